@@ -1,0 +1,186 @@
+"""What a run is: frozen, validated settings, to and from JSON. Standard library only.
+
+Every field is one command-line flag of the experiments; its help text lives here, beside its default.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+ModelName = Literal["odenet", "resnet", "mlp"]
+SolverName = Literal[
+    "euler", "midpoint", "heun", "rk4", "rk4_classic", "bosh3", "dopri5", "tsit5", "dopri8", "kvaerno3"
+]
+GradientName = Literal["backsolve", "checkpointed", "direct"]
+OptimizerName = Literal["sgd", "adam", "adamw"]
+ScheduleName = Literal["step", "constant", "cosine"]
+DatasetName = Literal["mnist", "qmnist", "fashion_mnist", "cifar10", "cifar100"]
+DataChoice = Literal["auto", "full", "sample"]
+Precision = Literal["float32", "float64"]
+
+FIXED_STEP_ONLY = ("euler", "rk4", "rk4_classic")
+"""Solvers without an error estimate: they cannot choose their own step size."""
+
+DEFAULT_BLOCKS = {"odenet": 1, "resnet": 6, "mlp": 0}
+
+
+class ConfigError(ValueError):
+    """A setting that is out of its allowed range, or settings that contradict each other."""
+
+
+def setting(default: Any, text: str) -> Any:
+    """A dataclass field whose help text the command line prints."""
+    return field(default=default, metadata={"help": text})
+
+
+def require(condition: bool, name: str, value: object, allowed: str) -> None:
+    """Raise ConfigError naming the setting, its value and what is allowed, unless the condition holds."""
+    if not condition:
+        raise ConfigError(f"{name} must be {allowed}, got {value!r}")
+
+
+def require_positive(name: str, value: float | None, *, zero: bool = False) -> None:
+    """Raise ConfigError unless value is None or a finite positive number (or zero, where that is allowed)."""
+    if value is None:
+        return
+    good = math.isfinite(value) and (value > 0 or (zero and value == 0))
+    require(good, name, value, "zero or a positive number" if zero else "a positive number")
+
+
+def require_count(name: str, value: int | None, at_least: int = 1) -> None:
+    """Raise ConfigError unless value is None or a whole number of at least `at_least`."""
+    if value is not None:
+        good = isinstance(value, int) and not isinstance(value, bool) and value >= at_least
+        require(good, name, value, f"a whole number of at least {at_least}")
+
+
+def require_choice(name: str, value: str, literal: Any) -> None:
+    """Raise ConfigError unless value is one of the strings of a Literal type."""
+    require(value in literal.__args__, name, value, "one of " + ", ".join(literal.__args__))
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Which classifier. Raises ConfigError on values outside the stated ranges."""
+
+    model: ModelName = setting("odenet", "classifier: ODE blocks, residual blocks, or one hidden layer of 300")
+    blocks: int | None = setting(None, "ODE blocks (default 1) or residual blocks (default 6) in the chain")
+    width: int = setting(64, "channels of the feature maps; a multiple of 32 if above 32")
+
+    def __post_init__(self) -> None:
+        require_choice("model", self.model, ModelName)
+        if self.blocks is None:
+            object.__setattr__(self, "blocks", DEFAULT_BLOCKS[self.model])
+        require_count("blocks", self.blocks, 0 if self.model == "mlp" else 1)
+        require(self.model != "mlp" or self.blocks == 0, "blocks", self.blocks, "left out for the mlp, which has none")
+        require_count("width", self.width)
+        require(self.width % min(32, self.width) == 0, "width", self.width, "at most 32 or a multiple of 32")
+
+
+@dataclass(frozen=True)
+class SolveConfig:
+    """How an ODE block is solved over t in [0, 1]. Raises ConfigError on values outside the stated ranges."""
+
+    solver: SolverName = setting("dopri5", "Runge-Kutta method; kvaerno3 is implicit, for stiff fields")
+    rtol: float = setting(1e-3, "relative tolerance of a step")
+    atol: float = setting(1e-3, "absolute tolerance of a step")
+    step_size: float | None = setting(None, "fixed step size in (0, 1]; without it the step size adapts")
+    gradient: GradientName = setting(
+        "checkpointed",
+        "backsolve: the adjoint ODE, constant memory; checkpointed: exact, re-runs steps; direct: exact, keeps steps",
+    )
+    backward_rtol: float | None = setting(None, "relative tolerance of the backsolve (default: rtol)")
+    backward_atol: float | None = setting(None, "absolute tolerance of the backsolve (default: atol)")
+    max_steps: int = setting(256, "most steps, accepted and rejected, of one solve")
+
+    def __post_init__(self) -> None:
+        require_choice("solver", self.solver, SolverName)
+        require_choice("gradient", self.gradient, GradientName)
+        for name in ("rtol", "atol", "backward_rtol", "backward_atol"):
+            require_positive(name, getattr(self, name))
+        require_count("max_steps", self.max_steps)
+        if self.step_size is not None:
+            require(0 < self.step_size <= 1, "step_size", self.step_size, "in (0, 1]")
+            steps = math.ceil(1 / self.step_size - 1e-9)
+            require(
+                steps <= self.max_steps, "step_size", self.step_size, f"at least 1/max_steps = {1 / self.max_steps:g}"
+            )
+        elif self.solver in FIXED_STEP_ONLY:
+            raise ConfigError(f"solver {self.solver} has no error estimate: give step_size, for example 0.1")
+        if self.gradient != "backsolve" and (self.backward_rtol is not None or self.backward_atol is not None):
+            raise ConfigError(f"backward_rtol and backward_atol need gradient backsolve, got {self.gradient}")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which images. Raises ConfigError on values outside the stated ranges."""
+
+    dataset: DatasetName = setting("mnist", "data set")
+    data: DataChoice = setting(
+        "auto", "full: the published set; sample: 2,000 + 500 bundled images; auto: full if it can be had, else sample"
+    )
+    data_dir: str | None = setting(None, "folder with the original files, or where to store them")
+    limit_train: int | None = setting(None, "use only the first N training images")
+    limit_test: int | None = setting(None, "use only the first N test images")
+
+    def __post_init__(self) -> None:
+        require_choice("dataset", self.dataset, DatasetName)
+        require_choice("data", self.data, DataChoice)
+        require_count("limit_train", self.limit_train)
+        require_count("limit_test", self.limit_test)
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """How parameters are updated. Raises ConfigError on values outside the stated ranges."""
+
+    optimizer: OptimizerName = setting("sgd", "update rule, with PyTorch's meaning of every number")
+    lr: float = setting(0.1, "learning rate at the start")
+    momentum: float = setting(0.9, "momentum of sgd, in [0, 1)")
+    weight_decay: float = setting(0.0, "L2 penalty of sgd and adam; decoupled decay of adamw")
+    schedule: ScheduleName = setting("step", "step: a tenth after every 0.3 of the epochs; constant; cosine: to zero")
+
+    def __post_init__(self) -> None:
+        require_choice("optimizer", self.optimizer, OptimizerName)
+        require_choice("schedule", self.schedule, ScheduleName)
+        require_positive("lr", self.lr)
+        require(0 <= self.momentum < 1, "momentum", self.momentum, "in [0, 1)")
+        require_positive("weight_decay", self.weight_decay, zero=True)
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """A whole training run. Raises ConfigError on values outside the stated ranges."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    solve: SolveConfig = field(default_factory=SolveConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    epochs: int = setting(30, "passes over the training images (5 on the bundled sample unless given)")
+    batch_size: int = setting(128, "images in a step")
+    seed: int = setting(0, "seed of the initial parameters, the order of the images and the crops")
+    precision: Precision = setting("float32", "floating-point type of parameters and states")
+
+    def __post_init__(self) -> None:
+        require_count("epochs", self.epochs)
+        require_count("batch_size", self.batch_size)
+        require_count("seed", self.seed, at_least=0)
+        require(self.seed < 2**32, "seed", self.seed, "below 2**32")
+        require_choice("precision", self.precision, Precision)
+
+    def to_json(self) -> dict[str, Any]:
+        """Nested dictionary of plain JSON values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> RunConfig:
+        """The inverse of to_json. Raises ConfigError on unknown or invalid settings."""
+        parts = {"model": ModelConfig, "solve": SolveConfig, "data": DataConfig, "optim": OptimConfig}
+        try:
+            built = {name: part(**values[name]) for name, part in parts.items()}
+            return cls(**built, **{name: value for name, value in values.items() if name not in parts})
+        except (KeyError, TypeError) as error:
+            raise ConfigError(f"not a run's settings: {error}") from error

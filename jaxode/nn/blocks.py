@@ -1,0 +1,75 @@
+"""The segments of a classifier: downsampling, one block of the feature segment, and the classifier's head."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from jaxode.config import SolveConfig
+from jaxode.nn.fields import ConvField
+from jaxode.nn.kernels import Kernels
+from jaxode.nn.layers import Conv, GroupNorm, Linear
+from jaxode.ode import Stats, odeint
+from jaxode.types import Images, Logits, Maps
+
+
+class Downsample(nnx.Module):
+    """Three convolutions, the last two of stride 2: [B, 28, 28, channels] → [B, 6, 6, width]."""
+
+    def __init__(self, channels: int, width: int, *, kernels: Kernels, rngs: nnx.Rngs, dtype: jnp.dtype) -> None:
+        """Images of `channels` planes to maps of `width` channels."""
+        self.conv1 = Conv(channels, width, 3, kernels=kernels, rngs=rngs, dtype=dtype)
+        self.norm1 = GroupNorm(width, kernels=kernels, dtype=dtype)
+        self.conv2 = Conv(width, width, 4, stride=2, padding=1, kernels=kernels, rngs=rngs, dtype=dtype)
+        self.norm2 = GroupNorm(width, kernels=kernels, dtype=dtype)
+        self.conv3 = Conv(width, width, 4, stride=2, padding=1, kernels=kernels, rngs=rngs, dtype=dtype)
+
+    def __call__(self, images: Images) -> Maps:
+        """The initial state of the feature segment."""
+        out = jax.nn.relu(self.norm1(self.conv1(images)))
+        out = jax.nn.relu(self.norm2(self.conv2(out)))
+        return self.conv3(out)
+
+
+class ODEBlock(nnx.Module):
+    """z(1) of dz/dt = f(t, z) with z(0) the block's input (Chen et al. 2018, equation 2)."""
+
+    def __init__(self, width: int, solve: SolveConfig, *, kernels: Kernels, rngs: nnx.Rngs, dtype: jnp.dtype) -> None:
+        """A block whose field acts on maps of `width` channels."""
+        self.field = ConvField(width, kernels=kernels, rngs=rngs, dtype=dtype)
+        self.solve = solve
+
+    def __call__(self, z: Maps) -> tuple[Maps, Stats]:
+        """State at time 1 and what the solve cost: [B, H, W, C] → [B, H, W, C]."""
+        graph, params = nnx.split(self.field)  # parameters travel as args: the adjoint differentiates nothing else
+        return odeint(lambda t, y, p: nnx.merge(graph, p)(t, y), z, params, self.solve)
+
+
+class ResidualBlock(nnx.Module):
+    """z + conv(ReLU(norm(conv(ReLU(norm(z)))))), convolutions without bias (He et al. 2016, full pre-activation)."""
+
+    def __init__(self, width: int, *, kernels: Kernels, rngs: nnx.Rngs, dtype: jnp.dtype) -> None:
+        """A block on maps of `width` channels."""
+        self.norm1 = GroupNorm(width, kernels=kernels, dtype=dtype)
+        self.conv1 = Conv(width, width, 3, padding=1, bias=False, kernels=kernels, rngs=rngs, dtype=dtype)
+        self.norm2 = GroupNorm(width, kernels=kernels, dtype=dtype)
+        self.conv2 = Conv(width, width, 3, padding=1, bias=False, kernels=kernels, rngs=rngs, dtype=dtype)
+
+    def __call__(self, z: Maps) -> Maps:
+        """[B, H, W, C] → [B, H, W, C]."""
+        out = self.conv1(jax.nn.relu(self.norm1(z)))
+        return z + self.conv2(jax.nn.relu(self.norm2(out)))
+
+
+class Head(nnx.Module):
+    """norm · ReLU · mean over the pixels · linear: [B, H, W, width] → [B, classes]."""
+
+    def __init__(self, width: int, classes: int, *, kernels: Kernels, rngs: nnx.Rngs, dtype: jnp.dtype) -> None:
+        """Maps of `width` channels to scores of `classes` classes."""
+        self.norm = GroupNorm(width, kernels=kernels, dtype=dtype)
+        self.linear = Linear(width, classes, rngs=rngs, dtype=dtype)
+
+    def __call__(self, z: Maps) -> Logits:
+        """Unnormalised log-probabilities of the classes."""
+        return self.linear(jax.nn.relu(self.norm(z)).mean((1, 2)))

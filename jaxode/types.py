@@ -1,0 +1,26 @@
+"""Names for the arrays that cross rooms. Shapes: B images, H x W pixels, C channels, K classes, N parameters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jaxtyping import Array, Float, Int, UInt8
+
+Pixels = UInt8[Array, "B H W C"]
+"""Stored images, 0 to 255, channels last."""
+
+Images = Float[Array, "B H W C"]
+"""Normalised images, channels last."""
+
+Maps = Float[Array, "B H W C"]
+"""Feature maps, channels last."""
+
+Labels = Int[Array, " B"]
+Logits = Float[Array, "B K"]
+
+State = Any
+"""The unknown z(t) of an ODE: a pytree of floating-point arrays; for an image model, Maps."""
+
+Time = Float[Array, ""]
+Params = Any
+"""A pytree of floating-point arrays."""
