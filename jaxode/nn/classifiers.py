@@ -115,7 +115,7 @@ def build_classifier(
         raise ConfigError(f"image_shape must be at least {SMALLEST_IMAGE} pixels a side, got {height} x {width}")
     implicit = model.model == "odenet" and solve.solver == "kvaerno3"
     plain: dict[str, Any] = {"kernels": choose_kernels(), "rngs": rngs, "dtype": dtype}
-    inside = plain | {"kernels": choose_kernels(forward_mode=implicit)}
+    inside: dict[str, Any] = plain | {"kernels": choose_kernels(forward_mode=implicit)}
     assert model.blocks is not None
     downsample = Downsample(channels, model.width, **plain)
     if model.model == "odenet":

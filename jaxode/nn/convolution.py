@@ -7,7 +7,7 @@ is cuDNN's on a GPU; `jaxode.nn.kernels` chooses.
 
 from __future__ import annotations
 
-from functools import partial
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -78,10 +78,10 @@ def _correlate(x: Maps, kernel: Kernel, padding: int) -> Maps:
     taps = x @ kernel.transpose(2, 0, 1, 3).reshape(inner, height * width * outer)
     taps = lax.optimization_barrier(taps).reshape(*x.shape[:3], height, width, outer)
     shifted = [taps[:, i : i + out_h, j : j + out_w, i, j] for i in range(height) for j in range(width)]
-    return sum(shifted[1:], shifted[0])
+    return functools.reduce(jnp.add, shifted)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _unit_stride(x: Maps, kernel: Kernel, padding: int) -> Maps:
     return _correlate(x, kernel, padding)
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
 from jaxode.nn import convolution, normalization
-from jaxode.types import Maps
 
 
 class Kernels(NamedTuple):
     """A convolution (x, kernel, stride, padding) and a group norm (x, scale, bias, groups, eps)."""
 
-    convolution: Callable[..., Maps]
-    group_norm: Callable[..., Maps]
+    convolution: Callable[..., Any]
+    group_norm: Callable[..., Any]
 
 
 LIBRARY = Kernels(convolution.library, normalization.group_norm)

@@ -40,12 +40,12 @@ class FixedGrid(diffrax.AbstractStepSizeController[Any, Any]):
         del direction
         return self
 
-    def init(self, terms, t0, t1, y0, dt0, args, func, error_order) -> tuple[Any, Any]:
+    def init(self, terms, t0: Any, t1: Any, y0, dt0, args, func, error_order) -> tuple[Any, Any]:
         """End of the first step, and (steps begun, start, end)."""
         del terms, y0, dt0, args, func, error_order
         return t1 if self.steps == 1 else t0 + self.step_size, (jnp.asarray(1, jnp.int32), t0, t1)
 
-    def adapt_step_size(self, t0, t1, y0, y1_candidate, args, y_error, error_order, controller_state) -> Any:
+    def adapt_step_size(self, t0: Any, t1: Any, y0, y1_candidate, args, y_error, error_order, controller_state) -> Any:
         """Accept, and end the next step on the grid."""
         del t0, y0, y1_candidate, args, y_error, error_order
         begun, start, end = controller_state
@@ -80,7 +80,7 @@ class Adaptive(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
         del direction
         return self
 
-    def init(self, terms, t0, t1, y0, dt0, args, func, error_order) -> tuple[Any, Any]:
+    def init(self, terms, t0: Any, t1: Any, y0, dt0, args, func, error_order) -> tuple[Any, Any]:
         """End of the first step, and (state of the error control, shortest step)."""
         if dt0 is None:
             direction = getattr(terms, "direction", 1)  # func gives dz/dt of the time that the caller sees
@@ -94,16 +94,17 @@ class Adaptive(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
         shortest = _UNDERFLOW * jnp.finfo(t0.dtype).eps * jnp.maximum(jnp.abs(t0), jnp.abs(t1))
         return end, (inner, shortest)
 
-    def adapt_step_size(self, t0, t1, y0, y1_candidate, args, y_error, error_order, controller_state) -> Any:
+    def adapt_step_size(self, t0: Any, t1: Any, y0, y1_candidate, args, y_error, error_order, controller_state) -> Any:
         """Accept or reject by the scaled error, choose the next step, and give up where it would be too short."""
         inner, shortest = controller_state
         keep, next_t0, next_t1, jump, inner, result = self._inner().adapt_step_size(
             t0, t1, y0, y1_candidate, args, y_error, error_order, inner
         )
         finite = jnp.stack([jnp.isfinite(jnp.sum(jnp.abs(leaf))) for leaf in jax.tree.leaves(y_error)]).all()
-        cause = diffrax.RESULTS.where(finite, diffrax.RESULTS.dt_min_reached, diffrax.RESULTS.nonfinite)
+        results: Any = diffrax.RESULTS
+        cause = results.where(finite, results.dt_min_reached, results.nonfinite)
         stuck = jnp.logical_not(keep) & (next_t1 - next_t0 < shortest)
-        result = diffrax.RESULTS.where(lax.stop_gradient(stuck), cause, result)
+        result = results.where(lax.stop_gradient(stuck), cause, result)
         return keep, next_t0, next_t1, jump, (inner, shortest), result
 
 

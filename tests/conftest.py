@@ -1,0 +1,28 @@
+"""Shared by all tests: where real data is, float64 on demand, silent shape mistakes made loud."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import jax
+import pytest
+
+
+@pytest.fixture
+def x64():
+    """Float64 for one test."""
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of the original data files; the test is skipped, saying so, where there is none."""
+    root = Path(__file__).resolve().parents[1]
+    for candidate in (os.environ.get("JAXODE_TEST_DATA"), root.parent / "shared" / "data"):
+        if candidate and Path(candidate).is_dir():
+            return Path(candidate)
+    pytest.skip("no original data files: set JAXODE_TEST_DATA to a folder with mnist/*.gz and the like")

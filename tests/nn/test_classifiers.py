@@ -1,0 +1,132 @@
+"""Whole classifiers: exact parameter counts, shapes, costs, gradients against finite differences, refusals."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from jaxode.config import ConfigError, GradientName, ModelConfig, SolveConfig
+from jaxode.nn import build_classifier, describe, parameter_count
+
+COUNTS = {  # the thesis's table: grey with 10 classes, RGB with 10, RGB with 100
+    ("odenet", 1): (208_266, 209_418, 215_268),
+    ("odenet", 2): (283_658, 284_810, 290_660),
+    ("resnet", 2): (280_842, 281_994, 287_844),
+    ("resnet", 4): (428_810, 429_962, 435_812),
+    ("resnet", 6): (576_778, 577_930, 583_780),
+    ("resnet", 8): (724_746, 725_898, 731_748),
+}
+SETS = ((1, 10), (3, 10), (3, 100))
+
+
+@pytest.mark.parametrize("which", range(3), ids=["grey-10", "rgb-10", "rgb-100"])
+@pytest.mark.parametrize(("kind", "blocks"), COUNTS)
+def test_parameter_counts_of_the_thesis(kind, blocks, which):
+    channels, classes = SETS[which]
+    facts = describe(ModelConfig(kind, blocks), SolveConfig(), image_shape=(28, 28, channels), classes=classes)
+    assert facts["parameters"] == COUNTS[kind, blocks][which]
+
+
+def test_parameter_count_of_the_mlp():
+    facts = describe(ModelConfig("mlp"), SolveConfig(), image_shape=(28, 28, 1), classes=10)
+    assert facts["parameters"] == 238_510
+
+
+def _build(kind="odenet", blocks=None, width=8, shape=(12, 12, 1), classes=4, dtype=jnp.float32, **solve):
+    model, config = ModelConfig(kind, blocks, width), SolveConfig(**solve)
+    return build_classifier(model, config, image_shape=shape, classes=classes, rngs=nnx.Rngs(0), dtype=dtype)
+
+
+@pytest.mark.parametrize(("kind", "blocks"), [("odenet", 1), ("odenet", 2), ("resnet", 2), ("mlp", None)])
+@pytest.mark.parametrize("shape", [(12, 12, 1), (28, 28, 3), (11, 14, 2)], ids=str)
+def test_logits_and_statistics_have_their_shapes(kind, blocks, shape):
+    model = _build(kind, blocks, shape=shape)
+    logits, stats = jax.jit(lambda x: model(x))(jnp.ones((3, *shape)))
+    assert logits.shape == (3, 4)
+    assert stats.nfe.shape == (blocks if kind == "odenet" else 0,)
+    stats.check()
+
+
+def test_described_shapes_are_the_real_ones():
+    facts = describe(ModelConfig(), SolveConfig(), image_shape=(28, 28, 1), classes=10)
+    assert facts["shapes"] == {"image": [28, 28, 1], "downsampled": [6, 6, 64], "features": [6, 6, 64], "logits": [10]}
+    built = build_classifier(ModelConfig(), SolveConfig(), image_shape=(28, 28, 1), classes=10, rngs=nnx.Rngs(0))
+    assert sum(np.prod(s) for s in facts["parameter_shapes"].values()) == parameter_count(built)
+
+
+def test_blocks_of_a_chain_have_parameters_of_their_own():
+    first, second = (np.asarray(b.field.conv1.kernel[...]) for b in _build(blocks=2).blocks)
+    assert np.abs(first - second).max() > 1e-3
+
+
+def test_the_seed_decides_the_parameters():
+    make = [
+        build_classifier(ModelConfig(width=8), SolveConfig(), image_shape=(12, 12, 1), classes=4, rngs=nnx.Rngs(s))
+        for s in (0, 0, 1)
+    ]
+    kernels = [np.asarray(m.head.linear.kernel[...]) for m in make]
+    np.testing.assert_array_equal(kernels[0], kernels[1])
+    assert np.abs(kernels[0] - kernels[2]).max() > 0
+
+
+def test_logits_of_an_image_do_not_depend_on_its_batch_with_fixed_steps(x64):
+    model = _build(dtype=jnp.float64, solver="rk4", step_size=0.25)
+    x = jax.random.normal(jax.random.key(1), (4, 12, 12, 1), "float64")
+    np.testing.assert_allclose(model(x)[0][:1], model(x[:1])[0], atol=1e-12)
+
+
+def _loss(graph, x):
+    def loss(params):
+        logits, stats = nnx.merge(graph, params)(x)
+        return jnp.sum(jax.nn.log_softmax(logits)[:, 1]), stats
+
+    return loss
+
+
+@pytest.mark.parametrize(
+    ("solve", "bound"),
+    [
+        ({"solver": "rk4", "step_size": 0.1, "gradient": "direct"}, 1e-7),
+        ({"solver": "rk4", "step_size": 0.1, "gradient": "checkpointed"}, 1e-7),
+        # The adjoint ODE is discretised anew, and the kinks of the ReLU keep its error from falling faster.
+        ({"solver": "rk4", "step_size": 0.01, "gradient": "backsolve"}, 2e-3),
+    ],
+    ids=get_args(GradientName)[::-1],
+)
+def test_gradients_match_finite_differences_in_float64(solve, bound, x64):
+    model = _build(dtype=jnp.float64, width=4, **solve)
+    graph, params = nnx.split(model)
+    x = jax.random.normal(jax.random.key(1), (2, 12, 12, 1), "float64")
+    loss = jax.jit(_loss(graph, x))
+    (gradient, stats) = jax.jit(jax.grad(_loss(graph, x), has_aux=True))(params)
+    stats.check()
+    keys = iter(jax.random.split(jax.random.key(2), len(jax.tree.leaves(params))))
+    direction = jax.tree.map(lambda leaf: jax.random.normal(next(keys), leaf.shape, leaf.dtype), params)
+    step = 1e-7  # smaller than the distance to the next kink of a ReLU
+    ends = [loss(jax.tree.map(lambda p, d, s=sign: p + s * step * d, params, direction))[0] for sign in (1, -1)]
+    difference = (ends[0] - ends[1]) / (2 * step)
+    slope = sum(jax.tree.leaves(jax.tree.map(lambda g, d: jnp.sum(g * d), gradient, direction)))
+    np.testing.assert_allclose(slope, difference, rtol=bound)
+
+
+def test_an_implicit_solver_trains_the_model():
+    model = _build(width=4, solver="kvaerno3", rtol=1e-2, atol=1e-2)
+    graph, params = nnx.split(model)
+    gradient, stats = jax.jit(jax.grad(_loss(graph, jnp.ones((2, 12, 12, 1))), has_aux=True))(params)
+    stats.check()
+    assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(gradient))
+    assert max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(gradient)) > 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"shape": (5, 28, 1)}, "at least 6 pixels"), ({"classes": 0}, "classes must be")],
+)
+def test_impossible_models_are_refused(changes, words):
+    with pytest.raises(ConfigError, match=words):
+        _build(**changes)
