@@ -1,0 +1,7 @@
+"""Data: original files → prepared sets → arrays, the bundled samples, views on the device, batches."""
+
+from jaxode.data.load import ImageSet as ImageSet
+from jaxode.data.load import load as load
+from jaxode.data.specs import SPECS as SPECS
+from jaxode.data.specs import DataError as DataError
+from jaxode.data.specs import DatasetSpec as DatasetSpec

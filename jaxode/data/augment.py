@@ -1,0 +1,72 @@
+"""What happens to stored pixels on the device: normalise, resize, crop. Pure functions, for use inside jit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, PRNGKeyArray
+
+from jaxode.types import Images, Pixels
+
+CROP = 28
+"""Pixels a side of what a model sees."""
+
+RESIZED = 32
+"""Pixels a side from which training crops are taken."""
+
+
+def resize_matrix(old: int, new: int) -> np.ndarray:
+    """Weights [new, old] of bilinear, anti-aliased resizing along one axis (pixel centres at half integers).
+
+    Shrinking widens the triangle kernel by the ratio, as Pillow and torch's `antialias=True` do; rows sum to one.
+    """
+    scale = old / new
+    support = max(scale, 1.0)
+    centres = (np.arange(new) + 0.5) * scale
+    distance = np.abs(np.arange(old)[None] + 0.5 - centres[:, None]) / support
+    weights = np.maximum(0.0, 1.0 - distance)
+    return weights / weights.sum(1, keepdims=True)
+
+
+def normalise(images: Pixels, mean: Sequence[float], std: Sequence[float], dtype: Any = jnp.float32) -> Images:
+    """(pixel / 255 - mean) / std, channel by channel."""
+    scale = 1 / (255 * np.asarray(std))
+    offset = -np.asarray(mean) / np.asarray(std)
+    return images.astype(dtype) * jnp.asarray(scale, dtype) + jnp.asarray(offset, dtype)
+
+
+def resize(images: Images, side: int) -> Images:
+    """Bilinear, anti-aliased resizing to side x side: two small matrix products."""
+    high = jax.lax.Precision.HIGHEST
+    for axis in (1, 2):
+        if images.shape[axis] != side:
+            weights = jnp.asarray(resize_matrix(images.shape[axis], side), images.dtype)
+            images = jnp.moveaxis(jnp.tensordot(weights, images, ((1,), (axis,)), precision=high), 0, axis)
+    return images
+
+
+def random_crop(key: PRNGKeyArray, images: Images, side: int) -> Images:
+    """A side x side window of each image, every offset equally likely, drawn for each image."""
+    count, height, width, channels = images.shape
+    corners = jax.random.randint(key, (count, 2), 0, jnp.array([height - side + 1, width - side + 1]))
+
+    def window(image: Array, corner: Array) -> Array:
+        return jax.lax.dynamic_slice(image, (corner[0], corner[1], 0), (side, side, channels))
+
+    return jax.vmap(window)(images, corners)
+
+
+def training_views(
+    key: PRNGKeyArray, images: Pixels, mean: Sequence[float], std: Sequence[float], dtype: Any = jnp.float32
+) -> Images:
+    """Normalised, resized to 32 x 32, and a random 28 x 28 window of each: [B, H, W, C] → [B, 28, 28, C]."""
+    return random_crop(key, resize(normalise(images, mean, std, dtype), RESIZED), CROP)
+
+
+def evaluation_views(images: Pixels, mean: Sequence[float], std: Sequence[float], dtype: Any = jnp.float32) -> Images:
+    """Normalised and resized to 28 x 28: [B, H, W, C] → [B, 28, 28, C]."""
+    return resize(normalise(images, mean, std, dtype), CROP)

@@ -1,0 +1,1 @@
+"""Programs around the library; run each with `python -m scripts.NAME`."""
