@@ -99,7 +99,8 @@ def fetch(spec: DatasetSpec, data_dir: Path, *, progress: bool) -> dict[str, Pat
     pooch.get_logger().setLevel("WARNING")  # the progress bar says enough
     wanted = [spec.archive] if spec.archive else list(spec.files)
     for file in wanted:
-        assert file is not None and file.url is not None
+        assert file is not None
+        assert file.url is not None
         if (folder / file.name).is_file():
             continue
         downloader: Any = pooch.HTTPDownloader(progressbar=progress, timeout=_CONNECT_SECONDS)
