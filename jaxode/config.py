@@ -25,6 +25,7 @@ FIXED_STEP_ONLY = ("euler", "rk4", "rk4_classic")
 """Solvers without an error estimate: they cannot choose their own step size."""
 
 DEFAULT_BLOCKS = {"odenet": 1, "resnet": 6, "mlp": 0}
+DEFAULT_LR = {"sgd": 0.1, "adam": 1e-3, "adamw": 1e-3}
 
 
 class ConfigError(ValueError):
@@ -104,10 +105,8 @@ class SolveConfig:
         require_count("max_steps", self.max_steps)
         if self.step_size is not None:
             require(0 < self.step_size <= 1, "step_size", self.step_size, "in (0, 1]")
-            steps = math.ceil(1 / self.step_size - 1e-9)
-            require(
-                steps <= self.max_steps, "step_size", self.step_size, f"at least 1/max_steps = {1 / self.max_steps:g}"
-            )
+            enough = self.step_size * self.max_steps >= 1 - 1e-9
+            require(enough, "step_size", self.step_size, f"at least 1/max_steps = {1 / self.max_steps:g}")
         elif self.solver in FIXED_STEP_ONLY:
             raise ConfigError(f"solver {self.solver} has no error estimate: give step_size, for example 0.1")
         if self.gradient != "backsolve" and (self.backward_rtol is not None or self.backward_atol is not None):
@@ -138,7 +137,7 @@ class OptimConfig:
     """How parameters are updated. Raises ConfigError on values outside the stated ranges."""
 
     optimizer: OptimizerName = setting("sgd", "update rule, with PyTorch's meaning of every number")
-    lr: float = setting(0.1, "learning rate at the start")
+    lr: float = setting(0.1, "learning rate at the start (default 0.1; 0.001 for adam and adamw)")
     momentum: float = setting(0.9, "momentum of sgd, in [0, 1)")
     weight_decay: float = setting(0.0, "L2 penalty of sgd and adam; decoupled decay of adamw")
     schedule: ScheduleName = setting("step", "step: a tenth after every 0.3 of the epochs; constant; cosine: to zero")
@@ -171,6 +170,34 @@ class RunConfig:
         require(self.seed < 2**32, "seed", self.seed, "below 2**32")
         require_choice("precision", self.precision, Precision)
 
+    def flat(self) -> dict[str, Any]:
+        """All settings by their own names, which are unique across the parts, in the order of the classes."""
+        settings: dict[str, Any] = {}
+        for name, value in self.to_json().items():
+            settings.update(value if isinstance(value, dict) else {name: value})
+        return settings
+
+    def replaced(self, **changes: Any) -> RunConfig:
+        """A copy with some settings, named as in `flat`, changed; all are validated together.
+
+        Another model without `blocks` gets its default blocks, another optimizer without `lr` its usual rate.
+        Raises ConfigError on unknown or invalid settings.
+        """
+        settings = self.flat()
+        if changes.get("model", self.model.model) != self.model.model:
+            settings["blocks"] = None
+        if changes.get("optimizer", self.optim.optimizer) != self.optim.optimizer:
+            settings["lr"] = DEFAULT_LR.get(changes["optimizer"])
+        for name, value in changes.items():
+            require(name in settings, "a setting", name, "one of " + ", ".join(settings))
+            settings[name] = value
+        parts = {name: type(getattr(self, name)) for name in ("model", "solve", "data", "optim")}
+        built = {
+            part: kind(**{f.name: settings.pop(f.name) for f in dataclasses.fields(kind)})
+            for part, kind in parts.items()
+        }
+        return RunConfig(**built, **settings)
+
     def to_json(self) -> dict[str, Any]:
         """Nested dictionary of plain JSON values."""
         return dataclasses.asdict(self)
@@ -182,5 +209,7 @@ class RunConfig:
         try:
             built = {name: part(**values[name]) for name, part in parts.items()}
             return cls(**built, **{name: value for name, value in values.items() if name not in parts})
-        except (KeyError, TypeError) as error:
+        except ConfigError:
+            raise
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ConfigError(f"not a run's settings: {error}") from error

@@ -1,0 +1,164 @@
+"""The command line, made from the settings' own fields. Imports nothing slow, so that help and errors come at once."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import difflib
+import re
+import sys
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+from jaxode.config import ConfigError, DataConfig, ModelConfig, OptimConfig, RunConfig, SolveConfig
+
+EXAMPLES = """examples:
+  {prog}                              the protocol, on the full set or the bundled sample
+  {prog} --model resnet --blocks 6    residual blocks instead of an ODE
+  {prog} --data sample --epochs 2     minutes, without network
+  {prog} --resume {run}    go on after a stop
+"""
+
+GROUPS: dict[str, tuple[type, tuple[str, ...]]] = {
+    "model": (ModelConfig, ()),
+    "solve": (SolveConfig, ()),
+    "data": (DataConfig, ("dataset",)),
+    "optimiser": (OptimConfig, ()),
+    "run": (RunConfig, ("model", "solve", "data", "optim")),
+}
+"""Title of each group of flags, the class whose fields they are, and the fields that are no flags."""
+
+NEGATIVE = re.compile(r"-(\d|\.\d|inf|nan)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for. `settings` has only the flags that were given, under their setting's name."""
+
+    settings: dict[str, Any] = field(default_factory=dict)
+    out: Path | None = None
+    resume: Path | None = None
+    tensorboard: bool = False
+    quiet: bool = False
+    describe: bool = False
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that answers a mistake with exactly one line."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"{self.prog}: error: {message}", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def kind_of(hint: Any) -> type:
+    """The type a flag's text is turned into: int, float or str."""
+    members = [member for member in typing.get_args(hint) if member is not type(None)]
+    return hint if hint in (int, float) else members[0] if members and members[0] in (int, float) else str
+
+
+def converter(kind: type) -> Any:
+    """Text to number, with an error that says what was wanted."""
+
+    def convert(text: str) -> Any:
+        try:
+            return kind(text)
+        except ValueError:
+            wanted = "a whole number" if kind is int else "a number"
+            raise argparse.ArgumentTypeError(f"must be {wanted}, got {text!r}") from None
+
+    return convert
+
+
+def explained(spec: dataclasses.Field[Any], hint: Any, default: Any) -> str:
+    """Help text of a setting: its meaning, its choices and its default."""
+    text = spec.metadata["help"]
+    if typing.get_origin(hint) is typing.Literal:
+        missing = [choice for choice in typing.get_args(hint) if choice not in text]
+        text += f"; one of {', '.join(typing.get_args(hint))}" if missing else ""
+    if default is not None and "default" not in text:
+        text += f" (default: {default})"
+    return text.replace("%", "%%")
+
+
+def build_parser(preset: RunConfig, doc: str, prog: str) -> Parser:
+    """The parser of one experiment: `doc` is its docstring, `preset` gives the defaults."""
+    run = f"runs/{preset.data.dataset}/RUN"
+    parser = Parser(
+        prog=prog,
+        usage="%(prog)s [flags]",
+        description=doc.strip(),
+        epilog=EXAMPLES.format(prog=prog, run=run),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+    )
+    defaults = preset.flat()
+    for title, (settings, left_out) in GROUPS.items():
+        group = parser.add_argument_group(title)
+        hints = typing.get_type_hints(settings)
+        for spec in dataclasses.fields(settings):
+            if spec.name in left_out:
+                continue
+            kind = kind_of(hints[spec.name])
+            metavar = {int: "N", float: "X"}.get(kind, "DIR" if spec.name == "data_dir" else "NAME")
+            text = explained(spec, hints[spec.name], defaults[spec.name])
+            flag = "--" + spec.name.replace("_", "-")
+            group.add_argument(flag, dest=spec.name, type=converter(kind), metavar=metavar, help=text)
+    group.add_argument("--out", type=Path, metavar="DIR", help=f"where the results go (default: {run[:-3]}MODEL-TIME)")
+    group.add_argument("--resume", type=Path, metavar="DIR", help="go on with the run in DIR, with its settings")
+    group.add_argument("--tensorboard", action="store_true", help="write event files too; needs tensorboardX")
+    group.add_argument("--quiet", action="store_true", help="print only warnings and the final summary")
+    group.add_argument("--describe", action="store_true", help="print the model as one JSON object and train nothing")
+    return parser
+
+
+def joined(argv: list[str]) -> list[str]:
+    """Arguments with "--flag -1e-3" as "--flag=-1e-3": argparse takes some negative numbers for flags."""
+    result: list[str] = []
+    for word in argv:
+        if NEGATIVE.match(word) and result and result[-1].startswith("--") and "=" not in result[-1]:
+            result[-1] += "=" + word
+        else:
+            result.append(word)
+    return result
+
+
+def parse(parser: Parser, argv: list[str]) -> Request:
+    """The request in the arguments. Exits with code 2 and one line on a mistake, with 0 after --help."""
+    known, unknown = parser.parse_known_args(joined(argv))
+    if unknown:
+        flags = [name for action in parser._actions for name in action.option_strings]
+        word = next((text for text in unknown if text.startswith("-")), unknown[0]).partition("=")[0]
+        close = difflib.get_close_matches(word, flags, n=1, cutoff=0.5)
+        hint = f": did you mean {close[0]}?" if close and word.startswith("-") else ": see --help"
+        parser.error(f"unknown {'flag' if word.startswith('-') else 'argument'} {word}{hint}")
+    values = vars(known)
+    own = {name: values.pop(name) for name in ("out", "resume", "tensorboard", "quiet", "describe") if name in values}
+    if "out" in own and "resume" in own:
+        parser.error("give --resume or --out, not both: a resumed run stays in its directory")
+    return Request(settings=values, **own)
+
+
+def unused(config: RunConfig, given: dict[str, Any]) -> list[str]:
+    """The given settings that have no effect on this model or optimiser, as flags."""
+    idle: set[str] = set()
+    if config.model.model != "odenet":
+        idle |= {spec.name for spec in dataclasses.fields(SolveConfig)}
+    if config.model.model == "mlp":
+        idle.add("width")
+    if config.optim.optimizer != "sgd":
+        idle.add("momentum")
+    return ["--" + name.replace("_", "-") for name in given if name in idle]
+
+
+def configured(preset: RunConfig, given: dict[str, Any]) -> RunConfig:
+    """The preset with the given settings. Raises ConfigError."""
+    try:
+        return preset.replaced(**given)
+    except ConfigError as error:
+        # Settings are named as in the code; people know them as flags.
+        name, _, rest = str(error).partition(" ")
+        raise ConfigError(f"--{name.replace('_', '-')} {rest}" if name in given else str(error)) from None

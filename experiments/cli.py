@@ -1,0 +1,184 @@
+"""The main function that all experiments share: from arguments to results, every mistake answered in one line."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments.arguments import Parser, Request, build_parser, configured, parse, unused
+from jaxode.config import ConfigError, RunConfig
+
+SAMPLE_EPOCHS = 5
+"""Epochs on the bundled sample unless given: the protocol's many passes over few images would only memorise them."""
+
+WRONG_REQUEST, FAILED, KILLED = 2, 1, 128
+
+
+def main(argv: Sequence[str] | None, *, preset: RunConfig, doc: str, name: str) -> int:
+    """Run an experiment; returns its exit code: 0, 1 for a failed run, 2 for a wrong request, 128 + signal.
+
+    Args:
+        argv: arguments, or None for those of the process.
+        preset: defaults.
+        doc: the experiment's docstring, which --help prints.
+        name: the experiment's module, for messages.
+    """
+    parser = build_parser(preset, doc, f"python -m {name}")
+    try:
+        request = parse(parser, list(sys.argv[1:] if argv is None else argv))
+        config = configured(preset, request.settings) if request.resume is None else preset
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    except ConfigError as error:
+        return fail(parser, error, WRONG_REQUEST)
+    try:
+        return carry_out(parser, request, config)
+    except KeyboardInterrupt:
+        return fail(parser, "interrupted before anything was trained", KILLED + 2)
+
+
+def fail(parser: Parser, error: object, code: int) -> int:
+    """Print one line and hand the exit code on."""
+    print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+    return code
+
+
+def told(error: OSError) -> str:
+    """What the system says, with the file it says it of."""
+    return f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+
+
+def carry_out(parser: Parser, request: Request, config: RunConfig) -> int:
+    """A well-formed request; its errors become exit codes."""
+    from jaxode.data import DataError
+    from jaxode.train import CheckpointError, ResumeError, RunFailed, Stopped, out_of_memory
+
+    out = None
+    try:
+        if request.resume is not None:
+            config = resumed(request.resume, request, config)
+        for flag in unused(config, request.settings):
+            print(f"note: {flag} has no effect on {config.model.model} with {config.optim.optimizer}", file=sys.stderr)
+        if request.describe:
+            print(json.dumps(description(config)))
+            return 0
+        if request.resume is not None and finished(request.resume, config):
+            print(f"{request.resume} is complete: all {config.epochs} epochs are done")
+            return 0
+        out = request.resume or new_directory(request, config)
+        return train(request, config, out)
+    except (ConfigError, DataError, ResumeError, BlockingIOError) as error:
+        return fail(parser, error, WRONG_REQUEST)
+    except Stopped as stop:
+        print(f"go on with: {parser.prog} --resume {shlex.quote(str(out))}", file=sys.stderr)
+        return KILLED + stop.signum
+    except (RunFailed, CheckpointError) as error:
+        return fail(parser, error, FAILED)
+    except OSError as error:
+        return fail(parser, told(error), FAILED)
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        return fail(parser, "out of memory: use a smaller --batch-size, or --gradient backsolve", FAILED)
+    finally:
+        if out is not None and request.resume is None:
+            with contextlib.suppress(OSError):
+                out.rmdir()  # only if nothing was put into it
+
+
+def description(config: RunConfig) -> dict[str, Any]:
+    """The model as JSON values; builds shapes only."""
+    from jaxode.data import SPECS
+    from jaxode.nn import describe
+    from jaxode.train import VIEW_SIZE
+
+    spec = SPECS[config.data.dataset]
+    shape = (VIEW_SIZE, VIEW_SIZE, spec.channels)
+    found = describe(config.model, config.solve, image_shape=shape, classes=spec.classes)
+    return {"dataset": config.data.dataset, **found, "config": config.to_json()}
+
+
+def resumed(directory: Path, request: Request, preset: RunConfig) -> RunConfig:
+    """Settings of the run in a directory with the allowed changes. Raises ResumeError."""
+    from jaxode.train import ResumeError, read_config, settle
+
+    has = read_config(directory)
+    if has.data.dataset != preset.data.dataset:
+        found, own = has.data.dataset, preset.data.dataset
+        raise ResumeError(f"{directory} is another run: dataset (run has {found}, asked {own})")
+    return settle(directory, has, request.settings)
+
+
+def finished(directory: Path, config: RunConfig) -> bool:
+    """Whether the run's result says that all epochs are done."""
+    try:
+        result = json.loads((directory / "result.json").read_text())
+        return result["status"] == "complete" and result["epochs"] == config.epochs
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def new_directory(request: Request, config: RunConfig) -> Path:
+    """The output directory, made and tried. Raises ConfigError if it cannot be written or already holds a run."""
+    from jaxode.train import make_writable
+
+    out = request.out
+    if out is None:
+        stem = f"runs/{config.data.dataset}/{config.model.model}-{time.strftime('%Y%m%d-%H%M%S')}"
+        out, number = Path(stem), 1
+        while out.exists():
+            number += 1
+            out = Path(f"{stem}-{number}")
+    if (out / "config.json").exists():
+        raise ConfigError(f"{out} already holds a run: go on with it by --resume {out}, or give another --out")
+    try:
+        make_writable(out)
+    except OSError as error:
+        raise ConfigError(f"cannot write into {out}: {error.strerror or error}") from error
+    return out
+
+
+def train(request: Request, config: RunConfig, out: Path) -> int:
+    """Load, train, and print what came out."""
+    import jax
+
+    from jaxode.data import load
+    from jaxode.train import Progress, held, require_tensorboard, run
+
+    jax.config.update("jax_enable_x64", config.precision == "float64")
+    if request.tensorboard:
+        require_tensorboard()
+    progress = Progress(quiet=request.quiet)
+    with held(out):
+        data = load(config.data, progress=not request.quiet)
+        decided: dict[str, Any] = {"data": data.source}
+        if data.source == "sample" and request.resume is None and "epochs" not in request.settings:
+            decided["epochs"] = SAMPLE_EPOCHS
+        config = config.replaced(**decided)
+        what = "the bundled SAMPLE, not the full set" if data.source == "sample" else "the full set"
+        counts = f"{len(data.train_labels):,} training and {len(data.test_labels):,} test images"
+        progress.say(f"{config.data.dataset}: {what}: {counts}; {config.epochs} epochs; results in {out}")
+        result = run(config, data, out, progress=progress, tensorboard=request.tensorboard)
+    print(conclusion(result, out))
+    return 0
+
+
+def conclusion(result: dict[str, Any], out: Path) -> str:
+    """The last lines of a run."""
+    source = " (bundled sample)" if result["data"] == "sample" else ""
+    lines = [
+        f"{result['model']} on {result['dataset']}{source}, {result['epochs']} epochs:"
+        f" test accuracy {100 * result['test_accuracy']:.2f} %,"
+        f" training accuracy {100 * result['train_accuracy']:.2f} %"
+        f" (best test {100 * result['best_test_accuracy']:.2f} % in epoch {result['best_epoch']})"
+    ]
+    if result["nfe_forward"] is not None:
+        lines.append(f"{result['nfe_forward']:.1f} function evaluations a forward solve")
+    lines.append(f"results in {out}")
+    return "\n".join(lines)

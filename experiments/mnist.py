@@ -1,0 +1,29 @@
+"""MNIST: ODENet or ResNet on 60,000 handwritten digits.
+
+Source: the thesis's MNIST runs (30 epochs, with and without the adjoint); Chen et al. 2018, table 1.
+Expected: 99 % on the training images, 26 function evaluations a forward solve.
+Time: 2270 s an epoch with the adjoint, 1826 s without, in the thesis (PyTorch, 4-core CPU).
+
+    python -m experiments.mnist --solver dopri5
+
+The defaults are the protocol: ODENet of one block, dopri5 with rtol = atol = 1e-3, batches of 128, SGD with momentum 0.9,
+learning rate 0.1 divided by ten after every 0.3 of the epochs, cross-entropy; random 28x28 crops for training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from experiments import cli
+from jaxode.config import DataConfig, RunConfig
+
+PRESET = RunConfig(data=DataConfig(dataset="mnist"), epochs=30)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run this experiment; returns the exit code."""
+    return cli.main(argv, preset=PRESET, doc=__doc__ or "", name="experiments.mnist")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,23 @@
+"""The loss over a batch whose images carry weights, so that padding counts for nothing."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int
+
+
+def cross_entropy(
+    logits: Float[Array, "B K"], labels: Int[Array, " B"], weights: Float[Array, " B"]
+) -> Float[Array, ""]:
+    """Mean over images of weights times minus the log-softmax of the label's logit, in nats; at least 0.
+
+    Args:
+        logits: one row of finite numbers an image.
+        labels: 0, ..., K - 1.
+        weights: in [0, 1], not all of them 0.
+
+    Source: torch.nn.functional.cross_entropy, which this equals where all weights are 1.
+    """
+    values = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+    return jnp.sum(values * weights) / jnp.sum(weights)

@@ -1,0 +1,15 @@
+"""Training: state, compiled loops, checkpoints, records, and `run`, which puts them together."""
+
+from jaxode.train.errors import CheckpointError as CheckpointError
+from jaxode.train.errors import ResumeError as ResumeError
+from jaxode.train.errors import RunFailed as RunFailed
+from jaxode.train.errors import Stopped as Stopped
+from jaxode.train.errors import out_of_memory as out_of_memory
+from jaxode.train.files import held as held
+from jaxode.train.files import make_writable as make_writable
+from jaxode.train.loop import run as run
+from jaxode.train.program import VIEW_SIZE as VIEW_SIZE
+from jaxode.train.progress import Progress as Progress
+from jaxode.train.resume import read_config as read_config
+from jaxode.train.resume import settle as settle
+from jaxode.train.tensorboard import require_tensorboard as require_tensorboard

@@ -1,0 +1,259 @@
+"""The training loop: epochs of training and evaluation, saved so that nothing computed is lost."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxode.config import ConfigError, RunConfig
+from jaxode.data import ImageSet
+from jaxode.nn import build_classifier
+from jaxode.ode import explain_failure
+from jaxode.train.checkpoint import Checkpoints, checkpoint_name
+from jaxode.train.errors import CheckpointError, ResumeError, RunFailed, Stopped
+from jaxode.train.interrupts import Interrupts
+from jaxode.train.pace import Pace
+from jaxode.train.program import Builder, Program, Span
+from jaxode.train.progress import Progress, epoch_line
+from jaxode.train.provenance import commit, device, versions
+from jaxode.train.recorder import Recorder
+from jaxode.train.resume import FREE, differences
+from jaxode.train.state import Totals, TrainState
+from jaxode.train.step import LOSS_NOT_FINITE
+
+SAVE_EVERY_SECONDS = 600.0
+"""Longest time between checkpoints; an epoch of the protocol takes an hour on a slow machine."""
+
+
+def run(
+    config: RunConfig,
+    data: ImageSet,
+    out: Path,
+    *,
+    progress: Progress | None = None,
+    tensorboard: bool = False,
+    build: Builder = build_classifier,
+    pace: Pace | None = None,
+) -> dict[str, Any]:
+    """Train to the last epoch, going on from the checkpoints in `out` if there are any; returns the result.
+
+    Args:
+        config: settings; `config.data.data` must be what `data` is, "full" or "sample".
+        data: images and labels.
+        out: an existing directory, see `files.make_writable`.
+        progress: what a person sees; quiet if left out.
+        tensorboard: write event files too.
+        build: what makes the model.
+        pace: chooses the lengths of compiled calls.
+
+    Raises:
+        ConfigError: settings that cannot be run.
+        ResumeError: `out` holds checkpoints of other settings or other data.
+        CheckpointError: a checkpoint could not be written, or none read.
+        RunFailed: a value was not finite or a solve failed; named with its epoch and step.
+        Stopped: SIGINT or SIGTERM came; the state is saved.
+        OSError: a result file could not be written.
+    """
+    if config.precision == "float64" and not jax.config.read("jax_enable_x64"):
+        raise ConfigError('precision float64 needs jax.config.update("jax_enable_x64", True) before anything else')
+    if config.data.data != data.source:
+        raise ConfigError(f"data must be {data.source}, which the images are, got {config.data.data!r}")
+    with Interrupts((progress or Progress(quiet=True)).warn) as interrupts:
+        return Trainer(config, data, out, progress, tensorboard, build, pace, interrupts).run()
+
+
+class Trainer:
+    """One run in progress. Use `run`, which holds signals off."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        data: ImageSet,
+        out: Path,
+        progress: Progress | None,
+        tensorboard: bool,
+        build: Builder,
+        pace: Pace | None,
+        interrupts: Interrupts,
+    ) -> None:
+        self.config, self.interrupts = config, interrupts
+        self.progress = progress or Progress(quiet=True)
+        self.paces = {"train": pace or Pace(), "evaluation": pace or Pace()}
+        self.fingerprint = data.fingerprint
+        self.program = Program(config, data, build)
+        self.checkpoints = Checkpoints(out / "checkpoints")
+        self.recorder = Recorder(out, config, self._facts(), tensorboard)
+        self.history: list[dict[str, Any]] = []
+        self.clock = {"train_seconds": 0.0, "eval_seconds": 0.0, "compile_seconds": 0.0}
+        self.state: TrainState = self.program.first_state()
+        self.saved_at = time.monotonic()
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "train_images": self.program.train_count,
+            "test_images": self.program.test_count,
+            "parameters": self.program.parameters,
+            "data_fingerprint": self.fingerprint,
+            "device": device(),
+            "versions": versions(),
+            "commit": commit(),
+        }
+
+    def run(self) -> dict[str, Any]:
+        """Restore, train, record."""
+        try:
+            self.restore()
+            self.recorder.start()
+            if len(self.history) == self.config.epochs:
+                return self.recorder.write(self.history, "complete")
+            self.recorder.write(self.history, "running")
+            seconds = self.interrupts.wait(self.program.compile, self.state)
+            self.clock["compile_seconds"] += seconds
+            self.progress.say(f"compiled in {seconds:.1f} s")
+            while len(self.history) < self.config.epochs:
+                self.epoch()
+            return self.recorder.write(self.history, "complete")
+        except Stopped:
+            self.recorder.write(self.history, "stopped")
+            raise
+        except (RunFailed, CheckpointError) as error:
+            self._record_failure(str(error))
+            raise
+        finally:
+            self.progress.end()
+            self.recorder.close()
+
+    def _record_failure(self, text: str) -> None:
+        try:
+            self.recorder.write(self.history, "failed", text)
+        except OSError as error:  # the failure itself is the news, and a full disk may be its cause
+            self.progress.warn(f"result.json could not be written: {error.strerror}")
+
+    def restore(self) -> None:
+        """Take over the newest whole checkpoint. Raises ResumeError if it is of other settings or other data."""
+        found = self.checkpoints.load(self.state, self.progress.warn)
+        if found is None:
+            return
+        has = RunConfig.from_json(found.meta["config"])
+        asked = {name: value for name, value in self.config.flat().items() if name not in FREE}
+        wrong = differences(has, asked)
+        if wrong:
+            raise ResumeError(f"checkpoint {found.name} is of other settings than config.json: {', '.join(wrong)}")
+        if found.meta["fingerprint"] != self.fingerprint:
+            raise ResumeError("the images are not those of the run: their fingerprints differ")
+        if len(found.meta["history"]) > self.config.epochs:
+            raise ResumeError(f"the run already has {len(found.meta['history'])} epochs, asked {self.config.epochs}")
+        self.state, self.history, self.clock = found.state, found.meta["history"], found.meta["clock"]
+        self.progress.say(f"going on from {found.name}")
+
+    def save(self) -> None:
+        """Write a checkpoint of this moment."""
+        best = max(self.history, key=lambda record: record["test_accuracy"], default=None)
+        meta = {
+            "config": self.config.to_json(),
+            "fingerprint": self.fingerprint,
+            "history": self.history,
+            "clock": self.clock,
+        }
+        name = checkpoint_name(len(self.history), int(self.state.step))
+        best_name = checkpoint_name(best["epoch"], best["epoch"] * self.program.steps_per_epoch) if best else None
+        self.checkpoints.save(name, self.state, meta, best_name)
+        self.saved_at = time.monotonic()
+
+    def pause(self) -> None:
+        """Between two chunks: save if it is time. Raises Stopped, having saved, if a signal came."""
+        if self.interrupts.signum is not None:
+            self.save()
+            raise Stopped(self.interrupts.signum)
+        if time.monotonic() - self.saved_at > SAVE_EVERY_SECONDS:
+            self.save()
+
+    def epoch(self) -> None:
+        """Train and evaluate one epoch, or the rest of one, and save it."""
+        number = len(self.history)
+        self.train(number)
+        train = self.evaluate(self.program.train_span, "training images")
+        test = self.evaluate(self.program.test_span, "test images")
+        self.progress.end()
+        self.history.append(self.record(number, self.state.totals, train, test))
+        self.clock = dict.fromkeys(self.clock, 0.0)
+        self.state = self.state._replace(totals=self.program.zero())
+        self.save()
+        self.recorder.write(self.history, "running")
+        self.progress.say(epoch_line(self.history[-1], self.config.epochs))
+
+    def train(self, number: int) -> None:
+        """The steps of epoch `number` (from 0) that are still to be done."""
+        steps, pace = self.program.steps_per_epoch, self.paces["train"]
+        key, table = self.program.epoch(number)
+        done = int(self.state.totals.batches)
+        self.progress.begin(f"epoch {number + 1}/{self.config.epochs}", steps, done)
+        while done < steps:
+            self.pause()
+            rows = pace.rows(steps - done)
+            begin = time.perf_counter()
+            self.state = self.interrupts.wait(self.program.train, self.state, key, table, done + rows)
+            self.note("train_seconds", pace, rows, begin)
+            totals = self.state.totals
+            self.check(totals, f"epoch {number + 1}, step {int(totals.bad_batch) + 1} of {steps}")
+            done += rows
+            self.progress.advance(rows, loss=f"{float(totals.loss) / int(totals.images):.3f}")
+
+    def evaluate(self, span: Span, name: str) -> Totals:
+        """Totals over all batches of a span with the present parameters."""
+        totals, pace, done = self.program.zero(), self.paces["evaluation"], 0
+        where = f"evaluation of the {name} after epoch {len(self.history) + 1}"
+        self.progress.begin(name, span.batches)
+        while done < span.batches:
+            self.pause()
+            rows = pace.rows(span.batches - done)
+            begin = time.perf_counter()
+            totals = self.interrupts.wait(self.program.evaluate, self.state.params, totals, span, done + rows)
+            self.note("eval_seconds", pace, rows, begin)
+            self.check(totals, f"{where}, batch {int(totals.bad_batch) + 1} of {span.batches}")
+            done += rows
+            self.progress.advance(rows)
+        return totals
+
+    def note(self, name: str, pace: Pace, rows: int, begin: float) -> None:
+        """Book the time since `begin`."""
+        seconds = time.perf_counter() - begin
+        self.clock[name] += seconds
+        pace.measured(rows, seconds)
+
+    def check(self, totals: Totals, where: str) -> None:
+        """Raise RunFailed if something in the pass went wrong."""
+        if int(totals.bad_batch) < 0:
+            return
+        if int(totals.failure) > 0:
+            raise RunFailed(f"{where}: {explain_failure(int(totals.failure))}")
+        what = "the loss is" if int(totals.broken) == LOSS_NOT_FINITE else "the update made a parameter"
+        raise RunFailed(f"{where}: {what} not finite (NaN or infinity); a smaller lr may help")
+
+    def record(self, number: int, steps: Totals, train: Totals, test: Totals) -> dict[str, Any]:
+        """The metrics line of epoch `number` (from 0), from the totals of its steps and of both evaluations."""
+        blocks, last_step = self.program.blocks, (number + 1) * self.program.steps_per_epoch - 1
+
+        def mean(totals: Totals, field: str) -> float | None:
+            return int(jnp.sum(getattr(totals, field))) / (blocks * int(totals.batches)) if blocks else None
+
+        return {
+            "epoch": number + 1,
+            "loss": float(steps.loss) / int(steps.images),
+            "test_loss": float(test.loss) / int(test.images),
+            "train_loss": float(train.loss) / int(train.images),
+            "train_accuracy": int(train.correct) / int(train.images),
+            "test_accuracy": int(test.correct) / int(test.images),
+            "nfe_forward": mean(test, "nfe"),
+            "nfe_per_block": [int(count) / int(test.batches) for count in test.nfe] if blocks else None,
+            "nfe_forward_train": mean(steps, "nfe"),
+            "accepted": mean(steps, "accepted"),
+            "rejected": mean(steps, "rejected"),
+            "lr": float(self.program.rate(last_step)),
+            "images_per_second": int(steps.images) / self.clock["train_seconds"],
+            **self.clock,
+        }

@@ -1,0 +1,134 @@
+"""The compiled program of a run: its data on the device, and its two loops compiled ahead of time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, PRNGKeyArray
+
+from jaxode.config import ModelConfig, RunConfig, SolveConfig
+from jaxode.data import ImageSet
+from jaxode.data.augment import evaluation_views, training_views
+from jaxode.data.batches import epoch_order, sequential_order
+from jaxode.nn import build_classifier
+from jaxode.optim import learning_rate, optimizer
+from jaxode.train.state import Totals, TrainState, initial_state, split_model
+from jaxode.train.step import Pictures, Table, Views, evaluation_chunk, train_chunk
+from jaxode.types import Params
+
+VIEW_SIZE = 28
+"""Height and width of the images that the models see."""
+
+Builder = Callable[..., nnx.Module]
+"""A function with the arguments of `jaxode.nn.build_classifier`; tests put a stub in its place."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """Rows of the evaluation table that hold one part of the images."""
+
+    start: int
+    stop: int
+
+    @property
+    def batches(self) -> int:
+        return self.stop - self.start
+
+
+class Program:
+    """Data, initial state and compiled loops of a run.
+
+    Args:
+        config: the settings.
+        data: images and labels as `jaxode.data.load` returns them.
+        build: what makes the model.
+    """
+
+    def __init__(self, config: RunConfig, data: ImageSet, build: Builder = build_classifier) -> None:
+        self.config = config
+        self.train_count, self.test_count = len(data.train_labels), len(data.test_labels)
+        self.steps_per_epoch = -(-self.train_count // config.batch_size)
+        self.total_steps = config.epochs * self.steps_per_epoch
+        self.dtype = jnp.float64 if config.precision == "float64" else jnp.float32
+        model_key, self.run_key = jax.random.split(jax.random.key(config.seed))
+        model = build(
+            config.model,
+            config.solve,
+            image_shape=(VIEW_SIZE, VIEW_SIZE, data.spec.channels),
+            classes=data.spec.classes,
+            rngs=nnx.Rngs(model_key),
+            dtype=self.dtype,
+        )
+        self.graphdef, self.params = split_model(model)
+        self.parameters = sum(leaf.size for leaf in jax.tree.leaves(self.params))
+        self.blocks = config.model.blocks if config.model.model == "odenet" else 0
+        self.transform = optimizer(config.optim, self.total_steps)
+        self.rate = learning_rate(config.optim, self.total_steps)
+        mean, std, dtype = data.spec.mean, data.spec.std, self.dtype
+        self.views = Views(
+            training=lambda key, images: training_views(key, images, mean, std, dtype),
+            evaluation=lambda images: evaluation_views(images, mean, std, dtype),
+        )
+        # One array of images and one table of batches for both parts, so that one compilation serves both.
+        self.pictures = Pictures(
+            jnp.asarray(np.concatenate([data.train_images, data.test_images])),
+            jnp.asarray(np.concatenate([data.train_labels, data.test_labels])),
+        )
+        train = Table(*sequential_order(self.train_count, config.batch_size))
+        test = Table(*sequential_order(self.test_count, config.batch_size))
+        self.table = Table(
+            jnp.concatenate([train.indices, test.indices + self.train_count]),
+            jnp.concatenate([train.weights, test.weights]),
+        )
+        self.train_span = Span(0, self.steps_per_epoch)
+        self.test_span = Span(self.steps_per_epoch, len(self.table.indices))
+        order = partial(epoch_order, count=self.train_count, batch_size=config.batch_size)
+        self.order = jax.jit(lambda key: Table(*order(key)))
+
+    def first_state(self) -> TrainState:
+        """State before the first step. It takes the initial parameters away, for they are donated to training."""
+        state = initial_state(self.params, self.transform, self.blocks)
+        del self.params
+        return state
+
+    def zero(self) -> Totals:
+        """Totals of no batches."""
+        return Totals.zero(self.blocks, self.dtype)
+
+    def epoch(self, number: int) -> tuple[PRNGKeyArray, Table]:
+        """The key of epoch `number` (from 0), from which its steps draw, and its order of the images."""
+        key = jax.random.fold_in(self.run_key, number)
+        # Steps fold in 0, 1, ... below steps_per_epoch, so that number is free for the order.
+        return key, self.order(jax.random.fold_in(key, self.steps_per_epoch))
+
+    def compile(self, state: TrainState) -> float:
+        """Compile both loops for states like this one; returns the seconds it took."""
+        begin = time.perf_counter()
+        key, table = self.epoch(0)
+        row = jnp.asarray(0, jnp.int32)
+        train = partial(train_chunk, self.graphdef, self.transform, self.views)
+        evaluate = partial(evaluation_chunk, self.graphdef, self.views)
+        self.train_loop = jax.jit(train, donate_argnums=0).lower(state, self.pictures, table, key, row).compile()
+        self.evaluation_loop = (
+            jax.jit(evaluate).lower(state.params, self.zero(), self.pictures, self.table, row, row).compile()
+        )
+        return time.perf_counter() - begin
+
+    def train(self, state: TrainState, key: PRNGKeyArray, table: Table, stop: int) -> TrainState:
+        """Steps of one epoch up to before its step `stop`; blocks until they are done. Takes the given state away."""
+        done = self.train_loop(state, self.pictures, table, key, jnp.asarray(stop, jnp.int32))
+        return jax.block_until_ready(done)
+
+    def evaluate(self, params: Params, totals: Totals, span: Span, stop: int) -> Totals:
+        """Evaluate the span's batches up to before its batch `stop`; blocks until they are done."""
+        start, last = (jnp.asarray(row, jnp.int32) for row in (span.start, span.start + stop))
+        done = self.evaluation_loop(params, totals, self.pictures, self.table, start, last)
+        return jax.block_until_ready(done)

@@ -1,0 +1,64 @@
+"""What a person sees while a run goes on: a bar on a terminal, one line an epoch elsewhere, nothing when quiet."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, TextIO
+
+from tqdm import tqdm
+
+
+def epoch_line(record: dict[str, Any], epochs: int) -> str:
+    """One line for one epoch's metrics."""
+    parts = [
+        f"epoch {record['epoch']}/{epochs}",
+        f"loss {record['loss']:.4f}",
+        f"train {100 * record['train_accuracy']:.2f} %",
+        f"test {100 * record['test_accuracy']:.2f} %",
+    ]
+    if record["nfe_forward"] is not None:
+        parts.append(f"nfe {record['nfe_forward']:.1f}")
+        parts.append(f"steps {record['accepted']:.1f}+{record['rejected']:.1f}")
+    parts.append(f"lr {record['lr']:.3g}")
+    parts.append(f"{record['images_per_second']:.0f} images/s")
+    parts.append(f"{record['train_seconds']:.1f} s + {record['eval_seconds']:.1f} s evaluation")
+    return "  ".join(parts)
+
+
+class Progress:
+    """Progress on stderr (or another stream). `quiet` silences everything but `warn`."""
+
+    def __init__(self, quiet: bool = False, stream: TextIO | None = None) -> None:
+        self.stream = stream or sys.stderr
+        self.quiet = quiet
+        self.bar: tqdm | None = None
+
+    def warn(self, text: str) -> None:
+        """Print a line, above the bar if there is one, even when quiet."""
+        tqdm.write(text, file=self.stream)
+        self.stream.flush()
+
+    def say(self, text: str) -> None:
+        """Print a line, unless quiet."""
+        if not self.quiet:
+            self.warn(text)
+
+    def begin(self, title: str, total: int, done: int = 0) -> None:
+        """Show a new bar of `total` batches, of which some are done, on a terminal."""
+        self.end()
+        shown = not self.quiet and self.stream.isatty()
+        self.bar = tqdm(
+            desc=title, total=total, initial=done, unit="batch", leave=False, file=self.stream, disable=not shown
+        )
+
+    def advance(self, batches: int, **values: str) -> None:
+        """Move the bar."""
+        if self.bar is not None:
+            self.bar.set_postfix(values, refresh=False)
+            self.bar.update(batches)
+
+    def end(self) -> None:
+        """Take the bar away."""
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None

@@ -1,0 +1,68 @@
+"""Where a result comes from: versions of the libraries, commit of the source, and the device."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+import jax
+
+LIBRARIES = (
+    "jax",
+    "jaxlib",
+    "flax",
+    "optax",
+    "diffrax",
+    "orbax-checkpoint",
+    "tensorflow-datasets",
+    "numpy",
+)
+
+
+def versions() -> dict[str, str | None]:
+    """Version of Python and of each library that a result can depend on; None for one that is not installed."""
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def git(root: Path, *arguments: str) -> str | None:
+    """Output of a git command, or None where it fails or there is no git."""
+    try:
+        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def commit(root: Path = Path(__file__).resolve().parents[2]) -> str | None:
+    """HEAD of the source checkout, with "-dirty" if tracked files are changed; None outside a checkout."""
+    # An installed package may lie inside some other project's checkout: this file must be one of its own.
+    if git(root, "ls-files", "--error-unmatch", "jaxode/train/provenance.py") is None:
+        return None
+    head = git(root, "rev-parse", "HEAD")
+    changed = git(root, "status", "--porcelain", "--untracked-files=no")
+    return f"{head}-dirty" if head and changed else head
+
+
+def processor() -> str:
+    """Model name of the CPU, as far as the system tells it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def device() -> str:
+    """Kind and model of the device that JAX computes on."""
+    first = jax.devices()[0]
+    return f"cpu: {processor()}" if first.platform == "cpu" else f"{first.platform}: {first.device_kind}"

@@ -1,0 +1,127 @@
+"""The files of a run: config.json, metrics.jsonl, result.json, curves.png and, if wanted, TensorBoard's."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from jaxode.config import RunConfig
+from jaxode.train.curves import draw
+from jaxode.train.files import write_json, write_lines, write_whole
+from jaxode.train.tensorboard import EventWriter
+
+CONFIG, METRICS, RESULT, CURVES = "config.json", "metrics.jsonl", "result.json", "curves.png"
+DRAW_EVERY_SECONDS = 60.0
+
+TIMINGS = ("images_per_second", "train_seconds", "eval_seconds", "compile_seconds")
+"""The only fields of a metrics line that two runs of the same settings on the same CPU need not share."""
+
+
+def settings_of_result(config: RunConfig) -> dict[str, Any]:
+    """The settings that a reader of a result needs; those of the solver are None for models that solve nothing."""
+    solves = config.model.model == "odenet"
+    solve = {name: getattr(config.solve, name) if solves else None for name in SOLVE_SETTINGS}
+    return {
+        "dataset": config.data.dataset,
+        "data": config.data.data,
+        "model": config.model.model,
+        "blocks": config.model.blocks,
+        "width": config.model.width if config.model.model != "mlp" else None,
+        **solve,
+        "optimizer": config.optim.optimizer,
+        "lr": config.optim.lr,
+        "momentum": config.optim.momentum if config.optim.optimizer == "sgd" else None,
+        "weight_decay": config.optim.weight_decay,
+        "schedule": config.optim.schedule,
+        "batch_size": config.batch_size,
+        "precision": config.precision,
+        "seed": config.seed,
+        "epochs_planned": config.epochs,
+    }
+
+
+SOLVE_SETTINGS = ("solver", "gradient", "rtol", "atol", "step_size", "backward_rtol", "backward_atol", "max_steps")
+LAST_VALUES = (
+    "loss",
+    "test_loss",
+    "train_accuracy",
+    "test_accuracy",
+    "nfe_forward",
+    "nfe_per_block",
+    "accepted",
+    "rejected",
+)
+
+
+def summary(history: list[dict[str, Any]]) -> dict[str, Any]:
+    """A result's figures: of the last epoch, of the best one, mean seconds an epoch, and all compile seconds."""
+    last = history[-1] if history else {}
+    best = max(history, key=lambda record: record["test_accuracy"], default={})
+    seconds = sum(record["train_seconds"] for record in history)
+    images = sum(record["images_per_second"] * record["train_seconds"] for record in history)
+    return {
+        "epochs": len(history),
+        **{name: last.get(name) for name in LAST_VALUES},
+        "best_epoch": best.get("epoch"),
+        "best_test_accuracy": best.get("test_accuracy"),
+        "train_seconds_per_epoch": fmean(r["train_seconds"] for r in history) if history else None,
+        "eval_seconds_per_epoch": fmean(r["eval_seconds"] for r in history) if history else None,
+        "compile_seconds": sum(record["compile_seconds"] for record in history) if history else None,
+        "images_per_second": images / seconds if seconds else None,
+    }
+
+
+class Recorder:
+    """Writes a run's files into its directory, each whole or not at all.
+
+    Args:
+        out: an existing directory.
+        config: the settings, with `data` being what was really taken.
+        facts: what else goes into result.json: data counts, parameters, device, versions, commit.
+        tensorboard: whether to write event files too. Raises ConfigError if that is not possible.
+    """
+
+    def __init__(self, out: Path, config: RunConfig, facts: dict[str, Any], tensorboard: bool = False) -> None:
+        self.out, self.config, self.facts = out, config, facts
+        self.events = EventWriter(out / "tensorboard") if tensorboard else None
+        self.drawn = 0.0
+
+    def start(self) -> None:
+        """Write config.json, which makes the directory a run that can be resumed."""
+        write_json(self.out / CONFIG, self.config.to_json())
+
+    def write(self, history: list[dict[str, Any]], status: str, error: str | None = None) -> dict[str, Any]:
+        """Write all files for this history; returns the result. `status`: running, complete, stopped or failed."""
+        result = {
+            "status": status,
+            **settings_of_result(self.config),
+            **self.facts,
+            **summary(history),
+            **({"error": error} if error else {}),
+        }
+        write_lines(self.out / METRICS, history)
+        write_json(self.out / RESULT, result)
+        due = status != "running" or time.monotonic() - self.drawn > DRAW_EVERY_SECONDS
+        if history and due:
+            write_whole(self.out / CURVES, draw(history, self.title()))
+            self.drawn = time.monotonic()
+        if self.events is not None:
+            self.events.write(history)
+        return result
+
+    def title(self) -> str:
+        """Headline of the picture."""
+        model = self.config.model
+        name = {"odenet": "ODENet", "resnet": "ResNet", "mlp": "MLP"}[model.model]
+        blocks = f", {model.blocks} block{'s' if model.blocks != 1 else ''}" if model.blocks else ""
+        solver = f", {self.config.solve.solver}" if model.model == "odenet" else ""
+        part = " (bundled sample)" if self.config.data.data == "sample" else ""
+        count = f"{self.facts['train_images']:,} training images"
+        return f"{name}{blocks}{solver} on {self.config.data.dataset}{part}, {count}"
+
+    def close(self) -> None:
+        """Close the event files."""
+        if self.events is not None:
+            self.events.close()

@@ -1,0 +1,72 @@
+"""Everything that changes while a model trains, as one pytree."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Int
+
+from jaxode.optim import Transform
+from jaxode.types import Params
+
+
+class Totals(NamedTuple):
+    """Running sums over the batches of one pass over images, and the first thing that went wrong in it.
+
+    `failure` is 0, or the code of the first failed ODE solve (`jaxode.ode.explain_failure`). `broken` is 0, or 1
+    when a loss was not finite, or 2 when an update made a parameter not finite. `bad_batch` is the batch of the pass,
+    from 0, in which that happened, else -1. ODE counts have one entry a block and are sums over batches.
+    """
+
+    loss: Float[Array, ""]
+    correct: Int[Array, ""]
+    images: Int[Array, ""]
+    batches: Int[Array, ""]
+    nfe: Int[Array, " blocks"]
+    accepted: Int[Array, " blocks"]
+    rejected: Int[Array, " blocks"]
+    failure: Int[Array, ""]
+    broken: Int[Array, ""]
+    bad_batch: Int[Array, ""]
+
+    @classmethod
+    def zero(cls, blocks: int, dtype: Any = jnp.float32) -> Totals:
+        """Totals of no batches, for a chain of `blocks` ODE blocks (0 for a model without)."""
+        count = jnp.zeros((), jnp.int32)
+        counts = jnp.zeros((blocks,), jnp.int32)
+        # Every field has its own buffer: a donated state must not hold one buffer twice.
+        return cls(
+            loss=jnp.zeros((), dtype),
+            correct=count,
+            images=count + 0,
+            batches=count + 0,
+            nfe=counts,
+            accepted=counts + 0,
+            rejected=counts + 0,
+            failure=count + 0,
+            broken=count + 0,
+            bad_batch=count - 1,
+        )
+
+
+class TrainState(NamedTuple):
+    """Parameters, optimiser state, steps taken since the start of the run, and this epoch's totals."""
+
+    params: Params
+    opt_state: Any
+    step: Int[Array, ""]
+    totals: Totals
+
+
+def split_model(model: nnx.Module) -> tuple[nnx.GraphDef[Any], Params]:
+    """Graph definition and parameters of a model. Raises ValueError if it has any state besides nnx.Param."""
+    return nnx.split(model, nnx.Param)
+
+
+def initial_state(params: Params, transform: Transform, blocks: int) -> TrainState:
+    """State before the first step; its sums have the floating-point type of the parameters."""
+    dtype = jnp.result_type(*jax.tree.leaves(params))
+    return TrainState(params, transform.init(params), jnp.zeros((), jnp.int32), Totals.zero(blocks, dtype))

@@ -1,0 +1,45 @@
+"""The same metrics as event files for TensorBoard, where tensorboardX is installed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from jaxode.config import ConfigError
+
+
+def require_tensorboard() -> Any:
+    """The writer class of tensorboardX. Raises ConfigError if it is not installed."""
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError as error:
+        raise ConfigError("--tensorboard needs a package that is not installed: pip install tensorboardX") from error
+    return SummaryWriter
+
+
+class EventWriter:
+    """Event files of a run in one directory. Raises ConfigError if tensorboardX is not installed."""
+
+    def __init__(self, directory: Path) -> None:
+        self.kind = require_tensorboard()
+        self.directory = directory
+        self.writer: Any = None
+        self.written = 0
+
+    def write(self, history: list[dict[str, Any]]) -> None:
+        """Add the epochs of the history that are not there yet; the first call starts the files anew."""
+        if self.writer is None:
+            for path in self.directory.glob("events.out.tfevents.*"):
+                path.unlink()
+            self.writer = self.kind(str(self.directory))
+        for record in history[self.written :]:
+            for name, value in record.items():
+                if name != "epoch" and isinstance(value, int | float):
+                    self.writer.add_scalar(name, value, record["epoch"])
+        self.written = len(history)
+        self.writer.flush()
+
+    def close(self) -> None:
+        """Close the files."""
+        if self.writer is not None:
+            self.writer.close()
