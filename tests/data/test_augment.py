@@ -1,0 +1,75 @@
+"""Views and batches: against other libraries, and by the properties that training relies on."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxode.data.augment import evaluation_views, normalise, random_crop, resize, resize_matrix, training_views
+from jaxode.data.batches import epoch_order, sequential_order
+
+
+def _pixels(side: int, channels: int = 3, count: int = 4) -> jax.Array:
+    return jnp.asarray(np.random.default_rng(0).integers(0, 256, (count, side, side, channels), dtype=np.uint8))
+
+
+@pytest.mark.parametrize(("old", "new"), [(28, 32), (32, 28), (32, 32), (75, 28), (10, 64)])
+def test_resize_is_jaxs(old, new, x64):
+    images = _pixels(old).astype("float64")
+    expected = jax.image.resize(images, (4, new, new, 3), "linear", antialias=True)
+    np.testing.assert_allclose(resize(images, new), expected, atol=2e-4)  # jax.image computes weights in float32
+    np.testing.assert_allclose(resize_matrix(old, new).sum(1), 1, atol=1e-14)
+
+
+@pytest.mark.parametrize(("old", "new"), [(28, 32), (32, 28), (75, 28)])
+def test_resize_is_pytorchs(old, new, x64):
+    torch = pytest.importorskip("torch")
+    images = _pixels(old).astype("float64")
+    channels_first = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2)
+    expected = torch.nn.functional.interpolate(channels_first, (new, new), mode="bilinear", antialias=True)
+    np.testing.assert_allclose(resize(images, new), expected.permute(0, 2, 3, 1), atol=1e-10)
+
+
+def test_normalisation_is_per_channel(x64):
+    images, mean, std = _pixels(8), (0.1, 0.5, 0.9), (0.2, 0.3, 0.4)
+    expected = (np.asarray(images) / 255 - np.array(mean)) / np.array(std)
+    np.testing.assert_allclose(normalise(images, mean, std, "float64"), expected, atol=1e-12)
+
+
+def test_crops_are_windows_and_every_offset_occurs():
+    images = _pixels(12, 1, 400).astype("float32")
+    windows = np.asarray(jax.jit(lambda k, x: random_crop(k, x, 8))(jax.random.key(0), images))
+    seen = set()
+    for image, window in zip(np.asarray(images), windows, strict=True):
+        found = [(i, j) for i in range(5) for j in range(5) if np.array_equal(image[i : i + 8, j : j + 8], window)]
+        assert len(found) == 1
+        seen.update(found)
+    assert seen == {(i, j) for i in range(5) for j in range(5)}
+
+
+@pytest.mark.parametrize("side", [28, 32])
+def test_views_have_the_models_size_and_evaluation_draws_nothing(side):
+    images = _pixels(side)
+    facts = ((0.5,) * 3, (0.25,) * 3)
+    one, other = (training_views(jax.random.key(k), images, *facts) for k in (0, 1))
+    assert one.shape == other.shape == evaluation_views(images, *facts).shape == (4, 28, 28, 3)
+    assert float(jnp.abs(one - other).max()) > 0
+    np.testing.assert_array_equal(one, training_views(jax.random.key(0), images, *facts))
+
+
+@pytest.mark.parametrize(("count", "size"), [(10, 5), (11, 5), (4, 5), (1, 5), (128, 128), (7, 1)])
+@pytest.mark.parametrize("shuffled", [True, False])
+def test_every_image_counts_once(count, size, shuffled):
+    indices, weights = epoch_order(jax.random.key(0), count, size) if shuffled else sequential_order(count, size)
+    assert indices.shape == weights.shape == (-(-count // size), size)
+    np.testing.assert_array_equal(np.sort(indices[weights == 1]), np.arange(count))
+    assert float(weights.sum()) == count
+    assert bool(((indices >= 0) & (indices < count)).all())
+
+
+def test_epochs_differ_and_keys_repeat():
+    first, second, again = (epoch_order(jax.random.key(k), 100, 10)[0] for k in (0, 1, 0))
+    assert not np.array_equal(first, second)
+    np.testing.assert_array_equal(first, again)
