@@ -9,11 +9,21 @@ import diffrax
 import numpy as np
 
 
-class ThreeEighthsRule(diffrax.AbstractERK):
-    """Kutta's 3/8 rule, order 4: what torchdiffeq calls rk4 (Hairer, Nørsett and Wanner 1993, table II.1.2, right).
+class FourthOrder(diffrax.AbstractERK):
+    """What the methods below share. None has an embedded method, so the error estimate is zero: fixed steps only."""
 
-    It has no embedded method, so its error estimate is identically zero: use it with fixed steps only.
-    """
+    interpolation_cls: ClassVar[Callable[..., diffrax.AbstractLocalInterpolation]] = (
+        diffrax.ThirdOrderHermitePolynomialInterpolation.from_k
+    )
+
+    def order(self, terms: object) -> int:
+        """Order of convergence, 4."""
+        del terms
+        return 4
+
+
+class ThreeEighthsRule(FourthOrder):
+    """Kutta's 3/8 rule: what torchdiffeq calls rk4 (Hairer, Nørsett and Wanner 1993, II.1, table 1.2, right)."""
 
     tableau: ClassVar[diffrax.ButcherTableau] = diffrax.ButcherTableau(
         a_lower=(np.array([1 / 3]), np.array([-1 / 3, 1.0]), np.array([1.0, -1.0, 1.0])),
@@ -21,21 +31,10 @@ class ThreeEighthsRule(diffrax.AbstractERK):
         b_error=np.zeros(4),
         c=np.array([1 / 3, 2 / 3, 1.0]),
     )
-    interpolation_cls: ClassVar[Callable[..., diffrax.AbstractLocalInterpolation]] = (
-        diffrax.ThirdOrderHermitePolynomialInterpolation.from_k
-    )
-
-    def order(self, terms: object) -> int:
-        """Order of convergence, 4."""
-        del terms
-        return 4
 
 
-class ClassicalRungeKutta(diffrax.AbstractERK):
-    """The classical Runge-Kutta method, order 4 (Hairer, Nørsett and Wanner 1993, table II.1.2, left).
-
-    It has no embedded method, so its error estimate is identically zero: use it with fixed steps only.
-    """
+class ClassicalRungeKutta(FourthOrder):
+    """The classical Runge-Kutta method (Hairer, Nørsett and Wanner 1993, II.1, table 1.2, left)."""
 
     tableau: ClassVar[diffrax.ButcherTableau] = diffrax.ButcherTableau(
         a_lower=(np.array([1 / 2]), np.array([0.0, 1 / 2]), np.array([0.0, 0.0, 1.0])),
@@ -43,11 +42,3 @@ class ClassicalRungeKutta(diffrax.AbstractERK):
         b_error=np.zeros(4),
         c=np.array([1 / 2, 1 / 2, 1.0]),
     )
-    interpolation_cls: ClassVar[Callable[..., diffrax.AbstractLocalInterpolation]] = (
-        diffrax.ThirdOrderHermitePolynomialInterpolation.from_k
-    )
-
-    def order(self, terms: object) -> int:
-        """Order of convergence, 4."""
-        del terms
-        return 4

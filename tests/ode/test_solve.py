@@ -20,6 +20,31 @@ ORDERS = {"euler": 1, "midpoint": 2, "heun": 2, "rk4": 4, "rk4_classic": 4, "bos
           "dopri5": 5, "tsit5": 5, "dopri8": 8, "kvaerno3": 3}  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("name", "lower", "weights"),
+    [
+        ("euler", [[]], [1]),
+        ("midpoint", [[], [1 / 2]], [0, 1]),
+        ("heun", [[], [1]], [1 / 2, 1 / 2]),
+        ("rk4", [[], [1 / 3], [-1 / 3, 1], [1, -1, 1]], [1 / 8, 3 / 8, 3 / 8, 1 / 8]),
+        ("rk4_classic", [[], [1 / 2], [0, 1 / 2], [0, 0, 1]], [1 / 6, 1 / 3, 1 / 3, 1 / 6]),
+        ("bosh3", [[], [1 / 2], [0, 3 / 4]], [2 / 9, 1 / 3, 4 / 9]),
+    ],
+)
+def test_one_step_is_the_methods_formula(name, lower, weights, x64):
+    """The two fourth-order methods share an order, so only their formulas tell them apart."""
+    field = lambda t, z: np.sin(3 * t) + z * z  # noqa: E731
+    h, z0, slopes = 0.5, 0.3, []
+    for row in lower:
+        stage = z0 + h * sum(a * k for a, k in zip(row, slopes, strict=True))
+        slopes.append(field(h * sum(row), stage))
+    expected = z0 + h * sum(b * k for b, k in zip(weights, slopes, strict=True))
+    z1, _ = odeint(
+        lambda t, z, a: jnp.sin(3 * t) + z * z, jnp.full(1, z0), None, SolveConfig(solver=name, step_size=0.5), t1=0.5
+    )
+    np.testing.assert_allclose(z1, [expected], rtol=1e-14)
+
+
 def test_every_solver_has_an_order_here():
     assert set(ORDERS) == set(SOLVERS)
 
