@@ -10,12 +10,22 @@ from flax import nnx
 
 from jaxode.nn.fields import ConvField
 from jaxode.nn.kernels import LIBRARY, MATMUL
-from jaxode.nn.layers import Conv, Linear, TimeConv
+from jaxode.nn.layers import Conv, GroupNorm, Linear, TimeConv
 
 
 @pytest.fixture
 def rngs():
     return nnx.Rngs(0)
+
+
+@pytest.mark.parametrize("channels", [64, 8])
+def test_group_norm_is_pytorchs_also_where_eps_counts(channels, x64):
+    torch = pytest.importorskip("torch")
+    layer = GroupNorm(channels, kernels=MATMUL, dtype=jnp.float64)
+    x = 1e-3 * jax.random.normal(jax.random.key(1), (2, 6, 6, channels), "float64")
+    theirs = torch.nn.GroupNorm(min(32, channels), channels).double()
+    expected = theirs(torch.from_numpy(np.array(x)).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+    np.testing.assert_allclose(layer(x), expected.detach(), atol=1e-13)
 
 
 @pytest.mark.parametrize("kernels", [MATMUL, LIBRARY], ids=["matmul", "library"])
