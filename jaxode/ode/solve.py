@@ -95,7 +95,7 @@ def odeint(
         controller, backward = Adaptive(config.rtol, config.atol), Adaptive(backward_rtol, backward_atol)
     else:
         max_steps = grid_steps(config.step_size, abs(t1 - t0))
-        controller = backward = FixedGrid(config.step_size, max_steps)
+        controller = backward = FixedGrid(config.step_size)
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(field),
         solver,
