@@ -1,0 +1,100 @@
+"""Parameters to and from PyTorch's layout: the state_dict of torchdiffeq's `odenet_mnist.py`. Imports no torch.
+
+Arrays are NumPy's. Convolution kernels turn from [O, I, kh, kw] to [kh, kw, I, O], linear ones from [O, I] to [I, O];
+nothing is computed, so both directions are exact. The first layer of a multi-layer perceptron is reordered too where
+an image has several channels, for PyTorch flattens them first and jaxode last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from jaxode.nn import MLP, Classifier, ODENet
+
+Arrays = dict[str, np.ndarray]
+
+
+class InteropError(ValueError):
+    """A state_dict that is not this model's."""
+
+
+def torch_names(model: Classifier) -> dict[tuple[Any, ...], str]:
+    """Name in PyTorch's state_dict of every parameter, by its path in the model."""
+    modules: dict[tuple[Any, ...], str] = {}
+    if isinstance(model, MLP):
+        modules = {("linear1",): "1", ("linear2",): "3"}
+    else:
+        for name, number in (("conv1", 0), ("norm1", 1), ("conv2", 3), ("norm2", 4), ("conv3", 6)):
+            modules["downsample", name] = str(number)
+        parts = ("norm1", "conv1", "norm2", "conv2")
+        for number in range(len(model.blocks)):
+            for name in (*parts, "norm3") if isinstance(model, ODENet) else parts:
+                if isinstance(model, ODENet):
+                    layer = "._layer" if name.startswith("conv") else ""
+                    modules["blocks", number, "field", name] = f"{7 + number}.odefunc.{name}{layer}"
+                else:
+                    modules["blocks", number, name] = f"{7 + number}.{name}"
+        head = 7 + len(model.blocks)
+        modules |= {("head", "norm"): str(head), ("head", "linear"): str(head + 4)}
+    names = {}
+    for path, _ in nnx.to_flat_state(nnx.state(model, nnx.Param)):
+        leaf = "bias" if path[-1] == "bias" else "weight"
+        names[tuple(path)] = f"{modules[tuple(path[:-1])]}.{leaf}"
+    return names
+
+
+def _to_torch(array: np.ndarray) -> np.ndarray:
+    return array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T
+
+
+def _from_torch(array: np.ndarray) -> np.ndarray:
+    return array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T
+
+
+def _pixel_order(model: Classifier, name: str, channels: int) -> bool:
+    return isinstance(model, MLP) and name == "1.weight" and channels > 1
+
+
+def to_torch(model: Classifier, *, channels: int = 1) -> Arrays:
+    """The model's parameters as a PyTorch state_dict of NumPy arrays. `channels` of an image matters to an MLP only."""
+    names = torch_names(model)
+    arrays: Arrays = {}
+    for path, value in nnx.to_flat_state(nnx.state(model, nnx.Param)):
+        name, array = names[tuple(path)], np.asarray(value[...])
+        if _pixel_order(model, name, channels):
+            array = array.reshape(-1, channels, array.shape[1]).transpose(1, 0, 2).reshape(array.shape)
+        arrays[name] = np.array(_to_torch(array), order="C")  # a copy of its own: torch wants to write
+    return arrays
+
+
+def from_torch(model: Classifier, state_dict: Mapping[str, np.ndarray], *, channels: int = 1) -> nnx.State[Any, Any]:
+    """Parameters for the model from a PyTorch state_dict, in the model's floating-point type.
+
+    Put them to use by `nnx.update(model, parameters)`. Raises InteropError naming every key that is missing, unexpected
+    or of the wrong shape.
+    """
+    names = torch_names(model)
+    state = nnx.state(model, nnx.Param)
+    problems = [f"unexpected {name}" for name in state_dict if name not in names.values()]
+    loaded = []
+    for path, value in nnx.to_flat_state(state):
+        name, wanted = names[tuple(path)], tuple(_to_torch(np.empty(value.shape, np.bool_)).shape)
+        if name not in state_dict:
+            problems.append(f"missing {name}")
+            continue
+        array = np.asarray(state_dict[name])
+        if array.shape != wanted:
+            problems.append(f"{name} has shape {array.shape}, not {wanted}")
+            continue
+        array = _from_torch(array)
+        if _pixel_order(model, name, channels):
+            array = array.reshape(channels, -1, array.shape[1]).transpose(1, 0, 2).reshape(array.shape)
+        loaded.append((path, value.replace(jnp.asarray(array, value[...].dtype))))
+    if problems:
+        raise InteropError("not this model's state_dict: " + "; ".join(problems))
+    return nnx.from_flat_state(loaded)

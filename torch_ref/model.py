@@ -1,0 +1,108 @@
+"""The classifiers in PyTorch, laid out as torchdiffeq's example `odenet_mnist.py` lays them out.
+
+A classifier is one nn.Sequential of downsampling, feature and head layers, and a time-concatenated convolution keeps
+its weights in `_layer`, so that state_dict keys such as `7.odefunc.conv1._layer.weight` are those of that script.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchdiffeq import odeint, odeint_adjoint
+
+
+def norm(channels: int) -> nn.GroupNorm:
+    """Group norm over min(32, channels) groups."""
+    return nn.GroupNorm(min(32, channels), channels)
+
+
+class ConcatConv2d(nn.Module):
+    """3x3 convolution, padding 1, of z with one more channel, the first, filled with t."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self._layer = nn.Conv2d(width + 1, width, 3, padding=1)
+
+    def forward(self, t: Tensor, z: Tensor) -> Tensor:
+        """[B, C, H, W] → [B, C, H, W]."""
+        plane = torch.ones_like(z[:, :1]) * t
+        return self._layer(torch.cat([plane, z], 1))
+
+
+class ODEFunc(nn.Module):
+    """norm · ReLU · conv · norm · ReLU · conv · norm, counting its evaluations in `nfe`."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm1 = norm(width)
+        self.conv1 = ConcatConv2d(width)
+        self.norm2 = norm(width)
+        self.conv2 = ConcatConv2d(width)
+        self.norm3 = norm(width)
+        self.nfe = 0
+
+    def forward(self, t: Tensor, z: Tensor) -> Tensor:
+        """dz/dt at time t."""
+        self.nfe += 1
+        out = self.conv1(t, torch.relu(self.norm1(z)))
+        out = self.conv2(t, torch.relu(self.norm2(out)))
+        return self.norm3(out)
+
+
+class ODEBlock(nn.Module):
+    """z(1) of dz/dt = f(t, z), z(0) the input; `solve` holds torchdiffeq's keyword arguments, and `adjoint`."""
+
+    def __init__(self, odefunc: ODEFunc, solve: dict[str, Any]) -> None:
+        super().__init__()
+        self.odefunc = odefunc
+        self.solve = dict(solve)
+        self.odeint = odeint_adjoint if self.solve.pop("adjoint", False) else odeint
+
+    def forward(self, z: Tensor) -> Tensor:
+        """[B, C, H, W] → [B, C, H, W]."""
+        span = torch.tensor([0.0, 1.0], dtype=z.dtype)
+        return self.odeint(self.odefunc, z, span, **self.solve)[1]
+
+
+class ResBlock(nn.Module):
+    """z + conv(ReLU(norm(conv(ReLU(norm(z)))))), convolutions without bias."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm1 = norm(width)
+        self.conv1 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.norm2 = norm(width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """[B, C, H, W] → [B, C, H, W]."""
+        out = self.conv1(torch.relu(self.norm1(z)))
+        return z + self.conv2(torch.relu(self.norm2(out)))
+
+
+def build(
+    kind: str, blocks: int, *, channels: int, classes: int, width: int = 64, side: int = 28, **solve: Any
+) -> nn.Sequential:
+    """An odenet, resnet or mlp for images [B, channels, side, side].
+
+    `solve`: keyword arguments of torchdiffeq.odeint (rtol, atol, method, options), and `adjoint=True` for its adjoint.
+    """
+    if kind == "mlp":
+        return nn.Sequential(nn.Flatten(), nn.Linear(channels * side * side, 300), nn.ReLU(), nn.Linear(300, classes))
+    downsampling = [
+        nn.Conv2d(channels, width, 3),
+        norm(width),
+        nn.ReLU(),
+        nn.Conv2d(width, width, 4, 2, 1),
+        norm(width),
+        nn.ReLU(),
+        nn.Conv2d(width, width, 4, 2, 1),
+    ]
+    if kind == "odenet":
+        feature: list[nn.Module] = [ODEBlock(ODEFunc(width), solve) for _ in range(blocks)]
+    else:
+        feature = [ResBlock(width) for _ in range(blocks)]
+    head = [norm(width), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, classes)]
+    return nn.Sequential(*downsampling, *feature, *head)
