@@ -43,7 +43,7 @@ def compiled_step(model: ModelConfig, solve: SolveConfig, images: jax.Array) -> 
     begin = time.perf_counter()
     step = jax.jit(jax.value_and_grad(loss, has_aux=True)).lower(params, images).compile()
     seconds = time.perf_counter() - begin
-    memory = step.memory_analysis()
+    memory: Any = step.memory_analysis()
     return lambda: jax.block_until_ready(step(params, images)), seconds, memory.temp_size_in_bytes / 1e6
 
 

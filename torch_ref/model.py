@@ -6,6 +6,7 @@ its weights in `_layer`, so that state_dict keys such as `7.odefunc.conv1._layer
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -58,7 +59,7 @@ class ODEBlock(nn.Module):
         super().__init__()
         self.odefunc = odefunc
         self.solve = dict(solve)
-        self.odeint = odeint_adjoint if self.solve.pop("adjoint", False) else odeint
+        self.odeint: Callable[..., Any] = odeint_adjoint if self.solve.pop("adjoint", False) else odeint
 
     def forward(self, z: Tensor) -> Tensor:
         """[B, C, H, W] → [B, C, H, W]."""

@@ -88,7 +88,7 @@ class ImageBlocks(tfds.core.GeneratorBasedBuilder):
 
 def read_split(builder: ImageBlocks, split: str) -> Arrays:
     """All images and labels of a prepared split, in the order written."""
-    source: Any = builder.as_data_source(split)
+    source: Any = builder.as_data_source(split)  # pyright: ignore[reportCallIssue]  (TFDS decorates it)
     blocks = source.__getitems__(list(range(len(source))))
     images = np.concatenate([block["images"] for block in blocks])
     return images, np.concatenate([block["labels"] for block in blocks]).astype(np.int32)
