@@ -49,7 +49,8 @@ class Parser(argparse.ArgumentParser):
     """An argument parser that answers a mistake with exactly one line."""
 
     def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: error: {message}", file=sys.stderr)
+        """Print the line and exit with code 2."""
+        print(f"{self.prog}: error: {message.removeprefix('argument ')}", file=sys.stderr)
         raise SystemExit(2)
 
 

@@ -6,8 +6,8 @@ Time: in the thesis (PyTorch, 4-core CPU) 261, 484 s an epoch; ODENet 1570 s wit
 
     python -m experiments.cifar10 --solver dopri5
 
-The defaults are the protocol: ODENet of one block, dopri5 with rtol = atol = 1e-3, batches of 128, SGD with momentum 0.9,
-learning rate 0.1 divided by ten after every 0.3 of the epochs, cross-entropy; random 28x28 crops for training.
+The defaults are the protocol: ODENet of one block, dopri5 with rtol = atol = 1e-3, batches of 128, SGD with momentum
+0.9, learning rate 0.1 divided by ten after every 0.3 of the epochs, cross-entropy; random 28x28 crops for training.
 
 The thesis's tolerance runs (Adam, constant 1e-3, 25 epochs; 34 and 52 function evaluations):
 

@@ -6,8 +6,8 @@ Time: in the thesis (PyTorch, 4-core CPU) 279, 504 s an epoch; ODENet 1793 s wit
 
     python -m experiments.cifar100 --solver dopri5
 
-The defaults are the protocol: ODENet of one block, dopri5 with rtol = atol = 1e-3, batches of 128, SGD with momentum 0.9,
-learning rate 0.1 divided by ten after every 0.3 of the epochs, cross-entropy; random 28x28 crops for training.
+The defaults are the protocol: ODENet of one block, dopri5 with rtol = atol = 1e-3, batches of 128, SGD with momentum
+0.9, learning rate 0.1 divided by ten after every 0.3 of the epochs, cross-entropy; random 28x28 crops for training.
 No sample of this set is bundled: it needs the original files, or network.
 """
 

@@ -9,10 +9,13 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from experiments.arguments import Parser, Request, build_parser, configured, parse, unused
 from jaxode.config import ConfigError, RunConfig
+
+if TYPE_CHECKING:
+    from jaxode.data import ImageSet
 
 SAMPLE_EPOCHS = 5
 """Epochs on the bundled sample unless given: the protocol's many passes over few images would only memorise them."""
@@ -161,12 +164,20 @@ def train(request: Request, config: RunConfig, out: Path) -> int:
         if data.source == "sample" and request.resume is None and "epochs" not in request.settings:
             decided["epochs"] = SAMPLE_EPOCHS
         config = config.replaced(**decided)
-        what = "the bundled SAMPLE, not the full set" if data.source == "sample" else "the full set"
-        counts = f"{len(data.train_labels):,} training and {len(data.test_labels):,} test images"
-        progress.say(f"{config.data.dataset}: {what}: {counts}; {config.epochs} epochs; results in {out}")
+        progress.say(f"{announcement(data)}; {config.epochs} epochs; results in {out}")
         result = run(config, data, out, progress=progress, tensorboard=request.tensorboard)
     print(conclusion(result, out))
     return 0
+
+
+def announcement(data: ImageSet) -> str:
+    """Which images are used, loudly if they are not all there are."""
+    train, test = len(data.train_labels), len(data.test_labels)
+    whole = (train, test) == (data.spec.train_images, data.spec.test_images)
+    which = "the bundled SAMPLE, not the full set" if data.source == "sample" else "the full set"
+    if data.source == "full" and not whole:
+        which = "a PART of the full set"
+    return f"{data.name}: {which}: {train:,} training and {test:,} test images"
 
 
 def conclusion(result: dict[str, Any], out: Path) -> str:

@@ -2,6 +2,7 @@
 
 Every field is one command-line flag of the experiments; its help text lives here, beside its default.
 """
+# ruff: noqa: RUF009 - `setting` is dataclasses.field under a shorter name
 
 from __future__ import annotations
 

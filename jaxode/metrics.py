@@ -6,9 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 
-def correct_count(
-    logits: Float[Array, "B K"], labels: Int[Array, " B"], weights: Float[Array, " B"]
-) -> Int[Array, ""]:
+def correct_count(logits: Float[Array, "B K"], labels: Int[Array, " B"], weights: Float[Array, " B"]) -> Int[Array, ""]:
     """How many images of weight above 0 have their largest logit at their label."""
     hits = (jnp.argmax(logits, axis=-1) == labels) & (weights > 0)
     return jnp.sum(hits, dtype=jnp.int32)

@@ -1,13 +1,16 @@
 """Checkpoints on disk: written whole or not at all, and known to be whole when they are read. Only room of orbax.
 
-A checkpoint is a directory of two things: `state`, which orbax writes, and `meta.json`, which holds a digest of the
-state's bytes and of itself. It is made under another name and renamed when it is complete and on the disk.
+A checkpoint is a directory of two things: `state`, which orbax writes, and `meta.json`, which holds digests of the
+state's arrays, of each file and of itself. It is made under another name and renamed when it is whole and on the disk.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import json
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -25,6 +28,8 @@ from jaxode.train.errors import CheckpointError
 KEEP_LAST = 2
 UNFINISHED = "unfinished"
 FORMAT = 1
+SLACK_BYTES = 1 << 17
+"""What a checkpoint takes beside its arrays."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,12 @@ def digest(arrays: dict[str, np.ndarray]) -> str:
     return total.hexdigest()
 
 
+def file_digests(directory: Path) -> dict[str, str]:
+    """SHA-256 of every file below a directory."""
+    files = sorted(path for path in directory.rglob("*") if path.is_file())
+    return {path.relative_to(directory).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
 def sealed(content: dict[str, Any]) -> str:
     """JSON text of the content beside the digest of that text."""
     text = json.dumps(content, sort_keys=True)
@@ -88,6 +99,35 @@ def to_disk(directory: Path) -> None:
                 os.fsync(handle)
             finally:
                 os.close(handle)
+
+
+def reserve(path: Path, size: int) -> None:
+    """Make sure that a file of `size` bytes fits on the disk. Raises OSError if it does not.
+
+    Storage libraries meet a full disk in a background thread and say so in hundreds of lines; this says it in one.
+    """
+    try:
+        with open(path, "wb") as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+            else:
+                file.write(bytes(size))
+    finally:
+        path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def hushed() -> Iterator[None]:
+    """Keep a storage library's background threads from printing tracebacks of an error that is also raised."""
+    levels = {name: logging.getLogger(name).level for name in ("absl", "asyncio")}
+    for name in levels:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
 
 
 def reason(error: BaseException, directory: Path, wanted: int) -> str:
@@ -133,9 +173,12 @@ class Checkpoints:
             unfinished.mkdir()
             # orbax refuses arrays without elements; the shapes of the restored state come from its template.
             kept = {key: array for key, array in arrays.items() if array.size}
-            with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as writer:
+            # orbax writes every array, then gathers them in one file, before it deletes the first copy.
+            reserve(unfinished / "trial", 2 * wanted + SLACK_BYTES)
+            with hushed(), ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as writer:
                 writer.save((unfinished / "state").absolute(), kept)
             content = {**meta, "format": FORMAT, "state_sha256": digest(arrays)}
+            content["files_sha256"] = file_digests(unfinished / "state")
             (unfinished / "meta.json").write_text(sealed(content))
             to_disk(unfinished)
             if name in self.names():
@@ -159,12 +202,17 @@ class Checkpoints:
         folder = self.directory / name
         try:
             meta = unsealed((folder / "meta.json").read_text())
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:
             raise DamagedError("its meta.json is not readable") from error
         if meta["format"] != FORMAT:
             raise DamagedError(f"its format is {meta['format']}, this program reads {FORMAT}")
+        # Before orbax sees them: it meets a damaged file in a background thread, and says so at length.
+        found = file_digests(folder / "state")
+        for path, expected in meta["files_sha256"].items():
+            if found.get(path) != expected:
+                raise DamagedError(f"its file {path} {'differs from its digest' if path in found else 'is missing'}")
         try:
-            with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
+            with hushed(), ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
                 stored = reader.restore((folder / "state").absolute())
         except Exception as error:  # whatever a storage library raises on damaged files
             raise DamagedError("its state is not readable") from error

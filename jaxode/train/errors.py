@@ -15,7 +15,7 @@ class ResumeError(ValueError):
     """The directory holds no run, or a run that the request contradicts."""
 
 
-class Stopped(Exception):  # noqa: N818 - a request of the user, not an error
+class Stopped(Exception):
     """The run was asked to stop by a signal and has saved its state."""
 
     def __init__(self, signum: int) -> None:

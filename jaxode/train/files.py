@@ -49,7 +49,8 @@ def held(directory: Path) -> Iterator[None]:
 
     The system lets go of the lock when the process ends, however it ends.
     """
-    with open(directory / ".lock", "w") as handle:
+    handle = os.open(directory, os.O_RDONLY)
+    try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -57,3 +58,5 @@ def held(directory: Path) -> Iterator[None]:
         except OSError:  # a file system without locks: nothing can be known
             pass
         yield
+    finally:
+        os.close(handle)

@@ -17,7 +17,7 @@ Result = TypeVar("Result")
 class Interrupts:
     """Context in which SIGINT and SIGTERM set `signum` and are otherwise put off.
 
-    Python runs signal handlers only between the byte codes of the main thread, so long computations go to a second
+    Python runs signal handlers only between the byte codes of the main thread, so what takes long goes to a second
     thread by `wait`, during which handlers run at once. Outside the main thread the context changes nothing.
     """
 
@@ -47,6 +47,6 @@ class Interrupts:
         self.signum = signum
         self.say(f"{signal.Signals(signum).name}: saving and stopping; once more to stop at once without saving")
 
-    def wait(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        """The function's result, computed in the second thread."""
-        return self.worker.submit(function, *arguments).result()
+    def wait(self, work: Callable[[], Result]) -> Result:
+        """The result of `work`, done in the second thread. JAX's context managers do not reach it there."""
+        return self.worker.submit(work).result()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ from jaxode.nn import build_classifier
 from jaxode.ode import explain_failure
 from jaxode.train.checkpoint import Checkpoints, checkpoint_name
 from jaxode.train.errors import CheckpointError, ResumeError, RunFailed, Stopped
+from jaxode.train.figures import metrics_line
 from jaxode.train.interrupts import Interrupts
 from jaxode.train.pace import Pace
 from jaxode.train.program import Builder, Program, Span
 from jaxode.train.progress import Progress, epoch_line
 from jaxode.train.provenance import commit, device, versions
-from jaxode.train.recorder import Recorder
+from jaxode.train.recorder import CONFIG, Recorder
 from jaxode.train.resume import FREE, differences
 from jaxode.train.state import Totals, TrainState
 from jaxode.train.step import LOSS_NOT_FINITE
@@ -58,7 +60,7 @@ def run(
         Stopped: SIGINT or SIGTERM came; the state is saved.
         OSError: a result file could not be written.
     """
-    if config.precision == "float64" and not jax.config.read("jax_enable_x64"):
+    if config.precision == "float64" and not jax.config.jax_enable_x64:  # pyright: ignore[reportAttributeAccessIssue]
         raise ConfigError('precision float64 needs jax.config.update("jax_enable_x64", True) before anything else')
     if config.data.data != data.source:
         raise ConfigError(f"data must be {data.source}, which the images are, got {config.data.data!r}")
@@ -111,7 +113,7 @@ class Trainer:
             if len(self.history) == self.config.epochs:
                 return self.recorder.write(self.history, "complete")
             self.recorder.write(self.history, "running")
-            seconds = self.interrupts.wait(self.program.compile, self.state)
+            seconds = self.program.compile(self.state, self.interrupts.wait)
             self.clock["compile_seconds"] += seconds
             self.progress.say(f"compiled in {seconds:.1f} s")
             while len(self.history) < self.config.epochs:
@@ -137,6 +139,8 @@ class Trainer:
         """Take over the newest whole checkpoint. Raises ResumeError if it is of other settings or other data."""
         found = self.checkpoints.load(self.state, self.progress.warn)
         if found is None:
+            if (self.recorder.out / CONFIG).exists():
+                self.progress.say("there is no checkpoint yet: starting from the beginning")
             return
         has = RunConfig.from_json(found.meta["config"])
         asked = {name: value for name, value in self.config.flat().items() if name not in FREE}
@@ -160,9 +164,13 @@ class Trainer:
             "clock": self.clock,
         }
         name = checkpoint_name(len(self.history), int(self.state.step))
-        best_name = checkpoint_name(best["epoch"], best["epoch"] * self.program.steps_per_epoch) if best else None
+        best_name = checkpoint_name(best["epoch"], self.steps_before(best["epoch"])) if best else None
         self.checkpoints.save(name, self.state, meta, best_name)
         self.saved_at = time.monotonic()
+
+    def steps_before(self, number: int) -> int:
+        """How many steps are taken before epoch `number` (from 0)."""
+        return number * self.program.steps_per_epoch
 
     def pause(self) -> None:
         """Between two chunks: save if it is time. Raises Stopped, having saved, if a signal came."""
@@ -179,7 +187,8 @@ class Trainer:
         train = self.evaluate(self.program.train_span, "training images")
         test = self.evaluate(self.program.test_span, "test images")
         self.progress.end()
-        self.history.append(self.record(number, self.state.totals, train, test))
+        rate = float(jnp.asarray(self.program.rate(self.steps_before(number + 1) - 1)))
+        self.history.append(metrics_line(number + 1, rate, self.clock, self.state.totals, train, test))
         self.clock = dict.fromkeys(self.clock, 0.0)
         self.state = self.state._replace(totals=self.program.zero())
         self.save()
@@ -196,7 +205,8 @@ class Trainer:
             self.pause()
             rows = pace.rows(steps - done)
             begin = time.perf_counter()
-            self.state = self.interrupts.wait(self.program.train, self.state, key, table, done + rows)
+            self.state = self.program.train(self.state, key, table, done + rows)
+            self.interrupts.wait(partial(jax.block_until_ready, self.state))
             self.note("train_seconds", pace, rows, begin)
             totals = self.state.totals
             self.check(totals, f"epoch {number + 1}, step {int(totals.bad_batch) + 1} of {steps}")
@@ -212,7 +222,8 @@ class Trainer:
             self.pause()
             rows = pace.rows(span.batches - done)
             begin = time.perf_counter()
-            totals = self.interrupts.wait(self.program.evaluate, self.state.params, totals, span, done + rows)
+            totals = self.program.evaluate(self.state.params, totals, span, done + rows)
+            self.interrupts.wait(partial(jax.block_until_ready, totals))
             self.note("eval_seconds", pace, rows, begin)
             self.check(totals, f"{where}, batch {int(totals.bad_batch) + 1} of {span.batches}")
             done += rows
@@ -233,27 +244,3 @@ class Trainer:
             raise RunFailed(f"{where}: {explain_failure(int(totals.failure))}")
         what = "the loss is" if int(totals.broken) == LOSS_NOT_FINITE else "the update made a parameter"
         raise RunFailed(f"{where}: {what} not finite (NaN or infinity); a smaller lr may help")
-
-    def record(self, number: int, steps: Totals, train: Totals, test: Totals) -> dict[str, Any]:
-        """The metrics line of epoch `number` (from 0), from the totals of its steps and of both evaluations."""
-        blocks, last_step = self.program.blocks, (number + 1) * self.program.steps_per_epoch - 1
-
-        def mean(totals: Totals, field: str) -> float | None:
-            return int(jnp.sum(getattr(totals, field))) / (blocks * int(totals.batches)) if blocks else None
-
-        return {
-            "epoch": number + 1,
-            "loss": float(steps.loss) / int(steps.images),
-            "test_loss": float(test.loss) / int(test.images),
-            "train_loss": float(train.loss) / int(train.images),
-            "train_accuracy": int(train.correct) / int(train.images),
-            "test_accuracy": int(test.correct) / int(test.images),
-            "nfe_forward": mean(test, "nfe"),
-            "nfe_per_block": [int(count) / int(test.batches) for count in test.nfe] if blocks else None,
-            "nfe_forward_train": mean(steps, "nfe"),
-            "accepted": mean(steps, "accepted"),
-            "rejected": mean(steps, "rejected"),
-            "lr": float(self.program.rate(last_step)),
-            "images_per_second": int(steps.images) / self.clock["train_seconds"],
-            **self.clock,
-        }

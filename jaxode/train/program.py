@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
-from jaxode.config import ModelConfig, RunConfig, SolveConfig
+from jaxode.config import RunConfig, require
 from jaxode.data import ImageSet
 from jaxode.data.augment import evaluation_views, training_views
 from jaxode.data.batches import epoch_order, sequential_order
@@ -40,6 +40,7 @@ class Span:
 
     @property
     def batches(self) -> int:
+        """How many rows."""
         return self.stop - self.start
 
 
@@ -57,6 +58,8 @@ class Program:
         self.train_count, self.test_count = len(data.train_labels), len(data.test_labels)
         self.steps_per_epoch = -(-self.train_count // config.batch_size)
         self.total_steps = config.epochs * self.steps_per_epoch
+        most = (2**31 - 1) // self.steps_per_epoch
+        require(config.epochs <= most, "epochs", config.epochs, f"at most {most}, for steps are counted in 32 bits")
         self.dtype = jnp.float64 if config.precision == "float64" else jnp.float32
         model_key, self.run_key = jax.random.split(jax.random.key(config.seed))
         model = build(
@@ -69,7 +72,7 @@ class Program:
         )
         self.graphdef, self.params = split_model(model)
         self.parameters = sum(leaf.size for leaf in jax.tree.leaves(self.params))
-        self.blocks = config.model.blocks if config.model.model == "odenet" else 0
+        self.blocks = (config.model.blocks or 0) if config.model.model == "odenet" else 0
         self.transform = optimizer(config.optim, self.total_steps)
         self.rate = learning_rate(config.optim, self.total_steps)
         mean, std, dtype = data.spec.mean, data.spec.std, self.dtype
@@ -109,26 +112,24 @@ class Program:
         # Steps fold in 0, 1, ... below steps_per_epoch, so that number is free for the order.
         return key, self.order(jax.random.fold_in(key, self.steps_per_epoch))
 
-    def compile(self, state: TrainState) -> float:
-        """Compile both loops for states like this one; returns the seconds it took."""
+    def compile(self, state: TrainState, wait: Callable[[Callable[[], Any]], Any] = lambda work: work()) -> float:
+        """Compile both loops for states like this one; returns the seconds it took. `wait` runs XLA's part."""
         begin = time.perf_counter()
         key, table = self.epoch(0)
         row = jnp.asarray(0, jnp.int32)
         train = partial(train_chunk, self.graphdef, self.transform, self.views)
         evaluate = partial(evaluation_chunk, self.graphdef, self.views)
-        self.train_loop = jax.jit(train, donate_argnums=0).lower(state, self.pictures, table, key, row).compile()
-        self.evaluation_loop = (
-            jax.jit(evaluate).lower(state.params, self.zero(), self.pictures, self.table, row, row).compile()
-        )
+        traced = jax.jit(train, donate_argnums=0).lower(state, self.pictures, table, key, row)
+        self.train_loop = wait(traced.compile)
+        traced = jax.jit(evaluate).lower(state.params, self.zero(), self.pictures, self.table, row, row)
+        self.evaluation_loop = wait(traced.compile)
         return time.perf_counter() - begin
 
     def train(self, state: TrainState, key: PRNGKeyArray, table: Table, stop: int) -> TrainState:
-        """Steps of one epoch up to before its step `stop`; blocks until they are done. Takes the given state away."""
-        done = self.train_loop(state, self.pictures, table, key, jnp.asarray(stop, jnp.int32))
-        return jax.block_until_ready(done)
+        """Begin the steps of one epoch up to before its step `stop`, and take the given state away."""
+        return self.train_loop(state, self.pictures, table, key, jnp.asarray(stop, jnp.int32))
 
     def evaluate(self, params: Params, totals: Totals, span: Span, stop: int) -> Totals:
-        """Evaluate the span's batches up to before its batch `stop`; blocks until they are done."""
+        """Begin the evaluation of the span's batches up to before its batch `stop`."""
         start, last = (jnp.asarray(row, jnp.int32) for row in (span.start, span.start + stop))
-        done = self.evaluation_loop(params, totals, self.pictures, self.table, start, last)
-        return jax.block_until_ready(done)
+        return self.evaluation_loop(params, totals, self.pictures, self.table, start, last)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jax
 
+ROOT = Path(__file__).resolve().parents[2]
 LIBRARIES = (
     "jax",
     "jaxlib",
@@ -41,7 +42,7 @@ def git(root: Path, *arguments: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def commit(root: Path = Path(__file__).resolve().parents[2]) -> str | None:
+def commit(root: Path = ROOT) -> str | None:
     """HEAD of the source checkout, with "-dirty" if tracked files are changed; None outside a checkout."""
     # An installed package may lie inside some other project's checkout: this file must be one of its own.
     if git(root, "ls-files", "--error-unmatch", "jaxode/train/provenance.py") is None:

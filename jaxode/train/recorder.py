@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from jaxode.config import RunConfig
 from jaxode.train.curves import draw
+from jaxode.train.figures import summary
 from jaxode.train.files import write_json, write_lines, write_whole
 from jaxode.train.tensorboard import EventWriter
 
 CONFIG, METRICS, RESULT, CURVES = "config.json", "metrics.jsonl", "result.json", "curves.png"
 DRAW_EVERY_SECONDS = 60.0
-
-TIMINGS = ("images_per_second", "train_seconds", "eval_seconds", "compile_seconds")
-"""The only fields of a metrics line that two runs of the same settings on the same CPU need not share."""
 
 
 def settings_of_result(config: RunConfig) -> dict[str, Any]:
@@ -43,34 +41,6 @@ def settings_of_result(config: RunConfig) -> dict[str, Any]:
 
 
 SOLVE_SETTINGS = ("solver", "gradient", "rtol", "atol", "step_size", "backward_rtol", "backward_atol", "max_steps")
-LAST_VALUES = (
-    "loss",
-    "test_loss",
-    "train_accuracy",
-    "test_accuracy",
-    "nfe_forward",
-    "nfe_per_block",
-    "accepted",
-    "rejected",
-)
-
-
-def summary(history: list[dict[str, Any]]) -> dict[str, Any]:
-    """A result's figures: of the last epoch, of the best one, mean seconds an epoch, and all compile seconds."""
-    last = history[-1] if history else {}
-    best = max(history, key=lambda record: record["test_accuracy"], default={})
-    seconds = sum(record["train_seconds"] for record in history)
-    images = sum(record["images_per_second"] * record["train_seconds"] for record in history)
-    return {
-        "epochs": len(history),
-        **{name: last.get(name) for name in LAST_VALUES},
-        "best_epoch": best.get("epoch"),
-        "best_test_accuracy": best.get("test_accuracy"),
-        "train_seconds_per_epoch": fmean(r["train_seconds"] for r in history) if history else None,
-        "eval_seconds_per_epoch": fmean(r["eval_seconds"] for r in history) if history else None,
-        "compile_seconds": sum(record["compile_seconds"] for record in history) if history else None,
-        "images_per_second": images / seconds if seconds else None,
-    }
 
 
 class Recorder:
@@ -86,7 +56,7 @@ class Recorder:
     def __init__(self, out: Path, config: RunConfig, facts: dict[str, Any], tensorboard: bool = False) -> None:
         self.out, self.config, self.facts = out, config, facts
         self.events = EventWriter(out / "tensorboard") if tensorboard else None
-        self.drawn = 0.0
+        self.drawn = -math.inf
 
     def start(self) -> None:
         """Write config.json, which makes the directory a run that can be resumed."""

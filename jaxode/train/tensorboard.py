@@ -11,7 +11,7 @@ from jaxode.config import ConfigError
 def require_tensorboard() -> Any:
     """The writer class of tensorboardX. Raises ConfigError if it is not installed."""
     try:
-        from tensorboardX import SummaryWriter
+        from tensorboardX import SummaryWriter  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ConfigError("--tensorboard needs a package that is not installed: pip install tensorboardX") from error
     return SummaryWriter

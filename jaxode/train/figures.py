@@ -1,0 +1,78 @@
+"""The figures of a run: one line of metrics an epoch, and what a result says of all of them."""
+
+from __future__ import annotations
+
+from statistics import fmean
+from typing import Any
+
+from jaxode.train.state import Totals
+
+TIMINGS = ("images_per_second", "train_seconds", "eval_seconds", "compile_seconds")
+"""The only fields of a metrics line that two runs of the same settings on the same CPU need not share."""
+
+LAST_VALUES = (
+    "loss",
+    "test_loss",
+    "train_accuracy",
+    "test_accuracy",
+    "nfe_forward",
+    "nfe_per_block",
+    "accepted",
+    "rejected",
+)
+
+
+def a_solve(totals: Totals, name: str) -> float | None:
+    """Mean of a count over all solves of a pass: one solve is one ODE block on one batch. None without blocks."""
+    counts = getattr(totals, name)
+    return sum(counts.tolist()) / (counts.size * int(totals.batches)) if counts.size else None
+
+
+def metrics_line(
+    epoch: int, lr: float, clock: dict[str, float], steps: Totals, train: Totals, test: Totals
+) -> dict[str, Any]:
+    """Metrics of an epoch (from 1).
+
+    Args:
+        epoch: its number.
+        lr: the learning rate of its last step.
+        clock: seconds of training, evaluation and compilation.
+        steps: totals of its training steps.
+        train: totals of the evaluation on the training images after it.
+        test: the same on the test images.
+    """
+    batches = int(test.batches)
+    return {
+        "epoch": epoch,
+        "loss": float(steps.loss) / int(steps.images),
+        "test_loss": float(test.loss) / int(test.images),
+        "train_loss": float(train.loss) / int(train.images),
+        "train_accuracy": int(train.correct) / int(train.images),
+        "test_accuracy": int(test.correct) / int(test.images),
+        "nfe_forward": a_solve(test, "nfe"),
+        "nfe_per_block": [count / batches for count in test.nfe.tolist()] or None,
+        "nfe_forward_train": a_solve(steps, "nfe"),
+        "accepted": a_solve(steps, "accepted"),
+        "rejected": a_solve(steps, "rejected"),
+        "lr": float(f"{lr:.6g}"),  # without the noise of float32
+        "images_per_second": int(steps.images) / clock["train_seconds"],
+        **clock,
+    }
+
+
+def summary(history: list[dict[str, Any]]) -> dict[str, Any]:
+    """A result's figures: of the last epoch, of the best one, mean seconds an epoch, and all compile seconds."""
+    last = history[-1] if history else {}
+    best = max(history, key=lambda record: record["test_accuracy"], default={})
+    seconds = sum(record["train_seconds"] for record in history)
+    images = sum(record["images_per_second"] * record["train_seconds"] for record in history)
+    return {
+        "epochs": len(history),
+        **{name: last.get(name) for name in LAST_VALUES},
+        "best_epoch": best.get("epoch"),
+        "best_test_accuracy": best.get("test_accuracy"),
+        "train_seconds_per_epoch": fmean(r["train_seconds"] for r in history) if history else None,
+        "eval_seconds_per_epoch": fmean(r["eval_seconds"] for r in history) if history else None,
+        "compile_seconds": sum(record["compile_seconds"] for record in history) if history else None,
+        "images_per_second": images / seconds if seconds else None,
+    }

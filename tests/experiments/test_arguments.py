@@ -1,0 +1,127 @@
+"""The command line without anything behind it: what is given, what is missing, what is misspelt."""
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+from experiments.arguments import build_parser, parse, unused
+from jaxode.config import RunConfig
+
+NAMES = ("mnist", "qmnist", "fashion_mnist", "cifar10", "cifar100")
+EPOCHS = {"mnist": 30, "qmnist": 60, "fashion_mnist": 50, "cifar10": 100, "cifar100": 100}
+
+
+def experiment(name):
+    return importlib.import_module(f"experiments.{name}")
+
+
+def refused(capsys, *argv, name="mnist"):
+    """The one line on stderr with which a request is refused."""
+    assert experiment(name).main(argv) == 2
+    captured = capsys.readouterr()
+    (line,) = captured.err.splitlines()
+    assert captured.out == ""
+    assert line.startswith(f"python -m experiments.{name}: error: ")
+    return line
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_preset_is_the_protocol_of_its_set(name):
+    preset = experiment(name).PRESET
+    assert preset.data.dataset == name
+    assert preset.epochs == EPOCHS[name]
+    assert (preset.batch_size, preset.model.model, preset.model.blocks, preset.model.width) == (128, "odenet", 1, 64)
+    assert (preset.solve.solver, preset.solve.rtol, preset.solve.atol, preset.solve.step_size) == (
+        "dopri5", 1e-3, 1e-3, None,
+    )  # fmt: skip
+    optim = preset.optim
+    assert (optim.optimizer, optim.lr, optim.momentum, optim.weight_decay, optim.schedule) == (
+        "sgd", 0.1, 0.9, 0.0, "step",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_explains_every_setting(name, capsys):
+    assert experiment(name).main(["--help"]) == 0
+    text = capsys.readouterr().out
+    flat = " ".join(text.split())
+    for setting in set(experiment(name).PRESET.flat()) - {"dataset"}:
+        assert f"--{setting.replace('_', '-')} " in text
+    for word in (
+        "Source:",
+        "Expected:",
+        "Time:",
+        f"(default: {EPOCHS[name]})",
+        "(default: 0.001)",
+        "examples:",
+        "--resume",
+    ):
+        assert word in flat
+    assert experiment(name).__doc__.splitlines()[0] in text
+
+
+@pytest.mark.parametrize(
+    ("argv", "text"),
+    [
+        (["--solver", "foo"], "--solver must be one of euler, midpoint"),
+        (["--model", "vgg"], "--model must be one of odenet, resnet, mlp, got 'vgg'"),
+        (["--rtol", "-1"], "--rtol must be a positive number, got -1.0"),
+        (["--rtol", "-1e-3"], "--rtol must be a positive number, got -0.001"),
+        (["--atol", "nan"], "--atol must be a positive number, got nan"),
+        (["--atol", "-inf"], "--atol must be a positive number, got -inf"),
+        (["--batch-size", "0"], "--batch-size must be a whole number of at least 1, got 0"),
+        (["--epochs", "two"], "--epochs: must be a whole number, got 'two'"),
+        (["--epochs", "2.5"], "--epochs: must be a whole number, got '2.5'"),
+        (["--lr", "high"], "--lr: must be a number, got 'high'"),
+        (["--lr", "0"], "--lr must be a positive number"),
+        (["--lr"], "--lr: expected one argument"),
+        (["--momentum", "1"], "--momentum must be in [0, 1)"),
+        (["--seed", "-1"], "--seed must be a whole number of at least 0"),
+        (["--width", "33"], "--width must be at most 32 or a multiple of 32"),
+        (["--precision", "half"], "--precision must be one of float32, float64"),
+        (["--gradient", "none"], "--gradient must be one of"),
+        (["--schedule", "linear"], "--schedule must be one of"),
+        (["--optimizer", "lion"], "--optimizer must be one of"),
+        (["--data", "half"], "--data must be one of"),
+        (["--limit-train", "0"], "--limit-train must be a whole number of at least 1"),
+        (["--solver", "rk4"], "has no error estimate: give step_size"),
+        (["--step-size", "2"], "--step-size must be in (0, 1]"),
+        (["--backward-rtol", "1e-5"], "need gradient backsolve"),
+        (["--model", "mlp", "--blocks", "2"], "--blocks must be left out"),
+        (["--sovler", "dopri5"], "unknown flag --sovler: did you mean --solver?"),
+        (["--learning-rat", "1"], "unknown flag --learning-rat"),
+        (["--epoch=3"], "unknown flag --epoch: did you mean --epochs?"),
+        (["--dataset", "mnist"], "unknown flag --dataset"),
+        (["dopri5"], "unknown argument dopri5"),
+        (["--out", "a", "--resume", "b"], "--resume or --out, not both"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_is_answered_by_one_line(argv, text, capsys):
+    assert text in refused(capsys, *argv)
+
+
+def test_only_what_is_given_is_a_setting():
+    parser = build_parser(RunConfig(), "doc", "prog")
+    request = parse(parser, ["--lr", "0.2", "--blocks", "2", "--quiet"])
+    assert request.settings == {"lr": 0.2, "blocks": 2}
+    assert (request.quiet, request.describe, request.out, request.resume) == (True, False, None, None)
+
+
+def test_settings_without_effect_are_known():
+    config = RunConfig().replaced(model="resnet", optimizer="adam")
+    assert unused(config, {"rtol": 1, "lr": 1, "momentum": 0, "width": 32}) == ["--rtol", "--momentum"]
+    assert unused(RunConfig(), {"rtol": 1, "momentum": 0, "width": 32}) == []
+
+
+def test_help_and_mistakes_wait_for_no_slow_import():
+    program = (
+        "import sys\n"
+        "from experiments import mnist\n"
+        "assert mnist.main(['--rtol', '-1']) == 2\n"
+        "assert not {'jax', 'numpy', 'flax', 'matplotlib'} & set(sys.modules), sys.modules.keys()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr

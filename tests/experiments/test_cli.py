@@ -1,0 +1,133 @@
+"""The main function in this process: descriptions, refusals, and a small real run."""
+
+import json
+import shlex
+
+import pytest
+
+from experiments import cifar10, cifar100, mnist
+from jaxode.train.figures import TIMINGS
+
+SMALL = shlex.split("--data sample --limit-train 40 --limit-test 10 --batch-size 16 --epochs 2 --model mlp --quiet")
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "mlp"
+    assert mnist.main([*SMALL, "--out", str(out)]) == 0
+    return out
+
+
+def said(capsys, code, *argv, experiment=mnist):
+    assert experiment.main(argv) == code
+    captured = capsys.readouterr()
+    (line,) = captured.err.splitlines()
+    return line
+
+
+@pytest.mark.parametrize(
+    ("experiment", "argv", "parameters"),
+    [
+        (mnist, [], 208_266),
+        (cifar10, ["--blocks", "2"], 284_810),
+        (cifar100, ["--model", "resnet"], 583_780),
+        (mnist, ["--model", "mlp"], 238_510),
+    ],
+)
+def test_describe_prints_one_json_object_and_touches_nothing(
+    experiment, argv, parameters, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert experiment.main(["--describe", *argv]) == 0
+    captured = capsys.readouterr()
+    description = json.loads(captured.out)
+    assert description["parameters"] == parameters
+    assert description["shapes"]["logits"] == [100 if experiment is cifar100 else 10]
+    assert captured.err == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_ends_with_a_summary_and_its_files(done, capsys):
+    result = json.loads((done / "result.json").read_text())
+    assert (result["data"], result["status"], result["epochs"]) == ("sample", "complete", 2)
+    assert json.loads((done / "config.json").read_text())["data"]["data"] == "sample"
+    assert mnist.main(["--resume", str(done)]) == 0
+    assert capsys.readouterr().out == f"{done} is complete: all 2 epochs are done\n"
+
+
+def test_the_sample_is_named_loudly_and_has_its_own_number_of_epochs(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    short = [word for word in SMALL if word not in ("--quiet", "--epochs", "2")]
+    assert mnist.main(short) == 0
+    captured = capsys.readouterr()
+    assert "SAMPLE, not the full set: 40 training and 10 test images; 5 epochs" in captured.err
+    assert len([line for line in captured.err.splitlines() if line.startswith("epoch ")]) == 5
+    assert captured.out.startswith("mlp on mnist (bundled sample), 5 epochs: test accuracy")
+    (out,) = (tmp_path / "runs" / "mnist").iterdir()
+    assert out.name.startswith("mlp-")
+
+
+def test_a_directory_with_a_run_is_not_written_over(done, capsys):
+    before = (done / "result.json").read_bytes()
+    assert f"already holds a run: go on with it by --resume {done}" in said(capsys, 2, *SMALL, "--out", str(done))
+    assert (done / "result.json").read_bytes() == before
+
+
+def test_a_resume_with_other_settings_names_them(done, capsys):
+    line = said(capsys, 2, "--resume", str(done), "--lr", "0.2", "--model", "resnet", "--batch-size", "16")
+    assert "lr (run has 0.1, asked 0.2)" in line
+    assert "model (run has mlp, asked resnet)" in line
+    assert "batch_size" not in line
+    assert "dataset (run has mnist, asked cifar10)" in said(capsys, 2, "--resume", str(done), experiment=cifar10)
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]", '{"epochs": 3}'])
+def test_what_is_no_run_is_not_resumed(content, tmp_path, capsys):
+    if content is not None:
+        (tmp_path / "config.json").write_text(content)
+    text = "is no run: it has no config.json" if content is None else "config.json is damaged"
+    assert text in said(capsys, 2, "--resume", str(tmp_path))
+
+
+def test_a_place_that_cannot_be_written_is_named_before_anything_is_loaded(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("jaxode.data.load", None)
+    (tmp_path / "file").write_text("")
+    assert f"cannot write into {tmp_path / 'file' / 'run'}" in said(capsys, 2, "--out", str(tmp_path / "file" / "run"))
+
+
+def test_missing_data_leave_no_directory_behind(tmp_path, capsys):
+    (tmp_path / "data").mkdir()
+    out = tmp_path / "run"
+    argv = ["--data", "full", "--data-dir", str(tmp_path / "data" / "none"), "--out", str(out)]
+    assert "none" in said(capsys, 2, *argv)
+    assert not out.exists()
+
+
+def test_a_diverging_run_ends_with_one_line_and_code_1(tmp_path, capsys):
+    line = said(capsys, 1, *SMALL, "--lr", "1e38", "--out", str(tmp_path / "run"))
+    assert "epoch 1, step" in line
+    assert "not finite" in line
+
+
+def test_a_setting_without_effect_is_noted(capsys):
+    assert mnist.main(["--describe", "--model", "resnet", "--rtol", "1e-4"]) == 0
+    assert capsys.readouterr().err == "note: --rtol has no effect on resnet with sgd\n"
+
+
+def test_float64_reaches_the_state(tmp_path, monkeypatch):
+    import jax
+
+    out = tmp_path / "run"
+    try:
+        assert mnist.main([*SMALL, "--precision", "float64", "--epochs", "1", "--out", str(out)]) == 0
+    finally:
+        jax.config.update("jax_enable_x64", False)
+    result = json.loads((out / "result.json").read_text())
+    assert result["precision"] == "float64"
+    reference = float(json.loads((out / "metrics.jsonl").read_text())["loss"])
+    assert reference != float(jax.numpy.float32(reference))  # more digits than a float32 has
+
+
+def test_the_timings_are_fields_of_the_metrics(done):
+    for line in (done / "metrics.jsonl").read_text().splitlines():
+        assert set(TIMINGS) < set(json.loads(line))

@@ -1,0 +1,98 @@
+"""Real processes, really killed: what is left is whole, and a resume ends with the same bits."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from jaxode.train.checkpoint import unsealed
+from jaxode.train.figures import TIMINGS
+
+BASE = shlex.split("--data sample --quiet --schedule step")
+MODELS = {
+    "mlp": shlex.split("--model mlp --limit-train 2000 --limit-test 100 --batch-size 20 --epochs 12"),
+    "odenet": shlex.split("--model odenet --width 2 --limit-train 120 --limit-test 40 --batch-size 20 --epochs 6"),
+}
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
+    """Starts an experiment in a process of its own; compiled programs are kept, to save time."""
+    cache = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("cache"))}
+    cache["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+
+    def begin(*argv):
+        return subprocess.Popen(
+            [sys.executable, "-m", "experiments.mnist", *map(str, argv)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **cache},
+        )
+
+    return begin
+
+
+def finish(process):
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    return out
+
+
+def wait_for(process, condition):
+    """Wait until the condition holds; the process must not end before."""
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.002)
+
+
+def saved(out):
+    folder = out / "checkpoints"
+    return sorted(path.name for path in folder.glob("epoch-*")) if folder.is_dir() else []
+
+
+def ending(out):
+    """Metrics without timings, and the digest of the last state."""
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    meta = unsealed((out / "checkpoints" / saved(out)[-1] / "meta.json").read_text())
+    return [{k: v for k, v in line.items() if k not in TIMINGS} for line in lines], meta["state_sha256"]
+
+
+@pytest.mark.parametrize(("model", "kills"), [("mlp", 2), ("odenet", 1)])
+def test_killed_runs_end_as_if_nothing_had_happened(model, kills, start, tmp_path):
+    settings = [*BASE, *MODELS[model]]
+    finish(start(*settings, "--out", tmp_path / "whole"))
+    out = tmp_path / "killed"
+    process = start(*settings, "--out", out)
+    for _ in range(kills):
+        before = saved(out)
+        wait_for(process, lambda known=before: saved(out) != known)
+        process.kill()
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+        process = start("--resume", out, "--quiet")
+    finish(process)
+    assert ending(out) == ending(tmp_path / "whole")
+    assert json.loads((out / "result.json").read_text())["status"] == "complete"
+    assert not (out / "checkpoints" / "unfinished").exists()
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_polite_stop_saves_and_tells_how_to_go_on(signum, start, tmp_path):
+    settings = [*BASE, *MODELS["mlp"], "--epochs", "5000"]
+    process = start(*settings, "--out", tmp_path / "run")
+    wait_for(process, lambda: saved(tmp_path / "run"))
+    process.send_signal(signum)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + signum
+    first, last = err.splitlines()
+    assert signal.Signals(signum).name in first
+    assert last == f"go on with: python -m experiments.mnist --resume {tmp_path / 'run'}"
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["status"] == "stopped"
+    assert result["epochs"] >= 1

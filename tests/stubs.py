@@ -1,0 +1,73 @@
+"""Stand-ins for the neighbours of the training room: a model that compiles at once, and made-up images."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from jaxode.config import DataConfig, ModelConfig, OptimConfig, RunConfig
+from jaxode.data import SPECS, ImageSet
+from jaxode.ode import Stats
+
+POISON = 255
+"""An image of nothing but this value makes the stub fail as it is told to."""
+
+
+class Linear(nnx.Module):
+    """Logits linear in 7x7 means of the image; made-up counts for each ODE block."""
+
+    def __init__(self, features: int, classes: int, blocks: int, rngs: nnx.Rngs, dtype: Any, fail: str) -> None:
+        self.dense = nnx.Linear(features, classes, rngs=rngs, dtype=dtype, param_dtype=dtype)
+        self.blocks, self.fail = blocks, fail
+
+    def __call__(self, images):
+        count, height, width, channels = images.shape
+        small = images.reshape(count, 7, height // 7, 7, width // 7, channels).mean((2, 4)).reshape(count, -1)
+        logits = self.dense(small)
+        poisoned = jnp.any(jnp.min(images, (1, 2, 3)) > 2.5)
+        if self.fail == "nan":
+            logits = jnp.where(poisoned, jnp.nan, logits)
+        failure = jnp.where(poisoned & (self.fail == "solve"), jnp.arange(self.blocks), 0)
+        one = jnp.arange(1, self.blocks + 1, dtype=jnp.int32)
+        return logits, Stats(20 * one, 3 * one, one - 1, failure.astype(jnp.int32))
+
+
+def builder(fail: str = ""):
+    """A function in place of build_classifier; `fail` is "", "nan" or "solve"."""
+
+    def build(model, solve, *, image_shape, classes, rngs, dtype=jnp.float32):
+        blocks = model.blocks if model.model == "odenet" else 0
+        return Linear(49 * image_shape[2], classes, blocks, rngs, dtype, fail)
+
+    return build
+
+
+def image_set(train: int = 70, test: int = 23, *, poisoned: tuple[int, ...] = (), seed: int = 5) -> ImageSet:
+    """Noisy 28x28 images whose brightness per row tells the label; training images `poisoned` are all POISON."""
+    rng = np.random.default_rng(seed)
+
+    def part(count: int) -> tuple[np.ndarray, np.ndarray]:
+        labels = rng.integers(0, 10, count).astype(np.int32)
+        images = rng.integers(0, 120, (count, 28, 28, 1))
+        images[np.arange(count), 2 * labels + 3] += 100
+        return images.astype(np.uint8), labels
+
+    (train_images, train_labels), (test_images, test_labels) = part(train), part(test)
+    train_images[list(poisoned)] = POISON
+    return ImageSet("mnist", "full", train_images, train_labels, test_images, test_labels, SPECS["mnist"])
+
+
+def run_config(**changes: Any) -> RunConfig:
+    """Small settings for the stub: two ODE blocks, 5 batches of 16 from 70 images, 3 epochs."""
+    base = RunConfig(
+        model=ModelConfig(model="odenet", blocks=2),
+        data=DataConfig(dataset="mnist", data="full"),
+        optim=OptimConfig(lr=0.1, schedule="constant"),
+        epochs=3,
+        batch_size=16,
+    )
+    return dataclasses.replace(base, **changes)

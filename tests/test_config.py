@@ -1,0 +1,84 @@
+import dataclasses
+import json
+import math
+
+import pytest
+
+from jaxode.config import ConfigError, DataConfig, ModelConfig, OptimConfig, RunConfig, SolveConfig
+
+
+def test_json_round_trip_is_exact():
+    config = RunConfig(
+        model=ModelConfig("resnet", 4, 32), solve=SolveConfig(rtol=1e-7, gradient="backsolve", backward_rtol=0.1)
+    )
+    assert RunConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{}, {"model": 3}, [], {**RunConfig().to_json(), "extra": 1}, {**RunConfig().to_json(), "optim": {"lr": "high"}}],
+)
+def test_what_is_no_run_is_refused_in_one_line(values):
+    with pytest.raises(ConfigError) as caught:
+        RunConfig.from_json(values)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (ModelConfig, {"model": "vgg"}),
+        (ModelConfig, {"blocks": 0}),
+        (ModelConfig, {"model": "mlp", "blocks": 2}),
+        (ModelConfig, {"width": 33}),
+        (ModelConfig, {"width": 0}),
+        (SolveConfig, {"solver": "dopri6"}),
+        (SolveConfig, {"solver": "rk4"}),
+        (SolveConfig, {"rtol": -1e-3}),
+        (SolveConfig, {"atol": math.nan}),
+        (SolveConfig, {"rtol": math.inf}),
+        (SolveConfig, {"step_size": 0.0}),
+        (SolveConfig, {"step_size": 1.5}),
+        (SolveConfig, {"step_size": 1e-3}),
+        (SolveConfig, {"step_size": 1e-320}),
+        (SolveConfig, {"max_steps": 0}),
+        (SolveConfig, {"backward_rtol": 1e-3}),
+        (DataConfig, {"dataset": "svhn"}),
+        (DataConfig, {"limit_train": 0}),
+        (OptimConfig, {"lr": 0.0}),
+        (OptimConfig, {"momentum": 1.0}),
+        (OptimConfig, {"momentum": math.nan}),
+        (OptimConfig, {"weight_decay": -1.0}),
+        (RunConfig, {"epochs": 0}),
+        (RunConfig, {"batch_size": True}),
+        (RunConfig, {"seed": -1}),
+        (RunConfig, {"seed": 2**32}),
+        (RunConfig, {"precision": "float16"}),
+    ],
+)
+def test_values_out_of_range_are_named(kind, values):
+    with pytest.raises(ConfigError) as caught:
+        kind(**values)
+    value = next(iter(values.values()))
+    assert next(iter(values)) in str(caught.value) or str(value) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_flat_has_every_setting_once():
+    names = [
+        field.name
+        for part in (ModelConfig, SolveConfig, DataConfig, OptimConfig, RunConfig)
+        for field in dataclasses.fields(part)
+        if "help" in field.metadata
+    ]
+    assert sorted(RunConfig().flat()) == sorted(names)
+
+
+def test_replaced_fills_in_what_depends_on_a_choice():
+    assert RunConfig().replaced(model="resnet").model.blocks == 6
+    assert RunConfig().replaced(model="resnet", blocks=2).model.blocks == 2
+    assert RunConfig().replaced(optimizer="adam").optim.lr == 1e-3
+    assert RunConfig().replaced(optimizer="adam", lr=0.5).optim.lr == 0.5
+    assert RunConfig().replaced(model="odenet", optimizer="sgd") == RunConfig()
+    with pytest.raises(ConfigError, match="colour"):
+        RunConfig().replaced(colour=1)

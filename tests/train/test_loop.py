@@ -1,0 +1,253 @@
+"""Whole runs with a stub for a model: files, stops, resumes, refusals and failures."""
+
+import dataclasses
+import json
+import os
+import signal
+
+import jax
+import numpy as np
+import pytest
+from stubs import builder, image_set, run_config
+
+from jaxode.config import ConfigError
+from jaxode.data import ImageSet
+from jaxode.train import CheckpointError, Progress, ResumeError, RunFailed, Stopped, run
+from jaxode.train.checkpoint import unsealed
+from jaxode.train.figures import TIMINGS
+from jaxode.train.pace import Pace
+
+KEYS = """dataset data train_images test_images model blocks parameters solver gradient rtol atol nfe_forward epochs
+seed test_accuracy train_accuracy
+train_seconds_per_epoch eval_seconds_per_epoch compile_seconds device versions commit"""
+
+
+def go(out, config=None, data=None, fail="", **options):
+    out.mkdir(exist_ok=True)
+    return run(config or run_config(), data or image_set(), out, build=builder(fail), **options)
+
+
+def lines(out):
+    """The metrics, but for the timings."""
+    records = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in record.items() if name not in TIMINGS} for record in records]
+
+
+def digests(out):
+    """Digest of the state in each checkpoint."""
+    folders = sorted((out / "checkpoints").iterdir())
+    return {folder.name: unsealed((folder / "meta.json").read_text())["state_sha256"] for folder in folders}
+
+
+class StopAt(Progress):
+    """Sends this process a signal after so many advances."""
+
+    def __init__(self, advances, signum=signal.SIGTERM):
+        super().__init__(quiet=True)
+        self.left, self.signum, self.warnings = advances, signum, []
+
+    def advance(self, batches, **values):
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), self.signum)
+
+    def warn(self, text):
+        self.warnings.append(text)
+
+
+class OneRow(Pace):
+    """Chunks of one batch, so that a run can stop anywhere."""
+
+    def rows(self, remaining):
+        return 1
+
+
+class Disguised(ImageSet):
+    """Images that claim to be those of `image_set()`."""
+
+    @property
+    def fingerprint(self):
+        return image_set().fingerprint
+
+
+@pytest.fixture(autouse=True)
+def undrawn(monkeypatch, whole):
+    """The picture is slow to draw and drawn once, in `whole`."""
+    monkeypatch.setattr("jaxode.train.recorder.draw", lambda history, title: b"")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    return out, go(out)
+
+
+def test_a_run_leaves_its_files(whole):
+    out, result = whole
+    assert {path.name for path in out.iterdir()} == {
+        "config.json", "metrics.jsonl", "result.json", "curves.png", "checkpoints",
+    }  # fmt: skip
+    assert json.loads((out / "result.json").read_text()) == result
+    assert json.loads((out / "config.json").read_text()) == run_config().to_json()
+    assert (out / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert [line["epoch"] for line in lines(out)] == [1, 2, 3]
+
+
+def test_the_result_has_what_is_promised(whole):
+    _, result = whole
+    assert set(KEYS.split()) <= set(result)
+    assert result["status"] == "complete"
+    assert (result["train_images"], result["test_images"], result["epochs"]) == (70, 23, 3)
+    assert result["parameters"] == 49 * 10 + 10
+    assert result["nfe_per_block"] == [20, 40]
+    assert result["nfe_forward"] == 30
+    assert (result["accepted"], result["rejected"]) == (4.5, 0.5)
+    assert result["versions"]["jax"] == jax.__version__
+    for name in ("train_seconds_per_epoch", "eval_seconds_per_epoch", "compile_seconds", "images_per_second"):
+        assert result[name] > 0
+
+
+def test_training_learns(whole):
+    out, _ = whole
+    losses = [line["loss"] for line in lines(out)]
+    assert losses[0] > losses[1] > losses[2]
+
+
+def test_every_epoch_sees_other_crops_in_another_order(tmp_path):
+    out = tmp_path / "run"
+    go(out, run_config(epochs=2).replaced(lr=1e-20))
+    first, second = lines(out)
+    assert first["test_loss"] == second["test_loss"]  # the parameters stand still
+    assert first["loss"] != second["loss"]
+
+
+@pytest.mark.parametrize("advances", [1, 5, 7, 12, 20])
+def test_a_stop_anywhere_and_a_resume_change_no_bit(whole, tmp_path, advances):
+    """5 chunks of training, 5 and 2 of evaluation an epoch: the stops fall into all of them."""
+    expected, _ = whole
+    out = tmp_path / "run"
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Stopped) as caught:
+        go(out, progress=StopAt(advances), pace=OneRow())
+    assert caught.value.signum == signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert json.loads((out / "result.json").read_text())["status"] == "stopped"
+    assert go(out)["status"] == "complete"
+    assert lines(out) == lines(expected)
+    last = max(digests(expected))
+    assert digests(out)[last] == digests(expected)[last]
+
+
+def test_a_resume_after_every_epoch_has_neither_gaps_nor_repeats(whole, tmp_path):
+    expected, _ = whole
+    out = tmp_path / "run"
+    for _ in range(2):
+        with pytest.raises(Stopped):
+            go(out, progress=StopAt(12 + 1), pace=OneRow())
+    with open(out / "metrics.jsonl", "a") as file:
+        file.write('{"epoch": 9}\n')  # as if it had been killed between the checkpoint and the files
+    go(out)
+    assert lines(out) == lines(expected)
+
+
+def test_a_damaged_newest_checkpoint_is_made_again(whole, tmp_path):
+    expected, _ = whole
+    out = tmp_path / "run"
+    with pytest.raises(Stopped):
+        go(out, progress=StopAt(2 * 12 + 1), pace=OneRow())
+    newest = max((out / "checkpoints").iterdir())
+    (newest / "meta.json").write_text("{}")
+    progress = StopAt(-1)
+    go(out, progress=progress)
+    assert [newest.name in text for text in progress.warnings] == [True]
+    assert digests(out)[max(digests(expected))] == digests(expected)[max(digests(expected))]
+
+
+@pytest.mark.parametrize(
+    ("fail", "text"), [("nan", "the loss is not finite"), ("solve", "raise max_steps")]
+)  # fmt: skip
+def test_a_failure_names_epoch_and_step_and_saves_nothing(tmp_path, fail, text):
+    out, clean, poisoned = tmp_path / "run", image_set(), image_set(poisoned=(40,))
+    go(out, run_config(epochs=1), clean)
+    before = digests(out)
+    poisoned = Disguised(**{field.name: getattr(poisoned, field.name) for field in dataclasses.fields(poisoned)})
+    with pytest.raises(RunFailed, match=rf"epoch 2, step \d of 5: .*{text}") as caught:
+        go(out, run_config(epochs=2), poisoned, fail)
+    assert "\n" not in str(caught.value)
+    assert digests(out) == before
+    result = json.loads((out / "result.json").read_text())
+    assert (result["status"], result["epochs"], result["error"]) == ("failed", 1, str(caught.value))
+
+
+def test_a_constant_schedule_can_be_extended(whole, tmp_path):
+    expected, _ = whole
+    out = tmp_path / "run"
+    go(out, run_config(epochs=2))
+    assert go(out, run_config(epochs=3))["epochs"] == 3
+    assert lines(out) == lines(expected)
+    with pytest.raises(ResumeError, match="already has 3 epochs"):
+        go(out, run_config(epochs=1))
+
+
+@pytest.mark.parametrize(
+    ("config", "data", "text"),
+    [
+        (run_config().replaced(lr=0.2, rtol=1e-5), image_set(), r"rtol \(run has 0.001, asked 1e-05\), lr \(run has"),
+        (run_config(seed=1), image_set(), "seed"),
+        (run_config(), image_set(seed=6), "fingerprint"),
+    ],
+)
+def test_other_settings_or_images_are_refused(whole, config, data, text):
+    with pytest.raises(ResumeError, match=text):
+        go(whole[0], config, data)
+
+
+def test_a_complete_run_is_only_summed_up_again(whole):
+    out, result = whole
+    again = go(out)
+    assert {name: again[name] for name in result if name != "commit"} == {
+        name: result[name] for name in result if name != "commit"
+    }
+
+
+def test_a_full_disk_ends_the_run_and_a_resume_goes_on(whole, tmp_path, monkeypatch):
+    from jaxode.train import checkpoint
+
+    expected, _ = whole
+    out, calls, reserve = tmp_path / "run", [], checkpoint.reserve
+
+    def full_at_the_second(path, size):
+        calls.append(size)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device", str(path))
+        reserve(path, size)
+
+    monkeypatch.setattr(checkpoint, "reserve", full_at_the_second)
+    with pytest.raises(CheckpointError, match="No space left on device"):
+        go(out)
+    assert len(digests(out)) == 1
+    go(out)
+    assert lines(out) == lines(expected)
+    assert digests(out)[max(digests(out))] == digests(expected)[max(digests(expected))]
+
+
+def test_the_best_checkpoint_is_kept(whole):
+    out, result = whole
+    assert f"epoch-{result['best_epoch']:05d}-step-{5 * result['best_epoch']:010d}" in digests(out)
+
+
+def test_settings_that_do_not_fit_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="jax_enable_x64"):
+        go(tmp_path / "a", run_config(precision="float64"))
+    with pytest.raises(ConfigError, match="data must be full"):
+        go(tmp_path / "b", run_config().replaced(data="sample"))
+    with pytest.raises(ConfigError, match="32 bits"):
+        go(tmp_path / "c", run_config(epochs=2**31))
+
+
+def test_one_seed_gives_one_result_and_another_another(whole, tmp_path):
+    out, _ = whole
+    go(tmp_path / "same")
+    go(tmp_path / "other", run_config(seed=1))
+    assert digests(tmp_path / "same") == digests(out)
+    assert not np.isclose(lines(tmp_path / "other")[0]["loss"], lines(out)[0]["loss"], rtol=1e-6)

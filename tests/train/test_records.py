@@ -1,0 +1,155 @@
+"""Small parts of the records: files, figures, pictures, progress, pace, provenance, locks."""
+
+import io
+import json
+import math
+
+import pytest
+from stubs import run_config
+
+from jaxode.config import ConfigError
+from jaxode.train.curves import draw
+from jaxode.train.figures import summary
+from jaxode.train.files import held, make_writable, write_json, write_whole
+from jaxode.train.pace import FIRST_ROWS, Pace
+from jaxode.train.progress import Progress, epoch_line
+from jaxode.train.provenance import LIBRARIES, commit, versions
+from jaxode.train.recorder import Recorder, settings_of_result
+from jaxode.train.tensorboard import EventWriter
+
+
+def record(epoch, accuracy, nfe=26.0):
+    return {
+        "epoch": epoch, "loss": 1 / epoch, "test_loss": 1.1 / epoch, "train_loss": 1.0, "train_accuracy": accuracy,
+        "test_accuracy": accuracy, "nfe_forward": nfe, "nfe_per_block": nfe and [nfe], "nfe_forward_train": nfe,
+        "accepted": 4.0, "rejected": 0.0, "lr": 0.1, "images_per_second": 100.0 * epoch, "train_seconds": 2.0,
+        "eval_seconds": 1.0, "compile_seconds": 3.0 if epoch == 1 else 0.0,
+    }  # fmt: skip
+
+
+HISTORY = [record(1, 0.5), record(2, 0.75), record(3, 0.75), record(4, 0.7)]
+
+
+def test_a_summary_tells_the_last_the_best_and_the_means():
+    found = summary(HISTORY)
+    assert (found["epochs"], found["test_accuracy"], found["best_epoch"], found["best_test_accuracy"]) == (
+        4,
+        0.7,
+        2,
+        0.75,
+    )
+    assert (found["train_seconds_per_epoch"], found["compile_seconds"], found["images_per_second"]) == (2, 3, 250)
+    assert set(summary([])) == set(found)
+
+
+def test_models_without_an_ode_have_no_solver_in_their_result():
+    assert settings_of_result(run_config())["solver"] == "dopri5"
+    assert settings_of_result(run_config().replaced(model="resnet"))["solver"] is None
+
+
+@pytest.mark.parametrize("nfe", [26.0, None])
+@pytest.mark.parametrize("count", [1, 4])
+def test_the_picture_is_drawn(nfe, count):
+    png = draw([record(epoch, 0.5, nfe) for epoch in range(1, count + 1)], "a run")
+    assert png.startswith(b"\x89PNG")
+    width = int.from_bytes(png[16:20], "big")
+    assert width > 1200 if nfe else width < 1000  # the third panel
+
+
+def test_a_file_is_whole_or_as_it_was(tmp_path):
+    path = tmp_path / "x.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(path, {"a": math.nan})
+    assert json.loads(path.read_text()) == {"a": 1}
+    with pytest.raises(OSError, match="no"):
+        write_whole(tmp_path / "no" / "x", "text")
+    assert [item.name for item in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_a_directory_is_tried_before_it_is_used(tmp_path):
+    make_writable(tmp_path / "a" / "b")
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        make_writable(tmp_path / "file" / "run")
+
+
+def test_only_one_process_trains_into_a_directory(tmp_path):
+    with held(tmp_path), pytest.raises(BlockingIOError, match="another process"), held(tmp_path):
+        pass
+    with held(tmp_path):
+        pass
+
+
+def test_chunks_take_about_the_time_they_should():
+    pace = Pace(target=2.0)
+    assert pace.rows(100) == FIRST_ROWS
+    assert pace.rows(1) == 1
+    pace.measured(2, 1.0)
+    assert pace.rows(100) == 4
+    assert pace.rows(3) == 3
+    pace.measured(4, 100.0)
+    assert pace.rows(100) == 1
+    pace.measured(1, 0.0)
+    assert pace.rows(100) == 100
+
+
+def test_progress_is_one_line_an_epoch_where_there_is_no_terminal():
+    stream = io.StringIO()
+    progress = Progress(stream=stream)
+    progress.begin("epoch 1", 10)
+    progress.advance(10, loss="1")
+    progress.say(epoch_line(HISTORY[1], 4))
+    progress.end()
+    (line,) = stream.getvalue().splitlines()
+    assert line.startswith("epoch 2/4  loss 0.5000  train 75.00 %  test 75.00 %  nfe 26.0")
+
+
+def test_quiet_leaves_only_warnings():
+    stream = io.StringIO()
+    progress = Progress(quiet=True, stream=stream)
+    progress.say("no")
+    progress.warn("yes")
+    assert stream.getvalue() == "yes\n"
+
+
+def test_versions_name_every_library():
+    assert set(versions()) == {"python", *LIBRARIES}
+    assert all(versions()[name] for name in ("python", "jax", "flax", "diffrax", "numpy"))
+
+
+def test_outside_a_checkout_there_is_no_commit(tmp_path):
+    assert commit(tmp_path) is None
+
+
+class Events:
+    """In place of tensorboardX's writer."""
+
+    def __init__(self, directory):
+        self.scalars = []
+
+    def add_scalar(self, name, value, epoch):
+        self.scalars.append((name, value, epoch))
+
+    def flush(self):
+        pass
+
+    def close(self):
+        self.scalars.append("closed")
+
+
+def test_events_are_written_once_an_epoch(tmp_path, monkeypatch):
+    monkeypatch.setattr("jaxode.train.tensorboard.require_tensorboard", lambda: Events)
+    writer = EventWriter(tmp_path)
+    writer.write(HISTORY[:1])
+    writer.write(HISTORY[:2])
+    writer.close()
+    assert [item for item in writer.writer.scalars if item[0] == "loss"] == [("loss", 1.0, 1), ("loss", 0.5, 2)]
+    assert writer.writer.scalars[-1] == "closed"
+
+
+def test_without_tensorboardx_one_line_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "tensorboardX", None)
+    with pytest.raises(ConfigError, match="pip install tensorboardX"):
+        Recorder(tmp_path, run_config(), {}, tensorboard=True)

@@ -1,0 +1,140 @@
+"""The compiled loops: padding, chunks, totals, and the first thing that goes wrong."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from stubs import builder, image_set, run_config
+
+from jaxode.data.augment import evaluation_views
+from jaxode.train.program import Program
+from jaxode.train.state import Totals
+from jaxode.train.step import forward
+
+
+def compiled(config=None, data=None, build=None):
+    program = Program(config or run_config(), data or image_set(), build or builder())
+    state = program.first_state()
+    program.compile(state)
+    return program, state
+
+
+@pytest.fixture(scope="module")
+def ours():
+    program, state = compiled()
+    return program, jax.device_get(state)  # training takes the state away, so each test gets a copy
+
+
+def fresh(ours):
+    program, state = ours
+    return program, jax.tree.map(jnp.array, state)
+
+
+def trained(program, state, stops, epoch=0):
+    key, table = program.epoch(epoch)
+    for stop in stops:
+        state = program.train(state, key, table, stop)
+    return jax.device_get(state)
+
+
+def assert_same_bits(one, other):
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
+
+
+def test_where_the_chunks_are_cut_changes_no_bit(ours):
+    whole = trained(*fresh(ours), [5])
+    assert_same_bits(whole, trained(*fresh(ours), [1, 2, 3, 4, 5]))
+    assert_same_bits(whole, trained(*fresh(ours), [2, 2, 5]))
+    assert int(whole.step) == 5
+
+
+def test_every_epoch_has_its_own_order_and_crops(ours):
+    first, second = (trained(*fresh(ours), [5], epoch) for epoch in (0, 1))
+    assert float(first.totals.loss) != float(second.totals.loss)
+
+
+def test_an_epoch_counts_every_image_once_and_every_solve(ours):
+    totals = trained(*fresh(ours), [5]).totals
+    assert (int(totals.images), int(totals.batches), int(totals.bad_batch)) == (70, 5, -1)
+    assert totals.nfe.tolist() == [100, 200]
+    assert totals.accepted.tolist() == [15, 30]
+    assert totals.rejected.tolist() == [0, 5]
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_evaluation_equals_the_direct_computation(ours, part):
+    program, state = fresh(ours)
+    data = image_set()
+    images, labels = getattr(data, f"{part}_images"), getattr(data, f"{part}_labels")
+    span = getattr(program, f"{part}_span")
+    totals = program.zero()
+    for stop in range(1, span.batches + 1):
+        totals = program.evaluate(state.params, totals, span, stop)
+    logits, _ = forward(program.graphdef, state.params, evaluation_views(images, data.spec.mean, data.spec.std))
+    logits = np.asarray(logits, np.float64)
+    losses = np.log(np.exp(logits).sum(1)) - logits[np.arange(len(labels)), labels]
+    assert int(totals.images) == len(labels)
+    assert int(totals.correct) == np.sum(logits.argmax(1) == labels)
+    np.testing.assert_allclose(float(totals.loss), losses.sum(), rtol=1e-5)
+    assert_same_bits(totals, program.evaluate(state.params, program.zero(), span, span.batches))
+
+
+def test_padding_has_no_influence(ours):
+    """Other images at the places of weight zero give the same bits."""
+    program, state = fresh(ours)
+    key, table = program.epoch(0)
+    padding = np.asarray(table.weights) == 0
+    assert padding.sum() == 5 * 16 - 70
+    other = table._replace(indices=jnp.where(padding, 3, table.indices))
+    assert not np.array_equal(other.indices, table.indices)
+    one, two = (program.train(jax.tree.map(jnp.array, state), key, rows, 5) for rows in (table, other))
+    assert_same_bits(one, two)
+
+
+def test_the_gradient_of_a_padded_batch_is_that_of_its_images(ours):
+    """One batch of 64 places for 9 images trains as one of 9 places."""
+    data = image_set(train=9, test=3)
+    results = []
+    for batch_size in (9, 64):
+        program, state = compiled(run_config(batch_size=batch_size), data)
+        # Evaluation views: the crops of training depend on the batch's size.
+        program.views = program.views._replace(
+            training=lambda key, images: evaluation_views(images, data.spec.mean, data.spec.std)
+        )
+        program.compile(state)
+        results.append(trained(program, state, [1]))
+    np.testing.assert_allclose(results[0].totals.loss, results[1].totals.loss, rtol=1e-6)
+    for a, b in zip(jax.tree.leaves(results[0].params), jax.tree.leaves(results[1].params), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize(("fail", "failure", "broken"), [("nan", 0, 1), ("solve", 1, 0)])
+def test_the_first_failure_ends_the_loop_and_is_named(fail, failure, broken):
+    program, state = compiled(data=image_set(poisoned=(40,)), build=builder(fail))
+    _, table = program.epoch(0)
+    bad = int(np.argwhere((np.asarray(table.indices) == 40) & (np.asarray(table.weights) > 0))[0, 0])
+    totals = trained(program, state, [5]).totals
+    assert (int(totals.failure), int(totals.broken), int(totals.bad_batch)) == (failure, broken, bad)
+    assert int(totals.batches) == bad + 1
+
+
+def test_an_update_that_is_not_finite_is_noticed_in_its_own_step():
+    """Not only by the loss of the next step: at the end of an epoch, there is none before the checkpoint."""
+    program, state = compiled(run_config().replaced(lr=1e38, weight_decay=1e4))
+    totals = trained(program, state, [1]).totals
+    assert np.isfinite(totals.loss)
+    assert (int(totals.broken), int(totals.bad_batch)) == (2, 0)
+
+
+def test_float64_runs_in_float64(x64):
+    program, state = compiled(run_config(precision="float64"))
+    state = trained(program, state, [2])
+    assert {leaf.dtype for leaf in jax.tree.leaves(state.params)} == {np.dtype("float64")}
+    assert state.totals.loss.dtype == np.float64
+
+
+def test_zero_totals_share_no_buffer():
+    """A donated state must not hold one buffer twice."""
+    leaves = [leaf for leaf in Totals.zero(2) if leaf.size]
+    assert len({leaf.unsafe_buffer_pointer() for leaf in leaves}) == len(leaves)
