@@ -16,6 +16,8 @@ SolverName = Literal[
     "euler", "midpoint", "heun", "rk4", "rk4_classic", "bosh3", "dopri5", "tsit5", "dopri8", "kvaerno3"
 ]
 GradientName = Literal["backsolve", "checkpointed", "direct"]
+SteppingName = Literal["diffrax", "torchdiffeq"]
+NormName = Literal["full", "seminorm"]
 OptimizerName = Literal["sgd", "adam", "adamw"]
 ScheduleName = Literal["step", "constant", "cosine"]
 DatasetName = Literal["mnist", "qmnist", "fashion_mnist", "cifar10", "cifar100"]
@@ -24,6 +26,10 @@ Precision = Literal["float32", "float64"]
 
 FIXED_STEP_ONLY = ("euler", "rk4", "rk4_classic")
 """Solvers without an error estimate: they cannot choose their own step size."""
+
+FIXED_IN_BOTH = ("euler", "midpoint", "heun", "rk4")
+ADAPTIVE_IN_BOTH = ("bosh3", "dopri5", "dopri8")
+"""Solvers that torchdiffeq has too; its heun2 is heun here."""
 
 DEFAULT_BLOCKS = {"odenet": 1, "resnet": 6, "mlp": 0}
 DEFAULT_LR = {"sgd": 0.1, "adam": 1e-3, "adamw": 1e-3}
@@ -96,11 +102,19 @@ class SolveConfig:
     )
     backward_rtol: float | None = setting(None, "relative tolerance of the backsolve (default: rtol)")
     backward_atol: float | None = setting(None, "absolute tolerance of the backsolve (default: atol)")
+    backward_norm: NormName = setting(
+        "full", "what the backsolve's error is measured on: full, or seminorm, which leaves the parameters out"
+    )
+    stepping: SteppingName = setting(
+        "diffrax", "whose steps to take: diffrax, or torchdiffeq, with its overshoot, norms and evaluation counts"
+    )
     max_steps: int = setting(256, "most steps, accepted and rejected, of one solve")
 
     def __post_init__(self) -> None:
         require_choice("solver", self.solver, SolverName)
         require_choice("gradient", self.gradient, GradientName)
+        require_choice("backward_norm", self.backward_norm, NormName)
+        require_choice("stepping", self.stepping, SteppingName)
         for name in ("rtol", "atol", "backward_rtol", "backward_atol"):
             require_positive(name, getattr(self, name))
         require_count("max_steps", self.max_steps)
@@ -110,6 +124,13 @@ class SolveConfig:
             require(enough, "step_size", self.step_size, f"at least 1/max_steps = {1 / self.max_steps:g}")
         elif self.solver in FIXED_STEP_ONLY:
             raise ConfigError(f"solver {self.solver} has no error estimate: give step_size, for example 0.1")
+        if self.stepping == "torchdiffeq":
+            both = FIXED_IN_BOTH if self.step_size is not None else ADAPTIVE_IN_BOTH
+            kind = "with fixed steps" if self.step_size is not None else "with adaptive steps"
+            allowed = f"one of {', '.join(both)} {kind} under stepping torchdiffeq"
+            require(self.solver in both, "solver", self.solver, allowed)
+        if self.gradient != "backsolve" and self.backward_norm != "full":
+            raise ConfigError(f"backward_norm needs gradient backsolve, got {self.gradient}")
         if self.gradient != "backsolve" and (self.backward_rtol is not None or self.backward_atol is not None):
             raise ConfigError(f"backward_rtol and backward_atol need gradient backsolve, got {self.gradient}")
 

@@ -21,6 +21,7 @@ import numpy as np
 
 from jaxode.config import DataConfig
 from jaxode.data import SPECS, DataError, load
+from jaxode.data.differences import to_differences
 
 SAMPLE_IMAGES = {"train": 2000, "test": 500}
 SAMPLE_SEED = 20191
@@ -44,7 +45,7 @@ def write_sample(dataset: str, data_dir: str, folder: Path) -> Path:
         ("test", full.test_images, full.test_labels),
     ):
         positions = draw(labels, SAMPLE_IMAGES[split], rng)
-        arrays[f"{split}_images"] = images[positions]
+        arrays[f"{split}_images"] = to_differences(images[positions])
         arrays[f"{split}_labels"] = labels[positions].astype(np.uint8)
         arrays[f"{split}_positions"] = positions.astype(np.int32)
     packed = io.BytesIO()

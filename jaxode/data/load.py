@@ -14,7 +14,8 @@ import numpy as np
 
 from jaxode.config import DataConfig
 from jaxode.data import originals, parse
-from jaxode.data.builders import Arrays, ImageBlocks, read_split
+from jaxode.data.builders import Arrays, ImageBlocks
+from jaxode.data.differences import from_differences
 from jaxode.data.specs import SPECS, DataError, DatasetSpec
 
 Source = Literal["full", "sample"]
@@ -88,12 +89,22 @@ def load_full(spec: DatasetSpec, root: Path, *, progress: bool) -> tuple[Arrays,
             try:
                 contents = originals.read(spec, originals.fetch(spec, root, progress=progress))
             except originals.Unreachable as error:
-                raise Unavailable(f"there is no {originals.places(spec, root)}, and {error}") from error
+                raise Unavailable(f"{originals.places(spec, root)}, and {error}") from error
         if progress:
             print(f"jaxode: preparing {spec.name} in {builder.data_dir}", file=sys.stderr)
         raw = contents
-        builder.prepare(lambda: parse_files(spec, raw))
-    return read_split(builder, "train"), read_split(builder, "test")
+        builder.prepare(lambda: parse_files(spec, raw), _unpublished(spec, raw))
+    elif contents is not None and _unpublished(spec, contents) != builder.recorded:
+        raise DataError(
+            f"the original files of {spec.name} are not those that {builder.data_dir} was prepared from: "
+            "put those back, or delete that folder to have it prepared again"
+        )
+    return builder.read()
+
+
+def _unpublished(spec: DatasetSpec, contents: dict[str, bytes]) -> dict[str, str]:
+    """Checksums of the files that have no published one: they show a change, if not an error from the start."""
+    return {f.name: hashlib.sha256(contents[f.name]).hexdigest() for f in spec.files if f.digest is None}
 
 
 def parse_files(spec: DatasetSpec, contents: dict[str, bytes]) -> dict[str, Arrays]:
@@ -120,7 +131,10 @@ def read_sample(spec: DatasetSpec) -> tuple[Arrays, Arrays]:
         raise DataError(f"{spec.name} has no bundled sample; {_remedy(spec)}")
     with resources.files("jaxode.data").joinpath("samples", f"{spec.name}.npz").open("rb") as stream:
         stored = np.load(stream, allow_pickle=False)
-        return tuple((stored[f"{s}_images"], stored[f"{s}_labels"].astype(np.int32)) for s in ("train", "test"))  # type: ignore[return-value]
+        arrays = {split: stored[f"{split}_images"] for split in ("train", "test")}
+        labels = {split: stored[f"{split}_labels"].astype(np.int32) for split in arrays}
+    train, test = ((from_differences(arrays[split]), labels[split]) for split in arrays)
+    return train, test
 
 
 def _prepared_root(root: Path) -> Path:

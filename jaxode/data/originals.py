@@ -17,7 +17,7 @@ _CONNECT_SECONDS = 5
 
 
 class Unreachable(DataError):
-    """An address that does not answer."""
+    """A file that cannot be had: its address does not answer, or there is nowhere to store it."""
 
 
 def default_data_dir() -> Path:
@@ -28,34 +28,42 @@ def default_data_dir() -> Path:
 def find(spec: DatasetSpec, data_dir: Path) -> dict[str, Path] | Path | None:
     """Paths of the set's original files by name, or of its archive, or None if they are not all there.
 
-    Looked for in `data_dir`, in its folder named after the set and, for CIFAR, in the archive's folder in either.
-    Raises DataError if some files of a set are there and others are not.
+    Looked for in the folder of `data_dir` named after the set, in `data_dir` itself and, for CIFAR, in the archive's
+    folder in either.
     """
-    roots = [data_dir, data_dir / spec.name]
-    if spec.folder:
-        roots += [root / spec.folder for root in roots]
-    partly: str | None = None
+    roots = _roots(spec, data_dir)
     for root in roots:
-        paths = {file.name: root / file.name for file in spec.files}
-        missing = [name for name, path in paths.items() if not path.is_file()]
-        if not missing:
-            return paths
-        if len(missing) < len(paths):
-            partly = partly or f"{root} lacks {', '.join(missing)} of the {len(paths)} files of {spec.name}"
+        if not _missing(spec, root):
+            return {file.name: root / file.name for file in spec.files}
     for root in roots:
         if spec.archive and (root / spec.archive.name).is_file():
             return root / spec.archive.name
-    if partly:
-        raise DataError(partly)
     return None
 
 
+def _roots(spec: DatasetSpec, data_dir: Path) -> list[Path]:
+    # The set's own folder first: MNIST and Fashion-MNIST name their files alike.
+    roots = [data_dir / spec.name, data_dir]
+    return roots + [root / spec.folder for root in roots] if spec.folder else roots
+
+
+def _missing(spec: DatasetSpec, root: Path) -> list[str]:
+    return [file.name for file in spec.files if not (root / file.name).is_file()]
+
+
+def _partly(spec: DatasetSpec, data_dir: Path) -> Path | None:
+    """The folder that holds some of the files, as a download that broke off leaves it."""
+    return next((root for root in _roots(spec, data_dir) if 0 < len(_missing(spec, root)) < len(spec.files)), None)
+
+
 def places(spec: DatasetSpec, data_dir: Path) -> str:
-    """What `find` looks for, in words."""
+    """What `find` looks for and has not found, in words."""
+    if partly := _partly(spec, data_dir):
+        return f"{partly} lacks {', '.join(_missing(spec, partly))} of the {len(spec.files)} files of {spec.name}"
     names = ", ".join(file.name for file in spec.files)
     either = f" (or {spec.archive.name})" if spec.archive else ""
     inner = f" or a folder {spec.folder} in either" if spec.folder else ""
-    return f"{names}{either} in {data_dir} or {data_dir / spec.name}{inner}"
+    return f"there is no {names}{either} in {data_dir} or {data_dir / spec.name}{inner}"
 
 
 def read(spec: DatasetSpec, found: dict[str, Path] | Path) -> dict[str, bytes]:
@@ -90,12 +98,13 @@ def verify(file: SourceFile, contents: bytes, path: Path) -> bytes:
 
 
 def fetch(spec: DatasetSpec, data_dir: Path, *, progress: bool) -> dict[str, Path] | Path:
-    """Download what is missing to data_dir/<set>, each file checked and then renamed into place.
+    """Download what is missing to data_dir/<set>, or to where the rest is; each file checked, then renamed into place.
 
-    Leaves no part of a file behind. Raises Unreachable if an address does not answer, and DataError if it sends
-    another file or the folder cannot be written.
+    Leaves no part of a file behind. Raises Unreachable if an address does not answer or the folder cannot be written,
+    and DataError if it sends another file.
     """
-    folder = data_dir / spec.name
+    partly = None if spec.archive else _partly(spec, data_dir)
+    folder = partly or data_dir / spec.name
     pooch.get_logger().setLevel("WARNING")  # the progress bar says enough
     wanted = [spec.archive] if spec.archive else list(spec.files)
     for file in wanted:
@@ -111,7 +120,7 @@ def fetch(spec: DatasetSpec, data_dir: Path, *, progress: bool) -> dict[str, Pat
         except ValueError as error:  # pooch's word for another checksum; it has removed the file
             raise DataError(f"{file.url} sent a file whose checksum is not {file.digest}") from error
         except OSError as error:
-            raise DataError(f"{file.name} cannot be stored in {folder}: {error.strerror}") from error
+            raise Unreachable(f"{file.name} cannot be stored in {folder}: {error.strerror}") from error
     found = find(spec, data_dir)
     assert found is not None
     return found

@@ -42,8 +42,10 @@ class ODEBlock(nnx.Module):
 
     def __call__(self, z: Maps) -> tuple[Maps, Stats]:
         """State at time 1 and what the solve cost: [B, H, W, C] → [B, H, W, C]."""
-        graph, params = nnx.split(self.field)  # parameters travel as args: the adjoint differentiates nothing else
-        return odeint(lambda t, y, p: nnx.merge(graph, p)(t, y), z, params, self.solve)
+        graph, state = nnx.split(self.field)
+        # Parameters travel as args, which the adjoint differentiates, and as plain arrays, which every library takes.
+        params, tree = jax.tree.flatten(state)
+        return odeint(lambda t, y, p: nnx.merge(graph, jax.tree.unflatten(tree, p))(t, y), z, params, self.solve)
 
 
 class ResidualBlock(nnx.Module):

@@ -9,9 +9,12 @@ import diffrax
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
+from optimistix import rms_norm
 
 from jaxode.config import ConfigError, SolveConfig
+from jaxode.ode.compat import FAR, QUARTIC_SOLVERS, forward_norm, passed
 from jaxode.ode.gradients import make_adjoint
+from jaxode.ode.guard import read_clock, start_clock, with_clock
 from jaxode.ode.solvers import evaluations, make_solver
 from jaxode.ode.stepsize import Adaptive, FixedGrid, grid_steps
 from jaxode.types import Params, State
@@ -66,7 +69,8 @@ def odeint(
 
     Gradients reach `z0` and `args`, and nothing that `field` closes over (under backsolve, JAX raises if it closes
     over something differentiated). One step size serves the whole state, the batch included. A failed solve does not
-    raise, so that it can run under jit: its code is in the Stats, and `Stats.check()` raises SolveError.
+    raise, so that it can run under jit: its code is in the Stats, and `Stats.check()` raises SolveError. A backsolve
+    that does not reach t0 on the way back gives NaN for every gradient.
 
     Args:
       field: t (scalar of the state's real type), z, args → dz/dt, shaped as z.
@@ -86,32 +90,41 @@ def odeint(
         raise ConfigError(f"z0 must hold arrays of one floating-point type, got {sorted(map(str, types))}")
     time = next(iter(types))  # a time of another type would promote the state
 
-    backward_rtol = config.rtol if config.backward_rtol is None else config.backward_rtol
-    backward_atol = config.atol if config.backward_atol is None else config.backward_atol
-    solver = make_solver(config.solver, config.rtol, config.atol)
-    backward_solver = make_solver(config.solver, backward_rtol, backward_atol)
+    adaptive = config.step_size is None
+    backsolve = config.gradient == "backsolve"
+    overshoot = config.stepping == "torchdiffeq" and adaptive and not backsolve
+    if backsolve:
+        if config.stepping == "torchdiffeq":
+            field, args = _with_shift(field), (args, jnp.zeros((), time))
+        z0, args = start_clock(z0, args, time, abs(t1 - t0))
+        field = with_clock(field)
+    solver = QUARTIC_SOLVERS[config.solver]() if overshoot else make_solver(config.solver, config.rtol, config.atol)
     if config.step_size is None:
-        max_steps = config.max_steps
-        controller, backward = Adaptive(config.rtol, config.atol), Adaptive(backward_rtol, backward_atol)
+        norm = forward_norm if backsolve else rms_norm
+        max_steps, controller = config.max_steps, Adaptive(config.rtol, config.atol, norm)
     else:
-        max_steps = grid_steps(config.step_size, abs(t1 - t0))
-        controller = backward = FixedGrid(config.step_size)
+        max_steps, controller = grid_steps(config.step_size, abs(t1 - t0)), FixedGrid(config.step_size)
+    direction = 1.0 if t1 > t0 else -1.0
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(field),
         solver,
         t0=jnp.asarray(t0, time),
-        t1=jnp.asarray(t1, time),
+        t1=jnp.asarray(t0 + direction * FAR if overshoot else t1, time),
         dt0=None,
         y0=z0,
         args=args,
+        saveat=diffrax.SaveAt(ts=jnp.asarray([t1], time)) if overshoot else diffrax.SaveAt(t1=True),
+        event=passed(t1, direction) if overshoot else None,
         stepsize_controller=controller,
-        adjoint=make_adjoint(config, backward_solver, backward),
+        adjoint=make_adjoint(config, max_steps),
         max_steps=max_steps,
         throw=False,
     )
     assert solution.ys is not None
     z1 = jax.tree.map(lambda leaf: leaf[0], solution.ys)
-    start, per_step = evaluations(solver, adaptive=config.step_size is None)
+    if backsolve:
+        z1 = read_clock(z1)
+    start, per_step = evaluations(solver, adaptive)
     stats = Stats(
         nfe=(start + per_step * solution.stats["num_steps"]).astype(jnp.int32),
         accepted=solution.stats["num_accepted_steps"].astype(jnp.int32),
@@ -121,11 +134,18 @@ def odeint(
     return z1, jax.lax.stop_gradient(stats)
 
 
+def _with_shift(field: VectorField) -> VectorField:
+    """f(t + shift, z, args) with args = (args, shift): its adjoint integrates ∂L/∂t, as torchdiffeq's always does."""
+    return lambda t, z, args: field(t + args[1], z, args[0])
+
+
 def _failure(result: Any, z1: State) -> Int[Array, ""]:
     results = diffrax.RESULTS
     finite = jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(z1)]).all()
     code = jnp.where(finite, 0, 2)
-    code = jnp.where(result == results.successful, code, 4)  # what is left comes from the root finder
+    code = jnp.where(
+        (result == results.successful) | (result == results.event_occurred), code, 4
+    )  # what is left comes from the root finder
     code = jnp.where(result == results.max_steps_reached, 1, code)
     code = jnp.where(result == results.nonfinite, 2, code)
     code = jnp.where(result == results.dt_min_reached, 3, code)

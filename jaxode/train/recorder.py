@@ -40,7 +40,18 @@ def settings_of_result(config: RunConfig) -> dict[str, Any]:
     }
 
 
-SOLVE_SETTINGS = ("solver", "gradient", "rtol", "atol", "step_size", "backward_rtol", "backward_atol", "max_steps")
+SOLVE_SETTINGS = (
+    "solver",
+    "gradient",
+    "rtol",
+    "atol",
+    "step_size",
+    "backward_rtol",
+    "backward_atol",
+    "backward_norm",
+    "stepping",
+    "max_steps",
+)
 
 
 class Recorder:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import http.server
+import json
 import threading
 from pathlib import Path
 
@@ -116,9 +117,77 @@ def test_an_archive_without_its_batches_is_named(tmp_path):
 
 
 def test_files_that_are_missing_are_named(tmp_path):
-    spec = write_idx_set(tmp_path)
+    spec = write_idx_set(tmp_path, url="http://127.0.0.1:9/")
     (tmp_path / "t10k-images-idx3-ubyte.gz").unlink()
-    with pytest.raises(DataError, match=r"lacks t10k-images-idx3-ubyte\.gz of the 4 files"):
+    with pytest.raises(Unavailable, match=r"lacks t10k-images-idx3-ubyte\.gz of the 4 files.*cannot be reached"):
+        _full(spec, tmp_path)
+
+
+@pytest.mark.parametrize("place", ["", "mnist"])
+def test_a_download_that_broke_off_is_taken_up_again(tmp_path, server, place):
+    url, folder = server
+    spec = write_idx_set(folder, url=url)
+    root = tmp_path / "broken-off"
+    (root / place).mkdir(parents=True)
+    kept = root / place / spec.files[0].name
+    kept.write_bytes((folder / kept.name).read_bytes())
+    (folder / kept.name).unlink()  # so that fetching it again would fail
+    assert len(_full(spec, root)[0]) == 30
+    assert all((root / place / file.name).is_file() for file in spec.files)
+
+
+def test_the_folder_named_after_the_set_comes_first(tmp_path):
+    write_idx_set(tmp_path, train=10)  # the files of another set, under the same names
+    spec = write_idx_set(tmp_path / "mnist")
+    assert len(_full(spec, tmp_path)[0]) == 30
+
+
+def test_a_folder_that_cannot_be_written_is_unavailable(tmp_path):
+    spec = write_idx_set(tmp_path / "elsewhere", url="http://127.0.0.1:9/")
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(Unavailable, match="cannot be stored"):
+        load_full(spec, tmp_path / "file" / "cache", progress=False)
+
+
+def test_a_prepared_set_that_cannot_be_written_is_one_line(tmp_path):
+    spec = write_idx_set(tmp_path)
+    (tmp_path / "prepared").write_text("in the way")
+    with pytest.raises(DataError, match=r"mnist cannot be prepared in .*: Not a directory"):
+        _full(spec, tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["changed", "truncated"])
+def test_a_damaged_prepared_set_is_never_used(tmp_path, damage):
+    spec = write_idx_set(tmp_path)
+    pixels = _full(spec, tmp_path)[0]
+    (record,) = (tmp_path / "prepared").rglob("*train.array_record*")
+    raw = bytearray(record.read_bytes())
+    raw[raw.index(pixels[0].tobytes()[:64]) + 30] ^= 1
+    record.write_bytes(raw if damage == "changed" else raw[: len(raw) // 2])
+    with pytest.raises(DataError, match=r"the prepared set in .* to have it prepared again"):
+        _full(spec, tmp_path)
+
+
+def test_records_that_read_well_but_hold_other_images_are_found_out(tmp_path):
+    spec = write_idx_set(tmp_path)
+    _full(spec, tmp_path)
+    path = next((tmp_path / "prepared").rglob("metadata.json"))
+    recorded = json.loads(path.read_text())
+    path.write_text(json.dumps(recorded | {"test": "0" * 64}))
+    with pytest.raises(DataError, match="has changed since it was written"):
+        _full(spec, tmp_path)
+
+
+def test_a_file_without_a_published_checksum_may_not_change_once_prepared(tmp_path):
+    spec = write_cifar_set(tmp_path, archived=False)
+    bare = tuple(dataclasses.replace(file, digest=None) for file in spec.train_files)
+    spec = dataclasses.replace(spec, train_files=bare)
+    _full(spec, tmp_path)
+    path = tmp_path / "cifar-10-batches-bin" / "data_batch_1.bin"
+    raw = bytearray(path.read_bytes())
+    raw[5000] ^= 255
+    path.write_bytes(raw)
+    with pytest.raises(DataError, match=r"not those that .* was prepared from"):
         _full(spec, tmp_path)
 
 
@@ -215,27 +284,35 @@ def test_samples_are_stratified(name):
         np.testing.assert_array_equal(np.bincount(labels), [count // 10] * 10)
 
 
-@pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
+def _originals(name, real_data):
+    found = originals.find(SPECS[name], real_data)
+    if found is None:
+        pytest.skip(f"no original files of {name} in the folder of test data")
+    return parse_files(SPECS[name], originals.read(SPECS[name], found))
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "cifar10"])
 def test_samples_are_the_originals_at_the_stored_positions(name, real_data):
-    spec = SPECS[name]
-    full = parse_files(spec, originals.read(spec, originals.find(spec, real_data)))
+    full = _originals(name, real_data)
     path = Path(originals.__file__).parent / "samples" / f"{name}.npz"
     with np.load(path, allow_pickle=False) as stored:
-        for split in ("train", "test"):
+        for split, (images, labels) in zip(("train", "test"), read_sample(SPECS[name]), strict=True):
             positions = stored[f"{split}_positions"]
-            np.testing.assert_array_equal(full[split][0][positions], stored[f"{split}_images"])
-            np.testing.assert_array_equal(full[split][1][positions], stored[f"{split}_labels"])
+            np.testing.assert_array_equal(full[split][0][positions], images)
+            np.testing.assert_array_equal(full[split][1][positions], labels)
 
 
-@pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
+@pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "cifar10"])
 def test_normalisation_is_that_of_the_training_images(name, real_data):
     spec = SPECS[name]
-    pixels = parse_files(spec, originals.read(spec, originals.find(spec, real_data)))["train"][0]
-    share = np.bincount(pixels.ravel(), minlength=256) / pixels.size
+    images = _originals(name, real_data)["train"][0]
     values = np.arange(256) / 255
-    mean = share @ values
-    np.testing.assert_allclose(spec.mean[0], mean, atol=5e-5)
-    np.testing.assert_allclose(spec.std[0], np.sqrt(share @ (values - mean) ** 2), atol=5e-5)
+    for channel, (mean, std) in enumerate(zip(spec.mean, spec.std, strict=True)):
+        pixels = images[..., channel].ravel()
+        share = np.bincount(pixels, minlength=256) / pixels.size
+        found = share @ values
+        np.testing.assert_allclose(mean, found, atol=5e-5)
+        np.testing.assert_allclose(std, np.sqrt(share @ (values - found) ** 2), atol=5e-5)
 
 
 def test_specs_are_consistent():

@@ -118,6 +118,27 @@ def test_backward_tolerances_reach_the_backward_solve(x64):
     assert errors[0] > 1e-5 > 1e-7 > errors[1]
 
 
+@pytest.mark.parametrize("stepping", ["diffrax", "torchdiffeq"])
+@pytest.mark.parametrize("norm", ["full", "seminorm"])
+def test_a_backsolve_that_runs_out_of_steps_gives_no_gradient(norm, stepping, x64):
+    """The forward solve is easy, the backward one needs more steps than allowed: a number would be a wrong gradient."""
+    problem = PROBLEMS[1]
+    settings = {"gradient": "backsolve", "backward_norm": norm, "stepping": stepping}
+    good = _gradients(problem, SolveConfig(**settings))
+    assert all(bool(jnp.isfinite(g).all()) for g in good)
+    short = SolveConfig(**settings, max_steps=16, backward_rtol=1e-12, backward_atol=1e-12)
+    assert all(bool(jnp.isnan(g).all()) for g in _gradients(problem, short))
+
+
+def test_full_norm_and_seminorm_find_the_same_gradient(x64):
+    problem = PROBLEMS[3]
+    full, semi = (
+        _gradients(problem, SolveConfig(gradient="backsolve", backward_norm=n, rtol=1e-8, atol=1e-8))
+        for n in ("full", "seminorm")
+    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), full, semi)
+
+
 @pytest.mark.parametrize(
     ("name", "start", "step"),
     [("midpoint", 2, 2), ("heun", 2, 2), ("bosh3", 2, 3), ("dopri5", 2, 6), ("tsit5", 2, 6), ("dopri8", 2, 13)],

@@ -1,0 +1,111 @@
+"""Stepping as torchdiffeq steps, so that both take the same steps and count the same evaluations.
+
+Forward and exact gradients: adaptive steps run past t1, and the answer is read off torchdiffeq's quartic between the
+two ends of the last step ("native overshoot"). Adjoint: both solves stop at their end times, which is torchdiffeq with
+`options={"step_t": [t0, t1]}` and the same in `adjoint_options`; Diffrax allows no event in a solve that it reverses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import diffrax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optimistix
+
+FAR = 1e6
+"""A time that no solve of ours reaches; an event ends it first."""
+
+
+class _Bosh3Quartic(diffrax.FourthOrderPolynomialInterpolation):
+    c_mid: ClassVar[np.ndarray] = np.array([0.0, 0.5, 0.0, 0.0])
+
+
+class _Dopri8Quartic(diffrax.FourthOrderPolynomialInterpolation):
+    # The dense output of Prince and Dormand's 8(7) method at the middle of the step, as torchdiffeq evaluates it.
+    c_mid: ClassVar[np.ndarray] = np.array(
+        [
+            0.04103130360739393, 0.0, 0.0, 0.0, 0.0, 0.05100562801991382, 0.2388930677412202, 0.3096870143996103,
+            -0.2172325471755352, 0.07833405679331928, -0.0018614369715579948, 0.007072844202678841,
+            0.00690847373200576, -0.013838404349047373,
+        ]
+    )  # fmt: skip
+
+
+class Bosh3(diffrax.AbstractERK):
+    """Bogacki and Shampine's 3(2) pair with torchdiffeq's quartic."""
+
+    tableau: ClassVar[diffrax.ButcherTableau] = diffrax.Bosh3.tableau
+    interpolation_cls: ClassVar[Callable[..., diffrax.AbstractLocalInterpolation]] = _Bosh3Quartic
+
+    def order(self, terms: object) -> int:
+        """Order of convergence, 3."""
+        del terms
+        return 3
+
+
+class Dopri8(diffrax.AbstractERK):
+    """Prince and Dormand's 8(7) pair with torchdiffeq's quartic."""
+
+    tableau: ClassVar[diffrax.ButcherTableau] = diffrax.Dopri8.tableau
+    interpolation_cls: ClassVar[Callable[..., diffrax.AbstractLocalInterpolation]] = _Dopri8Quartic
+
+    def order(self, terms: object) -> int:
+        """Order of convergence, 8."""
+        del terms
+        return 8
+
+
+QUARTIC_SOLVERS: dict[str, Callable[[], diffrax.AbstractSolver[Any]]] = {
+    "bosh3": Bosh3,
+    "dopri5": diffrax.Dopri5,  # its quartic is torchdiffeq's already
+    "dopri8": Dopri8,
+}
+"""The adaptive solvers that both sides have."""
+
+
+def passed(t1: float, direction: float) -> diffrax.Event:
+    """The event that ends a solve after the first step to reach t1."""
+
+    def cond(t: Any, y: Any, args: Any, **_: Any) -> Any:
+        del y, args
+        return direction * (t - t1) >= 0
+
+    return diffrax.Event(cond)
+
+
+# Norms of Diffrax's adjoint state (y, a_y, a_args, a_terms) of a solve with a clock (`jaxode.ode.guard`): y is
+# (z, τ), and args are (args, c). The clock is left out everywhere.
+
+
+def forward_norm(state: tuple[Any, Any]) -> Any:
+    """RMS over z."""
+    return optimistix.rms_norm(state[0])
+
+
+def mixed_norm(adjoint_state: tuple[Any, Any, Any, Any]) -> Any:
+    """As torchdiffeq: the largest RMS among z, its adjoint, each parameter's gradient and that of the time shift."""
+    y, a_y, (a_args, _), _ = adjoint_state
+    sizes = [optimistix.rms_norm(y[0]), optimistix.rms_norm(a_y[0])]
+    return jnp.max(jnp.stack([*sizes, *(optimistix.rms_norm(leaf) for leaf in jax.tree.leaves(a_args))]))
+
+
+def mixed_seminorm(adjoint_state: tuple[Any, Any, Any, Any]) -> Any:
+    """The same without the parameters, but with the gradient of the time shift, which torchdiffeq keeps."""
+    y, a_y, ((_, a_shift), _), _ = adjoint_state
+    return jnp.max(jnp.stack([optimistix.rms_norm(y[0]), optimistix.rms_norm(a_y[0]), jnp.abs(a_shift)]))
+
+
+def pooled_norm(adjoint_state: tuple[Any, Any, Any, Any]) -> Any:
+    """As Diffrax: RMS over z, its adjoint and all gradients together."""
+    y, a_y, (a_args, _), a_terms = adjoint_state
+    return optimistix.rms_norm((y[0], a_y[0], a_args, a_terms))
+
+
+def pooled_seminorm(adjoint_state: tuple[Any, Any, Any, Any]) -> Any:
+    """RMS over z and its adjoint together (Kidger, Chen and Lyons 2021)."""
+    y, a_y, _, _ = adjoint_state
+    return optimistix.rms_norm((y[0], a_y[0]))

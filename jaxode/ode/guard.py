@@ -1,0 +1,63 @@
+"""No silent failure on the way back: a backsolve that does not reach t0 gives NaN, not a wrong gradient.
+
+Diffrax has no way to report how a backward solve ended, so a clock runs along: one more number τ in the state, whose
+slope is one more argument c = 0 of the field. With ∂L/∂τ set to 1 at t1, the adjoint method integrates ∂L/∂c to t1 - t0
+exactly if its solve is complete. The norms of `jaxode.ode.compat` leave the clock out, so that it changes no step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+_SLACK = 1e-3
+"""Relative error allowed in the length; a solve that stops early misses it by its remaining time."""
+
+
+def with_clock(field: Callable[[Any, Any, Any], Any]) -> Callable[[Any, Any, Any], Any]:
+    """The field of a state (z, τ) and arguments (args, c)."""
+    return lambda t, state, args: (field(t, state[0], args[0]), args[1])
+
+
+def start_clock(z0: Any, args: Any, time: Any, span: float) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+    """State (z0, τ) and arguments (args, c), whose gradients become NaN unless the clock comes back with the span."""
+
+    @jax.custom_vjp
+    def guard(z0: Any, args: Any, slope: Any) -> tuple[Any, Any, Any]:
+        return z0, args, slope
+
+    def forward(z0: Any, args: Any, slope: Any) -> tuple[tuple[Any, Any, Any], None]:
+        return (z0, args, slope), None
+
+    def backward(_: None, cotangents: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
+        to_z0, to_args, elapsed = cotangents
+        complete = jnp.abs(jnp.abs(elapsed) - span) <= _SLACK * span
+
+        def poison(leaf: Any) -> Any:
+            return jnp.where(complete, leaf, jnp.nan) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+
+        return jax.tree.map(poison, to_z0), jax.tree.map(poison, to_args), jnp.zeros_like(elapsed)
+
+    guard.defvjp(forward, backward)
+    z0, args, slope = guard(z0, args, jnp.zeros((), time))
+    return (z0, jnp.zeros((), time)), (args, slope)
+
+
+@jax.custom_vjp
+def read_clock(state: tuple[Any, Any]) -> Any:
+    """z1 of a state (z1, τ); on the way back, the clock is set going."""
+    return state[0]
+
+
+def _read_forward(state: tuple[Any, Any]) -> tuple[Any, Any]:
+    return state[0], state[1]
+
+
+def _read_backward(clock: Any, cotangent: Any) -> tuple[tuple[Any, Any]]:
+    return ((cotangent, jnp.ones_like(clock)),)
+
+
+read_clock.defvjp(_read_forward, _read_backward)
