@@ -243,4 +243,7 @@ class Trainer:
         if int(totals.failure) > 0:
             raise RunFailed(f"{where}: {explain_failure(int(totals.failure))}")
         what = "the loss is" if int(totals.broken) == LOSS_NOT_FINITE else "the update made a parameter"
-        raise RunFailed(f"{where}: {what} not finite (NaN or infinity); a smaller lr may help")
+        hint = "a smaller lr may help"
+        if self.config.model.model == "odenet" and self.config.solve.gradient == "backsolve":
+            hint += "; or the backsolve ran out of steps: raise max_steps or loosen backward_rtol and backward_atol"
+        raise RunFailed(f"{where}: {what} not finite (NaN or infinity); {hint}")
