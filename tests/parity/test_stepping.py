@@ -78,9 +78,7 @@ def _torch_solve(theirs, z, config):
     ("gradient", "norm"),
     [("direct", "full"), ("checkpointed", "full"), ("backsolve", "full"), ("backsolve", "seminorm")],
 )
-@pytest.mark.parametrize(
-    ("solver", "tolerance"), [("bosh3", 1e-3), ("dopri5", 1e-3), ("dopri5", 1e-5), ("dopri8", 1e-3)]
-)
+@pytest.mark.parametrize(("solver", "tolerance"), [("bosh3", 1e-3), ("dopri5", 1e-3), ("dopri8", 1e-3)])
 def test_steps_outputs_and_gradients_are_torchdiffeqs(fields, solver, tolerance, gradient, norm, x64):
     theirs, field, params = fields
     config = SolveConfig(
