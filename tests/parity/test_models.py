@@ -16,6 +16,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("torchdiffeq")
 
 from torch_ref import model as reference  # noqa: E402
+from torch_ref.solve import Settings  # noqa: E402
 
 FORWARD, GRADIENT = 1e-11, 1e-10
 """Largest global relative error in float64: rounding of some thousand operations, with margin; no step is chosen."""
@@ -27,8 +28,8 @@ METHODS = {"euler": "euler", "midpoint": "midpoint", "rk4": "rk4", "heun": "heun
 
 def _pair(kind, blocks, channels, classes, solver="rk4", width=32):
     torch.manual_seed(0)
-    options = {"method": METHODS[solver], "options": {"step_size": 0.25}} if kind == "odenet" else {}
-    theirs = reference.build(kind, blocks, channels=channels, classes=classes, width=width, **options).double()
+    settings = Settings(METHODS[solver], step_size=0.25)
+    theirs = reference.build(kind, blocks, channels=channels, classes=classes, width=width, settings=settings).double()
     for parameter in theirs.parameters():  # norms start at one and zero, which would hide an exchange
         parameter.data += 0.1 * torch.randn_like(parameter)
     ours = build_classifier(
