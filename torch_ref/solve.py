@@ -17,13 +17,14 @@ FIXED_STEP = ("euler", "midpoint", "heun2", "heun3", "rk4")
 
 @dataclass(frozen=True)
 class Settings:
-    """How a block is solved over t in [0, 1]. The defaults leave everything to torchdiffeq."""
+    """How a block is solved. The defaults leave everything to torchdiffeq."""
 
     method: str = "dopri5"
     rtol: float = 1e-3
     atol: float = 1e-3
     step_size: float | None = None
     """Of the fixed-step methods; torchdiffeq takes one step over the interval without it."""
+    span: tuple[float, float] = (0.0, 1.0)
     adjoint: bool = False
     """Gradient by the adjoint ODE instead of through the steps."""
     adjoint_norm: str | Callable[..., Any] | None = None
@@ -50,7 +51,7 @@ class Counts:
 
 @dataclass
 class Solver:
-    """z(1) of dz/dt = func(t, z), z(0) = z0. Its counts add up until `counts` is replaced."""
+    """z(t1) of dz/dt = func(t, z), z(t0) = z0. Counts add up until `counts` is replaced."""
 
     settings: Settings = field(default_factory=Settings)
     counts: Counts = field(default_factory=Counts)
@@ -59,7 +60,7 @@ class Solver:
     def __call__(self, func: Any, z0: Tensor) -> Tensor:
         """[B, C, H, W] → [B, C, H, W]; `func` is a module that counts its evaluations in `nfe`."""
         chosen = self.settings
-        span = torch.tensor([0.0, 1.0], dtype=z0.dtype, device=z0.device)
+        span = torch.tensor(chosen.span, dtype=z0.dtype, device=z0.device)
         self.listen(func)
         before = func.nfe
         options: dict[str, Any] = {}
@@ -74,7 +75,8 @@ class Solver:
         if chosen.adjoint:
             backward = {name: value for name, value in options.items() if name != "first_step"}
             if chosen.stop_at_ends:
-                backward["step_t"] = span.flip(0)
+                # Where time runs backward, torchdiffeq negates it before its adjoint sees it, but not these options.
+                backward["step_t"] = (span if span[0] < span[1] else -span).flip(0)
             if chosen.adjoint_norm is not None:
                 backward["norm"] = chosen.adjoint_norm
             z1: Any = odeint_adjoint(func, z0, span, **common, adjoint_options=backward)[1]
@@ -110,5 +112,5 @@ class Solver:
 def first_step(func: Any, z0: Tensor, chosen: Settings) -> float:
     """The first step size that torchdiffeq would choose, as a number (Hairer, Nørsett and Wanner 1993, II.4)."""
     rtol, atol = (torch.tensor(value, dtype=torch.float64) for value in (chosen.rtol, chosen.atol))
-    start = torch.tensor(0.0, dtype=z0.dtype)
+    start = torch.tensor(chosen.span[0], dtype=z0.dtype)
     return float(_select_initial_step(func, start, z0, SOLVERS[chosen.method].order - 1, rtol, atol, _rms_norm))

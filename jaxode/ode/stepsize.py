@@ -82,10 +82,12 @@ class Adaptive(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
     def init(self, terms, t0: Any, t1: Any, y0, dt0, args, func, error_order) -> tuple[Any, Any]:
         """End of the first step, and (state of the error control, shortest step)."""
         if dt0 is None:
-            direction = getattr(terms, "direction", 1)  # func gives dz/dt of the time that the caller sees
+            # Diffrax runs time forward, turning terms around for that, twice in the adjoint of a solve that ran
+            # backward; a unit of control says which way they point now.
+            unit = terms.contr(jnp.zeros_like(t0), jnp.ones_like(t0))
 
             def forward(t: Any, y: Any) -> Any:
-                return jax.tree.map(lambda slope: direction * slope, func(terms, t, y, args))
+                return terms.vf_prod(t, y, args, unit)
 
             first = initial_step(forward, t0, y0, error_order, self.rtol, self.atol, self.norm)
             dt0 = jnp.where(jnp.isfinite(first), first, _FALLBACK_FIRST_STEP).astype(t0.dtype)

@@ -25,8 +25,8 @@ BOUNDS: dict[tuple[str, str], Bound] = {
     ("float32", "exact"): Bound(1e-3, "as the output; ReLUs of values near zero switch either way by rounding"),
     ("float32", "backsolve"): Bound(
         1e-1,
-        "loose: rounding feeds the error estimate of the adjoint, so the two sides take different backward steps and each "
-        "gradient carries its own error of the order of the tolerance",
+        "loose: rounding enters the adjoint's error estimate, so the two sides take different backward steps, and each "
+        "gradient has its own error of the order of the tolerance",
     ),
 }
 """By type and quantity: "output"; gradients that are "exact", or by "backsolve"; losses of a "training" trajectory."""

@@ -58,7 +58,7 @@ def pooled_seminorm(state: tuple[torch.Tensor, ...]) -> torch.Tensor:
     return pooled(state[:3])
 
 
-def their_settings(solve: SolveConfig | None) -> Settings:
+def their_settings(solve: SolveConfig | None, span: tuple[float, float] = (0.0, 1.0)) -> Settings:
     """The options under which torchdiffeq takes the steps that we take."""
     if solve is None:
         return Settings()
@@ -73,6 +73,7 @@ def their_settings(solve: SolveConfig | None) -> Settings:
         rtol=solve.rtol,
         atol=solve.atol,
         step_size=solve.step_size,
+        span=span,
         adjoint=backsolve,
         adjoint_norm=norm,
         stop_at_ends=adaptive and (backsolve or solve.stepping == "diffrax"),
