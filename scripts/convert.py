@@ -29,7 +29,7 @@ from experiments.cli import announcement, decided
 from jaxode.config import ConfigError, RunConfig
 from jaxode.data import SPECS, DataError, load
 from jaxode.interop import InteropError, from_torch, to_torch
-from jaxode.nn import build_classifier
+from jaxode.nn import Classifier, build_classifier
 from jaxode.optim import optimizer
 from jaxode.train import VIEW_SIZE, CheckpointError, Progress, ResumeError, make_writable, read_config
 from jaxode.train.checkpoint import Checkpoints, read_checkpoint
@@ -42,13 +42,14 @@ from scripts.weight_files import ENDINGS, read_weights, write_weights
 from torch_ref.weights import Layout, Weights, WeightsError, layout
 
 
-def from_run(directory: Path) -> Weights:
-    """Parameters of the newest checkpoint of a run, or of one checkpoint named by its directory.
+def restored(directory: Path) -> tuple[Classifier, int]:
+    """The model of a run's newest checkpoint, or of one checkpoint named by its directory, and an image's channels.
 
     Raises ResumeError if there is none, CheckpointError if it is damaged.
     """
-    one = directory.resolve().parent.name == "checkpoints"
-    run = directory.resolve().parents[1] if one else directory
+    place = directory.resolve()
+    one = place.parent.name == "checkpoints"
+    run = place.parents[1] if one else directory
     config = read_config(run)
     spec = SPECS[config.data.dataset]
     with jax.enable_x64(config.precision == "float64"):
@@ -60,19 +61,23 @@ def from_run(directory: Path) -> Weights:
             rngs=nnx.Rngs(0),
             dtype=jnp.dtype(config.precision),
         )
-        graph, params = split_model(model)
         blocks = (config.model.blocks or 0) if config.model.model == "odenet" else 0
-        template = initial_state(params, optimizer(config.optim, 1), blocks)
+        template = initial_state(split_model(model)[1], optimizer(config.optim, 1), blocks)
         if one:
-            found = read_checkpoint(directory.resolve(), template)
+            found = read_checkpoint(place, template)
         else:
             found = Checkpoints(run / "checkpoints").load(template, Progress().warn)
         if found is None:
             raise ResumeError(f"{directory} has no checkpoint yet")
-        merged: Any = nnx.merge(graph, found.state.params)
-        arrays = to_torch(merged, channels=spec.channels)
+        nnx.update(model, found.state.params)
     print(f"parameters of {found.name}", file=sys.stderr)
-    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+    return model, spec.channels
+
+
+def from_run(directory: Path) -> Weights:
+    """The parameters that `restored` finds."""
+    model, channels = restored(directory)
+    return {name: torch.from_numpy(array) for name, array in to_torch(model, channels=channels).items()}
 
 
 def settled(weights: Weights, found: Layout, asked: dict[str, Any]) -> RunConfig:
