@@ -14,6 +14,7 @@ steps with the file's parameters; its origin.json names the file.
 from __future__ import annotations
 
 import hashlib
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -132,7 +133,7 @@ def to_run(weights: Weights, source: Path, out: Path, asked: dict[str, Any]) -> 
         # The settings last: they make the directory a run, which without its checkpoint would start from the seed.
         trainer.save()
         trainer.recorder.start()
-    print(f"go on with: python -m experiments.{config.data.dataset} --resume {out}")
+    print(f"go on with: python -m experiments.{config.data.dataset} --resume {shlex.quote(str(out))}")
 
 
 def convert(source: Path, target: Path, asked: dict[str, Any]) -> None:

@@ -207,8 +207,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return WRONG_REQUEST
     try:
         carry_out(options, model, batches)
-    except (ArithmeticError, AssertionError, OSError) as error:  # torchdiffeq asserts that a step can still shrink
-        print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
+    except (ArithmeticError, AssertionError, OSError) as error:
+        # torchdiffeq asserts that a step can still shrink.
+        what = "a solve failed, torchdiffeq says: " if isinstance(error, AssertionError) else ""
+        print(f"{parser.prog}: error: {what}{' '.join(str(error).split())}", file=sys.stderr)
         return FAILED
     return 0
 

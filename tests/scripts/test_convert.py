@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import pathlib
 import shlex
@@ -91,7 +92,7 @@ def test_a_resumed_run_trains_the_given_weights(tmp_path):
 def test_files_go_round_unchanged(dtype, tmp_path):
     model = saved(tmp_path / "a.pth", "odenet", 1, dtype)
     names = ["a.pth", "b.safetensors", "c.npz", "d.pt"]
-    for source, target in zip(names, names[1:], strict=False):
+    for source, target in itertools.pairwise(names):
         ran(tmp_path / source, tmp_path / target)
     same(torch.load(tmp_path / "d.pt"), model.state_dict())
 

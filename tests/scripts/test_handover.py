@@ -50,7 +50,7 @@ def test_the_batches_are_those_of_the_training_step():
 def test_padded_batches_and_more_than_there_are_are_refused():
     program = Program(run_config(), image_set(train=40), builder())
     assert len(handover.first_batches(program, 2)["labels"]) == 2
-    with pytest.raises(ConfigError, match="--batches must be below 3, got 3: .*40 images are no multiple of 16"):
+    with pytest.raises(ConfigError, match=r"--batches must be below 3, got 3: .*40 images are no multiple of 16"):
         handover.first_batches(program, 3)
     with pytest.raises(ConfigError, match="--batches must be at most 9, the steps of the run, got 10"):
         handover.first_batches(program, 10)
