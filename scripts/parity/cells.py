@@ -111,23 +111,24 @@ def cells() -> Iterator[Cell]:
         yield from (Cell(subject, dtype=dtype) for subject in [*LAYERS, *FIELDS])
     for subject in MODELS:
         solve = SolveConfig(solver="rk4", step_size=EVEN, gradient="direct") if subject.model == "odenet" else None
-        yield Cell(subject, solve, quick=subject.blocks < 8 or subject.channels == 1)
+        yield Cell(subject, solve, quick=(subject.channels == 1) == (subject.blocks in (1, 4, 8)))
     for solver in FIXED_IN_BOTH:
         for size in (EVEN, UNEVEN):
             for mode in (*EXACT_MODES, "backsolve"):
                 solve = SolveConfig(solver=solver, step_size=size, gradient=mode, stepping="torchdiffeq")
-                yield Cell(BLOCK, solve, quick=size == UNEVEN or mode == "backsolve")
+                yield Cell(BLOCK, solve, quick=size == UNEVEN and mode != "checkpointed")
     for solver in ADAPTIVE_IN_BOTH:
         for mode in MODES:
             for tolerance in (1e-2, 1e-3):
                 yield Cell(BLOCK, adaptive(solver, tolerance, *mode, "torchdiffeq"), quick=tolerance == 1e-3)
                 yield Cell(BLOCK, adaptive(solver, tolerance, *mode, "diffrax"), quick=False)
             for tolerance in TOLERANCES:
-                yield Cell(SMOOTH, adaptive(solver, tolerance, *mode, "torchdiffeq"), quick=tolerance in (1e-2, 1e-5))
+                quick = tolerance == 1e-6 and solver == "dopri5"
+                yield Cell(SMOOTH, adaptive(solver, tolerance, *mode, "torchdiffeq"), quick=quick)
     for blocks in (1, 2):
         for mode in MODES:
             solve = adaptive("dopri5", 1e-3, *mode, "torchdiffeq")
-            yield Cell(_model("odenet", blocks, 1, 10, "grey"), solve, quick=blocks == 1)
+            yield Cell(_model("odenet", blocks, 1, 10, "grey"), solve, quick=blocks == 1 and mode[0] != "direct")
     for mode in MODES:
         for subject, tolerance in ((BLOCK, 1e-3), (SMOOTH, 1e-3)):
             yield Cell(subject, adaptive("dopri5", tolerance, *mode, "torchdiffeq"), "float32")

@@ -13,7 +13,7 @@ import torch
 from jaxode.config import SolveConfig
 from scripts.parity.bounds import BOUNDS, gradient_bound
 from scripts.parity.cells import THEIR_NAME, Cell
-from scripts.parity.subjects import IMAGES, Pair, first, last, make_pair
+from scripts.parity.subjects import IMAGES, Ours, Theirs, first, last, our_part, their_part
 from torch_ref.solve import Counts, Settings
 
 PASS, FAIL, OUT_OF_REACH = "pass", "fail", "out-of-reach"
@@ -81,53 +81,51 @@ def their_settings(solve: SolveConfig | None, span: tuple[float, float] = (0.0, 
     )
 
 
-def run_ours(pair: Pair, x: np.ndarray, slope: np.ndarray) -> tuple[Any, Any, Any]:
-    """Output, statistics and (gradients of the parameters, gradient of the input) of the sum of output · slope."""
+def run_theirs(theirs: Theirs, x: np.ndarray, rng: np.random.Generator) -> tuple[Any, Any, Any]:
+    """Output and slope, a random array; then the gradient of the sum of output · slope with respect to the input."""
+    for block in theirs.blocks:
+        block.odefunc.nfe, block.solver.counts = 0, Counts()
+    start = torch.from_numpy(first(x)).requires_grad_()
+    y = theirs.run(start)
+    slope = rng.normal(size=last(y.detach().numpy()).shape).astype(x.dtype)
+    (y * torch.from_numpy(first(slope))).sum().backward()
+    assert start.grad is not None
+    return last(y.detach().numpy()), slope, last(start.grad.numpy())
+
+
+def run_ours(ours: Ours, x: np.ndarray, slope: np.ndarray) -> tuple[Any, Any, Any]:
+    """Output, statistics and (gradients of the parameters, gradient of the input)."""
 
     def loss(parameters: list[jax.Array], x: jax.Array) -> tuple[jax.Array, Any]:
-        y, stats = pair.ours(parameters, x)
+        y, stats = ours.run(parameters, x)
         return jnp.sum(y * slope), (y, stats)
 
     step = jax.jit(jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))
-    (_, (y, stats)), gradients = step(pair.parameters, jnp.asarray(x))
+    (_, (y, stats)), gradients = step(ours.parameters, jnp.asarray(x))
     return y, stats, gradients
 
 
-def run_theirs(pair: Pair, x: np.ndarray, slope: np.ndarray) -> tuple[Any, Any, Any]:
-    """The same of the reference, in our layout."""
-    for block in pair.blocks:
-        block.odefunc.nfe, block.solver.counts = 0, Counts()
-    start = torch.from_numpy(first(x)).requires_grad_()
-    y = pair.theirs(start)
-    (y * torch.from_numpy(first(slope))).sum().backward()
-    assert start.grad is not None
-    counts = [block.solver.counts for block in pair.blocks]
-    return last(y.detach().numpy()), counts, (pair.their_gradients(), last(start.grad.numpy()))
-
-
-def tight(cell: Cell, counts: list[Counts]) -> Cell:
-    """The cell with no more steps allowed than it needs: `direct` takes memory and time for all that it might take."""
-    if cell.solve is None or cell.solve.step_size is not None:
-        return cell
+def tight(solve: SolveConfig | None, counts: list[Counts]) -> SolveConfig:
+    """The solve with no more steps allowed than it needs: `direct` takes memory and time for all that it might take."""
+    if solve is None or solve.step_size is not None:
+        return solve or SolveConfig()
     most = max(max(count.steps, count.backward_steps) for count in counts)
-    room = 1 << max(4, (most + 1).bit_length())
-    return replace(cell, solve=replace(cell.solve, max_steps=room))
+    return replace(solve, max_steps=1 << max(4, (most + 1).bit_length()))
 
 
 def measure(cell: Cell, *, seed: int = 0) -> Row:
     """Run a cell on both sides. Needs x64 to be on."""
-    settings, rng = their_settings(cell.solve), np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     x = rng.normal(size=(IMAGES, *cell.subject.shape)).astype(cell.dtype)
-    pair = make_pair(cell.subject, cell.solve or SolveConfig(), settings, cell.dtype, seed=seed)
-    slope = rng.normal(size=jax.eval_shape(pair.ours, pair.parameters, x)[0].shape).astype(cell.dtype)
-    their_y, counts, theirs = run_theirs(pair, x, slope)
-    cell = tight(cell, counts)
-    pair = make_pair(cell.subject, cell.solve or SolveConfig(), settings, cell.dtype, seed=seed)
-    y, stats, ours = run_ours(pair, x, slope)
+    theirs = their_part(cell.subject, their_settings(cell.solve), cell.dtype, seed=seed)
+    their_y, slope, their_to_x = run_theirs(theirs, x, rng)
+    counts = [block.solver.counts for block in theirs.blocks]
+    ours = our_part(cell.subject, tight(cell.solve, counts), theirs, cell.dtype)
+    y, stats, (to_parameters, to_x) = run_ours(ours, x, slope)
     return judge(
         cell,
         output=relative([y], [their_y]),
-        gradient=max(relative(ours[0], theirs[0]), relative([ours[1]], [theirs[1]])),
+        gradient=max(relative(to_parameters, ours.gradients()), relative([to_x], [their_to_x])),
         stats=stats if counts else None,
         counts=counts,
     )

@@ -14,7 +14,7 @@ from flax import nnx
 
 from jaxode.config import ModelConfig, ModelName, SolveConfig
 from jaxode.interop import from_torch
-from jaxode.nn import Classifier, build_classifier
+from jaxode.nn import build_classifier
 from torch_ref.model import ODEBlock, build
 from torch_ref.solve import Settings
 
@@ -48,18 +48,21 @@ class Subject:
 
 
 @dataclass
-class Pair:
-    """One part on both sides.
+class Theirs:
+    """The reference's part, `run(x) → y`, in the whole model that it belongs to; `blocks` are its ODE blocks."""
 
-    `ours(parameters, x) → (y, Stats or None)`; `theirs(x) → y`; `their_gradients()` reads the gradients of the
-    reference's parameters in the order and layout of `parameters`. `blocks` are the reference's ODE blocks.
-    """
-
-    ours: Callable[[list[jax.Array], jax.Array], tuple[jax.Array, Any]]
-    parameters: list[jax.Array]
-    theirs: Callable[[torch.Tensor], torch.Tensor]
-    their_gradients: Callable[[], list[np.ndarray]]
+    model: torch.nn.Sequential
+    run: Callable[[torch.Tensor], torch.Tensor]
     blocks: list[ODEBlock]
+
+
+@dataclass
+class Ours:
+    """Our part, `run(parameters, x) → (y, Stats or None)`; `gradients` reads those of the reference in our layout."""
+
+    run: Callable[[list[jax.Array], jax.Array], tuple[jax.Array, Any]]
+    parameters: list[jax.Array]
+    gradients: Callable[[], list[np.ndarray]]
 
 
 def last(maps: np.ndarray) -> np.ndarray:
@@ -90,19 +93,27 @@ def draw(subject: Subject, settings: Settings, seed: int, width: int) -> torch.n
         if subject.smooth:
             for block in theirs:
                 if isinstance(block, ODEBlock):
-                    block.odefunc.norm1.bias += FAR_FROM_KINKS
-                    block.odefunc.norm2.bias += FAR_FROM_KINKS
-                    block.odefunc.norm3.weight *= STEEP
+                    block.odefunc.norm1.bias.add_(FAR_FROM_KINKS)
+                    block.odefunc.norm2.bias.add_(FAR_FROM_KINKS)
+                    block.odefunc.norm3.weight.mul_(STEEP)
     return theirs
 
 
-def make_pair(
-    subject: Subject, solve: SolveConfig, settings: Settings, dtype: str, *, seed: int = 0, width: int = WIDTH
-) -> Pair:
-    """Both sides of a subject with the same weights, in "float32" or "float64"."""
-    theirs = draw(subject, settings, seed, width)
-    if dtype == "float32":
-        theirs = theirs.float()
+def their_part(subject: Subject, settings: Settings, dtype: str, *, seed: int = 0, width: int = WIDTH) -> Theirs:
+    """The reference with random weights, in "float32" or "float64"."""
+    model = draw(subject, settings, seed, width).to(getattr(torch, dtype))
+    part: Any = model[subject.layers]
+    if subject.inside:
+        part = part[0].get_submodule(subject.inside)
+
+    def run(x: torch.Tensor) -> torch.Tensor:
+        return part(x) if subject.time is None else part(torch.tensor(subject.time, dtype=x.dtype), x)
+
+    return Theirs(model, run, [layer for layer in list(model)[subject.layers] if isinstance(layer, ODEBlock)])
+
+
+def our_part(subject: Subject, solve: SolveConfig, theirs: Theirs, dtype: str, *, width: int = WIDTH) -> Ours:
+    """Our side with the reference's weights."""
     model = build_classifier(
         ModelConfig(subject.model, subject.blocks, width),
         solve,
@@ -111,44 +122,25 @@ def make_pair(
         rngs=nnx.Rngs(0),
         dtype=jnp.dtype(dtype),
     )
-    weights = {name: value.numpy() for name, value in theirs.state_dict().items()}
+    weights = {name: value.numpy() for name, value in theirs.model.state_dict().items()}
     nnx.update(model, from_torch(model, weights, channels=subject.channels))
-    return Pair(*_our_side(model, subject), *_their_side(theirs, model, subject))
-
-
-def _part(model: Classifier, path: tuple[Any, ...]) -> Any:
     part: Any = model
-    for step in path:
+    for step in subject.path:
         part = part[step] if isinstance(step, int) else getattr(part, step)
-    return part
-
-
-def _our_side(model: Classifier, subject: Subject) -> tuple[Callable[..., Any], list[jax.Array]]:
-    graph, state = nnx.split(_part(model, subject.path))
+    graph, state = nnx.split(part)
     parameters, tree = jax.tree.flatten(state)
 
-    def ours(parameters: list[jax.Array], x: jax.Array) -> tuple[jax.Array, Any]:
+    def run(parameters: list[jax.Array], x: jax.Array) -> tuple[jax.Array, Any]:
         part = nnx.merge(graph, jax.tree.unflatten(tree, parameters))
         out = part(x) if subject.time is None else part(jnp.asarray(subject.time, x.dtype), x)
         return out if isinstance(out, tuple) else (out, None)
 
-    return ours, parameters
-
-
-def _their_side(theirs: torch.nn.Sequential, model: Classifier, subject: Subject) -> tuple[Any, ...]:
-    part: Any = theirs[subject.layers]
-    if subject.inside:
-        part = part[0].get_submodule(subject.inside)
-
-    def run(x: torch.Tensor) -> torch.Tensor:
-        return part(x) if subject.time is None else part(torch.tensor(subject.time, dtype=x.dtype), x)
-
     def gradients() -> list[np.ndarray]:
         found = {
             name: (torch.zeros_like(parameter) if parameter.grad is None else parameter.grad).numpy()
-            for name, parameter in theirs.named_parameters()
+            for name, parameter in theirs.model.named_parameters()
         }
         turned = nnx.to_flat_state(from_torch(model, found, channels=subject.channels))
         return [np.asarray(value[...]) for path, value in turned if path[: len(subject.path)] == subject.path]
 
-    return run, gradients, [layer for layer in theirs[subject.layers] if isinstance(layer, ODEBlock)]
+    return Ours(run, parameters, gradients)
