@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxode.config import SolveConfig
+from jaxode.nn.downsampling import Segment
 from jaxode.nn.fields import ConvField
 from jaxode.nn.kernels import Kernels
 from jaxode.nn.layers import NORM_EPS, Conv, GroupNorm, Linear
@@ -19,7 +20,7 @@ class Downsample(nnx.Module):
 
     def __init__(self, channels: int, width: int, *, kernels: Kernels, rngs: nnx.Rngs, dtype: jnp.dtype) -> None:
         """Images of `channels` planes to maps of `width` channels."""
-        self.fused = kernels.opening
+        self.fused = kernels.downsampling
         self.conv1 = Conv(channels, width, 3, kernels=kernels, rngs=rngs, dtype=dtype)
         self.norm1 = GroupNorm(width, kernels=kernels, dtype=dtype)
         self.conv2 = Conv(width, width, 4, stride=2, padding=1, kernels=kernels, rngs=rngs, dtype=dtype)
@@ -28,14 +29,16 @@ class Downsample(nnx.Module):
 
     def __call__(self, images: Images) -> Maps:
         """The initial state of the feature segment."""
-        return self.conv3(jax.nn.relu(self.norm2(self._opening(images))))
+        if self.fused is not None:
+            return self.fused(images, self._parameters(), self.norm1.groups, NORM_EPS)
+        out = jax.nn.relu(self.norm1(self.conv1(images)))
+        out = jax.nn.relu(self.norm2(self.conv2(out)))
+        return self.conv3(out)
 
-    def _opening(self, images: Images) -> Maps:
-        conv1, norm1, conv2 = self.conv1, self.norm1, self.conv2
-        if self.fused is None:
-            return conv2(jax.nn.relu(norm1(conv1(images))))
-        first = conv1.kernel[...], conv1.bias[...], norm1.scale[...], norm1.bias[...]
-        return self.fused(images, *first, conv2.kernel[...], norm1.groups, NORM_EPS) + conv2.bias[...]
+    def _parameters(self) -> Segment:
+        layers = (self.conv1, self.norm1, self.conv2, self.norm2, self.conv3)
+        pairs = [(each.scale if isinstance(each, GroupNorm) else each.kernel, each.bias) for each in layers]
+        return Segment(*(value[...] for pair in pairs for value in pair))
 
 
 class ODEBlock(nnx.Module):

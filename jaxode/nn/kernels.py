@@ -8,21 +8,21 @@ from typing import Any, NamedTuple
 import jax
 
 from jaxode.nn import convolution, normalization
-from jaxode.nn.opening import opening
+from jaxode.nn.downsampling import downsampling
 
 
 class Kernels(NamedTuple):
-    """A convolution (x, kernel, stride, padding), a group norm (x, scale, bias, groups, eps), and maybe an `opening`."""
+    """A convolution (x, kernel, stride, padding), a group norm (x, scale, bias, groups, eps), and maybe a whole segment."""
 
     convolution: Callable[..., Any]
     group_norm: Callable[..., Any]
-    opening: Callable[..., Any] | None = None
+    downsampling: Callable[..., Any] | None = None
 
 
 LIBRARY = Kernels(convolution.library, normalization.group_norm)
 """XLA's convolution: cuDNN on a GPU."""
 
-MATMUL = Kernels(convolution.matmul, normalization.group_norm, opening)
+MATMUL = Kernels(convolution.matmul, normalization.group_norm, downsampling)
 """Matrix products: for a CPU."""
 
 ANY_MODE = Kernels(convolution.matmul_any_mode, normalization.group_norm_any_mode)
