@@ -36,9 +36,10 @@ class Downsample(nnx.Module):
         return self.conv3(out)
 
     def _parameters(self) -> Segment:
-        layers = (self.conv1, self.norm1, self.conv2, self.norm2, self.conv3)
-        pairs = [(each.scale if isinstance(each, GroupNorm) else each.kernel, each.bias) for each in layers]
-        return Segment(*(value[...] for pair in pairs for value in pair))
+        stages = ((self.conv1, self.norm1), (self.conv2, self.norm2))
+        pairs = [(conv.kernel, conv.bias, norm.scale, norm.bias) for conv, norm in stages]
+        parameters = (*pairs[0], *pairs[1], self.conv3.kernel, self.conv3.bias)
+        return Segment(*(each[...] for each in parameters if each is not None))
 
 
 class ODEBlock(nnx.Module):

@@ -159,7 +159,7 @@ def _backward(groups: int, eps: float, saved: Any, slope: Maps) -> tuple[Any, ..
         slope, to_segment = jax.vjp(partial(_rest, groups=groups, eps=eps), wide, segment)[1](slope)
         rows, to_images = jax.vjp(_image_rows, images)
         hidden = _hidden(rows, matrix, factor, offset, *images.shape[1:3])
-        to_hidden, to_packed = jax.vjp(lambda *inputs: matmul(*inputs, 1, 0), hidden, second)[1](slope)
+        to_hidden, to_packed = jax.vjp(lambda x, kernel: matmul(x, kernel, 1, 0), hidden, second)[1](slope)
         pull = jnp.where(hidden > 0, to_hidden, 0).reshape(*rows.shape[:2], -1)
         pull = lax.optimization_barrier(pull)
         factors = jnp.tile(factor, 4)[:, None]

@@ -12,7 +12,10 @@ from jaxode.nn.downsampling import downsampling
 
 
 class Kernels(NamedTuple):
-    """A convolution (x, kernel, stride, padding), a group norm (x, scale, bias, groups, eps), and maybe a whole segment."""
+    """A convolution (x, kernel, stride, padding) and a group norm (x, scale, bias, groups, eps).
+
+    Where it is quicker as a whole, also the downsampling segment (images, parameters, groups, eps).
+    """
 
     convolution: Callable[..., Any]
     group_norm: Callable[..., Any]
