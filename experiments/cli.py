@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shlex
 import sys
 import time
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 SAMPLE_EPOCHS = 5
 """Epochs on the bundled sample unless given: the protocol's many passes over few images would only memorise them."""
+
+SHORTEST_COMPILATION = 0.2
+"""Seconds; what compiles faster is compiled anew each time."""
 
 WRONG_REQUEST, FAILED, KILLED = 2, 1, 128
 
@@ -155,6 +159,7 @@ def train(request: Request, config: RunConfig, out: Path) -> int:
     from jaxode.train import Progress, held, require_tensorboard, run
 
     jax.config.update("jax_enable_x64", config.precision == "float64")
+    keep_compilations()
     if request.tensorboard:
         require_tensorboard()
     progress = Progress(quiet=request.quiet)
@@ -168,6 +173,28 @@ def train(request: Request, config: RunConfig, out: Path) -> int:
         result = run(config, data, out, progress=progress, tensorboard=request.tensorboard)
     print(conclusion(result, out))
     return 0
+
+
+def keep_compilations() -> None:
+    """Let later runs load what this one compiles, from the user's cache directory, if that can be written.
+
+    JAX_COMPILATION_CACHE_DIR names another directory, JAX_ENABLE_COMPILATION_CACHE=false keeps nothing.
+    """
+    import jax
+
+    if not jax.config.jax_enable_compilation_cache:  # type: ignore[attr-defined]
+        return
+    if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
+        try:
+            directory = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jaxode" / "xla"
+            directory.mkdir(parents=True, exist_ok=True)
+        except (OSError, RuntimeError):  # RuntimeError: the user has no home
+            return
+        if not os.access(directory, os.W_OK | os.X_OK):
+            return
+        jax.config.update("jax_compilation_cache_dir", str(directory))
+    if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", SHORTEST_COMPILATION)
 
 
 def announcement(data: ImageSet) -> str:
