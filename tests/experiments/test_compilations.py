@@ -44,8 +44,8 @@ def test_the_second_process_compiles_nothing_anew(tmp_path):
     assert all(file.startswith(".cache/jaxode/xla/") for file in files)
 
 
-@pytest.mark.parametrize("case", ["xdg", "own", "off", "file"])
-def test_directories_that_users_choose_or_lack(case, tmp_path):
+@pytest.mark.parametrize("case", ["xdg", "own", "off", "file", "slow"])
+def test_what_users_choose_or_lack(case, tmp_path):
     (tmp_path / "file").touch()
     place = str(tmp_path / "place")
     variables, expected = {
@@ -53,10 +53,11 @@ def test_directories_that_users_choose_or_lack(case, tmp_path):
         "own": ({"JAX_COMPILATION_CACHE_DIR": place}, place),
         "off": ({"JAX_ENABLE_COMPILATION_CACHE": "false"}, None),
         "file": ({"XDG_CACHE_HOME": str(tmp_path / "file")}, None),
+        "slow": ({"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "1000"}, str(tmp_path / ".cache/jaxode/xla")),
     }[case]
     said, files = start(tmp_path, **variables)
     assert said["dir"] == expected
-    assert bool(files) == (expected is not None)
+    assert bool(files) == (case in ("xdg", "own"))
 
 
 def test_every_run_keeps_its_compilations(kept, tmp_path, capsys):
