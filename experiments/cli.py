@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from experiments import compilations
 from experiments.arguments import Parser, Request, build_parser, configured, parse, unused
 from jaxode.config import ConfigError, RunConfig
 
@@ -155,6 +156,7 @@ def train(request: Request, config: RunConfig, out: Path) -> int:
     from jaxode.train import Progress, held, require_tensorboard, run
 
     jax.config.update("jax_enable_x64", config.precision == "float64")
+    compilations.keep()
     if request.tensorboard:
         require_tensorboard()
     progress = Progress(quiet=request.quiet)
