@@ -119,16 +119,19 @@ def cells() -> Iterator[Cell]:
                 yield Cell(BLOCK, solve, quick=size == UNEVEN and mode != "checkpointed")
     for solver in ADAPTIVE_IN_BOTH:
         for mode in MODES:
+            slow = solver == "dopri8" and mode[0] == "backsolve"
             for tolerance in (1e-2, 1e-3):
-                yield Cell(BLOCK, adaptive(solver, tolerance, *mode, "torchdiffeq"), quick=tolerance == 1e-3)
+                quick = tolerance == 1e-3 and not slow
+                yield Cell(BLOCK, adaptive(solver, tolerance, *mode, "torchdiffeq"), quick=quick)
                 yield Cell(BLOCK, adaptive(solver, tolerance, *mode, "diffrax"), quick=False)
             for tolerance in TOLERANCES:
-                quick = tolerance == 1e-6 and solver == "dopri5"
+                quick = tolerance == (1e-3 if slow else 1e-6) and (slow or solver == "dopri5")
                 yield Cell(SMOOTH, adaptive(solver, tolerance, *mode, "torchdiffeq"), quick=quick)
     for blocks in (1, 2):
         for mode in MODES:
             solve = adaptive("dopri5", 1e-3, *mode, "torchdiffeq")
             yield Cell(_model("odenet", blocks, 1, 10, "grey"), solve, quick=blocks == 1 and mode[0] != "direct")
     for mode in MODES:
-        for subject, tolerance in ((BLOCK, 1e-3), (SMOOTH, 1e-3)):
-            yield Cell(subject, adaptive("dopri5", tolerance, *mode, "torchdiffeq"), "float32")
+        for subject in (BLOCK, SMOOTH):
+            quick = subject is BLOCK and mode[1] == "full"
+            yield Cell(subject, adaptive("dopri5", 1e-3, *mode, "torchdiffeq"), "float32", quick)

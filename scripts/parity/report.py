@@ -44,7 +44,9 @@ def summary(rows: Sequence[Row]) -> str:
 
 def markdown(rows: Sequence[Row], command: str) -> str:
     """The whole map as a document."""
-    facts = ", ".join(f"{name} {value}" if name in PACKAGES else str(value) for name, value in provenance().items())
+    facts = ", ".join(
+        f"{name} {value}" if name in ("python", *PACKAGES) else str(value) for name, value in provenance().items()
+    )
     lines = ["# Parity with PyTorch", "", f"{summary(rows)}. `{command}`, {facts}.", ""]
     lines += [
         "Errors are global relative ones, ‖a − b‖₂ / ‖b‖₂, the gradient's the larger of input and parameters.",

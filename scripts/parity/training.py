@@ -62,10 +62,10 @@ def trainings() -> Iterator[Training]:
         yield Training(OptimConfig(name, rate, schedule="cosine"))
     sgd, adam = OptimConfig("sgd", 0.05), OptimConfig("adam", 1e-3)
     yield Training(sgd, ModelConfig("mlp"))
-    yield Training(sgd, ModelConfig("resnet", 2, WIDTH))
+    yield Training(sgd, ModelConfig("resnet", 2, WIDTH), quick=False)
     for solve in (_adaptive("direct"), _adaptive("checkpointed"), _adaptive("backsolve")):
         yield Training(sgd, ModelConfig("odenet", 1, WIDTH), solve, quick=solve.gradient == "backsolve")
-    yield Training(adam, ModelConfig("odenet", 1, WIDTH), _adaptive("checkpointed"))
+    yield Training(adam, ModelConfig("odenet", 1, WIDTH), _adaptive("checkpointed"), quick=False)
     yield Training(OptimConfig("adamw", 1e-3, weight_decay=0.01), ModelConfig("resnet", 2, WIDTH))
 
 

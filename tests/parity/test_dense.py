@@ -48,7 +48,7 @@ MODES = [("direct", "full"), ("checkpointed", "full"), ("backsolve", "full"), ("
 
 
 @settings(
-    max_examples=12,
+    max_examples=8,
     deadline=None,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],  # every smaller example would be compiled anew

@@ -1,0 +1,52 @@
+"""The report's command line: what it writes, what it refuses, and that a failing cell fails the command."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from scripts import parity_report
+from scripts.parity.bounds import BOUNDS, Bound
+
+KEYS = (
+    "subject solver gradient stepping dtype tolerance output_error gradient_error "
+    "steps_jax steps_torch nfe_jax nfe_torch status reason"
+).split()
+ONE = "linear"
+"""Part of one cell's name, a cheap one."""
+
+
+def test_all_cells_are_listed(capsys):
+    assert parity_report.main(["--list"]) == 0
+    names = capsys.readouterr().out.splitlines()
+    assert len(names) == len(set(names)) >= 200
+
+
+def test_a_report_of_one_cell(tmp_path, capsys):
+    out = tmp_path / "report"
+    assert parity_report.main(["--only", ONE, "--out", str(out)]) == 0
+    assert "written to" in capsys.readouterr().out
+    rows = json.loads((out / "parity.json").read_text())
+    assert all(set(KEYS) <= set(row) for row in rows)
+    assert [row["status"] for row in rows].count("pass") == len(parity_report.selected(ONE))
+    assert all(row["reason"] for row in rows if row["status"] == "out-of-reach")
+    table = (out / "parity.md").read_text()
+    assert all(word in table for word in (f"--only {ONE}", "jax 0.", "torchdiffeq 0.", "diffrax 0."))
+    assert (out / "parity.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_cell_that_fails_fails_the_command(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(BOUNDS, ("float32", "output"), Bound(0.0, "nothing is that near"))
+    assert parity_report.main(["--only", ONE, "--out", str(tmp_path)]) == 1
+    assert "fail: linear" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--only", "no such cell"], [], ["--out", "FILE"], ["--only", ONE, "--ou", "x"]])
+def test_wrong_requests(words, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    words = [str(tmp_path / "file") if word == "FILE" else word for word in words]
+    with pytest.raises(SystemExit) as stopped:
+        parity_report.main(words)
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("python -m scripts.parity_report: error: ")
