@@ -43,7 +43,7 @@ def plain_field(t, z, p):
 def problem(x64):
     """Our field split in two, a start and a slope of the loss.
 
-    Norms shifted by 8 or -8 keep each channel's ReLU open or shut: a solver meets no kinks, at which it loses its order.
+    Norms shifted by 8 or -8 keep each channel's ReLU open or shut: at a kink a solver would lose its order.
     """
     rng = np.random.default_rng(5)
     field = ConvField(WIDTH, kernels=MATMUL, rngs=nnx.Rngs(0), dtype=jnp.float64)

@@ -9,10 +9,8 @@ import pytest
 from scripts import parity_report
 from scripts.parity.bounds import BOUNDS, Bound
 
-KEYS = (
-    "subject solver gradient stepping dtype tolerance output_error gradient_error "
-    "steps_jax steps_torch nfe_jax nfe_torch status reason"
-).split()
+KEYS = {"subject", "solver", "gradient", "stepping", "dtype", "tolerance", "output_error", "gradient_error"}
+KEYS |= {"steps_jax", "steps_torch", "nfe_jax", "nfe_torch", "status", "reason"}
 ONE = "linear"
 """Part of one cell's name, a cheap one."""
 
@@ -28,7 +26,7 @@ def test_a_report_of_one_cell(tmp_path, capsys):
     assert parity_report.main(["--only", ONE, "--out", str(out)]) == 0
     assert "written to" in capsys.readouterr().out
     rows = json.loads((out / "parity.json").read_text())
-    assert all(set(KEYS) <= set(row) for row in rows)
+    assert all(set(row) >= KEYS for row in rows)
     assert [row["status"] for row in rows].count("pass") == len(parity_report.selected(ONE))
     assert all(row["reason"] for row in rows if row["status"] == "out-of-reach")
     table = (out / "parity.md").read_text()
