@@ -94,7 +94,7 @@ def from_torch(model: Classifier, state_dict: Mapping[str, np.ndarray], *, chann
         array = _from_torch(array)
         if _pixel_order(model, name, channels):
             array = array.reshape(channels, -1, array.shape[1]).transpose(1, 0, 2).reshape(array.shape)
-        loaded.append((path, value.replace(jnp.asarray(array, value[...].dtype))))
+        loaded.append((path, value.replace(jnp.asarray(array, value.get_value().dtype))))
     if problems:
         raise InteropError("not this model's state_dict: " + "; ".join(problems))
     return nnx.from_flat_state(loaded)

@@ -4,7 +4,7 @@
 
 Writes parity.json, parity.md and parity.png. Parts, fields, ODE blocks, whole models, updates and training runs get the
 same weights on both sides; compared are outputs, gradients, steps and evaluations. Takes about half an hour on 2 cores;
---only picks cells by their names, --list prints these.
+--only picks cells by their names, --list prints these. If it is interrupted, the same command goes on.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import argparse
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import jax
@@ -24,6 +25,7 @@ from scripts.parity.limits import unreachable
 from scripts.parity.measure import FAIL, Row, measure
 from scripts.parity.report import summary, write
 from scripts.parity.training import measure_training, trainings
+from scripts.unfinished import Unfinished
 
 
 def selected(word: str) -> list[tuple[str, Callable[[], Row]]]:
@@ -60,14 +62,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         make_writable(options.out)
     except OSError as error:
         parser.error(f"--out: cannot write into {options.out}: {error.strerror}")
-    rows = []
+    kept = Unfinished(options.out)
+    if kept.results:
+        print(f"{len(kept.results)} cells are there from a report that was interrupted", file=sys.stderr)
     with jax.enable_x64(True), tqdm(work, unit="cell", disable=not sys.stderr.isatty()) as bar:
         for name, measured in bar:
             bar.set_postfix_str(name)
-            rows.append(measured())
-            jax.clear_caches()  # every cell is a program of its own
-    rows += unreachable()
+            if name not in kept.results:
+                kept.add(name, asdict(measured()))
+                jax.clear_caches()  # every cell is a program of its own
+    rows = [Row(**kept.results[name]) for name, _ in work] + unreachable()
     write(rows, options.out, shlex.join(["python", "-m", "scripts.parity_report", *words]))
+    kept.finish()
     for row in rows:
         if row.status == FAIL:
             print(f"fail: {row.subject} {row.solver} {row.gradient} {row.tolerance}: {row.reason}", file=sys.stderr)

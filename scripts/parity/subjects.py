@@ -114,13 +114,15 @@ def their_part(subject: Subject, settings: Settings, dtype: str, *, seed: int = 
 
 def our_part(subject: Subject, solve: SolveConfig, theirs: Theirs, dtype: str, *, width: int = WIDTH) -> Ours:
     """Our side with the reference's weights."""
-    model = build_classifier(
-        ModelConfig(subject.model, subject.blocks, width),
-        solve,
-        image_shape=(SIDE, SIDE, subject.channels),
-        classes=subject.classes,
-        rngs=nnx.Rngs(0),
-        dtype=jnp.dtype(dtype),
+    model = nnx.eval_shape(  # drawing weights of its own would be compiled for every shape
+        lambda: build_classifier(
+            ModelConfig(subject.model, subject.blocks, width),
+            solve,
+            image_shape=(SIDE, SIDE, subject.channels),
+            classes=subject.classes,
+            rngs=nnx.Rngs(0),
+            dtype=jnp.dtype(dtype),
+        )
     )
     weights = {name: value.numpy() for name, value in theirs.model.state_dict().items()}
     nnx.update(model, from_torch(model, weights, channels=subject.channels))

@@ -112,13 +112,15 @@ def _trajectory(cell: Training) -> Row:
         side=SIDE,
         settings=their_settings(cell.solve),
     ).double()
-    built = build_classifier(
-        model,
-        cell.solve or SolveConfig(),
-        image_shape=(SIDE, SIDE, 1),
-        classes=classes,
-        rngs=nnx.Rngs(0),
-        dtype=jnp.float64,
+    built = nnx.eval_shape(
+        lambda: build_classifier(
+            model,
+            cell.solve or SolveConfig(),
+            image_shape=(SIDE, SIDE, 1),
+            classes=classes,
+            rngs=nnx.Rngs(0),
+            dtype=jnp.float64,
+        )
     )
     nnx.update(built, from_torch(built, {name: value.numpy() for name, value in theirs.state_dict().items()}))
     graph, params = split_model(built)

@@ -7,10 +7,12 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("torchdiffeq")
 
+import scripts.parity.measure as measured
 from scripts.parity.bounds import BOUNDS, gradient_bound
 from scripts.parity.cells import Cell, cells
 from scripts.parity.limits import unreachable
 from scripts.parity.measure import FAIL, OUT_OF_REACH, PASS, judge, measure
+from scripts.parity.subjects import our_part
 from scripts.parity.training import measure_training, trainings
 
 CELLS = list(cells())
@@ -46,6 +48,19 @@ def test_an_error_above_its_bound_fails(output, gradient):
     row = judge(Cell(CELLS[0].subject), output=output, gradient=gradient, stats=None, counts=[])
     assert row.status == FAIL
     assert "error" in row.reason
+
+
+def test_sides_with_other_weights_are_told_apart(x64, monkeypatch):
+    def our_part_with_moved_weights(subject, solve, theirs, dtype):
+        ours = our_part(subject, solve, theirs, dtype)
+        ours.parameters[:] = [parameter * (1 + 1e-9) for parameter in ours.parameters]
+        return ours
+
+    monkeypatch.setattr(measured, "our_part", our_part_with_moved_weights)
+    row = measure(next(cell for cell in CELLS if cell.name == "head-float64"))
+    assert row.status == FAIL
+    assert 1e-11 < row.output_error < 1e-8
+    assert 1e-10 < row.gradient_error < 1e-8
 
 
 def test_what_is_out_of_reach_says_why():

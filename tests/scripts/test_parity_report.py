@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from scripts import parity_report
+from scripts import parity_report, unfinished
 from scripts.parity.bounds import BOUNDS, Bound
+from scripts.parity.measure import Row
 
 KEYS = {"subject", "solver", "gradient", "stepping", "dtype", "tolerance", "output_error", "gradient_error"}
 KEYS |= {"steps_jax", "steps_torch", "nfe_jax", "nfe_torch", "status", "reason"}
@@ -32,6 +34,34 @@ def test_a_report_of_one_cell(tmp_path, capsys):
     table = (out / "parity.md").read_text()
     assert all(word in table for word in (f"--only {ONE}", "jax 0.", "torchdiffeq 0.", "diffrax 0."))
     assert (out / "parity.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_an_interrupted_report_goes_on(tmp_path, monkeypatch, capsys):
+    measured, row = [], Row("linear", "", "", "", "float64", None, 1e-16, 1e-16, status="pass")
+
+    def interrupted(cell):
+        measured.append(cell.name)
+        if len(measured) == 2:
+            raise KeyboardInterrupt
+        return replace(row, dtype=cell.dtype)
+
+    monkeypatch.setattr(unfinished, "commit", lambda: "abc")
+    monkeypatch.setattr(parity_report, "measure", interrupted)
+    words = ["--only", ONE, "--out", str(tmp_path)]
+    with pytest.raises(KeyboardInterrupt):
+        parity_report.main(words)
+    assert parity_report.main(words) == 0
+    assert "1 cells are there" in capsys.readouterr().err
+    assert measured == ["linear-float64", "linear-float32", "linear-float32"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["parity.json", "parity.md", "parity.png"]
+
+
+@pytest.mark.parametrize(("first", "second"), [("abc", "abd"), ("abc-dirty", "abc-dirty"), (None, None)])
+def test_results_of_other_or_unknown_source_are_not_taken(first, second, tmp_path, monkeypatch):
+    monkeypatch.setattr(unfinished, "commit", lambda: first)
+    unfinished.Unfinished(tmp_path).add("cell", {"error": 1.0})
+    monkeypatch.setattr(unfinished, "commit", lambda: second)
+    assert unfinished.Unfinished(tmp_path).results == {}
 
 
 def test_a_cell_that_fails_fails_the_command(tmp_path, capsys, monkeypatch):

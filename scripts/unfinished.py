@@ -1,0 +1,36 @@
+"""Results of a long measurement on disk after every one, so that a kill loses none and the next run goes on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from jaxode.train.files import write_json
+from jaxode.train.provenance import commit, device, versions
+
+
+class Unfinished:
+    """Named results in a hidden file of a folder, taken up again only by the same commit, libraries and device."""
+
+    def __init__(self, out: Path) -> None:
+        """Look for what an interrupted run left in the folder."""
+        self._file = out / ".unfinished.json"
+        self._origin = {**versions(), "device": device(), "commit": commit()}
+        self.results: dict[str, dict[str, Any]] = {}
+        certain = self._origin["commit"] is not None and not self._origin["commit"].endswith("-dirty")
+        try:
+            left = json.loads(self._file.read_text())
+            if certain and left["origin"] == self._origin:
+                self.results = dict(left["results"])
+        except (OSError, ValueError, LookupError, TypeError):
+            pass  # nothing there, or nothing that this program wrote
+
+    def add(self, name: str, result: dict[str, Any]) -> None:
+        """Keep one more result. Raises OSError."""
+        self.results[name] = result
+        write_json(self._file, {"origin": self._origin, "results": self.results})
+
+    def finish(self) -> None:
+        """Forget them: the final files are written."""
+        self._file.unlink(missing_ok=True)
