@@ -14,6 +14,7 @@ import io
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from jaxode.interop import to_torch
 from jaxode.train import make_writable
 from jaxode.train.files import write_whole
 from jaxode.train.program import Program
+from scripts.parity.settings import their_settings
 from scripts.settings import settings, settings_parser
 
 WEIGHTS, BATCHES = "weights.pt", "batches.npz"
@@ -45,15 +47,14 @@ def solver_flags(solve: SolveConfig) -> list[str]:
         backward = getattr(solve, f"backward_{name}")
         same = backward in (None, getattr(solve, name))
         require(same, f"--backward-{name}", backward, f"left out or --{name}, which torch_ref takes for both solves")
-    flags = ["--method", {"heun": "heun2"}.get(solve.solver, solve.solver)]
-    if fixed:
-        flags += ["--step-size", repr(solve.step_size)]
-    else:
-        flags += ["--rtol", repr(solve.rtol), "--atol", repr(solve.atol)]
-    if solve.gradient == "backsolve":
-        # jaxode's adjoint under stepping torchdiffeq stops at the ends, see DESIGN.md.
-        return flags + ["--adjoint", "--adjoint-norm", solve.backward_norm] + ["--stop-at-ends"] * (not fixed)
-    return flags + ["--constant-first-step"] * (not fixed)  # as jaxode does
+    theirs = their_settings(replace(solve, stepping="torchdiffeq"))
+    flags = ["--method", theirs.method]
+    flags += (
+        ["--step-size", repr(solve.step_size)] if fixed else ["--rtol", repr(solve.rtol), "--atol", repr(solve.atol)]
+    )
+    flags += ["--adjoint", "--adjoint-norm", solve.backward_norm] if theirs.adjoint else []
+    flags += ["--stop-at-ends"] if theirs.stop_at_ends else []
+    return flags + (["--constant-first-step"] if theirs.constant_first_step else [])
 
 
 def command(config: RunConfig, total_steps: int, out: Path) -> list[str]:

@@ -9,9 +9,6 @@ from typing import Any
 from jaxode.config import ADAPTIVE_IN_BOTH, FIXED_IN_BOTH, SolveConfig
 from scripts.parity.subjects import SIDE, WIDTH, Subject
 
-THEIR_NAME = {"heun": "heun2"}
-"""torchdiffeq's names of solvers, where they differ from ours."""
-
 MAP = (6, 6, WIDTH)
 EXACT_MODES = ("direct", "checkpointed")
 MODES = (*((mode, "full") for mode in EXACT_MODES), ("backsolve", "full"), ("backsolve", "seminorm"))

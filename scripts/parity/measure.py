@@ -12,9 +12,10 @@ import torch
 
 from jaxode.config import SolveConfig
 from scripts.parity.bounds import BOUNDS, gradient_bound
-from scripts.parity.cells import THEIR_NAME, Cell
+from scripts.parity.cells import Cell
+from scripts.parity.settings import their_settings
 from scripts.parity.subjects import IMAGES, Ours, Theirs, first, last, our_part, their_part
-from torch_ref.solve import Counts, Settings
+from torch_ref.solve import Counts
 
 PASS, FAIL, OUT_OF_REACH = "pass", "fail", "out-of-reach"
 
@@ -45,40 +46,6 @@ def relative(ours: list[Any], theirs: list[Any]) -> float:
     """‖ours − theirs‖₂ / ‖theirs‖₂ over all arrays together: a bias before a norm of single channels has gradient 0."""
     a, b = (np.concatenate([np.ravel(np.asarray(x, np.float64)) for x in side]) for side in (ours, theirs))
     return float(np.linalg.norm(a - b) / np.linalg.norm(b))
-
-
-def pooled(state: tuple[torch.Tensor, ...]) -> torch.Tensor:
-    """Diffrax's norm of an adjoint state: RMS over state, adjoint and parameters' gradients together."""
-    _, *parts = state
-    return torch.cat([part.reshape(-1) for part in parts]).pow(2).mean().sqrt()
-
-
-def pooled_seminorm(state: tuple[torch.Tensor, ...]) -> torch.Tensor:
-    """The same over state and adjoint."""
-    return pooled(state[:3])
-
-
-def their_settings(solve: SolveConfig | None, span: tuple[float, float] = (0.0, 1.0)) -> Settings:
-    """The options under which torchdiffeq takes the steps that we take."""
-    if solve is None:
-        return Settings()
-    backsolve, adaptive = solve.gradient == "backsolve", solve.step_size is None
-    norm: Any = None
-    if backsolve and adaptive and solve.stepping == "diffrax":
-        norm = pooled if solve.backward_norm == "full" else pooled_seminorm
-    elif solve.backward_norm == "seminorm":
-        norm = "seminorm"
-    return Settings(
-        method=THEIR_NAME.get(solve.solver, solve.solver),
-        rtol=solve.rtol,
-        atol=solve.atol,
-        step_size=solve.step_size,
-        span=span,
-        adjoint=backsolve,
-        adjoint_norm=norm,
-        stop_at_ends=adaptive and (backsolve or solve.stepping == "diffrax"),
-        constant_first_step=adaptive and not backsolve,
-    )
 
 
 def run_theirs(theirs: Theirs, x: np.ndarray, rng: np.random.Generator) -> tuple[Any, Any, Any]:

@@ -21,7 +21,8 @@ from jaxode.optim import optimizer, update
 from jaxode.train.state import initial_state, split_model
 from jaxode.train.step import train_step
 from scripts.parity.bounds import BOUNDS
-from scripts.parity.measure import FAIL, PASS, Row, relative, their_settings
+from scripts.parity.measure import FAIL, PASS, Row, relative
+from scripts.parity.settings import their_settings
 from scripts.parity.subjects import SIDE
 from torch_ref.model import build
 from torch_ref.train import make_optimizer, make_schedule, train

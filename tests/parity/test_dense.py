@@ -18,7 +18,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("torchdiffeq")
 
 from scripts.parity.bounds import BOUNDS, gradient_bound  # noqa: E402
-from scripts.parity.measure import relative, their_settings  # noqa: E402
+from scripts.parity.measure import relative  # noqa: E402
+from scripts.parity.settings import their_settings  # noqa: E402
 from torch_ref.solve import Solver  # noqa: E402
 
 
