@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+
+from jaxode.ode import Stats
 
 pytest.importorskip("torch")
 pytest.importorskip("torchdiffeq")
@@ -14,6 +17,7 @@ from scripts.parity.limits import unreachable
 from scripts.parity.measure import FAIL, OUT_OF_REACH, PASS, judge, measure
 from scripts.parity.subjects import our_part
 from scripts.parity.training import measure_training, trainings
+from torch_ref.solve import Counts
 
 CELLS = list(cells())
 TRAININGS = list(trainings())
@@ -48,6 +52,16 @@ def test_an_error_above_its_bound_fails(output, gradient):
     row = judge(Cell(CELLS[0].subject), output=output, gradient=gradient, stats=None, counts=[])
     assert row.status == FAIL
     assert "error" in row.reason
+
+
+@pytest.mark.parametrize(("what", "theirs"), [("steps", (7, 1, 26)), ("rejected", (6, 2, 26)), ("nfe", (6, 1, 32))])
+def test_other_steps_fail(what, theirs):
+    cell = next(cell for cell in CELLS if cell.solve and not cell.solve.step_size)
+    stats = Stats(nfe=np.array([26]), accepted=np.array([5]), rejected=np.array([1]), failure=np.array([0]))
+    same, other = Counts(26, 6, 1), Counts(theirs[2], *theirs[:2])
+    assert judge(cell, output=0.0, gradient=0.0, stats=stats, counts=[same]).status == PASS
+    row = judge(cell, output=0.0, gradient=0.0, stats=stats, counts=[other])
+    assert (row.status, row.reason.split()[0]) == (FAIL, what)
 
 
 def test_sides_with_other_weights_are_told_apart(x64, monkeypatch):
