@@ -15,7 +15,7 @@ ModelName = Literal["odenet", "resnet", "mlp"]
 SolverName = Literal[
     "euler", "midpoint", "heun", "rk4", "rk4_classic", "bosh3", "dopri5", "tsit5", "dopri8", "kvaerno3"
 ]
-GradientName = Literal["backsolve", "checkpointed", "direct"]
+GradientName = Literal["backsolve", "checkpointed", "direct", "tape", "replay"]
 SteppingName = Literal["diffrax", "torchdiffeq"]
 NormName = Literal["full", "seminorm"]
 OptimizerName = Literal["sgd", "adam", "adamw"]
@@ -108,6 +108,7 @@ class SolveConfig:
     stepping: SteppingName = setting(
         "diffrax", "whose steps to take: diffrax, or torchdiffeq, with its overshoot, norms and evaluation counts"
     )
+    tape_steps: int = setting(8, "most accepted steps that the tape holds; later ones are re-run on the way back")
     max_steps: int = setting(256, "most steps, accepted and rejected, of one solve")
 
     def __post_init__(self) -> None:
