@@ -19,8 +19,10 @@ class Memory(NamedTuple):
 
     tape: Any
     """Kept residuals, one element an evaluation, of the first accepted steps."""
+    beyond: Any
+    """State after those steps, from which the others can be run again."""
     states: Any
-    """Start states of the accepted steps after those."""
+    """Start state of every accepted step, where there is no tape."""
     times: Any
     """Start of every accepted step, and the end of the last."""
 
@@ -65,16 +67,17 @@ class Problem:
         method, taping = self.method, remember and self.taped > 0
 
         def evaluate(t: Any, y: Any) -> Any:
-            return self.split.forward(t, y, inputs) if taping else (self.split.evaluate(t, y, inputs), ())
+            return self.split.forward(t, y, inputs) if taping else (self.split.evaluate(t, y, inputs), None)
 
-        slope, kept = evaluate(self.t0, z0) if method.fsal else ((), ())
-        tape = allocate(self.taped * method.evaluations + method.stages, self.split.kept) if taping else ()
+        slope, kept = evaluate(self.t0, z0) if method.fsal else (None, None)
+        tape = allocate(self.taped * method.evaluations + method.stages, self.split.kept) if taping else None
         if method.fsal and taping:
             tape = write(tape, kept, 0)
         memory = Memory(
             tape,
-            allocate(self.max_steps - self.taped, z0) if remember and self.taped < self.max_steps else (),
-            allocate(self.max_steps + 1, self.t0).at[0].set(self.t0) if remember else (),
+            z0 if taping and self.taped < self.max_steps else None,
+            allocate(self.max_steps, z0) if remember and not self.taped else None,
+            allocate(self.max_steps + 1, self.t0).at[0].set(self.t0) if remember else None,
         )
         t_next, control = self.controller.init(
             None, self.t0, self.t1, z0, None, None, lambda _, t, y, __: self.split.evaluate(t, y, inputs), self.order
@@ -82,14 +85,14 @@ class Problem:
         t_next = t_next if self.interpolation else jnp.minimum(t_next, self.t1)
         zero = jnp.zeros((), jnp.int32)
         ks = jax.tree.map(lambda leaf: jnp.zeros((method.stages, *leaf.shape), leaf.dtype), z0)
-        start = (jnp.asarray(self.t0), z0) if self.interpolation else ()
+        start = (jnp.asarray(self.t0), z0) if self.interpolation else None
         loop = Loop(z0, slope, ks, start, self.t0, t_next, control, zero, zero, zero, memory)
-        return lax.while_loop(self._unfinished, lambda loop: self._step(loop, evaluate, remember), loop)
+        return lax.while_loop(self._unfinished, lambda loop: self._step(loop, evaluate), loop)
 
     def _unfinished(self, loop: Loop) -> Any:
         return (loop.t < self.t1) & (loop.failure == 0) & (loop.steps < self.max_steps)
 
-    def _step(self, loop: Loop, evaluate: Any, remember: bool) -> Loop:
+    def _step(self, loop: Loop, evaluate: Any) -> Loop:
         method, h = self.method, loop.t_next - loop.t
         ks = loop.ks
         if method.fsal:
@@ -110,24 +113,25 @@ class Problem:
         def choose(new: Any, old: Any) -> Any:
             return jax.tree.map(lambda a, b: jnp.where(keep, a, b), new, old)
 
-        states = loop.memory.states
-        memory = Memory(
-            tape,
-            write(states, loop.y, jnp.maximum(loop.accepted - self.taped, 0)) if jax.tree.leaves(states) else (),
-            write(loop.memory.times, loop.t_next, loop.accepted + 1) if remember else (),
-        )
+        _, beyond, states, times = loop.memory
+        if times is not None:
+            times = write(times, loop.t_next, loop.accepted + 1)
+        if states is not None:
+            states = write(states, loop.y, loop.accepted)
+        if beyond is not None:
+            beyond = jax.tree.map(lambda new, old: jnp.where(loop.accepted <= self.taped, new, old), loop.y, beyond)
         return Loop(
             y=choose(y, loop.y),
             slope=choose(slope, loop.slope),
             ks=ks,
-            start=(loop.t, loop.y) if self.interpolation else (),
+            start=(loop.t, loop.y) if self.interpolation else None,
             t=t,
             t_next=t_next,
             control=control,
             failure=code_of(result),
             steps=loop.steps + 1,
             accepted=loop.accepted + jnp.where(keep, 1, 0),
-            memory=memory,
+            memory=Memory(tape, beyond, states, times),
         )
 
     def _cut(self, t: Any, t_next: Any, keep: Any) -> Any:

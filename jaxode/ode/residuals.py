@@ -13,6 +13,11 @@ from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 Residuals = list[Any]
 
 
+def _dear(primitive: Any, *_: Any, **__: Any) -> bool:
+    """Whether a result is kept rather than computed again from others: memory costs more time than cheap arithmetic."""
+    return primitive in (jax.lax.dot_general_p, jax.lax.conv_general_dilated_p)
+
+
 class Inputs(NamedTuple):
     """What a field reads besides time and state: real arrays, which have a derivative, and all other arrays."""
 
@@ -54,7 +59,10 @@ class Split:
 
     def _trace_pullback(self, t: Any, z: Any) -> None:
         def forward(t: Any, z: Any, inputs: Inputs) -> Any:
-            slope, pull = jax.vjp(lambda z, real: self.evaluate(t, z, inputs._replace(real=real)), z, inputs.real)
+            def slope_of(z: Any, real: list[Any]) -> Any:
+                return self.evaluate(t, z, inputs._replace(real=real))
+
+            slope, pull = jax.vjp(jax.checkpoint(slope_of, policy=_dear, prevent_cse=False), z, inputs.real)
             residuals, self._pull = jax.tree.flatten(pull)
             return slope, residuals
 

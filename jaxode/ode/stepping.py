@@ -54,11 +54,11 @@ class Method:
         h = t_next - t
 
         def stage(i: Any, carry: Any) -> Any:
-            ks, _, buffers, base = carry
+            ks, previous, buffers, base = carry
             at = jnp.where(jnp.asarray(self.c)[i] == 1, t_next, t + jnp.asarray(self.c)[i] * h)
             slope, kept = evaluate(at, combine(y, jnp.asarray(self.a)[i], ks))
             ks = write(ks, jax.tree.map(lambda f: h * f, slope), i)
-            return ks, slope if self.fsal and carry[1] != () else (), write(buffers, kept, base + i), base
+            return ks, None if previous is None else slope, write(buffers, kept, base + i), base
 
         return lax.fori_loop(first, last, stage, carry)
 

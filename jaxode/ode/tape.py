@@ -53,24 +53,26 @@ class Sweep:
         """Over the accepted steps, from what the forward solve remembered of them."""
         self.problem, self.memory, self.accepted, self.inputs = problem, memory, accepted, inputs
         self.blank = jax.tree.map(jnp.zeros_like, z0)
+        self.stages = jax.tree.map(
+            lambda leaf: jnp.zeros((problem.method.stages, *leaf.shape), leaf.dtype), self.blank
+        )
         self.common = problem.split.common(problem.t0, self.blank, inputs)
 
     def back(self, cotangent: Any) -> tuple[Any, list[Any]]:
         """Cotangents of z0 and of the real inputs, from that of the answer."""
         problem, method = self.problem, self.problem.method
-        stages = jax.tree.map(lambda leaf: jnp.zeros((method.stages, *leaf.shape), leaf.dtype), self.blank)
         self.to_start, self.to_ks = None, None
         if problem.interpolation:
             t, t_next = self.memory.times[self.accepted - 1], self.memory.times[self.accepted]
-            _, pull = jax.vjp(lambda y, start, ks: problem.inside(y, start, ks, t, t_next), self.blank, self.blank, stages)
+            _, pull = jax.vjp(lambda y, start, ks: problem.inside(y, start, ks, t, t_next), self.blank, self.blank, self.stages)
             cotangent, self.to_start, self.to_ks = pull(cotangent)
-        cotangents = cotangent, stages, jax.tree.map(jnp.zeros_like, self.inputs.real)
+        cotangents = cotangent, self.stages, jax.tree.map(jnp.zeros_like, self.inputs.real)
 
-        if problem.taped < problem.max_steps:
-            scratch = allocate(method.stages, problem.split.kept)
-            ks = jax.tree.map(jnp.zeros_like, stages)
-            count = jnp.maximum(self.accepted - problem.taped, 0)
-            cotangents, _, _ = lax.fori_loop(0, count, self._replay, (cotangents, scratch, ks))
+        if not problem.taped:
+            cotangents = self._replay(self.memory.states, cotangents)
+        elif problem.taped < problem.max_steps:
+            beyond = self.accepted > problem.taped
+            cotangents = lax.cond(beyond, lambda c: self._replay(self._again(), c), lambda c: c, cotangents)
         if problem.taped > 0:
             count = jnp.minimum(self.accepted, problem.taped)
             cotangents = lax.fori_loop(
@@ -78,18 +80,35 @@ class Sweep:
             )
         return cotangents[0], cotangents[2]
 
-    def _replay(self, m: Any, carry: Any) -> Any:
-        """Run a step again for its residuals, and go back over it."""
-        problem, n = self.problem, self.accepted - 1 - m
-        cotangents, scratch, ks = carry
-        y = read(self.memory.states, n - problem.taped)
-        t, t_next = self.memory.times[n], self.memory.times[n + 1]
+    def _again(self) -> Any:
+        """Start states of the steps after the taped ones, from running them again."""
+        problem, times = self.problem, self.memory.times
+        method, first = problem.method, problem.taped
 
-        def evaluate(t: Any, y: Any) -> Any:
-            return problem.split.forward(t, y, self.inputs)
+        def advance(m: Any, carry: Any) -> Any:
+            states, ks = carry
+            y = read(states, m)
+            evaluate = lambda t, y: (problem.split.evaluate(t, y, self.inputs), None)  # noqa: E731
+            ks, *_ = method.run(evaluate, y, times[first + m], times[first + m + 1], 0, method.evaluations, (ks, None, None, 0))
+            return write(states, combine(y, method.b, ks), m + 1), ks
 
-        ks, _, scratch, _ = problem.method.run(evaluate, y, t, t_next, 0, self._top(n), (ks, (), scratch, 0))
-        return self._step(n, cotangents, scratch, 0), scratch, ks
+        states = write(allocate(problem.max_steps - first, self.blank), self.memory.beyond, 0)
+        return lax.fori_loop(0, self.accepted - first - 1, advance, (states, self.stages))[0]
+
+    def _replay(self, states: Any, cotangents: Cotangents) -> Cotangents:
+        """Go back over the steps after the taped ones, running each again for its residuals."""
+        problem, times = self.problem, self.memory.times
+
+        def step(m: Any, carry: Any) -> Any:
+            n = self.accepted - 1 - m
+            cotangents, scratch, ks = carry
+            evaluate = lambda t, y: problem.split.forward(t, y, self.inputs)  # noqa: E731
+            start = read(states, n - problem.taped), times[n], times[n + 1]
+            ks, _, scratch, _ = problem.method.run(evaluate, *start, 0, self._top(n), (ks, None, scratch, 0))
+            return self._step(n, cotangents, scratch, 0), scratch, ks
+
+        scratch = allocate(problem.method.stages, problem.split.kept)
+        return lax.fori_loop(0, self.accepted - problem.taped, step, (cotangents, scratch, self.stages))[0]
 
     def _top(self, n: Any) -> Any:
         """Stages that count: an FSAL method's last one is the next step's first, but for the last step of all."""
