@@ -84,6 +84,24 @@ def explained(spec: dataclasses.Field[Any], hint: Any, default: Any) -> str:
     return text.replace("%", "%%")
 
 
+def add_settings(parser: Parser, preset: RunConfig) -> Any:
+    """Add a flag for every setting; returns the group of those of the run. `preset` gives the defaults."""
+    defaults = preset.flat()
+    group: Any = None
+    for title, (settings, left_out) in GROUPS.items():
+        group = parser.add_argument_group(title)
+        hints = typing.get_type_hints(settings)
+        for spec in dataclasses.fields(settings):
+            if spec.name in left_out:
+                continue
+            kind = kind_of(hints[spec.name])
+            metavar = {int: "N", float: "X"}.get(kind, "DIR" if spec.name == "data_dir" else "NAME")
+            text = explained(spec, hints[spec.name], defaults[spec.name])
+            flag = "--" + spec.name.replace("_", "-")
+            group.add_argument(flag, dest=spec.name, type=converter(kind), metavar=metavar, help=text)
+    return group
+
+
 def build_parser(preset: RunConfig, doc: str, prog: str) -> Parser:
     """The parser of one experiment: `doc` is its docstring, `preset` gives the defaults."""
     run = f"runs/{preset.data.dataset}/RUN"
@@ -96,18 +114,7 @@ def build_parser(preset: RunConfig, doc: str, prog: str) -> Parser:
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
     )
-    defaults = preset.flat()
-    for title, (settings, left_out) in GROUPS.items():
-        group = parser.add_argument_group(title)
-        hints = typing.get_type_hints(settings)
-        for spec in dataclasses.fields(settings):
-            if spec.name in left_out:
-                continue
-            kind = kind_of(hints[spec.name])
-            metavar = {int: "N", float: "X"}.get(kind, "DIR" if spec.name == "data_dir" else "NAME")
-            text = explained(spec, hints[spec.name], defaults[spec.name])
-            flag = "--" + spec.name.replace("_", "-")
-            group.add_argument(flag, dest=spec.name, type=converter(kind), metavar=metavar, help=text)
+    group = add_settings(parser, preset)
     group.add_argument("--out", type=Path, metavar="DIR", help=f"where the results go (default: {run[:-3]}MODEL-TIME)")
     group.add_argument("--resume", type=Path, metavar="DIR", help="go on with the run in DIR, with its settings")
     group.add_argument("--tensorboard", action="store_true", help="write event files too; needs tensorboardX")
@@ -127,8 +134,8 @@ def joined(argv: list[str]) -> list[str]:
     return result
 
 
-def parse(parser: Parser, argv: list[str]) -> Request:
-    """The request in the arguments. Exits with code 2 and one line on a mistake, with 0 after --help."""
+def given(parser: Parser, argv: list[str]) -> dict[str, Any]:
+    """What the arguments give. Exits with code 2 and one line on a mistake, with 0 after --help."""
     known, unknown = parser.parse_known_args(joined(argv))
     if unknown:
         flags = [name for action in parser._actions for name in action.option_strings]
@@ -136,14 +143,19 @@ def parse(parser: Parser, argv: list[str]) -> Request:
         close = difflib.get_close_matches(word, flags, n=1, cutoff=0.5)
         hint = f": did you mean {close[0]}?" if close and word.startswith("-") else ": see --help"
         parser.error(f"unknown {'flag' if word.startswith('-') else 'argument'} {word}{hint}")
-    values = vars(known)
+    return vars(known)
+
+
+def parse(parser: Parser, argv: list[str]) -> Request:
+    """The request in the arguments. Exits with code 2 and one line on a mistake, with 0 after --help."""
+    values = given(parser, argv)
     own = {name: values.pop(name) for name in ("out", "resume", "tensorboard", "quiet", "describe") if name in values}
     if "out" in own and "resume" in own:
         parser.error("give --resume or --out, not both: a resumed run stays in its directory")
     return Request(settings=values, **own)
 
 
-def unused(config: RunConfig, given: dict[str, Any]) -> list[str]:
+def unused(config: RunConfig, asked: dict[str, Any]) -> list[str]:
     """The given settings that have no effect on this model or optimiser, as flags."""
     idle: set[str] = set()
     if config.model.model != "odenet":
@@ -152,14 +164,14 @@ def unused(config: RunConfig, given: dict[str, Any]) -> list[str]:
         idle.add("width")
     if config.optim.optimizer != "sgd":
         idle.add("momentum")
-    return ["--" + name.replace("_", "-") for name in given if name in idle]
+    return ["--" + name.replace("_", "-") for name in asked if name in idle]
 
 
-def configured(preset: RunConfig, given: dict[str, Any]) -> RunConfig:
+def configured(preset: RunConfig, asked: dict[str, Any]) -> RunConfig:
     """The preset with the given settings. Raises ConfigError."""
     try:
-        return preset.replaced(**given)
+        return preset.replaced(**asked)
     except ConfigError as error:
         # Settings are named as in the code; people know them as flags.
         name, _, rest = str(error).partition(" ")
-        raise ConfigError(f"--{name.replace('_', '-')} {rest}" if name in given else str(error)) from None
+        raise ConfigError(f"--{name.replace('_', '-')} {rest}" if name in asked else str(error)) from None

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from experiments import compilations
 from experiments.arguments import Parser, Request, build_parser, configured, parse, unused
 from jaxode.config import ConfigError, RunConfig
 
@@ -155,19 +156,23 @@ def train(request: Request, config: RunConfig, out: Path) -> int:
     from jaxode.train import Progress, held, require_tensorboard, run
 
     jax.config.update("jax_enable_x64", config.precision == "float64")
+    compilations.keep()
     if request.tensorboard:
         require_tensorboard()
     progress = Progress(quiet=request.quiet)
     with held(out):
         data = load(config.data, progress=not request.quiet)
-        decided: dict[str, Any] = {"data": data.source}
-        if data.source == "sample" and request.resume is None and "epochs" not in request.settings:
-            decided["epochs"] = SAMPLE_EPOCHS
-        config = config.replaced(**decided)
+        config = decided(config, data, request.resume is not None or "epochs" in request.settings)
         progress.say(f"{announcement(data)}; {config.epochs} epochs; results in {out}")
         result = run(config, data, out, progress=progress, tensorboard=request.tensorboard)
     print(conclusion(result, out))
     return 0
+
+
+def decided(config: RunConfig, data: ImageSet, epochs_given: bool) -> RunConfig:
+    """The settings with what the images decide: which they are, and the number of epochs unless it was given."""
+    fewer = {"epochs": SAMPLE_EPOCHS} if data.source == "sample" and not epochs_given else {}
+    return config.replaced(data=data.source, **fewer)
 
 
 def announcement(data: ImageSet) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 ModelName = Literal["odenet", "resnet", "mlp"]
 SolverName = Literal[
-    "euler", "midpoint", "heun", "rk4", "rk4_classic", "bosh3", "dopri5", "tsit5", "dopri8", "kvaerno3"
+    "euler", "midpoint", "heun", "heun3", "rk4", "rk4_classic", "bosh3", "dopri5", "tsit5", "dopri8", "kvaerno3"
 ]
 GradientName = Literal["backsolve", "checkpointed", "direct", "tape", "replay"]
 SteppingName = Literal["diffrax", "torchdiffeq"]
@@ -24,10 +24,10 @@ DatasetName = Literal["mnist", "qmnist", "fashion_mnist", "cifar10", "cifar100"]
 DataChoice = Literal["auto", "full", "sample"]
 Precision = Literal["float32", "float64"]
 
-FIXED_STEP_ONLY = ("euler", "rk4", "rk4_classic")
+FIXED_STEP_ONLY = ("euler", "heun3", "rk4", "rk4_classic")
 """Solvers without an error estimate: they cannot choose their own step size."""
 
-FIXED_IN_BOTH = ("euler", "midpoint", "heun", "rk4")
+FIXED_IN_BOTH = ("euler", "midpoint", "heun", "heun3", "rk4")
 ADAPTIVE_IN_BOTH = ("bosh3", "dopri5", "dopri8")
 """Solvers that torchdiffeq has too; its heun2 is heun here."""
 

@@ -82,3 +82,9 @@ def test_replaced_fills_in_what_depends_on_a_choice():
     assert RunConfig().replaced(model="odenet", optimizer="sgd") == RunConfig()
     with pytest.raises(ConfigError, match="colour"):
         RunConfig().replaced(colour=1)
+
+
+@pytest.mark.parametrize("bad", [{"solver": "tsit5"}, {"solver": "heun"}, {"solver": "rk4_classic", "step_size": 0.1}])
+def test_what_torchdiffeq_lacks_is_refused(bad):
+    with pytest.raises(ConfigError, match="under stepping torchdiffeq"):
+        SolveConfig(stepping="torchdiffeq", **bad)

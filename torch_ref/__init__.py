@@ -1,1 +1,1 @@
-"""A compact PyTorch and torchdiffeq reference of every model; it imports neither jax nor jaxode."""
+"""A compact PyTorch and torchdiffeq reference: every model, and its training; imports neither jax nor jaxode."""

@@ -6,12 +6,10 @@ its weights in `_layer`, so that state_dict keys such as `7.odefunc.conv1._layer
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import torch
 from torch import Tensor, nn
-from torchdiffeq import odeint, odeint_adjoint
+
+from torch_ref.solve import Settings, Solver
 
 
 def norm(channels: int) -> nn.GroupNorm:
@@ -53,18 +51,16 @@ class ODEFunc(nn.Module):
 
 
 class ODEBlock(nn.Module):
-    """z(1) of dz/dt = f(t, z), z(0) the input; `solve` holds torchdiffeq's keyword arguments, and `adjoint`."""
+    """z(1) of dz/dt = f(t, z), z(0) the input."""
 
-    def __init__(self, odefunc: ODEFunc, solve: dict[str, Any]) -> None:
+    def __init__(self, odefunc: ODEFunc, settings: Settings) -> None:
         super().__init__()
         self.odefunc = odefunc
-        self.solve = dict(solve)
-        self.odeint: Callable[..., Any] = odeint_adjoint if self.solve.pop("adjoint", False) else odeint
+        self.solver = Solver(settings)
 
     def forward(self, z: Tensor) -> Tensor:
         """[B, C, H, W] → [B, C, H, W]."""
-        span = torch.tensor([0.0, 1.0], dtype=z.dtype)
-        return self.odeint(self.odefunc, z, span, **self.solve)[1]
+        return self.solver(self.odefunc, z)
 
 
 class ResBlock(nn.Module):
@@ -84,12 +80,16 @@ class ResBlock(nn.Module):
 
 
 def build(
-    kind: str, blocks: int, *, channels: int, classes: int, width: int = 64, side: int = 28, **solve: Any
+    kind: str,
+    blocks: int,
+    *,
+    channels: int,
+    classes: int,
+    width: int = 64,
+    side: int = 28,
+    settings: Settings = Settings(),  # noqa: B008 - frozen
 ) -> nn.Sequential:
-    """An odenet, resnet or mlp for images [B, channels, side, side].
-
-    `solve`: keyword arguments of torchdiffeq.odeint (rtol, atol, method, options), and `adjoint=True` for its adjoint.
-    """
+    """An odenet, resnet or mlp for images [B, channels, side, side]; `settings` are those of every ODE block."""
     if kind == "mlp":
         return nn.Sequential(nn.Flatten(), nn.Linear(channels * side * side, 300), nn.ReLU(), nn.Linear(300, classes))
     downsampling = [
@@ -102,7 +102,7 @@ def build(
         nn.Conv2d(width, width, 4, 2, 1),
     ]
     if kind == "odenet":
-        feature: list[nn.Module] = [ODEBlock(ODEFunc(width), solve) for _ in range(blocks)]
+        feature: list[nn.Module] = [ODEBlock(ODEFunc(width), settings) for _ in range(blocks)]
     else:
         feature = [ResBlock(width) for _ in range(blocks)]
     head = [norm(width), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, classes)]

@@ -7,9 +7,10 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxode.config import SolveConfig
+from jaxode.nn.downsampling import Segment
 from jaxode.nn.fields import ConvField
 from jaxode.nn.kernels import Kernels
-from jaxode.nn.layers import Conv, GroupNorm, Linear
+from jaxode.nn.layers import NORM_EPS, Conv, GroupNorm, Linear
 from jaxode.ode import Stats, odeint
 from jaxode.types import Images, Logits, Maps
 
@@ -19,6 +20,7 @@ class Downsample(nnx.Module):
 
     def __init__(self, channels: int, width: int, *, kernels: Kernels, rngs: nnx.Rngs, dtype: jnp.dtype) -> None:
         """Images of `channels` planes to maps of `width` channels."""
+        self.fused = kernels.downsampling
         self.conv1 = Conv(channels, width, 3, kernels=kernels, rngs=rngs, dtype=dtype)
         self.norm1 = GroupNorm(width, kernels=kernels, dtype=dtype)
         self.conv2 = Conv(width, width, 4, stride=2, padding=1, kernels=kernels, rngs=rngs, dtype=dtype)
@@ -27,9 +29,17 @@ class Downsample(nnx.Module):
 
     def __call__(self, images: Images) -> Maps:
         """The initial state of the feature segment."""
+        if self.fused is not None:
+            return self.fused(images, self._parameters(), self.norm1.groups, NORM_EPS)
         out = jax.nn.relu(self.norm1(self.conv1(images)))
         out = jax.nn.relu(self.norm2(self.conv2(out)))
         return self.conv3(out)
+
+    def _parameters(self) -> Segment:
+        stages = ((self.conv1, self.norm1), (self.conv2, self.norm2))
+        pairs = [(conv.kernel, conv.bias, norm.scale, norm.bias) for conv, norm in stages]
+        parameters = (*pairs[0], *pairs[1], self.conv3.kernel, self.conv3.bias)
+        return Segment(*(each[...] for each in parameters if each is not None))
 
 
 class ODEBlock(nnx.Module):

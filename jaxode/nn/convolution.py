@@ -8,6 +8,7 @@ is cuDNN's on a GPU; `jaxode.nn.kernels` chooses.
 from __future__ import annotations
 
 import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +18,7 @@ from jaxtyping import Array, Float
 from jaxode.types import Maps
 
 Kernel = Float[Array, "kh kw I O"]
+Shift = tuple[int, int]
 
 
 def library(x: Maps, kernel: Kernel, stride: int, padding: int) -> Maps:
@@ -26,59 +28,120 @@ def library(x: Maps, kernel: Kernel, stride: int, padding: int) -> Maps:
 
 
 def matmul(x: Maps, kernel: Kernel, stride: int, padding: int) -> Maps:
-    """The same convolution by matrix products, with a gradient of its own where that is quicker (reverse mode only)."""
+    """The same convolution by matrix products, with a gradient of its own (reverse mode only)."""
     if stride > 1:
-        x, kernel, padding = *space_to_depth(x, kernel, stride, padding), 0
-    if 4 * kernel.shape[2] < kernel.shape[3]:
-        return _correlate(x, kernel, padding)  # an image's few channels make small patches; its own gradient is rare
+        x, kernel, padding = (
+            pack(x, (kernel.shape[0], kernel.shape[1]), stride, padding),
+            pack_kernel(kernel, stride),
+            0,
+        )
     return _unit_stride(x, kernel, padding)
 
 
 def matmul_any_mode(x: Maps, kernel: Kernel, stride: int, padding: int) -> Maps:
     """The same convolution by matrix products, left to automatic differentiation (forward mode too)."""
     if stride > 1:
-        x, kernel, padding = *space_to_depth(x, kernel, stride, padding), 0
+        x, kernel, padding = (
+            pack(x, (kernel.shape[0], kernel.shape[1]), stride, padding),
+            pack_kernel(kernel, stride),
+            0,
+        )
     return _correlate(x, kernel, padding)
 
 
-def space_to_depth(x: Maps, kernel: Kernel, stride: int, padding: int) -> tuple[Maps, Kernel]:
-    """Input and kernel of an equal convolution of stride 1 and padding 0: each s x s patch becomes s·s channels."""
-    height, width, inner, outer = kernel.shape
-    out_h = (x.shape[1] + 2 * padding - height) // stride + 1
-    out_w = (x.shape[2] + 2 * padding - width) // stride + 1
-    taps_h, taps_w = -(-height // stride), -(-width // stride)
-    rows, columns = out_h + taps_h - 1, out_w + taps_w - 1  # in patches; what no output reads is cut off
-
+def pack(x: Maps, size: tuple[int, int], stride: int, padding: int) -> Maps:
+    """The padded map as a kernel of this size reads it: each stride x stride patch of pixels becomes one pixel."""
+    rows, columns = (
+        (extent + 2 * padding - reach) // stride + -(-reach // stride)  # in patches; what no output reads is cut off
+        for extent, reach in zip(x.shape[1:3], size, strict=True)
+    )
     grow_h = max(0, rows * stride - x.shape[1] - padding)
     grow_w = max(0, columns * stride - x.shape[2] - padding)
     x = jnp.pad(x, ((0, 0), (padding, grow_h), (padding, grow_w), (0, 0)))[:, : rows * stride, : columns * stride]
-    x = x.reshape(-1, rows, stride, columns, stride, inner).transpose(0, 1, 3, 2, 4, 5)
+    x = x.reshape(-1, rows, stride, columns, stride, x.shape[3]).transpose(0, 1, 3, 2, 4, 5)
+    return x.reshape(-1, rows, columns, stride * stride * x.shape[5])
 
+
+def pack_kernel(kernel: Kernel, stride: int) -> Kernel:
+    """The kernel for maps from `pack`, to be used with stride 1 and padding 0."""
+    height, width, inner, outer = kernel.shape
+    taps_h, taps_w = -(-height // stride), -(-width // stride)
     kernel = jnp.pad(kernel, ((0, taps_h * stride - height), (0, taps_w * stride - width), (0, 0), (0, 0)))
     kernel = kernel.reshape(taps_h, stride, taps_w, stride, inner, outer).transpose(0, 2, 1, 3, 4, 5)
-    merged = stride * stride * inner
-    return x.reshape(-1, rows, columns, merged), kernel.reshape(taps_h, taps_w, merged, outer)
+    return kernel.reshape(taps_h, taps_w, stride * stride * inner, outer)
 
 
-def _patches(x: Maps, height: int, width: int, pad_h: int, pad_w: int) -> Float[Array, "B H W taps*C"]:
-    x = jnp.pad(x, ((0, 0), (pad_h, pad_h), (pad_w, pad_w), (0, 0)))
-    out_h, out_w = x.shape[1] - height + 1, x.shape[2] - width + 1
-    taps = [x[:, i : i + out_h, j : j + out_w] for i in range(height) for j in range(width)]
-    return jnp.concatenate(taps, -1)
+class _Taps(NamedTuple):
+    """A convolution of stride 1 as three linear maps: gather shifted maps, multiply by a matrix, add shifted maps.
+
+    Gathering all taps of a 3x3 kernel before the product, or adding all after it, moves nine maps through memory;
+    columns before and rows after, three and three. An input wider than the output is best taken as it stands.
+    """
+
+    before: list[Shift]
+    middle: tuple[int, int]
+    after: list[Shift]
+    end: tuple[int, int]
+    axes: tuple[int, int, int, int]
+
+    @classmethod
+    def of(cls, x: Maps, kernel: Kernel, padding: int) -> _Taps:
+        """The cheapest for these shapes."""
+        height, width, inner, outer = kernel.shape
+        start = x.shape[1], x.shape[2]
+        end = start[0] + 2 * padding - height + 1, start[1] + 2 * padding - width + 1
+        rows, columns = ([n - padding for n in range(size)] for size in (height, width))
+        every = [(i, j) for i in rows for j in columns]
+        if 4 * inner < outer:  # an image's few channels
+            return cls(every, end, [(0, 0)], end, (0, 1, 2, 3))
+        if inner <= outer:
+            return cls([(0, j) for j in columns], (start[0], end[1]), [(i, 0) for i in rows], end, (1, 2, 0, 3))
+        return cls([(0, 0)], start, every, end, (2, 0, 1, 3))
+
+    def matrix(self, kernel: Kernel) -> Float[Array, "before*I after*O"]:
+        """The kernel, its taps before the product along the rows and those after it along the columns."""
+        return kernel.transpose(self.axes).reshape(len(self.before) * kernel.shape[2], -1)
+
+
+def _shifted(x: Maps, shift: Shift, size: tuple[int, int]) -> Maps:
+    """Out[:, p] = x[:, p + shift] for pixels p of a map of this size, zero outside of x."""
+    moves = zip(shift, size, x.shape[1:3], strict=True)
+    edges = [(0, 0, 0), *((-by, to + by - now, 0) for by, to, now in moves), (0, 0, 0)]
+    return lax.pad(x, jnp.zeros((), x.dtype), edges)
+
+
+def dot(a: Float[Array, "m k"], b: Float[Array, "k n"]) -> Float[Array, "m n"]:
+    """Matrix product. A CPU knows one precision of float32, but XLA's call for the highest is 8 % quicker."""
+    return jnp.dot(a, b, precision=lax.Precision.HIGHEST)
+
+
+def gather(x: Maps, shifts: list[Shift], size: tuple[int, int]) -> Float[Array, "pixels taps*C"]:
+    """A row for each pixel p of maps of this size: x at p + shift for each shift in turn, zero outside of x."""
+    if len(shifts) == 1:
+        return _shifted(x, shifts[0], size).reshape(-1, x.shape[3])
+    # One padded map, from which every tap is cut; padding each tap by itself costs a pass for each.
+    first = [min(axis) for axis in zip(*shifts, strict=True)]
+    last = [max(axis) for axis in zip(*shifts, strict=True)]
+    extent = size[0] + last[0] - first[0], size[1] + last[1] - first[1]
+    x = lax.optimization_barrier(_shifted(x, (first[0], first[1]), extent))
+    starts = [(i - first[0], j - first[1]) for i, j in shifts]
+    taps = [x[:, i : i + size[0], j : j + size[1]] for i, j in starts]
+    return jnp.stack(taps, 3).reshape(-1, len(shifts) * x.shape[3])
+
+
+def _add(
+    taps: Float[Array, "pixels taps*C"], shifts: list[Shift], start: tuple[int, int], end: tuple[int, int]
+) -> Maps:
+    """Transpose of `gather`, for maps of size `start` to maps of size `end`."""
+    wide = taps.shape[1] // len(shifts)
+    parts = [taps[:, k * wide : (k + 1) * wide].reshape(-1, *start, wide) for k in range(len(shifts))]
+    return functools.reduce(jnp.add, [_shifted(*pair, end) for pair in zip(parts, shifts, strict=True)])
 
 
 def _correlate(x: Maps, kernel: Kernel, padding: int) -> Maps:
-    """Valid correlation of the padded map. Whichever side is narrower is laid out once for every tap."""
-    height, width, inner, outer = kernel.shape
-    if inner <= outer:
-        patches = _patches(x, height, width, padding, padding)
-        return patches @ kernel.reshape(height * width * inner, outer)
-    x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
-    out_h, out_w = x.shape[1] - height + 1, x.shape[2] - width + 1
-    taps = x @ kernel.transpose(2, 0, 1, 3).reshape(inner, height * width * outer)
-    taps = lax.optimization_barrier(taps).reshape(*x.shape[:3], height, width, outer)
-    shifted = [taps[:, i : i + out_h, j : j + out_w, i, j] for i in range(height) for j in range(width)]
-    return functools.reduce(jnp.add, shifted)
+    taps = _Taps.of(x, kernel, padding)
+    product = dot(gather(x, taps.before, taps.middle), taps.matrix(kernel))
+    return _add(lax.optimization_barrier(product), taps.after, taps.middle, taps.end)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -91,17 +154,19 @@ def _unit_stride_forward(x: Maps, kernel: Kernel, padding: int) -> tuple[Maps, t
 
 
 def _unit_stride_backward(padding: int, saved: tuple[Maps, Kernel], slope: Maps) -> tuple[Maps, Kernel]:
-    """Both gradients from one gathering of patches, of the output's gradient."""
+    """The three maps transposed, in reverse order; the input is gathered anew, which is cheaper than to keep it."""
     x, kernel = saved
-    height, width, inner, outer = kernel.shape
-    patches = _patches(slope, height, width, height - 1 - padding, width - 1 - padding)
-    patches = patches.reshape(-1, height * width * outer)
-    flipped = kernel[::-1, ::-1].transpose(0, 1, 3, 2).reshape(height * width * outer, inner)
-    to_x = (patches @ flipped).reshape(x.shape)
-    # The narrow operand stands transposed: the other order costs up to 3x on a CPU.
-    to_kernel = x.reshape(-1, inner).T @ patches
-    to_kernel = to_kernel.reshape(inner, height, width, outer)[:, ::-1, ::-1].transpose(1, 2, 0, 3)
-    return to_x, to_kernel
+    taps = _Taps.of(x, kernel, padding)
+    matrix, to_kernel = jax.vjp(taps.matrix, kernel)
+    slopes = lax.optimization_barrier(gather(slope, _opposite(taps.after), taps.middle))
+    gathered = lax.optimization_barrier(gather(x, taps.before, taps.middle))
+    to_x = lax.optimization_barrier(dot(slopes, matrix.T))
+    to_x = _add(to_x, _opposite(taps.before), taps.middle, (x.shape[1], x.shape[2]))
+    return to_x, *to_kernel(dot(gathered.T, slopes))
+
+
+def _opposite(shifts: list[Shift]) -> list[Shift]:
+    return [(-rows, -columns) for rows, columns in shifts]
 
 
 _unit_stride.defvjp(_unit_stride_forward, _unit_stride_backward)

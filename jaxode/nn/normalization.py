@@ -32,7 +32,7 @@ def group_norm(x: Maps, scale: Channels, bias: Channels, groups: int, eps: float
     return group_norm_any_mode(x, scale, bias, groups, eps)
 
 
-def _group_mean(values: PerChannel, groups: int) -> PerChannel:
+def group_mean(values: PerChannel, groups: int) -> PerChannel:
     """Each channel's value replaced by the mean over its group, as a product with a block-diagonal matrix."""
     size = values.shape[-1] // groups
     average = np.kron(np.eye(groups), np.full((size, size), 1 / size))
@@ -41,9 +41,9 @@ def _group_mean(values: PerChannel, groups: int) -> PerChannel:
 
 def _statistics(x: Maps, groups: int, eps: float) -> tuple[PerChannel, PerChannel]:
     """Mean and inverse standard deviation of each channel's group."""
-    mean = _group_mean(x.mean((1, 2)), groups)
+    mean = group_mean(x.mean((1, 2)), groups)
     centred = x - mean[:, None, None]
-    variance = _group_mean((centred * centred).mean((1, 2)), groups)
+    variance = group_mean((centred * centred).mean((1, 2)), groups)
     return mean, jax.lax.rsqrt(variance + eps)
 
 
@@ -64,8 +64,8 @@ def _backward(groups: int, eps: float, saved, slope: Maps):
     pixels = x.shape[1] * x.shape[2]
     to_bias = slope.sum((1, 2))
     to_scale = ((slope * x).sum((1, 2)) - mean * to_bias) * inverse
-    mean_g = _group_mean(to_bias * scale, groups) / pixels
-    mean_gu = _group_mean(to_scale * scale, groups) / pixels
+    mean_g = group_mean(to_bias * scale, groups) / pixels
+    mean_gu = group_mean(to_scale * scale, groups) / pixels
     pull = inverse * inverse * mean_gu
     to_x = slope * (inverse * scale)[:, None, None] - _affine(x, pull, inverse * mean_g - mean * pull)
     return to_x, to_scale.sum(0), to_bias.sum(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -79,9 +80,8 @@ class Problem:
             allocate(self.max_steps, z0) if remember and not self.taped else None,
             allocate(self.max_steps + 1, self.t0).at[0].set(self.t0) if remember else None,
         )
-        t_next, control = self.controller.init(
-            None, self.t0, self.t1, z0, None, None, lambda _, t, y, __: self.split.evaluate(t, y, inputs), self.order
-        )
+        term = diffrax.ODETerm(lambda t, y, _: self.split.evaluate(t, y, inputs))
+        t_next, control = self.controller.init(term, self.t0, self.t1, z0, None, None, None, self.order)
         t_next = t_next if self.interpolation else jnp.minimum(t_next, self.t1)
         zero = jnp.zeros((), jnp.int32)
         ks = jax.tree.map(lambda leaf: jnp.zeros((method.stages, *leaf.shape), leaf.dtype), z0)
@@ -98,9 +98,7 @@ class Problem:
         if method.fsal:
             ks = write(ks, jax.tree.map(lambda f: h * f, loop.slope), 0)
         carry = ks, loop.slope, loop.memory.tape, self.base(loop.accepted)
-        ks, slope, tape, _ = method.run(
-            evaluate, loop.y, loop.t, loop.t_next, int(method.fsal), method.stages, carry
-        )
+        ks, slope, tape, _ = method.run(evaluate, loop.y, loop.t, loop.t_next, int(method.fsal), method.stages, carry)
         y = combine(loop.y, method.b, ks)
         error = jax.tree.map(lambda leaf: combine(jnp.zeros_like(leaf[0]), method.error, leaf), ks)
         error = jax.tree.map(lambda leaf: jnp.where(jnp.isnan(leaf), jnp.inf, leaf), error)

@@ -26,6 +26,7 @@ from jaxode.types import Params, State
 
 VectorField = Callable[[Any, State, Params], State]
 
+
 class Stats(NamedTuple):
     """What a solve cost and how it ended; int32 scalars, or one element an ODE block in a chain of blocks."""
 

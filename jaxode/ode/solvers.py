@@ -7,12 +7,13 @@ import lineax
 import optimistix
 
 from jaxode.config import SolverName, require_choice
-from jaxode.ode.tableaus import ClassicalRungeKutta, ThreeEighthsRule
+from jaxode.ode.tableaus import ClassicalRungeKutta, Heun3, ThreeEighthsRule
 
 _SOLVERS = {
     "euler": diffrax.Euler,
     "midpoint": diffrax.Midpoint,
     "heun": diffrax.Heun,
+    "heun3": Heun3,
     "rk4": ThreeEighthsRule,
     "rk4_classic": ClassicalRungeKutta,
     "bosh3": diffrax.Bosh3,

@@ -65,6 +65,7 @@ class Method:
 
 def combine(y: Any, weights: Any, ks: Any) -> Any:
     """y + Σ_i weights_i k_i."""
+
     def leaf(y: Any, k: Any) -> Any:
         terms = [weights[i] * k[i] for i in range(k.shape[0])]
         return y + sum(terms[1:], terms[0])

@@ -84,8 +84,10 @@ class Adaptive(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
     def init(self, terms, t0: Any, t1: Any, y0, dt0, args, func, error_order) -> tuple[Any, Any]:
         """End of the first step, and (state of the error control, shortest step)."""
         if dt0 is None:
+            # Diffrax turns terms around for a solve that runs back in time; a unit of control says which way they point.
+            unit = terms.contr(jnp.zeros_like(t0), jnp.ones_like(t0))
             first = initial_step(
-                lambda t, y: func(terms, t, y, args), t0, y0, error_order, self.rtol, self.atol, self.norm
+                lambda t, y: terms.vf_prod(t, y, args, unit), t0, y0, error_order, self.rtol, self.atol, self.norm
             )
             dt0 = jnp.where(jnp.isfinite(first), first, _FALLBACK_FIRST_STEP).astype(t0.dtype)
         end, inner = self._inner().init(terms, t0, t1, y0, dt0, args, func, error_order)

@@ -9,20 +9,33 @@ import diffrax
 import numpy as np
 
 
-class FourthOrder(diffrax.AbstractERK):
+class FixedStep(diffrax.AbstractERK):
     """What the methods below share. None has an embedded method, so the error estimate is zero: fixed steps only."""
 
+    convergence: ClassVar[int] = 4
     interpolation_cls: ClassVar[Callable[..., diffrax.AbstractLocalInterpolation]] = (
         diffrax.ThirdOrderHermitePolynomialInterpolation.from_k
     )
 
     def order(self, terms: object) -> int:
-        """Order of convergence, 4."""
+        """Order of convergence."""
         del terms
-        return 4
+        return self.convergence
 
 
-class ThreeEighthsRule(FourthOrder):
+class Heun3(FixedStep):
+    """Heun's method of order 3 (Hairer, Nørsett and Wanner 1993, II.1, table 1.1), torchdiffeq's heun3."""
+
+    convergence: ClassVar[int] = 3
+    tableau: ClassVar[diffrax.ButcherTableau] = diffrax.ButcherTableau(
+        a_lower=(np.array([1 / 3]), np.array([0.0, 2 / 3])),
+        b_sol=np.array([1 / 4, 0.0, 3 / 4]),
+        b_error=np.zeros(3),
+        c=np.array([1 / 3, 2 / 3]),
+    )
+
+
+class ThreeEighthsRule(FixedStep):
     """Kutta's 3/8 rule: what torchdiffeq calls rk4 (Hairer, Nørsett and Wanner 1993, II.1, table 1.2, right)."""
 
     tableau: ClassVar[diffrax.ButcherTableau] = diffrax.ButcherTableau(
@@ -33,7 +46,7 @@ class ThreeEighthsRule(FourthOrder):
     )
 
 
-class ClassicalRungeKutta(FourthOrder):
+class ClassicalRungeKutta(FixedStep):
     """The classical Runge-Kutta method (Hairer, Nørsett and Wanner 1993, II.1, table 1.2, left)."""
 
     tableau: ClassVar[diffrax.ButcherTableau] = diffrax.ButcherTableau(

@@ -53,9 +53,7 @@ class Sweep:
         """Over the accepted steps, from what the forward solve remembered of them."""
         self.problem, self.memory, self.accepted, self.inputs = problem, memory, accepted, inputs
         self.blank = jax.tree.map(jnp.zeros_like, z0)
-        self.stages = jax.tree.map(
-            lambda leaf: jnp.zeros((problem.method.stages, *leaf.shape), leaf.dtype), self.blank
-        )
+        self.stages = jax.tree.map(lambda leaf: jnp.zeros((problem.method.stages, *leaf.shape), leaf.dtype), self.blank)
         self.common = problem.split.common(problem.t0, self.blank, inputs)
 
     def back(self, cotangent: Any) -> tuple[Any, list[Any]]:
@@ -64,7 +62,9 @@ class Sweep:
         self.to_start, self.to_ks = None, None
         if problem.interpolation:
             t, t_next = self.memory.times[self.accepted - 1], self.memory.times[self.accepted]
-            _, pull = jax.vjp(lambda y, start, ks: problem.inside(y, start, ks, t, t_next), self.blank, self.blank, self.stages)
+            _, pull = jax.vjp(
+                lambda y, start, ks: problem.inside(y, start, ks, t, t_next), self.blank, self.blank, self.stages
+            )
             cotangent, self.to_start, self.to_ks = pull(cotangent)
         cotangents = cotangent, self.stages, jax.tree.map(jnp.zeros_like, self.inputs.real)
 
@@ -76,7 +76,10 @@ class Sweep:
         if problem.taped > 0:
             count = jnp.minimum(self.accepted, problem.taped)
             cotangents = lax.fori_loop(
-                0, count, lambda m, c: self._step(count - 1 - m, c, self.memory.tape, problem.base(count - 1 - m)), cotangents
+                0,
+                count,
+                lambda m, c: self._step(count - 1 - m, c, self.memory.tape, problem.base(count - 1 - m)),
+                cotangents,
             )
         return cotangents[0], cotangents[2]
 
@@ -89,7 +92,9 @@ class Sweep:
             states, ks = carry
             y = read(states, m)
             evaluate = lambda t, y: (problem.split.evaluate(t, y, self.inputs), None)  # noqa: E731
-            ks, *_ = method.run(evaluate, y, times[first + m], times[first + m + 1], 0, method.evaluations, (ks, None, None, 0))
+            ks, *_ = method.run(
+                evaluate, y, times[first + m], times[first + m + 1], 0, method.evaluations, (ks, None, None, 0)
+            )
             return write(states, combine(y, method.b, ks), m + 1), ks
 
         states = write(allocate(problem.max_steps - first, self.blank), self.memory.beyond, 0)

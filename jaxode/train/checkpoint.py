@@ -243,3 +243,11 @@ class Checkpoints:
         if self.damaged:
             raise CheckpointError(f"no checkpoint in {self.directory} is readable: start again with another --out")
         return None
+
+
+def read_checkpoint(directory: Path, template: Any) -> Checkpoint:
+    """One checkpoint by its directory, the state laid out as in `template`. Raises CheckpointError if it is damaged."""
+    try:
+        return Checkpoints(directory.parent)._read(directory.name, template)
+    except DamagedError as error:
+        raise CheckpointError(f"checkpoint {directory} is damaged: {error}") from error

@@ -20,7 +20,7 @@ from jaxode.train.figures import metrics_line
 from jaxode.train.interrupts import Interrupts
 from jaxode.train.pace import Pace
 from jaxode.train.program import Builder, Program, Span
-from jaxode.train.progress import Progress, epoch_line
+from jaxode.train.progress import Progress, epoch_line, first_step_line
 from jaxode.train.provenance import commit, device, versions
 from jaxode.train.recorder import CONFIG, Recorder
 from jaxode.train.resume import FREE, differences
@@ -203,13 +203,17 @@ class Trainer:
         self.progress.begin(f"epoch {number + 1}/{self.config.epochs}", steps, done)
         while done < steps:
             self.pause()
-            rows = pace.rows(steps - done)
+            first = int(self.state.step) == 0
+            rows = 1 if first else pace.rows(steps - done)  # the first step alone, so that its cost can be told
             begin = time.perf_counter()
             self.state = self.program.train(self.state, key, table, done + rows)
             self.interrupts.wait(partial(jax.block_until_ready, self.state))
             self.note("train_seconds", pace, rows, begin)
             totals = self.state.totals
             self.check(totals, f"epoch {number + 1}, step {int(totals.bad_batch) + 1} of {steps}")
+            if first:
+                counts = (part.tolist() for part in (totals.nfe, totals.accepted, totals.rejected))
+                self.progress.say(first_step_line(float(totals.loss) / int(totals.images), *counts))
             done += rows
             self.progress.advance(rows, loss=f"{float(totals.loss) / int(totals.images):.3f}")
 

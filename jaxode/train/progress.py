@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any, TextIO
 
 from tqdm import tqdm
@@ -23,6 +24,17 @@ def epoch_line(record: dict[str, Any], epochs: int) -> str:
     parts.append(f"{record['images_per_second']:.0f} images/s")
     parts.append(f"{record['train_seconds']:.1f} s + {record['eval_seconds']:.1f} s evaluation")
     return "  ".join(parts)
+
+
+def first_step_line(loss: float, nfe: Sequence[int], accepted: Sequence[int], rejected: Sequence[int]) -> str:
+    """What the first step of a run cost, block by block; torch_ref.train says it in the same words."""
+    solves = [
+        f"{evaluations} function evaluations a forward solve ({good} accepted and {bad} rejected steps)"
+        for evaluations, good, bad in zip(nfe, accepted, rejected, strict=True)
+    ]
+    if len(solves) > 1:
+        solves = [f"block {number}: {text}" for number, text in enumerate(solves, 1)]
+    return f"first step: {', '.join([*solves, f'loss {loss:.4f}'])}"
 
 
 class Progress:

@@ -21,6 +21,7 @@ SHAPES = [  # image side, channels in, channels out, kernel side, stride, paddin
     (13, 8, 4, 3, 2, 1),
     (12, 5, 7, 5, 3, 2),
     (7, 4, 6, 1, 1, 0),
+    (6, 8, 4, 3, 1, 1),
 ]
 
 

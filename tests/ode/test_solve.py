@@ -16,7 +16,7 @@ from jaxode.ode import SolveError, explain_failure, odeint
 
 SOLVERS = get_args(SolverName)
 ADAPTIVE = [name for name in SOLVERS if name not in FIXED_STEP_ONLY]
-ORDERS = {"euler": 1, "midpoint": 2, "heun": 2, "rk4": 4, "rk4_classic": 4, "bosh3": 3,
+ORDERS = {"euler": 1, "midpoint": 2, "heun": 2, "heun3": 3, "rk4": 4, "rk4_classic": 4, "bosh3": 3,
           "dopri5": 5, "tsit5": 5, "dopri8": 8, "kvaerno3": 3}  # fmt: skip
 
 
@@ -26,6 +26,7 @@ ORDERS = {"euler": 1, "midpoint": 2, "heun": 2, "rk4": 4, "rk4_classic": 4, "bos
         ("euler", [[]], [1]),
         ("midpoint", [[], [1 / 2]], [0, 1]),
         ("heun", [[], [1]], [1 / 2, 1 / 2]),
+        ("heun3", [[], [1 / 3], [0, 2 / 3]], [1 / 4, 0, 3 / 4]),
         ("rk4", [[], [1 / 3], [-1 / 3, 1], [1, -1, 1]], [1 / 8, 3 / 8, 3 / 8, 1 / 8]),
         ("rk4_classic", [[], [1 / 2], [0, 1 / 2], [0, 0, 1]], [1 / 6, 1 / 3, 1 / 3, 1 / 6]),
         ("bosh3", [[], [1 / 2], [0, 3 / 4]], [2 / 9, 1 / 3, 4 / 9]),

@@ -1,0 +1,177 @@
+"""Turn weights of PyTorch into a run of jaxode that can be trained on, a run into weights, or one file into another.
+
+    python -m scripts.convert model.pth runs/given --data sample            # then experiments.mnist --resume runs/given
+    python -m scripts.convert runs/mnist/RUN weights.pt                     # parameters of the newest checkpoint
+    python -m scripts.convert runs/mnist/RUN/checkpoints/NAME weights.npz   # those of this checkpoint
+    python -m scripts.convert model.pth model.safetensors
+
+Files are .safetensors, .npz, .pt or .pth with the names and layout of torchdiffeq's odenet_mnist.py: a state_dict, or
+what that script saves. Nothing else that a pickle may hold is read. Any other TARGET is the directory of a new run. It
+gets the settings given by the experiments' flags, but model, blocks and width of the file, and a checkpoint of no
+steps with the file's parameters; its origin.json names the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import torch
+from flax import nnx
+
+from experiments.arguments import given
+from experiments.cli import announcement, decided
+from jaxode.config import ConfigError, RunConfig
+from jaxode.data import SPECS, DataError, load
+from jaxode.interop import InteropError, from_torch, to_torch
+from jaxode.nn import Classifier, build_classifier
+from jaxode.optim import optimizer
+from jaxode.train import VIEW_SIZE, CheckpointError, Progress, ResumeError, make_writable, read_config
+from jaxode.train.checkpoint import Checkpoints, read_checkpoint
+from jaxode.train.files import write_json
+from jaxode.train.interrupts import Interrupts
+from jaxode.train.loop import Trainer
+from jaxode.train.state import initial_state, split_model
+from scripts.settings import settings, settings_parser
+from scripts.weight_files import ENDINGS, read_weights, write_weights
+from torch_ref.weights import Layout, Weights, WeightsError, layout
+
+
+def restored(directory: Path) -> tuple[Classifier, int]:
+    """The model of a run's newest checkpoint, or of one checkpoint named by its directory, and an image's channels.
+
+    Raises ResumeError if there is none, CheckpointError if it is damaged.
+    """
+    place = directory.resolve()
+    one = place.parent.name == "checkpoints"
+    run = place.parents[1] if one else directory
+    config = read_config(run)
+    spec = SPECS[config.data.dataset]
+    with jax.enable_x64(config.precision == "float64"):
+        model = build_classifier(
+            config.model,
+            config.solve,
+            image_shape=(VIEW_SIZE, VIEW_SIZE, spec.channels),
+            classes=spec.classes,
+            rngs=nnx.Rngs(0),
+            dtype=jnp.dtype(config.precision),
+        )
+        blocks = (config.model.blocks or 0) if config.model.model == "odenet" else 0
+        template = initial_state(split_model(model)[1], optimizer(config.optim, 1), blocks)
+        if one:
+            found = read_checkpoint(place, template)
+        else:
+            found = Checkpoints(run / "checkpoints").load(template, Progress().warn)
+        if found is None:
+            raise ResumeError(f"{directory} has no checkpoint yet")
+        nnx.update(model, found.state.params)
+    print(f"parameters of {found.name}", file=sys.stderr)
+    return model, spec.channels
+
+
+def from_run(directory: Path) -> Weights:
+    """The parameters that `restored` finds."""
+    model, channels = restored(directory)
+    return {name: torch.from_numpy(array) for name, array in to_torch(model, channels=channels).items()}
+
+
+def settled(weights: Weights, found: Layout, asked: dict[str, Any]) -> RunConfig:
+    """Settings of a run with these weights. Raises ConfigError if its images are not those of the model."""
+    own: dict[str, Any] = {"model": found.kind}
+    if found.kind != "mlp":
+        own |= {"blocks": found.blocks, "width": found.width}
+    if any(tensor.dtype == torch.float64 for tensor in weights.values()):
+        own["precision"] = "float64"
+    for name in ("model", "blocks", "width"):
+        if name in own and asked.get(name, own[name]) != own[name]:
+            raise ConfigError(f"--{name} must be left out or {own[name]}, as it is in the file, got {asked[name]}")
+    config = settings({**own, **asked})
+    spec = SPECS[config.data.dataset]
+    if (found.channels, found.classes) != (spec.channels, spec.classes):
+        raise ConfigError(
+            f"--dataset must be one of {found.channels} channels and {found.classes} classes, which the model has, "
+            f"got {spec.name} of {spec.channels} and {spec.classes}"
+        )
+    return config
+
+
+def started(weights: Weights) -> Callable[..., nnx.Module]:
+    """A function in place of build_classifier that puts these weights into the model."""
+    arrays = {name: tensor.double().numpy() for name, tensor in weights.items()}  # exact, whatever the file holds
+
+    def build(*args: Any, image_shape: tuple[int, int, int], **options: Any) -> nnx.Module:
+        model = build_classifier(*args, image_shape=image_shape, **options)
+        nnx.update(model, from_torch(model, arrays, channels=image_shape[2]))
+        return model
+
+    return build
+
+
+def to_run(weights: Weights, source: Path, out: Path, asked: dict[str, Any]) -> None:
+    """Make a run that starts from these weights.
+
+    Raises WeightsError, InteropError, ConfigError, DataError, CheckpointError, OSError.
+    """
+    config = settled(weights, layout(weights, VIEW_SIZE), asked)
+    if config.precision == "float32" and any(tensor.dtype == torch.float64 for tensor in weights.values()):
+        print("note: --precision float32 rounds the float64 numbers of the file", file=sys.stderr)
+    with jax.enable_x64(config.precision == "float64"), Interrupts(Progress().warn) as interrupts:
+        data = load(config.data)
+        print(announcement(data), file=sys.stderr)
+        config = decided(config, data, "epochs" in asked)
+        trainer = Trainer(config, data, out, Progress(), False, started(weights), None, interrupts)
+        make_writable(out)
+        write_json(
+            out / "origin.json", {"file": source.name, "sha256": hashlib.sha256(source.read_bytes()).hexdigest()}
+        )
+        # The settings last: they make the directory a run, which without its checkpoint would start from the seed.
+        trainer.save()
+        trainer.recorder.start()
+    print(f"go on with: python -m experiments.{config.data.dataset} --resume {shlex.quote(str(out))}")
+
+
+def convert(source: Path, target: Path, asked: dict[str, Any]) -> None:
+    """What the command line does; see the module's docstring for what it raises."""
+    run_wanted, run_given = target.suffix not in ENDINGS, source.is_dir()
+    if run_wanted and run_given:
+        raise ConfigError(f"TARGET must end in one of {', '.join(ENDINGS)} where SOURCE is a run, got {target}")
+    if not run_given and source.suffix not in ENDINGS:
+        raise ConfigError(f"SOURCE must be a run's directory or end in one of {', '.join(ENDINGS)}, got {source}")
+    if (target.is_dir() and any(target.iterdir())) or target.is_file():
+        raise ConfigError(f"TARGET must not exist yet, got {target}")
+    if asked and not run_wanted:
+        flag = "--" + next(iter(asked)).replace("_", "-")
+        raise ConfigError(f"{flag} is a setting of a run, and TARGET is a file: {target}")
+    weights = from_run(source) if run_given else read_weights(source)
+    if run_wanted:
+        to_run(weights, source, target, asked)
+        return
+    numbers = sum(tensor.numel() for tensor in weights.values())
+    write_weights(target, weights)
+    print(f"wrote {target}: {len(weights)} arrays, {numbers:,} numbers")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit code."""
+    parser = settings_parser("python -m scripts.convert", "SOURCE TARGET [flags]", __doc__ or "")
+    parser.add_argument("source", type=Path, metavar="SOURCE", help="a file of weights, a run, or a run's checkpoint")
+    parser.add_argument("target", type=Path, metavar="TARGET", help="a file of weights, or the directory of a new run")
+    try:
+        values = given(parser, list(sys.argv[1:] if argv is None else argv))
+        convert(values.pop("source"), values.pop("target"), values)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    except (ConfigError, DataError, InteropError, WeightsError, ResumeError, CheckpointError, OSError) as error:
+        print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

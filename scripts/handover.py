@@ -1,0 +1,141 @@
+"""Hand a run over to PyTorch: its initial weights, its first batches, and the command that trains on them there.
+
+    python -m scripts.handover --dataset mnist --stepping torchdiffeq --batches 20 --out handed
+
+All flags of the experiments are understood. DIR/weights.pt is the state_dict of the initial parameters and
+DIR/batches.npz holds the first N batches as the training step sees them, normalised and cropped. Printed is the command
+of torch_ref.train that repeats the run's first N steps. With --stepping torchdiffeq (or fixed steps) and --precision
+float64 both sides take the same steps, and their losses differ by rounding only.
+"""
+
+from __future__ import annotations
+
+import io
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import torch
+from flax import nnx
+
+from experiments.arguments import given
+from experiments.cli import announcement, decided
+from jaxode.config import ADAPTIVE_IN_BOTH, FIXED_IN_BOTH, ConfigError, RunConfig, SolveConfig, require, require_count
+from jaxode.data import DataError, load
+from jaxode.interop import to_torch
+from jaxode.train import make_writable
+from jaxode.train.files import write_whole
+from jaxode.train.program import Program
+from scripts.settings import settings, settings_parser
+
+WEIGHTS, BATCHES = "weights.pt", "batches.npz"
+
+
+def solver_flags(solve: SolveConfig) -> list[str]:
+    """Flags of torch_ref.train for the same solve. Raises ConfigError if torchdiffeq has none."""
+    fixed = solve.step_size is not None
+    both = FIXED_IN_BOTH if fixed else ADAPTIVE_IN_BOTH
+    allowed = f"one that torchdiffeq has {'with fixed steps' if fixed else 'too'}: {', '.join(both)}"
+    require(solve.solver in both, "--solver", solve.solver, allowed)
+    for name in ("rtol", "atol"):
+        backward = getattr(solve, f"backward_{name}")
+        same = backward in (None, getattr(solve, name))
+        require(same, f"--backward-{name}", backward, f"left out or --{name}, which torch_ref takes for both solves")
+    flags = ["--method", {"heun": "heun2"}.get(solve.solver, solve.solver)]
+    if fixed:
+        flags += ["--step-size", repr(solve.step_size)]
+    else:
+        flags += ["--rtol", repr(solve.rtol), "--atol", repr(solve.atol)]
+    if solve.gradient == "backsolve":
+        # jaxode's adjoint under stepping torchdiffeq stops at the ends, see DESIGN.md.
+        return flags + ["--adjoint", "--adjoint-norm", solve.backward_norm] + ["--stop-at-ends"] * (not fixed)
+    return flags + ["--constant-first-step"] * (not fixed)  # as jaxode does
+
+
+def command(config: RunConfig, total_steps: int, out: Path) -> list[str]:
+    """The command line of torch_ref.train that repeats the first steps of this run."""
+    optim = config.optim
+    words = ["python", "-m", "torch_ref.train", "--weights", str(out / WEIGHTS), "--batches", str(out / BATCHES)]
+    words += solver_flags(config.solve) if config.model.model == "odenet" else []
+    words += ["--optimizer", optim.optimizer, "--lr", repr(optim.lr)]
+    words += ["--momentum", repr(optim.momentum)] if optim.optimizer == "sgd" else []
+    words += ["--weight-decay", repr(optim.weight_decay)] if optim.weight_decay else []
+    words += ["--schedule", optim.schedule, "--total-steps", str(total_steps)]
+    return words + ["--float64"] * (config.precision == "float64")
+
+
+def first_batches(program: Program, count: int) -> dict[str, np.ndarray]:
+    """Images [count, B, H, W, C] and labels [count, B] of the first training steps.
+
+    Raises ConfigError if the run has fewer steps, or a batch among them is padded: its padding counts for nothing in
+    the loss but takes part in the choice of the solver's steps, so neither keeping nor cutting it would be the same.
+    """
+    require(count <= program.total_steps, "--batches", count, f"at most {program.total_steps}, the steps of the run")
+    if count >= program.steps_per_epoch and program.train_count % program.config.batch_size:
+        raise ConfigError(
+            f"--batches must be below {program.steps_per_epoch}, got {count}: the last batch of an epoch is padded, "
+            f"for {program.train_count} images are no multiple of {program.config.batch_size}"
+        )
+    view = jax.jit(program.views.training)
+    images, labels = [], []
+    for step in range(count):
+        epoch, row = divmod(step, program.steps_per_epoch)
+        key, table = program.epoch(epoch)
+        chosen = table.indices[row]
+        images.append(np.asarray(view(jax.random.fold_in(key, row), program.pictures.images[chosen])))
+        labels.append(np.asarray(program.pictures.labels[chosen]))
+    return {"images": np.stack(images), "labels": np.stack(labels)}
+
+
+def hand_over(config: RunConfig, epochs_given: bool, count: int, out: Path) -> list[str]:
+    """Write the files; returns the command. Raises ConfigError, DataError, OSError."""
+    for name in (WEIGHTS, BATCHES):
+        require(not (out / name).exists(), "--out", str(out), f"a folder without {name}")
+    if config.model.model == "odenet":
+        solver_flags(config.solve)  # refused before anything is loaded
+    with jax.enable_x64(config.precision == "float64"):
+        data = load(config.data)
+        config = decided(config, data, epochs_given)
+        print(announcement(data), file=sys.stderr)
+        program = Program(config, data)
+        model: Any = nnx.merge(program.graphdef, program.params)
+        weights = to_torch(model, channels=data.spec.channels)
+        batches = first_batches(program, count)
+    packed = {WEIGHTS: io.BytesIO(), BATCHES: io.BytesIO()}
+    torch.save({name: torch.from_numpy(array) for name, array in weights.items()}, packed[WEIGHTS])
+    np.savez_compressed(packed[BATCHES], **batches)  # pyright: ignore[reportArgumentType]
+    make_writable(out)
+    for name, file in packed.items():
+        write_whole(out / name, file.getvalue())
+    return command(config, program.total_steps, out)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit code."""
+    parser = settings_parser("python -m scripts.handover", "--batches N --out DIR [flags]", __doc__ or "")
+    parser.add_argument("--batches", type=int, required=True, metavar="N", help="how many batches")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the two files go")
+    try:
+        values = given(parser, list(sys.argv[1:] if argv is None else argv))
+        count, out = values.pop("batches"), values.pop("out")
+        require_count("--batches", count)
+        config = settings(values)
+        words = hand_over(config, "epochs" in values, count, out)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    except (ConfigError, DataError, OSError) as error:
+        print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    adaptive = config.model.model == "odenet" and config.solve.step_size is None
+    if adaptive and config.solve.stepping == "diffrax":
+        print("note: only with --stepping torchdiffeq does the run take torchdiffeq's steps", file=sys.stderr)
+    print(shlex.join(words))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

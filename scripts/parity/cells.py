@@ -1,0 +1,134 @@
+"""The cells of the parity map: every subject, solver, gradient mode, stepping, type and tolerance that is compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from jaxode.config import ADAPTIVE_IN_BOTH, FIXED_IN_BOTH, SolveConfig
+from scripts.parity.subjects import SIDE, WIDTH, Subject
+
+THEIR_NAME = {"heun": "heun2"}
+"""torchdiffeq's names of solvers, where they differ from ours."""
+
+MAP = (6, 6, WIDTH)
+EXACT_MODES = ("direct", "checkpointed")
+MODES = (*((mode, "full") for mode in EXACT_MODES), ("backsolve", "full"), ("backsolve", "seminorm"))
+UNEVEN, EVEN = 0.3, 0.25
+TOLERANCES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One comparison. `solve` is None for a part without a solve. `why` says what a reader may ask."""
+
+    subject: Subject
+    solve: SolveConfig | None = None
+    dtype: str = "float64"
+    quick: bool = True
+    why: str = ""
+
+    @property
+    def name(self) -> str:
+        """Short and unique, for test ids."""
+        solve = self.solve
+        parts = [self.subject.name.replace(" ", "-")]
+        if solve is not None:
+            parts += [solve.solver, self.gradient, solve.stepping, f"{self.tolerance:g}"]
+        return "-".join([*parts, self.dtype])
+
+    @property
+    def gradient(self) -> str:
+        """Gradient mode, with the norm of the backward solve if it is not the full one; empty without a solve."""
+        if self.solve is None:
+            return ""
+        return self.solve.gradient + (" seminorm" if self.solve.backward_norm == "seminorm" else "")
+
+    @property
+    def tolerance(self) -> float | None:
+        """Both tolerances, or the step size of a fixed grid."""
+        if self.solve is None:
+            return None
+        return self.solve.rtol if self.solve.step_size is None else self.solve.step_size
+
+
+def _inside(
+    name: str, model: Any, path: tuple[Any, ...], layers: slice, inside: str, shape: Any, **more: Any
+) -> Subject:
+    return Subject(name, model, 1, path, layers, inside, shape, **more)
+
+
+LAYERS = [
+    _inside("convolution 3x3", "odenet", ("downsample", "conv1"), slice(0, 1), "", (SIDE, SIDE, 1)),
+    _inside("group norm", "odenet", ("downsample", "norm1"), slice(1, 2), "", (26, 26, WIDTH)),
+    _inside("convolution 4x4, stride 2", "odenet", ("downsample", "conv2"), slice(3, 4), "", (26, 26, WIDTH)),
+    _inside("convolution 4x4, stride 2, odd", "odenet", ("downsample", "conv3"), slice(6, 7), "", (13, 13, WIDTH)),
+    _inside("downsampling", "odenet", ("downsample",), slice(0, 7), "", (SIDE, SIDE, 1)),
+    _inside("time convolution", "odenet", ("blocks", 0, "field", "conv1"), slice(7, 8), "odefunc.conv1", MAP, time=0.3),
+    _inside("residual block", "resnet", ("blocks", 0), slice(7, 8), "", MAP),
+    _inside("linear", "odenet", ("head", "linear"), slice(12, 13), "", (WIDTH,)),
+    _inside("head", "odenet", ("head",), slice(8, 13), "", MAP),
+]
+
+FIELDS = [
+    _inside(f"field, t = {time:g}", "odenet", ("blocks", 0, "field"), slice(7, 8), "odefunc", MAP, time=time)
+    for time in (0.0, 0.3, 1.0)
+]
+
+BLOCK = _inside("ODE block", "odenet", ("blocks", 0), slice(7, 8), "", MAP)
+SMOOTH = replace(BLOCK, name="ODE block, smooth", smooth=True)
+
+ARCHITECTURES = [("odenet", 1), ("odenet", 2), ("resnet", 2), ("resnet", 4), ("resnet", 6), ("resnet", 8), ("mlp", 0)]
+PICTURES = [(1, 10, "grey"), (3, 10, "RGB"), (3, 100, "RGB, 100 classes")]
+
+
+def _model(kind: Any, blocks: int, channels: int, classes: int, kind_of_picture: str) -> Subject:
+    title = {"odenet": f"ODENet {blocks}", "resnet": f"ResNet {blocks}", "mlp": "MLP"}[kind]
+    shape = (SIDE, SIDE, channels)
+    return Subject(f"{title}, {kind_of_picture}", kind, blocks, (), slice(None), "", shape, channels, classes)
+
+
+MODELS = [_model(*architecture, *picture) for architecture in ARCHITECTURES for picture in PICTURES]
+
+
+def adaptive(solver: Any, tolerance: float, gradient: Any, norm: Any, stepping: Any, steps: int = 4096) -> SolveConfig:
+    """An adaptive solve with one tolerance for both sides and both directions."""
+    return SolveConfig(
+        solver=solver,
+        rtol=tolerance,
+        atol=tolerance,
+        gradient=gradient,
+        backward_norm=norm,
+        stepping=stepping,
+        max_steps=steps,
+    )
+
+
+def cells() -> Iterator[Cell]:
+    """All of them; those marked `quick` make up the test suite."""
+    for dtype in ("float64", "float32"):
+        yield from (Cell(subject, dtype=dtype) for subject in [*LAYERS, *FIELDS])
+    for subject in MODELS:
+        solve = SolveConfig(solver="rk4", step_size=EVEN, gradient="direct") if subject.model == "odenet" else None
+        yield Cell(subject, solve, quick=(subject.channels == 1) == (subject.blocks in (1, 4, 8)))
+    for solver in FIXED_IN_BOTH:
+        for size in (EVEN, UNEVEN):
+            for mode in (*EXACT_MODES, "backsolve"):
+                solve = SolveConfig(solver=solver, step_size=size, gradient=mode, stepping="torchdiffeq")
+                yield Cell(BLOCK, solve, quick=size == UNEVEN and mode != "checkpointed")
+    for solver in ADAPTIVE_IN_BOTH:
+        for mode in MODES:
+            for tolerance in (1e-2, 1e-3):
+                yield Cell(BLOCK, adaptive(solver, tolerance, *mode, "torchdiffeq"), quick=tolerance == 1e-3)
+                yield Cell(BLOCK, adaptive(solver, tolerance, *mode, "diffrax"), quick=False)
+            for tolerance in TOLERANCES:
+                quick = tolerance == 1e-6 and solver == "dopri5"
+                yield Cell(SMOOTH, adaptive(solver, tolerance, *mode, "torchdiffeq"), quick=quick)
+    for blocks in (1, 2):
+        for mode in MODES:
+            solve = adaptive("dopri5", 1e-3, *mode, "torchdiffeq")
+            yield Cell(_model("odenet", blocks, 1, 10, "grey"), solve, quick=blocks == 1 and mode[0] != "direct")
+    for mode in MODES:
+        for subject, tolerance in ((BLOCK, 1e-3), (SMOOTH, 1e-3)):
+            yield Cell(subject, adaptive("dopri5", tolerance, *mode, "torchdiffeq"), "float32")

@@ -1,0 +1,79 @@
+"""Compare jaxode with PyTorch and torchdiffeq in every cell of the parity map, and write the map.
+
+    python -m scripts.parity_report --out docs/parity
+
+Writes parity.json, parity.md and parity.png. Parts, fields, ODE blocks, whole models, updates and training runs get the
+same weights on both sides; compared are outputs, gradients, steps and evaluations. Takes about half an hour on 2 cores;
+--only picks cells by their names, --list prints these.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import jax
+from tqdm import tqdm
+
+from jaxode.train.files import make_writable
+from scripts.parity.cells import cells
+from scripts.parity.limits import unreachable
+from scripts.parity.measure import FAIL, Row, measure
+from scripts.parity.report import summary, write
+from scripts.parity.training import measure_training, trainings
+
+
+def selected(word: str) -> list[tuple[str, Callable[[], Row]]]:
+    """Name and measure of every cell whose name holds the word."""
+    found: list[tuple[str, Callable[[], Row]]] = [(c.name, lambda c=c: measure(c)) for c in cells()]
+    found += [(f"{t.name} {t.solve.gradient if t.solve else ''}", lambda t=t: measure_training(t)) for t in trainings()]
+    return [(name, work) for name, work in found if word in name]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit code: 1 if a cell fails."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    about, _, rest = (__doc__ or "").partition("\n")
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.parity_report",
+        description=about,
+        epilog=rest,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where the three files go")
+    parser.add_argument("--only", default="", metavar="TEXT", help="measure only the cells whose names hold this text")
+    parser.add_argument("--list", action="store_true", help="print the names of the cells and measure nothing")
+    options = parser.parse_args(words)
+    work = selected(options.only)
+    if not work:
+        parser.error(f"--only must be part of a cell's name (see --list), got {options.only!r}")
+    if options.list:
+        print("\n".join(name for name, _ in work))
+        return 0
+    if options.out is None:
+        parser.error("--out is needed")
+    try:
+        make_writable(options.out)
+    except OSError as error:
+        parser.error(f"--out: cannot write into {options.out}: {error.strerror}")
+    rows = []
+    with jax.enable_x64(True), tqdm(work, unit="cell", disable=not sys.stderr.isatty()) as bar:
+        for name, measured in bar:
+            bar.set_postfix_str(name)
+            rows.append(measured())
+            jax.clear_caches()  # every cell is a program of its own
+    rows += unreachable()
+    write(rows, options.out, shlex.join(["python", "-m", "scripts.parity_report", *words]))
+    for row in rows:
+        if row.status == FAIL:
+            print(f"fail: {row.subject} {row.solver} {row.gradient} {row.tolerance}: {row.reason}", file=sys.stderr)
+    print(f"{summary(rows)}; written to {options.out}")
+    return int(any(row.status == FAIL for row in rows))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,38 @@
+"""The experiments' settings on the command line of a script, which knows the data set by a flag of its own."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from typing import Any, get_args
+
+from experiments.arguments import Parser, add_settings, configured
+from jaxode.config import DatasetName, RunConfig
+
+
+def settings_parser(prog: str, usage: str, doc: str) -> Parser:
+    """A parser with --dataset and a flag for every setting; what is not given is left out of its result."""
+    summary, _, rest = doc.partition("\n")
+    parser = Parser(
+        prog=prog,
+        usage=f"%(prog)s {usage}",
+        description=summary,
+        epilog=rest,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+    )
+    names = get_args(DatasetName)
+    parser.add_argument("--dataset", choices=names, metavar="NAME", help=f"{', '.join(names)} (default: mnist)")
+    add_settings(parser, preset("mnist"))
+    return parser
+
+
+def preset(dataset: str) -> RunConfig:
+    """Defaults of the experiment on this data set."""
+    return importlib.import_module(f"experiments.{dataset}").PRESET
+
+
+def settings(values: dict[str, Any]) -> RunConfig:
+    """The run's settings from what is given. Raises ConfigError."""
+    return configured(preset(values.get("dataset", "mnist")), {k: v for k, v in values.items() if k != "dataset"})

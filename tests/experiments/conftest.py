@@ -1,0 +1,16 @@
+"""Runs inside the tests' own process leave its compilation cache and the user's directories alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from experiments import compilations
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kept():
+    """How often a run asked to keep its compilations."""
+    asked = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compilations, "keep", lambda: asked.append(True))
+        yield asked

@@ -1,0 +1,248 @@
+"""Train given weights on given batches with PyTorch and torchdiffeq.
+
+    python -m torch_ref.train --weights handed/weights.pt --batches handed/batches.npz --optimizer sgd --lr 0.1
+
+The weights are a state_dict laid out as in torchdiffeq's odenet_mnist.py; kind, blocks, width and classes of the model
+follow from it. The batches are a .npz of `images` [N, B, H, W, C], ready for the model, and `labels` [N, B].
+scripts.handover writes both for a run of jaxode, with the command that repeats its first steps here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor, nn
+
+from torch_ref.inputs import Batch, load
+from torch_ref.model import ODEBlock
+from torch_ref.solve import FIXED_STEP, Counts, Settings
+
+OPTIMIZERS = ("sgd", "adam", "adamw")
+SCHEDULES = ("step", "constant", "cosine")
+METHODS = ("bosh3", "dopri5", "dopri8", *FIXED_STEP)
+WRONG_REQUEST, FAILED = 2, 1
+
+Schedule = Callable[[int], float]
+"""Learning rate of step 0, 1, ..."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """Loss of one batch before its update, and what its solves cost, block by block; `steps` counts those tried."""
+
+    loss: float
+    nfe: tuple[int, ...]
+    steps: tuple[int, ...]
+    rejected: tuple[int, ...]
+    backward_nfe: tuple[int, ...]
+
+
+def make_optimizer(
+    name: str, parameters: Iterable[Tensor], lr: float, momentum: float = 0.9, weight_decay: float = 0.0
+) -> torch.optim.Optimizer:
+    """torch.optim's SGD, Adam or AdamW; only SGD has momentum."""
+    match name:
+        case "sgd":
+            return torch.optim.SGD(parameters, lr, momentum=momentum, weight_decay=weight_decay)
+        case "adam":
+            return torch.optim.Adam(parameters, lr, weight_decay=weight_decay)
+        case "adamw":
+            return torch.optim.AdamW(parameters, lr, weight_decay=weight_decay)
+    raise ValueError(f"name must be one of {', '.join(OPTIMIZERS)}, got {name!r}")
+
+
+def make_schedule(name: str, lr: float, total_steps: int) -> Schedule:
+    """step: lr / 10^k from step round(0.3 k total_steps) on, for k = 1, 2, 3; cosine: from lr to 0; or constant."""
+    match name:
+        case "step":
+            # At least 1, so that even a run of one step begins at lr.
+            boundaries = [max(1, round(0.3 * k * total_steps)) for k in (1, 2, 3)]
+            return lambda step: lr / 10 ** sum(step >= boundary for boundary in boundaries)
+        case "cosine":
+            return lambda step: lr * (1 + math.cos(math.pi * min(step / total_steps, 1.0))) / 2
+        case "constant":
+            return lambda step: lr
+    raise ValueError(f"name must be one of {', '.join(SCHEDULES)}, got {name!r}")
+
+
+def train(
+    model: nn.Sequential, batches: Iterable[Batch], optimizer: torch.optim.Optimizer, schedule: Schedule
+) -> Iterator[Step]:
+    """One update with the gradient of the mean cross-entropy for each batch; yields what it cost."""
+    blocks = [module for module in model if isinstance(module, ODEBlock)]
+    for number, (images, labels) in enumerate(batches):
+        for group in optimizer.param_groups:
+            group["lr"] = schedule(number)
+        for block in blocks:
+            block.solver.counts = Counts()
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(images), labels)
+        loss.backward()
+        optimizer.step()
+        counts = [block.solver.counts for block in blocks]
+        yield Step(
+            loss.item(),
+            tuple(count.nfe for count in counts),
+            tuple(count.steps for count in counts),
+            tuple(count.rejected for count in counts),
+            tuple(block.solver.backward_nfe(block.odefunc) for block in blocks),
+        )
+
+
+def cost_line(title: str, step: Step) -> str:
+    """One step in words, those in which jaxode reports its first one."""
+    solves = [
+        f"{nfe} function evaluations a forward solve ({tried - rejected} accepted and {rejected} rejected steps)"
+        for nfe, tried, rejected in zip(step.nfe, step.steps, step.rejected, strict=True)
+    ]
+    if len(solves) > 1:
+        solves = [f"block {number}: {text}" for number, text in enumerate(solves, 1)]
+    return f"{title}: {', '.join([*solves, f'loss {step.loss:.4f}'])}"
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that answers a mistake with exactly one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the line and exit with code 2."""
+        print(f"{self.prog}: error: {message}", file=sys.stderr)
+        raise SystemExit(WRONG_REQUEST)
+
+
+def number(kind: type, low: float, high: float = math.inf, *, zero: bool = False) -> Callable[[str], Any]:
+    """Text to a number above `low` (or equal to it, with `zero`) and at most `high`."""
+
+    def convert(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if not ((low < value or (zero and value == low)) and value <= high and math.isfinite(value)):
+            below = f" and at most {high:g}" if high < math.inf else ""
+            wanted = f"a {'whole ' if kind is int else ''}number {'of at least' if zero else 'above'} {low:g}{below}"
+            raise argparse.ArgumentTypeError(f"must be {wanted}, got {text!r}")
+        return value
+
+    return convert
+
+
+def build_parser() -> Parser:
+    """The flags; where jaxode has the same setting, with its default."""
+    summary, _, rest = (__doc__ or "").partition("\n")
+    parser = Parser(
+        prog="python -m torch_ref.train",
+        usage="%(prog)s --weights FILE --batches FILE [flags]",
+        description=summary,
+        epilog=rest,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    positive, count = number(float, 0), number(int, 1, zero=True)
+    add = parser.add_argument
+    add("--weights", type=Path, required=True, metavar="FILE", help="state_dict in a .pt or .pth file")
+    add("--batches", type=Path, required=True, metavar="FILE", help=".npz of images and labels")
+    add("--method", choices=METHODS, default="dopri5", help="torchdiffeq's name of the solver (default: dopri5)")
+    add("--rtol", type=positive, default=1e-3, metavar="X", help="relative tolerance (default: 0.001)")
+    add("--atol", type=positive, default=1e-3, metavar="X", help="absolute tolerance (default: 0.001)")
+    add("--step-size", type=number(float, 0, 1), metavar="X", help="of the fixed-step methods, which need it")
+    add("--adjoint", action="store_true", help="gradient by the adjoint ODE instead of through the steps")
+    add("--adjoint-norm", choices=("full", "seminorm"), default="full", help="error norm of the adjoint solve")
+    add("--stop-at-ends", action="store_true", help="end the last step of a solve on its end, not past it")
+    add("--constant-first-step", action="store_true", help="no gradient through the choice of the first step")
+    add("--optimizer", choices=OPTIMIZERS, default="sgd", help="torch.optim's (default: sgd)")
+    add("--lr", type=positive, metavar="X", help="learning rate at the start (default: 0.1; 0.001 for adam, adamw)")
+    add("--momentum", type=number(float, 0, 1, zero=True), default=0.9, metavar="X", help="of sgd (default: 0.9)")
+    add("--weight-decay", type=number(float, 0, zero=True), default=0.0, metavar="X", help="(default: 0)")
+    add("--schedule", choices=SCHEDULES, default="step", help="of the learning rate (default: step)")
+    add("--total-steps", type=count, metavar="N", help="steps that the schedule spans (default: those taken)")
+    add("--epochs", type=count, default=1, metavar="N", help="passes over the batches (default: 1)")
+    add("--float64", action="store_true", help="compute in float64 instead of float32")
+    add("--out", type=Path, metavar="FILE", help="write one JSON object a step into this file")
+    add("--quiet", action="store_true", help="print only the summary")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit code: 0, 1 for a failed run, 2 for a wrong request."""
+    parser = build_parser()
+    try:
+        options = parser.parse_args(argv)
+        if (options.method in FIXED_STEP) != (options.step_size is not None):
+            verb = "needs" if options.method in FIXED_STEP else "takes no"
+            parser.error(f"--method {options.method} {verb} --step-size")
+        if options.adjoint_norm != "full" and not options.adjoint:
+            parser.error("--adjoint-norm needs --adjoint")
+        if options.stop_at_ends and options.method in FIXED_STEP:
+            parser.error(f"--stop-at-ends is for adaptive methods, got --method {options.method}")
+        if options.out and not options.out.parent.is_dir():
+            parser.error(f"--out must lie in a folder that exists, got {options.out}")
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    settings = Settings(
+        method=options.method,
+        rtol=options.rtol,
+        atol=options.atol,
+        step_size=options.step_size,
+        adjoint=options.adjoint,
+        adjoint_norm=None if options.adjoint_norm == "full" else options.adjoint_norm,
+        stop_at_ends=options.stop_at_ends,
+        constant_first_step=options.constant_first_step,
+    )
+    try:
+        dtype = torch.float64 if options.float64 else torch.float32
+        model, batches = load(options.weights, options.batches, settings, dtype)
+    except (ValueError, OSError) as error:
+        print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return WRONG_REQUEST
+    try:
+        carry_out(options, model, batches)
+    except (ArithmeticError, AssertionError, OSError) as error:
+        # torchdiffeq asserts that a step can still shrink.
+        what = "a solve failed, torchdiffeq says: " if isinstance(error, AssertionError) else ""
+        print(f"{parser.prog}: error: {what}{' '.join(str(error).split())}", file=sys.stderr)
+        return FAILED
+    return 0
+
+
+def carry_out(options: argparse.Namespace, model: nn.Sequential, batches: list[Batch]) -> None:
+    """Train and tell. Raises ArithmeticError when a loss is not finite."""
+    lr = options.lr or (0.1 if options.optimizer == "sgd" else 1e-3)
+    total = options.epochs * len(batches)
+    schedule = make_schedule(options.schedule, lr, options.total_steps or total)
+    optimizer = make_optimizer(options.optimizer, model.parameters(), lr, options.momentum, options.weight_decay)
+    repeated = itertools.chain.from_iterable(itertools.repeat(batches, options.epochs))
+    begin, steps, text = time.perf_counter(), [], ""
+    for step in train(model, repeated, optimizer, schedule):
+        steps.append(step)
+        if not math.isfinite(step.loss):
+            raise ArithmeticError(f"step {len(steps)} of {total}: the loss is not finite; a smaller --lr may help")
+        if not options.quiet:
+            title = f"step {len(steps)}/{total}" if len(steps) > 1 else "first step"
+            print(cost_line(title, step), file=sys.stderr, flush=True)
+        text += json.dumps({"step": len(steps), "lr": schedule(len(steps) - 1), **asdict(step)}) + "\n"
+    seconds = time.perf_counter() - begin
+    if options.out:
+        temporary = options.out.with_name(f".{options.out.name}.unfinished")
+        temporary.write_text(text)
+        os.replace(temporary, options.out)
+    mean = sum(step.loss for step in steps) / total
+    print(f"{total} steps in {seconds:.1f} s: mean loss {mean:.4f}, last loss {steps[-1].loss:.4f}")
+    solves = sum(len(step.nfe) for step in steps)
+    if solves:
+        forward, backward = (sum(sum(getattr(s, name)) for s in steps) / solves for name in ("nfe", "backward_nfe"))
+        print(f"{forward:.1f} function evaluations a forward solve" + (f", {backward:.1f} backward" * options.adjoint))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

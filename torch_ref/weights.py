@@ -1,0 +1,98 @@
+"""Weight files of the models: read without running anything in them, and what their shapes tell of the model."""
+
+from __future__ import annotations
+
+import argparse
+import pickle
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Weights = dict[str, Tensor]
+
+
+BLOCKS = {"odenet": r"(\d+)\.odefunc\.conv1\.", "resnet": r"(\d+)\.conv1\."}
+"""Names that only a block of this kind has."""
+
+
+class WeightsError(ValueError):
+    """A file that holds no weights of these models."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What `torch_ref.model.build` needs to make the model that a state_dict is of."""
+
+    kind: str
+    blocks: int
+    width: int
+    channels: int
+    classes: int
+
+
+def read(path: Path) -> Weights:
+    """The state_dict in a .pt or .pth file: a plain one, or that of odenet_mnist.py's {"state_dict", "args"}.
+
+    A pickle can hold any program. torch's restricted reader refuses all but tensors and plain values; beside those it
+    is told to take argparse.Namespace, in which odenet_mnist.py keeps its flags and which does nothing when made.
+    Raises WeightsError, OSError.
+    """
+    try:
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            found: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        named = re.search(r"(?:GLOBAL|type) (\S+) was not an allowed", str(error))
+        what = f": it asks for {named[1]}" if named else ""
+        raise WeightsError(f"{path} is refused, for it is not a file of weights alone{what}") from error
+    except (RuntimeError, EOFError, KeyError, ValueError) as error:
+        raise WeightsError(f"{path} is no file of PyTorch's: {_line(error)}") from error
+    if isinstance(found, Mapping) and isinstance(found.get("state_dict"), Mapping):
+        found = found["state_dict"]
+    if not isinstance(found, Mapping):
+        raise WeightsError(f"{path} must hold a state_dict, got {type(found).__name__}")
+    return checked(found, path)
+
+
+def checked(found: Mapping[str, Any], path: Path) -> Weights:
+    """The mapping, if it is one of names to floating-point tensors. Raises WeightsError."""
+    for name, value in found.items():
+        if not (isinstance(name, str) and isinstance(value, Tensor) and value.is_floating_point()):
+            kind = value.dtype if isinstance(value, Tensor) else type(value).__name__
+            raise WeightsError(f"{path} must hold floating-point tensors by name, got {kind} under {name!r}")
+    return dict(found)
+
+
+def layout(weights: Mapping[str, Tensor], side: int = 28) -> Layout:
+    """Kind and sizes of the model by the names and shapes of its weights; `side` matters to an mlp only.
+
+    Raises WeightsError if they are of none of the models.
+    """
+    shapes = {name: tuple(value.shape) for name, value in weights.items()}
+    if len(shapes.get("1.weight", ())) == 2 and len(shapes.get("3.weight", ())) == 2:
+        inputs = shapes["1.weight"][1]
+        if inputs % side**2:
+            raise WeightsError(f"1.weight must take a multiple of {side} x {side} numbers, got {inputs}")
+        return Layout("mlp", 0, 0, inputs // side**2, shapes["3.weight"][0])
+    found = {
+        kind: {match[1] for name in shapes if (match := re.match(pattern, name))} for kind, pattern in BLOCKS.items()
+    }
+    kinds = [kind for kind, numbers in found.items() if numbers]
+    if len(kinds) != 1 or len(shapes.get("0.weight", ())) != 4:
+        raise WeightsError(
+            "neither an odenet, nor a resnet, nor an mlp laid out as in odenet_mnist.py with --downsampling-method conv"
+        )
+    blocks = len(found[kinds[0]])
+    last = f"{7 + blocks + 4}.weight"
+    if len(shapes.get(last, ())) != 2:
+        raise WeightsError(f"missing {last}, the last layer of a {kinds[0]} of {blocks} blocks")
+    width, channels = shapes["0.weight"][:2]
+    return Layout(kinds[0], blocks, width, channels, shapes[last][0])
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
