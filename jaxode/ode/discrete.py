@@ -1,4 +1,7 @@
-"""Explicit solves that differentiate the steps they took, and remember what that needs: the modes tape and replay."""
+"""An explicit solve as one loop over steps, which remembers what its derivative needs (`jaxode.ode.tape`).
+
+Steps, accepted and rejected, and their sizes are those of Diffrax with the same solver and controller.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +13,20 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxode.ode.failures import code_of
+from jaxode.ode.failures import MAX_STEPS, code_of
 from jaxode.ode.residuals import Inputs, Split
-from jaxode.ode.stepping import Method, allocate, combine, read, write
+from jaxode.ode.stepping import Method, allocate, combine, write, zeros
 
 
 class Memory(NamedTuple):
-    """What a solve remembers of its accepted steps; empty where no gradient is asked for."""
+    """What a solve remembers of its accepted steps, which count in segments of `Problem.segment` steps."""
 
-    tape: Any
-    """Kept residuals, one element an evaluation, of the first accepted steps."""
-    beyond: Any
-    """State after those steps, from which the others can be run again."""
-    states: Any
-    """Start state of every accepted step, where there is no tape."""
     times: Any
-    """Start of every accepted step, and the end of the last."""
+    """Start of every step, and the end of the last."""
+    states: Any
+    """State at the start of every segment; one element more, to which the other states go."""
+    tape: Any
+    """Kept residuals of the last segment's evaluations: a ring, see `Problem.place`. None under replay."""
 
 
 class Loop(NamedTuple):
@@ -33,91 +34,113 @@ class Loop(NamedTuple):
 
     y: Any
     slope: Any
-    """f(t, y)."""
+    """f(t, y) of an FSAL method, else None."""
     ks: Any
-    """The last step's k_i; the first is the next step's if the method is FSAL."""
+    """The last step's k_i."""
     start: Any
-    """Time and state at the start of the last step; kept only if the answer lies inside of it."""
+    """Time and state at the start of the last step; None unless the answer lies inside of it."""
     t: Any
     t_next: Any
     control: Any
     failure: Any
     steps: Any
     accepted: Any
-    memory: Memory
+    memory: Memory | None
+    """None where no gradient is asked for."""
 
 
 class Problem:
-    """One solve, its times counted forward from t0 to t1."""
+    """One solve from t0 to t1 > t0.
 
-    def __init__(self, split: Split, solver: Any, controller: Any, t0: Any, t1: Any, *, max_steps: int, taped: int,
-                 overshoot: bool) -> None:  # fmt: skip
-        """Of a field, for at most `max_steps` steps, the first `taped` of which leave their residuals."""
+    Args:
+      split: the field.
+      solver: an explicit Diffrax solver.
+      controller: a step-size controller of `jaxode.ode.stepsize`.
+      t0: start, a NumPy scalar.
+      t1: end, of the same type.
+      max_steps: most steps, accepted and rejected.
+      segment: accepted steps whose residuals are held at one time.
+      taping: whether residuals are kept on the way forward.
+      overshoot: whether to step past t1 and read the answer off the solver's interpolant.
+    """
+
+    def __init__(
+        self, split: Split, solver: Any, controller: Any, t0: Any, t1: Any, *,
+        max_steps: int, segment: int, taping: bool, overshoot: bool,
+    ) -> None:  # fmt: skip
         self.split, self.controller, self.t0, self.t1 = split, controller, t0, t1
         self.method = Method(solver, t0.dtype)
         self.order = solver.order(None)
         self.interpolation = solver.interpolation_cls if overshoot else None
-        self.max_steps, self.taped = max_steps, min(taped, max_steps)
+        self.max_steps, self.segment, self.taping = max_steps, min(segment, max_steps), taping
+        self.slots = self.segment * self.method.evaluations + self.method.fsal
 
-    def base(self, accepted: Any) -> Any:
-        """Index on the tape of the first stage of a step; steps that are not taped share the last place."""
-        return jnp.minimum(accepted, self.taped) * self.method.evaluations
+    def place(self, n: Any, i: Any) -> Any:
+        """Where on the tape stage i of accepted step n is; an FSAL method's last stage is the next step's first."""
+        return (n * self.method.evaluations + i) % self.slots
 
     def solve(self, z0: Any, inputs: Inputs, remember: bool) -> Loop:
-        """Step from t0 to t1, or past it if the answer is interpolated."""
-        method, taping = self.method, remember and self.taped > 0
+        """Step until t1 is reached, or the solve has failed."""
+        method, taping = self.method, remember and self.taping
 
         def evaluate(t: Any, y: Any) -> Any:
             return self.split.forward(t, y, inputs) if taping else (self.split.evaluate(t, y, inputs), None)
 
         slope, kept = evaluate(self.t0, z0) if method.fsal else (None, None)
-        tape = allocate(self.taped * method.evaluations + method.stages, self.split.kept) if taping else None
+        tape = allocate(self.slots, self.split.kept) if taping else None
         if method.fsal and taping:
             tape = write(tape, kept, 0)
-        memory = Memory(
-            tape,
-            z0 if taping and self.taped < self.max_steps else None,
-            allocate(self.max_steps, z0) if remember and not self.taped else None,
-            allocate(self.max_steps + 1, self.t0).at[0].set(self.t0) if remember else None,
-        )
+        memory = None
+        if remember:
+            times = allocate(self.max_steps + 1, self.t0).at[0].set(self.t0)
+            memory = Memory(times, allocate(-(-self.max_steps // self.segment) + 1, z0), tape)
         term = diffrax.ODETerm(lambda t, y, _: self.split.evaluate(t, y, inputs))
         t_next, control = self.controller.init(term, self.t0, self.t1, z0, None, None, None, self.order)
-        t_next = t_next if self.interpolation else jnp.minimum(t_next, self.t1)
-        zero = jnp.zeros((), jnp.int32)
-        ks = jax.tree.map(lambda leaf: jnp.zeros((method.stages, *leaf.shape), leaf.dtype), z0)
-        start = (jnp.asarray(self.t0), z0) if self.interpolation else None
-        loop = Loop(z0, slope, ks, start, self.t0, t_next, control, zero, zero, zero, memory)
-        return lax.while_loop(self._unfinished, lambda loop: self._step(loop, evaluate), loop)
+        loop = Loop(
+            y=z0,
+            slope=slope,
+            ks=zeros(method.stages, z0),
+            start=(jnp.asarray(self.t0), z0) if self.interpolation else None,
+            t=jnp.asarray(self.t0),
+            t_next=t_next if self.interpolation else jnp.minimum(t_next, self.t1),
+            control=control,
+            failure=jnp.zeros((), jnp.int32),
+            steps=jnp.zeros((), jnp.int32),
+            accepted=jnp.zeros((), jnp.int32),
+            memory=memory,
+        )
+        loop = lax.while_loop(self._unfinished, lambda loop: self._step(loop, evaluate), loop)
+        short = (loop.failure == 0) & (loop.t < self.t1)
+        return loop._replace(failure=jnp.where(short, MAX_STEPS, loop.failure))
 
     def _unfinished(self, loop: Loop) -> Any:
         return (loop.t < self.t1) & (loop.failure == 0) & (loop.steps < self.max_steps)
 
     def _step(self, loop: Loop, evaluate: Any) -> Loop:
-        method, h = self.method, loop.t_next - loop.t
-        ks = loop.ks
+        method, n, h = self.method, loop.accepted, loop.t_next - loop.t
+        ks, tape = loop.ks, loop.memory and loop.memory.tape
         if method.fsal:
             ks = write(ks, jax.tree.map(lambda f: h * f, loop.slope), 0)
-        carry = ks, loop.slope, loop.memory.tape, self.base(loop.accepted)
-        ks, slope, tape, _ = method.run(evaluate, loop.y, loop.t, loop.t_next, int(method.fsal), method.stages, carry)
+        ks, slope, tape = method.run(
+            evaluate, loop.y, loop.t, loop.t_next, (int(method.fsal), method.stages),
+            lambda i: self.place(n, i), (ks, loop.slope, tape),
+        )  # fmt: skip
         y = combine(loop.y, method.b, ks)
-        error = jax.tree.map(lambda leaf: combine(jnp.zeros_like(leaf[0]), method.error, leaf), ks)
-        error = jax.tree.map(lambda leaf: jnp.where(jnp.isnan(leaf), jnp.inf, leaf), error)
+        error = combine(jax.tree.map(jnp.zeros_like, y), method.error, ks)
+        error = jax.tree.map(lambda leaf: jnp.where(jnp.isnan(leaf), jnp.inf, leaf), error)  # as Diffrax
         keep, t, t_next, _, control, result = self.controller.adapt_step_size(
             loop.t, loop.t_next, loop.y, y, None, error, self.order, loop.control
         )
         if not self.interpolation:
             t, t_next = jnp.minimum(t, self.t1), self._cut(t, t_next, keep)
+        memory = loop.memory
+        if memory is not None:
+            begins = jnp.where(n % self.segment == 0, n // self.segment, -(-self.max_steps // self.segment))
+            memory = Memory(write(memory.times, loop.t_next, n + 1), write(memory.states, loop.y, begins), tape)
 
         def choose(new: Any, old: Any) -> Any:
             return jax.tree.map(lambda a, b: jnp.where(keep, a, b), new, old)
 
-        _, beyond, states, times = loop.memory
-        if times is not None:
-            times = write(times, loop.t_next, loop.accepted + 1)
-        if states is not None:
-            states = write(states, loop.y, loop.accepted)
-        if beyond is not None:
-            beyond = jax.tree.map(lambda new, old: jnp.where(loop.accepted <= self.taped, new, old), loop.y, beyond)
         return Loop(
             y=choose(y, loop.y),
             slope=choose(slope, loop.slope),
@@ -128,8 +151,8 @@ class Problem:
             control=control,
             failure=code_of(result),
             steps=loop.steps + 1,
-            accepted=loop.accepted + jnp.where(keep, 1, 0),
-            memory=Memory(tape, beyond, states, times),
+            accepted=n + jnp.where(keep, 1, 0),
+            memory=memory,
         )
 
     def _cut(self, t: Any, t_next: Any, keep: Any) -> Any:
@@ -148,9 +171,8 @@ class Problem:
         if not self.interpolation:
             return loop.y
         t, start = loop.start
-        there = loop.t >= self.t1
         inside = self.inside(loop.y, start, loop.ks, t, loop.t)
-        return jax.tree.map(lambda leaf: jnp.where(there, leaf, jnp.inf), inside)
+        return jax.tree.map(lambda leaf: jnp.where(loop.t >= self.t1, leaf, jnp.inf), inside)
 
     def inside(self, y: Any, start: Any, ks: Any, t: Any, t_next: Any) -> Any:
         """The last step's polynomial at t1."""

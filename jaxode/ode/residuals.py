@@ -13,9 +13,14 @@ from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 Residuals = list[Any]
 
 
-def _dear(primitive: Any, *_: Any, **__: Any) -> bool:
+DEAR = "dear"
+"""Name (jax.ad_checkpoint.checkpoint_name) of a result that costs much more than to read it back from memory."""
+
+
+def _kept(primitive: Any, *_: Any, **settings: Any) -> bool:
     """Whether a result is kept rather than computed again from others: memory costs more time than cheap arithmetic."""
-    return primitive in (jax.lax.dot_general_p, jax.lax.conv_general_dilated_p)
+    named = primitive.name == "name" and settings["name"] == DEAR
+    return named or primitive in (jax.lax.dot_general_p, jax.lax.conv_general_dilated_p)
 
 
 class Inputs(NamedTuple):
@@ -62,7 +67,7 @@ class Split:
             def slope_of(z: Any, real: list[Any]) -> Any:
                 return self.evaluate(t, z, inputs._replace(real=real))
 
-            slope, pull = jax.vjp(jax.checkpoint(slope_of, policy=_dear, prevent_cse=False), z, inputs.real)
+            slope, pull = jax.vjp(jax.checkpoint(slope_of, policy=_kept, prevent_cse=False), z, inputs.real)
             residuals, self._pull = jax.tree.flatten(pull)
             return slope, residuals
 

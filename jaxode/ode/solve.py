@@ -99,8 +99,11 @@ def _solve_ourselves(field: VectorField, z0: State, args: Params, config: SolveC
     z0 = jax.tree.map(jnp.asarray, z0)
     split = Split(field, t0, z0, args)
     max_steps, controller = _steps(config, t1 - t0, rms_norm)
-    taped = config.tape_steps if config.gradient == "tape" else 0
-    problem = Problem(split, solver, controller, t0, t1, max_steps=max_steps, taped=taped, overshoot=overshoot)
+    taping = config.gradient == "tape"
+    problem = Problem(
+        split, solver, controller, t0, t1,
+        max_steps=max_steps, segment=config.tape_steps if taping else 1, taping=taping, overshoot=overshoot,
+    )  # fmt: skip
     return tape.solve(problem, z0, split.inputs)
 
 

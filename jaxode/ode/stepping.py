@@ -1,9 +1,9 @@
-"""Explicit Runge-Kutta steps and the loop over them, stage by stage, so that every evaluation can leave a trace."""
+"""Explicit Runge-Kutta steps, stage by stage in a loop, so that every evaluation can leave a trace."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import diffrax
 import jax
@@ -16,7 +16,7 @@ Evaluate = Callable[[Any, Any], tuple[Any, Any]]
 
 
 def write(buffers: Any, values: Any, index: Any) -> Any:
-    """Put values at an index of preallocated buffers, leaf by leaf."""
+    """Put values at an index of preallocated buffers, leaf by leaf; in place where XLA owns the buffers."""
     return jax.tree.map(lambda b, v: lax.dynamic_update_index_in_dim(b, v, index, 0), buffers, values)
 
 
@@ -30,12 +30,34 @@ def allocate(length: int, like: Any) -> Any:
     return jax.tree.map(lambda leaf: lax.empty((length, *leaf.shape), leaf.dtype), like)
 
 
+def zeros(length: int, like: Any) -> Any:
+    """The same, filled with zeros."""
+    return jax.tree.map(lambda leaf: jnp.zeros((length, *leaf.shape), leaf.dtype), like)
+
+
+def combine(y: Any, weights: Any, ks: Any) -> Any:
+    """y + Σ_i weights_i k_i, where leaves of `ks` hold one k_i an index."""
+
+    def leaf(y: Any, k: Any) -> Any:
+        terms = [weights[i] * k[i] for i in range(k.shape[0])]
+        return y + sum(terms[1:], terms[0])
+
+    return jax.tree.map(leaf, y, ks)
+
+
 class Method:
-    """An explicit Runge-Kutta method: y1 = y0 + Σ b_i k_i, k_i = h f(t + c_i h, y0 + Σ_j<i a_ij k_j)."""
+    """An explicit Runge-Kutta method: y1 = y0 + Σ b_i k_i, k_i = h f(t + c_i h, y0 + Σ_j<i a_ij k_j).
+
+    Attributes:
+      fsal: whether the last stage is the next step's first.
+      stages: number of stages.
+      evaluations: number of stages that a step adds to those of the step before.
+      a, b, error, c: coefficients as NumPy arrays in the type of the time; `error` are those of the error estimate.
+    """
 
     def __init__(self, solver: Any, time: Any) -> None:
-        """Of a Diffrax solver, in the type of the time."""
-        if isinstance(solver, diffrax.Euler):
+        """Of an explicit Diffrax solver, in the type of the time."""
+        if isinstance(solver, diffrax.Euler):  # the one that Diffrax writes without a tableau
             lower, b, error, c, self.fsal = (), [1.0], [0.0], [], False
         else:
             tableau = solver.tableau
@@ -49,25 +71,27 @@ class Method:
         self.a, self.b, self.error = (np.asarray(x, time) for x in (a, b, error))
         self.c = np.concatenate([[0.0], c]).astype(time)
 
-    def run(self, evaluate: Evaluate, y: Any, t: Any, t_next: Any, first: int, last: Any, carry: Any) -> Any:
-        """Stages first to last - 1 of a step from t; carry is (k_1 … k_s, the last slope, buffers, index of stage 0)."""
+    def run(
+        self, evaluate: Evaluate, y: Any, t: Any, t_next: Any, stages: tuple[int, Any], place: Any, carry: Any
+    ) -> Any:
+        """Stages first, …, last - 1 of a step from (t, y) to t_next.
+
+        Args:
+          evaluate: the field.
+          y: state at t.
+          t: start of the step.
+          t_next: its end.
+          stages: (first, last).
+          place: stage → where in the trace to put what is kept of its evaluation.
+          carry: (k_1 … k_s, last slope or None, trace or None); returned brought up to date.
+        """
         h = t_next - t
 
         def stage(i: Any, carry: Any) -> Any:
-            ks, previous, buffers, base = carry
+            ks, slope, trace = carry
             at = jnp.where(jnp.asarray(self.c)[i] == 1, t_next, t + jnp.asarray(self.c)[i] * h)
-            slope, kept = evaluate(at, combine(y, jnp.asarray(self.a)[i], ks))
-            ks = write(ks, jax.tree.map(lambda f: h * f, slope), i)
-            return ks, None if previous is None else slope, write(buffers, kept, base + i), base
+            found, kept = evaluate(at, combine(y, jnp.asarray(self.a)[i], ks))
+            ks = write(ks, jax.tree.map(lambda f: h * f, found), i)
+            return ks, None if slope is None else found, None if trace is None else write(trace, kept, place(i))
 
-        return lax.fori_loop(first, last, stage, carry)
-
-
-def combine(y: Any, weights: Any, ks: Any) -> Any:
-    """y + Σ_i weights_i k_i."""
-
-    def leaf(y: Any, k: Any) -> Any:
-        terms = [weights[i] * k[i] for i in range(k.shape[0])]
-        return y + sum(terms[1:], terms[0])
-
-    return jax.tree.map(leaf, y, ks)
+        return lax.fori_loop(*stages, stage, carry)
