@@ -9,9 +9,6 @@ from jaxode.ode.compat import mixed_norm, mixed_seminorm, pooled_norm, pooled_se
 from jaxode.ode.solvers import make_solver
 from jaxode.ode.stepsize import Adaptive, FixedGrid
 
-OWN_MODES = ("tape", "replay")
-"""Gradient modes that Diffrax does not have: `jaxode.ode.tape`."""
-
 _NORMS = {
     ("diffrax", "full"): pooled_norm,
     ("diffrax", "seminorm"): pooled_seminorm,

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import equinox
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 
 Residuals = list[Any]
@@ -46,7 +47,7 @@ class Split:
             return field(t, z, equinox.combine(jax.tree.unflatten(tree, leaves), static))
 
         traced, shape = jax.make_jaxpr(call, return_shape=True)(t, z, leaves)
-        closed_over = [isinstance(c, jax.core.Tracer) for c in traced.consts]
+        closed_over = [isinstance(c, Tracer) for c in traced.consts]
         fixed = [None if over else c for c, over in zip(traced.consts, closed_over, strict=True)]
         leaves = [c for c, over in zip(traced.consts, closed_over, strict=True) if over] + leaves
         self._real = [jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in leaves]
@@ -60,6 +61,7 @@ class Split:
             return jax.tree.unflatten(jax.tree.structure(shape), flat)
 
         self.evaluate = evaluate
+        self._pull: Any = None
         self._trace_pullback(t, z)
 
     def _trace_pullback(self, t: Any, z: Any) -> None:

@@ -12,12 +12,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int
 from optimistix import rms_norm
 
-from jaxode.config import ConfigError, SolveConfig
+from jaxode.config import EXPLICIT_ONLY, ConfigError, SolveConfig
 from jaxode.ode import tape
 from jaxode.ode.compat import FAR, QUARTIC_SOLVERS, forward_norm, passed
 from jaxode.ode.discrete import Problem
 from jaxode.ode.failures import NOT_FINITE, SolveError, code_of, explain_failure
-from jaxode.ode.gradients import OWN_MODES, make_adjoint
+from jaxode.ode.gradients import make_adjoint
 from jaxode.ode.guard import read_clock, start_clock, with_clock
 from jaxode.ode.residuals import Split
 from jaxode.ode.solvers import evaluations, make_solver
@@ -80,7 +80,7 @@ def odeint(
     time = next(iter(types))  # a time of another type would promote the state
     if t1 < t0:
         field, t0, t1 = _reversed(field), -t0, -t1
-    solve = _solve_ourselves if config.gradient in OWN_MODES else _solve_with_diffrax
+    solve = _solve_ourselves if config.gradient in EXPLICIT_ONLY else _solve_with_diffrax
     z1, tried, accepted, failure = solve(field, z0, args, config, time.type(t0), time.type(t1))
     finite = jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(z1)]).all()
     start, per_step = evaluations(make_solver(config.solver, config.rtol, config.atol), config.step_size is None)

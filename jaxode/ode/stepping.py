@@ -36,7 +36,7 @@ def zeros(length: int, like: Any) -> Any:
 
 
 def combine(y: Any, weights: Any, ks: Any) -> Any:
-    """y + Σ_i weights_i k_i, where leaves of `ks` hold one k_i an index."""
+    """Sum y + Σ_i weights_i k_i, where leaves of `ks` hold one k_i an index."""
 
     def leaf(y: Any, k: Any) -> Any:
         terms = [weights[i] * k[i] for i in range(k.shape[0])]

@@ -84,7 +84,7 @@ class Adaptive(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
     def init(self, terms, t0: Any, t1: Any, y0, dt0, args, func, error_order) -> tuple[Any, Any]:
         """End of the first step, and (state of the error control, shortest step)."""
         if dt0 is None:
-            # Diffrax turns terms around for a solve that runs back in time; a unit of control says which way they point.
+            # Diffrax turns terms around to run back in time; a unit of control says which way they point.
             unit = terms.contr(jnp.zeros_like(t0), jnp.ones_like(t0))
             first = initial_step(
                 lambda t, y: terms.vf_prod(t, y, args, unit), t0, y0, error_order, self.rtol, self.atol, self.norm
