@@ -36,9 +36,9 @@ class Loop(NamedTuple):
     slope: Any
     """f(t, y) of an FSAL method, else None."""
     ks: Any
-    """The last step's k_i."""
+    """The last step's k_i; None unless the answer lies inside of it."""
     start: Any
-    """Time and state at the start of the last step; None unless the answer lies inside of it."""
+    """Time and state at its start, likewise."""
     t: Any
     t_next: Any
     control: Any
@@ -99,7 +99,7 @@ class Problem:
         loop = Loop(
             y=z0,
             slope=slope,
-            ks=zeros(method.stages, z0),
+            ks=zeros(method.stages, z0) if self.interpolation else None,
             start=(jnp.asarray(self.t0), z0) if self.interpolation else None,
             t=jnp.asarray(self.t0),
             t_next=t_next if self.interpolation else jnp.minimum(t_next, self.t1),
@@ -118,7 +118,8 @@ class Problem:
 
     def _step(self, loop: Loop, evaluate: Any) -> Loop:
         method, n, h = self.method, loop.accepted, loop.t_next - loop.t
-        ks, tape = loop.ks, loop.memory and loop.memory.tape
+        ks = zeros(method.stages, loop.y)  # not those of the step before: a NaN of a rejected one would stay
+        tape = loop.memory and loop.memory.tape
         if method.fsal:
             ks = write(ks, jax.tree.map(lambda f: h * f, loop.slope), 0)
         ks, slope, tape = method.run(
@@ -144,7 +145,7 @@ class Problem:
         return Loop(
             y=choose(y, loop.y),
             slope=choose(slope, loop.slope),
-            ks=ks,
+            ks=ks if self.interpolation else None,
             start=(loop.t, loop.y) if self.interpolation else None,
             t=t,
             t_next=t_next,

@@ -58,5 +58,5 @@ def test_a_taped_step_keeps_what_its_evaluations_leave(solver, evaluations):
 
 
 def test_direct_keeps_every_step_tried():
-    """Several states a step, for each of its stages: what replay saves."""
-    assert slope("max_steps", 64, 128, gradient="direct") > 7
+    """Several states a step (Diffrax keeps room for a power of 16 steps)."""
+    assert slope("max_steps", 16, 256, gradient="direct") > 7

@@ -9,20 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxode.config import ADAPTIVE_IN_BOTH, FIXED_STEP_ONLY, ConfigError, SolveConfig
+from jaxode.config import ConfigError, SolveConfig
 from jaxode.ode import odeint
-
-OURS = [{"gradient": "tape", "tape_steps": 3}, {"gradient": "replay"}]
-ADAPTIVE = ["midpoint", "heun", "bosh3", "dopri5", "tsit5", "dopri8"]
-FIXED = [*FIXED_STEP_ONLY, "midpoint", "dopri5"]  # dopri5: an FSAL method on a fixed grid
 
 
 def field(t, z, args):
     """A pulse around t = 0.5, so that first steps are too long; a tree of states; an argument without derivative."""
     weights, bias, power = args
-    pulse = jnp.exp(-40 * (t - 0.5) ** 2)
+    pulse = jnp.exp(-100 * (t - 0.5) ** 2)
     turned = jnp.tanh(z["x"] @ weights + t * bias) ** power
-    return {"x": 3 * pulse * turned + 0.1 * z["y"].sum(), "y": -jnp.sin(3 * t) * z["y"] * z["x"].mean()}
+    return {"x": 4 * pulse * turned + 0.1 * z["y"].sum(), "y": -jnp.sin(3 * t) * z["y"] * z["x"].mean()}
 
 
 def drawn():
@@ -52,56 +48,74 @@ def assert_alike(ours, theirs, bound=1e-12):
         assert np.abs(got - want).max() <= bound * np.abs(want).max()
 
 
-CASES = [(name, None, "diffrax") for name in ADAPTIVE]
-CASES += [(name, None, "torchdiffeq") for name in ADAPTIVE_IN_BOTH]
-CASES += [(name, 0.15, "diffrax") for name in FIXED] + [("rk4", 0.15, "torchdiffeq")]
+FORWARD, BACKWARD = (0.0, 1.0), (1.2, -0.3)
+CASES = [
+    ("midpoint", None, "diffrax", FORWARD),
+    ("bosh3", None, "diffrax", FORWARD),
+    ("tsit5", None, "diffrax", BACKWARD),
+    ("dopri5", None, "diffrax", BACKWARD),
+    ("dopri8", None, "diffrax", FORWARD),
+    ("bosh3", None, "torchdiffeq", FORWARD),
+    ("dopri5", None, "torchdiffeq", BACKWARD),
+    ("dopri8", None, "torchdiffeq", FORWARD),
+    ("euler", 0.15, "diffrax", FORWARD),
+    ("heun", 0.15, "diffrax", BACKWARD),
+    ("heun3", 0.15, "diffrax", FORWARD),
+    ("rk4", 0.15, "torchdiffeq", FORWARD),
+    ("dopri5", 0.15, "diffrax", FORWARD),
+]
+REPLAYED = [("midpoint", "diffrax"), ("tsit5", "diffrax"), ("dopri5", "torchdiffeq")]
 
 
-@pytest.mark.parametrize(("name", "step_size", "stepping"), CASES)
-def test_steps_answers_and_gradients_are_those_of_direct(name, step_size, stepping, x64):
-    tolerance = 1e-2 if name in ("midpoint", "heun") else 1e-4
+@pytest.mark.parametrize(("name", "step_size", "stepping", "span"), CASES)
+def test_steps_answers_and_gradients_are_those_of_direct(name, step_size, stepping, span, x64):
+    tolerance = 5e-2 if name == "midpoint" else 1e-2
     settings = {"solver": name, "step_size": step_size, "stepping": stepping, "rtol": tolerance, "atol": tolerance}
-    theirs = solved(SolveConfig(**settings, gradient="direct", max_steps=64))
-    assert theirs[1].check().accepted > 3  # more than the tape holds
+    theirs = solved(SolveConfig(**settings, gradient="direct", max_steps=16), span)
+    assert theirs[1].check().accepted > 2  # more than the tape holds
     assert step_size is not None or theirs[1].rejected > 0
-    for ours in OURS if step_size is None else OURS[:1]:
-        assert_alike(solved(SolveConfig(**settings, **ours, max_steps=64)), theirs)
+    assert_alike(solved(SolveConfig(**settings, gradient="tape", tape_steps=2, max_steps=16), span), theirs)
+    if step_size is None and (name, stepping) in REPLAYED:
+        assert_alike(solved(SolveConfig(**settings, gradient="replay", max_steps=16), span), theirs)
 
 
-@pytest.mark.parametrize("stepping", ["diffrax", "torchdiffeq"])
-def test_time_may_run_backward(stepping, x64):
-    settings = {"stepping": stepping, "max_steps": 32}
-    theirs = solved(SolveConfig(**settings, gradient="direct"), (1.2, -0.3))
-    assert_alike(solved(SolveConfig(**settings, tape_steps=2), (1.2, -0.3)), theirs)
+@pytest.fixture(scope="module")
+def taped():
+    """A solve by `direct` and its settings."""
+    settings = {"stepping": "torchdiffeq", "max_steps": 16, "rtol": 1e-2, "atol": 1e-2}
+    with jax.enable_x64(True):
+        return settings, solved(SolveConfig(**settings, gradient="direct"))
 
 
 @pytest.mark.parametrize("spare", [-1, 0, 1])
-def test_a_tape_just_long_enough(spare, x64):
-    theirs = solved(SolveConfig(gradient="direct", stepping="torchdiffeq", max_steps=32))
-    steps = int(theirs[1].accepted) + spare
-    assert_alike(solved(SolveConfig(stepping="torchdiffeq", tape_steps=steps, max_steps=32)), theirs)
+def test_a_tape_just_long_enough(spare, taped, x64):
+    settings, theirs = taped
+    assert_alike(solved(SolveConfig(**settings, tape_steps=int(theirs[1].accepted) + spare)), theirs)
 
 
-@pytest.mark.parametrize("mode", OURS, ids=["tape", "replay"])
-def test_failures_are_those_of_direct(mode):
-    hard = {"max_steps": 4, "rtol": 1e-6, "atol": 1e-6}
-    bad = lambda t, z, a: jnp.where(t > 0.5, jnp.nan, z)  # noqa: E731
-    steep = lambda t, z, a: z * z  # noqa: E731
-    for z0, f, settings, code in [
-        (jnp.ones(2), lambda t, z, a: jnp.cos(50 * t) + z, hard, 1),
-        (jnp.ones(2), bad, {}, 2),
-        (jnp.full(1, 2.0), steep, {"max_steps": 4000}, None),
-    ]:
-        ours, theirs = (
-            odeint(f, z0, None, SolveConfig(**settings, **each))[1] for each in (mode, {"gradient": "direct"})
-        )
-        assert [int(v) for v in ours] == [int(v) for v in theirs]
-        assert int(ours.failure) in ([code] if code else [2, 3])
+@pytest.mark.parametrize(
+    ("field", "settings", "codes"),
+    [
+        (lambda t, z, a: jnp.cos(50 * t) + z, {"max_steps": 4, "rtol": 1e-6, "atol": 1e-6}, [1]),
+        (lambda t, z, a: jnp.where(t > 0.5, jnp.nan, z), {}, [2]),
+        (lambda t, z, a: z * z, {}, [2, 3]),  # infinite at t = 1/2
+    ],
+    ids=["max_steps", "nan", "singularity"],
+)
+def test_failures_are_those_of_direct(field, settings, codes):
+    ours, theirs = (
+        odeint(field, jnp.full(1, 2.0), None, SolveConfig(**settings, gradient=gradient))[1]
+        for gradient in ("tape", "direct")
+    )
+    assert [int(v) for v in ours] == [int(v) for v in theirs]
+    assert int(ours.failure) in codes
 
 
 def test_what_a_field_closes_over_has_a_gradient_too(x64):
     def loss(rate, gradient):
-        return jnp.sum(odeint(lambda t, z, a: -rate * z, jnp.ones(2), None, SolveConfig(gradient=gradient))[0])
+        return jnp.sum(
+            odeint(lambda t, z, a: -rate * z, jnp.ones(2), None, SolveConfig(gradient=gradient, max_steps=16))[0]
+        )
 
     ours, theirs = (jax.grad(loss)(0.7, gradient) for gradient in ("tape", "direct"))
     np.testing.assert_allclose(ours, theirs, rtol=1e-12)
@@ -111,18 +125,18 @@ def test_gradients_can_be_mapped_over_starts(x64):
     """Elements take different numbers of steps."""
 
     def loss(z, gradient):
-        return jnp.sum(odeint(lambda t, y, a: -y * y, z, None, SolveConfig(gradient=gradient, tape_steps=2))[0])
+        config = SolveConfig(gradient=gradient, tape_steps=2, rtol=1e-6, atol=1e-6, max_steps=16)
+        return jnp.sum(odeint(lambda t, y, a: -y * y, z, None, config)[0])
 
-    starts = jnp.array([[1.0], [100.0]])
+    starts = jnp.array([[0.2], [2.0]])
     ours, theirs = (jax.vmap(jax.grad(partial(loss, gradient=g)))(starts) for g in ("tape", "direct"))
     np.testing.assert_allclose(ours, theirs, rtol=1e-12)
 
 
-@pytest.mark.parametrize("mode", OURS, ids=["tape", "replay"])
-def test_float32_stays_float32(mode):
-    ours = solved(SolveConfig(**mode))
+def test_float32_stays_float32():
+    ours, theirs = (solved(SolveConfig(gradient=g, max_steps=16)) for g in ("tape", "direct"))
     assert {leaf.dtype for leaf in jax.tree.leaves((ours[0], ours[2]))} == {jnp.dtype("float32")}
-    assert_alike(ours, solved(SolveConfig(gradient="direct", max_steps=32)), 1e-5)
+    assert_alike(ours, theirs, 1e-5)
 
 
 @pytest.mark.parametrize("mode", ["tape", "replay"])
