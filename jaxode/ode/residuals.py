@@ -13,7 +13,6 @@ from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 
 Residuals = list[Any]
 
-
 DEAR = "dear"
 """Name (jax.ad_checkpoint.checkpoint_name) of a result that costs much more than to read it back from memory."""
 
@@ -50,7 +49,7 @@ class Split:
         closed_over = [isinstance(c, Tracer) for c in traced.consts]
         fixed = [None if over else c for c, over in zip(traced.consts, closed_over, strict=True)]
         leaves = [c for c, over in zip(traced.consts, closed_over, strict=True) if over] + leaves
-        self._real = [jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in leaves]
+        self._real = [jnp.issubdtype(leaf.dtype, jnp.inexact) for leaf in leaves]
         self.inputs = Inputs(*([x for x, r in zip(leaves, self._real, strict=True) if r == w] for w in (True, False)))
 
         def evaluate(t: Any, z: Any, inputs: Inputs) -> Any:

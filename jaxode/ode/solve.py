@@ -97,7 +97,7 @@ def _solve_ourselves(field: VectorField, z0: State, args: Params, config: SolveC
     overshoot = config.stepping == "torchdiffeq" and config.step_size is None
     solver = QUARTIC_SOLVERS[config.solver]() if overshoot else make_solver(config.solver, config.rtol, config.atol)
     z0 = jax.tree.map(jnp.asarray, z0)
-    split = Split(field, t0, z0, args)
+    split = Split(diffrax.ODETerm(field).vf, t0, z0, args)  # which gives slopes the state's shape
     max_steps, controller = _steps(config, t1 - t0, rms_norm)
     taping = config.gradient == "tape"
     problem = Problem(
