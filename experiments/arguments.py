@@ -162,6 +162,8 @@ def unused(config: RunConfig, asked: dict[str, Any]) -> list[str]:
         idle |= {spec.name for spec in dataclasses.fields(SolveConfig)}
     if config.model.model == "mlp":
         idle.add("width")
+    if config.solve.gradient != "tape":
+        idle.add("tape_steps")
     if config.optim.optimizer != "sgd":
         idle.add("momentum")
     return ["--" + name.replace("_", "-") for name in asked if name in idle]

@@ -15,7 +15,7 @@ ModelName = Literal["odenet", "resnet", "mlp"]
 SolverName = Literal[
     "euler", "midpoint", "heun", "heun3", "rk4", "rk4_classic", "bosh3", "dopri5", "tsit5", "dopri8", "kvaerno3"
 ]
-GradientName = Literal["backsolve", "checkpointed", "direct"]
+GradientName = Literal["backsolve", "checkpointed", "direct", "tape", "replay"]
 SteppingName = Literal["diffrax", "torchdiffeq"]
 NormName = Literal["full", "seminorm"]
 OptimizerName = Literal["sgd", "adam", "adamw"]
@@ -31,12 +31,20 @@ FIXED_IN_BOTH = ("euler", "midpoint", "heun", "heun3", "rk4")
 ADAPTIVE_IN_BOTH = ("bosh3", "dopri5", "dopri8")
 """Solvers that torchdiffeq has too; its heun2 is heun here."""
 
+EXPLICIT_ONLY = ("tape", "replay")
+"""Gradient modes that only know explicit solvers."""
+
 DEFAULT_BLOCKS = {"odenet": 1, "resnet": 6, "mlp": 0}
 DEFAULT_LR = {"sgd": 0.1, "adam": 1e-3, "adamw": 1e-3}
 
 
 class ConfigError(ValueError):
     """A setting that is out of its allowed range, or settings that contradict each other."""
+
+
+def default_gradient(solver: str) -> str:
+    """The quickest exact gradient mode that a solver has."""
+    return "checkpointed" if solver == "kvaerno3" else "tape"
 
 
 def setting(default: Any, text: str) -> Any:
@@ -97,8 +105,9 @@ class SolveConfig:
     atol: float = setting(1e-3, "absolute tolerance of a step")
     step_size: float | None = setting(None, "fixed step size in (0, 1]; without it the step size adapts")
     gradient: GradientName = setting(
-        "checkpointed",
-        "backsolve: the adjoint ODE, constant memory; checkpointed: exact, re-runs steps; direct: exact, keeps steps",
+        None,
+        "tape: exact, least time; replay: exact, re-runs every step, little memory; direct and checkpointed: Diffrax's"
+        " exact modes; backsolve: the adjoint ODE, constant memory (default tape; checkpointed for kvaerno3)",
     )
     backward_rtol: float | None = setting(None, "relative tolerance of the backsolve (default: rtol)")
     backward_atol: float | None = setting(None, "absolute tolerance of the backsolve (default: atol)")
@@ -108,16 +117,23 @@ class SolveConfig:
     stepping: SteppingName = setting(
         "diffrax", "whose steps to take: diffrax, or torchdiffeq, with its overshoot, norms and evaluation counts"
     )
+    tape_steps: int = setting(8, "accepted steps that the tape holds at one time; of more, all but the last are re-run")
     max_steps: int = setting(256, "most steps, accepted and rejected, of one solve")
 
     def __post_init__(self) -> None:
         require_choice("solver", self.solver, SolverName)
+        if self.gradient is None:
+            object.__setattr__(self, "gradient", default_gradient(self.solver))
         require_choice("gradient", self.gradient, GradientName)
         require_choice("backward_norm", self.backward_norm, NormName)
         require_choice("stepping", self.stepping, SteppingName)
         for name in ("rtol", "atol", "backward_rtol", "backward_atol"):
             require_positive(name, getattr(self, name))
         require_count("max_steps", self.max_steps)
+        require_count("tape_steps", self.tape_steps)
+        if self.solver == "kvaerno3" and self.gradient in EXPLICIT_ONLY:
+            others = "checkpointed, direct or backsolve"
+            raise ConfigError(f"gradient {self.gradient} needs an explicit solver, got kvaerno3, which has {others}")
         if self.step_size is not None:
             require(0 < self.step_size <= 1, "step_size", self.step_size, "in (0, 1]")
             enough = self.step_size * self.max_steps >= 1 - 1e-9
@@ -202,7 +218,8 @@ class RunConfig:
     def replaced(self, **changes: Any) -> RunConfig:
         """A copy with some settings, named as in `flat`, changed; all are validated together.
 
-        Another model without `blocks` gets its default blocks, another optimizer without `lr` its usual rate.
+        Another model without `blocks` gets its default blocks, another optimizer without `lr` its usual rate, another
+        solver without `gradient` its default mode if that is what the present one has.
         Raises ConfigError on unknown or invalid settings.
         """
         settings = self.flat()
@@ -210,6 +227,8 @@ class RunConfig:
             settings["blocks"] = None
         if changes.get("optimizer", self.optim.optimizer) != self.optim.optimizer:
             settings["lr"] = DEFAULT_LR.get(changes["optimizer"])
+        if self.solve.gradient == default_gradient(self.solve.solver):
+            settings["gradient"] = None
         for name, value in changes.items():
             require(name in settings, "a setting", name, "one of " + ", ".join(settings))
             settings[name] = value

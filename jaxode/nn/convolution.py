@@ -13,8 +13,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
+from jaxode.ode.residuals import DEAR
 from jaxode.types import Maps
 
 Kernel = Float[Array, "kh kw I O"]
@@ -141,7 +143,7 @@ def _add(
 def _correlate(x: Maps, kernel: Kernel, padding: int) -> Maps:
     taps = _Taps.of(x, kernel, padding)
     product = dot(gather(x, taps.before, taps.middle), taps.matrix(kernel))
-    return _add(lax.optimization_barrier(product), taps.after, taps.middle, taps.end)
+    return checkpoint_name(_add(lax.optimization_barrier(product), taps.after, taps.middle, taps.end), DEAR)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))

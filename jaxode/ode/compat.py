@@ -67,12 +67,12 @@ QUARTIC_SOLVERS: dict[str, Callable[[], diffrax.AbstractSolver[Any]]] = {
 """The adaptive solvers that both sides have."""
 
 
-def passed(t1: float, direction: float) -> diffrax.Event:
+def passed(t1: Any) -> diffrax.Event:
     """The event that ends a solve after the first step to reach t1."""
 
     def cond(t: Any, y: Any, args: Any, **_: Any) -> Any:
         del y, args
-        return direction * (t - t1) >= 0
+        return t >= t1
 
     return diffrax.Event(cond)
 

@@ -1,4 +1,4 @@
-"""Gradient modes: how the derivative of a solve is found."""
+"""Diffrax's gradient modes: how the derivative of a solve is found. Our own are in `jaxode.ode.tape`."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -11,26 +12,19 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int
 from optimistix import rms_norm
 
-from jaxode.config import ConfigError, SolveConfig
+from jaxode.config import EXPLICIT_ONLY, ConfigError, SolveConfig
+from jaxode.ode import tape
 from jaxode.ode.compat import FAR, QUARTIC_SOLVERS, forward_norm, passed
+from jaxode.ode.discrete import Problem
+from jaxode.ode.failures import NOT_FINITE, SolveError, code_of, explain_failure
 from jaxode.ode.gradients import make_adjoint
 from jaxode.ode.guard import read_clock, start_clock, with_clock
+from jaxode.ode.residuals import Split
 from jaxode.ode.solvers import evaluations, make_solver
 from jaxode.ode.stepsize import Adaptive, FixedGrid, grid_steps
 from jaxode.types import Params, State
 
 VectorField = Callable[[Any, State, Params], State]
-
-_FAILURES = {
-    1: "the solver took max_steps steps before the end: raise max_steps, loosen rtol and atol, or use a lower lr",
-    2: "the state or the vector field is not finite (NaN or infinity): use a lower lr, or look at the input",
-    3: "the step size fell to the rounding error of the time: loosen rtol and atol, or use the implicit kvaerno3",
-    4: "Newton's iteration did not converge: loosen rtol and atol, or use an explicit solver such as dopri5",
-}
-
-
-class SolveError(RuntimeError):
-    """A solve that did not reach its end time, or reached it with a non-finite state."""
 
 
 class Stats(NamedTuple):
@@ -55,11 +49,6 @@ class Stats(NamedTuple):
             if code:
                 raise SolveError(explain_failure(code))
         return self
-
-
-def explain_failure(code: int) -> str:
-    """The cause of a failed solve and what to change."""
-    return _FAILURES[int(code)]
 
 
 def odeint(
@@ -89,64 +78,78 @@ def odeint(
     if len(types) != 1 or not jnp.issubdtype(next(iter(types)), jnp.floating):
         raise ConfigError(f"z0 must hold arrays of one floating-point type, got {sorted(map(str, types))}")
     time = next(iter(types))  # a time of another type would promote the state
+    if t1 < t0:
+        field, t0, t1 = _reversed(field), -t0, -t1
+    solve = _solve_ourselves if config.gradient in EXPLICIT_ONLY else _solve_with_diffrax
+    z1, tried, accepted, failure = solve(field, z0, args, config, time.type(t0), time.type(t1))
+    finite = jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(z1)]).all()
+    start, per_step = evaluations(make_solver(config.solver, config.rtol, config.atol), config.step_size is None)
+    stats = Stats(
+        nfe=(start + per_step * tried).astype(jnp.int32),
+        accepted=accepted.astype(jnp.int32),
+        rejected=(tried - accepted).astype(jnp.int32),
+        failure=jnp.where((failure == 0) & ~finite, NOT_FINITE, failure).astype(jnp.int32),
+    )
+    return z1, jax.lax.stop_gradient(stats)
 
-    adaptive = config.step_size is None
+
+def _solve_ourselves(field: VectorField, z0: State, args: Params, config: SolveConfig, t0: Any, t1: Any) -> Any:
+    overshoot = config.stepping == "torchdiffeq" and config.step_size is None
+    solver = QUARTIC_SOLVERS[config.solver]() if overshoot else make_solver(config.solver, config.rtol, config.atol)
+    z0 = jax.tree.map(jnp.asarray, z0)
+    split = Split(diffrax.ODETerm(field).vf, t0, z0, args)  # which gives slopes the state's shape
+    max_steps, controller = _steps(config, t1 - t0, rms_norm)
+    taping = config.gradient == "tape"
+    problem = Problem(
+        split, solver, controller, t0, t1,
+        max_steps=max_steps, segment=config.tape_steps if taping else 1, taping=taping, overshoot=overshoot,
+    )  # fmt: skip
+    return tape.solve(problem, z0, split.inputs)
+
+
+def _solve_with_diffrax(field: VectorField, z0: State, args: Params, config: SolveConfig, t0: Any, t1: Any) -> Any:
     backsolve = config.gradient == "backsolve"
-    overshoot = config.stepping == "torchdiffeq" and adaptive and not backsolve
+    overshoot = config.stepping == "torchdiffeq" and config.step_size is None and not backsolve
     if backsolve:
         if config.stepping == "torchdiffeq":
-            field, args = _with_shift(field), (args, jnp.zeros((), time))
-        z0, args = start_clock(z0, args, time, abs(t1 - t0))
+            field, args = _with_shift(field), (args, jnp.zeros((), t0.dtype))
+        z0, args = start_clock(z0, args, t0.dtype, t1 - t0)
         field = with_clock(field)
     solver = QUARTIC_SOLVERS[config.solver]() if overshoot else make_solver(config.solver, config.rtol, config.atol)
-    if config.step_size is None:
-        norm = forward_norm if backsolve else rms_norm
-        max_steps, controller = config.max_steps, Adaptive(config.rtol, config.atol, norm)
-    else:
-        max_steps, controller = grid_steps(config.step_size, abs(t1 - t0)), FixedGrid(config.step_size)
-    direction = 1.0 if t1 > t0 else -1.0
+    max_steps, controller = _steps(config, t1 - t0, forward_norm if backsolve else rms_norm)
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(field),
         solver,
-        t0=jnp.asarray(t0, time),
-        t1=jnp.asarray(t0 + direction * FAR if overshoot else t1, time),
+        t0=jnp.asarray(t0),
+        t1=jnp.asarray(t0 + FAR if overshoot else t1),
         dt0=None,
         y0=z0,
         args=args,
-        saveat=diffrax.SaveAt(ts=jnp.asarray([t1], time)) if overshoot else diffrax.SaveAt(t1=True),
-        event=passed(t1, direction) if overshoot else None,
-        stepsize_controller=controller,
+        saveat=diffrax.SaveAt(ts=jnp.asarray(t1)[None]) if overshoot else diffrax.SaveAt(t1=True),
+        event=passed(t1) if overshoot else None,
+        stepsize_controller=dataclasses.replace(controller, end=t1) if overshoot else controller,
         adjoint=make_adjoint(config, max_steps),
         max_steps=max_steps,
         throw=False,
     )
-    assert solution.ys is not None
     z1 = jax.tree.map(lambda leaf: leaf[0], solution.ys)
     if backsolve:
         z1 = read_clock(z1)
-    start, per_step = evaluations(solver, adaptive)
-    stats = Stats(
-        nfe=(start + per_step * solution.stats["num_steps"]).astype(jnp.int32),
-        accepted=solution.stats["num_accepted_steps"].astype(jnp.int32),
-        rejected=solution.stats["num_rejected_steps"].astype(jnp.int32),
-        failure=_failure(solution.result, z1),
-    )
-    return z1, jax.lax.stop_gradient(stats)
+    return z1, solution.stats["num_steps"], solution.stats["num_accepted_steps"], code_of(solution.result)
+
+
+def _steps(config: SolveConfig, span: Any, norm: Any) -> tuple[int, Any]:
+    """Most steps of a solve, and what chooses them."""
+    if config.step_size is None:
+        return config.max_steps, Adaptive(config.rtol, config.atol, norm)
+    return grid_steps(config.step_size, float(span)), FixedGrid(config.step_size)
+
+
+def _reversed(field: VectorField) -> VectorField:
+    """The same curve, followed in the time -t."""
+    return lambda t, z, args: jax.tree.map(jnp.negative, field(-t, z, args))
 
 
 def _with_shift(field: VectorField) -> VectorField:
     """f(t + shift, z, args) with args = (args, shift): its adjoint integrates ∂L/∂t, as torchdiffeq's always does."""
     return lambda t, z, args: field(t + args[1], z, args[0])
-
-
-def _failure(result: Any, z1: State) -> Int[Array, ""]:
-    results = diffrax.RESULTS
-    finite = jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(z1)]).all()
-    code = jnp.where(finite, 0, 2)
-    code = jnp.where(
-        (result == results.successful) | (result == results.event_occurred), code, 4
-    )  # what is left comes from the root finder
-    code = jnp.where(result == results.max_steps_reached, 1, code)
-    code = jnp.where(result == results.nonfinite, 2, code)
-    code = jnp.where(result == results.dt_min_reached, 3, code)
-    return code.astype(jnp.int32)

@@ -66,6 +66,8 @@ class Adaptive(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
     rtol: float
     atol: float
     norm: Norm = optimistix.rms_norm
+    end: Any = None
+    """Where the solve really ends, if Diffrax is told a later time: the shortest step is measured against it."""
 
     def _inner(self) -> diffrax.PIDController:
         def finite_or_huge(scaled_error: Any) -> Any:
@@ -82,17 +84,15 @@ class Adaptive(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
     def init(self, terms, t0: Any, t1: Any, y0, dt0, args, func, error_order) -> tuple[Any, Any]:
         """End of the first step, and (state of the error control, shortest step)."""
         if dt0 is None:
-            # Diffrax runs time forward, turning terms around for that, twice in the adjoint of a solve that ran
-            # backward; a unit of control says which way they point now.
+            # Diffrax turns terms around to run back in time; a unit of control says which way they point.
             unit = terms.contr(jnp.zeros_like(t0), jnp.ones_like(t0))
-
-            def forward(t: Any, y: Any) -> Any:
-                return terms.vf_prod(t, y, args, unit)
-
-            first = initial_step(forward, t0, y0, error_order, self.rtol, self.atol, self.norm)
+            first = initial_step(
+                lambda t, y: terms.vf_prod(t, y, args, unit), t0, y0, error_order, self.rtol, self.atol, self.norm
+            )
             dt0 = jnp.where(jnp.isfinite(first), first, _FALLBACK_FIRST_STEP).astype(t0.dtype)
         end, inner = self._inner().init(terms, t0, t1, y0, dt0, args, func, error_order)
-        shortest = _UNDERFLOW * jnp.finfo(t0.dtype).eps * jnp.maximum(jnp.abs(t0), jnp.abs(t1))
+        latest = jnp.maximum(jnp.abs(t0), jnp.abs(t1 if self.end is None else self.end))
+        shortest = _UNDERFLOW * jnp.finfo(t0.dtype).eps * latest
         return end, (inner, shortest)
 
     def adapt_step_size(self, t0: Any, t1: Any, y0, y1_candidate, args, y_error, error_order, controller_state) -> Any:

@@ -82,6 +82,8 @@ def test_help_explains_every_setting(name, capsys):
         (["--width", "33"], "--width must be at most 32 or a multiple of 32"),
         (["--precision", "half"], "--precision must be one of float32, float64"),
         (["--gradient", "none"], "--gradient must be one of"),
+        (["--gradient", "tape", "--solver", "kvaerno3"], "--gradient tape needs an explicit solver, got kvaerno3"),
+        (["--tape-steps", "0"], "--tape-steps must be a whole number of at least 1, got 0"),
         (["--schedule", "linear"], "--schedule must be one of"),
         (["--optimizer", "lion"], "--optimizer must be one of"),
         (["--data", "half"], "--data must be one of"),
@@ -113,7 +115,15 @@ def test_only_what_is_given_is_a_setting():
 def test_settings_without_effect_are_known():
     config = RunConfig().replaced(model="resnet", optimizer="adam")
     assert unused(config, {"rtol": 1, "lr": 1, "momentum": 0, "width": 32}) == ["--rtol", "--momentum"]
-    assert unused(RunConfig(), {"rtol": 1, "momentum": 0, "width": 32}) == []
+    assert unused(RunConfig(), {"rtol": 1, "momentum": 0, "width": 32, "tape_steps": 4}) == []
+    assert unused(RunConfig().replaced(gradient="replay"), {"tape_steps": 4}) == ["--tape-steps"]
+
+
+def test_a_default_gradient_mode_follows_the_solver():
+    implicit = RunConfig().replaced(solver="kvaerno3")
+    modes = [config.solve.gradient for config in (RunConfig(), implicit, implicit.replaced(solver="tsit5"))]
+    assert modes == ["tape", "checkpointed", "tape"]
+    assert RunConfig().replaced(gradient="direct").replaced(solver="tsit5").solve.gradient == "direct"
 
 
 def test_help_and_mistakes_wait_for_no_slow_import():

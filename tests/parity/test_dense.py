@@ -45,7 +45,8 @@ def dense(t, z, args):
 
 SOLVES = [{"solver": solver, "step_size": size} for solver in FIXED_IN_BOTH for size in (0.125, 0.17)]
 SOLVES += [{"solver": solver} for solver in ADAPTIVE_IN_BOTH]
-MODES = [("direct", "full"), ("checkpointed", "full"), ("backsolve", "full"), ("backsolve", "seminorm")]
+MODES = [("direct", "full"), ("checkpointed", "full"), ("tape", "full"), ("replay", "full")]
+MODES += [("backsolve", "full"), ("backsolve", "seminorm")]
 
 
 @settings(

@@ -1,0 +1,108 @@
+"""A vector field split into its forward pass and its pullback, with what passes between the two made explicit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox
+import jax
+import jax.numpy as jnp
+from jax.core import Tracer
+from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
+
+Residuals = list[Any]
+
+DEAR = "dear"
+"""Name (jax.ad_checkpoint.checkpoint_name) of a result that costs much more than to read it back from memory."""
+
+
+def _kept(primitive: Any, *_: Any, **settings: Any) -> bool:
+    """Whether a result is kept rather than computed again from others: memory costs more time than cheap arithmetic."""
+    named = primitive.name == "name" and settings["name"] == DEAR
+    return named or primitive in (jax.lax.dot_general_p, jax.lax.conv_general_dilated_p)
+
+
+class Inputs(NamedTuple):
+    """What a field reads besides time and state: real arrays, which have a derivative, and all other arrays."""
+
+    real: list[Any]
+    other: list[Any]
+
+
+class Split:
+    """dz/dt = f(t, z, inputs), traced once and taken apart for reverse mode.
+
+    A pullback is a pure function of arrays, its residuals. Those that depend on neither time nor state (parameters,
+    and what is computed from them alone) are the same for every evaluation; the others, each named once, are `kept`.
+    """
+
+    def __init__(self, field: Callable[[Any, Any, Any], Any], t: Any, z: Any, args: Any) -> None:
+        """Trace `field` at (t, z, args); arrays that it closes over become inputs, and so have a derivative too."""
+        arrays, static = equinox.partition(args, equinox.is_array_like)
+        leaves, tree = jax.tree.flatten(jax.tree.map(jnp.asarray, arrays))
+
+        def call(t: Any, z: Any, leaves: list[Any]) -> Any:
+            return field(t, z, equinox.combine(jax.tree.unflatten(tree, leaves), static))
+
+        traced, shape = jax.make_jaxpr(call, return_shape=True)(t, z, leaves)
+        closed_over = [isinstance(c, Tracer) for c in traced.consts]
+        fixed = [None if over else c for c, over in zip(traced.consts, closed_over, strict=True)]
+        leaves = [c for c, over in zip(traced.consts, closed_over, strict=True) if over] + leaves
+        self._real = [jnp.issubdtype(leaf.dtype, jnp.inexact) for leaf in leaves]
+        self.inputs = Inputs(*([x for x, r in zip(leaves, self._real, strict=True) if r == w] for w in (True, False)))
+
+        def evaluate(t: Any, z: Any, inputs: Inputs) -> Any:
+            real, other = iter(inputs.real), iter(inputs.other)
+            merged = iter([next(real if r else other) for r in self._real])
+            consts = [next(merged) if over else c for c, over in zip(fixed, closed_over, strict=True)]
+            flat = jaxpr_as_fun(ClosedJaxpr(traced.jaxpr, consts))(t, *jax.tree.leaves(z), *merged)
+            return jax.tree.unflatten(jax.tree.structure(shape), flat)
+
+        self.evaluate = evaluate
+        self._pull: Any = None
+        self._trace_pullback(t, z)
+
+    def _trace_pullback(self, t: Any, z: Any) -> None:
+        def forward(t: Any, z: Any, inputs: Inputs) -> Any:
+            def slope_of(z: Any, real: list[Any]) -> Any:
+                return self.evaluate(t, z, inputs._replace(real=real))
+
+            slope, pull = jax.vjp(jax.checkpoint(slope_of, policy=_kept, prevent_cse=False), z, inputs.real)
+            residuals, self._pull = jax.tree.flatten(pull)
+            return slope, residuals
+
+        traced, (slope, residuals) = jax.make_jaxpr(forward, return_shape=True)(t, z, self.inputs)
+        self._forward, self._slope = jaxpr_as_fun(traced), jax.tree.structure(slope)
+        jaxpr = traced.jaxpr
+        varying = set(jaxpr.invars[: 1 + len(jax.tree.leaves(z))])
+        for equation in jaxpr.eqns:
+            if any(not isinstance(v, Literal) and v in varying for v in equation.invars):
+                varying.update(equation.outvars)
+        outputs = jaxpr.outvars[self._slope.num_leaves :]
+        names = [None if isinstance(v, Literal) or v not in varying else v for v in outputs]
+        unique = list(dict.fromkeys(name for name in names if name is not None))
+        self._source = [None if name is None else unique.index(name) for name in names]
+        self._first = [names.index(name) for name in unique]
+        self.kept = [residuals[i] for i in self._first]
+
+    def forward(self, t: Any, z: Any, inputs: Inputs) -> tuple[Any, Residuals]:
+        """dz/dt, and what its pullback needs beyond what `common` gives."""
+        slope, residuals = self._all(t, z, inputs)
+        return slope, [residuals[i] for i in self._first]
+
+    def common(self, t: Any, z: Any, inputs: Inputs) -> Residuals:
+        """The residuals of every evaluation; t and z serve for their types alone, so XLA removes the rest."""
+        _, residuals = self._all(t, z, inputs)
+        return [r for r, source in zip(residuals, self._source, strict=True) if source is None]
+
+    def pull(self, kept: Residuals, common: Residuals, cotangent: Any) -> tuple[Any, list[Any]]:
+        """Cotangents of z and of the real inputs."""
+        rest = iter(common)
+        leaves = [next(rest) if source is None else kept[source] for source in self._source]
+        return jax.tree.unflatten(self._pull, leaves)(cotangent)
+
+    def _all(self, t: Any, z: Any, inputs: Inputs) -> tuple[Any, Residuals]:
+        flat = self._forward(t, *jax.tree.leaves(z), *inputs.real, *inputs.other)
+        count = self._slope.num_leaves
+        return jax.tree.unflatten(self._slope, flat[:count]), flat[count:]
