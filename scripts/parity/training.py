@@ -64,8 +64,8 @@ def trainings() -> Iterator[Training]:
     sgd, adam = OptimConfig("sgd", 0.05), OptimConfig("adam", 1e-3)
     yield Training(sgd, ModelConfig("mlp"))
     yield Training(sgd, ModelConfig("resnet", 2, WIDTH), quick=False)
-    for solve in (_adaptive("direct"), _adaptive("checkpointed"), _adaptive("backsolve")):
-        yield Training(sgd, ModelConfig("odenet", 1, WIDTH), solve, quick=solve.gradient == "backsolve")
+    for solve in map(_adaptive, ("tape", "direct", "checkpointed", "backsolve")):
+        yield Training(sgd, ModelConfig("odenet", 1, WIDTH), solve, quick=solve.gradient in ("tape", "backsolve"))
     yield Training(adam, ModelConfig("odenet", 1, WIDTH), _adaptive("checkpointed"), quick=False)
     yield Training(OptimConfig("adamw", 1e-3, weight_decay=0.01), ModelConfig("resnet", 2, WIDTH))
 
