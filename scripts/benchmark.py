@@ -35,9 +35,6 @@ from scripts.bench.cases import COMPILED, FRAMEWORKS, JAXODE, Case, cases, quick
 from scripts.bench.measure import blanks, measure
 from scripts.bench.rows import FAILED, Row
 
-BUSY = 0.3
-"""Cores at work for other processes from which on a warning is due."""
-
 
 class Parser(argparse.ArgumentParser):
     """A parser that answers a mistake with exactly one line."""
@@ -140,7 +137,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 @contextmanager
 def same_arithmetic() -> Iterator[None]:
     """float32 throughout: a GPU's TF32 would round otherwise in each framework, so that their steps could differ."""
-    backends = (torch.backends.cudnn, torch.backends.cuda.matmul)
+    backends: tuple[Any, ...] = (torch.backends.cudnn, torch.backends.cuda.matmul)
     before = [backend.allow_tf32 for backend in backends]
     for backend in backends:
         backend.allow_tf32 = False
@@ -166,9 +163,8 @@ def carry_out(options: argparse.Namespace, chosen: Sequence[Case], rows: list[Ro
         report.store(rows, options.out)
         clock = time.perf_counter() - begin
         print(f"{title}: {'; '.join(report.brief(row) for row in fresh)} ({clock:.0f} s)", file=sys.stderr, flush=True)
-        busy = fresh[0].others_busy
-        if busy is not None and busy > BUSY:
-            print(f"warning: others kept {busy:.1f} cores busy meanwhile: do not trust this", file=sys.stderr)
+        if report.busy(fresh[0]):
+            print(f"warning: others kept {fresh[0].others_busy:.1f} cores busy: this says little", file=sys.stderr)
         jax.clear_caches()  # every case is a program of its own
         if COMPILED in case.rivals:
             torch.compiler.reset()

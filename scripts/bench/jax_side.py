@@ -67,7 +67,7 @@ def costs(stats: Stats) -> dict[str, int | None]:
 
 
 def ready(case: Case, problem: Problem, *, count: bool = False) -> Ready:
-    """jaxode's side of a case. `count` has the evaluations of the backward pass counted, by a program of their own."""
+    """The side of jaxode in a case. `count` has the evaluations of the backward pass counted, by another program."""
     model = build(case, problem)
     if case.work == "solve":
         return _solve(case, problem, model)

@@ -22,7 +22,7 @@ Arrays = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Problem:
-    """Images [B, H, W, 1], labels [B], weights in PyTorch's names and layout, and the state an ODE block starts from."""
+    """Images [B, H, W, 1], labels [B], weights in PyTorch's layout, and the state [B, H', W', C] of an ODE block."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -68,7 +68,7 @@ def pose(case: Case, seed: int = 0) -> Problem:
     rng = np.random.default_rng(seed)
     images = rng.normal(size=(case.batch, *IMAGE_SHAPE)).astype(np.float32)
     labels = rng.integers(CLASSES, size=case.batch)
-    model = build_classifier(
+    model: Any = build_classifier(
         case.model_config, case.solve, image_shape=IMAGE_SHAPE, classes=CLASSES, rngs=nnx.Rngs(seed)
     )
     state = np.zeros(0, np.float32)

@@ -81,15 +81,16 @@ def load(model: ODENet, weights: Arrays) -> None:
     inside |= {f"7.odefunc.conv{i}._layer": getattr(model.field, f"conv{i}") for i in (1, 2)}
     outside = {"0": model.conv1, "1": model.norm1, "3": model.conv2, "4": model.norm2, "6": model.conv3}
     outside |= {"8": model.norm, "12": model.linear}
-    for name, layer in (inside | outside).items():
+    layers: dict[str, Any] = inside | outside
+    for name, layer in layers.items():
         weight: Any = np.asarray(weights[f"{name}.weight"])
-        kernel = layer.scale if isinstance(layer, nnx.GroupNorm) else layer.kernel
+        kernel: Any = layer.scale if isinstance(layer, nnx.GroupNorm) else layer.kernel
         kernel[...] = jnp.asarray(weight.transpose(2, 3, 1, 0) if weight.ndim == 4 else weight.T)
-        layer.bias[...] = jnp.asarray(weights[f"{name}.bias"])  # type: ignore[index]
+        layer.bias[...] = jnp.asarray(weights[f"{name}.bias"])
 
 
 def ready(case: Case, problem: Problem) -> Ready:
-    """This side of a case: loss and gradient."""
+    """The newcomer's side of a case: loss and gradient."""
     model = ODENet(case.width, case.tolerance, nnx.Rngs(0))
     load(model, problem.weights)
     graph, params = nnx.split(model)
@@ -104,6 +105,7 @@ def ready(case: Case, problem: Problem) -> Ready:
     outcome = Outcome(
         np.asarray(logits),
         float(value),
+        nfe_forward=1 + 6 * int(stats["num_steps"]),  # the last stage of a step is the first of the next
         accepted=int(stats["num_accepted_steps"]),
         rejected=int(stats["num_rejected_steps"]),
     )

@@ -13,12 +13,14 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
 from jaxode.train.provenance import processor
-from scripts.bench.cases import CHANNELS_LAST, COMPILED, DEFAULTS, Case
+from scripts.bench.cases import CHANNELS_LAST, COMPILED, DEFAULTS, SAME, Case
 from scripts.bench.sides import CLASSES, SIDE, Outcome, Problem, Ready
 from scripts.parity.measure import their_settings
 from scripts.parity.subjects import first, last
 from torch_ref.model import ODEBlock, build
 from torch_ref.solve import Counts, Settings
+
+OUT_OF_SIGHT = 1e-10
 
 
 def place() -> torch.device:
@@ -39,7 +41,7 @@ def wait() -> None:
 
 
 def settings(case: Case, side: str) -> Settings:
-    """torchdiffeq's options. Where no gradient is taken, that of the first step's choice need not be kept out."""
+    """Options of torchdiffeq. Where no gradient is taken, that of the first step's choice need not be kept out."""
     wanted = their_settings(case.solve)
     if side == DEFAULTS:
         return replace(wanted, stop_at_ends=False, constant_first_step=False)
@@ -49,7 +51,7 @@ def settings(case: Case, side: str) -> Settings:
 
 def model_of(case: Case, problem: Problem, side: str) -> nn.Sequential:
     """The reference with the given weights."""
-    model = build(
+    model: Any = build(
         case.model,
         case.blocks,
         channels=1,
@@ -129,22 +131,27 @@ def ready(case: Case, problem: Problem, side: str) -> Ready:
         seconds = time.perf_counter() - begin
     reset(blocks)
     out: Any = run()
-    costs = counted(blocks)
     if case.work == "training":
         logits, loss = out
-        gradient = {name: parameter.grad.cpu().numpy().copy() for name, parameter in plain.named_parameters()}
+        gradient = {name: _array(parameter.grad) for name, parameter in plain.named_parameters()}
         gradient = {name.replace("_orig_mod.", ""): array for name, array in gradient.items()}
-        outcome = Outcome(logits.detach().cpu().numpy(), float(loss.detach()), gradient, **costs)
+        outcome = Outcome(_array(logits), float(loss.detach()), gradient)
         if blocks:
             outcome.nfe_backward = sum(block.solver.backward_nfe(block.odefunc) for block in blocks)
     else:
         loss = float(nn.functional.cross_entropy(out, labels)) if case.work == "inference" else None
-        outcome = Outcome(last(out.cpu().numpy()), loss, **costs)
+        outcome = Outcome(last(_array(out)), loss)
+    for name, value in counted(blocks).items():
+        setattr(outcome, name, value)
     field = None
     if case.work == "solve":
         field = evaluations(blocks[0].odefunc, start, outcome.nfe_forward or 0)
     model.zero_grad(set_to_none=True)
     return Ready(run, outcome, seconds, allocated(run), device(), field=field)
+
+
+def _array(tensor: Any) -> np.ndarray:
+    return tensor.detach().cpu().numpy().copy()
 
 
 def evaluations(field: Any, start: Tensor, number: int) -> Callable[[], Tensor]:
@@ -181,10 +188,13 @@ def allocated(run: Callable[[], Any]) -> float:
     return peak / 1e6
 
 
-def reference(case: Case, problem: Problem, tolerance: float = 1e-10) -> np.ndarray:
-    """The final state of the ODE block in float64, by dopri8 at a tolerance at which its error is out of sight."""
-    model = model_of(case, problem, "").cpu().double()
+def reference(case: Case, problem: Problem) -> np.ndarray:
+    """The final state of the ODE block in float64 at a tolerance at which its error is out of sight.
+
+    By dopri5: where the field bends, methods of a higher order need many times the evaluations.
+    """
+    model = model_of(case, problem, SAME).double()
     block: Any = model[7]
-    block.solver.settings = Settings(method="dopri8", rtol=tolerance, atol=tolerance)
+    block.solver.settings = Settings(method="dopri5", rtol=OUT_OF_SIGHT, atol=OUT_OF_SIGHT)
     with torch.no_grad():
-        return last(block(torch.from_numpy(first(problem.state)).double()).numpy())
+        return last(block(torch.from_numpy(first(problem.state)).to(place()).double()).cpu().numpy())

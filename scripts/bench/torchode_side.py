@@ -25,7 +25,8 @@ class FlatField(nn.Module):
     def __init__(self, odefunc: Any) -> None:
         """`odefunc` acts on maps, of the shape that is set before a solve."""
         super().__init__()
-        self.odefunc, self.shape = odefunc, (0, 0, 0)
+        self.odefunc = odefunc
+        self.shape: tuple[int, ...] = ()
 
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
         """dz/dt."""
@@ -61,7 +62,7 @@ class Block(nn.Module):
 
 
 def ready(case: Case, problem: Problem) -> Ready:
-    """torchode's side of a case: loss and gradient."""
+    """The side of torchode in a case: loss and gradient."""
     model = model_of(case, problem, TORCHODE)
     field: Any = model[7]
     block = Block(field.odefunc, case.tolerance, case.gradient == "backsolve").to(place())
