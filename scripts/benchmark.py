@@ -111,7 +111,7 @@ def done(case: Case, rows: Sequence[Row], runs: int, threads: int) -> bool:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line; returns the exit code: 1 if a side failed."""
+    """Command line; returns the exit code: 1 if a side of jaxode's failed, 2 for a wrong request."""
     words = list(sys.argv[1:] if argv is None else argv)
     parser = build_parser()
     try:
@@ -127,9 +127,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ConfigError, OSError, ValueError) as error:
         print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    with same_arithmetic():
-        rows = carry_out(options, chosen, rows)
-    report.write(rows, options.out, shlex.join(["python", "-m", "scripts.benchmark", *words]))
+    try:
+        with same_arithmetic():
+            rows = carry_out(options, chosen, rows)
+        report.write(rows, options.out, shlex.join(["python", "-m", "scripts.benchmark", *words]))
+    except KeyboardInterrupt:
+        print(f"{parser.prog}: stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    except OSError as error:
+        print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
     print(f"{report.summary(rows)}; written to {options.out}")
     return int(any(row.status == FAILED and row.framework == FRAMEWORKS[JAXODE] for row in rows))
 

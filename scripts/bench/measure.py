@@ -50,7 +50,12 @@ def measure(case: Case, runs: int, threads: int, maker: Callable[..., Ready] = m
     for side, text in failures.items():
         name = side.removesuffix(" field")
         rows[name].status, rows[name].reason = FAILED, text
-    reference = exact(replace(case, tolerance=1.0, rivals=())) if case.work == "solve" else None
+    reference = None
+    if case.work == "solve":
+        try:
+            reference = exact(replace(case, tolerance=1.0, rivals=()))
+        except Exception as error:
+            rows[JAXODE].reason = f"no error known, the reference failed: {reason(error)}"
     for side, ready in sides.items():
         if rows[side].status != FAILED:
             fill(rows[side], ready, seconds, side, reference)
@@ -98,7 +103,7 @@ def fill(row: Row, ready: Ready, seconds: Mapping[str, list[float]], side: str, 
     row.compile_seconds, row.memory_mb, row.device = ready.setup_seconds, ready.memory_mb, ready.device
     row.loss, row.nfe_backward = outcome.loss, outcome.nfe_backward
     row.nfe_forward, row.accepted, row.rejected = (getattr(outcome, name) for name in COUNTED)
-    row.reason = ready.note
+    row.reason = "; ".join(text for text in (row.reason, ready.note) if text)
     if reference is not None:
         row.error = relative([outcome.output], [reference])
     if ready.field and outcome.accepted:
@@ -123,7 +128,7 @@ def compare(
         row.status, row.reason = NOT_COMPARED, "; ".join(problems)
         return
     row.ratio_median, row.ratio_min, row.ratio_max = spread(ratios(seconds[side], seconds[JAXODE]))
-    row.reason = "; ".join(text for text in (NOTES[side] if case.model == "odenet" else "", row.reason) if text)
+    row.reason = "; ".join(text for text in (NOTES[side] if side in OWN_STEPS else "", row.reason) if text)
 
 
 def disagreement(case: Case, side: str, ours: Outcome, theirs: Outcome) -> list[str]:

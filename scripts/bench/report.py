@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxode.train.files import write_json, write_whole
-from scripts.bench.cases import DEFAULTS, SAME, STOCK
+from scripts.bench.cases import DEFAULTS, NOTES, SAME, STOCK
 from scripts.bench.picture import picture
 from scripts.bench.rows import FAILED, MEASURED, NOT_COMPARED, Row
 
@@ -89,6 +89,8 @@ def brief(row: Row) -> str:
 def markdown(rows: Sequence[Row], command: str) -> str:
     """All tables as a document."""
     lines = ["# Benchmark", "", f"{summary(rows)}. `{command}`, {facts(rows)}.", "", READING, ""]
+    told = {row.variant or row.framework for row in rows} | {row.group for row in rows}
+    lines += [f"- {side}: {note}." for side, note in NOTES.items() if side in told] + [""]
     lines += targets(rows)
     for group, title in GROUPS.items():
         chosen = [row for row in rows if row.group == group]

@@ -86,7 +86,8 @@ def load(model: ODENet, weights: Arrays) -> None:
         weight: Any = np.asarray(weights[f"{name}.weight"])
         kernel: Any = layer.scale if isinstance(layer, nnx.GroupNorm) else layer.kernel
         kernel[...] = jnp.asarray(weight.transpose(2, 3, 1, 0) if weight.ndim == 4 else weight.T)
-        layer.bias[...] = jnp.asarray(weights[f"{name}.bias"])
+        bias: Any = layer.bias
+        bias[...] = jnp.asarray(weights[f"{name}.bias"])
 
 
 def ready(case: Case, problem: Problem) -> Ready:
