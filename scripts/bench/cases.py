@@ -80,17 +80,12 @@ class Case:
         return SolveConfig(rtol=self.tolerance, atol=self.tolerance, gradient=self.gradient, stepping="torchdiffeq")
 
 
-def rivals(case: Case) -> Case:
-    """The case with torchdiffeq's own options as a second rival, where they differ in more than the gradient's path."""
-    return replace(case, rivals=(SAME, DEFAULTS))
-
-
 def cases(batch: int = 128, width: int = 64) -> Iterator[Case]:
     """Everything; `batch` is that of all cases but the sweep over batches."""
     base = Case("", batch=batch, width=width)
     swept = tuple(dict.fromkeys((DEFAULT_MODE, "backsolve")))
     for mode in get_args(GradientName):
-        yield rivals(replace(base, group="gradient", gradient=mode))
+        yield replace(base, group="gradient", gradient=mode, rivals=(SAME, DEFAULTS))
     yield replace(base, group="inference", work="inference")
     resnet = replace(base, model="resnet", blocks=6)
     yield replace(resnet, group="resnet")
