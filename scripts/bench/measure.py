@@ -15,8 +15,14 @@ from scripts.bench.cases import DEFAULTS, FRAMEWORKS, JAXODE, NOTES, OWN_STEPS, 
 from scripts.bench.rows import FAILED, NOT_COMPARED, Row, provenance
 from scripts.bench.sides import Outcome, Problem, Ready, pose
 from scripts.bench.timing import in_turn, ratios, reason, spread
-from scripts.parity.bounds import BOUNDS, gradient_bound
+from scripts.parity.bounds import BOUNDS
 from scripts.parity.measure import relative
+
+GRADIENTS = {"exact": 1e-2, "backsolve": BOUNDS["float32", "backsolve"].limit}
+"""Largest relative error of a gradient at which both sides still do the same work. That their numbers are the same is
+the parity map's matter, in float64: in float32, ReLUs of values near zero switch either way by rounding, and the more
+images there are, the more of their gradients cancel. (At batch 32, PyTorch's own gradient in float32 is 1.7e-3 away from
+that in float64.)"""
 
 COUNTED = ("nfe_forward", "accepted", "rejected")
 
@@ -152,7 +158,7 @@ def disagreement(case: Case, side: str, ours: Outcome, theirs: Outcome) -> list[
     if ours.gradient is not None and theirs.gradient is not None and side != DEFAULTS:
         names = sorted(ours.gradient)
         error = relative([ours.gradient[name] for name in names], [theirs.gradient[name] for name in names])
-        limit = gradient_bound("float32", case.gradient).limit
+        limit = GRADIENTS["backsolve" if case.mode == "backsolve" else "exact"]
         if not error <= limit:
             problems.append(f"gradients differ by {error:.1e}, above {limit:g}")
     return problems
