@@ -21,8 +21,8 @@ from scripts.parity.measure import relative
 GRADIENTS = {"exact": 1e-2, "backsolve": BOUNDS["float32", "backsolve"].limit}
 """Largest relative error of a gradient at which both sides still do the same work. That their numbers are the same is
 the parity map's matter, in float64: in float32, ReLUs of values near zero switch either way by rounding, and the more
-images there are, the more of their gradients cancel. (At batch 32, PyTorch's own gradient in float32 is 1.7e-3 away from
-that in float64.)"""
+images there are, the more of their gradients cancel. (At batch 32, PyTorch's own gradient in float32 is 1.7e-3
+away from that in float64.)"""
 
 COUNTED = ("nfe_forward", "accepted", "rejected")
 

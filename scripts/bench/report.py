@@ -37,9 +37,10 @@ A training step is the loss of a batch and its gradient with respect to all para
 Both sides have the same weights and the same random images; compilation is apart; their calls take turns. The ratio is
 this side's time over jaxode's within a round: above 1, jaxode is faster. Beside `backsolve` stands odeint_adjoint,
 beside all exact modes torchdiffeq's odeint, differentiated through its steps. Sides whose outputs, loss, gradient,
-steps or evaluations differ are not compared. MB is what a call needs beside its arguments: by XLA's memory analysis, or at the
-peak of torch's allocator. Evaluations are those of the field; backward ones are counted as they are carried out: again
-by `checkpointed`, in the adjoint solve by `backsolve`. What PyTorch compiles, and its warming up, is its first call."""
+steps or evaluations differ are not compared. MB is what a call needs beside its arguments: by XLA's memory analysis, or
+at the peak of torch's allocator. Evaluations are those of the field; backward ones are counted as they are carried out:
+again by `checkpointed`, in the adjoint solve by `backsolve`. What PyTorch compiles, and its warming up, is its first
+call."""
 
 
 def read(out: Path) -> list[Row]:

@@ -194,7 +194,7 @@ def test_own_steps_are_held_to_the_outputs_alone():
     theirs = Outcome(np.full(3, 1.05), 1.05, nfe_forward=8, accepted=1)
     assert not disagreement(SMALL, STOCK, ours, theirs)
     assert disagreement(SMALL, STOCK, ours, replace(theirs, output=2 * theirs.output))
-    assert disagreement(SMALL, SAME, ours, theirs)
+    assert disagreement(SMALL, SAME, ours, replace(ours, nfe_forward=8)) == ["nfe forward 8 against 32"]
 
 
 def test_what_is_measured_is_kept_when_the_rest_is_killed(tmp_path, monkeypatch):
