@@ -120,5 +120,5 @@ def quick_cases(batch: int = 32, width: int = 64) -> Iterator[Case]:
     yield replace(base, group="inference", work="inference")
     yield replace(base, group="resnet", model="resnet", blocks=6)
     for tolerance in (1e-2, 1e-4):
-        yield replace(base, group="precision", work="solve", batch=min(batch, 8), tolerance=tolerance)
+        yield replace(base, group="precision", work="solve", batch=min(batch, 4), tolerance=tolerance)
     yield replace(base, group="stock", rivals=(STOCK,), runs=1)

@@ -80,5 +80,5 @@ def _ratios(axis: Any, rows: Sequence[Row]) -> None:
     names = [f"{row.case}: {row.framework} {row.variant}".strip() for row in shown]
     axis.set_yticks(range(len(shown)), names, fontsize=5 if len(shown) > 30 else 7)
     axis.axvline(1.0, color="black", linewidth=0.8)
-    axis.set(xscale="log", xlabel="time over jaxode's: median, lowest and highest of the rounds", title="Ratios")
+    axis.set(xscale="log", xlabel="time over jaxode's (median, ends)", title="Ratios")
     axis.grid(True, which="both", axis="x", alpha=0.3)
