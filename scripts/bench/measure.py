@@ -18,11 +18,11 @@ from scripts.bench.timing import in_turn, ratios, reason, spread
 from scripts.parity.bounds import BOUNDS
 from scripts.parity.measure import relative
 
-GRADIENTS = {"exact": 1e-2, "backsolve": BOUNDS["float32", "backsolve"].limit}
+GRADIENTS = {"exact": 5e-2, "backsolve": BOUNDS["float32", "backsolve"].limit}
 """Largest relative error of a gradient at which both sides still do the same work. That their numbers are the same is
-the parity map's matter, in float64: in float32, ReLUs of values near zero switch either way by rounding, and the more
-images there are, the more of their gradients cancel. (At batch 32, PyTorch's own gradient in float32 is 1.7e-3
-away from that in float64.)"""
+the parity map's matter, in float64. In float32, rounding switches ReLUs of values near zero: at batch 32, PyTorch's own
+gradient of an ODENet is 1.7e-3 away from that in float64, and one value of 3e-7 in a ResNet 6 moves ours by 1.1e-2; in
+float64 both sides agree within 2e-15."""
 
 COUNTED = ("nfe_forward", "accepted", "rejected")
 
