@@ -1,0 +1,124 @@
+"""What is measured: every comparison and every sweep of the benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+from jaxode.config import GradientName, ModelConfig, ModelName, SolveConfig
+
+Work = Literal["training", "inference", "solve"]
+"""Loss and gradient of a batch; logits of a batch; or the forward solve of one ODE block alone."""
+
+JAXODE, SAME, DEFAULTS, COMPILED, CHANNELS_LAST = "jaxode", "same steps", "defaults", "torch.compile", "channels last"
+TORCHODE, STOCK = "torchode", "stock"
+
+FRAMEWORKS = {JAXODE: "jaxode", TORCHODE: "torchode", STOCK: "flax and diffrax"}
+"""By side; all others are PyTorch's."""
+
+NOTES = {
+    SAME: "torchdiffeq with the options under which it takes our steps",
+    DEFAULTS: "torchdiffeq as a user calls it; its gradient also flows through the choice of the first step, and its "
+    "adjoint solve runs past the end",
+    COMPILED: "same steps; field, downsampling and head (or the whole ResNet) each compiled by torch.compile",
+    CHANNELS_LAST: "same steps; images and weights in torch.channels_last",
+    TORCHODE: "an error and a step size for every image: not the same steps",
+    STOCK: "nnx.Conv, nnx.GroupNorm, Diffrax's default adjoint and steps: not the same steps",
+}
+"""What is to be known of a rival beside its figures."""
+
+OWN_STEPS = (TORCHODE, STOCK)
+"""Sides that choose steps by other rules, so that neither steps nor outputs can be held to be the same."""
+
+BATCHES = (32, 64, 128, 256, 512, 1024)
+TOLERANCES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+DEFAULT_MODE: GradientName = SolveConfig().gradient
+
+
+@dataclass(frozen=True)
+class Case:
+    """One comparison: jaxode, and beside it the rivals, on the same work."""
+
+    group: str
+    work: Work = "training"
+    model: ModelName = "odenet"
+    blocks: int = 1
+    gradient: GradientName = DEFAULT_MODE
+    batch: int = 128
+    tolerance: float = 1e-3
+    width: int = 64
+    rivals: tuple[str, ...] = (SAME,)
+    runs: int | None = None
+    """Instead of the number asked for, where a run is very slow."""
+
+    @property
+    def title(self) -> str:
+        """The model, as a reader knows it."""
+        return {"odenet": f"ODENet {self.blocks}", "resnet": f"ResNet {self.blocks}"}[self.model]
+
+    @property
+    def mode(self) -> str:
+        """How the gradient is found; empty where no solve is differentiated."""
+        return self.gradient if self.work == "training" and self.model == "odenet" else ""
+
+    @property
+    def name(self) -> str:
+        """Unique among the cases."""
+        words = [f"{self.group}: {self.title}", self.mode or self.work, f"batch {self.batch}"]
+        words += [f"tolerance {self.tolerance:g}"] * (self.model == "odenet")
+        return ", ".join(words)
+
+    @property
+    def model_config(self) -> ModelConfig:
+        """The model in jaxode's settings."""
+        return ModelConfig(self.model, self.blocks, self.width)
+
+    @property
+    def solve(self) -> SolveConfig:
+        """The solve in jaxode's settings: dopri5, with torchdiffeq's steps, and `max_steps` as it is by default."""
+        return SolveConfig(rtol=self.tolerance, atol=self.tolerance, gradient=self.gradient, stepping="torchdiffeq")
+
+
+def cases(batch: int = 128, width: int = 64) -> Iterator[Case]:
+    """Everything; `batch` is that of all cases but the sweep over batches."""
+    base = Case("", batch=batch, width=width)
+    swept = tuple(dict.fromkeys((DEFAULT_MODE, "backsolve")))
+    for mode in get_args(GradientName):
+        yield replace(base, group="gradient", gradient=mode, rivals=(SAME, DEFAULTS))
+    yield replace(base, group="inference", work="inference")
+    resnet = replace(base, model="resnet", blocks=6)
+    yield replace(resnet, group="resnet")
+    yield replace(resnet, group="resnet", work="inference")
+    yield replace(base, group="stock", rivals=(STOCK,), runs=3)
+    for tolerance in TOLERANCES:
+        yield replace(base, group="precision", work="solve", tolerance=tolerance)
+    yield replace(base, group="torchode", rivals=(TORCHODE,))
+    yield replace(base, group="torchode", gradient="backsolve", rivals=(TORCHODE,))
+    for mode in swept:
+        yield replace(base, group="channels last", gradient=mode, rivals=(CHANNELS_LAST,))
+    for mode in swept:
+        yield replace(base, group="compiled", gradient=mode, rivals=(COMPILED,))
+    yield replace(base, group="compiled", work="inference", rivals=(COMPILED,))
+    yield replace(resnet, group="compiled", rivals=(COMPILED,))
+    for blocks in (2, 4):
+        yield from (replace(base, group="blocks", gradient=mode, blocks=blocks) for mode in swept)
+    for tolerance in TOLERANCES:
+        if tolerance != base.tolerance:
+            yield from (replace(base, group="tolerance", gradient=mode, tolerance=tolerance) for mode in swept)
+    for size in BATCHES:
+        if size != batch:
+            yield from (replace(base, group="batch", gradient=mode, batch=size) for mode in swept)
+            yield replace(base, group="batch", work="inference", batch=size)
+
+
+def quick_cases(batch: int = 32, width: int = 64) -> Iterator[Case]:
+    """A few of each kind, for a first look."""
+    base = Case("", batch=batch, width=width)
+    for mode in dict.fromkeys((DEFAULT_MODE, "backsolve")):
+        yield replace(base, group="gradient", gradient=mode)
+    yield replace(base, group="inference", work="inference")
+    yield replace(base, group="resnet", model="resnet", blocks=6)
+    for tolerance in (1e-2, 1e-4):
+        yield replace(base, group="precision", work="solve", batch=min(batch, 4), tolerance=tolerance)
+    yield replace(base, group="stock", rivals=(STOCK,), runs=1)

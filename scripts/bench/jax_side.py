@@ -1,0 +1,144 @@
+"""jaxode's side: the program compiled ahead, what it computes, and the memory that XLA says it needs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from jaxode.interop import from_torch, to_torch
+from jaxode.losses import cross_entropy
+from jaxode.nn import build_classifier
+from jaxode.ode import Stats
+from jaxode.train.provenance import device
+from scripts.bench.cases import Case
+from scripts.bench.sides import CLASSES, IMAGE_SHAPE, Outcome, Problem, Ready
+from scripts.bench.timing import reason
+
+
+class Counting(nnx.Module):
+    """A vector field that counts its evaluations as they are carried out, on the host."""
+
+    def __init__(self, field: nnx.Module, count: list[int]) -> None:
+        """`count` holds one number."""
+        self.field = field
+        self.add = lambda: count.__setitem__(0, count[0] + 1)
+
+    def __call__(self, t: Any, z: Any) -> Any:
+        """dz/dt."""
+        jax.debug.callback(self.add)
+        return self.field(t, z)  # type: ignore[operator]
+
+
+def build(case: Case, problem: Problem) -> Any:
+    """The model with the given weights."""
+    model = build_classifier(case.model_config, case.solve, image_shape=IMAGE_SHAPE, classes=CLASSES, rngs=nnx.Rngs(0))
+    nnx.update(model, from_torch(model, problem.weights))
+    return model
+
+
+def compiled(function: Callable[..., Any], *arguments: Any) -> tuple[Callable[[], Any], float, float | None]:
+    """A call on these arguments that waits for its result; seconds of compilation; megabytes beside the arguments."""
+    begin = time.perf_counter()
+    program = jax.jit(function).lower(*arguments).compile()
+    seconds = time.perf_counter() - begin
+    memory: Any = program.memory_analysis()
+    needed = None
+    if memory is not None:
+        needed = (memory.temp_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes) / 1e6
+    return lambda: jax.block_until_ready(program(*arguments)), seconds, needed
+
+
+def costs(stats: Stats) -> dict[str, int | None]:
+    """The numbers of the solves for an outcome. Raises SolveError if one failed."""
+    stats.check()
+    if not jnp.size(stats.nfe):
+        return {}
+    return {
+        "nfe_forward": int(stats.nfe.sum()),
+        "accepted": int(stats.accepted.sum()),
+        "rejected": int(stats.rejected.sum()),
+    }
+
+
+def ready(case: Case, problem: Problem, *, count: bool = False) -> Ready:
+    """The side of jaxode in a case. `count` has the evaluations of the backward pass counted, by another program."""
+    model = build(case, problem)
+    if case.work == "solve":
+        return _solve(case, problem, model)
+    graph, params = nnx.split(model)
+    images, labels = jnp.asarray(problem.images), jnp.asarray(problem.labels)
+
+    def inference(params: Any, images: Any) -> Any:
+        return nnx.merge(graph, params)(images)
+
+    step = training(graph, labels)
+    run, seconds, memory = compiled(step if case.work == "training" else inference, params, images)
+    if case.work == "inference":
+        logits, stats = run()
+        outcome = Outcome(np.asarray(logits), float(cross_entropy(logits, labels, jnp.ones(len(labels)))))
+    else:
+        (loss, (logits, stats)), gradient = run()
+        found = to_torch(nnx.merge(graph, gradient))
+        outcome = Outcome(np.asarray(logits), float(loss), found)
+    for name, value in costs(stats).items():
+        setattr(outcome, name, value)
+    note = ""
+    if count and case.mode:
+        try:
+            outcome.nfe_backward = backward_evaluations(case, problem, images, labels)
+        except Exception as error:
+            note = f"backward evaluations not counted: {reason(error)}"
+    return Ready(run, outcome, seconds, memory, device(), note=note)
+
+
+def training(graph: Any, labels: jax.Array) -> Callable[..., Any]:
+    """(parameters, images) → ((loss, (logits, statistics)), gradient of the mean cross-entropy)."""
+
+    def loss(params: Any, images: jax.Array) -> tuple[jax.Array, Any]:
+        logits, stats = nnx.merge(graph, params)(images)
+        return cross_entropy(logits, labels, jnp.ones(len(labels))), (logits, stats)
+
+    return jax.value_and_grad(loss, has_aux=True)
+
+
+def backward_evaluations(case: Case, problem: Problem, images: jax.Array, labels: jax.Array) -> int:
+    """Evaluations of the field in a training step less those in inference, counted as they are carried out."""
+    count = [0]
+    model = build(case, problem)
+    for block in model.blocks:
+        block.field = Counting(block.field, count)
+    graph, params = nnx.split(model)
+    seen = []
+    for function in (lambda p, x: nnx.merge(graph, p)(x), training(graph, labels)):
+        program = jax.jit(function).lower(params, images).compile()
+        count[0] = 0
+        jax.block_until_ready(program(params, images))
+        jax.effects_barrier()
+        seen.append(count[0])
+    return seen[1] - seen[0]
+
+
+def _solve(case: Case, problem: Problem, model: Any) -> Ready:
+    block = model.blocks[0]
+    graph, params = nnx.split(block)
+    state = jnp.asarray(problem.state)
+    run, seconds, memory = compiled(lambda p, z: nnx.merge(graph, p)(z), params, state)
+    final, stats = run()
+    outcome = Outcome(np.asarray(final))
+    for name, value in costs(Stats.chain([stats])).items():
+        setattr(outcome, name, value)
+    evaluations = int(stats.nfe)
+
+    def fields(params: Any, z: jax.Array) -> jax.Array:
+        field = nnx.merge(graph, params).field
+        # What is fed back is normalised by the field's last layer; a time that changes keeps its part in the loop.
+        return jax.lax.fori_loop(0, evaluations, lambda i, z: field((i / evaluations).astype(z.dtype), z), z)
+
+    chain, _, _ = compiled(fields, params, state)
+    return Ready(run, outcome, seconds, memory, device(), field=chain)

@@ -1,0 +1,78 @@
+"""What both sides are given, and what each hands back: a call to be timed and what it computes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from flax import nnx
+
+from jaxode.interop import to_torch
+from jaxode.nn import build_classifier
+from scripts.bench.cases import Case
+
+SIDE, CLASSES = 28, 10
+IMAGE_SHAPE = (SIDE, SIDE, 1)
+
+Arrays = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Images [B, H, W, 1], labels [B], weights in PyTorch's layout, and the state [B, H', W', C] of an ODE block."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    weights: Arrays
+    state: np.ndarray
+
+
+@dataclass
+class Outcome:
+    """What one call computes: output (logits or final state), loss, gradient by PyTorch's names, and its cost.
+
+    Steps and evaluations are summed over the blocks; None where there is no solve or nothing counts them.
+    """
+
+    output: np.ndarray
+    loss: float | None = None
+    gradient: Arrays | None = None
+    nfe_forward: int | None = None
+    nfe_backward: int | None = None
+    accepted: int | None = None
+    rejected: int | None = None
+
+
+@dataclass
+class Ready:
+    """A side ready to be timed: `run` returns when all is computed.
+
+    `setup_seconds` are those of compilation, or of the first call where nothing is compiled ahead. `field` makes
+    as many evaluations of the vector field as the solve does, one after the other.
+    """
+
+    run: Callable[[], Any]
+    outcome: Outcome
+    setup_seconds: float
+    memory_mb: float | None
+    device: str
+    field: Callable[[], Any] | None = None
+    note: str = ""
+
+
+def pose(case: Case, seed: int = 0) -> Problem:
+    """Random images of mean 0 and deviation 1, as normalised ones have, random labels, and fresh weights."""
+    rng = np.random.default_rng(seed)
+    images = rng.normal(size=(case.batch, *IMAGE_SHAPE)).astype(np.float32)
+    labels = rng.integers(CLASSES, size=case.batch)
+    model: Any = build_classifier(
+        case.model_config, case.solve, image_shape=IMAGE_SHAPE, classes=CLASSES, rngs=nnx.Rngs(seed)
+    )
+    state = np.zeros(0, np.float32)
+    if case.work == "solve":
+        graph, params = nnx.split(model)
+        state = np.asarray(jax.jit(lambda p, x: nnx.merge(graph, p).downsample(x))(params, images))
+    return Problem(images, labels, to_torch(model), state)

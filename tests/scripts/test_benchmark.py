@@ -1,0 +1,290 @@
+"""The benchmark's arithmetic, its rows and its command line; no time is asserted."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+
+from jaxode.config import GradientName
+from scripts import benchmark
+from scripts.bench import report, stock, torch_side
+from scripts.bench.cases import DEFAULTS, JAXODE, SAME, STOCK, Case, cases, quick_cases
+from scripts.bench.measure import blanks, disagreement, make, measure
+from scripts.bench.rows import FAILED, MEASURED, NOT_COMPARED
+from scripts.bench.sides import Outcome, Ready, pose
+from scripts.bench.timing import in_turn, ratios, spread
+from scripts.parity.measure import relative
+
+ASKED_FOR = {
+    *("framework", "variant", "gradient", "batch", "tolerance", "ms_median", "ms_min", "ms_max", "images_per_second"),
+    *("compile_seconds", "memory_mb", "nfe_forward", "nfe_backward", "device", "versions"),
+}
+SMALL = Case("test", batch=2, width=4, runs=1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Small work, and perhaps other tests beside it: torch's threads would wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+class Clock:
+    """A clock that only work moves on, and a diary of the work."""
+
+    def __init__(self):
+        self.now, self.diary = 0.0, []
+
+    def __call__(self):
+        return self.now
+
+    def work(self, name, *seconds):
+        left = list(seconds)
+
+        def call():
+            self.diary.append(name)
+            self.now += left.pop(0)
+
+        return call
+
+
+def test_rounds_alternate_and_the_warm_up_is_not_timed():
+    clock = Clock()
+    calls = {"a": clock.work("a", 100, 1, 2, 3), "b": clock.work("b", 200, 2, 6, 3)}
+    seconds, failures = in_turn(calls, 3, clock=clock, rest=lambda _: None)
+    assert seconds == {"a": [1, 2, 3], "b": [2, 6, 3]}
+    assert not failures
+    assert "".join(clock.diary) == "baabbaab"
+    assert spread(ratios(seconds["b"], seconds["a"])) == (2, 1, 3)
+
+
+def test_the_rest_between_calls_is_not_timed():
+    clock = Clock()
+    seconds, _ = in_turn({"a": clock.work("a", 1, 1)}, 1, clock=clock, rest=lambda _: clock.work("rest", 9)())
+    assert seconds == {"a": [1]}
+
+
+def test_a_call_that_fails_is_given_up_and_the_others_go_on():
+    clock = Clock()
+
+    def fail():
+        raise MemoryError("no room\nfor this")
+
+    seconds, failures = in_turn({"a": fail, "b": clock.work("b", 1, 2)}, 1, clock=clock, rest=lambda _: None)
+    assert seconds == {"b": [2]}
+    assert failures == {"a": "MemoryError: no room"}
+
+
+def test_every_gradient_mode_has_a_case_and_names_are_unique():
+    for found in (list(cases()), list(quick_cases())):
+        assert len({case.name for case in found}) == len(found)
+    assert {case.gradient for case in cases() if case.group == "gradient"} == set(get_args(GradientName))
+
+
+@pytest.fixture(scope="module")
+def both():
+    """A training step under backsolve on both sides."""
+    case = replace(SMALL, group="gradient", gradient="backsolve", tolerance=1e-2)
+    problem = pose(case)
+    return case, {side: make(case, problem, side) for side in (JAXODE, SAME)}
+
+
+def test_both_sides_compute_the_same_and_are_compared(both):
+    case, sides = both
+    rows = measure(case, 2, 1, lambda case, problem, side: sides[side])
+    assert [row.status for row in rows] == [MEASURED, MEASURED]
+    ours, theirs = rows
+    assert ours.ratio_median is None
+    assert theirs.ratio_min <= theirs.ratio_median <= theirs.ratio_max
+    assert ours.loss == pytest.approx(theirs.loss, rel=1e-4)
+    assert ours.nfe_forward == theirs.nfe_forward == 2 + 6 * (ours.accepted + ours.rejected)
+    # Diffrax evaluates the field once more than torchdiffeq at the start of a solve.
+    assert ours.nfe_backward == theirs.nfe_backward + 1
+    assert not ours.reason
+    for row in rows:
+        assert row.runs == 1  # the case's own number, for it is smaller
+        assert row.images_per_second == pytest.approx(1e3 * 2 / row.ms_median)
+        assert row.memory_mb > 0
+    assert set(vars(ours)) >= ASKED_FOR
+
+
+WRONG = {
+    "loss": lambda o: replace(o, loss=1.01 * o.loss),
+    "outputs": lambda o: replace(o, output=1.01 * o.output),
+    "nfe forward": lambda o: replace(o, nfe_forward=o.nfe_forward + 6),
+    "accepted": lambda o: replace(o, accepted=o.accepted - 1),
+    "rejected": lambda o: replace(o, rejected=o.rejected + 1),
+    "gradients": lambda o: replace(o, gradient={name: 1.2 * array for name, array in o.gradient.items()}),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_sides_that_differ_are_not_compared(both, what):
+    case, sides = both
+    other = replace(sides[SAME], outcome=WRONG[what](sides[SAME].outcome))
+    rows = measure(case, 1, 1, lambda case, problem, side: other if side == SAME else sides[JAXODE])
+    assert rows[1].status == NOT_COMPARED
+    assert rows[1].reason.startswith(what)
+    assert rows[1].ratio_median is None
+    assert rows[1].ms_median is not None
+
+
+def test_another_device_is_not_compared(both):
+    case, sides = both
+    other = replace(sides[SAME], device="gpu: fast")
+    row = measure(case, 1, 1, lambda case, problem, side: other if side == SAME else sides[JAXODE])[1]
+    assert row.status == NOT_COMPARED
+    assert "gpu: fast" in row.reason
+
+
+@pytest.mark.parametrize("broken", [SAME, JAXODE])
+def test_a_side_that_fails_leaves_a_row_with_its_reason(both, broken):
+    case, sides = both
+
+    def maker(case, problem, side):
+        if side == broken:
+            raise NotImplementedError("it cannot be differentiated")
+        return sides[side]
+
+    rows = dict(zip((JAXODE, SAME), measure(case, 1, 1, maker), strict=True))
+    assert rows[broken].status == FAILED
+    assert rows[broken].reason == "NotImplementedError: it cannot be differentiated"
+    other = rows[SAME if broken == JAXODE else JAXODE]
+    assert other.ms_median is not None
+    assert other.ratio_median is None
+
+
+def test_the_stock_model_is_the_same_model():
+    case = replace(SMALL, tolerance=1e-5, rivals=(STOCK,))
+    problem = pose(case)
+    theirs = stock.ready(case, problem).outcome
+    ours = torch_side.ready(case, problem, SAME).outcome
+    assert theirs.loss == pytest.approx(ours.loss, rel=1e-3)
+    np.testing.assert_allclose(theirs.output, ours.output, atol=1e-3)
+
+
+def test_their_defaults_differ_in_the_adjoint_only():
+    exact = replace(SMALL, gradient="checkpointed")
+    assert torch_side.settings(exact, SAME).constant_first_step
+    assert not torch_side.settings(exact, DEFAULTS).constant_first_step
+    assert not torch_side.settings(replace(exact, work="inference"), SAME).constant_first_step
+    assert torch_side.settings(replace(exact, gradient="backsolve"), SAME).stop_at_ends
+    assert not torch_side.settings(replace(exact, gradient="backsolve"), DEFAULTS).stop_at_ends
+
+
+def test_the_reference_is_the_same_solve_at_another_tolerance(monkeypatch):
+    case = replace(SMALL, work="solve", tolerance=1e-4)
+    problem = pose(case)
+    same = torch_side.ready(case, problem, SAME).outcome.output
+    monkeypatch.setattr(torch_side, "OUT_OF_SIGHT", 1e-4)
+    assert relative([same], [torch_side.reference(case, problem)]) < 1e-4
+    monkeypatch.setattr(torch_side, "OUT_OF_SIGHT", 1e-6)
+    assert 1e-4 < relative([same], [torch_side.reference(case, problem)]) < 1e-1
+
+
+def test_own_steps_are_held_to_the_outputs_alone():
+    ours = Outcome(np.ones(3), 1.0, nfe_forward=32, accepted=5)
+    theirs = Outcome(np.full(3, 1.05), 1.05, nfe_forward=8, accepted=1)
+    assert not disagreement(SMALL, STOCK, ours, theirs)
+    assert disagreement(SMALL, STOCK, ours, replace(theirs, output=2 * theirs.output))
+    assert disagreement(SMALL, SAME, ours, replace(ours, nfe_forward=8)) == ["nfe forward 8 against 32"]
+
+
+def test_what_is_measured_is_kept_when_the_rest_is_killed(tmp_path, monkeypatch):
+    def killed_at_the_second(case, runs, threads):
+        if (tmp_path / "benchmark.json").exists():
+            raise KeyboardInterrupt
+        return list(blanks(case, runs, threads).values())
+
+    monkeypatch.setattr(benchmark, "measure", killed_at_the_second)
+    monkeypatch.setattr(benchmark, "confine", lambda threads: 1)
+    assert benchmark.main(["--quick", "--only", "precision", "--out", str(tmp_path)]) == 130
+    assert len(report.read(tmp_path)) == 2
+
+
+def solved(case, problem, side):
+    """A side that has solved, without solving."""
+    outcome = Outcome(np.ones((2, 6, 6, 4)), nfe_forward=32, accepted=5, rejected=0)
+    return Ready(lambda: None, outcome, 0.1, 1.0, "cpu: any", field=lambda: None)
+
+
+def test_the_command_writes_everything_goes_on_and_measures_what_changed(tmp_path, capsys, monkeypatch):
+    calls = []
+
+    def counted(case, runs, threads):
+        calls.append(case.name)
+        return measure(case, runs, threads, solved)
+
+    monkeypatch.setattr(benchmark, "measure", counted)
+    monkeypatch.setattr("scripts.bench.measure.pose", lambda case: None)
+    monkeypatch.setattr("scripts.bench.measure.exact", lambda case: np.full((2, 6, 6, 4), 2.0))
+    monkeypatch.setattr(benchmark, "confine", lambda threads: 1)
+    words = ["--quick", "--only", "precision", "--width", "4", "--batch", "2", "--runs", "2", "--out", str(tmp_path)]
+    assert benchmark.main(words) == 0
+    assert len(calls) == 2
+    rows = json.loads((tmp_path / "benchmark.json").read_text())
+    assert [row["framework"] for row in rows] == ["jaxode", "PyTorch"] * 2
+    assert all(set(row) >= ASKED_FOR and row["error"] > 0 for row in rows)
+    assert all(row["outside_ms_per_step"] is not None for row in rows)
+    assert "| 0.0001 | PyTorch, same steps |" in (tmp_path / "benchmark.md").read_text()
+    assert (tmp_path / "benchmark.png").read_bytes().startswith(b"\x89PNG")
+    assert "4 rows measured" in capsys.readouterr().out
+    assert benchmark.main(words) == 0
+    assert len(calls) == 2
+    assert benchmark.main([*words, "--runs", "1"]) == 0
+    assert len(calls) == 4
+
+
+def test_a_failed_case_is_measured_again():
+    row = blanks(SMALL, 1, 1)[JAXODE]
+    rival = blanks(SMALL, 1, 1)[SAME]
+    assert benchmark.done(SMALL, [row, rival], 1, 1)
+    assert not benchmark.done(SMALL, [row, replace(rival, status=FAILED)], 1, 1)
+    assert not benchmark.done(SMALL, [row, replace(rival, commit="another")], 1, 1)
+    assert not benchmark.done(SMALL, [row], 1, 1)
+
+
+def test_what_was_aimed_at_is_judged_on_a_quiet_machine_only():
+    rows = blanks(replace(SMALL, group="gradient", gradient="backsolve"), 1, 1)
+    fast = replace(rows[SAME], ratio_median=1.3, ratio_min=1.0, ratio_max=1.5, ms_median=1.0)
+    assert "| 1.2 | 1.30 (1.00–1.50) | yes |" in report.targets([fast])[4]
+    assert "| no |" in report.targets([replace(fast, ratio_median=1.1)])[4]
+    assert "cannot be told" in report.targets([replace(fast, others_busy=1.0)])[4]
+
+
+def test_the_list_measures_nothing(capsys, tmp_path):
+    assert benchmark.main(["--list", "--only", "stock"]) == 0
+    assert capsys.readouterr().out.startswith("stock: ODENet 1")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--only", "nothing"], "--only must be part of a case's name"),
+        (["--runs", "0"], "--runs must be"),
+        (["--threads", "100000"], "--threads must be at most"),
+        (["--batch", "-1"], "--batch must be"),
+        (["--width", "33"], "width must be"),
+        (["--quik"], "unrecognized arguments"),
+    ],
+)
+def test_a_wrong_request_is_one_line(words, said, capsys):
+    assert benchmark.main(words) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("text", ["{", '[{"case": 1}]', "3"])
+def test_foreign_results_are_not_overwritten(tmp_path, text, capsys):
+    (tmp_path / "benchmark.json").write_text(text)
+    assert benchmark.main(["--quick", "--out", str(tmp_path)]) == 2
+    assert "holds no results of this benchmark" in capsys.readouterr().err
+    assert (tmp_path / "benchmark.json").read_text() == text
