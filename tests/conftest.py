@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+# Torch's threads wait for each other by spinning: two test processes on two cores would mostly wait.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import jax
 import pytest
