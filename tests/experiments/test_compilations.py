@@ -24,10 +24,9 @@ print(json.dumps({"hits": hits, "dir": jax.config.jax_compilation_cache_dir}))
 def start(home, **variables):
     """What PROGRAM says and the files below the home directory after it."""
     plain = {key: value for key, value in os.environ.items() if not key.startswith(("JAX_", "XDG_"))}
-    short = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", PROGRAM],
-        env=plain | short | {"HOME": str(home)} | variables,
+        env=plain | {"HOME": str(home)} | variables,
         capture_output=True,
         text=True,
         check=True,
