@@ -38,16 +38,16 @@ def heat_map(rows: Sequence[Row], title: str) -> bytes:
     ]
     parts = [(title, part) for title, part in parts if part]
     tallest = max(len({_place(row)[0] for row in part}) for _, part in parts)
-    figure = Figure(figsize=(17, 1.5 + 0.17 * tallest))
+    figure = Figure(figsize=(17, 1.5 + 0.17 * tallest), layout="constrained")
     axes = figure.subplots(1, len(parts), squeeze=False, width_ratios=(1, 4)[: len(parts)])[0]
     for axis, (name, part) in zip(axes, parts, strict=True):
         _heat(axis, part)
         axis.set_title(name, fontsize=10)
     shade = ScalarMappable(SCALE, COLOURS)
     figure.colorbar(shade, ax=list(axes), label="largest global relative error, jaxode against PyTorch", shrink=0.6)
-    figure.suptitle(title, x=0.4)
+    figure.suptitle(title)
     stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=110, bbox_inches="tight")
+    figure.savefig(stream, format="png", dpi=110)
     return stream.getvalue()
 
 
