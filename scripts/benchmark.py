@@ -28,21 +28,13 @@ os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # the GPU is sh
 import jax
 import torch
 
+from experiments.arguments import Parser
 from jaxode.config import ConfigError, ModelConfig, require_count
 from jaxode.train.files import make_writable
 from scripts.bench import report
 from scripts.bench.cases import COMPILED, FRAMEWORKS, JAXODE, Case, cases, quick_cases
 from scripts.bench.measure import blanks, measure
 from scripts.bench.rows import FAILED, Row
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser that answers a mistake with exactly one line."""
-
-    def error(self, message: str) -> None:  # type: ignore[override]
-        """Print the line and exit with code 2."""
-        print(f"{self.prog}: error: {message}", file=sys.stderr)
-        raise SystemExit(2)
 
 
 def build_parser() -> Parser:

@@ -19,6 +19,7 @@ from pathlib import Path
 import jax
 from tqdm import tqdm
 
+from experiments.arguments import Parser
 from jaxode.train.files import make_writable
 from scripts.parity.cells import cells
 from scripts.parity.limits import unreachable
@@ -39,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code: 1 if a cell fails."""
     words = list(sys.argv[1:] if argv is None else argv)
     about, _, rest = (__doc__ or "").partition("\n")
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m scripts.parity_report",
         description=about,
         epilog=rest,

@@ -77,4 +77,5 @@ def test_wrong_requests(words, tmp_path, capsys):
     with pytest.raises(SystemExit) as stopped:
         parity_report.main(words)
     assert stopped.value.code == 2
-    assert capsys.readouterr().err.splitlines()[-1].startswith("python -m scripts.parity_report: error: ")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("python -m scripts.parity_report: error: ")
