@@ -119,6 +119,7 @@ class SolveConfig:
     )
     tape_steps: int = setting(8, "accepted steps that the tape holds at one time; of more, all but the last are re-run")
     max_steps: int = setting(256, "most steps, accepted and rejected, of one solve")
+    per_sample: bool = setting(False, "solve every image by itself, with its own steps, error and evaluation count")
 
     def __post_init__(self) -> None:
         require_choice("solver", self.solver, SolverName)
