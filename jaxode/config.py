@@ -23,6 +23,7 @@ ScheduleName = Literal["step", "constant", "cosine"]
 DatasetName = Literal["mnist", "qmnist", "fashion_mnist", "cifar10", "cifar100"]
 DataChoice = Literal["auto", "full", "sample"]
 Precision = Literal["float32", "float64"]
+ParallelName = Literal["jit", "pmap"]
 
 FIXED_STEP_ONLY = ("euler", "heun3", "rk4", "rk4_classic")
 """Solvers without an error estimate: they cannot choose their own step size."""
@@ -190,6 +191,32 @@ class OptimConfig:
 
 
 @dataclass(frozen=True)
+class ParallelConfig:
+    """How a step is spread over devices and time. Raises ConfigError on values outside the stated ranges."""
+
+    parallel: ParallelName = setting(
+        "jit", "jit: one step size for the whole batch on all devices; pmap: every device solves its part by itself"
+    )
+    devices: int | None = setting(None, "devices that each process uses (default all; on a CPU, N virtual ones)")
+    accumulate: int = setting(1, "parts that a batch is solved in one after the other, for less memory")
+
+    def __post_init__(self) -> None:
+        require_choice("parallel", self.parallel, ParallelName)
+        require_count("devices", self.devices)
+        require_count("accumulate", self.accumulate)
+
+
+PARTS = {
+    "model": ModelConfig,
+    "solve": SolveConfig,
+    "data": DataConfig,
+    "optim": OptimConfig,
+    "parallel": ParallelConfig,
+}
+"""The parts of a RunConfig that are classes of their own."""
+
+
+@dataclass(frozen=True)
 class RunConfig:
     """A whole training run. Raises ConfigError on values outside the stated ranges."""
 
@@ -197,6 +224,7 @@ class RunConfig:
     solve: SolveConfig = field(default_factory=SolveConfig)
     data: DataConfig = field(default_factory=DataConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
+    parallel: ParallelConfig = field(default_factory=ParallelConfig)
     epochs: int = setting(30, "passes over the training images (5 on the bundled sample unless given)")
     batch_size: int = setting(128, "images in a step")
     seed: int = setting(0, "seed of the initial parameters, the order of the images and the crops")
@@ -208,6 +236,10 @@ class RunConfig:
         require_count("seed", self.seed, at_least=0)
         require(self.seed < 2**32, "seed", self.seed, "below 2**32")
         require_choice("precision", self.precision, Precision)
+        if self.parallel.parallel == "pmap" and self.model.model == "odenet" and self.solve.gradient == "checkpointed":
+            others = "direct or backsolve" if self.solve.solver == "kvaerno3" else "tape, replay, direct or backsolve"
+            reason = "Diffrax cannot run its checkpointed loop on one device's part of a batch"
+            raise ConfigError(f"gradient checkpointed needs parallel jit: {reason}; parallel pmap has {others}")
 
     def flat(self) -> dict[str, Any]:
         """All settings by their own names, which are unique across the parts, in the order of the classes."""
@@ -233,10 +265,9 @@ class RunConfig:
         for name, value in changes.items():
             require(name in settings, "a setting", name, "one of " + ", ".join(settings))
             settings[name] = value
-        parts = {name: type(getattr(self, name)) for name in ("model", "solve", "data", "optim")}
         built = {
             part: kind(**{f.name: settings.pop(f.name) for f in dataclasses.fields(kind)})
-            for part, kind in parts.items()
+            for part, kind in PARTS.items()
         }
         return RunConfig(**built, **settings)
 
@@ -247,10 +278,10 @@ class RunConfig:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> RunConfig:
         """The inverse of to_json. Raises ConfigError on unknown or invalid settings."""
-        parts = {"model": ModelConfig, "solve": SolveConfig, "data": DataConfig, "optim": OptimConfig}
         try:
-            built = {name: part(**values[name]) for name, part in parts.items()}
-            return cls(**built, **{name: value for name, value in values.items() if name not in parts})
+            values = {"parallel": {}, **values}  # which the first runs did not have
+            built = {name: part(**values[name]) for name, part in PARTS.items()}
+            return cls(**built, **{name: value for name, value in values.items() if name not in PARTS})
         except ConfigError:
             raise
         except (KeyError, TypeError, AttributeError, ValueError) as error:

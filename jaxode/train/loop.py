@@ -16,7 +16,7 @@ from jaxode.nn import build_classifier
 from jaxode.ode import explain_failure
 from jaxode.train.checkpoint import Checkpoints, checkpoint_name
 from jaxode.train.errors import CheckpointError, ResumeError, RunFailed, Stopped
-from jaxode.train.figures import metrics_line
+from jaxode.train.figures import by_block, metrics_line
 from jaxode.train.interrupts import Interrupts
 from jaxode.train.pace import Pace
 from jaxode.train.program import Builder, Program, Span
@@ -151,7 +151,8 @@ class Trainer:
             raise ResumeError("the images are not those of the run: their fingerprints differ")
         if len(found.meta["history"]) > self.config.epochs:
             raise ResumeError(f"the run already has {len(found.meta['history'])} epochs, asked {self.config.epochs}")
-        self.state, self.history, self.clock = found.state, found.meta["history"], found.meta["clock"]
+        self.state = self.program.spread.place(found.state)
+        self.history, self.clock = found.meta["history"], found.meta["clock"]
         self.progress.say(f"going on from {found.name}")
 
     def save(self) -> None:
@@ -212,7 +213,7 @@ class Trainer:
             totals = self.state.totals
             self.check(totals, f"epoch {number + 1}, step {int(totals.bad_batch) + 1} of {steps}")
             if first:
-                counts = (part.tolist() for part in (totals.nfe, totals.accepted, totals.rejected))
+                counts = (by_block(totals, name) for name in ("nfe", "accepted", "rejected"))
                 self.progress.say(first_step_line(float(totals.loss) / int(totals.images), *counts))
             done += rows
             self.progress.advance(rows, loss=f"{float(totals.loss) / int(totals.images):.3f}")
