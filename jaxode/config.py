@@ -133,6 +133,7 @@ class SolveConfig:
             require_positive(name, getattr(self, name))
         require_count("max_steps", self.max_steps)
         require_count("tape_steps", self.tape_steps)
+        require(isinstance(self.per_sample, bool), "per_sample", self.per_sample, "true or false")
         if self.solver == "kvaerno3" and self.gradient in EXPLICIT_ONLY:
             others = "checkpointed, direct or backsolve"
             raise ConfigError(f"gradient {self.gradient} needs an explicit solver, got kvaerno3, which has {others}")

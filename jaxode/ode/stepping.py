@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+
 def spread(values: Any, leaf: Any) -> Any:
     """Times or step sizes so that they broadcast against a state: [B] → [B, 1, …, 1] where each image has its own."""
     return values.reshape(values.shape + (1,) * (leaf.ndim - 1)) if values.ndim else values

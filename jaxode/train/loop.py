@@ -13,10 +13,12 @@ import jax.numpy as jnp
 from jaxode.config import ConfigError, RunConfig
 from jaxode.data import ImageSet
 from jaxode.nn import build_classifier
-from jaxode.ode import explain_failure
+from jaxode.ode import SolveError, explain_failure
+from jaxode.train import outcomes
 from jaxode.train.checkpoint import Checkpoints, checkpoint_name
 from jaxode.train.errors import CheckpointError, ResumeError, RunFailed, Stopped
 from jaxode.train.figures import by_block, metrics_line
+from jaxode.train.files import write_whole
 from jaxode.train.interrupts import Interrupts
 from jaxode.train.pace import Pace
 from jaxode.train.program import Builder, Program, Span
@@ -85,7 +87,7 @@ class Trainer:
         self.config, self.interrupts = config, interrupts
         self.progress = progress or Progress(quiet=True)
         self.paces = {"train": pace or Pace(), "evaluation": pace or Pace()}
-        self.fingerprint = data.fingerprint
+        self.data, self.fingerprint = data, data.fingerprint
         self.program = Program(config, data, build)
         self.checkpoints = Checkpoints(out / "checkpoints")
         self.recorder = Recorder(out, config, self._facts(), tensorboard)
@@ -111,14 +113,14 @@ class Trainer:
             self.restore()
             self.recorder.start()
             if len(self.history) == self.config.epochs:
-                return self.recorder.write(self.history, "complete")
+                return self.complete()
             self.recorder.write(self.history, "running")
             seconds = self.program.compile(self.state, self.interrupts.wait)
             self.clock["compile_seconds"] += seconds
             self.progress.say(f"compiled in {seconds:.1f} s")
             while len(self.history) < self.config.epochs:
                 self.epoch()
-            return self.recorder.write(self.history, "complete")
+            return self.complete()
         except Stopped:
             self.recorder.write(self.history, "stopped")
             raise
@@ -128,6 +130,34 @@ class Trainer:
         finally:
             self.progress.end()
             self.recorder.close()
+
+    def complete(self) -> dict[str, Any]:
+        """Record a run whose epochs are done, with what became of each test image if its settings ask for that."""
+        more = self.images() if outcomes.wanted(self.config) else None
+        return self.recorder.write(self.history, "complete", more=more)
+
+    def images(self) -> dict[str, Any]:
+        """Write the record and the picture of the test images, unless they are there; returns what a result says."""
+        out = self.recorder.out
+        found = outcomes.load(out, len(self.history))
+        if found is None:
+            found = self.look()
+            outcomes.save(out, found)
+        write_whole(out / outcomes.PICTURE, outcomes.picture(found, self.data, self.recorder.title()))
+        return {"nfe_per_image": outcomes.summary(found, self.data.spec.class_names)}
+
+    def look(self) -> outcomes.Outcomes:
+        """The outcomes of all test images with the present parameters. Raises RunFailed if a solve fails."""
+        images = outcomes.Pass(self.program, self.state.params, self.data, self.interrupts.wait)
+        self.progress.begin("each test image", images.batches)
+        for number in range(images.batches):
+            self.pause()
+            try:
+                self.interrupts.wait(images.step)
+            except SolveError as error:
+                raise RunFailed(f"record of the test images, batch {number + 1} of {images.batches}: {error}") from None
+            self.progress.advance(1)
+        return images.found(len(self.history))
 
     def _record_failure(self, text: str) -> None:
         try:
