@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import diffrax
@@ -89,8 +90,6 @@ def odeint(
     if config.per_sample and (not hasattr(z0, "ndim") or z0.ndim == 0):
         raise ConfigError("z0 must be one array [B, ...] under per_sample")
     solve = _solve_ourselves if config.gradient in EXPLICIT_ONLY else _solve_with_diffrax
-    if config.per_sample and solve is _solve_with_diffrax:
-        solve = _solve_each_with_diffrax
     z1, tried, accepted, failure = solve(field, z0, args, config, time.type(t0), time.type(t1))
     own = tuple(range(1, z0.ndim)) if config.per_sample else None
     finite = jnp.stack([jnp.isfinite(leaf).all(own) for leaf in jax.tree.leaves(z1)]).all(0)
@@ -121,27 +120,24 @@ def _solve_ourselves(field: VectorField, z0: State, args: Params, config: SolveC
     return tape.solve(problem, z0, split.inputs)
 
 
-def _solve_each_with_diffrax(field: VectorField, z0: Any, args: Params, config: SolveConfig, t0: Any, t1: Any) -> Any:
-    """Every image in a batch of one."""
-
-    def timed(t: Any, z: Any, args: Params) -> Any:
-        return field(jnp.reshape(t, (1,) * z0.ndim), z, args)
-
-    def alone(z: Any) -> Any:
-        z1, *costs = _solve_with_diffrax(timed, z[None], args, config, t0, t1)
-        return z1[0], *costs
-
-    return jax.vmap(alone)(z0)
-
-
 def _solve_with_diffrax(field: VectorField, z0: State, args: Params, config: SolveConfig, t0: Any, t1: Any) -> Any:
-    backsolve = config.gradient == "backsolve"
-    overshoot = config.stepping == "torchdiffeq" and config.step_size is None and not backsolve
-    if backsolve:
+    clocks = jnp.zeros(len(z0) if config.per_sample else (), t0.dtype)
+    if config.per_sample:
+        field = _of_one(field)
+    if config.gradient != "backsolve":
+        work, by_image = partial(_with_diffrax, field, config, t0, t1), None
+    else:
         if config.stepping == "torchdiffeq":
             field, args = _with_shift(field), (args, jnp.zeros((), t0.dtype))
-        z0, args = start_clock(z0, args, t0.dtype, t1 - t0)
-        field = with_clock(field)
+        z0, args = start_clock(z0, args, clocks, t1 - t0)
+        work, by_image = partial(_with_diffrax, with_clock(field), config, t0, t1), (None, 0)
+    return (jax.vmap(work, (0, by_image)) if config.per_sample else work)(z0, args)
+
+
+def _with_diffrax(field: VectorField, config: SolveConfig, t0: Any, t1: Any, z0: State, args: Params) -> Any:
+    """Under backsolve, of a state with a clock."""
+    backsolve = config.gradient == "backsolve"
+    overshoot = config.stepping == "torchdiffeq" and config.step_size is None and not backsolve
     solver = QUARTIC_SOLVERS[config.solver]() if overshoot else make_solver(config.solver, config.rtol, config.atol)
     max_steps, controller = _steps(config, t1 - t0, forward_norm if backsolve else rms_norm)
     solution = diffrax.diffeqsolve(
@@ -170,6 +166,11 @@ def _steps(config: SolveConfig, span: Any, norm: Any) -> tuple[int, Any]:
     if config.step_size is None:
         return config.max_steps, Adaptive(config.rtol, config.atol, norm)
     return grid_steps(config.step_size, float(span)), FixedGrid(config.step_size)
+
+
+def _of_one(field: VectorField) -> VectorField:
+    """The field of one image [...] of a batch."""
+    return lambda t, z, args: field(jnp.reshape(t, (1,) * (z.ndim + 1)), z[None], args)[0]
 
 
 def _reversed(field: VectorField) -> VectorField:

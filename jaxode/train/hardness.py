@@ -46,7 +46,8 @@ def draw(
 
     classes = chosen_classes(nfe, labels, len(names))
     figure = Figure(figsize=(12.6, max(5.6, 0.52 * len(classes) + 1.4)), layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=(1.0, 0.95))
+    halves: Any = figure.subfigures(1, 2, width_ratios=(1.0, 0.95))
+    left, right = halves
     panels = left.subplots(len(classes), 1, sharex=True, squeeze=False)[:, 0]
     edges = bin_edges(nfe)
     for panel, k in zip(panels, classes, strict=True):

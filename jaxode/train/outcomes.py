@@ -84,7 +84,8 @@ def save(out: Path, outcomes: Outcomes) -> None:
 def load(out: Path, epochs: int) -> Outcomes | None:
     """What images.npz holds; None if it is not there, cannot be read, or is of another number of epochs."""
     try:
-        with np.load(out / IMAGES, allow_pickle=False) as stored:
+        # From memory: NumPy would leave a damaged file open.
+        with np.load(io.BytesIO((out / IMAGES).read_bytes()), allow_pickle=False) as stored:
             outcomes = dict(stored)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile):
         return None
