@@ -161,7 +161,7 @@ class Problem:
 
     def _step(self, loop: Loop, evaluate: Any) -> Loop:
         method, n, going = self.method, loop.rows, self._going(loop)
-        if self.lanes:
+        if self.lanes:  # who is done stays where he is, lest he run into what is not finite
             loop = loop._replace(t_next=jnp.where(going, loop.t_next, loop.t))
         h = loop.t_next - loop.t
         ks = zeros(method.stages, loop.y)  # not those of the step before: a NaN of a rejected one would stay
@@ -185,8 +185,7 @@ class Problem:
         ks, start = (ks, (loop.t, loop.y, n)) if self.interpolation else (None, None)
         if self.lanes:
             keep = keep & going
-            changed = t, t_next, control, failure
-            t, t_next, control, failure = choose(going, changed, (loop.t, loop.t, loop.control, loop.failure))
+            t, control, failure = choose(going, (t, control, failure), (loop.t, loop.control, loop.failure))
             if self.interpolation:
                 start = choose(going, (loop.t, loop.y, jnp.broadcast_to(n, self.lanes)), loop.start)
                 ks = jax.tree.map(lambda a, b: jnp.where(spread(going, a[0]), a, b), ks, loop.ks)
