@@ -15,7 +15,8 @@ from jaxode.data import ImageSet
 from jaxode.nn import build_classifier
 from jaxode.ode import SolveError, explain_failure
 from jaxode.train import outcomes
-from jaxode.train.checkpoint import Checkpoints, checkpoint_name
+from jaxode.train.checkpoint import Checkpoint, Checkpoints, checkpoint_name
+from jaxode.train.cluster import Cluster
 from jaxode.train.errors import CheckpointError, ResumeError, RunFailed, Stopped
 from jaxode.train.figures import by_block, metrics_line
 from jaxode.train.files import write_whole
@@ -42,6 +43,7 @@ def run(
     tensorboard: bool = False,
     build: Builder = build_classifier,
     pace: Pace | None = None,
+    cluster: Cluster | None = None,
 ) -> dict[str, Any]:
     """Train to the last epoch, going on from the checkpoints in `out` if there are any; returns the result.
 
@@ -53,6 +55,7 @@ def run(
         tensorboard: write event files too.
         build: what makes the model.
         pace: chooses the lengths of compiled calls.
+        cluster: the processes of the run, all of which call this; `out` and what goes there is process 0's alone.
 
     Raises:
         ConfigError: settings that cannot be run.
@@ -67,7 +70,7 @@ def run(
     if config.data.data != data.source:
         raise ConfigError(f"data must be {data.source}, which the images are, got {config.data.data!r}")
     with Interrupts((progress or Progress(quiet=True)).warn) as interrupts:
-        return Trainer(config, data, out, progress, tensorboard, build, pace, interrupts).run()
+        return Trainer(config, data, out, progress, tensorboard, build, pace, interrupts, cluster or Cluster()).run()
 
 
 class Trainer:
@@ -83,18 +86,21 @@ class Trainer:
         build: Builder,
         pace: Pace | None,
         interrupts: Interrupts,
+        cluster: Cluster,
     ) -> None:
-        self.config, self.interrupts = config, interrupts
+        self.config, self.interrupts, self.cluster = config, interrupts, cluster
         self.progress = progress or Progress(quiet=True)
         self.paces = {"train": pace or Pace(), "evaluation": pace or Pace()}
         self.data, self.fingerprint = data, data.fingerprint
         self.program = Program(config, data, build)
         self.checkpoints = Checkpoints(out / "checkpoints")
-        self.recorder = Recorder(out, config, self._facts(), tensorboard)
+        self.recorder = Recorder(out, config, self._facts(), tensorboard and cluster.first)
         self.history: list[dict[str, Any]] = []
         self.clock = {"train_seconds": 0.0, "eval_seconds": 0.0, "compile_seconds": 0.0}
         self.state: TrainState = self.program.first_state()
         self.saved_at = time.monotonic()
+        if cluster.first:
+            cluster.at_loss.append(self._record_failure)
 
     def _facts(self) -> dict[str, Any]:
         return {
@@ -103,6 +109,8 @@ class Trainer:
             "parameters": self.program.parameters,
             "data_fingerprint": self.fingerprint,
             "device": device(),
+            "devices": self.program.spread.count,
+            "processes": self.cluster.count,
             "versions": versions(),
             "commit": commit(),
         }
@@ -110,11 +118,12 @@ class Trainer:
     def run(self) -> dict[str, Any]:
         """Restore, train, record."""
         try:
+            self.cluster.alike("images", self.fingerprint)
             self.restore()
-            self.recorder.start()
+            self.cluster.told(self.recorder.start)
             if len(self.history) == self.config.epochs:
                 return self.complete()
-            self.recorder.write(self.history, "running")
+            self.record("running")
             seconds = self.program.compile(self.state, self.interrupts.wait)
             self.clock["compile_seconds"] += seconds
             self.progress.say(f"compiled in {seconds:.1f} s")
@@ -122,36 +131,46 @@ class Trainer:
                 self.epoch()
             return self.complete()
         except Stopped:
-            self.recorder.write(self.history, "stopped")
+            self.record("stopped")
             raise
         except (RunFailed, CheckpointError) as error:
-            self._record_failure(str(error))
+            if self.cluster.first:
+                self._record_failure(str(error))
             raise
         finally:
             self.progress.end()
             self.recorder.close()
 
+    def record(self, status: str, more: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Write the files of the run; returns the result."""
+        return self.cluster.told(lambda: self.recorder.write(self.history, status, more=more))
+
     def complete(self) -> dict[str, Any]:
         """Record a run whose epochs are done, with what became of each test image if its settings ask for that."""
-        more = self.images() if outcomes.wanted(self.config) else None
-        return self.recorder.write(self.history, "complete", more=more)
+        return self.record("complete", self.images() if outcomes.wanted(self.config) else None)
 
     def images(self) -> dict[str, Any]:
         """Write the record and the picture of the test images, unless they are there; returns what a result says."""
-        out = self.recorder.out
-        found = outcomes.load(out, len(self.history))
-        if found is None:
-            found = self.look()
-            outcomes.save(out, found)
-        write_whole(out / outcomes.PICTURE, outcomes.picture(found, self.data, self.recorder.title()))
-        return {"nfe_per_image": outcomes.summary(found, self.data.spec.class_names)}
+        out, epochs = self.recorder.out, len(self.history)
+        there = self.cluster.told(lambda: outcomes.load(out, epochs) is not None)
+        seen = None if there else self.look()
+
+        def write() -> dict[str, Any]:
+            if seen is not None:
+                outcomes.save(out, seen)
+            found = outcomes.load(out, epochs) if seen is None else seen
+            assert found is not None
+            write_whole(out / outcomes.PICTURE, outcomes.picture(found, self.data, self.recorder.title()))
+            return {"nfe_per_image": outcomes.summary(found, self.data.spec.class_names)}
+
+        return self.cluster.told(write)
 
     def look(self) -> outcomes.Outcomes:
         """The outcomes of all test images with the present parameters. Raises RunFailed if a solve fails."""
         images = outcomes.Pass(self.program, self.state.params, self.data, self.interrupts.wait)
         self.progress.begin("each test image", images.batches)
         for number in range(images.batches):
-            self.pause()
+            self.pause(1)
             try:
                 self.interrupts.wait(images.step)
             except SolveError as error:
@@ -167,11 +186,27 @@ class Trainer:
 
     def restore(self) -> None:
         """Take over the newest whole checkpoint. Raises ResumeError if it is of other settings or other data."""
-        found = self.checkpoints.load(self.state, self.progress.warn)
-        if found is None:
-            if (self.recorder.out / CONFIG).exists():
-                self.progress.say("there is no checkpoint yet: starting from the beginning")
-            return
+        state = self.state
+
+        def read() -> dict[str, Any] | None:
+            nonlocal state
+            found = self.checkpoints.load(self.state, self.progress.warn)
+            if found is None:
+                if (self.recorder.out / CONFIG).exists():
+                    self.progress.say("there is no checkpoint yet: starting from the beginning")
+                return None
+            self.suits(found)
+            self.progress.say(f"going on from {found.name}")
+            state = found.state
+            return {"history": found.meta["history"], "clock": found.meta["clock"]}
+
+        meta = self.cluster.told(read)
+        if meta is not None:
+            self.state = self.program.spread.place(self.cluster.arrays(state))
+            self.history, self.clock = meta["history"], meta["clock"]
+
+    def suits(self, found: Checkpoint) -> None:
+        """Raise ResumeError if a checkpoint is not of this run."""
         has = RunConfig.from_json(found.meta["config"])
         asked = {name: value for name, value in self.config.flat().items() if name not in FREE}
         wrong = differences(has, asked)
@@ -181,9 +216,6 @@ class Trainer:
             raise ResumeError("the images are not those of the run: their fingerprints differ")
         if len(found.meta["history"]) > self.config.epochs:
             raise ResumeError(f"the run already has {len(found.meta['history'])} epochs, asked {self.config.epochs}")
-        self.state = self.program.spread.place(found.state)
-        self.history, self.clock = found.meta["history"], found.meta["clock"]
-        self.progress.say(f"going on from {found.name}")
 
     def save(self) -> None:
         """Write a checkpoint of this moment."""
@@ -196,20 +228,26 @@ class Trainer:
         }
         name = checkpoint_name(len(self.history), int(self.state.step))
         best_name = checkpoint_name(best["epoch"], self.steps_before(best["epoch"])) if best else None
-        self.checkpoints.save(name, self.state, meta, best_name)
+        self.cluster.told(lambda: self.checkpoints.save(name, self.state, meta, best_name))
         self.saved_at = time.monotonic()
 
     def steps_before(self, number: int) -> int:
         """How many steps are taken before epoch `number` (from 0)."""
         return number * self.program.steps_per_epoch
 
-    def pause(self) -> None:
-        """Between two chunks: save if it is time. Raises Stopped, having saved, if a signal came."""
-        if self.interrupts.signum is not None:
+    def pause(self, rows: int) -> int:
+        """Between two chunks: save if it is time. Returns how many rows come next; this process would do `rows`.
+
+        Raises Stopped, having saved, if a signal came, to whichever process.
+        """
+        due = time.monotonic() - self.saved_at > SAVE_EVERY_SECONDS
+        said = self.cluster.gathered([self.interrupts.signum or 0, rows, due])
+        signum, (_, rows, due) = max(numbers[0] for numbers in said), said[0]
+        if signum or due:
             self.save()
-            raise Stopped(self.interrupts.signum)
-        if time.monotonic() - self.saved_at > SAVE_EVERY_SECONDS:
-            self.save()
+        if signum:
+            raise Stopped(signum)
+        return rows
 
     def epoch(self) -> None:
         """Train and evaluate one epoch, or the rest of one, and save it."""
@@ -223,7 +261,7 @@ class Trainer:
         self.clock = dict.fromkeys(self.clock, 0.0)
         self.state = self.state._replace(totals=self.program.zero())
         self.save()
-        self.recorder.write(self.history, "running")
+        self.record("running")
         self.progress.say(epoch_line(self.history[-1], self.config.epochs))
 
     def train(self, number: int) -> None:
@@ -233,9 +271,9 @@ class Trainer:
         done = int(self.state.totals.batches)
         self.progress.begin(f"epoch {number + 1}/{self.config.epochs}", steps, done)
         while done < steps:
-            self.pause()
             first = int(self.state.step) == 0
-            rows = 1 if first else pace.rows(steps - done)  # the first step alone, so that its cost can be told
+            # The first step alone, so that its cost can be told.
+            rows = self.pause(1 if first else pace.rows(steps - done))
             begin = time.perf_counter()
             self.state = self.program.train(self.state, key, table, done + rows)
             self.interrupts.wait(partial(jax.block_until_ready, self.state))
@@ -254,8 +292,7 @@ class Trainer:
         where = f"evaluation of the {name} after epoch {len(self.history) + 1}"
         self.progress.begin(name, span.batches)
         while done < span.batches:
-            self.pause()
-            rows = pace.rows(span.batches - done)
+            rows = self.pause(pace.rows(span.batches - done))
             begin = time.perf_counter()
             totals = self.program.evaluate(self.state.params, totals, span, done + rows)
             self.interrupts.wait(partial(jax.block_until_ready, totals))

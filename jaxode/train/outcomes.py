@@ -51,6 +51,7 @@ class Pass:
         """Compiles what it runs; `wait` runs XLA's part."""
         self.program, self.params, self.data = program, params, data
         self.work = wait(program.trace_outcomes(params).compile)
+        self.table = jax.device_get(program.table)
         self.batches = program.test_span.batches
         self.parts: list[Outcomes] = []
 
@@ -61,8 +62,8 @@ class Pass:
             self.work(self.params, self.program.pictures, self.program.table, np.int32(row))
         )
         stats.check()
-        real = np.asarray(self.program.table.weights[row]) > 0
-        index = np.asarray(self.program.table.indices[row])[real] - self.program.train_count
+        real = self.table.weights[row] > 0
+        index = self.table.indices[row][real] - self.program.train_count
         found = {"index": index, "label": self.data.test_labels[index], "predicted": predicted[real]}
         if stats.nfe.ndim == 2:
             found |= {name: getattr(stats, name).T[real] for name in COSTS}

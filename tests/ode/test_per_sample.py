@@ -18,7 +18,9 @@ SETTINGS = {"rtol": 1e-3, "atol": 1e-3, "max_steps": 32, "tape_steps": 3}
 def pulse(t, z, args):
     """A pulse around t = 0.5, so that first steps are too long."""
     weights, bias = args
-    return 4 * jnp.exp(-100 * (t - 0.5) ** 2) * jnp.tanh(z @ weights + t * bias) + 0.1 * z * jnp.sin(9 * z * t)
+    return (
+        4 * jnp.exp(-100 * (t - 0.5) ** 2) * jnp.tanh(z @ weights + t * bias) + 0.1 * z * jnp.sin(9 * z * t) - 0.2 * z
+    )
 
 
 def smooth(t, z, args):
@@ -107,16 +109,21 @@ def test_what_is_not_finite_beside_the_steps_reaches_no_gradient(x64):
 
 @pytest.fixture(scope="module")
 def cubic():
-    """A field of which a large state is infinite at once."""
+    """A field that ends at t = 0.3 for large states; small ones take many steps more than it takes to find out."""
+
+    def field(t, z, rate):
+        return jnp.where(z > 10, jnp.where(t > 0.3, jnp.nan, -z), rate * z**3)
+
     with jax.enable_x64(True):
-        work = solver(SolveConfig(**SETTINGS | {"tape_steps": 8}, per_sample=True), lambda t, z, a: a * z**3)
+        config = SolveConfig(rtol=1e-8, atol=1e-8, max_steps=64, per_sample=True)
+        work = solver(config, field)
         yield lambda *starts: work(jnp.asarray(starts)[:, None], jnp.asarray(0.5))
 
 
 @pytest.mark.parametrize("neighbour", [0.3, 50.0, np.nan])
 def test_an_image_knows_nothing_of_its_neighbours(neighbour, cubic, x64):
-    (_, (z1, stats)), (to_z0, _) = cubic(0.5, neighbour)
-    (_, (want, want_stats)), (want_to_z0, _) = cubic(0.5, 0.1)
+    (_, (z1, stats)), (to_z0, _) = cubic(0.95, neighbour)
+    (_, (want, want_stats)), (want_to_z0, _) = cubic(0.95, 0.1)
     assert (z1[0], to_z0[0]) == (want[0], want_to_z0[0])
     assert [int(counts[0]) for counts in stats] == [int(counts[0]) for counts in want_stats]
     if neighbour != 0.3:
