@@ -19,7 +19,8 @@ class Totals(NamedTuple):
     `failure` is 0, or the code of the first failed ODE solve (`jaxode.ode.explain_failure`). `broken` is 0, or 1
     when a loss was not finite, or 2 when an update made a parameter not finite. `bad_batch` is the batch of the pass,
     from 0, in which that happened, else -1. ODE counts have one entry a block and are sums over
-    the pass's `solves` of that block: one a batch, or one for each part of a batch that is solved by itself.
+    the pass's `solves` of that block: one a batch, or one for each part of a batch that is solved by itself, be it a
+    single image.
     """
 
     loss: Float[Array, ""]
