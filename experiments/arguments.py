@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from jaxode.config import ConfigError, DataConfig, ModelConfig, OptimConfig, RunConfig, SolveConfig
+from jaxode.config import CONVOLUTIONS_ONLY, ConfigError, DataConfig, ModelConfig, OptimConfig, RunConfig, SolveConfig
 
 EXAMPLES = """examples:
   {prog}                              the protocol, on the full set or the bundled sample
@@ -162,6 +162,8 @@ def unused(config: RunConfig, asked: dict[str, Any]) -> list[str]:
         idle |= {spec.name for spec in dataclasses.fields(SolveConfig)}
     if config.model.model == "mlp":
         idle.add("width")
+        if config.precision in CONVOLUTIONS_ONLY:
+            idle.add("precision")
     if config.solve.gradient != "tape":
         idle.add("tape_steps")
     if config.optim.optimizer != "sgd":

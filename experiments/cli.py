@@ -153,13 +153,17 @@ def train(request: Request, config: RunConfig, out: Path) -> int:
     import jax
 
     from jaxode.data import load
+    from jaxode.nn.kernels import has_tf32
     from jaxode.train import Progress, held, require_tensorboard, run
+    from jaxode.train.provenance import device
 
     jax.config.update("jax_enable_x64", config.precision == "float64")
     compilations.keep()
     if request.tensorboard:
         require_tensorboard()
     progress = Progress(quiet=request.quiet)
+    if config.precision == "tf32" and not has_tf32():
+        print(f"note: this device ({device()}) has no TF32 and computes in float32", file=sys.stderr)
     with held(out):
         data = load(config.data, progress=not request.quiet)
         config = decided(config, data, request.resume is not None or "epochs" in request.settings)

@@ -39,7 +39,7 @@ class Linear(nnx.Module):
 def builder(fail: str = ""):
     """A function in place of build_classifier; `fail` is "", "nan" or "solve"."""
 
-    def build(model, solve, *, image_shape, classes, rngs, dtype=jnp.float32):
+    def build(model, solve, *, image_shape, classes, rngs, dtype=jnp.float32, precision="float32"):
         blocks = model.blocks if model.model == "odenet" else 0
         return Linear(49 * image_shape[2], classes, blocks, rngs, dtype, fail)
 

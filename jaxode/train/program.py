@@ -60,7 +60,7 @@ class Program:
         self.total_steps = config.epochs * self.steps_per_epoch
         most = (2**31 - 1) // self.steps_per_epoch
         require(config.epochs <= most, "epochs", config.epochs, f"at most {most}, for steps are counted in 32 bits")
-        self.dtype = jnp.float64 if config.precision == "float64" else jnp.float32
+        self.dtype = jnp.dtype(config.dtype)
         model_key, self.run_key = jax.random.split(jax.random.key(config.seed))
         model = build(
             config.model,
@@ -69,6 +69,7 @@ class Program:
             classes=data.spec.classes,
             rngs=nnx.Rngs(model_key),
             dtype=self.dtype,
+            precision=config.precision,
         )
         self.graphdef, self.params = split_model(model)
         self.parameters = sum(leaf.size for leaf in jax.tree.leaves(self.params))
@@ -119,10 +120,11 @@ class Program:
         row = jnp.asarray(0, jnp.int32)
         train = partial(train_chunk, self.graphdef, self.transform, self.views)
         evaluate = partial(evaluation_chunk, self.graphdef, self.views)
-        traced = jax.jit(train, donate_argnums=0).lower(state, self.pictures, table, key, row)
-        self.train_loop = wait(traced.compile)
-        traced = jax.jit(evaluate).lower(state.params, self.zero(), self.pictures, self.table, row, row)
-        self.evaluation_loop = wait(traced.compile)
+        # Convolutions say their own precision. By default a GPU would multiply in TF32 elsewhere: in libraries, say.
+        with jax.default_matmul_precision("highest"):
+            train = jax.jit(train, donate_argnums=0).lower(state, self.pictures, table, key, row)
+            evaluate = jax.jit(evaluate).lower(state.params, self.zero(), self.pictures, self.table, row, row)
+        self.train_loop, self.evaluation_loop = wait(train.compile), wait(evaluate.compile)
         return time.perf_counter() - begin
 
     def train(self, state: TrainState, key: PRNGKeyArray, table: Table, stop: int) -> TrainState:
