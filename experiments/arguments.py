@@ -12,7 +12,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from jaxode.config import CONVOLUTIONS_ONLY, ConfigError, DataConfig, ModelConfig, OptimConfig, RunConfig, SolveConfig
+from jaxode.config import (
+    CONVOLUTIONS_ONLY,
+    PARTS,
+    ConfigError,
+    DataConfig,
+    ModelConfig,
+    OptimConfig,
+    ParallelConfig,
+    RunConfig,
+    SolveConfig,
+)
 
 EXAMPLES = """examples:
   {prog}                              the protocol, on the full set or the bundled sample
@@ -26,7 +36,8 @@ GROUPS: dict[str, tuple[type, tuple[str, ...]]] = {
     "solve": (SolveConfig, ()),
     "data": (DataConfig, ("dataset",)),
     "optimiser": (OptimConfig, ()),
-    "run": (RunConfig, ("model", "solve", "data", "optim")),
+    "devices": (ParallelConfig, ()),
+    "run": (RunConfig, tuple(PARTS)),
 }
 """Title of each group of flags, the class whose fields they are, and the fields that are no flags."""
 

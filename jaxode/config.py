@@ -23,6 +23,7 @@ ScheduleName = Literal["step", "constant", "cosine"]
 DatasetName = Literal["mnist", "qmnist", "fashion_mnist", "cifar10", "cifar100"]
 DataChoice = Literal["auto", "full", "sample"]
 Precision = Literal["float64", "float32", "tf32", "bfloat16", "float16"]
+ParallelName = Literal["jit", "pmap"]
 
 FIXED_STEP_ONLY = ("euler", "heun3", "rk4", "rk4_classic")
 """Solvers without an error estimate: they cannot choose their own step size."""
@@ -192,6 +193,32 @@ class OptimConfig:
 
 
 @dataclass(frozen=True)
+class ParallelConfig:
+    """How a step is spread over devices and time. Raises ConfigError on values outside the stated ranges."""
+
+    parallel: ParallelName = setting(
+        "jit", "jit: one step size for the whole batch on all devices; pmap: every device solves its part by itself"
+    )
+    devices: int | None = setting(None, "devices that each process uses (default all; on a CPU, N virtual ones)")
+    accumulate: int = setting(1, "parts that a batch is solved in one after the other, for less memory")
+
+    def __post_init__(self) -> None:
+        require_choice("parallel", self.parallel, ParallelName)
+        require_count("devices", self.devices)
+        require_count("accumulate", self.accumulate)
+
+
+PARTS = {
+    "model": ModelConfig,
+    "solve": SolveConfig,
+    "data": DataConfig,
+    "optim": OptimConfig,
+    "parallel": ParallelConfig,
+}
+"""The parts of a RunConfig that are classes of their own."""
+
+
+@dataclass(frozen=True)
 class RunConfig:
     """A whole training run. Raises ConfigError on values outside the stated ranges."""
 
@@ -199,6 +226,7 @@ class RunConfig:
     solve: SolveConfig = field(default_factory=SolveConfig)
     data: DataConfig = field(default_factory=DataConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
+    parallel: ParallelConfig = field(default_factory=ParallelConfig)
     epochs: int = setting(30, "passes over the training images (5 on the bundled sample unless given)")
     batch_size: int = setting(128, "images in a step")
     seed: int = setting(0, "seed of the initial parameters, the order of the images and the crops")
@@ -221,6 +249,10 @@ class RunConfig:
                     f"precision float16 scales the gradient, which {tolerant} computes to a tolerance: use precision"
                     " bfloat16, or an explicit solver with gradient tape"
                 )
+        if self.parallel.parallel == "pmap" and self.model.model == "odenet" and self.solve.gradient == "checkpointed":
+            others = "direct or backsolve" if self.solve.solver == "kvaerno3" else "tape, replay, direct or backsolve"
+            reason = "Diffrax cannot run its checkpointed loop on one device's part of a batch"
+            raise ConfigError(f"gradient checkpointed needs parallel jit: {reason}; parallel pmap has {others}")
 
     @property
     def dtype(self) -> Literal["float32", "float64"]:
@@ -251,10 +283,9 @@ class RunConfig:
         for name, value in changes.items():
             require(name in settings, "a setting", name, "one of " + ", ".join(settings))
             settings[name] = value
-        parts = {name: type(getattr(self, name)) for name in ("model", "solve", "data", "optim")}
         built = {
             part: kind(**{f.name: settings.pop(f.name) for f in dataclasses.fields(kind)})
-            for part, kind in parts.items()
+            for part, kind in PARTS.items()
         }
         return RunConfig(**built, **settings)
 
@@ -265,10 +296,10 @@ class RunConfig:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> RunConfig:
         """The inverse of to_json. Raises ConfigError on unknown or invalid settings."""
-        parts = {"model": ModelConfig, "solve": SolveConfig, "data": DataConfig, "optim": OptimConfig}
         try:
-            built = {name: part(**values[name]) for name, part in parts.items()}
-            return cls(**built, **{name: value for name, value in values.items() if name not in parts})
+            values = {"parallel": {}, **values}  # which the first runs did not have
+            built = {name: part(**values[name]) for name, part in PARTS.items()}
+            return cls(**built, **{name: value for name, value in values.items() if name not in PARTS})
         except ConfigError:
             raise
         except (KeyError, TypeError, AttributeError, ValueError) as error:

@@ -64,7 +64,7 @@ def restored(directory: Path) -> tuple[Classifier, int]:
             precision=config.precision,
         )
         blocks = (config.model.blocks or 0) if config.model.model == "odenet" else 0
-        template = initial_state(split_model(model)[1], optimizer(config.optim, 1), blocks)
+        template = initial_state(split_model(model)[1], optimizer(config.optim, 1), blocks, config.precision)
         if one:
             found = read_checkpoint(place, template)
         else:

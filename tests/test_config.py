@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from jaxode.config import ConfigError, DataConfig, ModelConfig, OptimConfig, RunConfig, SolveConfig
+from jaxode.config import PARTS, ConfigError, DataConfig, ModelConfig, OptimConfig, RunConfig, SolveConfig
 
 
 def test_json_round_trip_is_exact():
@@ -68,7 +68,7 @@ def test_values_out_of_range_are_named(kind, values):
 def test_flat_has_every_setting_once():
     names = [
         field.name
-        for part in (ModelConfig, SolveConfig, DataConfig, OptimConfig, RunConfig)
+        for part in (*PARTS.values(), RunConfig)
         for field in dataclasses.fields(part)
         if "help" in field.metadata
     ]

@@ -1,4 +1,7 @@
-"""What happens to stored pixels on the device: normalise, resize, crop. Pure functions, for use inside jit."""
+"""What happens to stored pixels on the device: normalise, resize, crop. Pure functions, for use inside jit.
+
+Every image has a random key of its own, so that a part of a batch is drawn as in the whole.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array, Key, PRNGKeyArray
 
 from jaxode.types import Images, Pixels
+
+Keys = Key[Array, " B"]
 
 CROP = 28
 """Pixels a side of what a model sees."""
@@ -49,22 +54,23 @@ def resize(images: Images, side: int) -> Images:
     return images
 
 
-def random_crop(key: PRNGKeyArray, images: Images, side: int) -> Images:
-    """A side x side window of each image, every offset equally likely, drawn for each image."""
-    count, height, width, channels = images.shape
-    corners = jax.random.randint(key, (count, 2), 0, jnp.array([height - side + 1, width - side + 1]))
+def random_crop(keys: Keys, images: Images, side: int) -> Images:
+    """A side x side window of each image, every offset equally likely."""
+    height, width, channels = images.shape[1:]
+    most = jnp.array([height - side + 1, width - side + 1])
 
-    def window(image: Array, corner: Array) -> Array:
+    def window(key: PRNGKeyArray, image: Array) -> Array:
+        corner = jax.random.randint(key, (2,), 0, most)
         return jax.lax.dynamic_slice(image, (corner[0], corner[1], 0), (side, side, channels))
 
-    return jax.vmap(window)(images, corners)
+    return jax.vmap(window)(keys, images)
 
 
 def training_views(
-    key: PRNGKeyArray, images: Pixels, mean: Sequence[float], std: Sequence[float], dtype: Any = jnp.float32
+    keys: Keys, images: Pixels, mean: Sequence[float], std: Sequence[float], dtype: Any = jnp.float32
 ) -> Images:
     """Normalised, resized to 32 x 32, and a random 28 x 28 window of each: [B, H, W, C] → [B, 28, 28, C]."""
-    return random_crop(key, resize(normalise(images, mean, std, dtype), RESIZED), CROP)
+    return random_crop(keys, resize(normalise(images, mean, std, dtype), RESIZED), CROP)
 
 
 def evaluation_views(images: Pixels, mean: Sequence[float], std: Sequence[float], dtype: Any = jnp.float32) -> Images:

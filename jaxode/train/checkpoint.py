@@ -27,7 +27,7 @@ from jaxode.train.errors import CheckpointError
 
 KEEP_LAST = 2
 UNFINISHED = "unfinished"
-FORMAT = 1
+FORMAT = 2
 SLACK_BYTES = 1 << 17
 """What a checkpoint takes beside its arrays."""
 

@@ -19,17 +19,24 @@ LAST_VALUES = (
     "nfe_per_block",
     "accepted",
     "rejected",
+    "skipped_steps",
 )
 
 
 def a_solve(totals: Totals, name: str) -> float | None:
-    """Mean of a count over all solves of a pass: one solve is one ODE block on one batch. None without blocks."""
-    counts = getattr(totals, name)
-    return sum(counts.tolist()) / (counts.size * int(totals.batches)) if counts.size else None
+    """Mean of a count over all solves of all blocks in a pass; None without blocks."""
+    counts = by_block(totals, name)
+    return sum(counts) / len(counts) if counts else None
+
+
+def by_block(totals: Totals, name: str) -> list[float]:
+    """Mean of a count over the solves of each block."""
+    solves = int(totals.solves)
+    return [count / solves for count in getattr(totals, name).tolist()]
 
 
 def metrics_line(
-    epoch: int, lr: float, clock: dict[str, float], steps: Totals, train: Totals, test: Totals
+    epoch: int, lr: float, clock: dict[str, float], steps: Totals, train: Totals, test: Totals, skipped: int | None
 ) -> dict[str, Any]:
     """Metrics of an epoch (from 1).
 
@@ -40,8 +47,8 @@ def metrics_line(
         steps: totals of its training steps.
         train: totals of the evaluation on the training images after it.
         test: the same on the test images.
+        skipped: updates left out since the run began because a scaled gradient was not finite; None without scaling.
     """
-    batches = int(test.batches)
     return {
         "epoch": epoch,
         "loss": float(steps.loss) / int(steps.images),
@@ -50,10 +57,11 @@ def metrics_line(
         "train_accuracy": int(train.correct) / int(train.images),
         "test_accuracy": int(test.correct) / int(test.images),
         "nfe_forward": a_solve(test, "nfe"),
-        "nfe_per_block": [count / batches for count in test.nfe.tolist()] or None,
+        "nfe_per_block": by_block(test, "nfe") or None,
         "nfe_forward_train": a_solve(steps, "nfe"),
         "accepted": a_solve(steps, "accepted"),
         "rejected": a_solve(steps, "rejected"),
+        "skipped_steps": skipped,
         "lr": float(f"{lr:.6g}"),  # without the noise of float32
         "images_per_second": int(steps.images) / clock["train_seconds"],
         **clock,

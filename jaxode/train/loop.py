@@ -16,7 +16,7 @@ from jaxode.nn import build_classifier
 from jaxode.ode import explain_failure
 from jaxode.train.checkpoint import Checkpoints, checkpoint_name
 from jaxode.train.errors import CheckpointError, ResumeError, RunFailed, Stopped
-from jaxode.train.figures import metrics_line
+from jaxode.train.figures import by_block, metrics_line
 from jaxode.train.interrupts import Interrupts
 from jaxode.train.pace import Pace
 from jaxode.train.program import Builder, Program, Span
@@ -25,7 +25,7 @@ from jaxode.train.provenance import commit, device, versions
 from jaxode.train.recorder import CONFIG, Recorder
 from jaxode.train.resume import FREE, differences
 from jaxode.train.state import Totals, TrainState
-from jaxode.train.step import LOSS_NOT_FINITE
+from jaxode.train.step import LOSS_NOT_FINITE, SCALE_TOO_SMALL
 
 SAVE_EVERY_SECONDS = 600.0
 """Longest time between checkpoints; an epoch of the protocol takes an hour on a slow machine."""
@@ -151,7 +151,8 @@ class Trainer:
             raise ResumeError("the images are not those of the run: their fingerprints differ")
         if len(found.meta["history"]) > self.config.epochs:
             raise ResumeError(f"the run already has {len(found.meta['history'])} epochs, asked {self.config.epochs}")
-        self.state, self.history, self.clock = found.state, found.meta["history"], found.meta["clock"]
+        self.state = self.program.spread.place(found.state)
+        self.history, self.clock = found.meta["history"], found.meta["clock"]
         self.progress.say(f"going on from {found.name}")
 
     def save(self) -> None:
@@ -188,7 +189,8 @@ class Trainer:
         test = self.evaluate(self.program.test_span, "test images")
         self.progress.end()
         rate = float(jnp.asarray(self.program.rate(self.steps_before(number + 1) - 1)))
-        self.history.append(metrics_line(number + 1, rate, self.clock, self.state.totals, train, test))
+        skipped = int(self.state.scale.skipped) if self.state.scale else None
+        self.history.append(metrics_line(number + 1, rate, self.clock, self.state.totals, train, test, skipped))
         self.clock = dict.fromkeys(self.clock, 0.0)
         self.state = self.state._replace(totals=self.program.zero())
         self.save()
@@ -212,7 +214,7 @@ class Trainer:
             totals = self.state.totals
             self.check(totals, f"epoch {number + 1}, step {int(totals.bad_batch) + 1} of {steps}")
             if first:
-                counts = (part.tolist() for part in (totals.nfe, totals.accepted, totals.rejected))
+                counts = (by_block(totals, name) for name in ("nfe", "accepted", "rejected"))
                 self.progress.say(first_step_line(float(totals.loss) / int(totals.images), *counts))
             done += rows
             self.progress.advance(rows, loss=f"{float(totals.loss) / int(totals.images):.3f}")
@@ -246,6 +248,11 @@ class Trainer:
             return
         if int(totals.failure) > 0:
             raise RunFailed(f"{where}: {explain_failure(int(totals.failure))}")
+        if int(totals.broken) == SCALE_TOO_SMALL:
+            raise RunFailed(
+                f"{where}: the gradient in float16 is not finite (NaN or infinity) however little the loss is scaled;"
+                " use precision bfloat16, or a smaller lr"
+            )
         what = "the loss is" if int(totals.broken) == LOSS_NOT_FINITE else "the update made a parameter"
         hint = "a smaller lr may help"
         if self.config.model.model == "odenet" and self.config.solve.gradient == "backsolve":

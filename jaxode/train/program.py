@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, Int, PRNGKeyArray
 
 from jaxode.config import RunConfig, require
 from jaxode.data import ImageSet
@@ -20,8 +20,9 @@ from jaxode.data.augment import evaluation_views, training_views
 from jaxode.data.batches import epoch_order, sequential_order
 from jaxode.nn import build_classifier
 from jaxode.optim import learning_rate, optimizer
+from jaxode.train.parallel import Spread
 from jaxode.train.state import Totals, TrainState, initial_state, split_model
-from jaxode.train.step import Pictures, Table, Views, evaluation_chunk, train_chunk
+from jaxode.train.step import Pictures, Split, Table, Views, evaluation_chunk, train_chunk
 from jaxode.types import Params
 
 VIEW_SIZE = 28
@@ -51,10 +52,17 @@ class Program:
         config: the settings.
         data: images and labels as `jaxode.data.load` returns them.
         build: what makes the model.
+
+    Raises:
+        ConfigError: settings that cannot be run with these images or on these devices.
     """
 
     def __init__(self, config: RunConfig, data: ImageSet, build: Builder = build_classifier) -> None:
-        self.config = config
+        self.config, self.spread = config, Spread(config.parallel)
+        shares = self.spread.count * config.parallel.accumulate
+        allowed = f"a multiple of devices x accumulate = {self.spread.count} x {config.parallel.accumulate}"
+        require(config.batch_size % shares == 0, "batch_size", config.batch_size, allowed)
+        self.split = Split(config.parallel.accumulate, self.spread.across)
         self.train_count, self.test_count = len(data.train_labels), len(data.test_labels)
         self.steps_per_epoch = -(-self.train_count // config.batch_size)
         self.total_steps = config.epochs * self.steps_per_epoch
@@ -78,60 +86,63 @@ class Program:
         self.rate = learning_rate(config.optim, self.total_steps)
         mean, std, dtype = data.spec.mean, data.spec.std, self.dtype
         self.views = Views(
-            training=lambda key, images: training_views(key, images, mean, std, dtype),
+            training=lambda keys, images: training_views(keys, images, mean, std, dtype),
             evaluation=lambda images: evaluation_views(images, mean, std, dtype),
         )
         # One array of images and one table of batches for both parts, so that one compilation serves both.
-        self.pictures = Pictures(
-            jnp.asarray(np.concatenate([data.train_images, data.test_images])),
-            jnp.asarray(np.concatenate([data.train_labels, data.test_labels])),
-        )
+        images = np.concatenate([data.train_images, data.test_images])
+        labels = np.concatenate([data.train_labels, data.test_labels])
         train = Table(*sequential_order(self.train_count, config.batch_size))
         test = Table(*sequential_order(self.test_count, config.batch_size))
-        self.table = Table(
+        table = Table(
             jnp.concatenate([train.indices, test.indices + self.train_count]),
             jnp.concatenate([train.weights, test.weights]),
         )
+        self.pictures, self.table = Pictures(*self.spread.place((images, labels))), self.spread.place(table)
         self.train_span = Span(0, self.steps_per_epoch)
         self.test_span = Span(self.steps_per_epoch, len(self.table.indices))
-        order = partial(epoch_order, count=self.train_count, batch_size=config.batch_size)
-        self.order = jax.jit(lambda key: Table(*order(key)))
+        self._epoch = jax.jit(self._draw, out_shardings=self.spread.everywhere)
 
     def first_state(self) -> TrainState:
         """State before the first step. It takes the initial parameters away, for they are donated to training."""
-        state = initial_state(self.params, self.transform, self.blocks)
+        state = initial_state(self.params, self.transform, self.blocks, self.config.precision)
         del self.params
-        return state
+        return self.spread.place(state)
 
     def zero(self) -> Totals:
         """Totals of no batches."""
-        return Totals.zero(self.blocks, self.dtype)
+        return self.spread.place(Totals.zero(self.blocks, self.dtype))
 
     def epoch(self, number: int) -> tuple[PRNGKeyArray, Table]:
         """The key of epoch `number` (from 0), from which its steps draw, and its order of the images."""
+        return self._epoch(np.int32(number))
+
+    def _draw(self, number: Int[Array, ""]) -> tuple[PRNGKeyArray, Table]:
         key = jax.random.fold_in(self.run_key, number)
         # Steps fold in 0, 1, ... below steps_per_epoch, so that number is free for the order.
-        return key, self.order(jax.random.fold_in(key, self.steps_per_epoch))
+        order = jax.random.fold_in(key, self.steps_per_epoch)
+        return key, Table(*epoch_order(order, self.train_count, self.config.batch_size))
 
     def compile(self, state: TrainState, wait: Callable[[Callable[[], Any]], Any] = lambda work: work()) -> float:
         """Compile both loops for states like this one; returns the seconds it took. `wait` runs XLA's part."""
         begin = time.perf_counter()
         key, table = self.epoch(0)
-        row = jnp.asarray(0, jnp.int32)
-        train = partial(train_chunk, self.graphdef, self.transform, self.views)
-        evaluate = partial(evaluation_chunk, self.graphdef, self.views)
-        # Convolutions say their own precision. By default a GPU would multiply in TF32 elsewhere: in libraries, say.
+        row = np.int32(0)
+        train = partial(train_chunk, self.graphdef, self.transform, self.views, self.split)
+        evaluate = partial(evaluation_chunk, self.graphdef, self.views, self.split)
+        train, evaluate = self.spread.compiled(train, donate_argnums=0), self.spread.compiled(evaluate)
+        # Convolutions say their own precision; everything else, in libraries too, a GPU would multiply in TF32.
         with jax.default_matmul_precision("highest"):
-            train = jax.jit(train, donate_argnums=0).lower(state, self.pictures, table, key, row)
-            evaluate = jax.jit(evaluate).lower(state.params, self.zero(), self.pictures, self.table, row, row)
+            train = train.lower(state, self.pictures, table, key, row)
+            evaluate = evaluate.lower(state.params, self.zero(), self.pictures, self.table, row, row)
         self.train_loop, self.evaluation_loop = wait(train.compile), wait(evaluate.compile)
         return time.perf_counter() - begin
 
     def train(self, state: TrainState, key: PRNGKeyArray, table: Table, stop: int) -> TrainState:
         """Begin the steps of one epoch up to before its step `stop`, and take the given state away."""
-        return self.train_loop(state, self.pictures, table, key, jnp.asarray(stop, jnp.int32))
+        return self.train_loop(state, self.pictures, table, key, np.int32(stop))
 
     def evaluate(self, params: Params, totals: Totals, span: Span, stop: int) -> Totals:
         """Begin the evaluation of the span's batches up to before its batch `stop`."""
-        start, last = (jnp.asarray(row, jnp.int32) for row in (span.start, span.start + stop))
+        start, last = np.int32(span.start), np.int32(span.start + stop)
         return self.evaluation_loop(params, totals, self.pictures, self.table, start, last)

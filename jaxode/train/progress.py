@@ -26,10 +26,10 @@ def epoch_line(record: dict[str, Any], epochs: int) -> str:
     return "  ".join(parts)
 
 
-def first_step_line(loss: float, nfe: Sequence[int], accepted: Sequence[int], rejected: Sequence[int]) -> str:
+def first_step_line(loss: float, nfe: Sequence[float], accepted: Sequence[float], rejected: Sequence[float]) -> str:
     """What the first step of a run cost, block by block; torch_ref.train says it in the same words."""
     solves = [
-        f"{evaluations} function evaluations a forward solve ({good} accepted and {bad} rejected steps)"
+        f"{evaluations:g} function evaluations a forward solve ({good:g} accepted and {bad:g} rejected steps)"
         for evaluations, good, bad in zip(nfe, accepted, rejected, strict=True)
     ]
     if len(solves) > 1:

@@ -34,6 +34,8 @@ def settings_of_result(config: RunConfig) -> dict[str, Any]:
         "weight_decay": config.optim.weight_decay,
         "schedule": config.optim.schedule,
         "batch_size": config.batch_size,
+        "parallel": config.parallel.parallel,
+        "accumulate": config.parallel.accumulate,
         "precision": config.precision,
         "seed": config.seed,
         "epochs_planned": config.epochs,

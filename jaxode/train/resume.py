@@ -10,8 +10,8 @@ from jaxode.config import ConfigError, RunConfig
 from jaxode.train.errors import ResumeError
 from jaxode.train.recorder import CONFIG
 
-FREE = ("data_dir", "max_steps")
-"""Settings that decide where data lie or when to give up, never what a step computes."""
+FREE = ("data_dir", "max_steps", "devices")
+"""Settings that decide where data lie, when to give up or who works, never what a step is meant to compute."""
 
 
 def read_config(directory: Path) -> RunConfig:

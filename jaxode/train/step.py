@@ -10,14 +10,17 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 
+from jaxode.data.augment import Keys
 from jaxode.losses import cross_entropy
 from jaxode.metrics import correct_count, image_count
 from jaxode.ode import Stats
 from jaxode.optim import Transform, update
+from jaxode.train.parallel import ALONE, Across
+from jaxode.train.scaling import SMALLEST, after, chosen, scaled, unscaled
 from jaxode.train.state import Totals, TrainState
 from jaxode.types import Images, Labels, Logits, Params
 
-LOSS_NOT_FINITE, PARAMETERS_NOT_FINITE = 1, 2
+LOSS_NOT_FINITE, PARAMETERS_NOT_FINITE, SCALE_TOO_SMALL = 1, 2, 3
 
 
 class Table(NamedTuple):
@@ -35,10 +38,42 @@ class Pictures(NamedTuple):
 
 
 class Views(NamedTuple):
-    """How stored pixels become the model's input: with a random key for training, without one for evaluation."""
+    """How stored pixels become the model's input: with random keys for training, without them for evaluation."""
 
-    training: Callable[[PRNGKeyArray, Any], Images]
+    training: Callable[[Keys, Any], Images]
     evaluation: Callable[[Any], Images]
+
+
+class Batch(NamedTuple):
+    """What a model is shown, and what it should say."""
+
+    images: Images
+    labels: Labels
+    weights: Float[Array, " B"]
+
+
+class Tally(NamedTuple):
+    """What one part of a batch adds to the totals; the parts' tallies add up, but for `failure`, the largest code."""
+
+    loss: Float[Array, ""]
+    correct: Int[Array, ""]
+    images: Int[Array, ""]
+    solves: Int[Array, ""]
+    nfe: Int[Array, " blocks"]
+    accepted: Int[Array, " blocks"]
+    rejected: Int[Array, " blocks"]
+    failure: Int[Array, ""]
+
+
+class Split(NamedTuple):
+    """How a batch is worked through: in so many parts one after the other, each of them across devices."""
+
+    parts: int = 1
+    across: Across = ALONE
+
+
+WHOLE = Split()
+"""A batch in one piece on one device."""
 
 
 def forward(graphdef: nnx.GraphDef[Any], params: Params, images: Images) -> tuple[Logits, Stats]:
@@ -51,31 +86,77 @@ def all_finite(tree: Any) -> Bool[Array, ""]:
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
 
 
-def add_batch(
-    totals: Totals,
-    loss: Float[Array, ""],
-    logits: Logits,
-    labels: Labels,
-    weights: Float[Array, " B"],
-    stats: Stats,
-    params_finite: Bool[Array, ""] | bool,
-) -> Totals:
-    """Totals with one batch added, `loss` being its weighted mean. A batch in which something fails ends the pass."""
-    images = image_count(weights)
-    finite = jnp.where(params_finite, 0, PARAMETERS_NOT_FINITE)
-    broken = jnp.where(jnp.isfinite(loss), finite, LOSS_NOT_FINITE).astype(jnp.int32)
+def tally(
+    graphdef: nnx.GraphDef[Any], params: Params, batch: Batch, total: Float[Array, ""]
+) -> tuple[Float[Array, ""], Tally]:
+    """One part's share of the mean loss of a batch whose weights sum to `total`, and all that it adds."""
+    logits, stats = forward(graphdef, params, batch.images)
+    loss = cross_entropy(logits, batch.labels, batch.weights, total)
     # One number for the chain: the first block that failed is what made the later ones fail.
-    failures = stats.failure
-    failure = failures[jnp.argmax(failures > 0)] if failures.shape[0] else jnp.zeros((), jnp.int32)
-    failure = failure.astype(jnp.int32)
+    codes = stats.failure
+    return loss, Tally(
+        loss=loss,
+        correct=correct_count(logits, batch.labels, batch.weights),
+        images=image_count(batch.weights),
+        solves=jnp.ones((), jnp.int32),
+        nfe=stats.nfe,
+        accepted=stats.accepted,
+        rejected=stats.rejected,
+        failure=codes[jnp.argmax(codes > 0)] if codes.shape[0] else jnp.zeros((), jnp.int32),
+    )
+
+
+def add_tallies(one: Tally, other: Tally) -> Tally:
+    """The tally of two parts."""
+    added = jax.tree.map(jnp.add, one, other)
+    return added._replace(failure=jnp.maximum(one.failure, other.failure))
+
+
+def gathered(work: Callable[[Any], tuple[Any, Tally]], rows: Any, split: Split) -> tuple[Any, Tally]:
+    """The sum over all parts of a batch of what `work` finds for one part.
+
+    Args:
+        work: rows of one part → (pytree to be added, tally).
+        rows: pytree of arrays with one row an image of the batch.
+        split: how to go about it; parts and devices divide the number of rows.
+    """
+
+    def of_part(rows: Any) -> tuple[Any, Tally]:
+        return work(split.across.share(rows))
+
+    if split.parts == 1:
+        found, counts = of_part(rows)
+    else:
+        parts = jax.tree.map(lambda leaf: leaf.reshape(split.parts, -1, *leaf.shape[1:]), rows)
+        shapes = jax.eval_shape(of_part, jax.tree.map(lambda leaf: leaf[0], parts))
+        nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+
+        def add(so_far: tuple[Any, Tally], part: Any) -> tuple[tuple[Any, Tally], None]:
+            found, counts = of_part(part)
+            return (jax.tree.map(jnp.add, so_far[0], found), add_tallies(so_far[1], counts)), None
+
+        (found, counts), _ = jax.lax.scan(add, nothing, parts)
+    failure = split.across.largest(counts.failure)
+    found, counts = split.across.sum((found, counts))
+    return found, counts._replace(failure=failure)
+
+
+def add_batch(totals: Totals, batch: Tally, update: Int[Array, ""] | int = 0) -> Totals:
+    """Totals with one batch added, whose loss is its weighted mean. A batch in which something fails ends the pass.
+
+    `update` tells what the update broke, or 0.
+    """
+    broken = jnp.where(jnp.isfinite(batch.loss), update, LOSS_NOT_FINITE).astype(jnp.int32)
+    failure = batch.failure.astype(jnp.int32)
     return Totals(
-        loss=totals.loss + loss * images,
-        correct=totals.correct + correct_count(logits, labels, weights),
-        images=totals.images + images,
+        loss=totals.loss + batch.loss * batch.images,
+        correct=totals.correct + batch.correct,
+        images=totals.images + batch.images,
         batches=totals.batches + 1,
-        nfe=totals.nfe + stats.nfe,
-        accepted=totals.accepted + stats.accepted,
-        rejected=totals.rejected + stats.rejected,
+        solves=totals.solves + batch.solves,
+        nfe=totals.nfe + batch.nfe,
+        accepted=totals.accepted + batch.accepted,
+        rejected=totals.rejected + batch.rejected,
         failure=failure,
         broken=broken,
         bad_batch=jnp.where((failure > 0) | (broken > 0), totals.batches, -1),
@@ -86,26 +167,49 @@ def train_step(
     graphdef: nnx.GraphDef[Any],
     transform: Transform,
     state: TrainState,
-    images: Images,
-    labels: Labels,
-    weights: Float[Array, " B"],
+    rows: Any,
+    total: Float[Array, ""],
+    read: Callable[[Any], Batch],
+    split: Split = WHOLE,
 ) -> TrainState:
-    """The state after one update with the gradient of the weighted mean cross-entropy."""
+    """The state after one update with the gradient of the weighted mean cross-entropy.
 
-    def objective(params: Params) -> tuple[Array, tuple[Logits, Stats]]:
-        logits, stats = forward(graphdef, params, images)
-        return cross_entropy(logits, labels, weights), (logits, stats)
+    Args:
+        graphdef: the model's.
+        transform: the update rule.
+        state: before the step.
+        rows: pytree of arrays with one row an image of the batch.
+        total: sum of the weights of all rows.
+        read: what the model is shown for some of the rows.
+        split: how the batch is worked through.
+    """
 
-    (loss, (logits, stats)), gradient = jax.value_and_grad(objective, has_aux=True)(state.params)
-    params, opt_state = update(transform, gradient, state.opt_state, state.params)
-    totals = add_batch(state.totals, loss, logits, labels, weights, stats, all_finite(params))
-    return TrainState(params, opt_state, state.step + 1, totals)
+    def work(rows: Any) -> tuple[Params, Tally]:
+        batch = read(rows)
+
+        def objective(params: Params) -> tuple[Array, Tally]:
+            loss, counts = tally(graphdef, params, batch, total)
+            return scaled(loss, state.scale), counts
+
+        return jax.grad(objective, has_aux=True)(state.params)
+
+    gradient, counts = gathered(work, rows, split)
+    gradient, scale = unscaled(gradient, state.scale), state.scale
+    new = update(transform, gradient, state.opt_state, state.params)
+    if scale is not None:
+        good = all_finite(gradient)
+        new, scale = chosen(good, new, (state.params, state.opt_state)), after(scale, good)
+    broken = jnp.where(all_finite(new[0]), 0, PARAMETERS_NOT_FINITE)
+    if scale is not None:
+        broken = jnp.where(scale.factor < SMALLEST, SCALE_TOO_SMALL, broken)
+    return TrainState(*new, state.step + 1, add_batch(state.totals, counts, broken), scale)
 
 
 def train_chunk(
     graphdef: nnx.GraphDef[Any],
     transform: Transform,
     views: Views,
+    split: Split,
     state: TrainState,
     pictures: Pictures,
     table: Table,
@@ -117,11 +221,15 @@ def train_chunk(
     Row r draws its randomness from fold_in(epoch_key, r) alone, so where the chunks are cut changes nothing.
     """
 
+    def read(rows: tuple[Any, Any, Any]) -> Batch:
+        indices, weights, keys = rows
+        return Batch(views.training(keys, pictures.images[indices]), pictures.labels[indices], weights)
+
     def body(state: TrainState) -> TrainState:
         row = state.totals.batches
         indices, weights = table.indices[row], table.weights[row].astype(state.totals.loss.dtype)
-        inputs = views.training(jax.random.fold_in(epoch_key, row), pictures.images[indices])
-        return train_step(graphdef, transform, state, inputs, pictures.labels[indices], weights)
+        keys = jax.random.split(jax.random.fold_in(epoch_key, row), indices.shape[0])
+        return train_step(graphdef, transform, state, (indices, weights, keys), jnp.sum(weights), read, split)
 
     def going(state: TrainState) -> Bool[Array, ""]:
         return (state.totals.batches < stop) & (state.totals.bad_batch < 0)
@@ -132,6 +240,7 @@ def train_chunk(
 def evaluation_chunk(
     graphdef: nnx.GraphDef[Any],
     views: Views,
+    split: Split,
     params: Params,
     totals: Totals,
     pictures: Pictures,
@@ -144,9 +253,14 @@ def evaluation_chunk(
     def body(totals: Totals) -> Totals:
         row = start + totals.batches
         indices, weights = table.indices[row], table.weights[row].astype(totals.loss.dtype)
-        labels = pictures.labels[indices]
-        logits, stats = forward(graphdef, params, views.evaluation(pictures.images[indices]))
-        return add_batch(totals, cross_entropy(logits, labels, weights), logits, labels, weights, stats, True)
+        total = jnp.sum(weights)
+
+        def work(rows: tuple[Any, Any]) -> tuple[None, Tally]:
+            indices, weights = rows
+            images = views.evaluation(pictures.images[indices])
+            return None, tally(graphdef, params, Batch(images, pictures.labels[indices], weights), total)[1]
+
+        return add_batch(totals, gathered(work, (indices, weights), split)[1])
 
     def going(totals: Totals) -> Bool[Array, ""]:
         return (start + totals.batches < stop) & (totals.bad_batch < 0)

@@ -19,7 +19,7 @@ from jaxode.interop import from_torch
 from jaxode.nn import build_classifier
 from jaxode.optim import optimizer, update
 from jaxode.train.state import initial_state, split_model
-from jaxode.train.step import train_step
+from jaxode.train.step import Batch, train_step
 from scripts.parity.bounds import BOUNDS
 from scripts.parity.measure import FAIL, PASS, Row, relative
 from scripts.parity.settings import their_settings
@@ -127,7 +127,12 @@ def _trajectory(cell: Training) -> Row:
     graph, params = split_model(built)
     transform = optimizer(cell.optim, STEPS)
     state = initial_state(params, transform, model.blocks if model.model == "odenet" and model.blocks else 0)
-    step = jax.jit(lambda state, x, y: train_step(graph, transform, state, x, y, jnp.ones(BATCH)))
+    weights = jnp.ones(BATCH)
+
+    @jax.jit
+    def step(state: Any, x: Any, y: Any) -> Any:
+        return train_step(graph, transform, state, Batch(x, y, weights), jnp.sum(weights), lambda rows: rows)
+
     losses, evaluations = [], []
     for x, y in zip(images, labels, strict=True):
         before = state.totals

@@ -98,9 +98,9 @@ def test_the_gradient_of_a_padded_batch_is_that_of_its_images(ours):
     results = []
     for batch_size in (9, 64):
         program, state = compiled(run_config(batch_size=batch_size), data)
-        # Evaluation views: the crops of training depend on the batch's size.
+        # Evaluation views: the keys of training depend on the batch's size.
         program.views = program.views._replace(
-            training=lambda key, images: evaluation_views(images, data.spec.mean, data.spec.std)
+            training=lambda keys, images: evaluation_views(images, data.spec.mean, data.spec.std)
         )
         program.compile(state)
         results.append(trained(program, state, [1]))
