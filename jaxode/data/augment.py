@@ -61,7 +61,7 @@ def random_crop(keys: Keys, images: Images, side: int) -> Images:
 
     def window(key: PRNGKeyArray, image: Array) -> Array:
         corner = jax.random.randint(key, (2,), 0, most, jnp.int32)  # 32 bits in float64 too: the same windows
-        return jax.lax.dynamic_slice(image, (corner[0], corner[1], 0), (side, side, channels))
+        return jax.lax.dynamic_slice(image, (corner[0], corner[1], np.int32(0)), (side, side, channels))
 
     return jax.vmap(window)(keys, images)
 
