@@ -31,7 +31,7 @@ from jaxode.data import DataError, ImageSet, load
 from jaxode.losses import cross_entropy
 from jaxode.nn import build_classifier
 from jaxode.nn.kernels import has_tf32
-from jaxode.train import Progress, RunFailed, make_writable, run
+from jaxode.train import Progress, RunFailed, Stopped, make_writable, run
 from jaxode.train.files import write_json, write_whole
 from jaxode.train.program import Program
 from scripts.parity.measure import relative
@@ -183,6 +183,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         compare(config, chosen, seeds or [config.seed], out, shlex.join(["python", "-m", "scripts.precision", *words]))
     except SystemExit as stop:
         return int(stop.code or 0)
+    except Stopped as stop:
+        print(f"{parser.prog}: stopped; the same command goes on with the run it was at", file=sys.stderr)
+        return 128 + stop.signum
     except (ConfigError, DataError, OSError) as error:
         print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
