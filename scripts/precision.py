@@ -177,10 +177,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name in chosen or []:
             require_choice("--precisions", name, Precision)
         config = settings(values)
-        chosen = chosen or [name for name in get_args(Precision) if name != "tf32" or has_tf32()]
-        for name in chosen:
+        possible: list[Precision] = [name for name in get_args(Precision) if name != "tf32" or has_tf32()]
+        for name in chosen or possible:
             config.replaced(precision=name)  # refused before anything is measured
-        compare(config, chosen, seeds or [config.seed], out, shlex.join(["python", "-m", "scripts.precision", *words]))
+        compare(
+            config,
+            chosen or possible,
+            seeds or [config.seed],
+            out,
+            shlex.join(["python", "-m", "scripts.precision", *words]),
+        )
     except SystemExit as stop:
         return int(stop.code or 0)
     except Stopped as stop:

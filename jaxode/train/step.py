@@ -195,14 +195,15 @@ def train_step(
 
     gradient, counts = gathered(work, rows, split)
     gradient, scale = unscaled(gradient, state.scale), state.scale
-    new = update(transform, gradient, state.opt_state, state.params)
+    params, opt_state = update(transform, gradient, state.opt_state, state.params)
     if scale is not None:
         good = all_finite(gradient)
-        new, scale = chosen(good, new, (state.params, state.opt_state)), after(scale, good)
-    broken = jnp.where(all_finite(new[0]), 0, PARAMETERS_NOT_FINITE)
+        params, opt_state = chosen(good, (params, opt_state), (state.params, state.opt_state))
+        scale = after(scale, good)
+    broken = jnp.where(all_finite(params), 0, PARAMETERS_NOT_FINITE)
     if scale is not None:
         broken = jnp.where(scale.factor < SMALLEST, SCALE_TOO_SMALL, broken)
-    return TrainState(*new, state.step + 1, add_batch(state.totals, counts, broken), scale)
+    return TrainState(params, opt_state, state.step + 1, add_batch(state.totals, counts, broken), scale)
 
 
 def train_chunk(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,6 +19,12 @@ from jaxode.ode import odeint
 from jaxode.ode.residuals import Split
 
 LOW = ("bfloat16", "float16")
+
+
+@pytest.mark.parametrize(("capability", "has"), [("8.0", True), ("12.1", True), ("7.5", False), ("gfx90a", False)])
+def test_which_devices_have_tf32(capability, has, monkeypatch):
+    monkeypatch.setattr(kernels.jax, "devices", lambda: [SimpleNamespace(compute_capability=capability)])
+    assert kernels.has_tf32() is has
 
 
 def _half(precision: str) -> float:
