@@ -54,6 +54,9 @@ class Request:
     tensorboard: bool = False
     quiet: bool = False
     describe: bool = False
+    coordinator: str | None = None
+    processes: int | None = None
+    process_id: int | None = None
 
 
 class Parser(argparse.ArgumentParser):
@@ -126,6 +129,10 @@ def build_parser(preset: RunConfig, doc: str, prog: str) -> Parser:
         argument_default=argparse.SUPPRESS,
     )
     group = add_settings(parser, preset)
+    several = parser.add_argument_group("several processes", "each started with the same flags; found out under SLURM")
+    several.add_argument("--coordinator", metavar="HOST:PORT", help="where process 0 runs, and a free port there")
+    several.add_argument("--processes", type=converter(int), metavar="N", help="how many processes there are")
+    several.add_argument("--process-id", type=converter(int), metavar="N", help="which of them this is, from 0")
     group.add_argument("--out", type=Path, metavar="DIR", help=f"where the results go (default: {run[:-3]}MODEL-TIME)")
     group.add_argument("--resume", type=Path, metavar="DIR", help="go on with the run in DIR, with its settings")
     group.add_argument("--tensorboard", action="store_true", help="write event files too; needs tensorboardX")
@@ -160,7 +167,7 @@ def given(parser: Parser, argv: list[str]) -> dict[str, Any]:
 def parse(parser: Parser, argv: list[str]) -> Request:
     """The request in the arguments. Exits with code 2 and one line on a mistake, with 0 after --help."""
     values = given(parser, argv)
-    own = {name: values.pop(name) for name in ("out", "resume", "tensorboard", "quiet", "describe") if name in values}
+    own = {spec.name: values.pop(spec.name) for spec in dataclasses.fields(Request) if spec.name in values}
     if "out" in own and "resume" in own:
         parser.error("give --resume or --out, not both: a resumed run stays in its directory")
     return Request(settings=values, **own)

@@ -7,6 +7,7 @@ import json
 import shlex
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from jaxode.config import ConfigError, RunConfig
 
 if TYPE_CHECKING:
     from jaxode.data import ImageSet
+    from jaxode.train import Cluster
 
 SAMPLE_EPOCHS = 5
 """Epochs on the bundled sample unless given: the protocol's many passes over few images would only memorise them."""
@@ -61,9 +63,9 @@ def told(error: OSError) -> str:
 def carry_out(parser: Parser, request: Request, config: RunConfig) -> int:
     """A well-formed request; its errors become exit codes."""
     from jaxode.data import DataError
-    from jaxode.train import CheckpointError, ResumeError, RunFailed, Stopped, out_of_memory
+    from jaxode.train import CheckpointError, Cluster, ResumeError, RunFailed, Stopped, out_of_memory
 
-    out = None
+    cluster, out = Cluster(), None
     try:
         if request.resume is not None:
             config = resumed(request.resume, request, config)
@@ -75,25 +77,44 @@ def carry_out(parser: Parser, request: Request, config: RunConfig) -> int:
         if request.resume is not None and finished(request.resume, config):
             print(f"{request.resume} is complete: all {config.epochs} epochs are done")
             return 0
-        out = request.resume or new_directory(request, config)
-        return train(request, config, out)
+        cluster = met(request, config)
+        with cluster:
+            out = Path(cluster.told(lambda: str(request.resume or new_directory(request, config))))
+            return train(request, config, out, cluster)
     except (ConfigError, DataError, ResumeError, BlockingIOError) as error:
-        return fail(parser, error, WRONG_REQUEST)
+        return cluster.end(fail(parser, error, WRONG_REQUEST))
     except Stopped as stop:
         print(f"go on with: {parser.prog} --resume {shlex.quote(str(out))}", file=sys.stderr)
         return KILLED + stop.signum
     except (RunFailed, CheckpointError) as error:
         return fail(parser, error, FAILED)
     except OSError as error:
-        return fail(parser, told(error), FAILED)
+        return cluster.end(fail(parser, told(error), FAILED))
     except Exception as error:
         if not out_of_memory(error):
+            if cluster.count > 1:
+                traceback.print_exc()
+                cluster.end(FAILED)
             raise
-        return fail(parser, "out of memory: use a smaller --batch-size, or --gradient backsolve", FAILED)
+        return cluster.end(fail(parser, "out of memory: use a smaller --batch-size, or --gradient backsolve", FAILED))
     finally:
-        if out is not None and request.resume is None:
+        if out is not None and request.resume is None and cluster.first:
             with contextlib.suppress(OSError):
                 out.rmdir()  # only if nothing was put into it
+
+
+def met(request: Request, config: RunConfig) -> Cluster:
+    """JAX set up for this run, and the processes that take part in it. Raises ConfigError, RunFailed."""
+    import jax
+
+    from jaxode.train import Cluster, join, wanted
+
+    several = wanted(request.coordinator, request.processes, request.process_id)
+    jax.config.update("jax_enable_x64", config.precision == "float64")
+    if config.parallel.devices is not None:
+        jax.config.update("jax_num_cpu_devices", config.parallel.devices)
+    compilations.keep()
+    return join(request.coordinator, request.processes, request.process_id) if several else Cluster()
 
 
 def description(config: RunConfig) -> dict[str, Any]:
@@ -148,28 +169,26 @@ def new_directory(request: Request, config: RunConfig) -> Path:
     return out
 
 
-def train(request: Request, config: RunConfig, out: Path) -> int:
+def train(request: Request, config: RunConfig, out: Path, cluster: Cluster) -> int:
     """Load, train, and print what came out."""
-    import jax
-
     from jaxode.data import load
     from jaxode.nn.kernels import has_tf32
     from jaxode.train import Progress, held, require_tensorboard, run
     from jaxode.train.provenance import device
 
-    jax.config.update("jax_enable_x64", config.precision == "float64")
-    compilations.keep()
     if request.tensorboard:
         require_tensorboard()
-    progress = Progress(quiet=request.quiet)
-    if config.precision == "tf32" and not has_tf32():
+    progress = Progress(quiet=request.quiet or not cluster.first)
+    if config.precision == "tf32" and not has_tf32() and cluster.first:
         print(f"note: this device ({device()}) has no TF32 and computes in float32", file=sys.stderr)
-    with held(out):
-        data = load(config.data, progress=not request.quiet)
+    with held(out) if cluster.first else contextlib.nullcontext():
+        data = cluster.in_turn(lambda: load(config.data, progress=not progress.quiet))
         config = decided(config, data, request.resume is not None or "epochs" in request.settings)
+        cluster.alike("settings", config.to_json())
         progress.say(f"{announcement(data)}; {config.epochs} epochs; results in {out}")
-        result = run(config, data, out, progress=progress, tensorboard=request.tensorboard)
-    print(conclusion(result, out))
+        result = run(config, data, out, progress=progress, tensorboard=request.tensorboard, cluster=cluster)
+    if cluster.first:
+        print(conclusion(result, out))
     return 0
 
 

@@ -34,6 +34,7 @@ from jaxode.nn import Classifier, build_classifier
 from jaxode.optim import optimizer
 from jaxode.train import VIEW_SIZE, CheckpointError, Progress, ResumeError, make_writable, read_config
 from jaxode.train.checkpoint import Checkpoints, read_checkpoint
+from jaxode.train.cluster import Cluster
 from jaxode.train.files import write_json
 from jaxode.train.interrupts import Interrupts
 from jaxode.train.loop import Trainer
@@ -126,7 +127,7 @@ def to_run(weights: Weights, source: Path, out: Path, asked: dict[str, Any]) -> 
         data = load(config.data)
         print(announcement(data), file=sys.stderr)
         config = decided(config, data, "epochs" in asked)
-        trainer = Trainer(config, data, out, Progress(), False, started(weights), None, interrupts)
+        trainer = Trainer(config, data, out, Progress(), False, started(weights), None, interrupts, Cluster())
         make_writable(out)
         write_json(
             out / "origin.json", {"file": source.name, "sha256": hashlib.sha256(source.read_bytes()).hexdigest()}

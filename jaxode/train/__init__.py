@@ -1,5 +1,8 @@
 """Training: state, compiled loops, checkpoints, records, and `run`, which puts them together."""
 
+from jaxode.train.cluster import Cluster as Cluster
+from jaxode.train.cluster import join as join
+from jaxode.train.cluster import wanted as wanted
 from jaxode.train.errors import CheckpointError as CheckpointError
 from jaxode.train.errors import ResumeError as ResumeError
 from jaxode.train.errors import RunFailed as RunFailed

@@ -116,6 +116,16 @@ def reserve(path: Path, size: int) -> None:
         path.unlink(missing_ok=True)
 
 
+def storage() -> ocp.Checkpointer:
+    """Orbax for this process alone: of several, one writes and reads, and the others must not be waited for."""
+    this = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(
+        primary_host=this, active_processes={this}, barrier_sync_key_prefix=f"process-{this}"
+    )
+    handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone)
+    return ocp.Checkpointer(handler, multiprocessing_options=alone)
+
+
 @contextlib.contextmanager
 def hushed() -> Iterator[None]:
     """Keep a storage library's background threads from printing tracebacks of an error that is also raised."""
@@ -175,7 +185,7 @@ class Checkpoints:
             kept = {key: array for key, array in arrays.items() if array.size}
             # orbax writes every array, then gathers them in one file, before it deletes the first copy.
             reserve(unfinished / "trial", 2 * wanted + SLACK_BYTES)
-            with hushed(), ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as writer:
+            with hushed(), storage() as writer:
                 writer.save((unfinished / "state").absolute(), kept)
             content = {**meta, "format": FORMAT, "state_sha256": digest(arrays)}
             content["files_sha256"] = file_digests(unfinished / "state")
@@ -212,7 +222,7 @@ class Checkpoints:
             if found.get(path) != expected:
                 raise DamagedError(f"its file {path} {'differs from its digest' if path in found else 'is missing'}")
         try:
-            with hushed(), ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
+            with hushed(), storage() as reader:
                 stored = reader.restore((folder / "state").absolute())
         except Exception as error:  # whatever a storage library raises on damaged files
             raise DamagedError("its state is not readable") from error

@@ -14,7 +14,8 @@ from jaxode.config import ConfigError, RunConfig
 from jaxode.data import ImageSet
 from jaxode.nn import build_classifier
 from jaxode.ode import explain_failure
-from jaxode.train.checkpoint import Checkpoints, checkpoint_name
+from jaxode.train.checkpoint import Checkpoint, Checkpoints, checkpoint_name
+from jaxode.train.cluster import Cluster
 from jaxode.train.errors import CheckpointError, ResumeError, RunFailed, Stopped
 from jaxode.train.figures import by_block, metrics_line
 from jaxode.train.interrupts import Interrupts
@@ -40,6 +41,7 @@ def run(
     tensorboard: bool = False,
     build: Builder = build_classifier,
     pace: Pace | None = None,
+    cluster: Cluster | None = None,
 ) -> dict[str, Any]:
     """Train to the last epoch, going on from the checkpoints in `out` if there are any; returns the result.
 
@@ -51,6 +53,7 @@ def run(
         tensorboard: write event files too.
         build: what makes the model.
         pace: chooses the lengths of compiled calls.
+        cluster: the processes of the run, all of which call this; `out` and what goes there is process 0's alone.
 
     Raises:
         ConfigError: settings that cannot be run.
@@ -65,7 +68,7 @@ def run(
     if config.data.data != data.source:
         raise ConfigError(f"data must be {data.source}, which the images are, got {config.data.data!r}")
     with Interrupts((progress or Progress(quiet=True)).warn) as interrupts:
-        return Trainer(config, data, out, progress, tensorboard, build, pace, interrupts).run()
+        return Trainer(config, data, out, progress, tensorboard, build, pace, interrupts, cluster or Cluster()).run()
 
 
 class Trainer:
@@ -81,18 +84,21 @@ class Trainer:
         build: Builder,
         pace: Pace | None,
         interrupts: Interrupts,
+        cluster: Cluster,
     ) -> None:
-        self.config, self.interrupts = config, interrupts
+        self.config, self.interrupts, self.cluster = config, interrupts, cluster
         self.progress = progress or Progress(quiet=True)
         self.paces = {"train": pace or Pace(), "evaluation": pace or Pace()}
         self.fingerprint = data.fingerprint
         self.program = Program(config, data, build)
         self.checkpoints = Checkpoints(out / "checkpoints")
-        self.recorder = Recorder(out, config, self._facts(), tensorboard)
+        self.recorder = Recorder(out, config, self._facts(), tensorboard and cluster.first)
         self.history: list[dict[str, Any]] = []
         self.clock = {"train_seconds": 0.0, "eval_seconds": 0.0, "compile_seconds": 0.0}
         self.state: TrainState = self.program.first_state()
         self.saved_at = time.monotonic()
+        if cluster.first:
+            cluster.at_loss.append(self._record_failure)
 
     def _facts(self) -> dict[str, Any]:
         return {
@@ -101,6 +107,8 @@ class Trainer:
             "parameters": self.program.parameters,
             "data_fingerprint": self.fingerprint,
             "device": device(),
+            "devices": self.program.spread.count,
+            "processes": self.cluster.count,
             "versions": versions(),
             "commit": commit(),
         }
@@ -108,26 +116,32 @@ class Trainer:
     def run(self) -> dict[str, Any]:
         """Restore, train, record."""
         try:
+            self.cluster.alike("images", self.fingerprint)
             self.restore()
-            self.recorder.start()
+            self.cluster.told(self.recorder.start)
             if len(self.history) == self.config.epochs:
-                return self.recorder.write(self.history, "complete")
-            self.recorder.write(self.history, "running")
+                return self.record("complete")
+            self.record("running")
             seconds = self.program.compile(self.state, self.interrupts.wait)
             self.clock["compile_seconds"] += seconds
             self.progress.say(f"compiled in {seconds:.1f} s")
             while len(self.history) < self.config.epochs:
                 self.epoch()
-            return self.recorder.write(self.history, "complete")
+            return self.record("complete")
         except Stopped:
-            self.recorder.write(self.history, "stopped")
+            self.record("stopped")
             raise
         except (RunFailed, CheckpointError) as error:
-            self._record_failure(str(error))
+            if self.cluster.first:
+                self._record_failure(str(error))
             raise
         finally:
             self.progress.end()
             self.recorder.close()
+
+    def record(self, status: str) -> dict[str, Any]:
+        """Write the files of the run; returns the result."""
+        return self.cluster.told(lambda: self.recorder.write(self.history, status))
 
     def _record_failure(self, text: str) -> None:
         try:
@@ -137,11 +151,27 @@ class Trainer:
 
     def restore(self) -> None:
         """Take over the newest whole checkpoint. Raises ResumeError if it is of other settings or other data."""
-        found = self.checkpoints.load(self.state, self.progress.warn)
-        if found is None:
-            if (self.recorder.out / CONFIG).exists():
-                self.progress.say("there is no checkpoint yet: starting from the beginning")
-            return
+        state = self.state
+
+        def read() -> dict[str, Any] | None:
+            nonlocal state
+            found = self.checkpoints.load(self.state, self.progress.warn)
+            if found is None:
+                if (self.recorder.out / CONFIG).exists():
+                    self.progress.say("there is no checkpoint yet: starting from the beginning")
+                return None
+            self.suits(found)
+            self.progress.say(f"going on from {found.name}")
+            state = found.state
+            return {"history": found.meta["history"], "clock": found.meta["clock"]}
+
+        meta = self.cluster.told(read)
+        if meta is not None:
+            self.state = self.program.spread.place(self.cluster.arrays(state))
+            self.history, self.clock = meta["history"], meta["clock"]
+
+    def suits(self, found: Checkpoint) -> None:
+        """Raise ResumeError if a checkpoint is not of this run."""
         has = RunConfig.from_json(found.meta["config"])
         asked = {name: value for name, value in self.config.flat().items() if name not in FREE}
         wrong = differences(has, asked)
@@ -151,9 +181,6 @@ class Trainer:
             raise ResumeError("the images are not those of the run: their fingerprints differ")
         if len(found.meta["history"]) > self.config.epochs:
             raise ResumeError(f"the run already has {len(found.meta['history'])} epochs, asked {self.config.epochs}")
-        self.state = self.program.spread.place(found.state)
-        self.history, self.clock = found.meta["history"], found.meta["clock"]
-        self.progress.say(f"going on from {found.name}")
 
     def save(self) -> None:
         """Write a checkpoint of this moment."""
@@ -166,20 +193,26 @@ class Trainer:
         }
         name = checkpoint_name(len(self.history), int(self.state.step))
         best_name = checkpoint_name(best["epoch"], self.steps_before(best["epoch"])) if best else None
-        self.checkpoints.save(name, self.state, meta, best_name)
+        self.cluster.told(lambda: self.checkpoints.save(name, self.state, meta, best_name))
         self.saved_at = time.monotonic()
 
     def steps_before(self, number: int) -> int:
         """How many steps are taken before epoch `number` (from 0)."""
         return number * self.program.steps_per_epoch
 
-    def pause(self) -> None:
-        """Between two chunks: save if it is time. Raises Stopped, having saved, if a signal came."""
-        if self.interrupts.signum is not None:
+    def pause(self, rows: int) -> int:
+        """Between two chunks: save if it is time. Returns how many rows come next; this process would do `rows`.
+
+        Raises Stopped, having saved, if a signal came, to whichever process.
+        """
+        due = time.monotonic() - self.saved_at > SAVE_EVERY_SECONDS
+        said = self.cluster.gathered([self.interrupts.signum or 0, rows, due])
+        signum, (_, rows, due) = max(numbers[0] for numbers in said), said[0]
+        if signum or due:
             self.save()
-            raise Stopped(self.interrupts.signum)
-        if time.monotonic() - self.saved_at > SAVE_EVERY_SECONDS:
-            self.save()
+        if signum:
+            raise Stopped(signum)
+        return rows
 
     def epoch(self) -> None:
         """Train and evaluate one epoch, or the rest of one, and save it."""
@@ -194,7 +227,7 @@ class Trainer:
         self.clock = dict.fromkeys(self.clock, 0.0)
         self.state = self.state._replace(totals=self.program.zero())
         self.save()
-        self.recorder.write(self.history, "running")
+        self.record("running")
         self.progress.say(epoch_line(self.history[-1], self.config.epochs))
 
     def train(self, number: int) -> None:
@@ -204,9 +237,9 @@ class Trainer:
         done = int(self.state.totals.batches)
         self.progress.begin(f"epoch {number + 1}/{self.config.epochs}", steps, done)
         while done < steps:
-            self.pause()
             first = int(self.state.step) == 0
-            rows = 1 if first else pace.rows(steps - done)  # the first step alone, so that its cost can be told
+            # The first step alone, so that its cost can be told.
+            rows = self.pause(1 if first else pace.rows(steps - done))
             begin = time.perf_counter()
             self.state = self.program.train(self.state, key, table, done + rows)
             self.interrupts.wait(partial(jax.block_until_ready, self.state))
@@ -225,8 +258,7 @@ class Trainer:
         where = f"evaluation of the {name} after epoch {len(self.history) + 1}"
         self.progress.begin(name, span.batches)
         while done < span.batches:
-            self.pause()
-            rows = pace.rows(span.batches - done)
+            rows = self.pause(pace.rows(span.batches - done))
             begin = time.perf_counter()
             totals = self.program.evaluate(self.state.params, totals, span, done + rows)
             self.interrupts.wait(partial(jax.block_until_ready, totals))

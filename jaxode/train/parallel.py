@@ -46,20 +46,26 @@ class Spread:
     """The devices of a run and how they work together.
 
     Args:
-        config: which way, and how many of the devices here.
+        config: which way, and how many of each process's devices.
 
     Raises:
         ConfigError: there are fewer devices.
     """
 
     def __init__(self, config: ParallelConfig) -> None:
-        here = jax.devices()
-        count = config.devices or len(here)
-        if count > len(here):
-            raise ConfigError(f"devices must be at most {len(here)}, as many as {here[0].platform} has, got {count}")
-        self.count, self.separate = count, config.parallel == "pmap"
+        here = jax.local_devices()
+        each = config.devices or len(here)
+        if each > len(here):
+            raise ConfigError(f"devices must be at most {len(here)}, as many as {here[0].platform} has, got {each}")
+        taken = dict.fromkeys(range(jax.process_count()), 0)
+        devices = []
+        for device in jax.devices():
+            if taken[device.process_index] < each:
+                taken[device.process_index] += 1
+                devices.append(device)
+        self.count, self.separate = len(devices), config.parallel == "pmap"
         # Diffrax's loops cannot be typed with explicit shardings.
-        self.mesh = jax.make_mesh((count,), (AXIS,), axis_types=(AxisType.Auto,), devices=here[:count])
+        self.mesh = jax.make_mesh((self.count,), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
         self.everywhere = NamedSharding(self.mesh, PartitionSpec())
         self.across = self._separate() if self.separate else Across(share=self._constrained)
 
