@@ -10,6 +10,7 @@ device there is nothing to measure for tf32, which is float32 then.
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 import tempfile
@@ -102,7 +103,10 @@ def markdown(rows: Sequence[dict[str, Any]], config: RunConfig, data: ImageSet, 
     if good:
         versions = ", ".join(f"{name} {good[-1]['versions'][name]}" for name in ("python", "jax", "flax", "diffrax"))
         dates = ", ".join(sorted({row["date"] for row in good}))
-        lines += [f"{announcement(data)}; {config.epochs} epochs; {good[-1]['device']}; {versions}; {dates}.", ""]
+        lines += [
+            f"{announcement(data)}; {config.epochs} epochs; {good[-1]['device']}, {os.cpu_count()} cores; {versions}; {dates}.",
+            "",
+        ]
     head = (
         "precision", "seed", "test accuracy %", "test loss", "training loss", "evaluations", "steps (rejected)",
         "skipped updates", "images/s", "logits", "gradient",
@@ -129,7 +133,8 @@ READING = """\
 Accuracy, losses, evaluations of a forward solve on test images and steps of a training solve are those of the last
 epoch. The last two columns are the errors of the first batch at the initial parameters against float64, as
 ‖a − b‖₂ / ‖b‖₂ over all numbers. A gradient's error goes with the square root of the precision: rounding switches
-those ReLUs whose inputs it changes the sign of. On a CPU the speeds say nothing about other devices."""
+those ReLUs whose inputs it changes the sign of. The runs came one after the other, so their speeds are comparable on
+a quiet machine alone, and on a CPU they say nothing about a GPU's."""
 
 
 def compare(config: RunConfig, chosen: Sequence[Precision], seeds: Sequence[int], out: Path, command: str) -> None:
