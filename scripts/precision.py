@@ -103,10 +103,8 @@ def markdown(rows: Sequence[dict[str, Any]], config: RunConfig, data: ImageSet, 
     if good:
         versions = ", ".join(f"{name} {good[-1]['versions'][name]}" for name in ("python", "jax", "flax", "diffrax"))
         dates = ", ".join(sorted({row["date"] for row in good}))
-        lines += [
-            f"{announcement(data)}; {config.epochs} epochs; {good[-1]['device']}, {os.cpu_count()} cores; {versions}; {dates}.",
-            "",
-        ]
+        machine = f"{good[-1]['device']}, {os.cpu_count()} cores"
+        lines += [f"{announcement(data)}; {config.epochs} epochs; {machine}; {versions}; {dates}.", ""]
     head = (
         "precision", "seed", "test accuracy %", "test loss", "training loss", "evaluations", "steps (rejected)",
         "skipped updates", "images/s", "logits", "gradient",
