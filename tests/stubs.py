@@ -24,7 +24,7 @@ class Linear(nnx.Module):
     """
 
     def __init__(
-        self, features: int, classes: int, blocks: int, rngs: nnx.Rngs, dtype: Any, precision: str, fail: str, each: Any
+        self,
         features: int,
         classes: int,
         blocks: int,
@@ -32,10 +32,10 @@ class Linear(nnx.Module):
         dtype: Any,
         precision: str,
         fail: str,
-        each: bool,
+        per_sample: bool,
     ) -> None:
         self.dense = nnx.Linear(features, classes, rngs=rngs, dtype=dtype, param_dtype=dtype)
-        self.blocks, self.precision, self.fail, self.per_sample = blocks, precision, fail, each
+        self.blocks, self.precision, self.fail, self.per_sample = blocks, precision, fail, per_sample
 
     def __call__(self, images):
         count, height, width, channels = images.shape
@@ -61,8 +61,8 @@ def builder(fail: str = ""):
 
     def build(model, solve, *, image_shape, classes, rngs, dtype=jnp.float32, precision="float32"):
         blocks = model.blocks if model.model == "odenet" else 0
-        each = solve.per_sample
-        return Linear(49 * image_shape[2], classes, blocks, rngs, dtype, precision, fail, each)
+        inputs = 49 * image_shape[2]
+        return Linear(inputs, classes, blocks, rngs, dtype, precision, fail, solve.per_sample)
 
     return build
 
