@@ -11,7 +11,7 @@ from flax import nnx
 
 from jaxode.config import ConfigError, ModelConfig, Precision, SolveConfig, require_count
 from jaxode.nn.blocks import Downsample, Head, ODEBlock, ResidualBlock
-from jaxode.nn.kernels import choose_kernels
+from jaxode.nn.kernels import Kernels, choose_kernels
 from jaxode.nn.layers import Linear
 from jaxode.ode import Stats
 from jaxode.types import Images, Logits, Maps
@@ -94,6 +94,7 @@ def build_classifier(
     rngs: nnx.Rngs,
     dtype: Any = jnp.float32,
     precision: Precision = "float32",
+    kernels: Kernels | None = None,
 ) -> Classifier:
     """A classifier with fresh parameters, drawn as PyTorch draws them.
 
@@ -105,6 +106,7 @@ def build_classifier(
       rngs: stream `params` of keys.
       dtype: floating-point type of parameters, images and states.
       precision: of the convolutions: tf32, bfloat16 and float16 are less than float32; the others are `dtype`.
+      kernels: instead of the quickest for backend and precision, for looking at what another backend would run.
 
     Raises:
       ConfigError: an image too small to be downsampled, or no classes.
@@ -116,8 +118,8 @@ def build_classifier(
     if min(height, width) < SMALLEST_IMAGE:
         raise ConfigError(f"image_shape must be at least {SMALLEST_IMAGE} pixels a side, got {height} x {width}")
     implicit = model.model == "odenet" and solve.solver == "kvaerno3"
-    plain: dict[str, Any] = {"kernels": choose_kernels(precision), "rngs": rngs, "dtype": dtype}
-    inside: dict[str, Any] = plain | {"kernels": choose_kernels(precision, forward_mode=implicit)}
+    plain: dict[str, Any] = {"kernels": kernels or choose_kernels(precision), "rngs": rngs, "dtype": dtype}
+    inside: dict[str, Any] = plain | {"kernels": kernels or choose_kernels(precision, forward_mode=implicit)}
     assert model.blocks is not None
     downsample = Downsample(channels, model.width, **plain)
     if model.model == "odenet":

@@ -1,0 +1,156 @@
+"""The measured collectives and the prediction as a document and a picture."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from scripts.scaling.prediction import COUNTS, DOUBTS, STRONG, WEAK, collective, speedup, step, traffic
+
+SMALL = 1000
+"""Fewer numbers than this are norms, flags and counts; more are a gradient."""
+
+FAR = (1, 8, 64, 512)
+MODES = ("jit", "pmap")
+PREDICTED = "tape"
+
+READING = """\
+Of one device, in one training step. *Inside the solve*: within a loop over solver steps or over the evaluations of the
+backward sweep. A gradient is every collective of 1,000 numbers or more; what is smaller is norms, flags and counts. How
+often each runs was counted by JAX's profiler in the first step of training, and cannot be read off the program."""
+
+GUESSED = "Predicted, not measured: the formula and the assumed numbers are in `scripts/scaling/prediction.py`."
+
+
+def amount(rows: list[dict[str, Any]], *, inside: bool | None, large: bool) -> tuple[int, int]:
+    """How many collectives run in a step, and their bytes."""
+    chosen = [
+        row
+        for row in rows
+        if (row["numbers"] >= SMALL) is large and (inside is None or (row["where"] != "step") is inside)
+    ]
+    return sum(row["times"] for row in chosen), sum(row["times"] * row["bytes"] for row in chosen)
+
+
+def told(count: int, octets: int) -> str:
+    """The content of a cell."""
+    return f"{count} × {octets // count:,} B" if count else "0"
+
+
+def summary(case: dict[str, Any]) -> list[str]:
+    """The cells of a measured case."""
+    rows, solves = case["rows"], case["solves"]
+    counts = [f"{case[name][0] / solves:g}" if case[name] else "" for name in ("nfe", "accepted", "rejected")]
+    solve = f"{counts[0]} in {counts[1]} + {counts[2]}" if counts[0] else ""
+    _, total = (
+        sum(pair) for pair in zip(*(amount(rows, inside=None, large=large) for large in (True, False)), strict=True)
+    )
+    return [
+        solve,
+        told(*amount(rows, inside=True, large=True)),
+        told(*amount(rows, inside=False, large=True)),
+        told(*amount(rows, inside=True, large=False)),
+        told(*amount(rows, inside=False, large=False)),
+        str(sum(row["times"] for row in rows)),
+        f"{total / 1e6:.2f}",
+    ]
+
+
+def table(head: list[str], lines: list[list[str]]) -> list[str]:
+    """A table in Markdown."""
+    return [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *lines)]
+
+
+def nest(trips: list[int | None]) -> str:
+    """The loops inside that over training steps."""
+    return " ▸ ".join("?" if count is None else str(count) for count in trips[1:])
+
+
+def predicted(found: dict[str, Any]) -> dict[str, list[tuple[int, int]]]:
+    """Traffic of the predicted case under jit and pmap."""
+    cases = {case["parallel"]: case for case in found["cases"] if case["case"] == PREDICTED}
+    return {mode: traffic(cases[mode]) for mode in MODES}
+
+
+def markdown(found: dict[str, Any]) -> str:
+    """All tables."""
+    versions = ", ".join(f"{name} {found['versions'][name]}" for name in ("python", "jax", "flax", "diffrax"))
+    lines = ["# Communication of a training step", "", f"`{found['command']}`", ""]
+    lines += [f"{found['devices']} virtual devices on {found['device']}; batch of {found['batch_size']}; {versions};"]
+    lines += [f"{found['date']}.", ""]
+    head = [
+        "",
+        "evaluations in steps + rejected",
+        "gradient inside the solve",
+        "gradient once",
+        "small inside the solve",
+    ]
+    head += ["small once", "collectives", "MB"]
+    kept = [case for case in found["cases"] if "refused" not in case]
+    lines += table(head, [[f"{case['parallel']}, {case['case']}", *summary(case)] for case in kept])
+    lines += [
+        f"\n{case['parallel']}, {case['case']}: {case['refused']}." for case in found["cases"] if "refused" in case
+    ]
+    lines += ["", READING, "", "## Every collective", ""]
+    lines += ["*Loops*: trips of the loops and branches inside the training loop; ? is what only running tells.", ""]
+    each = []
+    for case in kept:
+        for row in sorted(case["rows"], key=lambda row: -row["times"] * row["bytes"]):
+            cells = [f"{case['parallel']}, {case['case']}", row["kind"], row["where"], nest(row["nest"])]
+            each.append([*cells, f"{row['numbers']:,}", f"{row['bytes']:,}", str(row["times"])])
+    lines += table(["", "kind", "where", "loops", "numbers", "bytes", "times a step"], each)
+    return "\n".join([*lines, "", "## Prediction", "", GUESSED, "", *forecast(found), ""])
+
+
+def forecast(found: dict[str, Any]) -> list[str]:
+    """The tables of the prediction."""
+    both = predicted(found)
+    lines = []
+    for name, strong in ((f"strong: {STRONG} images in all", True), (f"weak: {WEAK} images each", False)):
+        for mode, flow in both.items():
+            for count in FAR:
+                images = STRONG / count if strong else WEAK
+                talk = sum(times * collective(size, count, DOUBTS["as assumed"]) for size, times in flow)
+                gain = speedup(flow, count, strong=strong)
+                cells = [f"{1e3 * seconds:.2f}" for seconds in (step(flow, images, count), talk)]
+                lines.append(
+                    [name, mode, str(count), f"{images:g}", *cells, f"{gain:.1f}", f"{100 * gain / count:.0f} %"]
+                )
+    head = ["", "", "devices", "images each", "step ms", "of it collectives", "speed-up", "efficiency"]
+    doubts = [
+        [
+            name,
+            *(
+                f"{100 * speedup(both[mode], n, strong=False, given=given) / n:.0f} %"
+                for mode in MODES
+                for n in (64, 512)
+            ),
+        ]
+        for name, given in DOUBTS.items()
+    ]
+    titles = ["weak scaling's efficiency", *(f"{mode}, {n}" for mode in MODES for n in (64, 512))]
+    return [*table(head, lines), "", *table(titles, doubts)]
+
+
+def picture(found: dict[str, Any]) -> bytes:
+    """The predicted speed-up over one device, as a PNG."""
+    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    kinds = (f"Strong scaling: {STRONG} images a step", True), (f"Weak scaling: {WEAK} images a device", False)
+    for axes, (title, strong) in zip(figure.subplots(1, 2), kinds, strict=True):
+        axes.plot(COUNTS, COUNTS, color="0.7", linestyle=":", label="as many times as devices")
+        for mode, flow in predicted(found).items():
+            axes.plot(COUNTS, [speedup(flow, n, strong=strong) for n in COUNTS], marker="o", label=f"--parallel {mode}")
+        axes.set(
+            xscale="log", yscale="log", xlabel="devices", ylabel="speed-up over one device (predicted)", title=title
+        )
+        axes.set_xticks(COUNTS, [str(n) for n in COUNTS])
+        axes.minorticks_off()
+        axes.grid(alpha=0.3)
+        axes.legend()
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=110)
+    return file.getvalue()
