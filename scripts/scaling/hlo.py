@@ -17,7 +17,7 @@ COLLECTIVE = re.compile(
     r"(all-reduce|all-gather|all-to-all|reduce-scatter|collective-permute|collective-broadcast|ragged-all-to-all)"
     r"(-start)?"
 )
-SHAPE = re.compile(r"\b([a-z]+\d*)\[([\d,]*)\]")
+SHAPE = re.compile(r"\b([a-z]\w*)\[([\d,]*)\]")
 CALLED = re.compile(r"\b(\w+)=(\{[^}]*\}|%?[\w.-]+)")
 CALLERS = ("body", "condition", "to_apply", "calls", "branch_computations", "true_computation", "false_computation")
 TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')

@@ -22,9 +22,13 @@ from jaxode.config import DataConfig, ModelConfig, OptimConfig, ParallelConfig, 
 from jaxode.nn import build_classifier  # noqa: E402
 from jaxode.ode import Stats, odeint  # noqa: E402
 from jaxode.train.program import Program  # noqa: E402
+from scripts.communication import counted, row  # noqa: E402
+from scripts.scaling.hlo import collectives  # noqa: E402
 
 TIGHT = {"rtol": 1e-6, "atol": 1e-6}
 FIXED = {"solver": "midpoint", "step_size": 0.5}
+HEARD = ("adaptive, jit, 8", "adaptive, pmap, 8")
+"""Cases of which is told what the devices tell each other."""
 
 
 class Dense(nnx.Module):
@@ -73,8 +77,8 @@ CASES: dict[str, tuple[Any, dict[str, Any], tuple[Any, ...], int]] = {
 }
 
 
-def train(build: Any, solve: dict[str, Any], parallel: tuple[Any, ...], epochs: int) -> dict[str, Any]:
-    """Mean loss of every step and what the last epoch and an evaluation counted; 70 and 23 images, batches of 16."""
+def prepared(build: Any, solve: dict[str, Any], parallel: tuple[Any, ...], epochs: int) -> Program:
+    """The program of a case: 70 and 23 images, batches of 16."""
     config = RunConfig(
         model=ModelConfig(width=4),
         solve=SolveConfig(**solve),
@@ -85,7 +89,12 @@ def train(build: Any, solve: dict[str, Any], parallel: tuple[Any, ...], epochs: 
         batch_size=16,
         precision="float64",
     )
-    program = Program(config, image_set(), build)
+    return Program(config, image_set(), build)
+
+
+def train(build: Any, solve: dict[str, Any], parallel: tuple[Any, ...], epochs: int) -> dict[str, Any]:
+    """Mean loss of every step and what the last epoch and an evaluation counted."""
+    program = prepared(build, solve, parallel, epochs)
     state = program.first_state()
     program.compile(state)
     losses, before = [], 0.0
@@ -107,6 +116,16 @@ def train(build: Any, solve: dict[str, Any], parallel: tuple[Any, ...], epochs: 
     }
 
 
+def heard(build: Any, solve: dict[str, Any], parallel: tuple[Any, ...], epochs: int) -> dict[str, Any]:
+    """What the devices tell each other in the first step, and what its solves count."""
+    program = prepared(build, solve, parallel, epochs)
+    state = program.first_state()
+    program.compile(state)
+    state, times = counted(program, state)
+    rows = [row(item, times[item.name]) for item in collectives(program.train_loop.as_text())]
+    return {"first": counts(state.totals), "rows": rows}
+
+
 def counts(totals: Any) -> dict[str, Any]:
     """The whole numbers of a pass."""
     names = ("correct", "images", "batches", "solves", "nfe", "accepted", "rejected", "failure", "bad_batch")
@@ -119,4 +138,7 @@ if __name__ == "__main__":
     jax.config.update("jax_compilation_cache_dir", str(Path(sys.argv[1]).parent / "compiled"))  # much compiles twice
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     wanted = sys.argv[2:] or list(CASES)
-    Path(sys.argv[1]).write_text(json.dumps({name: train(*CASES[name]) for name in wanted}))
+    found = {name: train(*CASES[name]) for name in wanted}
+    for name in set(HEARD) & set(wanted):
+        found[name] |= heard(*CASES[name])
+    Path(sys.argv[1]).write_text(json.dumps(found))

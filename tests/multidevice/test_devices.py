@@ -102,3 +102,17 @@ def test_solves_are_counted_where_they_are_done(results):
         assert found["solves"] == 5 * share
         assert found["nfe"] == [5 * share * 4]
         assert np.sum(found["rejected"]) == 0
+
+
+def test_devices_tell_each_other_what_the_report_says(results):
+    """Under jit the field's gradient is summed in every pullback and a norm is exchanged in every step."""
+    joint, own = (results[f"adaptive, {mode}, 8"] for mode in ("jit", "pmap"))
+    steps = joint["first"]["accepted"][0] + joint["first"]["rejected"][0]
+    gradient = [row for row in joint["rows"] if row["where"] == "backward"]
+    assert [(row["bytes"], row["times"]) for row in gradient] == [(8 * 16 * 16, 6 * joint["first"]["accepted"][0])]
+    norms = [row for row in joint["rows"] if row["where"] == "forward"]
+    assert norms
+    assert {row["times"] for row in norms} == {steps}
+    assert all(row["numbers"] < 5 for row in norms)
+    assert {(row["where"], row["times"]) for row in own["rows"]} == {("step", 1)}
+    assert max(row["numbers"] for row in own["rows"]) >= 16 * 16 + 16 * 10 + 10
