@@ -59,9 +59,9 @@ Traffic = Iterable[tuple[int, int]]
 """Bytes of a collective, and how often it runs in a step."""
 
 
-def traffic(case: dict[str, Any]) -> list[tuple[int, int]]:
-    """What the devices of a measured case tell each other in a step."""
-    return [(row["bytes"], row["times"]) for row in case["rows"]]
+def traffic(rows: Iterable[dict[str, Any]]) -> list[tuple[int, int]]:
+    """What the devices of a case with these collectives tell each other in a step."""
+    return [(row["bytes"], row["times"]) for row in rows]
 
 
 def collective(size: int, devices: int, given: Assumptions) -> float:

@@ -41,7 +41,7 @@ metadata={{op_name="jit(step)/while/body/transpose(jvp())/while/body/psum" stack
   %while.1 = (s32[], f32[3,4]{{1,0}}) while(%t), condition=%below.1, body=%stage, \
 backend_config={{"known_trip_count":{{"n":"6"}},"known_init_step":{{"init":"0","step":"1"}}}}
   %cond = f32[] conditional(%p, %u, %v), branch_computations={{%asked, %other}}
-  ROOT %all-gather.2 = bf16[8,16]{{1,0}} all-gather(%x), dimensions={{0}}
+  ROOT %all-gather.2 = bf16[8,16]{{1,0}} all-gather(%x), dimensions={{0}}, metadata={{op_name="jit(step)/jvp()/while"}}
 }}
 
 %outlined (p.5: (s32[], f32[3,4])) -> (s32[], f32[3,4]) {{
@@ -129,6 +129,9 @@ def test_the_files_hold_what_was_measured_and_predicted(tmp_path, monkeypatch):
     assert "| jit, tape | 8 in 1.5 + 0.5 | 4 × 8,000 B | 1 × 20,000 B | 2 × 12 B | 0 | 7 | 0.05 |" in text
     assert "pmap, checkpointed: no such thing." in text
     assert text == report.markdown(found)  # nothing but the JSON is needed
+    flows = report.predicted(found)
+    assert [flow[0] for flow in flows.values()] == [(8000, 4), (8000, 0), (8000, 1)]
+    assert [flow[1:] for flow in flows.values()] == [[(12, 2), (20000, 1)]] * 3
     tables = [[line.count("|") for line in part.splitlines()] for part in text.split("\n\n") if part.startswith("|")]
     assert len(tables) == 4
     assert all(len(set(table)) == 1 for table in tables)
