@@ -10,6 +10,7 @@ from flax import nnx
 
 from jaxode.config import ConfigError, ModelConfig, SolveConfig
 from jaxode.nn import build_classifier, describe, parameter_count
+from jaxode.nn.kernels import ANY_MODE
 
 COUNTS = {  # the thesis's table: grey with 10 classes, RGB with 10, RGB with 100
     ("odenet", 1): (208_266, 209_418, 215_268),
@@ -38,6 +39,15 @@ def test_parameter_count_of_the_mlp():
 def _build(kind="odenet", blocks=None, width=8, shape=(12, 12, 1), classes=4, dtype=jnp.float32, **solve):
     model, config = ModelConfig(kind, blocks, width), SolveConfig(**solve)
     return build_classifier(model, config, image_shape=shape, classes=classes, rngs=nnx.Rngs(0), dtype=dtype)
+
+
+def test_kernels_that_are_given_are_taken_everywhere():
+    options = {"image_shape": (8, 8, 1), "classes": 2, "rngs": nnx.Rngs(0), "kernels": ANY_MODE}
+    model = build_classifier(ModelConfig(width=4), SolveConfig(), **options)
+    found = [module.kernels for _, module in nnx.iter_modules(model) if hasattr(module, "kernels")]
+    assert len(found) == 11
+    assert set(found) == {ANY_MODE}
+    assert model.downsample.fused is None
 
 
 @pytest.mark.parametrize(("kind", "blocks"), [("odenet", 1), ("odenet", 2), ("resnet", 2), ("mlp", None)])
