@@ -69,9 +69,9 @@ class Parser(argparse.ArgumentParser):
 
 
 def kind_of(hint: Any) -> type:
-    """The type a flag's text is turned into: int, float or str."""
+    """The type a flag's text is turned into: int, float or str; bool for a flag without text."""
     members = [member for member in typing.get_args(hint) if member is not type(None)]
-    return hint if hint in (int, float) else members[0] if members and members[0] in (int, float) else str
+    return hint if hint in (bool, int, float) else members[0] if members and members[0] in (int, float) else str
 
 
 def converter(kind: type) -> Any:
@@ -93,7 +93,7 @@ def explained(spec: dataclasses.Field[Any], hint: Any, default: Any) -> str:
     if typing.get_origin(hint) is typing.Literal:
         missing = [choice for choice in typing.get_args(hint) if choice not in text]
         text += f"; one of {', '.join(typing.get_args(hint))}" if missing else ""
-    if default is not None and "default" not in text:
+    if default is not None and default is not False and "default" not in text:
         text += f" (default: {default})"
     return text.replace("%", "%%")
 
@@ -112,6 +112,9 @@ def add_settings(parser: Parser, preset: RunConfig) -> Any:
             metavar = {int: "N", float: "X"}.get(kind, "DIR" if spec.name == "data_dir" else "NAME")
             text = explained(spec, hints[spec.name], defaults[spec.name])
             flag = "--" + spec.name.replace("_", "-")
+            if kind is bool:
+                group.add_argument(flag, dest=spec.name, action="store_true", help=text)
+                continue
             group.add_argument(flag, dest=spec.name, type=converter(kind), metavar=metavar, help=text)
     return group
 

@@ -141,12 +141,15 @@ def resumed(directory: Path, request: Request, preset: RunConfig) -> RunConfig:
 
 
 def finished(directory: Path, config: RunConfig) -> bool:
-    """Whether the run's result says that all epochs are done."""
+    """Whether the run's result says that all epochs are done, and nothing that belongs to it is missing."""
+    from jaxode.train import missing
+
     try:
         result = json.loads((directory / "result.json").read_text())
-        return result["status"] == "complete" and result["epochs"] == config.epochs
+        done = result["status"] == "complete" and result["epochs"] == config.epochs
     except (OSError, ValueError, KeyError, TypeError):
         return False
+    return done and not missing(directory, config)
 
 
 def new_directory(request: Request, config: RunConfig) -> Path:

@@ -123,6 +123,7 @@ class SolveConfig:
     )
     tape_steps: int = setting(8, "accepted steps that the tape holds at one time; of more, all but the last are re-run")
     max_steps: int = setting(256, "most steps, accepted and rejected, of one solve")
+    per_sample: bool = setting(False, "solve every image by itself, with its own steps, error and evaluation count")
 
     def __post_init__(self) -> None:
         require_choice("solver", self.solver, SolverName)
@@ -135,6 +136,7 @@ class SolveConfig:
             require_positive(name, getattr(self, name))
         require_count("max_steps", self.max_steps)
         require_count("tape_steps", self.tape_steps)
+        require(isinstance(self.per_sample, bool), "per_sample", self.per_sample, "true or false")
         if self.solver == "kvaerno3" and self.gradient in EXPLICIT_ONLY:
             others = "checkpointed, direct or backsolve"
             raise ConfigError(f"gradient {self.gradient} needs an explicit solver, got kvaerno3, which has {others}")

@@ -21,6 +21,8 @@ Logits = Float[Array, "B K"]
 State = Any
 """The unknown z(t) of an ODE: a pytree of floating-point arrays; for an image model, Maps."""
 
-Time = Float[Array, ""]
+Time = Float[Array, "*B"]
+"""One number, or [B, 1, …, 1] where every image has a time of its own."""
+
 Params = Any
 """A pytree of floating-point arrays."""

@@ -49,6 +49,7 @@ WEIGHTS, BATCHES = "weights.pt", "batches.npz"
 def solver_flags(solve: SolveConfig) -> list[str]:
     """Flags of torch_ref.train for the same solve. Raises ConfigError if torchdiffeq has none."""
     fixed = solve.step_size is not None
+    require(not solve.per_sample, "--per-sample", True, "left out: torchdiffeq has one step size for a batch")
     both = FIXED_IN_BOTH if fixed else ADAPTIVE_IN_BOTH
     allowed = f"one that torchdiffeq has {'with fixed steps' if fixed else 'too'}: {', '.join(both)}"
     require(solve.solver in both, "--solver", solve.solver, allowed)

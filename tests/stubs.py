@@ -18,13 +18,17 @@ POISON = 255
 
 
 class Linear(nnx.Module):
-    """Logits linear in 7x7 means of the image, rounded to float16 if asked; made-up counts for each ODE block."""
+    """Logits linear in 7x7 means of the image, rounded to float16 if asked; made-up counts for each ODE block.
+
+    Counts are each image's if asked for.
+    """
 
     def __init__(
-        self, features: int, classes: int, blocks: int, rngs: nnx.Rngs, dtype: Any, precision: str, fail: str
-    ) -> None:
+        self, features: int, classes: int, blocks: int, rngs: nnx.Rngs, dtype: Any, precision: str, fail: str,
+        per_sample: bool,
+    ) -> None:  # fmt: skip
         self.dense = nnx.Linear(features, classes, rngs=rngs, dtype=dtype, param_dtype=dtype)
-        self.blocks, self.precision, self.fail = blocks, precision, fail
+        self.blocks, self.precision, self.fail, self.per_sample = blocks, precision, fail, per_sample
 
     def __call__(self, images):
         count, height, width, channels = images.shape
@@ -37,8 +41,11 @@ class Linear(nnx.Module):
         poisoned = jnp.any(jnp.min(images, (1, 2, 3)) > 2.5)
         if self.fail == "nan":
             logits = jnp.where(poisoned, jnp.nan, logits)
-        failure = jnp.where(poisoned & (self.fail == "solve"), jnp.arange(self.blocks), 0)
         one = jnp.arange(1, self.blocks + 1, dtype=jnp.int32)
+        if self.per_sample:  # images taken for a later class cost more
+            one, more = one[:, None], jnp.argmax(logits, 1).astype(jnp.int32)
+            return logits, Stats(20 * one + 6 * more, 3 * one + more, one - 1 + 0 * more, 0 * one * more)
+        failure = jnp.where(poisoned & (self.fail == "solve"), jnp.arange(self.blocks), 0)
         return logits, Stats(20 * one, 3 * one, one - 1, failure.astype(jnp.int32))
 
 
@@ -47,7 +54,7 @@ def builder(fail: str = ""):
 
     def build(model, solve, *, image_shape, classes, rngs, dtype=jnp.float32, precision="float32"):
         blocks = model.blocks if model.model == "odenet" else 0
-        return Linear(49 * image_shape[2], classes, blocks, rngs, dtype, precision, fail)
+        return Linear(49 * image_shape[2], classes, blocks, rngs, dtype, precision, fail, solve.per_sample)
 
     return build
 

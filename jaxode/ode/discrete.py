@@ -1,10 +1,15 @@
 """An explicit solve as one loop over steps, which remembers what its derivative needs (`jaxode.ode.tape`).
 
 Steps, accepted and rejected, and their sizes are those of Diffrax with the same solver and controller.
+
+Images may each take steps of their own. Then times, step sizes and counts are arrays [B], and the loop goes on until
+the last image is done. A row is one pass of the loop in which some image accepts its step; to the others, which reject
+theirs or are done, it is a step of size zero. One step size for all images is the case in which every row is a step.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import diffrax
@@ -12,21 +17,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from optimistix import rms_norm
 
 from jaxode.ode.failures import MAX_STEPS, code_of
 from jaxode.ode.residuals import Inputs, Split
-from jaxode.ode.stepping import Method, allocate, combine, write, zeros
+from jaxode.ode.stepping import Method, allocate, combine, spread, write, zeros
 
 
 class Memory(NamedTuple):
-    """What a solve remembers of its accepted steps, which count in segments of `Problem.segment` steps."""
+    """What a solve remembers of its rows, which count in segments of `Problem.segment` rows."""
 
     times: Any
-    """Start of every step, and the end of the last."""
+    """Start of every row, and the end of the last."""
     states: Any
     """State at the start of every segment; one element more, to which the other states go."""
     tape: Any
     """Kept residuals of the last segment's evaluations: a ring, see `Problem.place`. None under replay."""
+    spoiled: Any
+    """Whether a step that one image rejected and another accepted left what is not finite on the tape."""
 
 
 class Loop(NamedTuple):
@@ -38,13 +46,15 @@ class Loop(NamedTuple):
     ks: Any
     """The last step's k_i; None unless the answer lies inside of it."""
     start: Any
-    """Time and state at its start, likewise."""
+    """Time and state at its start and its row, likewise."""
     t: Any
     t_next: Any
     control: Any
     failure: Any
     steps: Any
     accepted: Any
+    rows: Any
+    """Of which some image accepted its step: `accepted`, where all share one step size."""
     memory: Memory | None
     """None where no gradient is asked for."""
 
@@ -59,15 +69,18 @@ class Problem:
       t0: start, a NumPy scalar.
       t1: end, of the same type.
       max_steps: most steps, accepted and rejected.
-      segment: accepted steps whose residuals are held at one time.
+      segment: rows whose residuals are held at one time.
       taping: whether residuals are kept on the way forward.
       overshoot: whether to step past t1 and read the answer off the solver's interpolant.
+      images: number of images that each take steps of their own, or None for one step size; `split` then takes times
+        [B, 1, …, 1].
     """
 
     def __init__(
         self, split: Split, solver: Any, controller: Any, t0: Any, t1: Any, *,
-        max_steps: int, segment: int, taping: bool, overshoot: bool,
+        max_steps: int, segment: int, taping: bool, overshoot: bool, images: int | None,
     ) -> None:  # fmt: skip
+        self.lanes = () if images is None else (images,)
         self.split, self.controller, self.t0, self.t1 = split, controller, t0, t1
         self.method = Method(solver, t0.dtype)
         self.order = solver.order(None)
@@ -76,7 +89,7 @@ class Problem:
         self.slots = self.segment * self.method.evaluations + self.method.fsal
 
     def place(self, n: Any, i: Any) -> Any:
-        """Where on the tape stage i of accepted step n is; an FSAL method's last stage is the next step's first."""
+        """Where on the tape stage i of row n is; an FSAL method's last stage is the next row's first."""
         return (n * self.method.evaluations + i) % self.slots
 
     def solve(self, z0: Any, inputs: Inputs, remember: bool) -> Loop:
@@ -84,75 +97,124 @@ class Problem:
         method, taping = self.method, remember and self.taping
 
         def evaluate(t: Any, y: Any) -> Any:
+            t = self.clock(t, y)
             return self.split.forward(t, y, inputs) if taping else (self.split.evaluate(t, y, inputs), None)
 
-        slope, kept = evaluate(self.t0, z0) if method.fsal else (None, None)
+        start = jnp.broadcast_to(self.t0, self.lanes)
+        slope, kept = evaluate(start, z0) if method.fsal else (None, None)
         tape = allocate(self.slots, self.split.kept) if taping else None
         if method.fsal and taping:
             tape = write(tape, kept, 0)
         memory = None
         if remember:
-            times = allocate(self.max_steps + 1, self.t0).at[0].set(self.t0)
-            memory = Memory(times, allocate(-(-self.max_steps // self.segment) + 1, z0), tape)
-        term = diffrax.ODETerm(lambda t, y, _: self.split.evaluate(t, y, inputs))
-        t_next, control = self.controller.init(term, self.t0, self.t1, z0, None, None, None, self.order)
+            times = allocate(self.max_steps + 1, start).at[0].set(start)
+            memory = Memory(times, allocate(-(-self.max_steps // self.segment) + 1, z0), tape, jnp.asarray(False))
+        t_next, control = self._begin(start, z0, inputs)
+        none = jnp.zeros(self.lanes, jnp.int32)
         loop = Loop(
             y=z0,
             slope=slope,
             ks=zeros(method.stages, z0) if self.interpolation else None,
-            start=(jnp.asarray(self.t0), z0) if self.interpolation else None,
-            t=jnp.asarray(self.t0),
+            start=(start, z0, none) if self.interpolation else None,
+            t=start,
             t_next=t_next if self.interpolation else jnp.minimum(t_next, self.t1),
             control=control,
-            failure=jnp.zeros((), jnp.int32),
-            steps=jnp.zeros((), jnp.int32),
-            accepted=jnp.zeros((), jnp.int32),
+            failure=none,
+            steps=none,
+            accepted=none,
+            rows=jnp.zeros((), jnp.int32),
             memory=memory,
         )
-        loop = lax.while_loop(self._unfinished, lambda loop: self._step(loop, evaluate), loop)
+        loop = lax.while_loop(lambda loop: self._going(loop).any(), lambda loop: self._step(loop, evaluate), loop)
         short = (loop.failure == 0) & (loop.t < self.t1)
         return loop._replace(failure=jnp.where(short, MAX_STEPS, loop.failure))
 
-    def _unfinished(self, loop: Loop) -> Any:
+    def clock(self, t: Any, y: Any) -> Any:
+        """Time as the field takes it."""
+        return spread(t, jax.tree.leaves(y)[0])
+
+    def _begin(self, start: Any, z0: Any, inputs: Inputs) -> tuple[Any, Any]:
+        """End of the first step, and the controller's state."""
+        if not self.lanes:
+            term = diffrax.ODETerm(lambda t, y, _: self.split.evaluate(t, y, inputs))
+            return self.controller.init(term, self.t0, self.t1, z0, None, None, None, self.order)
+        each = self.controller.first_step(
+            lambda t, y: self.split.evaluate(self.clock(t, y), y, inputs), start, z0, self.order, jax.vmap(rms_norm)
+        )
+        return jax.vmap(
+            lambda t, y, first: self.controller.init(None, t, self.t1, y, first, None, None, self.order)
+        )(start, z0, each)  # fmt: skip
+
+    def _adapt(self, loop: Loop, y: Any, error: Any) -> Any:
+        """Whether to keep the step, its end or start accordingly, the next step's end, controller state, failure."""
+
+        def adapt(t: Any, t_next: Any, y0: Any, y: Any, error: Any, control: Any) -> Any:
+            keep, t, t_next, _, control, result = self.controller.adapt_step_size(
+                t, t_next, y0, y, None, error, self.order, control
+            )
+            return jnp.asarray(keep), t, t_next, control, code_of(result)
+
+        return (jax.vmap(adapt) if self.lanes else adapt)(loop.t, loop.t_next, loop.y, y, error, loop.control)
+
+    def _going(self, loop: Loop) -> Any:
         return (loop.t < self.t1) & (loop.failure == 0) & (loop.steps < self.max_steps)
 
     def _step(self, loop: Loop, evaluate: Any) -> Loop:
-        method, n, h = self.method, loop.accepted, loop.t_next - loop.t
+        method, n, going = self.method, loop.rows, self._going(loop)
+        if self.lanes:  # who is done stays where he is, lest he run into what is not finite
+            loop = loop._replace(t_next=jnp.where(going, loop.t_next, loop.t))
+        h = loop.t_next - loop.t
         ks = zeros(method.stages, loop.y)  # not those of the step before: a NaN of a rejected one would stay
         tape = loop.memory and loop.memory.tape
         if method.fsal:
-            ks = write(ks, jax.tree.map(lambda f: h * f, loop.slope), 0)
+            ks = write(ks, jax.tree.map(lambda f: spread(h, f) * f, loop.slope), 0)
+        place = partial(self.place, n)
         ks, slope, tape = method.run(
-            evaluate, loop.y, loop.t, loop.t_next, (int(method.fsal), method.stages),
-            lambda i: self.place(n, i), (ks, loop.slope, tape),
-        )  # fmt: skip
+            evaluate, loop.y, loop.t, loop.t_next, (int(method.fsal), method.stages), place, (ks, loop.slope, tape)
+        )
         y = combine(loop.y, method.b, ks)
         error = combine(jax.tree.map(jnp.zeros_like, y), method.error, ks)
         error = jax.tree.map(lambda leaf: jnp.where(jnp.isnan(leaf), jnp.inf, leaf), error)  # as Diffrax
-        keep, t, t_next, _, control, result = self.controller.adapt_step_size(
-            loop.t, loop.t_next, loop.y, y, None, error, self.order, loop.control
-        )
+        keep, t, t_next, control, failure = self._adapt(loop, y, error)
         if not self.interpolation:
             t, t_next = jnp.minimum(t, self.t1), self._cut(t, t_next, keep)
-        memory = loop.memory
+
+        def choose(which: Any, new: Any, old: Any) -> Any:
+            return jax.tree.map(lambda a, b: jnp.where(spread(which, a), a, b), new, old)
+
+        ks, start = (ks, (loop.t, loop.y, n)) if self.interpolation else (None, None)
+        if self.lanes:
+            keep = keep & going
+            t, control, failure = choose(going, (t, control, failure), (loop.t, loop.control, loop.failure))
+            if self.interpolation:
+                start = choose(going, (loop.t, loop.y, jnp.broadcast_to(n, self.lanes)), loop.start)
+                ks = jax.tree.map(lambda a, b: jnp.where(spread(going, a[0]), a, b), ks, loop.ks)
+        z, memory = choose(keep, y, loop.y), loop.memory
         if memory is not None:
+            spoiled = memory.spoiled
+            if self.lanes and tape is not None:
+                mixed = keep.any() & (going & ~keep).any()
+                tame = jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(error)]).all()
+                spoiled = spoiled | (mixed & ~tame)
+                if method.fsal:  # the next row's first stage, of the images that stay where they were too
+                    tape = lax.fori_loop(
+                        0, jnp.where(mixed, 1, 0),
+                        lambda _, tape: write(tape, evaluate(t, z)[1], place(method.stages - 1)), tape,
+                    )  # fmt: skip
             begins = jnp.where(n % self.segment == 0, n // self.segment, -(-self.max_steps // self.segment))
-            memory = Memory(write(memory.times, loop.t_next, n + 1), write(memory.states, loop.y, begins), tape)
-
-        def choose(new: Any, old: Any) -> Any:
-            return jax.tree.map(lambda a, b: jnp.where(keep, a, b), new, old)
-
+            memory = Memory(write(memory.times, t, n + 1), write(memory.states, loop.y, begins), tape, spoiled)
         return Loop(
-            y=choose(y, loop.y),
-            slope=choose(slope, loop.slope),
-            ks=ks if self.interpolation else None,
-            start=(loop.t, loop.y) if self.interpolation else None,
+            y=z,
+            slope=choose(keep, slope, loop.slope),
+            ks=ks,
+            start=start,
             t=t,
             t_next=t_next,
             control=control,
-            failure=code_of(result),
-            steps=loop.steps + 1,
-            accepted=n + jnp.where(keep, 1, 0),
+            failure=failure,
+            steps=loop.steps + going,
+            accepted=loop.accepted + keep,
+            rows=n + keep.any(),
             memory=memory,
         )
 
@@ -171,11 +233,16 @@ class Problem:
         """The state at t1; infinite if it should be read off a step that was never reached."""
         if not self.interpolation:
             return loop.y
-        t, start = loop.start
+        t, start, _ = loop.start
         inside = self.inside(loop.y, start, loop.ks, t, loop.t)
-        return jax.tree.map(lambda leaf: jnp.where(loop.t >= self.t1, leaf, jnp.inf), inside)
+        return jax.tree.map(lambda leaf: jnp.where(spread(loop.t >= self.t1, leaf), leaf, jnp.inf), inside)
 
     def inside(self, y: Any, start: Any, ks: Any, t: Any, t_next: Any) -> Any:
         """The last step's polynomial at t1."""
-        assert self.interpolation is not None
-        return self.interpolation(t0=t, t1=t_next, y0=start, y1=y, k=ks).evaluate(self.t1)
+        interpolation = self.interpolation
+        assert interpolation is not None
+
+        def evaluate(y: Any, start: Any, ks: Any, t: Any, t_next: Any) -> Any:
+            return interpolation(t0=t, t1=t_next, y0=start, y1=y, k=ks).evaluate(self.t1)
+
+        return (jax.vmap(evaluate, (0, 0, 1, 0, 0)) if self.lanes else evaluate)(y, start, ks, t, t_next)

@@ -8,10 +8,13 @@ exactly if its solve is complete. The norms of `jaxode.ode.compat` leave the clo
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+
+from jaxode.ode.stepping import spread
 
 _SLACK = 1e-3
 """Relative error allowed in the length; a solve that stops early misses it by its remaining time."""
@@ -22,8 +25,12 @@ def with_clock(field: Callable[[Any, Any, Any], Any]) -> Callable[[Any, Any, Any
     return lambda t, state, args: (field(t, state[0], args[0]), args[1])
 
 
-def start_clock(z0: Any, args: Any, time: Any, span: float) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
-    """State (z0, τ) and arguments (args, c), whose gradients become NaN unless the clock comes back with the span."""
+def start_clock(z0: Any, args: Any, zero: Any, span: float) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+    """State (z0, τ) and arguments (args, c), whose gradients become NaN unless the clock comes back with the span.
+
+    `zero` is a clock at rest; or [B] of them where every image of z0 is solved by itself, with a τ and a c of its own.
+    Then this stands outside of what is mapped over images, where JAX has summed over them the gradients of `args`.
+    """
 
     @jax.custom_vjp
     def guard(z0: Any, args: Any, slope: Any) -> tuple[Any, Any, Any]:
@@ -36,14 +43,16 @@ def start_clock(z0: Any, args: Any, time: Any, span: float) -> tuple[tuple[Any, 
         to_z0, to_args, elapsed = cotangents
         complete = jnp.abs(jnp.abs(elapsed) - span) <= _SLACK * span
 
-        def poison(leaf: Any) -> Any:
-            return jnp.where(complete, leaf, jnp.nan) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+        def poison(complete: Any, leaf: Any) -> Any:
+            floating = jnp.issubdtype(leaf.dtype, jnp.floating)
+            return jnp.where(spread(complete, leaf), leaf, jnp.nan) if floating else leaf
 
-        return jax.tree.map(poison, to_z0), jax.tree.map(poison, to_args), jnp.zeros_like(elapsed)
+        to_z0 = jax.tree.map(partial(poison, complete), to_z0)
+        return to_z0, jax.tree.map(partial(poison, complete.all()), to_args), jnp.zeros_like(elapsed)
 
     guard.defvjp(forward, backward)
-    z0, args, slope = guard(z0, args, jnp.zeros((), time))
-    return (z0, jnp.zeros((), time)), (args, slope)
+    z0, args, slope = guard(z0, args, zero)
+    return (z0, zero), (args, slope)
 
 
 @jax.custom_vjp

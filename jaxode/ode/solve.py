@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import diffrax
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Int
 from optimistix import rms_norm
 
@@ -28,7 +30,10 @@ VectorField = Callable[[Any, State, Params], State]
 
 
 class Stats(NamedTuple):
-    """What a solve cost and how it ended; int32 scalars, or one element an ODE block in a chain of blocks."""
+    """What a solve cost and how it ended; int32 scalars, or one element an ODE block in a chain of blocks.
+
+    Where every image was solved by itself, there is one element more for each: [B] and [blocks, B].
+    """
 
     nfe: Int[Array, "*blocks"]
     """Vector field evaluations of the forward solve, as the method counts them (`jaxode.ode.solvers.evaluations`)."""
@@ -57,20 +62,22 @@ def odeint(
     """State at t1 of dz/dt = field(t, z, args) with z(t0) = z0, and what it cost.
 
     Gradients reach `z0` and `args`, and nothing that `field` closes over (under backsolve, JAX raises if it closes
-    over something differentiated). One step size serves the whole state, the batch included. A failed solve does not
-    raise, so that it can run under jit: its code is in the Stats, and `Stats.check()` raises SolveError. A backsolve
-    that does not reach t0 on the way back gives NaN for every gradient.
+    over something differentiated). One step size serves the whole state, the batch included, unless the config says
+    `per_sample`: then each image has its own steps, error and Stats, as if it were solved in a batch of one. A failed
+    solve does not raise, so that it can run under jit: its code is in the Stats, and `Stats.check()` raises SolveError.
+    A backsolve that does not reach t0 on the way back gives NaN for every gradient.
 
     Args:
-      field: t (scalar of the state's real type), z, args → dz/dt, shaped as z.
-      z0: pytree of floating-point arrays, all of one type.
+      field: t (scalar of the state's real type), z, args → dz/dt, shaped as z. Under `per_sample`, t is [B, 1, …, 1],
+        or [1, …, 1] with a state of one image, and no image may have a say in another's slope.
+      z0: pytree of floating-point arrays, all of one type; under `per_sample` one array [B, …].
       args: pytree, usually the parameters.
       config: solver, tolerances or step size, gradient mode.
       t0: start, finite.
       t1: end, finite, before or after t0 but different.
 
     Raises:
-      ConfigError: t0 equals t1, or the state's leaves are not of one floating-point type.
+      ConfigError: t0 equals t1, the state's leaves are not of one floating-point type, or `per_sample` has no images.
     """
     if t0 == t1:
         raise ConfigError(f"t1 must differ from t0, got t0 = {t0!r} and t1 = {t1!r}")
@@ -80,9 +87,12 @@ def odeint(
     time = next(iter(types))  # a time of another type would promote the state
     if t1 < t0:
         field, t0, t1 = _reversed(field), -t0, -t1
+    if config.per_sample and (not hasattr(z0, "ndim") or z0.ndim == 0):
+        raise ConfigError("z0 must be one array [B, ...] under per_sample")
     solve = _solve_ourselves if config.gradient in EXPLICIT_ONLY else _solve_with_diffrax
     z1, tried, accepted, failure = solve(field, z0, args, config, time.type(t0), time.type(t1))
-    finite = jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(z1)]).all()
+    own = tuple(range(1, z0.ndim)) if config.per_sample else None
+    finite = jnp.stack([jnp.isfinite(leaf).all(own) for leaf in jax.tree.leaves(z1)]).all(0)
     start, per_step = evaluations(make_solver(config.solver, config.rtol, config.atol), config.step_size is None)
     stats = Stats(
         nfe=(start + per_step * tried).astype(jnp.int32),
@@ -97,24 +107,37 @@ def _solve_ourselves(field: VectorField, z0: State, args: Params, config: SolveC
     overshoot = config.stepping == "torchdiffeq" and config.step_size is None
     solver = QUARTIC_SOLVERS[config.solver]() if overshoot else make_solver(config.solver, config.rtol, config.atol)
     z0 = jax.tree.map(jnp.asarray, z0)
-    split = Split(diffrax.ODETerm(field).vf, t0, z0, args)  # which gives slopes the state's shape
+    images = len(z0) if config.per_sample else None
+    time = t0 if images is None else np.full((images, *[1] * (z0.ndim - 1)), t0)
+    split = Split(diffrax.ODETerm(field).vf, time, z0, args)  # which gives slopes the state's shape
     max_steps, controller = _steps(config, t1 - t0, rms_norm)
     taping = config.gradient == "tape"
     problem = Problem(
         split, solver, controller, t0, t1,
         max_steps=max_steps, segment=config.tape_steps if taping else 1, taping=taping, overshoot=overshoot,
+        images=images,
     )  # fmt: skip
     return tape.solve(problem, z0, split.inputs)
 
 
 def _solve_with_diffrax(field: VectorField, z0: State, args: Params, config: SolveConfig, t0: Any, t1: Any) -> Any:
-    backsolve = config.gradient == "backsolve"
-    overshoot = config.stepping == "torchdiffeq" and config.step_size is None and not backsolve
-    if backsolve:
+    clocks = jnp.zeros(len(z0) if config.per_sample else (), t0.dtype)
+    if config.per_sample:
+        field = _of_one(field)
+    if config.gradient != "backsolve":
+        work, by_image = partial(_with_diffrax, field, config, t0, t1), None
+    else:
         if config.stepping == "torchdiffeq":
             field, args = _with_shift(field), (args, jnp.zeros((), t0.dtype))
-        z0, args = start_clock(z0, args, t0.dtype, t1 - t0)
-        field = with_clock(field)
+        z0, args = start_clock(z0, args, clocks, t1 - t0)
+        work, by_image = partial(_with_diffrax, with_clock(field), config, t0, t1), (None, 0)
+    return (jax.vmap(work, (0, by_image)) if config.per_sample else work)(z0, args)
+
+
+def _with_diffrax(field: VectorField, config: SolveConfig, t0: Any, t1: Any, z0: State, args: Params) -> Any:
+    """Under backsolve, of a state with a clock."""
+    backsolve = config.gradient == "backsolve"
+    overshoot = config.stepping == "torchdiffeq" and config.step_size is None and not backsolve
     solver = QUARTIC_SOLVERS[config.solver]() if overshoot else make_solver(config.solver, config.rtol, config.atol)
     max_steps, controller = _steps(config, t1 - t0, forward_norm if backsolve else rms_norm)
     solution = diffrax.diffeqsolve(
@@ -143,6 +166,11 @@ def _steps(config: SolveConfig, span: Any, norm: Any) -> tuple[int, Any]:
     if config.step_size is None:
         return config.max_steps, Adaptive(config.rtol, config.atol, norm)
     return grid_steps(config.step_size, float(span)), FixedGrid(config.step_size)
+
+
+def _of_one(field: VectorField) -> VectorField:
+    """The field of one image [...] of a batch."""
+    return lambda t, z, args: field(jnp.reshape(t, (1,) * (z.ndim + 1)), z[None], args)[0]
 
 
 def _reversed(field: VectorField) -> VectorField:

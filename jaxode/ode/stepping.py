@@ -11,6 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+
+def spread(values: Any, leaf: Any) -> Any:
+    """Times or step sizes so that they broadcast against a state: [B] → [B, 1, …, 1] where each image has its own."""
+    return values.reshape(values.shape + (1,) * (leaf.ndim - 1)) if values.ndim else values
+
+
 Evaluate = Callable[[Any, Any], tuple[Any, Any]]
 """Time and state → dz/dt, and what to keep of this evaluation."""
 
@@ -91,7 +97,7 @@ class Method:
             ks, slope, trace = carry
             at = jnp.where(jnp.asarray(self.c)[i] == 1, t_next, t + jnp.asarray(self.c)[i] * h)
             found, kept = evaluate(at, combine(y, jnp.asarray(self.a)[i], ks))
-            ks = write(ks, jax.tree.map(lambda f: h * f, found), i)
+            ks = write(ks, jax.tree.map(lambda f: spread(h, f) * f, found), i)
             return ks, None if slope is None else found, None if trace is None else write(trace, kept, place(i))
 
         return lax.fori_loop(*stages, stage, carry)

@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import optimistix
 from jax import lax
 
+from jaxode.ode.stepping import spread
+
 Norm = Callable[[Any], Any]
 
 _UNDERFLOW = 8
@@ -39,6 +41,11 @@ class FixedGrid(diffrax.AbstractStepSizeController[Any, Any]):
         """The same grid, whichever way time runs."""
         del direction
         return self
+
+    def first_step(self, field, t0: Any, y0, order, norm=None) -> Any:
+        """Size of the first step, for each start."""
+        del field, y0, order, norm
+        return jnp.full_like(t0, self.step_size)
 
     def init(self, terms, t0: Any, t1, y0, dt0, args, func, error_order) -> tuple[Any, Any]:
         """End of the first step, and (steps begun, start)."""
@@ -81,15 +88,17 @@ class Adaptive(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
         del direction
         return self
 
+    def first_step(self, field, t0: Any, y0, order, norm: Norm | None = None) -> Any:
+        """Size of the first step; of each image's, where `t0` holds many and `norm` takes the size of each."""
+        first = initial_step(field, t0, y0, order, self.rtol, self.atol, norm or self.norm)
+        return jnp.where(jnp.isfinite(first), first, _FALLBACK_FIRST_STEP).astype(t0.dtype)
+
     def init(self, terms, t0: Any, t1: Any, y0, dt0, args, func, error_order) -> tuple[Any, Any]:
         """End of the first step, and (state of the error control, shortest step)."""
         if dt0 is None:
             # Diffrax turns terms around to run back in time; a unit of control says which way they point.
             unit = terms.contr(jnp.zeros_like(t0), jnp.ones_like(t0))
-            first = initial_step(
-                lambda t, y: terms.vf_prod(t, y, args, unit), t0, y0, error_order, self.rtol, self.atol, self.norm
-            )
-            dt0 = jnp.where(jnp.isfinite(first), first, _FALLBACK_FIRST_STEP).astype(t0.dtype)
+            dt0 = self.first_step(lambda t, y: terms.vf_prod(t, y, args, unit), t0, y0, error_order)
         end, inner = self._inner().init(terms, t0, t1, y0, dt0, args, func, error_order)
         latest = jnp.maximum(jnp.abs(t0), jnp.abs(t1 if self.end is None else self.end))
         shortest = _UNDERFLOW * jnp.finfo(t0.dtype).eps * latest
@@ -123,7 +132,7 @@ def initial_step(field: Callable[[Any, Any], Any], t0, y0, order, rtol: float, a
     d0, d1 = size(y0), size(f0)
     tiny = (d0 < 1e-5) | (d1 < 1e-5)
     h0 = jnp.where(tiny, 1e-6, 0.01 * d0 / jnp.where(tiny, 1, d1))
-    f1 = field(t0 + h0, jax.tree.map(lambda y, f: y + h0 * f, y0, f0))
+    f1 = field(t0 + h0, jax.tree.map(lambda y, f: y + spread(h0, f) * f, y0, f0))
     d2 = size(jax.tree.map(jnp.subtract, f1, f0)) / h0
     steepest = jnp.maximum(d1, d2)
     flat = steepest <= 1e-15

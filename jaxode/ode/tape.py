@@ -8,7 +8,8 @@ and the transformed adjoint system", section 2; step sizes are constants, as in 
 The products with (∂f/∂z)ᵀ need the evaluations' residuals. Accepted steps are counted in segments: the tape holds the
 residuals of one, and the solve leaves it holding those of the last. Earlier segments are run again from their first
 states, without the rejected steps; so every step is run twice at most. Under replay a segment is one step, and the
-solve leaves no tape.
+solve leaves no tape. Where images take steps of their own, rows (`jaxode.ode.discrete`) stand for accepted steps: h = 0
+for an image without a step in a row, so that its cotangent passes and reaches no parameter.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from jax import lax
 
 from jaxode.ode.discrete import Loop, Problem
 from jaxode.ode.residuals import Inputs
-from jaxode.ode.stepping import allocate, combine, read, write, zeros
+from jaxode.ode.stepping import allocate, combine, read, spread, write, zeros
 
 Cotangents = tuple[Any, list[Any]]
 """Of the state between two steps, of the real inputs."""
@@ -39,7 +40,8 @@ def solve(problem: Problem, z0: Any, inputs: Inputs) -> tuple[Any, Any, Any, Any
 
     def forward(z0: Any, inputs: Inputs) -> Any:
         loop = problem.solve(z0, inputs, remember=True)
-        return outcome(loop), (loop.memory, loop.accepted, loop.failure, z0, inputs)
+        last = loop.start and (loop.start[0], loop.t, loop.start[2])
+        return outcome(loop), (loop.memory, loop.rows, last, loop.failure, z0, inputs)
 
     def backward(saved: Any, cotangents: Any) -> Any:
         to_z0, to_real = _Sweep(problem, *saved).back(cotangents[0])
@@ -52,32 +54,36 @@ def solve(problem: Problem, z0: Any, inputs: Inputs) -> tuple[Any, Any, Any, Any
 class _Sweep:
     """The way back from t1 to t0."""
 
-    def __init__(self, problem: Problem, memory: Any, accepted: Any, failure: Any, z0: Any, inputs: Inputs) -> None:
-        """Over the accepted steps, from what the forward solve remembered of them."""
-        self.problem, self.memory, self.accepted, self.inputs = problem, memory, accepted, inputs
-        self.failed = failure != 0
+    def __init__(
+        self, problem: Problem, memory: Any, rows: Any, last: Any, failure: Any, z0: Any, inputs: Inputs
+    ) -> None:
+        """Over the rows, from what the forward solve remembered of them; `last`: a last step's ends, and its row."""
+        self.problem, self.memory, self.rows, self.last, self.inputs = problem, memory, rows, last, inputs
+        self.failed = (failure != 0).any()
         self.blank = jax.tree.map(jnp.zeros_like, z0)
         self.stages = zeros(problem.method.stages, z0)
-        self.common = problem.split.common(problem.t0, self.blank, inputs)
+        start = jnp.broadcast_to(problem.t0, problem.lanes)
+        self.common = problem.split.common(problem.clock(start, z0), self.blank, inputs)
         self.to_start = self.to_ks = None
 
     def back(self, cotangent: Any) -> Cotangents:
         """Cotangents of z0 and of the real inputs, from that of the answer."""
-        problem, times, tape = self.problem, self.memory.times, self.memory.tape
+        problem, tape = self.problem, self.memory.tape
         if problem.interpolation:
-            t, t_next = times[self.accepted - 1], times[self.accepted]
+            t, t_next, _ = self.last
             _, pull = jax.vjp(
                 lambda y, start, ks: problem.inside(y, start, ks, t, t_next), self.blank, self.blank, self.stages
             )
             cotangent, self.to_start, self.to_ks = pull(cotangent)
-        last = (self.accepted - 1) // problem.segment
+        last = (self.rows - 1) // problem.segment
         # A failed solve has tried one more step over the ring's oldest place.
-        intact = jnp.where(self.failed, last + 1, last) if problem.taping else last + 1
+        spoiled = self.failed | self.memory.spoiled
+        intact = jnp.where(spoiled, last + 1, last) if problem.taping else last + 1
 
         def segment(m: Any, carry: Any) -> Any:
             cotangents, tape = carry
             first = (last - m) * problem.segment
-            end = jnp.minimum(first + problem.segment, self.accepted)
+            end = jnp.minimum(first + problem.segment, self.rows)
             tape = self._again(first, jnp.where(last - m == intact, first, end), tape)
             cotangents = lax.fori_loop(
                 0, end - first, lambda k, cotangents: self._step(end - 1 - k, cotangents, tape), cotangents
@@ -89,14 +95,14 @@ class _Sweep:
         return lax.fori_loop(0, last + 1, segment, (cotangents, tape))[0]
 
     def _again(self, first: Any, end: Any, tape: Any) -> Any:
-        """The tape after running accepted steps first, …, end - 1 once more."""
+        """The tape after running rows first, …, end - 1 once more."""
         problem, times = self.problem, self.memory.times
         method = problem.method
 
         def step(n: Any, carry: Any) -> Any:
             y, ks, tape = carry
             ks, _, tape = method.run(
-                lambda t, y: problem.split.forward(t, y, self.inputs), y, times[n], times[n + 1],
+                lambda t, y: problem.split.forward(problem.clock(t, y), y, self.inputs), y, times[n], times[n + 1],
                 (0, self._count(n)), lambda i: problem.place(n, i), (ks, None, tape),
             )  # fmt: skip
             return combine(y, method.b, ks), ks, tape
@@ -105,14 +111,14 @@ class _Sweep:
         return lax.fori_loop(first, end, step, (start, self.stages, tape))[2]
 
     def _count(self, n: Any) -> Any:
-        """Stages of step n that count: an FSAL method's last is the next step's first, but for an interpolated end."""
+        """Stages of row n that count: an FSAL method's last is the next row's first, but for an interpolated end."""
         method = self.problem.method
         if not (method.fsal and self.problem.interpolation):
             return method.evaluations
-        return jnp.where(n == self.accepted - 1, method.stages, method.evaluations)
+        return jnp.where((n == self.last[2]).any(), method.stages, method.evaluations)
 
     def _step(self, n: Any, cotangents: Cotangents, tape: Any) -> Cotangents:
-        """Cotangents before accepted step n, from those after it."""
+        """Cotangents before row n, from those after it."""
         problem, method, split = self.problem, self.problem.method, self.problem.split
         y, real = cotangents
         h = self.memory.times[n + 1] - self.memory.times[n]
@@ -125,7 +131,7 @@ class _Sweep:
             to_k = self._add_last(n, to_k, None if self.to_ks is None else read(self.to_ks, i))
             to_k = combine(to_k, jnp.asarray(method.a)[:, i], stages)
             to_y, to_real = split.pull(
-                read(tape, problem.place(n, i)), self.common, jax.tree.map(lambda leaf: h * leaf, to_k)
+                read(tape, problem.place(n, i)), self.common, jax.tree.map(lambda leaf: spread(h, leaf) * leaf, to_k)
             )
             return write(stages, to_y, i), jax.tree.map(jnp.add, real, to_real)
 
@@ -134,7 +140,7 @@ class _Sweep:
         return self._add_last(n, y, self.to_start), real
 
     def _add_last(self, n: Any, value: Any, extra: Any) -> Any:
-        """Value, and for the last step of all what reaches it through the answer's polynomial."""
+        """Value, and for a last step what reaches it through the answer's polynomial."""
         if extra is None:
             return value
-        return jax.tree.map(lambda v, e: v + jnp.where(n == self.accepted - 1, e, 0), value, extra)
+        return jax.tree.map(lambda v, e: v + jnp.where(spread(n == self.last[2], e), e, 0), value, extra)

@@ -92,7 +92,7 @@ class Cluster:
         return answer["found"]
 
     def in_turn(self, work: Callable[[], Found]) -> Found:
-        """What each process finds by `work`; process 0 does it before the others, for it may fill a disk that all see."""
+        """What each process finds by `work`; process 0 goes first, for it may fill a disk that all see."""
         found = work() if self.first else None
         self.gathered([0])
         return found if found is not None else work()

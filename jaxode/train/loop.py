@@ -13,11 +13,13 @@ import jax.numpy as jnp
 from jaxode.config import ConfigError, RunConfig
 from jaxode.data import ImageSet
 from jaxode.nn import build_classifier
-from jaxode.ode import explain_failure
+from jaxode.ode import SolveError, explain_failure
+from jaxode.train import outcomes
 from jaxode.train.checkpoint import Checkpoint, Checkpoints, checkpoint_name
 from jaxode.train.cluster import Cluster
 from jaxode.train.errors import CheckpointError, ResumeError, RunFailed, Stopped
 from jaxode.train.figures import by_block, metrics_line
+from jaxode.train.files import write_whole
 from jaxode.train.interrupts import Interrupts
 from jaxode.train.pace import Pace
 from jaxode.train.program import Builder, Program, Span
@@ -89,7 +91,7 @@ class Trainer:
         self.config, self.interrupts, self.cluster = config, interrupts, cluster
         self.progress = progress or Progress(quiet=True)
         self.paces = {"train": pace or Pace(), "evaluation": pace or Pace()}
-        self.fingerprint = data.fingerprint
+        self.data, self.fingerprint = data, data.fingerprint
         self.program = Program(config, data, build)
         self.checkpoints = Checkpoints(out / "checkpoints")
         self.recorder = Recorder(out, config, self._facts(), tensorboard and cluster.first)
@@ -120,14 +122,14 @@ class Trainer:
             self.restore()
             self.cluster.told(self.recorder.start)
             if len(self.history) == self.config.epochs:
-                return self.record("complete")
+                return self.complete()
             self.record("running")
             seconds = self.program.compile(self.state, self.interrupts.wait)
             self.clock["compile_seconds"] += seconds
             self.progress.say(f"compiled in {seconds:.1f} s")
             while len(self.history) < self.config.epochs:
                 self.epoch()
-            return self.record("complete")
+            return self.complete()
         except Stopped:
             self.record("stopped")
             raise
@@ -139,9 +141,42 @@ class Trainer:
             self.progress.end()
             self.recorder.close()
 
-    def record(self, status: str) -> dict[str, Any]:
+    def record(self, status: str, more: dict[str, Any] | None = None) -> dict[str, Any]:
         """Write the files of the run; returns the result."""
-        return self.cluster.told(lambda: self.recorder.write(self.history, status))
+        return self.cluster.told(lambda: self.recorder.write(self.history, status, more=more))
+
+    def complete(self) -> dict[str, Any]:
+        """Record a run whose epochs are done, with what became of each test image if its settings ask for that."""
+        return self.record("complete", self.images() if outcomes.wanted(self.config) else None)
+
+    def images(self) -> dict[str, Any]:
+        """Write the record and the picture of the test images, unless they are there; returns what a result says."""
+        out, epochs = self.recorder.out, len(self.history)
+        there = self.cluster.told(lambda: outcomes.load(out, epochs) is not None)
+        seen = None if there else self.look()
+
+        def write() -> dict[str, Any]:
+            if seen is not None:
+                outcomes.save(out, seen)
+            found = outcomes.load(out, epochs) if seen is None else seen
+            assert found is not None
+            write_whole(out / outcomes.PICTURE, outcomes.picture(found, self.data, self.recorder.title()))
+            return {"nfe_per_image": outcomes.summary(found, self.data.spec.class_names)}
+
+        return self.cluster.told(write)
+
+    def look(self) -> outcomes.Outcomes:
+        """The outcomes of all test images with the present parameters. Raises RunFailed if a solve fails."""
+        images = outcomes.Pass(self.program, self.state.params, self.data, self.interrupts.wait)
+        self.progress.begin("each test image", images.batches)
+        for number in range(images.batches):
+            self.pause(1)
+            try:
+                self.interrupts.wait(images.step)
+            except SolveError as error:
+                raise RunFailed(f"record of the test images, batch {number + 1} of {images.batches}: {error}") from None
+            self.progress.advance(1)
+        return images.found(len(self.history))
 
     def _record_failure(self, text: str) -> None:
         try:

@@ -22,7 +22,7 @@ from jaxode.nn import build_classifier
 from jaxode.optim import learning_rate, optimizer
 from jaxode.train.parallel import Spread
 from jaxode.train.state import Totals, TrainState, initial_state, split_model
-from jaxode.train.step import Pictures, Split, Table, Views, evaluation_chunk, train_chunk
+from jaxode.train.step import Pictures, Split, Table, Views, evaluation_chunk, row_outcomes, train_chunk
 from jaxode.types import Params
 
 VIEW_SIZE = 28
@@ -137,6 +137,11 @@ class Program:
             evaluate = evaluate.lower(state.params, self.zero(), self.pictures, self.table, row, row)
         self.train_loop, self.evaluation_loop = wait(train.compile), wait(evaluate.compile)
         return time.perf_counter() - begin
+
+    def trace_outcomes(self, params: Params) -> Any:
+        """What `row_outcomes` finds, of parameters, images, evaluation table and row, ready to be compiled."""
+        work = partial(row_outcomes, self.graphdef, self.views)
+        return self.spread.compiled(work).lower(params, self.pictures, self.table, np.int32(0))
 
     def train(self, state: TrainState, key: PRNGKeyArray, table: Table, stop: int) -> TrainState:
         """Begin the steps of one epoch up to before its step `stop`, and take the given state away."""

@@ -53,6 +53,7 @@ SOLVE_SETTINGS = (
     "backward_norm",
     "stepping",
     "max_steps",
+    "per_sample",
 )
 
 
@@ -75,13 +76,19 @@ class Recorder:
         """Write config.json, which makes the directory a run that can be resumed."""
         write_json(self.out / CONFIG, self.config.to_json())
 
-    def write(self, history: list[dict[str, Any]], status: str, error: str | None = None) -> dict[str, Any]:
-        """Write all files for this history; returns the result. `status`: running, complete, stopped or failed."""
+    def write(
+        self, history: list[dict[str, Any]], status: str, error: str | None = None, more: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Write all files for this history; returns the result. `status`: running, complete, stopped or failed.
+
+        `more` is what else is known of a complete run.
+        """
         result = {
             "status": status,
             **settings_of_result(self.config),
             **self.facts,
             **summary(history),
+            **(more or {}),
             **({"error": error} if error else {}),
         }
         write_lines(self.out / METRICS, history)

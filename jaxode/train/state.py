@@ -22,7 +22,7 @@ class Totals(NamedTuple):
     when a loss was not finite, 2 when an update made a parameter not finite, 3 when no scale of the loss kept the
     gradient finite. `bad_batch` is the batch of the pass, from 0, in which that happened, else -1. ODE counts have one
     entry a block and are sums over the pass's `solves` of that block: one a batch, or one for each part of a batch
-    that is solved by itself.
+    that is solved by itself, be it a single image.
     """
 
     loss: Float[Array, ""]

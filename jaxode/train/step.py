@@ -86,19 +86,32 @@ def all_finite(tree: Any) -> Bool[Array, ""]:
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
 
 
+def by_block(stats: Stats, weights: Float[Array, " B"]) -> tuple[Int[Array, ""], Stats]:
+    """Number of solves of a block, and statistics with one element a block.
+
+    Where every image was solved by itself, counts are summed over images of weight above 0, for padding counts for
+    nothing; but the failure is that of any image.
+    """
+    if stats.nfe.ndim == 1:
+        return jnp.ones((), jnp.int32), stats
+    summed = Stats(*(jnp.sum(jnp.where(weights > 0, counts, 0), 1, dtype=jnp.int32) for counts in stats))
+    return image_count(weights), summed._replace(failure=stats.failure.max(1))
+
+
 def tally(
     graphdef: nnx.GraphDef[Any], params: Params, batch: Batch, total: Float[Array, ""]
 ) -> tuple[Float[Array, ""], Tally]:
     """One part's share of the mean loss of a batch whose weights sum to `total`, and all that it adds."""
     logits, stats = forward(graphdef, params, batch.images)
     loss = cross_entropy(logits, batch.labels, batch.weights, total)
+    solves, stats = by_block(stats, batch.weights)
     # One number for the chain: the first block that failed is what made the later ones fail.
     codes = stats.failure
     return loss, Tally(
         loss=loss,
         correct=correct_count(logits, batch.labels, batch.weights),
         images=image_count(batch.weights),
-        solves=jnp.ones((), jnp.int32),
+        solves=solves,
         nfe=stats.nfe,
         accepted=stats.accepted,
         rejected=stats.rejected,
@@ -267,3 +280,11 @@ def evaluation_chunk(
         return (start + totals.batches < stop) & (totals.bad_batch < 0)
 
     return jax.lax.while_loop(going, body, totals)
+
+
+def row_outcomes(
+    graphdef: nnx.GraphDef[Any], views: Views, params: Params, pictures: Pictures, table: Table, row: Int[Array, ""]
+) -> tuple[Int[Array, " B"], Stats]:
+    """The class that each image of a row of the table is taken for, and what the row's solves cost."""
+    logits, stats = forward(graphdef, params, views.evaluation(pictures.images[table.indices[row]]))
+    return jnp.argmax(logits, axis=-1).astype(jnp.int32), stats

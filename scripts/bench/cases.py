@@ -12,9 +12,9 @@ Work = Literal["training", "inference", "solve"]
 """Loss and gradient of a batch; logits of a batch; or the forward solve of one ODE block alone."""
 
 JAXODE, SAME, DEFAULTS, COMPILED, CHANNELS_LAST = "jaxode", "same steps", "defaults", "torch.compile", "channels last"
-TORCHODE, STOCK = "torchode", "stock"
+TORCHODE, STOCK, JOINT = "torchode", "stock", "joint solve"
 
-FRAMEWORKS = {JAXODE: "jaxode", TORCHODE: "torchode", STOCK: "flax and diffrax"}
+FRAMEWORKS = {JAXODE: "jaxode", JOINT: "jaxode, joint solve", TORCHODE: "torchode", STOCK: "flax and diffrax"}
 """By side; all others are PyTorch's."""
 
 NOTES = {
@@ -24,11 +24,12 @@ NOTES = {
     COMPILED: "same steps; field, downsampling and head (or the whole ResNet) each compiled by torch.compile",
     CHANNELS_LAST: "same steps; images and weights in torch.channels_last",
     TORCHODE: "an error and a step size for every image: not the same steps",
+    JOINT: "jaxode with one step size for the batch: not the same steps",
     STOCK: "nnx.Conv, nnx.GroupNorm, Diffrax's default adjoint and steps: not the same steps",
 }
 """What is to be known of a rival beside its figures."""
 
-OWN_STEPS = (TORCHODE, STOCK)
+OWN_STEPS = (TORCHODE, STOCK, JOINT)
 """Sides that choose steps by other rules, so that neither steps nor outputs can be held to be the same."""
 
 BATCHES = (32, 64, 128, 256, 512, 1024)
@@ -49,6 +50,7 @@ class Case:
     batch: int = 128
     tolerance: float = 1e-3
     width: int = 64
+    per_sample: bool = False
     rivals: tuple[str, ...] = (SAME,)
     precision: Precision = "float32"
     """Of the convolutions; torch's autocast also takes the head's product and the residual sums in bfloat16."""
@@ -80,8 +82,15 @@ class Case:
 
     @property
     def solve(self) -> SolveConfig:
-        """The solve in jaxode's settings: dopri5, with torchdiffeq's steps, and `max_steps` as it is by default."""
-        return SolveConfig(rtol=self.tolerance, atol=self.tolerance, gradient=self.gradient, stepping="torchdiffeq")
+        """The solve in jaxode's settings: dopri5, with torchdiffeq's steps, and `max_steps` as it is by default.
+
+        Where every image is solved by itself, the steps are jaxode's own, as by default.
+        """
+        stepping = "diffrax" if self.per_sample else "torchdiffeq"
+        return SolveConfig(
+            rtol=self.tolerance, atol=self.tolerance, gradient=self.gradient, stepping=stepping,
+            per_sample=self.per_sample,
+        )  # fmt: skip
 
 
 def cases(batch: int = 128, width: int = 64, *, gpu: bool = False) -> Iterator[Case]:
@@ -99,6 +108,11 @@ def cases(batch: int = 128, width: int = 64, *, gpu: bool = False) -> Iterator[C
         yield replace(base, group="precision", work="solve", tolerance=tolerance)
     yield replace(base, group="torchode", rivals=(TORCHODE,))
     yield replace(base, group="torchode", gradient="backsolve", rivals=(TORCHODE,))
+    each = replace(base, group="per sample", per_sample=True)
+    yield replace(each, rivals=(JOINT, TORCHODE))
+    yield replace(each, gradient="backsolve", rivals=(JOINT,), runs=3)
+    yield replace(each, work="inference", rivals=(JOINT,))
+    yield replace(each, tolerance=1e-5, rivals=(JOINT, TORCHODE))
     for mode in swept:
         yield replace(base, group="channels last", gradient=mode, rivals=(CHANNELS_LAST,))
     for mode in swept:

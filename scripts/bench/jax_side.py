@@ -56,8 +56,10 @@ def compiled(function: Callable[..., Any], *arguments: Any) -> tuple[Callable[[]
 
 
 def costs(stats: Stats) -> dict[str, int | None]:
-    """The numbers of the solves for an outcome. Raises SolveError if one failed."""
+    """The numbers of the solves for an outcome; the largest, where images differ. Raises SolveError if one failed."""
     stats.check()
+    if stats.nfe.ndim == 2:
+        stats = Stats(*(counts.max(1) for counts in stats))
     if not jnp.size(stats.nfe):
         return {}
     return {

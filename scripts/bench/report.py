@@ -23,6 +23,7 @@ GROUPS = {
     "resnet": "ResNet 6",
     "stock": "Against flax.nnx and Diffrax as a newcomer would use them",
     "torchode": "Against torchode",
+    "per sample": "Every image by itself",
     "compiled": "Against torch.compile",
     "channels last": "Against PyTorch with channels last",
     "blocks": "More ODE blocks",

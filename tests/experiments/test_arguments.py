@@ -112,6 +112,13 @@ def test_only_what_is_given_is_a_setting():
     assert (request.quiet, request.describe, request.out, request.resume) == (True, False, None, None)
 
 
+def test_a_yes_or_no_setting_is_a_flag_without_a_value(capsys):
+    parser = build_parser(RunConfig(), "doc", "prog")
+    assert parse(parser, ["--per-sample", "--lr", "0.2"]).settings == {"per_sample": True, "lr": 0.2}
+    assert "per_sample" not in parse(parser, []).settings
+    assert "--per-sample" in refused(capsys, "--per-sample=yes")
+
+
 def test_settings_without_effect_are_known():
     config = RunConfig().replaced(model="resnet", optimizer="adam")
     assert unused(config, {"rtol": 1, "lr": 1, "momentum": 0, "width": 32}) == ["--rtol", "--momentum"]

@@ -1,0 +1,87 @@
+"""The picture of which images are hard: function evaluations by class, and the images at both ends."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxode.train.curves import BLUE, GREY, ORANGE
+
+MOST_CLASSES = 20
+"""Of more classes, those with the highest and the lowest means are shown, half of each."""
+ACROSS = 5
+"""Images in a row."""
+
+
+def chosen_classes(nfe: np.ndarray, labels: np.ndarray, count: int) -> list[int]:
+    """Numbers of the classes to show, hardest first where not all are shown; classes without images are left out."""
+    present = [k for k in range(count) if np.any(labels == k)]
+    if len(present) <= MOST_CLASSES:
+        return present
+    ordered = sorted(present, key=lambda k: -nfe[labels == k].mean())
+    return ordered[: MOST_CLASSES // 2] + ordered[-MOST_CLASSES // 2 :]
+
+
+def bin_edges(nfe: np.ndarray) -> np.ndarray:
+    """A bin for each count that can occur: solvers count in equal strides; at most 60 bins."""
+    values = np.unique(nfe)
+    stride = int(np.gcd.reduce(np.diff(values))) if len(values) > 1 else 1
+    low, high = values[0] - stride / 2, values[-1] + stride / 2
+    return np.linspace(low, high, min(60, round((high - low) / stride)) + 1)
+
+
+def draw(
+    nfe: np.ndarray,
+    labels: np.ndarray,
+    names: Sequence[str],
+    images: Mapping[str, Sequence[tuple[np.ndarray, str]]],
+    title: str,
+) -> bytes:
+    """PNG: a histogram a class with its mean, and beside them groups of images (pixels, caption) under a headline."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # slow to import, and needs no screen
+    from matplotlib.figure import Figure
+
+    classes = chosen_classes(nfe, labels, len(names))
+    figure = Figure(figsize=(12.6, max(5.6, 0.52 * len(classes) + 1.4)), layout="constrained")
+    halves: Any = figure.subfigures(1, 2, width_ratios=(1.0, 0.95))
+    left, right = halves
+    panels = left.subplots(len(classes), 1, sharex=True, squeeze=False)[:, 0]
+    edges = bin_edges(nfe)
+    for panel, k in zip(panels, classes, strict=True):
+        _histogram(panel, nfe[labels == k], edges, names[k])
+    panels[-1].set_xlabel("function evaluations an image")
+    left.suptitle("test images by class; the line is the mean", fontsize=11)
+    groups = [(text, some) for text, some in images.items() if some]
+    parts = right.subfigures(len(groups), 1, squeeze=False)[:, 0] if groups else ()
+    for part, (text, some) in zip(parts, groups, strict=True):
+        part.suptitle(text, fontsize=11)
+        _gallery(part, some)
+    figure.suptitle(title, fontsize=12)
+    FigureCanvasAgg(figure)
+    target = io.BytesIO()
+    figure.savefig(target, format="png", dpi=110)
+    return target.getvalue()
+
+
+def _histogram(panel: Any, counts: np.ndarray, edges: np.ndarray, name: str) -> None:
+    panel.hist(counts, edges, color=BLUE, alpha=0.75, rwidth=0.86)
+    panel.axvline(counts.mean(), color=ORANGE, linewidth=2)
+    panel.set_ylabel(name.replace("_", " "), rotation=0, ha="right", va="center", fontsize=9)
+    panel.text(1.01, 0.5, f"{counts.mean():.1f}", transform=panel.transAxes, color=ORANGE, fontsize=9, va="center")
+    panel.set_yticks([])
+    panel.tick_params(labelsize=9, color=GREY)
+    panel.spines[["top", "right", "left"]].set_visible(False)
+
+
+def _gallery(figure: Any, images: Sequence[tuple[np.ndarray, str]]) -> None:
+    rows = -(-len(images) // ACROSS)
+    places = figure.subplots(rows, ACROSS, squeeze=False).ravel()
+    for place in places:
+        place.axis("off")
+    for place, (pixels, caption) in zip(places, images, strict=False):
+        grey = pixels.shape[-1] == 1
+        place.imshow(pixels[..., 0] if grey else pixels, cmap="gray" if grey else None, vmin=0, vmax=255)
+        place.set_title(caption, fontsize=8)

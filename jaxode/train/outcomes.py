@@ -1,0 +1,122 @@
+"""What becomes of each test image at the end of a run: the class it is taken for, and what its solves cost."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxode.config import RunConfig
+from jaxode.data import ImageSet
+from jaxode.train.files import write_whole
+from jaxode.train.hardness import draw
+from jaxode.train.program import Program
+
+IMAGES, PICTURE = "images.npz", "nfe_by_class.png"
+COSTS = ("nfe", "accepted", "rejected")
+SHOWN = 10
+"""How many of the hardest and of the easiest images are shown."""
+
+Outcomes = dict[str, np.ndarray]
+"""`index`, `label` and `predicted` of every test image, [N]; where each was solved by itself also `nfe`, `accepted` and
+`rejected`, [N, blocks]; `epochs`, the number of epochs behind them."""
+
+
+def wanted(config: RunConfig) -> bool:
+    """Whether a run of these settings records its images."""
+    return config.model.model == "odenet" and config.solve.per_sample
+
+
+def missing(out: Path, config: RunConfig) -> bool:
+    """Whether a complete run lacks the record of its images that its settings ask for."""
+    if not wanted(config):
+        return False
+    try:
+        told = "nfe_per_image" in json.loads((out / "result.json").read_text())
+    except (OSError, ValueError):
+        told = False
+    return not (told and (out / PICTURE).exists() and load(out, config.epochs))
+
+
+class Pass:
+    """One pass over the test images, a batch at a time."""
+
+    def __init__(self, program: Program, params: Any, data: ImageSet, wait: Callable[[Callable[[], Any]], Any]) -> None:
+        """Compiles what it runs; `wait` runs XLA's part."""
+        self.program, self.params, self.data = program, params, data
+        self.work = wait(program.trace_outcomes(params).compile)
+        self.table = jax.device_get(program.table)
+        self.batches = program.test_span.batches
+        self.parts: list[Outcomes] = []
+
+    def step(self) -> None:
+        """The next batch. Raises SolveError if a solve fails."""
+        row = self.program.test_span.start + len(self.parts)
+        predicted, stats = jax.device_get(
+            self.work(self.params, self.program.pictures, self.program.table, np.int32(row))
+        )
+        stats.check()
+        real = self.table.weights[row] > 0
+        index = self.table.indices[row][real] - self.program.train_count
+        found = {"index": index, "label": self.data.test_labels[index], "predicted": predicted[real]}
+        if stats.nfe.ndim == 2:
+            found |= {name: getattr(stats, name).T[real] for name in COSTS}
+        self.parts.append(found)
+
+    def found(self, epochs: int) -> Outcomes:
+        """All images in the order stored, after so many epochs of training."""
+        joined = {name: np.concatenate([part[name] for part in self.parts]) for name in self.parts[0]}
+        return {**joined, "epochs": np.asarray(epochs)}
+
+
+def save(out: Path, outcomes: Outcomes) -> None:
+    """Write images.npz. Raises OSError."""
+    target = io.BytesIO()
+    np.savez_compressed(target, allow_pickle=False, **outcomes)
+    write_whole(out / IMAGES, target.getvalue())
+
+
+def load(out: Path, epochs: int) -> Outcomes | None:
+    """What images.npz holds; None if it is not there, cannot be read, or is of another number of epochs."""
+    try:
+        # From memory: NumPy would leave a damaged file open.
+        with np.load(io.BytesIO((out / IMAGES).read_bytes()), allow_pickle=False) as stored:
+            outcomes = dict(stored)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        return None
+    return outcomes if outcomes.get("epochs") == epochs else None
+
+
+def summary(outcomes: Outcomes, names: tuple[str, ...]) -> dict[str, Any]:
+    """Evaluations an image takes in all blocks together: mean, least, most, and each class's mean (None if empty)."""
+    nfe, labels = outcomes["nfe"].sum(1), outcomes["label"]
+    by_class = {name: nfe[labels == k] for k, name in enumerate(names)}
+    return {
+        "mean": float(nfe.mean()),
+        "min": int(nfe.min()),
+        "max": int(nfe.max()),
+        "class_means": {name: float(counts.mean()) if len(counts) else None for name, counts in by_class.items()},
+    }
+
+
+def picture(outcomes: Outcomes, data: ImageSet, title: str) -> bytes:
+    """PNG of the evaluations by class, with the images that took the most and the fewest."""
+    nfe, labels = outcomes["nfe"].sum(1), outcomes["label"]
+    order = np.argsort(nfe, kind="stable")
+    count = min(SHOWN, len(nfe) // 2)
+    shown = {
+        "most evaluations": order[::-1][:count],
+        "fewest evaluations": order[:count],
+    }
+    names = data.spec.class_names
+    images = {
+        text: [(data.test_images[i], f"{names[labels[i]]}: {nfe[i]}") for i in chosen]
+        for text, chosen in shown.items()
+    }  # fmt: skip
+    return draw(nfe, labels, names, images, title)

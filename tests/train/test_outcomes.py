@@ -1,0 +1,130 @@
+"""The record of the test images of a per-sample run, with a stub for a model."""
+
+import json
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from stubs import builder, image_set, run_config
+
+from jaxode.ode import Stats
+from jaxode.train import missing, outcomes, run
+from jaxode.train.hardness import bin_edges, chosen_classes, draw
+from jaxode.train.program import Program
+from jaxode.train.step import by_block
+
+CONFIG = run_config(epochs=2).replaced(per_sample=True)
+DATA = image_set()
+
+
+def go(out, config=CONFIG):
+    out.mkdir(exist_ok=True)
+    return run(config, DATA, out, build=builder())
+
+
+@pytest.fixture(autouse=True)
+def undrawn(monkeypatch):
+    """Pictures are slow to draw."""
+    monkeypatch.setattr("jaxode.train.recorder.draw", lambda history, title: b"")
+    monkeypatch.setattr("jaxode.train.outcomes.draw", lambda *args: b"picture")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("jaxode.train.recorder.draw", lambda history, title: b"")
+        patch.setattr("jaxode.train.outcomes.draw", lambda *args: b"picture")
+        return out, go(out)
+
+
+def test_every_test_image_is_recorded_once(whole):
+    """23 images in batches of 16: the padding of the last one is left out."""
+    out, result = whole
+    found = outcomes.load(out, 2)
+    assert found["index"].tolist() == list(range(23))
+    assert found["label"].tolist() == DATA.test_labels.tolist()
+    assert found["nfe"].tolist() == [[20 + 6 * k, 40 + 6 * k] for k in found["predicted"]]
+    assert found["accepted"].tolist() == [[3 + k, 6 + k] for k in found["predicted"]]
+    assert found["rejected"].tolist() == 23 * [[0, 1]]
+    assert np.mean(found["predicted"] == found["label"]) == pytest.approx(result["test_accuracy"])
+    assert result["nfe_forward"] == pytest.approx(found["nfe"].mean())
+    assert result["accepted"] > 4.5  # of the training images
+
+
+def test_the_result_sums_it_up_by_class(whole):
+    out, result = whole
+    nfe, labels = (outcomes.load(out, 2)[name] for name in ("nfe", "label"))
+    told = result["nfe_per_image"]
+    costs = nfe.sum(1)
+    assert (told["mean"], told["min"], told["max"]) == (costs.mean(), costs.min(), costs.max())
+    for k, name in enumerate(DATA.spec.class_names):
+        assert told["class_means"][name] == (pytest.approx(costs[labels == k].mean()) if k in labels else None)
+    assert json.loads((out / "result.json").read_text()) == result
+
+
+@pytest.mark.parametrize("lost", ["images.npz", "nfe_by_class.png", "result.json"])
+def test_what_is_missing_of_a_complete_run_is_made_again(whole, lost):
+    out, result = whole
+    images = (out / "images.npz").read_bytes()
+    assert not missing(out, CONFIG)
+    (out / lost).unlink()
+    assert missing(out, CONFIG)
+    again = go(out)
+    assert again["nfe_per_image"] == result["nfe_per_image"]
+    assert (out / "images.npz").read_bytes() == images
+    assert not missing(out, CONFIG)
+
+
+def test_a_damaged_or_outdated_record_is_none(whole, tmp_path):
+    out, _ = whole
+    assert outcomes.load(out, 3) is None
+    whole_file = (out / "images.npz").read_bytes()
+    for damaged in (b"", whole_file[:-30], whole_file[:200]):
+        (tmp_path / "images.npz").write_bytes(damaged)
+        assert outcomes.load(tmp_path, 2) is None
+
+
+def test_other_runs_record_no_images(tmp_path):
+    result = go(tmp_path / "run", run_config(epochs=1))
+    assert "nfe_per_image" not in result
+    assert not (tmp_path / "run" / "images.npz").exists()
+    assert not missing(tmp_path / "run", run_config(epochs=1))
+
+
+def test_the_pass_serves_models_without_a_solve():
+    """Predictions alone."""
+    program = Program(run_config().replaced(model="mlp"), DATA, builder())
+    images = outcomes.Pass(program, program.first_state().params, DATA, lambda work: work())
+    for _ in range(images.batches):
+        images.step()
+    found = images.found(0)
+    assert set(found) == {"index", "label", "predicted", "epochs"}
+    assert len(found["predicted"]) == 23
+
+
+def test_the_picture_is_drawn():
+    rng = np.random.default_rng(0)
+    labels, nfe = rng.integers(0, 3, 400), 26 + 6 * rng.integers(0, 4, 400)
+    pixels = rng.integers(0, 256, (28, 28, 3)).astype(np.uint8)
+    images = {"most": [(pixels, "a: 44")] * 7, "fewest": [(pixels[..., :1], "b: 26")], "none": []}
+    png = draw(nfe, labels, [f"class_{k}" for k in range(4)], images, "a run")
+    assert png.startswith(b"\x89PNG")
+
+
+def test_of_many_classes_the_ends_are_shown():
+    labels = np.repeat(np.arange(50), 2)
+    shown = chosen_classes(labels * 6, labels, 60)  # ten of them without images
+    assert shown == [*range(49, 39, -1), *range(9, -1, -1)]
+    assert chosen_classes(labels * 6, labels % 10, 60) == list(range(10))
+
+
+@pytest.mark.parametrize(("nfe", "edges"), [([26, 32, 44, 32], [23, 29, 35, 41, 47]), ([20, 20], [19.5, 20.5])])
+def test_each_count_has_a_bin(nfe, edges):
+    np.testing.assert_allclose(bin_edges(np.array(nfe)), edges)
+
+
+def test_a_step_counts_only_images_that_count():
+    nfe = jnp.array([[20, 26, 500], [26, 32, 500]])
+    solves, stats = by_block(Stats(nfe, nfe, nfe, jnp.array([[0, 0, 0], [0, 0, 3]])), np.array([1.0, 0.5, 0.0]))
+    assert (int(solves), stats.nfe.tolist(), stats.failure.tolist()) == (2, [46, 58], [0, 3])
