@@ -20,13 +20,20 @@ POISON = 255
 class Linear(nnx.Module):
     """Logits linear in 7x7 means of the image, rounded to float16 if asked; made-up counts for each ODE block.
 
-    Counts are each image's if asked for.
+    Of each image, if asked for.
     """
 
     def __init__(
-        self, features: int, classes: int, blocks: int, rngs: nnx.Rngs, dtype: Any, precision: str, fail: str,
+        self,
+        features: int,
+        classes: int,
+        blocks: int,
+        rngs: nnx.Rngs,
+        dtype: Any,
+        precision: str,
+        fail: str,
         per_sample: bool,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.dense = nnx.Linear(features, classes, rngs=rngs, dtype=dtype, param_dtype=dtype)
         self.blocks, self.precision, self.fail, self.per_sample = blocks, precision, fail, per_sample
 
@@ -54,7 +61,8 @@ def builder(fail: str = ""):
 
     def build(model, solve, *, image_shape, classes, rngs, dtype=jnp.float32, precision="float32"):
         blocks = model.blocks if model.model == "odenet" else 0
-        return Linear(49 * image_shape[2], classes, blocks, rngs, dtype, precision, fail, solve.per_sample)
+        inputs = 49 * image_shape[2]
+        return Linear(inputs, classes, blocks, rngs, dtype, precision, fail, solve.per_sample)
 
     return build
 

@@ -99,8 +99,8 @@ class Cluster:
 
     def alike(self, what: str, value: Any) -> None:
         """Raise ConfigError in every process unless all have the same JSON value."""
-        expected = self.told(lambda: value)
-        same = self.gathered([int(json.loads(json.dumps(value)) == expected)])
+        own = json.loads(json.dumps(value))
+        same = self.gathered([int(self.told(lambda: own) == own)])
         others = [str(number) for number, (good,) in enumerate(same) if not good]
         if others:
             plural = "es" if len(others) > 1 else ""

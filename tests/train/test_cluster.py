@@ -1,13 +1,14 @@
 """Asking for several processes, agreeing where there is one, and the connection that tells of a death."""
 
 import queue
+import socket
 import threading
 
 import pytest
 
 from jaxode.config import ConfigError
 from jaxode.train.cluster import SEVERAL, Cluster, wanted
-from jaxode.train.lifeline import Door, Lifeline, knock
+from jaxode.train.lifeline import KEY_BYTES, NUMBER_BYTES, Door, Lifeline, knock
 
 
 @pytest.fixture(autouse=True)
@@ -55,26 +56,25 @@ def test_one_process_agrees_with_itself():
 def three():
     """Lifelines of three processes, and what each hears of a loss."""
     door, heard = Door(), [queue.Queue() for _ in range(3)]
-    others: dict[int, Lifeline] = {}
-
-    def come(number):
-        others[number] = Lifeline(knock("localhost", door.port, door.key, number), heard[number].put)
-
-    threads = [threading.Thread(target=come, args=(number,)) for number in (1, 2)]
-    for thread in threads:
-        thread.start()
-    stranger = threading.Thread(target=lambda: knock("localhost", door.port, b"guess" + bytes(11), 7))
-    stranger.start()
-    first = Lifeline(door.admit(2), heard[0].put)
-    for thread in (*threads, stranger):
-        thread.join()
-    return [first, others[1], others[2]], heard
+    with socket.create_connection(("localhost", door.port)) as stranger:
+        stranger.sendall(bytes(KEY_BYTES + NUMBER_BYTES))
+        ends = [knock("localhost", door.port, door.key, number) for number in (1, 2)]
+        ends.insert(0, door.admit(2))
+    lines = [Lifeline(each, box.put) for each, box in zip(ends, heard, strict=True)]
+    yield lines, heard
+    for line in lines:
+        line.leave()
+    for thread in threading.enumerate():
+        if thread.name.endswith("(_watch)"):
+            thread.join(10)
+    for line in lines:
+        for connection in line.connections.values():
+            connection.close()
 
 
 def test_a_death_is_told_to_all_with_its_number(three):
     lines, heard = three
-    lines[2].connections[0].close()  # as the system does for a dead process
-    lines[2].connections[0].detach()
+    lines[2].connections[0].shutdown(socket.SHUT_RDWR)  # without a word, as the system does it for a dead process
     assert heard[0].get(timeout=10) == "process 2 has died"
     assert heard[1].get(timeout=10) == "process 2 has died"
 
@@ -90,10 +90,8 @@ def test_leaving_in_order_is_no_loss(three):
     lines, heard = three
     for line in lines:
         line.leave()
-    for line in lines:
-        for connection in line.connections.values():
-            connection.settimeout(10)
     for thread in threading.enumerate():
         if thread.name.endswith("(_watch)"):
             thread.join(10)
+            assert not thread.is_alive()
     assert all(box.empty() for box in heard)
