@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from jaxode.config import (
+    CONVOLUTIONS_ONLY,
     PARTS,
     ConfigError,
     DataConfig,
@@ -182,6 +183,8 @@ def unused(config: RunConfig, asked: dict[str, Any]) -> list[str]:
         idle |= {spec.name for spec in dataclasses.fields(SolveConfig)}
     if config.model.model == "mlp":
         idle.add("width")
+        if config.precision in CONVOLUTIONS_ONLY:
+            idle.add("precision")
     if config.solve.gradient != "tape":
         idle.add("tape_steps")
     if config.optim.optimizer != "sgd":

@@ -175,11 +175,15 @@ def new_directory(request: Request, config: RunConfig) -> Path:
 def train(request: Request, config: RunConfig, out: Path, cluster: Cluster) -> int:
     """Load, train, and print what came out."""
     from jaxode.data import load
+    from jaxode.nn.kernels import has_tf32
     from jaxode.train import Progress, held, require_tensorboard, run
+    from jaxode.train.provenance import device
 
     if request.tensorboard:
         require_tensorboard()
     progress = Progress(quiet=request.quiet or not cluster.first)
+    if config.precision == "tf32" and not has_tf32() and cluster.first:
+        print(f"note: this device ({device()}) has no TF32 and computes in float32", file=sys.stderr)
     with held(out) if cluster.first else contextlib.nullcontext():
         data = cluster.in_turn(lambda: load(config.data, progress=not progress.quiet))
         config = decided(config, data, request.resume is not None or "epochs" in request.settings)

@@ -22,7 +22,7 @@ OptimizerName = Literal["sgd", "adam", "adamw"]
 ScheduleName = Literal["step", "constant", "cosine"]
 DatasetName = Literal["mnist", "qmnist", "fashion_mnist", "cifar10", "cifar100"]
 DataChoice = Literal["auto", "full", "sample"]
-Precision = Literal["float32", "float64"]
+Precision = Literal["float64", "float32", "tf32", "bfloat16", "float16"]
 ParallelName = Literal["jit", "pmap"]
 
 FIXED_STEP_ONLY = ("euler", "heun3", "rk4", "rk4_classic")
@@ -34,6 +34,9 @@ ADAPTIVE_IN_BOTH = ("bosh3", "dopri5", "dopri8")
 
 EXPLICIT_ONLY = ("tape", "replay")
 """Gradient modes that only know explicit solvers."""
+
+CONVOLUTIONS_ONLY = ("tf32", "bfloat16", "float16")
+"""Precisions of the convolutions alone: parameters, state, error estimate, norms, head and updates are float32."""
 
 DEFAULT_BLOCKS = {"odenet": 1, "resnet": 6, "mlp": 0}
 DEFAULT_LR = {"sgd": 0.1, "adam": 1e-3, "adamw": 1e-3}
@@ -229,7 +232,11 @@ class RunConfig:
     epochs: int = setting(30, "passes over the training images (5 on the bundled sample unless given)")
     batch_size: int = setting(128, "images in a step")
     seed: int = setting(0, "seed of the initial parameters, the order of the images and the crops")
-    precision: Precision = setting("float32", "floating-point type of parameters and states")
+    precision: Precision = setting(
+        "float32",
+        "float64 or float32: of everything; tf32, bfloat16 or float16: of the convolutions, all else in float32;"
+        " float16 scales the loss",
+    )
 
     def __post_init__(self) -> None:
         require_count("epochs", self.epochs)
@@ -237,10 +244,22 @@ class RunConfig:
         require_count("seed", self.seed, at_least=0)
         require(self.seed < 2**32, "seed", self.seed, "below 2**32")
         require_choice("precision", self.precision, Precision)
+        if self.precision == "float16" and self.model.model == "odenet":
+            tolerant = "gradient backsolve" if self.solve.gradient == "backsolve" else "solver kvaerno3"
+            if self.solve.gradient == "backsolve" or self.solve.solver == "kvaerno3":
+                raise ConfigError(
+                    f"precision float16 scales the gradient, which {tolerant} computes to a tolerance: use precision"
+                    " bfloat16, or an explicit solver with gradient tape"
+                )
         if self.parallel.parallel == "pmap" and self.model.model == "odenet" and self.solve.gradient == "checkpointed":
             others = "direct or backsolve" if self.solve.solver == "kvaerno3" else "tape, replay, direct or backsolve"
             reason = "Diffrax cannot run its checkpointed loop on one device's part of a batch"
             raise ConfigError(f"gradient checkpointed needs parallel jit: {reason}; parallel pmap has {others}")
+
+    @property
+    def dtype(self) -> Literal["float32", "float64"]:
+        """Type of parameters, images, states and sums."""
+        return "float64" if self.precision == "float64" else "float32"
 
     def flat(self) -> dict[str, Any]:
         """All settings by their own names, which are unique across the parts, in the order of the classes."""

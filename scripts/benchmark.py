@@ -29,7 +29,7 @@ import jax
 import torch
 
 from experiments.arguments import Parser
-from jaxode.config import ConfigError, ModelConfig, require_count
+from jaxode.config import ConfigError, ModelConfig, Precision, require_count
 from jaxode.train.files import make_writable
 from scripts.bench import report
 from scripts.bench.cases import COMPILED, FRAMEWORKS, JAXODE, Case, cases, quick_cases
@@ -69,7 +69,10 @@ def checked(options: argparse.Namespace) -> list[Case]:
     here = available()
     if options.threads is not None and options.threads > len(here):
         raise ConfigError(f"--threads must be at most {len(here)}, the cores there are, got {options.threads}")
-    found = list((quick_cases if options.quick else cases)(options.batch, options.width))
+    gpu = jax.default_backend() == "gpu"
+    found = list(
+        quick_cases(options.batch, options.width) if options.quick else cases(options.batch, options.width, gpu=gpu)
+    )
     chosen = [case for case in found if options.only in case.name]
     if not chosen:
         raise ConfigError(f"--only must be part of a case's name (see --list), got {options.only!r}")
@@ -120,8 +123,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     try:
-        with same_arithmetic():
-            rows = carry_out(options, chosen, rows)
+        rows = carry_out(options, chosen, rows)
         report.write(rows, options.out, shlex.join(["python", "-m", "scripts.benchmark", *words]))
     except KeyboardInterrupt:
         print(f"{parser.prog}: stopped; the same command goes on from here", file=sys.stderr)
@@ -134,12 +136,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 @contextmanager
-def same_arithmetic() -> Iterator[None]:
-    """float32 throughout: a GPU's TF32 would round otherwise in each framework, so that their steps could differ."""
+def same_arithmetic(precision: Precision) -> Iterator[None]:
+    """float32 unless TF32 is asked for: it rounds otherwise in each framework, so that their steps could differ.
+
+    Our models say their precision themselves; a newcomer's, and torch, are told here.
+    """
     backends: tuple[Any, ...] = (torch.backends.cudnn, torch.backends.cuda.matmul)
     before = [backend.allow_tf32 for backend in backends]
     for backend in backends:
-        backend.allow_tf32 = False
+        backend.allow_tf32 = precision == "tf32"
     try:
         with jax.default_matmul_precision("float32"):
             yield
@@ -157,7 +162,8 @@ def carry_out(options: argparse.Namespace, chosen: Sequence[Case], rows: list[Ro
         if done(case, rows, options.runs, threads):
             print(f"{title}: kept from {options.out / report.RESULTS}", file=sys.stderr, flush=True)
             continue
-        fresh = measure(case, options.runs, threads)
+        with same_arithmetic(case.precision):
+            fresh = measure(case, options.runs, threads)
         rows = [row for row in rows if row.case != case.name] + fresh
         report.store(rows, options.out)
         clock = time.perf_counter() - begin

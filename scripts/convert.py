@@ -61,10 +61,11 @@ def restored(directory: Path) -> tuple[Classifier, int]:
             image_shape=(VIEW_SIZE, VIEW_SIZE, spec.channels),
             classes=spec.classes,
             rngs=nnx.Rngs(0),
-            dtype=jnp.dtype(config.precision),
+            dtype=jnp.dtype(config.dtype),
+            precision=config.precision,
         )
         blocks = (config.model.blocks or 0) if config.model.model == "odenet" else 0
-        template = initial_state(split_model(model)[1], optimizer(config.optim, 1), blocks)
+        template = initial_state(split_model(model)[1], optimizer(config.optim, 1), blocks, config.precision)
         if one:
             found = read_checkpoint(place, template)
         else:
@@ -120,8 +121,8 @@ def to_run(weights: Weights, source: Path, out: Path, asked: dict[str, Any]) -> 
     Raises WeightsError, InteropError, ConfigError, DataError, CheckpointError, OSError.
     """
     config = settled(weights, layout(weights, VIEW_SIZE), asked)
-    if config.precision == "float32" and any(tensor.dtype == torch.float64 for tensor in weights.values()):
-        print("note: --precision float32 rounds the float64 numbers of the file", file=sys.stderr)
+    if config.dtype == "float32" and any(tensor.dtype == torch.float64 for tensor in weights.values()):
+        print(f"note: --precision {config.precision} rounds the float64 numbers of the file", file=sys.stderr)
     with jax.enable_x64(config.precision == "float64"), Interrupts(Progress().warn) as interrupts:
         data = load(config.data)
         print(announcement(data), file=sys.stderr)

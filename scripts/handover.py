@@ -25,7 +25,16 @@ from flax import nnx
 
 from experiments.arguments import given
 from experiments.cli import announcement, decided
-from jaxode.config import ADAPTIVE_IN_BOTH, FIXED_IN_BOTH, ConfigError, RunConfig, SolveConfig, require, require_count
+from jaxode.config import (
+    ADAPTIVE_IN_BOTH,
+    CONVOLUTIONS_ONLY,
+    FIXED_IN_BOTH,
+    ConfigError,
+    RunConfig,
+    SolveConfig,
+    require,
+    require_count,
+)
 from jaxode.data import DataError, load
 from jaxode.interop import to_torch
 from jaxode.train import make_writable
@@ -97,6 +106,8 @@ def hand_over(config: RunConfig, epochs_given: bool, count: int, out: Path) -> l
     """Write the files; returns the command. Raises ConfigError, DataError, OSError."""
     for name in (WEIGHTS, BATCHES):
         require(not (out / name).exists(), "--out", str(out), f"a folder without {name}")
+    allowed = "float32 or float64, in which torch_ref computes"
+    require(config.precision not in CONVOLUTIONS_ONLY, "--precision", config.precision, allowed)
     if config.model.model == "odenet":
         solver_flags(config.solve)  # refused before anything is loaded
     with jax.enable_x64(config.precision == "float64"):

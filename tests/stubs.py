@@ -18,18 +18,33 @@ POISON = 255
 
 
 class Linear(nnx.Module):
-    """Logits linear in 7x7 means of the image; made-up counts for each ODE block, and for each image if asked for."""
+    """Logits linear in 7x7 means of the image, rounded to float16 if asked; made-up counts for each ODE block.
+
+    Of each image, if asked for.
+    """
 
     def __init__(
-        self, features: int, classes: int, blocks: int, rngs: nnx.Rngs, dtype: Any, fail: str, per_sample: bool
+        self,
+        features: int,
+        classes: int,
+        blocks: int,
+        rngs: nnx.Rngs,
+        dtype: Any,
+        precision: str,
+        fail: str,
+        per_sample: bool,
     ) -> None:
         self.dense = nnx.Linear(features, classes, rngs=rngs, dtype=dtype, param_dtype=dtype)
-        self.blocks, self.fail, self.per_sample = blocks, fail, per_sample
+        self.blocks, self.precision, self.fail, self.per_sample = blocks, precision, fail, per_sample
 
     def __call__(self, images):
         count, height, width, channels = images.shape
         small = images.reshape(count, 7, height // 7, 7, width // 7, channels).mean((2, 4)).reshape(count, -1)
         logits = self.dense(small)
+        if self.precision == "float16":
+            logits = logits.astype(jnp.float16).astype(logits.dtype)
+        if self.fail == "slope":
+            logits = logits + 0 * jnp.sqrt(0 * logits)
         poisoned = jnp.any(jnp.min(images, (1, 2, 3)) > 2.5)
         if self.fail == "nan":
             logits = jnp.where(poisoned, jnp.nan, logits)
@@ -42,11 +57,12 @@ class Linear(nnx.Module):
 
 
 def builder(fail: str = ""):
-    """A function in place of build_classifier; `fail` is "", "nan" or "solve"."""
+    """A function in place of build_classifier; `fail` is "", "nan", "solve" or, for a gradient of NaN, "slope"."""
 
-    def build(model, solve, *, image_shape, classes, rngs, dtype=jnp.float32):
+    def build(model, solve, *, image_shape, classes, rngs, dtype=jnp.float32, precision="float32"):
         blocks = model.blocks if model.model == "odenet" else 0
-        return Linear(49 * image_shape[2], classes, blocks, rngs, dtype, fail, solve.per_sample)
+        inputs = 49 * image_shape[2]
+        return Linear(inputs, classes, blocks, rngs, dtype, precision, fail, solve.per_sample)
 
     return build
 

@@ -53,7 +53,8 @@ def test_what_is_no_run_is_refused_in_one_line(values):
         (RunConfig, {"batch_size": True}),
         (RunConfig, {"seed": -1}),
         (RunConfig, {"seed": 2**32}),
-        (RunConfig, {"precision": "float16"}),
+        (RunConfig, {"precision": "float8"}),
+        (RunConfig, {"precision": "float16", "solve": SolveConfig(gradient="backsolve")}),
     ],
 )
 def test_values_out_of_range_are_named(kind, values):

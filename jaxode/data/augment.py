@@ -57,11 +57,11 @@ def resize(images: Images, side: int) -> Images:
 def random_crop(keys: Keys, images: Images, side: int) -> Images:
     """A side x side window of each image, every offset equally likely."""
     height, width, channels = images.shape[1:]
-    most = jnp.array([height - side + 1, width - side + 1])
+    most = jnp.array([height - side + 1, width - side + 1], jnp.int32)
 
     def window(key: PRNGKeyArray, image: Array) -> Array:
-        corner = jax.random.randint(key, (2,), 0, most)
-        return jax.lax.dynamic_slice(image, (corner[0], corner[1], 0), (side, side, channels))
+        corner = jax.random.randint(key, (2,), 0, most, jnp.int32)  # 32 bits in float64 too: the same windows
+        return jax.lax.dynamic_slice(image, (corner[0], corner[1], np.int32(0)), (side, side, channels))
 
     return jax.vmap(window)(keys, images)
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxode.config import ConfigError, ModelConfig, SolveConfig, require_count
+from jaxode.config import ConfigError, ModelConfig, Precision, SolveConfig, require_count
 from jaxode.nn.blocks import Downsample, Head, ODEBlock, ResidualBlock
 from jaxode.nn.kernels import choose_kernels
 from jaxode.nn.layers import Linear
@@ -93,6 +93,7 @@ def build_classifier(
     classes: int,
     rngs: nnx.Rngs,
     dtype: Any = jnp.float32,
+    precision: Precision = "float32",
 ) -> Classifier:
     """A classifier with fresh parameters, drawn as PyTorch draws them.
 
@@ -103,6 +104,7 @@ def build_classifier(
       classes: number of classes.
       rngs: stream `params` of keys.
       dtype: floating-point type of parameters, images and states.
+      precision: of the convolutions: tf32, bfloat16 and float16 are less than float32; the others are `dtype`.
 
     Raises:
       ConfigError: an image too small to be downsampled, or no classes.
@@ -114,8 +116,8 @@ def build_classifier(
     if min(height, width) < SMALLEST_IMAGE:
         raise ConfigError(f"image_shape must be at least {SMALLEST_IMAGE} pixels a side, got {height} x {width}")
     implicit = model.model == "odenet" and solve.solver == "kvaerno3"
-    plain: dict[str, Any] = {"kernels": choose_kernels(), "rngs": rngs, "dtype": dtype}
-    inside: dict[str, Any] = plain | {"kernels": choose_kernels(forward_mode=implicit)}
+    plain: dict[str, Any] = {"kernels": choose_kernels(precision), "rngs": rngs, "dtype": dtype}
+    inside: dict[str, Any] = plain | {"kernels": choose_kernels(precision, forward_mode=implicit)}
     assert model.blocks is not None
     downsample = Downsample(channels, model.width, **plain)
     if model.model == "odenet":

@@ -30,7 +30,7 @@ class Linear(nnx.Module):
 
     def __call__(self, x: Float[Array, "B I"]) -> Float[Array, "B O"]:
         """Apply the map."""
-        return x @ self.kernel[...] + self.bias[...]
+        return jnp.dot(x, self.kernel[...], precision=jax.lax.Precision.HIGHEST) + self.bias[...]
 
 
 class Conv(nnx.Module):

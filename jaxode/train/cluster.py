@@ -92,15 +92,15 @@ class Cluster:
         return answer["found"]
 
     def in_turn(self, work: Callable[[], Found]) -> Found:
-        """What each process finds by `work`; process 0 does it before the others, for it may fill a disk that all see."""
+        """What each process finds by `work`; process 0 goes first, for it may fill a disk that all see."""
         found = work() if self.first else None
         self.gathered([0])
         return found if found is not None else work()
 
     def alike(self, what: str, value: Any) -> None:
         """Raise ConfigError in every process unless all have the same JSON value."""
-        expected = self.told(lambda: value)
-        same = self.gathered([int(json.loads(json.dumps(value)) == expected)])
+        own = json.loads(json.dumps(value))
+        same = self.gathered([int(self.told(lambda: own) == own)])
         others = [str(number) for number, (good,) in enumerate(same) if not good]
         if others:
             plural = "es" if len(others) > 1 else ""

@@ -19,6 +19,7 @@ LAST_VALUES = (
     "nfe_per_block",
     "accepted",
     "rejected",
+    "skipped_steps",
 )
 
 
@@ -35,7 +36,7 @@ def by_block(totals: Totals, name: str) -> list[float]:
 
 
 def metrics_line(
-    epoch: int, lr: float, clock: dict[str, float], steps: Totals, train: Totals, test: Totals
+    epoch: int, lr: float, clock: dict[str, float], steps: Totals, train: Totals, test: Totals, skipped: int | None
 ) -> dict[str, Any]:
     """Metrics of an epoch (from 1).
 
@@ -46,6 +47,7 @@ def metrics_line(
         steps: totals of its training steps.
         train: totals of the evaluation on the training images after it.
         test: the same on the test images.
+        skipped: updates left out since the run began because a scaled gradient was not finite; None without scaling.
     """
     return {
         "epoch": epoch,
@@ -59,6 +61,7 @@ def metrics_line(
         "nfe_forward_train": a_solve(steps, "nfe"),
         "accepted": a_solve(steps, "accepted"),
         "rejected": a_solve(steps, "rejected"),
+        "skipped_steps": skipped,
         "lr": float(f"{lr:.6g}"),  # without the noise of float32
         "images_per_second": int(steps.images) / clock["train_seconds"],
         **clock,

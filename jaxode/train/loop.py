@@ -28,7 +28,7 @@ from jaxode.train.provenance import commit, device, versions
 from jaxode.train.recorder import CONFIG, Recorder
 from jaxode.train.resume import FREE, differences
 from jaxode.train.state import Totals, TrainState
-from jaxode.train.step import LOSS_NOT_FINITE
+from jaxode.train.step import LOSS_NOT_FINITE, SCALE_TOO_SMALL
 
 SAVE_EVERY_SECONDS = 600.0
 """Longest time between checkpoints; an epoch of the protocol takes an hour on a slow machine."""
@@ -257,7 +257,8 @@ class Trainer:
         test = self.evaluate(self.program.test_span, "test images")
         self.progress.end()
         rate = float(jnp.asarray(self.program.rate(self.steps_before(number + 1) - 1)))
-        self.history.append(metrics_line(number + 1, rate, self.clock, self.state.totals, train, test))
+        skipped = int(self.state.scale.skipped) if self.state.scale else None
+        self.history.append(metrics_line(number + 1, rate, self.clock, self.state.totals, train, test, skipped))
         self.clock = dict.fromkeys(self.clock, 0.0)
         self.state = self.state._replace(totals=self.program.zero())
         self.save()
@@ -314,6 +315,11 @@ class Trainer:
             return
         if int(totals.failure) > 0:
             raise RunFailed(f"{where}: {explain_failure(int(totals.failure))}")
+        if int(totals.broken) == SCALE_TOO_SMALL:
+            raise RunFailed(
+                f"{where}: the gradient in float16 is not finite (NaN or infinity) however little the loss is scaled;"
+                " use precision bfloat16, or a smaller lr"
+            )
         what = "the loss is" if int(totals.broken) == LOSS_NOT_FINITE else "the update made a parameter"
         hint = "a smaller lr may help"
         if self.config.model.model == "odenet" and self.config.solve.gradient == "backsolve":

@@ -67,11 +67,12 @@ class Spread:
         # Diffrax's loops cannot be typed with explicit shardings.
         self.mesh = jax.make_mesh((self.count,), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
         self.everywhere = NamedSharding(self.mesh, PartitionSpec())
+        self._copy = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree), out_shardings=self.everywhere)
         self.across = self._separate() if self.separate else Across(share=self._constrained)
 
     def place(self, tree: Any) -> Any:
         """A copy of every array on every device; never the memory of the given arrays."""
-        return jax.jit(lambda tree: jax.tree.map(jnp.copy, tree), out_shardings=self.everywhere)(tree)
+        return self._copy(tree)
 
     def compiled(self, function: Callable[..., Any], **options: Any) -> Any:
         """`jax.jit` of a function whose arguments and results are the same on every device."""

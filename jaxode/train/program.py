@@ -68,7 +68,7 @@ class Program:
         self.total_steps = config.epochs * self.steps_per_epoch
         most = (2**31 - 1) // self.steps_per_epoch
         require(config.epochs <= most, "epochs", config.epochs, f"at most {most}, for steps are counted in 32 bits")
-        self.dtype = jnp.float64 if config.precision == "float64" else jnp.float32
+        self.dtype = jnp.dtype(config.dtype)
         model_key, self.run_key = jax.random.split(jax.random.key(config.seed))
         model = build(
             config.model,
@@ -77,6 +77,7 @@ class Program:
             classes=data.spec.classes,
             rngs=nnx.Rngs(model_key),
             dtype=self.dtype,
+            precision=config.precision,
         )
         self.graphdef, self.params = split_model(model)
         self.parameters = sum(leaf.size for leaf in jax.tree.leaves(self.params))
@@ -104,7 +105,7 @@ class Program:
 
     def first_state(self) -> TrainState:
         """State before the first step. It takes the initial parameters away, for they are donated to training."""
-        state = initial_state(self.params, self.transform, self.blocks)
+        state = initial_state(self.params, self.transform, self.blocks, self.config.precision)
         del self.params
         return self.spread.place(state)
 
@@ -129,10 +130,12 @@ class Program:
         row = np.int32(0)
         train = partial(train_chunk, self.graphdef, self.transform, self.views, self.split)
         evaluate = partial(evaluation_chunk, self.graphdef, self.views, self.split)
-        traced = self.spread.compiled(train, donate_argnums=0).lower(state, self.pictures, table, key, row)
-        self.train_loop = wait(traced.compile)
-        traced = self.spread.compiled(evaluate).lower(state.params, self.zero(), self.pictures, self.table, row, row)
-        self.evaluation_loop = wait(traced.compile)
+        train, evaluate = self.spread.compiled(train, donate_argnums=0), self.spread.compiled(evaluate)
+        # Convolutions say their own precision; everything else, in libraries too, a GPU would multiply in TF32.
+        with jax.default_matmul_precision("highest"):
+            train = train.lower(state, self.pictures, table, key, row)
+            evaluate = evaluate.lower(state.params, self.zero(), self.pictures, self.table, row, row)
+        self.train_loop, self.evaluation_loop = wait(train.compile), wait(evaluate.compile)
         return time.perf_counter() - begin
 
     def trace_outcomes(self, params: Params) -> Any:

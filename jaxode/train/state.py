@@ -9,7 +9,9 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from jaxode.config import Precision
 from jaxode.optim import Transform
+from jaxode.train.scaling import Scale, initial_scale
 from jaxode.types import Params
 
 
@@ -17,10 +19,10 @@ class Totals(NamedTuple):
     """Running sums over the batches of one pass over images, and the first thing that went wrong in it.
 
     `failure` is 0, or the code of the first failed ODE solve (`jaxode.ode.explain_failure`). `broken` is 0, or 1
-    when a loss was not finite, or 2 when an update made a parameter not finite. `bad_batch` is the batch of the pass,
-    from 0, in which that happened, else -1. ODE counts have one entry a block and are sums over
-    the pass's `solves` of that block: one a batch, or one for each part of a batch that is solved by itself, be it a
-    single image.
+    when a loss was not finite, 2 when an update made a parameter not finite, 3 when no scale of the loss kept the
+    gradient finite. `bad_batch` is the batch of the pass, from 0, in which that happened, else -1. ODE counts have one
+    entry a block and are sums over the pass's `solves` of that block: one a batch, or one for each part of a batch
+    that is solved by itself, be it a single image.
     """
 
     loss: Float[Array, ""]
@@ -57,12 +59,13 @@ class Totals(NamedTuple):
 
 
 class TrainState(NamedTuple):
-    """Parameters, optimiser state, steps taken since the start of the run, and this epoch's totals."""
+    """Parameters, optimiser state, steps taken since the start of the run, this epoch's totals, float16's scale."""
 
     params: Params
     opt_state: Any
     step: Int[Array, ""]
     totals: Totals
+    scale: Scale | None = None
 
 
 def split_model(model: nnx.Module) -> tuple[nnx.GraphDef[Any], Params]:
@@ -70,7 +73,7 @@ def split_model(model: nnx.Module) -> tuple[nnx.GraphDef[Any], Params]:
     return nnx.split(model, nnx.Param)
 
 
-def initial_state(params: Params, transform: Transform, blocks: int) -> TrainState:
+def initial_state(params: Params, transform: Transform, blocks: int, precision: Precision = "float32") -> TrainState:
     """State before the first step; its sums have the floating-point type of the parameters."""
-    dtype = jnp.result_type(*jax.tree.leaves(params))
-    return TrainState(params, transform.init(params), jnp.zeros((), jnp.int32), Totals.zero(blocks, dtype))
+    totals = Totals.zero(blocks, jnp.result_type(*jax.tree.leaves(params)))
+    return TrainState(params, transform.init(params), jnp.zeros((), jnp.int32), totals, initial_scale(precision))

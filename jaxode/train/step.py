@@ -16,10 +16,11 @@ from jaxode.metrics import correct_count, image_count
 from jaxode.ode import Stats
 from jaxode.optim import Transform, update
 from jaxode.train.parallel import ALONE, Across
+from jaxode.train.scaling import SMALLEST, after, chosen, scaled, unscaled
 from jaxode.train.state import Totals, TrainState
 from jaxode.types import Images, Labels, Logits, Params
 
-LOSS_NOT_FINITE, PARAMETERS_NOT_FINITE = 1, 2
+LOSS_NOT_FINITE, PARAMETERS_NOT_FINITE, SCALE_TOO_SMALL = 1, 2, 3
 
 
 class Table(NamedTuple):
@@ -153,10 +154,12 @@ def gathered(work: Callable[[Any], tuple[Any, Tally]], rows: Any, split: Split) 
     return found, counts._replace(failure=failure)
 
 
-def add_batch(totals: Totals, batch: Tally, params_finite: Bool[Array, ""] | bool) -> Totals:
-    """Totals with one batch added, whose loss is its weighted mean. A batch in which something fails ends the pass."""
-    finite = jnp.where(params_finite, 0, PARAMETERS_NOT_FINITE)
-    broken = jnp.where(jnp.isfinite(batch.loss), finite, LOSS_NOT_FINITE).astype(jnp.int32)
+def add_batch(totals: Totals, batch: Tally, update: Int[Array, ""] | int = 0) -> Totals:
+    """Totals with one batch added, whose loss is its weighted mean. A batch in which something fails ends the pass.
+
+    `update` tells what the update broke, or 0.
+    """
+    broken = jnp.where(jnp.isfinite(batch.loss), update, LOSS_NOT_FINITE).astype(jnp.int32)
     failure = batch.failure.astype(jnp.int32)
     return Totals(
         loss=totals.loss + batch.loss * batch.images,
@@ -196,11 +199,24 @@ def train_step(
 
     def work(rows: Any) -> tuple[Params, Tally]:
         batch = read(rows)
-        return jax.grad(lambda params: tally(graphdef, params, batch, total), has_aux=True)(state.params)
+
+        def objective(params: Params) -> tuple[Array, Tally]:
+            loss, counts = tally(graphdef, params, batch, total)
+            return scaled(loss, state.scale), counts
+
+        return jax.grad(objective, has_aux=True)(state.params)
 
     gradient, counts = gathered(work, rows, split)
+    gradient, scale = unscaled(gradient, state.scale), state.scale
     params, opt_state = update(transform, gradient, state.opt_state, state.params)
-    return TrainState(params, opt_state, state.step + 1, add_batch(state.totals, counts, all_finite(params)))
+    if scale is not None:
+        good = all_finite(gradient)
+        params, opt_state = chosen(good, (params, opt_state), (state.params, state.opt_state))
+        scale = after(scale, good)
+    broken = jnp.where(all_finite(params), 0, PARAMETERS_NOT_FINITE)
+    if scale is not None:
+        broken = jnp.where(scale.factor < SMALLEST, SCALE_TOO_SMALL, broken)
+    return TrainState(params, opt_state, state.step + 1, add_batch(state.totals, counts, broken), scale)
 
 
 def train_chunk(
@@ -258,7 +274,7 @@ def evaluation_chunk(
             images = views.evaluation(pictures.images[indices])
             return None, tally(graphdef, params, Batch(images, pictures.labels[indices], weights), total)[1]
 
-        return add_batch(totals, gathered(work, (indices, weights), split)[1], True)
+        return add_batch(totals, gathered(work, (indices, weights), split)[1])
 
     def going(totals: Totals) -> Bool[Array, ""]:
         return (start + totals.batches < stop) & (totals.bad_batch < 0)

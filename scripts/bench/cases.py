@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-from jaxode.config import GradientName, ModelConfig, ModelName, SolveConfig
+from jaxode.config import GradientName, ModelConfig, ModelName, Precision, SolveConfig
 
 Work = Literal["training", "inference", "solve"]
 """Loss and gradient of a batch; logits of a batch; or the forward solve of one ODE block alone."""
@@ -34,6 +34,7 @@ OWN_STEPS = (TORCHODE, STOCK, JOINT)
 
 BATCHES = (32, 64, 128, 256, 512, 1024)
 TOLERANCES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+PRECISIONS: tuple[Precision, ...] = ("float32", "tf32", "bfloat16")
 DEFAULT_MODE: GradientName = SolveConfig().gradient
 
 
@@ -51,6 +52,8 @@ class Case:
     width: int = 64
     per_sample: bool = False
     rivals: tuple[str, ...] = (SAME,)
+    precision: Precision = "float32"
+    """Of the convolutions; torch's autocast also takes the head's product and the residual sums in bfloat16."""
     runs: int | None = None
     """Instead of the number asked for, where a run is very slow."""
 
@@ -69,6 +72,7 @@ class Case:
         """Unique among the cases."""
         words = [f"{self.group}: {self.title}", self.mode or self.work, f"batch {self.batch}"]
         words += [f"tolerance {self.tolerance:g}"] * (self.model == "odenet")
+        words += [self.precision] * (self.group == "arithmetic")
         return ", ".join(words)
 
     @property
@@ -89,8 +93,8 @@ class Case:
         )  # fmt: skip
 
 
-def cases(batch: int = 128, width: int = 64) -> Iterator[Case]:
-    """Everything; `batch` is that of all cases but the sweep over batches."""
+def cases(batch: int = 128, width: int = 64, *, gpu: bool = False) -> Iterator[Case]:
+    """Everything; `batch` is that of all cases but the sweep over batches. Only a GPU gains from lower precision."""
     base = Case("", batch=batch, width=width)
     swept = tuple(dict.fromkeys((DEFAULT_MODE, "backsolve")))
     for mode in get_args(GradientName):
@@ -124,6 +128,17 @@ def cases(batch: int = 128, width: int = 64) -> Iterator[Case]:
         if size != batch:
             yield from (replace(base, group="batch", gradient=mode, batch=size) for mode in swept)
             yield replace(base, group="batch", work="inference", batch=size)
+    if gpu:
+        yield from precision_cases(base)
+
+
+def precision_cases(base: Case) -> Iterator[Case]:
+    """TF32 and bfloat16 beside float32. The adjoint is left out: torch's autocast does not reach torchdiffeq's."""
+    for precision in PRECISIONS:
+        case = replace(base, group="arithmetic", precision=precision)
+        yield case
+        yield replace(case, work="inference")
+        yield replace(case, model="resnet", blocks=6)
 
 
 def quick_cases(batch: int = 32, width: int = 64) -> Iterator[Case]:

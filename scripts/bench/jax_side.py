@@ -37,7 +37,8 @@ class Counting(nnx.Module):
 
 def build(case: Case, problem: Problem) -> Any:
     """The model with the given weights."""
-    model = build_classifier(case.model_config, case.solve, image_shape=IMAGE_SHAPE, classes=CLASSES, rngs=nnx.Rngs(0))
+    options: Any = {"image_shape": IMAGE_SHAPE, "classes": CLASSES, "rngs": nnx.Rngs(0), "precision": case.precision}
+    model = build_classifier(case.model_config, case.solve, **options)
     nnx.update(model, from_torch(model, problem.weights))
     return model
 

@@ -29,6 +29,7 @@ GROUPS = {
     "blocks": "More ODE blocks",
     "tolerance": "Tolerance",
     "batch": "Batch size",
+    "arithmetic": "Precision of the convolutions",
     "precision": "One forward solve: work and precision",
 }
 """Title of the table of each group, in the order of the report."""

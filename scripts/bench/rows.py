@@ -57,6 +57,7 @@ class Row:
     commit: str | None = None
     date: str = ""
     versions: dict[str, Any] = field(default_factory=dict)
+    precision: str = "float32"
 
 
 PACKAGES = ("torch", "torchdiffeq", "torchode")

@@ -62,6 +62,10 @@ def model_of(case: Case, problem: Problem, side: str) -> nn.Sequential:
     )
     model.load_state_dict({name: torch.from_numpy(array) for name, array in problem.weights.items()})
     model = model.to(place())
+    if case.precision == "bfloat16":
+        for layer in model:
+            if isinstance(layer, ODEBlock):  # a convolution of autocast's gives bfloat16; the solve's state is float32
+                layer.register_forward_pre_hook(lambda _, given: tuple(tensor.float() for tensor in given))
     return model.to(memory_format=torch.channels_last) if side == CHANNELS_LAST else model
 
 
@@ -108,17 +112,22 @@ def ready(case: Case, problem: Problem, side: str) -> Ready:
     if side == CHANNELS_LAST:
         start = start.to(memory_format=torch.channels_last)
 
+    def asked() -> torch.autocast:
+        return torch.autocast(place().type, torch.bfloat16, enabled=case.precision == "bfloat16")
+
     def training() -> tuple[Tensor, Tensor]:
         model.zero_grad(set_to_none=True)
-        logits = model(start)
-        loss = nn.functional.cross_entropy(logits, labels)
+        with asked():
+            logits = model(start)
+            loss = nn.functional.cross_entropy(logits, labels)
         loss.backward()
         wait()
         return logits, loss
 
     @torch.no_grad()
     def forward() -> Tensor:
-        out = model(start) if case.work == "inference" else blocks[0](start)
+        with asked():
+            out = model(start) if case.work == "inference" else blocks[0](start)
         wait()
         return out
 
@@ -151,7 +160,7 @@ def ready(case: Case, problem: Problem, side: str) -> Ready:
 
 
 def _array(tensor: Any) -> np.ndarray:
-    return tensor.detach().cpu().numpy().copy()
+    return tensor.detach().cpu().float().numpy().copy()
 
 
 def evaluations(field: Any, start: Tensor, number: int) -> Callable[[], Tensor]:

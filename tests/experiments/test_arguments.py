@@ -80,7 +80,7 @@ def test_help_explains_every_setting(name, capsys):
         (["--momentum", "1"], "--momentum must be in [0, 1)"),
         (["--seed", "-1"], "--seed must be a whole number of at least 0"),
         (["--width", "33"], "--width must be at most 32 or a multiple of 32"),
-        (["--precision", "half"], "--precision must be one of float32, float64"),
+        (["--precision", "half"], "--precision must be one of float64, float32"),
         (["--gradient", "none"], "--gradient must be one of"),
         (["--gradient", "tape", "--solver", "kvaerno3"], "--gradient tape needs an explicit solver, got kvaerno3"),
         (["--tape-steps", "0"], "--tape-steps must be a whole number of at least 1, got 0"),

@@ -88,6 +88,32 @@ def test_every_gradient_mode_has_a_case_and_names_are_unique():
     assert {case.gradient for case in cases() if case.group == "gradient"} == set(get_args(GradientName))
 
 
+def test_low_precision_is_measured_on_a_gpu_alone():
+    more = list(cases(gpu=True))
+    assert len({case.name for case in more}) == len(more)
+    added = [case for case in more if case not in list(cases())]
+    assert {case.group for case in added} == {"arithmetic"}
+    assert {case.precision for case in added} == {"float32", "tf32", "bfloat16"}
+
+
+@pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])
+def test_torch_may_use_tf32_where_it_is_asked_for(precision):
+    backends = (torch.backends.cudnn, torch.backends.cuda.matmul)
+    before = [backend.allow_tf32 for backend in backends]
+    with benchmark.same_arithmetic(precision):
+        assert {backend.allow_tf32 for backend in backends} == {precision == "tf32"}
+    assert [backend.allow_tf32 for backend in backends] == before
+
+
+def test_torch_computes_bfloat16_convolutions_and_keeps_the_state():
+    case = replace(SMALL, work="inference")
+    problem = pose(case)
+    full, low = (torch_side.ready(replace(case, precision=name), problem, SAME) for name in ("float32", "bfloat16"))
+    assert 1e-4 < relative([low.outcome.output], [full.outcome.output]) < 2e-2
+    model = torch_side.model_of(replace(case, precision="bfloat16"), problem, SAME)
+    assert model[7](torch.ones(1, 4, 6, 6, dtype=torch.bfloat16)).dtype == torch.float32
+
+
 @pytest.fixture(scope="module")
 def both():
     """A training step under backsolve on both sides."""

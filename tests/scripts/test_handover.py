@@ -91,6 +91,7 @@ def test_the_command_has_the_settings_of_the_run(tmp_path):
         (["--solver", "rk4_classic", "--step-size", "1"], "--solver must be one that torchdiffeq has with fixed steps"),
         (["--gradient", "backsolve", "--backward-rtol", "1e-5"], "--backward-rtol must be left out or --rtol"),
         (["--per-sample"], "--per-sample must be left out: torchdiffeq has one step size for a batch"),
+        (["--precision", "bfloat16"], "--precision must be float32 or float64, in which torch_ref computes, got"),
         (["--width", "0"], "--width must be a whole number of at least 1"),
         (["--out", "taken"], "--out must be a folder without weights.pt, got 'taken'"),
         (["--dataset", "imagenet"], "--dataset: invalid choice: 'imagenet'"),

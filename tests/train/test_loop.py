@@ -251,3 +251,22 @@ def test_one_seed_gives_one_result_and_another_another(whole, tmp_path):
     go(tmp_path / "other", run_config(seed=1))
     assert digests(tmp_path / "same") == digests(out)
     assert not np.isclose(lines(tmp_path / "other")[0]["loss"], lines(out)[0]["loss"], rtol=1e-6)
+
+
+def test_a_gradient_that_is_never_finite_ends_the_run(tmp_path, monkeypatch):
+    monkeypatch.setattr("jaxode.train.scaling.START", 4.0)
+    with pytest.raises(RunFailed, match="epoch 1, step 3 of 5: the gradient in float16 is not finite"):
+        go(tmp_path / "run", run_config(precision="float16"), fail="slope")
+
+
+def test_a_resume_goes_on_with_the_scale(tmp_path, monkeypatch):
+    config = run_config(precision="float16")
+    monkeypatch.setattr("jaxode.train.scaling.START", 2.0**22)  # too much for float16, and so is its half
+    expected, out = tmp_path / "whole", tmp_path / "run"
+    assert go(expected, config)["skipped_steps"] > 1
+    with pytest.raises(Stopped):
+        go(out, config, progress=StopAt(1), pace=OneRow())
+    monkeypatch.setattr("jaxode.train.scaling.START", 1.0)  # of no meaning to a run that has begun
+    go(out, config)
+    assert lines(out) == lines(expected)
+    assert digests(out)[max(digests(expected))] == digests(expected)[max(digests(expected))]

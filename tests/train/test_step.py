@@ -8,6 +8,7 @@ from stubs import builder, image_set, run_config
 
 from jaxode.data.augment import evaluation_views
 from jaxode.train.program import Program
+from jaxode.train.scaling import initial_scale
 from jaxode.train.state import Totals
 from jaxode.train.step import forward
 
@@ -138,3 +139,55 @@ def test_zero_totals_share_no_buffer():
     """A donated state must not hold one buffer twice."""
     leaves = [leaf for leaf in Totals.zero(2) if leaf.size]
     assert len({leaf.unsafe_buffer_pointer() for leaf in leaves}) == len(leaves)
+
+
+HALF = run_config(precision="float16")
+
+TWICE = 2.0**22
+"""Scaled by this and by half of it, the stub's gradient is above float16's largest number, 65,504."""
+
+
+def test_only_float16_is_scaled():
+    scales = [initial_scale(name) for name in ("float64", "float32", "tf32", "bfloat16", "float16")]
+    assert [scale and float(scale.factor) for scale in scales] == [None, None, None, None, 65536.0]
+
+
+def test_an_update_whose_gradient_overflows_is_left_out(monkeypatch):
+    monkeypatch.setattr("jaxode.train.scaling.START", TWICE)
+    program, state = compiled(HALF)
+    before = jax.device_get(state)
+    after = trained(program, state, [2])
+    assert_same_bits((after.params, after.opt_state), (before.params, before.opt_state))
+    assert (float(after.scale.factor), int(after.scale.skipped), int(after.scale.good)) == (2.0**20, 2, 0)
+    assert (int(after.step), int(after.totals.batches), int(after.totals.bad_batch)) == (2, 2, -1)
+    later = trained(program, jax.tree.map(jnp.array, after), [4])  # the fifth batch is padded, its slopes are steeper
+    assert (float(later.scale.factor), int(later.scale.skipped), int(later.scale.good)) == (2.0**20, 2, 2)
+    assert any(np.any(a != b) for a, b in zip(*map(jax.tree.leaves, (later.params, before.params)), strict=True))
+
+
+def test_the_factor_does_not_change_the_update(monkeypatch):
+    states = []
+    for factor in (2.0**8, 2.0**16):
+        monkeypatch.setattr("jaxode.train.scaling.START", factor)
+        states.append(trained(*compiled(HALF), [5]))
+    assert_same_bits(states[0].params, states[1].params)
+
+
+def test_what_says_no_precision_is_compiled_for_the_highest():
+    """Products in libraries: a GPU would take TF32 for them."""
+    seen = []
+
+    def build(*args, **options):
+        model = builder()(*args, **options)
+        kind = type(model)
+
+        class Watched(kind):
+            def __call__(self, images):
+                seen.append(jax.config.jax_default_matmul_precision)
+                return super().__call__(images)
+
+        model.__class__ = Watched
+        return model
+
+    compiled(data=image_set(20, 10), build=build)
+    assert set(seen) == {"highest"}

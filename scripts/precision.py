@@ -1,0 +1,205 @@
+"""Train the same classifier in each precision and tell what the precision changes.
+
+    python -m scripts.precision --dataset mnist --epochs 2 --limit-train 4096 --out docs/precision
+
+Runs start from the same parameters, drawn in float32, and see the same images in the same order. Writes precision.json
+and precision.md: accuracy, loss, evaluations and steps of each run, and how far its first batch's logits and gradient
+are from float64's. Finished runs are kept: the same command goes on where it was stopped. Without TF32 on this
+device there is nothing to measure for tf32, which is float32 then.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from experiments.arguments import given
+from experiments.cli import announcement
+from jaxode.config import ConfigError, Precision, RunConfig, require_choice, require_count
+from jaxode.data import DataError, ImageSet, load
+from jaxode.losses import cross_entropy
+from jaxode.nn import build_classifier
+from jaxode.nn.kernels import has_tf32
+from jaxode.train import Progress, RunFailed, Stopped, make_writable, run
+from jaxode.train.files import write_json, write_whole
+from jaxode.train.program import Program
+from scripts.parity.measure import relative
+from scripts.settings import settings, settings_parser
+from scripts.unfinished import Unfinished
+
+REFERENCE: Precision = "float64"
+
+FIGURES = ("test_accuracy", "test_loss", "loss", "nfe_forward", "accepted", "rejected", "skipped_steps")
+"""What a row takes from the run's result, besides its speed."""
+
+
+class First(NamedTuple):
+    """What the initial parameters make of the first batch."""
+
+    logits: np.ndarray
+    gradient: list[np.ndarray]
+
+
+def same_start(*args: Any, dtype: Any, rngs: nnx.Rngs, **options: Any) -> nnx.Module:
+    """In place of build_classifier: parameters drawn in float32 whatever the precision."""
+    drawn = nnx.state(build_classifier(*args, dtype=jnp.float32, rngs=rngs, **options), nnx.Param)
+    model = build_classifier(*args, dtype=dtype, rngs=nnx.Rngs(0), **options)
+    nnx.update(model, jax.tree.map(lambda leaf: leaf.astype(dtype), drawn))
+    return model
+
+
+def first_batch(config: RunConfig, data: ImageSet) -> First:
+    """Logits, and the gradient of the mean cross-entropy, of the first images as evaluation shows them."""
+    with jax.enable_x64(config.dtype == "float64"):
+        program = Program(config, data, same_start)
+        count = min(config.batch_size, program.train_count)
+        images = program.views.evaluation(program.pictures.images[:count])
+        labels = program.pictures.labels[:count]
+
+        def objective(params: Any) -> tuple[jax.Array, jax.Array]:
+            logits, _ = nnx.merge(program.graphdef, params)(images)
+            return cross_entropy(logits, labels, jnp.ones(count, program.dtype)), logits
+
+        with jax.default_matmul_precision("highest"):
+            gradient, logits = jax.jit(jax.grad(objective, has_aux=True))(program.params)
+        return First(np.asarray(logits, np.float64), [np.asarray(g, np.float64) for g in jax.tree.leaves(gradient)])
+
+
+def measured(config: RunConfig, data: ImageSet, exact: First) -> dict[str, Any]:
+    """The row of one run."""
+    own = first_batch(config, data)
+    row: dict[str, Any] = {
+        "precision": config.precision,
+        "seed": config.seed,
+        "logits_error": relative([own.logits], [exact.logits]),
+        "gradient_error": relative(own.gradient, exact.gradient),
+        "failure": None,
+    }
+    with tempfile.TemporaryDirectory() as folder, jax.enable_x64(config.dtype == "float64"):
+        try:
+            result = run(config, data, Path(folder), progress=Progress(), build=same_start)
+        except RunFailed as error:
+            return row | {"failure": str(error)}
+    facts = {name: result[name] for name in ("images_per_second", "device", "versions", "commit")}
+    return row | {name: result[name] for name in FIGURES} | facts | {"date": time.strftime("%Y-%m-%d")}
+
+
+def markdown(rows: Sequence[dict[str, Any]], config: RunConfig, data: ImageSet, command: str) -> str:
+    """The rows as a document."""
+    good = [row for row in rows if row["failure"] is None]
+    lines = ["# Precision", "", f"`{command}`", ""]
+    if good:
+        versions = ", ".join(f"{name} {good[-1]['versions'][name]}" for name in ("python", "jax", "flax", "diffrax"))
+        dates = ", ".join(sorted({row["date"] for row in good}))
+        machine = f"{good[-1]['device']}, {os.cpu_count()} cores"
+        lines += [f"{announcement(data)}; {config.epochs} epochs; {machine}; {versions}; {dates}.", ""]
+    head = (
+        "precision", "seed", "test accuracy %", "test loss", "training loss", "evaluations", "steps (rejected)",
+        "skipped updates", "images/s", "logits", "gradient",
+    )  # fmt: skip
+    lines += [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    for row in rows:
+        errors = f"{row['logits_error']:.1e} | {row['gradient_error']:.1e} |"
+        if row["failure"] is not None:
+            lines.append(f"| {row['precision']} | {row['seed']} | {row['failure']} | | | | | | | {errors}")
+            continue
+        solve = ["", ""]
+        if row["nfe_forward"] is not None:
+            solve = [f"{row['nfe_forward']:.2f}", f"{row['accepted']:.2f} ({row['rejected']:.2f})"]
+        skipped = "" if row["skipped_steps"] is None else str(row["skipped_steps"])
+        cells = [row["precision"], str(row["seed"]), f"{100 * row['test_accuracy']:.2f}", f"{row['test_loss']:.4f}"]
+        cells += [f"{row['loss']:.4f}", *solve, skipped, f"{row['images_per_second']:.0f}"]
+        lines.append(f"| {' | '.join(cells)} | {errors}")
+    missing = "" if any(row["precision"] == "tf32" for row in rows) or has_tf32() else " This device has no TF32."
+    lines += ["", READING + missing, ""]
+    return "\n".join(lines)
+
+
+READING = """\
+Accuracy, losses, evaluations of a forward solve on test images and steps of a training solve are those of the last
+epoch. The last two columns are the errors of the first batch at the initial parameters against float64, as
+‖a − b‖₂ / ‖b‖₂ over all numbers. A gradient's error goes with the square root of the precision: rounding switches
+those ReLUs whose inputs it changes the sign of. The runs came one after the other, so their speeds are comparable on
+a quiet machine alone, and on a CPU they say nothing about a GPU's."""
+
+
+def compare(config: RunConfig, chosen: Sequence[Precision], seeds: Sequence[int], out: Path, command: str) -> None:
+    """Measure what is not there yet and write both files.
+
+    Raises ConfigError, DataError, OSError.
+    """
+    data = load(config.data)
+    config = config.replaced(data=data.source)
+    print(announcement(data), file=sys.stderr)
+    make_writable(out)
+    kept = Unfinished(out)
+    rows = []
+    for seed in seeds:
+        exact = None
+        for precision in chosen:
+            one = config.replaced(seed=seed, precision=precision)
+            name = f"{precision} {asdict(one)}"
+            if name not in kept.results:
+                exact = exact or first_batch(config.replaced(seed=seed, precision=REFERENCE), data)
+                print(f"{precision}, seed {seed}", file=sys.stderr)
+                kept.add(name, measured(one, data, exact))
+                jax.clear_caches()
+            rows.append(kept.results[name])
+    write_json(out / "precision.json", rows)
+    write_whole(out / "precision.md", markdown(rows, config, data, command))
+    kept.finish()
+    print(f"{len(rows)} runs; written to {out}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    parser = settings_parser("python -m scripts.precision", "--out DIR [flags]", __doc__ or "")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the two files go")
+    parser.add_argument("--seeds", type=int, nargs="+", metavar="N", help="a run for each (default: --seed)")
+    parser.add_argument("--precisions", nargs="+", metavar="NAME", help="which (default: all that the device has)")
+    try:
+        values = given(parser, words)
+        out, seeds, chosen = values.pop("out"), values.pop("seeds", None), values.pop("precisions", None)
+        if "precision" in values:
+            raise ConfigError("--precision must be left out: every one of --precisions is measured")
+        for seed in seeds or []:
+            require_count("--seeds", seed, at_least=0)
+        for name in chosen or []:
+            require_choice("--precisions", name, Precision)
+        config = settings(values)
+        possible: list[Precision] = [name for name in get_args(Precision) if name != "tf32" or has_tf32()]
+        for name in chosen or possible:
+            config.replaced(precision=name)  # refused before anything is measured
+        compare(
+            config,
+            chosen or possible,
+            seeds or [config.seed],
+            out,
+            shlex.join(["python", "-m", "scripts.precision", *words]),
+        )
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    except Stopped as stop:
+        print(f"{parser.prog}: stopped; the same command goes on with the run it was at", file=sys.stderr)
+        return 128 + stop.signum
+    except (ConfigError, DataError, OSError) as error:
+        print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

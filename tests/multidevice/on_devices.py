@@ -1,0 +1,122 @@
+"""Trains small models on eight virtual devices, spread in every way; run as a program, whose results are JSON.
+
+A process has as many devices as it starts with, so this is no test module: `test_devices` starts it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
+
+from stubs import image_set  # noqa: E402
+
+from jaxode.config import DataConfig, ModelConfig, OptimConfig, ParallelConfig, RunConfig, SolveConfig  # noqa: E402
+from jaxode.nn import build_classifier  # noqa: E402
+from jaxode.ode import Stats, odeint  # noqa: E402
+from jaxode.train.program import Program  # noqa: E402
+
+TIGHT = {"rtol": 1e-6, "atol": 1e-6}
+FIXED = {"solver": "midpoint", "step_size": 0.5}
+
+
+class Dense(nnx.Module):
+    """The 16 means of an image as the state of dz/dt = 3 tanh(z W) cos(t + z), and a linear head: compiles at once."""
+
+    def __init__(self, solve: SolveConfig, classes: int, rngs: nnx.Rngs, dtype: Any) -> None:
+        self.solve = solve
+        self.inside = nnx.Param(jax.random.normal(rngs.params(), (16, 16), dtype))
+        self.head = nnx.Linear(16, classes, rngs=rngs, dtype=dtype, param_dtype=dtype)
+
+    def __call__(self, images: Any) -> Any:
+        z = images.reshape(-1, 4, 7, 4, 7).mean((2, 4)).reshape(-1, 16)
+        z, stats = odeint(lambda t, z, w: 3 * jnp.tanh(z @ w) * jnp.cos(t + z), z, self.inside[...], self.solve)
+        return self.head(z), Stats.chain([stats])
+
+
+def dense(model: Any, solve: SolveConfig, *, image_shape: Any, classes: int, rngs: nnx.Rngs, **options: Any) -> Any:
+    return Dense(solve, classes, rngs, options["dtype"])
+
+
+CASES: dict[str, tuple[Any, dict[str, Any], tuple[Any, ...], int]] = {
+    # name: model, solver, (parallel, devices, accumulate), epochs of 5 steps
+    "adaptive, jit, 1": (dense, {}, ("jit", 1), 10),
+    "adaptive, jit, 2": (dense, {}, ("jit", 2), 10),
+    "adaptive, jit, 8": (dense, {}, ("jit", 8), 10),
+    "adaptive, pmap, 8": (dense, {}, ("pmap", 8), 1),
+    "tight, jit, 1": (dense, TIGHT, ("jit", 1), 1),
+    "tight, pmap, 8": (dense, TIGHT, ("pmap", 8), 1),
+    "fixed, jit, 1": (dense, FIXED, ("jit", 1), 10),
+    "fixed, pmap, 2": (dense, FIXED, ("pmap", 2), 10),
+    "fixed, pmap, 8": (dense, FIXED, ("pmap", 8), 10),
+    "fixed, jit, 2, accumulate 2": (dense, FIXED, ("jit", 2, 2), 2),
+    "fixed, pmap, 4, accumulate 2": (dense, FIXED, ("pmap", 4, 2), 2),
+    "backsolve, jit, 1": (dense, {"gradient": "backsolve"}, ("jit", 1), 1),
+    **{
+        f"{gradient}, jit, 8": (dense, {"gradient": gradient}, ("jit", 8), 1)
+        for gradient in ("replay", "direct", "backsolve", "checkpointed")
+    },
+    **{
+        f"{gradient}, pmap, 8": (dense, {"gradient": gradient}, ("pmap", 8), 1)
+        for gradient in ("replay", "direct", "backsolve")
+    },
+    "odenet, jit, 1": (build_classifier, {}, ("jit", 1), 1),
+    "odenet, jit, 8": (build_classifier, {}, ("jit", 8), 1),
+    "odenet, pmap, 1": (build_classifier, {}, ("pmap", 1), 1),
+}
+
+
+def train(build: Any, solve: dict[str, Any], parallel: tuple[Any, ...], epochs: int) -> dict[str, Any]:
+    """Mean loss of every step and what the last epoch and an evaluation counted; 70 and 23 images, batches of 16."""
+    config = RunConfig(
+        model=ModelConfig(width=4),
+        solve=SolveConfig(**solve),
+        data=DataConfig(dataset="mnist", data="full"),
+        optim=OptimConfig(lr=0.05, schedule="constant"),
+        parallel=ParallelConfig(*parallel),
+        epochs=epochs,
+        batch_size=16,
+        precision="float64",
+    )
+    program = Program(config, image_set(), build)
+    state = program.first_state()
+    program.compile(state)
+    losses, before = [], 0.0
+    for epoch in range(epochs):
+        key, table = program.epoch(epoch)
+        state, before = state._replace(totals=program.zero()), (0.0, 0)
+        for stop in range(1, 6):
+            state = program.train(state, key, table, stop)
+            now = float(state.totals.loss), int(state.totals.images)
+            losses.append((now[0] - before[0]) / (now[1] - before[1]))
+            before = now
+    span = program.test_span
+    tested = program.evaluate(state.params, program.zero(), span, span.batches)
+    return {
+        "losses": losses,
+        "trained": counts(state.totals),
+        "tested": counts(tested),
+        "test_loss": float(tested.loss),
+    }
+
+
+def counts(totals: Any) -> dict[str, Any]:
+    """The whole numbers of a pass."""
+    names = ("correct", "images", "batches", "solves", "nfe", "accepted", "rejected", "failure", "bad_batch")
+    return {name: getattr(totals, name).tolist() for name in names}
+
+
+if __name__ == "__main__":
+    jax.config.update("jax_num_cpu_devices", 8)
+    jax.config.update("jax_enable_x64", True)
+    jax.config.update("jax_compilation_cache_dir", str(Path(sys.argv[1]).parent / "compiled"))  # much compiles twice
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    wanted = sys.argv[2:] or list(CASES)
+    Path(sys.argv[1]).write_text(json.dumps({name: train(*CASES[name]) for name in wanted}))

@@ -1,0 +1,138 @@
+"""Two real processes: one run, of which one writes, checkpoints for any number, and a soon end when one dies."""
+
+import contextlib
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from jaxode.train.figures import TIMINGS
+
+BASE = shlex.split("--data sample --precision float64 --schedule constant --parallel pmap --devices 2 --batch-size 20")
+MLP = shlex.split("--model mlp --limit-train 390 --limit-test 30 --lr 0.01")
+SECONDS = 60
+"""Far more than the end of a process takes after the other's death, and less than JAX's own heartbeats and a minute."""
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("", 0))
+        return found.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
+    """Starts an experiment in one process or in two; compiled programs are kept, to save time."""
+    cache = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("cache"))}
+    running = []
+
+    def begin(*argv, processes=1):
+        several = ["--coordinator", f"localhost:{free_port()}", "--processes", processes]
+        started = [
+            subprocess.Popen(
+                [sys.executable, "-m", "experiments.mnist", *map(str, [*argv, *tail])],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env={**os.environ, **cache},
+            )
+            for tail in ([[*several, "--process-id", number] for number in range(processes)] if processes > 1 else [[]])
+        ]
+        running.extend(started)
+        return started
+
+    yield begin
+    for process in running:
+        with contextlib.suppress(OSError):
+            process.kill()
+        process.communicate()
+
+
+def ended(processes, code=0):
+    """Standard error of each process, all of which have ended with this code."""
+    found = [process.communicate(timeout=240) for process in processes]
+    assert [process.returncode for process in processes] == [code] * len(processes), found
+    return [err for _, err in found]
+
+
+def metrics(out):
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name not in TIMINGS} for line in lines]
+
+
+def assert_close(one, other):
+    assert len(one) == len(other)
+    for a, b in zip(one, other, strict=True):
+        assert a.keys() == b.keys()
+        for name in a:
+            assert a[name] == pytest.approx(b[name], abs=1e-10), name
+
+
+def wait_for(processes, condition):
+    while not condition():
+        assert all(process.poll() is None for process in processes), [p.communicate() for p in processes]
+        time.sleep(0.01)
+
+
+def epochs_done(out):
+    with contextlib.suppress(OSError, ValueError):
+        return len((out / "metrics.jsonl").read_text().splitlines())
+    return 0
+
+
+def test_checkpoints_of_two_processes_resume_on_one_and_the_reverse(start, tmp_path):
+    whole, two_one, one_two = (tmp_path / name for name in ("whole", "two-one", "one-two"))
+    ended(start(*BASE, *MLP, "--epochs", 2, "--out", whole))
+    said = ended(start(*BASE, *MLP, "--epochs", 1, "--out", two_one, processes=2))
+    assert "epoch 1/1" in said[0]
+    assert "epoch" not in said[1]  # one process reports
+    ended(start("--resume", two_one, "--epochs", 2))
+    ended(start(*BASE, *MLP, "--epochs", 1, "--out", one_two))
+    ended(start("--resume", one_two, "--epochs", 2, processes=2))
+    for out in (two_one, one_two):
+        assert_close(metrics(out), metrics(whole))
+    result = json.loads((one_two / "result.json").read_text())
+    assert (result["processes"], result["devices"], result["status"]) == (2, 4, "complete")
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_the_other_ends_soon_and_clearly_when_one_is_killed_and_the_run_goes_on(start, tmp_path, victim):
+    out = tmp_path / "out"
+    processes = start(*BASE, *MLP, "--epochs", 5000, "--out", out, processes=2)
+    wait_for(processes, lambda: epochs_done(out) >= 2)
+    processes[victim].kill()
+    _, err = processes[1 - victim].communicate(timeout=SECONDS)
+    assert processes[1 - victim].returncode == 1
+    assert err.splitlines()[-1].startswith(f"error: process {victim} has died: go on with --resume")
+    assert "Traceback" not in err
+    if victim == 1:
+        result = json.loads((out / "result.json").read_text())
+        assert (result["status"], result["error"]) == ("failed", "process 1 has died")
+    done = epochs_done(out)
+    resumed = start("--resume", out, "--epochs", 5001)
+    wait_for(resumed, lambda: epochs_done(out) > done + 1)
+    resumed[0].send_signal(signal.SIGTERM)
+    ended(resumed, 128 + signal.SIGTERM)
+
+
+def test_a_signal_to_one_process_stops_both_in_order(start, tmp_path):
+    out = tmp_path / "out"
+    processes = start(*BASE, *MLP, "--epochs", 5000, "--out", out, processes=2)
+    wait_for(processes, lambda: epochs_done(out) >= 1)
+    processes[1].send_signal(signal.SIGTERM)
+    said = ended(processes, 128 + signal.SIGTERM)
+    assert "go on with" in said[0]
+    assert json.loads((out / "result.json").read_text())["status"] == "stopped"
+
+
+def test_processes_that_disagree_or_cannot_write_all_say_so(start, tmp_path):
+    (tmp_path / "file").write_text("")
+    (said, other) = ended(start(*BASE, *MLP, "--epochs", 1, "--out", tmp_path / "file" / "out", processes=2), 2)
+    assert "cannot write into" in said
+    assert "cannot write into" in other
