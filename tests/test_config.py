@@ -92,9 +92,7 @@ def test_what_torchdiffeq_lacks_is_refused(bad):
 
 
 def test_what_devices_cannot_do_by_themselves_is_refused():
-    with pytest.raises(
-        ConfigError, match="pmap has tape, replay, direct or backsolve"
-    ):
+    with pytest.raises(ConfigError, match="pmap has tape, replay, direct or backsolve"):
         RunConfig().replaced(gradient="checkpointed", parallel="pmap")
     with pytest.raises(ConfigError, match="pmap has direct or backsolve"):
         RunConfig().replaced(solver="kvaerno3", parallel="pmap")
