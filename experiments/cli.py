@@ -112,7 +112,8 @@ def met(request: Request, config: RunConfig) -> Cluster:
     several = wanted(request.coordinator, request.processes, request.process_id)
     jax.config.update("jax_enable_x64", config.precision == "float64")
     if config.parallel.devices is not None:
-        jax.config.update("jax_num_cpu_devices", config.parallel.devices)
+        with contextlib.suppress(RuntimeError):  # JAX has begun with what there is, which the run is told if too few
+            jax.config.update("jax_num_cpu_devices", config.parallel.devices)
     compilations.keep()
     return join(request.coordinator, request.processes, request.process_id) if several else Cluster()
 

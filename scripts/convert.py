@@ -133,8 +133,8 @@ def to_run(weights: Weights, source: Path, out: Path, asked: dict[str, Any]) -> 
             out / "origin.json", {"file": source.name, "sha256": hashlib.sha256(source.read_bytes()).hexdigest()}
         )
         # The settings last: they make the directory a run, which without its checkpoint would start from the seed.
-        trainer.save()
-        trainer.recorder.start()
+        trainer.ledger.save(trainer.state)
+        trainer.ledger.start()
     print(f"go on with: python -m experiments.{config.data.dataset} --resume {shlex.quote(str(out))}")
 
 

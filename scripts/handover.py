@@ -97,7 +97,8 @@ def first_batches(program: Program, count: int) -> dict[str, np.ndarray]:
         epoch, row = divmod(step, program.steps_per_epoch)
         key, table = program.epoch(epoch)
         chosen = table.indices[row]
-        images.append(np.asarray(view(jax.random.fold_in(key, row), program.pictures.images[chosen])))
+        keys = jax.random.split(jax.random.fold_in(key, row), len(chosen))  # as in train_chunk
+        images.append(np.asarray(view(keys, program.pictures.images[chosen])))
         labels.append(np.asarray(program.pictures.labels[chosen]))
     return {"images": np.stack(images), "labels": np.stack(labels)}
 

@@ -89,3 +89,17 @@ def test_replaced_fills_in_what_depends_on_a_choice():
 def test_what_torchdiffeq_lacks_is_refused(bad):
     with pytest.raises(ConfigError, match="under stepping torchdiffeq"):
         SolveConfig(stepping="torchdiffeq", **bad)
+
+
+def test_what_devices_cannot_do_by_themselves_is_refused():
+    with pytest.raises(ConfigError, match="pmap has tape, replay, direct or backsolve"):
+        RunConfig().replaced(gradient="checkpointed", parallel="pmap")
+    with pytest.raises(ConfigError, match="pmap has direct or backsolve"):
+        RunConfig().replaced(solver="kvaerno3", parallel="pmap")
+    assert RunConfig().replaced(model="resnet", gradient="checkpointed", parallel="pmap").parallel.devices is None
+
+
+def test_a_run_without_devices_in_its_settings_is_read():
+    old = RunConfig().to_json()
+    del old["parallel"]
+    assert RunConfig.from_json(old) == RunConfig()

@@ -31,10 +31,13 @@ SEVERAL = ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
 """What launchers that JAX understands say of the number of processes they started."""
 
 GRACE_SECONDS = 2.0
+"""How long a failed computation waits for the news that another process has died, which is then the cause."""
+
 SMALLEST_TEXT = 4096
+"""Bytes, in which most of what process 0 tells has room."""
 
 RETOLD = {kind.__name__: kind for kind in (ConfigError, ResumeError, CheckpointError, RunFailed)}
-
+"""Errors that all processes come to together."""
 
 Found = TypeVar("Found")
 

@@ -26,26 +26,33 @@ def free_port():
         return found.getsockname()[1]
 
 
+def task(job, number, processes):
+    """What SLURM tells a task of a step; each has one of the devices that it finds."""
+    facts = {"JOB_ID": job, "NTASKS": processes, "STEP_NUM_TASKS": processes, "PROCID": number, "LOCALID": 0}
+    facts |= {"STEP_NODELIST": "localhost", "STEP_NUM_NODES": 1}
+    return {f"SLURM_{name}": str(value) for name, value in facts.items()}
+
+
 @pytest.fixture(scope="module")
 def start(tmp_path_factory):
     """Starts an experiment in one process or in two; compiled programs are kept, to save time."""
     cache = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("cache"))}
     running = []
 
-    def begin(*argv, processes=1):
-        several = ["--coordinator", f"localhost:{free_port()}", "--processes", processes]
-        started = [
-            subprocess.Popen(
-                [sys.executable, "-m", "experiments.mnist", *map(str, [*argv, *tail])],
+    def begin(*argv, processes=1, slurm=False):
+        several = ["--coordinator", f"localhost:{free_port()}", "--processes", processes] if processes > 1 else []
+        job = str(os.getpid() + len(running))  # of which JAX makes a port
+        for number in range(processes):
+            which = [*several, "--process-id", number] if several and not slurm else []
+            process = subprocess.Popen(
+                [sys.executable, "-m", "experiments.mnist", *map(str, [*argv, *which])],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
-                env={**os.environ, **cache},
+                env={**os.environ, **cache, **(task(job, number, processes) if slurm else {})},
             )
-            for tail in ([[*several, "--process-id", number] for number in range(processes)] if processes > 1 else [[]])
-        ]
-        running.extend(started)
-        return started
+            running.append(process)
+        return running[-processes:]
 
     yield begin
     for process in running:
@@ -87,18 +94,18 @@ def epochs_done(out):
 
 
 def test_checkpoints_of_two_processes_resume_on_one_and_the_reverse(start, tmp_path):
-    whole, two_one, one_two = (tmp_path / name for name in ("whole", "two-one", "one-two"))
-    ended(start(*BASE, *MLP, "--epochs", 2, "--out", whole))
+    """Both runs are the same; each epoch is compared between one process and two."""
+    two_one, one_two = tmp_path / "two-one", tmp_path / "one-two"
     said = ended(start(*BASE, *MLP, "--epochs", 1, "--out", two_one, processes=2))
     assert "epoch 1/1" in said[0]
     assert "epoch" not in said[1]  # one process reports
-    ended(start("--resume", two_one, "--epochs", 2))
     ended(start(*BASE, *MLP, "--epochs", 1, "--out", one_two))
+    ended(start("--resume", two_one, "--epochs", 2))
     ended(start("--resume", one_two, "--epochs", 2, processes=2))
-    for out in (two_one, one_two):
-        assert_close(metrics(out), metrics(whole))
-    result = json.loads((one_two / "result.json").read_text())
-    assert (result["processes"], result["devices"], result["status"]) == (2, 4, "complete")
+    assert_close(metrics(two_one), metrics(one_two))
+    for out, processes in ((two_one, 1), (one_two, 2)):
+        result = json.loads((out / "result.json").read_text())
+        assert (result["processes"], result["devices"], result["status"]) == (processes, 2 * processes, "complete")
 
 
 @pytest.mark.parametrize("victim", [0, 1])
@@ -115,20 +122,22 @@ def test_the_other_ends_soon_and_clearly_when_one_is_killed_and_the_run_goes_on(
         result = json.loads((out / "result.json").read_text())
         assert (result["status"], result["error"]) == ("failed", "process 1 has died")
     done = epochs_done(out)
-    resumed = start("--resume", out, "--epochs", 5001)
-    wait_for(resumed, lambda: epochs_done(out) > done + 1)
-    resumed[0].send_signal(signal.SIGTERM)
+    resumed = start("--resume", out, "--epochs", 5001) if victim == 1 else []
+    for process in resumed:
+        wait_for(resumed, lambda: epochs_done(out) > done + 1)
+        process.send_signal(signal.SIGTERM)
     ended(resumed, 128 + signal.SIGTERM)
 
 
-def test_a_signal_to_one_process_stops_both_in_order(start, tmp_path):
+def test_a_signal_to_one_process_stops_both_in_order_under_slurm_too(start, tmp_path):
     out = tmp_path / "out"
-    processes = start(*BASE, *MLP, "--epochs", 5000, "--out", out, processes=2)
+    processes = start(*BASE, *MLP, "--epochs", 5000, "--devices", 1, "--out", out, processes=2, slurm=True)
     wait_for(processes, lambda: epochs_done(out) >= 1)
     processes[1].send_signal(signal.SIGTERM)
     said = ended(processes, 128 + signal.SIGTERM)
     assert "go on with" in said[0]
-    assert json.loads((out / "result.json").read_text())["status"] == "stopped"
+    result = json.loads((out / "result.json").read_text())
+    assert (result["status"], result["processes"], result["devices"]) == ("stopped", 2, 2)
 
 
 def test_processes_that_disagree_or_cannot_write_all_say_so(start, tmp_path):

@@ -112,18 +112,18 @@ def cubic():
     """A field that ends at t = 0.3 for large states; small ones take many steps more than it takes to find out."""
 
     def field(t, z, rate):
-        return jnp.where(z > 10, jnp.where(t > 0.3, jnp.nan, -z), rate * z**3)
+        return jnp.where(z > 10, jnp.where(t > 0.3, jnp.nan, 0 * z), rate * z**3)
 
     with jax.enable_x64(True):
-        config = SolveConfig(rtol=1e-8, atol=1e-8, max_steps=64, per_sample=True)
+        config = SolveConfig(rtol=1e-11, atol=1e-11, max_steps=512, per_sample=True)
         work = solver(config, field)
         yield lambda *starts: work(jnp.asarray(starts)[:, None], jnp.asarray(0.5))
 
 
 @pytest.mark.parametrize("neighbour", [0.3, 50.0, np.nan])
 def test_an_image_knows_nothing_of_its_neighbours(neighbour, cubic, x64):
-    (_, (z1, stats)), (to_z0, _) = cubic(0.95, neighbour)
-    (_, (want, want_stats)), (want_to_z0, _) = cubic(0.95, 0.1)
+    (_, (z1, stats)), (to_z0, _) = cubic(0.99, neighbour)
+    (_, (want, want_stats)), (want_to_z0, _) = cubic(0.99, 0.1)
     assert (z1[0], to_z0[0]) == (want[0], want_to_z0[0])
     assert [int(counts[0]) for counts in stats] == [int(counts[0]) for counts in want_stats]
     if neighbour != 0.3:

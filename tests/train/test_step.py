@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from stubs import builder, image_set, run_config
 
+from jaxode.config import ConfigError, ParallelConfig
 from jaxode.data.augment import evaluation_views
 from jaxode.train.program import Program
 from jaxode.train.scaling import initial_scale
@@ -191,3 +192,10 @@ def test_what_says_no_precision_is_compiled_for_the_highest():
 
     compiled(data=image_set(20, 10), build=build)
     assert set(seen) == {"highest"}
+
+
+def test_a_batch_that_cannot_be_cut_in_parts_is_refused():
+    with pytest.raises(ConfigError, match="batch_size must be a multiple of devices x accumulate = 1 x 3, got 16"):
+        Program(run_config(parallel=ParallelConfig(accumulate=3)), image_set(), builder())
+    with pytest.raises(ConfigError, match="devices must be at most 1, as many as cpu has, got 9"):
+        Program(run_config(parallel=ParallelConfig(devices=9)), image_set(), builder())

@@ -1,0 +1,154 @@
+"""What a run keeps: its history, its checkpoints, its result files. Of several processes, process 0 alone has them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from jaxode.config import RunConfig
+from jaxode.data import ImageSet
+from jaxode.train import outcomes
+from jaxode.train.checkpoint import Checkpoint, Checkpoints, checkpoint_name
+from jaxode.train.cluster import Cluster
+from jaxode.train.errors import ResumeError
+from jaxode.train.files import write_whole
+from jaxode.train.progress import Progress
+from jaxode.train.recorder import CONFIG, Recorder
+from jaxode.train.resume import FREE, differences
+from jaxode.train.state import TrainState
+
+SAVE_EVERY_SECONDS = 600.0
+"""Longest time between checkpoints; an epoch of the protocol takes an hour on a slow machine."""
+
+
+class Ledger:
+    """The books of one run.
+
+    Args:
+        out: an existing directory.
+        config: the settings.
+        data: the images, of which a run in `out` must be too.
+        facts: what goes into the result beside settings and figures.
+        steps_per_epoch: how many steps an epoch takes.
+        cluster: the processes of the run.
+        progress: where a person is told.
+        tensorboard: write event files too.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        config: RunConfig,
+        data: ImageSet,
+        facts: dict[str, Any],
+        steps_per_epoch: int,
+        cluster: Cluster,
+        progress: Progress,
+        tensorboard: bool,
+    ) -> None:
+        self.out, self.config, self.data, self.cluster, self.progress = out, config, data, cluster, progress
+        self.steps_per_epoch, self.fingerprint = steps_per_epoch, data.fingerprint
+        self.checkpoints = Checkpoints(out / "checkpoints")
+        facts = {**facts, "data_fingerprint": self.fingerprint, "processes": cluster.count}
+        self.recorder = Recorder(out, config, facts, tensorboard and cluster.first)
+        self.history: list[dict[str, Any]] = []
+        self.clock = {"train_seconds": 0.0, "eval_seconds": 0.0, "compile_seconds": 0.0}
+        self.saved_at = time.monotonic()
+        cluster.at_loss.append(self.record_failure)
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time for a checkpoint."""
+        return time.monotonic() - self.saved_at > SAVE_EVERY_SECONDS
+
+    def start(self) -> None:
+        """Write the settings, which make the directory a run."""
+        self.cluster.told(self.recorder.start)
+
+    def record(self, status: str, more: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Write the files of the run; returns the result."""
+        return self.cluster.told(lambda: self.recorder.write(self.history, status, more=more))
+
+    def record_failure(self, text: str) -> None:
+        """Write why the run has failed; alone, for the other processes may be gone."""
+        if not self.cluster.first:
+            return
+        try:
+            self.recorder.write(self.history, "failed", text)
+        except OSError as error:  # the failure itself is the news, and a full disk may be its cause
+            self.progress.warn(f"result.json could not be written: {error.strerror}")
+
+    def enter(self, line: dict[str, Any]) -> None:
+        """Add the metrics of an epoch, and set the clock to zero."""
+        self.history.append(line)
+        self.clock = dict.fromkeys(self.clock, 0.0)
+
+    def save(self, state: TrainState) -> None:
+        """Write a checkpoint. Raises CheckpointError."""
+        best = max(self.history, key=lambda record: record["test_accuracy"], default=None)
+        meta = {
+            "config": self.config.to_json(),
+            "fingerprint": self.fingerprint,
+            "history": self.history,
+            "clock": self.clock,
+        }
+        name = checkpoint_name(len(self.history), int(state.step))
+        best_name = checkpoint_name(best["epoch"], best["epoch"] * self.steps_per_epoch) if best else None
+        self.cluster.told(lambda: self.checkpoints.save(name, state, meta, best_name))
+        self.saved_at = time.monotonic()
+
+    def restored(self, state: TrainState) -> TrainState | None:
+        """The newest whole checkpoint's state, as arrays of the host, its history being taken over; None without one.
+
+        Raises ResumeError if it is of other settings or other data, CheckpointError if none can be read.
+        """
+        found: Checkpoint | None = None
+
+        def read() -> dict[str, Any] | None:
+            nonlocal found
+            found = self.checkpoints.load(state, self.progress.warn)
+            if found is None:
+                if (self.out / CONFIG).exists():
+                    self.progress.say("there is no checkpoint yet: starting from the beginning")
+                return None
+            self._suits(found)
+            self.progress.say(f"going on from {found.name}")
+            return {"history": found.meta["history"], "clock": found.meta["clock"]}
+
+        meta = self.cluster.told(read)
+        if meta is None:
+            return None
+        self.history, self.clock = meta["history"], meta["clock"]
+        return self.cluster.arrays(found.state if found else state)
+
+    def _suits(self, found: Checkpoint) -> None:
+        has = RunConfig.from_json(found.meta["config"])
+        asked = {name: value for name, value in self.config.flat().items() if name not in FREE}
+        wrong = differences(has, asked)
+        if wrong:
+            raise ResumeError(f"checkpoint {found.name} is of other settings than config.json: {', '.join(wrong)}")
+        if found.meta["fingerprint"] != self.fingerprint:
+            raise ResumeError("the images are not those of the run: their fingerprints differ")
+        if len(found.meta["history"]) > self.config.epochs:
+            raise ResumeError(f"the run already has {len(found.meta['history'])} epochs, asked {self.config.epochs}")
+
+    def images(self, look: Callable[[], outcomes.Outcomes]) -> dict[str, Any]:
+        """Write the record and the picture of the test images, unless they are there; returns what a result says.
+
+        `look` finds what became of them; all processes take part in it.
+        """
+        epochs = len(self.history)
+        there = self.cluster.told(lambda: outcomes.load(self.out, epochs) is not None)
+        seen = None if there else look()
+
+        def write() -> dict[str, Any]:
+            if seen is not None:
+                outcomes.save(self.out, seen)
+            found = outcomes.load(self.out, epochs) if seen is None else seen
+            assert found is not None
+            write_whole(self.out / outcomes.PICTURE, outcomes.picture(found, self.data, self.recorder.title()))
+            return {"nfe_per_image": outcomes.summary(found, self.data.spec.class_names)}
+
+        return self.cluster.told(write)
