@@ -32,7 +32,7 @@ HEARD = ("adaptive, jit, 8", "adaptive, pmap, 8")
 
 
 class Dense(nnx.Module):
-    """The 16 means of an image as the state of dz/dt = 3 tanh(z W) cos(t + z), and a linear head: compiles at once."""
+    """The 16 means of an image as the state of dz/dt = tanh(z W) cos(t + z), and a linear head: compiles at once."""
 
     def __init__(self, solve: SolveConfig, classes: int, rngs: nnx.Rngs, dtype: Any) -> None:
         self.solve = solve
@@ -41,7 +41,7 @@ class Dense(nnx.Module):
 
     def __call__(self, images: Any) -> Any:
         z = images.reshape(-1, 4, 7, 4, 7).mean((2, 4)).reshape(-1, 16)
-        z, stats = odeint(lambda t, z, w: 3 * jnp.tanh(z @ w) * jnp.cos(t + z), z, self.inside[...], self.solve)
+        z, stats = odeint(lambda t, z, w: jnp.tanh(z @ w) * jnp.cos(t + z), z, self.inside[...], self.solve)
         return self.head(z), Stats.chain([stats])
 
 
@@ -83,7 +83,7 @@ def prepared(build: Any, solve: dict[str, Any], parallel: tuple[Any, ...], epoch
         model=ModelConfig(width=4),
         solve=SolveConfig(**solve),
         data=DataConfig(dataset="mnist", data="full"),
-        optim=OptimConfig(lr=0.05, schedule="constant"),
+        optim=OptimConfig(lr=0.01, schedule="constant"),
         parallel=ParallelConfig(*parallel),
         epochs=epochs,
         batch_size=16,

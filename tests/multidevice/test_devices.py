@@ -1,6 +1,7 @@
 """The same seed and batch on 1, 2 and 8 devices, in float64: one run, or a difference that the solver explains."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,12 +11,15 @@ import pytest
 
 ROUNDING = 1e-10
 
+pytestmark = pytest.mark.xdist_group("devices")  # which train once, not once for each process of the tests
+
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     out = tmp_path_factory.mktemp("devices") / "results.json"
     program = Path(__file__).with_name("on_devices.py")
-    done = subprocess.run([sys.executable, program, out], capture_output=True, text=True, check=False)
+    env = {**os.environ, "XLA_FLAGS": "--xla_backend_optimization_level=0"}  # compiles in half the time
+    done = subprocess.run([sys.executable, program, out], capture_output=True, text=True, check=False, env=env)
     assert done.returncode == 0, done.stderr
     return json.loads(out.read_text())
 
@@ -70,12 +74,12 @@ def test_parts_of_a_batch_add_up_to_it(results, other):
     assert difference(results, "fixed, jit, 1", other) < ROUNDING
 
 
-def test_own_step_sizes_differ_by_the_tolerance(results):
+@pytest.mark.parametrize(("name", "tolerance"), [("adaptive", 1e-3), ("tight", 1e-6)])
+def test_own_step_sizes_differ_by_the_tolerance(results, name, tolerance):
     """Under pmap a device's norm sees its own images alone, so it takes other steps to the same accuracy."""
-    loose = difference(results, "adaptive, jit, 1", "adaptive, pmap, 8")
-    tight = difference(results, "tight, jit, 1", "tight, pmap, 8")
-    assert ROUNDING < loose < 1e-2
-    assert tight < 1e-2 * loose
+    first, own = (results[f"{name}, {way}"]["losses"][0] for way in ("jit, 1", "pmap, 8"))
+    assert ROUNDING < abs(first - own) < tolerance
+    assert difference(results, f"{name}, jit, 1", f"{name}, pmap, 8") < 10 * tolerance  # after five steps of training
 
 
 def test_every_image_counts_once_on_any_number_of_devices(results):
