@@ -8,6 +8,8 @@ from pathlib import Path
 os.environ.setdefault("MPLBACKEND", "Agg")
 # Torch's threads wait for each other by spinning: two test processes on two cores would mostly wait.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Most of the time of a test goes into compiling what runs once.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 import jax
 import pytest

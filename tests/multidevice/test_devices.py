@@ -1,7 +1,6 @@
 """The same seed and batch on 1, 2 and 8 devices, in float64: one run, or a difference that the solver explains."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,15 +10,12 @@ import pytest
 
 ROUNDING = 1e-10
 
-pytestmark = pytest.mark.xdist_group("devices")  # which train once, not once for each process of the tests
-
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     out = tmp_path_factory.mktemp("devices") / "results.json"
     program = Path(__file__).with_name("on_devices.py")
-    env = {**os.environ, "XLA_FLAGS": "--xla_backend_optimization_level=0"}  # compiles in half the time
-    done = subprocess.run([sys.executable, program, out], capture_output=True, text=True, check=False, env=env)
+    done = subprocess.run([sys.executable, program, out], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(out.read_text())
 
@@ -53,9 +49,8 @@ def test_every_gradient_mode_is_the_same_on_eight_devices(results, gradient):
     assert difference(results, reference, f"{gradient}, jit, 8") < ROUNDING
 
 
-@pytest.mark.parametrize("gradient", ["replay", "direct"])
-def test_exact_gradient_modes_are_the_same_where_devices_step_by_themselves(results, gradient):
-    assert difference(results, "adaptive, pmap, 8", f"{gradient}, pmap, 8") < ROUNDING
+def test_an_exact_gradient_mode_is_the_same_where_devices_step_by_themselves(results):
+    assert difference(results, "adaptive, pmap, 8", "direct, pmap, 8") < ROUNDING
 
 
 def test_backsolve_has_a_gradient_of_its_own(results):
@@ -64,9 +59,8 @@ def test_backsolve_has_a_gradient_of_its_own(results):
     assert ROUNDING < difference(results, "backsolve, jit, 1", "backsolve, pmap, 8") < 1e-2
 
 
-@pytest.mark.parametrize("other", ["odenet, jit, 8", "odenet, pmap, 1"])
-def test_the_convolutional_network_is_the_same(results, other):
-    assert difference(results, "odenet, jit, 1", other) < ROUNDING
+def test_the_convolutional_network_is_the_same(results):
+    assert difference(results, "odenet, jit, 1", "odenet, jit, 8") < ROUNDING
 
 
 @pytest.mark.parametrize("other", ["fixed, jit, 2, accumulate 2", "fixed, pmap, 4, accumulate 2"])
