@@ -20,13 +20,29 @@ FAR = 1e6
 """A time that no solve of ours reaches; an event ends it first."""
 
 
-class _Bosh3Quartic(diffrax.FourthOrderPolynomialInterpolation):
-    c_mid: ClassVar[np.ndarray] = np.array([0.0, 0.5, 0.0, 0.0])
+class _Quartic(diffrax.FourthOrderPolynomialInterpolation):
+    middle: ClassVar[np.ndarray]
+
+    @property
+    def c_mid(self) -> np.ndarray:
+        """Weights of the slopes at the middle of the step.
+
+        A new array each time: JAX 0.10 would go on using the float32 rounding of one that it has met in float32.
+        """
+        return self.middle.copy()
 
 
-class _Dopri8Quartic(diffrax.FourthOrderPolynomialInterpolation):
+class _Bosh3Quartic(_Quartic):
+    middle = np.array([0.0, 0.5, 0.0, 0.0])
+
+
+class _Dopri5Quartic(_Quartic):
+    middle = diffrax.Dopri5.interpolation_cls.c_mid  # which is torchdiffeq's already
+
+
+class _Dopri8Quartic(_Quartic):
     # The dense output of Prince and Dormand's 8(7) method at the middle of the step, as torchdiffeq evaluates it.
-    c_mid: ClassVar[np.ndarray] = np.array(
+    middle = np.array(
         [
             0.04103130360739393, 0.0, 0.0, 0.0, 0.0, 0.05100562801991382, 0.2388930677412202, 0.3096870143996103,
             -0.2172325471755352, 0.07833405679331928, -0.0018614369715579948, 0.007072844202678841,
@@ -47,6 +63,18 @@ class Bosh3(diffrax.AbstractERK):
         return 3
 
 
+class Dopri5(diffrax.AbstractERK):
+    """Dormand and Prince's 5(4) pair with torchdiffeq's quartic."""
+
+    tableau: ClassVar[diffrax.ButcherTableau] = diffrax.Dopri5.tableau
+    interpolation_cls: ClassVar[Callable[..., diffrax.AbstractLocalInterpolation]] = _Dopri5Quartic
+
+    def order(self, terms: object) -> int:
+        """Order of convergence, 5."""
+        del terms
+        return 5
+
+
 class Dopri8(diffrax.AbstractERK):
     """Prince and Dormand's 8(7) pair with torchdiffeq's quartic."""
 
@@ -61,7 +89,7 @@ class Dopri8(diffrax.AbstractERK):
 
 QUARTIC_SOLVERS: dict[str, Callable[[], diffrax.AbstractSolver[Any]]] = {
     "bosh3": Bosh3,
-    "dopri5": diffrax.Dopri5,  # its quartic is torchdiffeq's already
+    "dopri5": Dopri5,
     "dopri8": Dopri8,
 }
 """The adaptive solvers that both sides have."""

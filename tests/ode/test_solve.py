@@ -256,3 +256,21 @@ def test_bad_input_is_refused(bad):
 @pytest.mark.parametrize("code", [1, 2, 3, 4])
 def test_each_failure_says_what_to_change(code):
     assert ":" in explain_failure(code)
+
+
+@pytest.mark.parametrize("gradient", ["tape", "direct"])
+def test_a_float32_solve_leaves_no_rounding_to_later_float64_ones(gradient):
+    """JAX 0.10 keeps the float32 form of NumPy arrays that programs close over."""
+    config = SolveConfig(stepping="torchdiffeq", gradient=gradient, rtol=1e-2, atol=1e-2, max_steps=64)
+
+    def answer(dtype):
+        z0 = jnp.linspace(0.3, 2, 5, dtype=dtype)
+        return jax.jit(lambda z: odeint(lambda t, z, _: jnp.sin(3 * z) * (1 + t), z, None, config)[0])(z0)
+
+    with jax.enable_x64(True):
+        jax.clear_caches()
+        alone = answer("float64")
+    jax.clear_caches()
+    answer("float32")
+    with jax.enable_x64(True):
+        np.testing.assert_allclose(answer("float64"), alone, rtol=1e-14)
