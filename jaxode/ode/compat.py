@@ -51,40 +51,22 @@ class _Dopri8Quartic(_Quartic):
     )  # fmt: skip
 
 
-class Bosh3(diffrax.AbstractERK):
+class Bosh3(diffrax.Bosh3):
     """Bogacki and Shampine's 3(2) pair with torchdiffeq's quartic."""
 
-    tableau: ClassVar[diffrax.ButcherTableau] = diffrax.Bosh3.tableau
     interpolation_cls: ClassVar[Callable[..., diffrax.AbstractLocalInterpolation]] = _Bosh3Quartic
 
-    def order(self, terms: object) -> int:
-        """Order of convergence, 3."""
-        del terms
-        return 3
 
-
-class Dopri5(diffrax.AbstractERK):
+class Dopri5(diffrax.Dopri5):
     """Dormand and Prince's 5(4) pair with torchdiffeq's quartic."""
 
-    tableau: ClassVar[diffrax.ButcherTableau] = diffrax.Dopri5.tableau
     interpolation_cls: ClassVar[Callable[..., diffrax.AbstractLocalInterpolation]] = _Dopri5Quartic
 
-    def order(self, terms: object) -> int:
-        """Order of convergence, 5."""
-        del terms
-        return 5
 
-
-class Dopri8(diffrax.AbstractERK):
+class Dopri8(diffrax.Dopri8):
     """Prince and Dormand's 8(7) pair with torchdiffeq's quartic."""
 
-    tableau: ClassVar[diffrax.ButcherTableau] = diffrax.Dopri8.tableau
     interpolation_cls: ClassVar[Callable[..., diffrax.AbstractLocalInterpolation]] = _Dopri8Quartic
-
-    def order(self, terms: object) -> int:
-        """Order of convergence, 8."""
-        del terms
-        return 8
 
 
 QUARTIC_SOLVERS: dict[str, Callable[[], diffrax.AbstractSolver[Any]]] = {

@@ -96,9 +96,12 @@ class Cluster:
 
     def in_turn(self, work: Callable[[], Found]) -> Found:
         """What each process finds by `work`; process 0 goes first, for it may fill a disk that all see."""
-        found = work() if self.first else None
+        if self.first:
+            found = work()
+            self.gathered([0])
+            return found
         self.gathered([0])
-        return found if found is not None else work()
+        return work()
 
     def alike(self, what: str, value: Any) -> None:
         """Raise ConfigError in every process unless all have the same JSON value."""

@@ -130,18 +130,20 @@ class Program:
         row = np.int32(0)
         train = partial(train_chunk, self.graphdef, self.transform, self.views, self.split)
         evaluate = partial(evaluation_chunk, self.graphdef, self.views, self.split)
-        train, evaluate = self.spread.compiled(train, donate_argnums=0), self.spread.compiled(evaluate)
-        # Convolutions say their own precision; everything else, in libraries too, a GPU would multiply in TF32.
-        with jax.default_matmul_precision("highest"):
-            train = train.lower(state, self.pictures, table, key, row)
-            evaluate = evaluate.lower(state.params, self.zero(), self.pictures, self.table, row, row)
+        train = self._traced(train, state, self.pictures, table, key, row, donate_argnums=0)
+        evaluate = self._traced(evaluate, state.params, self.zero(), self.pictures, self.table, row, row)
         self.train_loop, self.evaluation_loop = wait(train.compile), wait(evaluate.compile)
         return time.perf_counter() - begin
 
     def trace_outcomes(self, params: Params) -> Any:
         """What `row_outcomes` finds, of parameters, images, evaluation table and row, ready to be compiled."""
         work = partial(row_outcomes, self.graphdef, self.views)
-        return self.spread.compiled(work).lower(params, self.pictures, self.table, np.int32(0))
+        return self._traced(work, params, self.pictures, self.table, np.int32(0))
+
+    def _traced(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        # Convolutions say their own precision; everything else, in libraries too, a GPU would multiply in TF32.
+        with jax.default_matmul_precision("highest"):
+            return self.spread.compiled(function, **options).lower(*arguments)
 
     def train(self, state: TrainState, key: PRNGKeyArray, table: Table, stop: int) -> TrainState:
         """Begin the steps of one epoch up to before its step `stop`, and take the given state away."""
