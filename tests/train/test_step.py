@@ -190,7 +190,10 @@ def test_what_says_no_precision_is_compiled_for_the_highest():
         model.__class__ = Watched
         return model
 
-    compiled(data=image_set(20, 10), build=build)
+    program, state = compiled(data=image_set(20, 10), build=build)
+    traced = len(seen)
+    program.trace_outcomes(state.params)
+    assert len(seen) > traced > 0
     assert set(seen) == {"highest"}
 
 
