@@ -218,7 +218,7 @@ def conclusion(result: dict[str, Any], out: Path) -> str:
     lines = [
         f"{result['model']} on {result['dataset']}{source}, {result['epochs']} epochs:"
         f" test accuracy {100 * result['test_accuracy']:.2f} %,"
-        f" training accuracy {100 * result['train_accuracy']:.2f} %"
+        f" macro F1 {result['test_macro_f1']:.4f}, training accuracy {100 * result['train_accuracy']:.2f} %"
         f" (best test {100 * result['best_test_accuracy']:.2f} % in epoch {result['best_epoch']})"
     ]
     if result["nfe_forward"] is not None:

@@ -1,17 +1,79 @@
-"""Counts from which accuracies are made: whole numbers, so that padding and batching cannot change them."""
+"""Counts over images, and what they say of a classifier.
+
+Whole numbers, so that padding, batching and the number of devices cannot change them.
+"""
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
+Confusion = np.ndarray
+"""Int [K, K]: images of class k (row) that were taken for class j (column)."""
 
-def correct_count(logits: Float[Array, "B K"], labels: Int[Array, " B"], weights: Float[Array, " B"]) -> Int[Array, ""]:
-    """How many images of weight above 0 have their largest logit at their label."""
-    hits = (jnp.argmax(logits, axis=-1) == labels) & (weights > 0)
-    return jnp.sum(hits, dtype=jnp.int32)
+
+def confusion(logits: Float[Array, "B K"], labels: Int[Array, " B"], weights: Float[Array, " B"]) -> Int[Array, "K K"]:
+    """How many images of weight above 0 and label k have their largest logit at j: row k, column j."""
+    classes = logits.shape[-1]
+    label = jax.nn.one_hot(labels, classes) * (weights > 0)[:, None]
+    taken = jax.nn.one_hot(jnp.argmax(logits, axis=-1), classes)
+    # A product rather than a scatter, which devices that share a batch would have to gather for. Exact below 2**24.
+    return jnp.einsum("bk,bj->kj", label, taken).astype(jnp.int32)
 
 
 def image_count(weights: Float[Array, " B"]) -> Int[Array, ""]:
     """How many images have a weight above 0."""
     return jnp.sum(weights > 0, dtype=jnp.int32)
+
+
+class Scores(NamedTuple):
+    """Of each class, in [0, 1]: [K]; 0 where there is nothing to divide by. `support` counts the class's images."""
+
+    precision: Float[np.ndarray, " K"]
+    """Share of the images taken for the class that are of it."""
+    recall: Float[np.ndarray, " K"]
+    """Share of the class's images that are taken for it."""
+    f1: Float[np.ndarray, " K"]
+    """Harmonic mean of the two."""
+    support: Int[np.ndarray, " K"]
+
+
+def scores(counts: Confusion) -> Scores:
+    """Precision, recall and F1 of each class (van Rijsbergen 1979, chapter 7), as scikit-learn's zero_division=0."""
+    counts = np.asarray(counts)
+    hits, labels, taken = np.diag(counts), counts.sum(1), counts.sum(0)
+
+    def share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+        return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
+
+    return Scores(share(hits, taken), share(hits, labels), share(2 * hits, labels + taken), labels)
+
+
+def accuracy(counts: Confusion) -> float:
+    """Share of the images taken for what they are."""
+    return float(np.trace(counts) / np.sum(counts))
+
+
+def macro(counts: Confusion) -> dict[str, float]:
+    """Means of precision, recall and F1 over the classes that images are of or are taken for."""
+    found, present = scores(counts), counts.sum(0) + counts.sum(1) > 0
+    return {name: float(getattr(found, name)[present].mean()) for name in ("precision", "recall", "f1")}
+
+
+def report(counts: Confusion, names: tuple[str, ...]) -> dict[str, Any]:
+    """Accuracy, macro means, each class's scores and the matrix, as JSON values."""
+    found = scores(counts)
+    by_class = {
+        name: {"precision": float(p), "recall": float(r), "f1": float(f), "images": int(n)}
+        for name, p, r, f, n in zip(names, *found, strict=True)
+    }
+    return {
+        "accuracy": accuracy(counts),
+        "macro": macro(counts),
+        "by_class": by_class,
+        "confusion": np.asarray(counts).tolist(),
+    }

@@ -17,6 +17,15 @@ POISON = 255
 """An image of nothing but this value makes the stub fail as it is told to."""
 
 
+PICTURES = ("recorder.draw", "outcomes.hardness.draw", "outcomes.mistakes.draw")
+
+
+def without_pictures(patch: Any) -> None:
+    """Pictures are slow to draw: runs write a word in their places."""
+    for name in PICTURES:
+        patch.setattr(f"jaxode.train.{name}", lambda *args: b"picture")
+
+
 class Linear(nnx.Module):
     """Logits linear in 7x7 means of the image, rounded to float16 if asked; made-up counts for each ODE block.
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from jaxode.losses import cross_entropy
-from jaxode.metrics import correct_count, image_count
 
 LOGITS = jnp.asarray([[2.0, 0.0, -1.0], [0.5, 0.5, 3.0], [9.0, -9.0, 0.0]])
 LABELS = jnp.asarray([0, 1, 1])
@@ -26,10 +25,3 @@ def test_an_image_of_weight_zero_has_no_gradient():
     gradient = jax.grad(cross_entropy)(LOGITS, LABELS, jnp.asarray([1.0, 1.0, 0.0]))
     assert np.all(np.asarray(gradient[2]) == 0)
     assert np.all(np.asarray(gradient[:2]) != 0)
-
-
-def test_counts_leave_padding_out():
-    weights = jnp.asarray([1.0, 1.0, 0.0])
-    assert int(correct_count(LOGITS, jnp.asarray([0, 1, 0]), weights)) == 1  # the third is right, and padding
-    assert int(correct_count(LOGITS, jnp.asarray([0, 2, 1]), weights)) == 2
-    assert int(image_count(weights)) == 2

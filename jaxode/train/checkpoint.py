@@ -27,7 +27,7 @@ from jaxode.train.errors import CheckpointError
 
 KEEP_LAST = 2
 UNFINISHED = "unfinished"
-FORMAT = 2
+FORMAT = 3
 SLACK_BYTES = 1 << 17
 """What a checkpoint takes beside its arrays."""
 

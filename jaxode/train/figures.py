@@ -5,7 +5,11 @@ from __future__ import annotations
 from statistics import fmean
 from typing import Any
 
+import numpy as np
+
+from jaxode import metrics
 from jaxode.train.state import Totals
+from jaxode.train.step import Evaluated
 
 TIMINGS = ("images_per_second", "train_seconds", "eval_seconds", "compile_seconds")
 """The only fields of a metrics line that two runs of the same settings on the same CPU need not share."""
@@ -15,12 +19,21 @@ LAST_VALUES = (
     "test_loss",
     "train_accuracy",
     "test_accuracy",
+    "train_macro_f1",
+    "test_macro_precision",
+    "test_macro_recall",
+    "test_macro_f1",
     "nfe_forward",
     "nfe_per_block",
     "accepted",
     "rejected",
     "skipped_steps",
 )
+
+
+def mean_loss(totals: Totals) -> float:
+    """Mean over the images."""
+    return float(totals.loss) / int(totals.images)
 
 
 def a_solve(totals: Totals, name: str) -> float | None:
@@ -36,7 +49,13 @@ def by_block(totals: Totals, name: str) -> list[float]:
 
 
 def metrics_line(
-    epoch: int, lr: float, clock: dict[str, float], steps: Totals, train: Totals, test: Totals, skipped: int | None
+    epoch: int,
+    lr: float,
+    clock: dict[str, float],
+    steps: Totals,
+    train: Evaluated,
+    test: Evaluated,
+    skipped: int | None,
 ) -> dict[str, Any]:
     """Metrics of an epoch (from 1).
 
@@ -45,19 +64,24 @@ def metrics_line(
         lr: the learning rate of its last step.
         clock: seconds of training, evaluation and compilation.
         steps: totals of its training steps.
-        train: totals of the evaluation on the training images after it.
+        train: sums of the evaluation on the training images after it.
         test: the same on the test images.
         skipped: updates left out since the run began because a scaled gradient was not finite; None without scaling.
     """
+    passes = {"train": train, "test": test}
+    counts = {name: np.asarray(found.confusion) for name, found in passes.items()}
     return {
         "epoch": epoch,
-        "loss": float(steps.loss) / int(steps.images),
-        "test_loss": float(test.loss) / int(test.images),
-        "train_loss": float(train.loss) / int(train.images),
-        "train_accuracy": int(train.correct) / int(train.images),
-        "test_accuracy": int(test.correct) / int(test.images),
-        "nfe_forward": a_solve(test, "nfe"),
-        "nfe_per_block": by_block(test, "nfe") or None,
+        "loss": mean_loss(steps),
+        **{f"{name}_loss": mean_loss(found.totals) for name, found in passes.items()},
+        **{f"{name}_accuracy": metrics.accuracy(found) for name, found in counts.items()},
+        **{
+            f"{name}_macro_{score}": value
+            for name, found in counts.items()
+            for score, value in metrics.macro(found).items()
+        },
+        "nfe_forward": a_solve(test.totals, "nfe"),
+        "nfe_per_block": by_block(test.totals, "nfe") or None,
         "nfe_forward_train": a_solve(steps, "nfe"),
         "accepted": a_solve(steps, "accepted"),
         "rejected": a_solve(steps, "rejected"),

@@ -135,7 +135,7 @@ class Ledger:
             raise ResumeError(f"the run already has {len(found.meta['history'])} epochs, asked {self.config.epochs}")
 
     def images(self, look: Callable[[], outcomes.Outcomes]) -> dict[str, Any]:
-        """Write the record and the picture of the test images, unless they are there; returns what a result says.
+        """Write the record and the pictures of the test images, unless they are there; returns what a result says.
 
         `look` finds what became of them; all processes take part in it.
         """
@@ -148,7 +148,8 @@ class Ledger:
                 outcomes.save(self.out, seen)
             found = outcomes.load(self.out, epochs) if seen is None else seen
             assert found is not None
-            write_whole(self.out / outcomes.PICTURE, outcomes.picture(found, self.data, self.recorder.title()))
-            return {"nfe_per_image": outcomes.summary(found, self.data.spec.class_names)}
+            for name, picture in outcomes.pictures(found, self.data, self.recorder.title()).items():
+                write_whole(self.out / name, picture)
+            return outcomes.summary(found, self.data.spec.class_names)
 
         return self.cluster.told(write)

@@ -23,9 +23,9 @@ from jaxode.train.ledger import Ledger
 from jaxode.train.pace import Pace
 from jaxode.train.program import Builder, Program, Span
 from jaxode.train.progress import Progress, epoch_line, first_step_line
-from jaxode.train.provenance import commit, device, versions
+from jaxode.train.provenance import commit, cores, device, versions
 from jaxode.train.state import Totals, TrainState
-from jaxode.train.step import LOSS_NOT_FINITE, SCALE_TOO_SMALL
+from jaxode.train.step import LOSS_NOT_FINITE, SCALE_TOO_SMALL, Evaluated
 
 
 def run(
@@ -96,6 +96,7 @@ class Trainer:
             "test_images": self.program.test_count,
             "parameters": self.program.parameters,
             "device": device(),
+            "cores": cores(),
             "devices": self.program.spread.count,
             "versions": versions(),
             "commit": commit(),
@@ -130,8 +131,8 @@ class Trainer:
             ledger.recorder.close()
 
     def complete(self) -> dict[str, Any]:
-        """Record a run whose epochs are done, with what became of each test image if its settings ask for that."""
-        return self.ledger.record("complete", self.ledger.images(self.look) if outcomes.wanted(self.config) else None)
+        """Record a run whose epochs are done, with what became of each test image."""
+        return self.ledger.record("complete", self.ledger.images(self.look))
 
     def look(self) -> outcomes.Outcomes:
         """The outcomes of all test images with the present parameters. Raises RunFailed if a solve fails."""
@@ -197,21 +198,21 @@ class Trainer:
             done += rows
             self.progress.advance(rows, loss=f"{float(totals.loss) / int(totals.images):.3f}")
 
-    def evaluate(self, span: Span, name: str) -> Totals:
-        """Totals over all batches of a span with the present parameters."""
-        totals, pace, done = self.program.zero(), self.paces["evaluation"], 0
+    def evaluate(self, span: Span, name: str) -> Evaluated:
+        """Sums over all batches of a span with the present parameters."""
+        found, pace, done = self.program.unseen(), self.paces["evaluation"], 0
         where = f"evaluation of the {name} after epoch {len(self.ledger.history) + 1}"
         self.progress.begin(name, span.batches)
         while done < span.batches:
             rows = self.pause(pace.rows(span.batches - done))
             begin = time.perf_counter()
-            totals = self.program.evaluate(self.state.params, totals, span, done + rows)
-            self.interrupts.wait(partial(jax.block_until_ready, totals))
+            found = self.program.evaluate(self.state.params, found, span, done + rows)
+            self.interrupts.wait(partial(jax.block_until_ready, found))
             self.note("eval_seconds", pace, rows, begin)
-            self.check(totals, f"{where}, batch {int(totals.bad_batch) + 1} of {span.batches}")
+            self.check(found.totals, f"{where}, batch {int(found.totals.bad_batch) + 1} of {span.batches}")
             done += rows
             self.progress.advance(rows)
-        return totals
+        return found
 
     def note(self, name: str, pace: Pace, rows: int, begin: float) -> None:
         """Book the time since `begin`."""

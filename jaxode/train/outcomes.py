@@ -12,36 +12,34 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxode import metrics
 from jaxode.config import RunConfig
 from jaxode.data import ImageSet
+from jaxode.train import hardness, mistakes
 from jaxode.train.files import write_whole
-from jaxode.train.hardness import draw
 from jaxode.train.program import Program
 
-IMAGES, PICTURE = "images.npz", "nfe_by_class.png"
+IMAGES, MISTAKES, HARDNESS = "images.npz", "confusion.png", "nfe_by_class.png"
 COSTS = ("nfe", "accepted", "rejected")
 SHOWN = 10
 """How many of the hardest and of the easiest images are shown."""
 
 Outcomes = dict[str, np.ndarray]
-"""`index`, `label` and `predicted` of every test image, [N]; where each was solved by itself also `nfe`, `accepted` and
-`rejected`, [N, blocks]; `epochs`, the number of epochs behind them."""
-
-
-def wanted(config: RunConfig) -> bool:
-    """Whether a run of these settings records its images."""
-    return config.model.model == "odenet" and config.solve.per_sample
+"""`index`, `label`, `predicted` and its `probability` of every test image, [N]; where each was solved by itself also
+`nfe`, `accepted` and `rejected`, [N, blocks]; `epochs`, the number of epochs behind them."""
 
 
 def missing(out: Path, config: RunConfig) -> bool:
-    """Whether a complete run lacks the record of its images that its settings ask for."""
-    if not wanted(config):
-        return False
+    """Whether a complete run lacks the record of its images."""
+    found = load(out, config.epochs)
+    if found is None:
+        return True
+    names = {"classification", *(("nfe_per_image",) if "nfe" in found else ())}
     try:
-        told = "nfe_per_image" in json.loads((out / "result.json").read_text())
+        told = names <= set(json.loads((out / "result.json").read_text()))
     except (OSError, ValueError):
         told = False
-    return not (told and (out / PICTURE).exists() and load(out, config.epochs))
+    return not (told and all((out / name).exists() for name in picture_names(found)))
 
 
 class Pass:
@@ -58,13 +56,11 @@ class Pass:
     def step(self) -> None:
         """The next batch. Raises SolveError if a solve fails."""
         row = self.program.test_span.start + len(self.parts)
-        predicted, stats = jax.device_get(
-            self.work(self.params, self.program.pictures, self.program.table, np.int32(row))
-        )
+        logits, stats = jax.device_get(self.work(self.params, self.program.pictures, self.program.table, np.int32(row)))
         stats.check()
         real = self.table.weights[row] > 0
         index = self.table.indices[row][real] - self.program.train_count
-        found = {"index": index, "label": self.data.test_labels[index], "predicted": predicted[real]}
+        found = {"index": index, "label": self.data.test_labels[index], **verdicts(logits[real])}
         if stats.nfe.ndim == 2:
             found |= {name: getattr(stats, name).T[real] for name in COSTS}
         self.parts.append(found)
@@ -93,7 +89,29 @@ def load(out: Path, epochs: int) -> Outcomes | None:
     return outcomes if outcomes.get("epochs") == epochs else None
 
 
+def verdicts(logits: np.ndarray) -> Outcomes:
+    """The class of the largest logit of each row, and its softmax probability."""
+    above = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True))
+    probability = (1 / above.sum(1)).astype(np.float32)
+    return {"predicted": logits.argmax(1).astype(np.int32), "probability": probability}
+
+
+def confusion(outcomes: Outcomes, classes: int) -> metrics.Confusion:
+    """Images of each class (row) by the class they were taken for (column): [classes, classes]."""
+    counts = np.zeros((classes, classes), np.int64)
+    np.add.at(counts, (outcomes["label"], outcomes["predicted"]), 1)
+    return counts
+
+
 def summary(outcomes: Outcomes, names: tuple[str, ...]) -> dict[str, Any]:
+    """What a result says: scores and confusion of the classes; of a per-sample run, also what images cost."""
+    found: dict[str, Any] = {"classification": metrics.report(confusion(outcomes, len(names)), names)}
+    if "nfe" in outcomes:
+        found["nfe_per_image"] = costs(outcomes, names)
+    return found
+
+
+def costs(outcomes: Outcomes, names: tuple[str, ...]) -> dict[str, Any]:
     """Evaluations an image takes in all blocks together: mean, least, most, and each class's mean (None if empty)."""
     nfe, labels = outcomes["nfe"].sum(1), outcomes["label"]
     by_class = {name: nfe[labels == k] for k, name in enumerate(names)}
@@ -105,7 +123,21 @@ def summary(outcomes: Outcomes, names: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def picture(outcomes: Outcomes, data: ImageSet, title: str) -> bytes:
+def picture_names(outcomes: Outcomes) -> tuple[str, ...]:
+    """Files of the pictures that outcomes are drawn in."""
+    return (MISTAKES, HARDNESS) if "nfe" in outcomes else (MISTAKES,)
+
+
+def pictures(outcomes: Outcomes, data: ImageSet, title: str) -> dict[str, bytes]:
+    """PNGs by the names of their files."""
+    names = data.spec.class_names
+    drawn = {MISTAKES: mistakes.draw(confusion(outcomes, len(names)), names, title)}
+    if "nfe" in outcomes:
+        drawn[HARDNESS] = hardest(outcomes, data, title)
+    return drawn
+
+
+def hardest(outcomes: Outcomes, data: ImageSet, title: str) -> bytes:
     """PNG of the evaluations by class, with the images that took the most and the fewest."""
     nfe, labels = outcomes["nfe"].sum(1), outcomes["label"]
     order = np.argsort(nfe, kind="stable")
@@ -119,4 +151,4 @@ def picture(outcomes: Outcomes, data: ImageSet, title: str) -> bytes:
         text: [(data.test_images[i], f"{names[labels[i]]}: {nfe[i]}") for i in chosen]
         for text, chosen in shown.items()
     }  # fmt: skip
-    return draw(nfe, labels, names, images, title)
+    return hardness.draw(nfe, labels, names, images, title)

@@ -22,7 +22,7 @@ from jaxode.nn import build_classifier
 from jaxode.optim import learning_rate, optimizer
 from jaxode.train.parallel import Spread
 from jaxode.train.state import Totals, TrainState, initial_state, split_model
-from jaxode.train.step import Pictures, Split, Table, Views, evaluation_chunk, row_outcomes, train_chunk
+from jaxode.train.step import Evaluated, Pictures, Split, Table, Views, evaluation_chunk, row_outcomes, train_chunk
 from jaxode.types import Params
 
 VIEW_SIZE = 28
@@ -80,6 +80,7 @@ class Program:
             precision=config.precision,
         )
         self.graphdef, self.params = split_model(model)
+        self.classes = data.spec.classes
         self.parameters = sum(leaf.size for leaf in jax.tree.leaves(self.params))
         self.blocks = (config.model.blocks or 0) if config.model.model == "odenet" else 0
         self.transform = optimizer(config.optim, self.total_steps)
@@ -113,6 +114,11 @@ class Program:
         """Totals of no batches."""
         return self.spread.place(Totals.zero(self.blocks, self.dtype))
 
+    def unseen(self) -> Evaluated:
+        """An evaluation of no batches."""
+        nothing = jnp.zeros((self.classes, self.classes), jnp.int32)
+        return self.spread.place(Evaluated(Totals.zero(self.blocks, self.dtype), nothing))
+
     def epoch(self, number: int) -> tuple[PRNGKeyArray, Table]:
         """The key of epoch `number` (from 0), from which its steps draw, and its order of the images."""
         return self._epoch(np.int32(number))
@@ -131,7 +137,7 @@ class Program:
         train = partial(train_chunk, self.graphdef, self.transform, self.views, self.split)
         evaluate = partial(evaluation_chunk, self.graphdef, self.views, self.split)
         train = self._traced(train, state, self.pictures, table, key, row, donate_argnums=0)
-        evaluate = self._traced(evaluate, state.params, self.zero(), self.pictures, self.table, row, row)
+        evaluate = self._traced(evaluate, state.params, self.unseen(), self.pictures, self.table, row, row)
         self.train_loop, self.evaluation_loop = wait(train.compile), wait(evaluate.compile)
         return time.perf_counter() - begin
 
@@ -149,7 +155,7 @@ class Program:
         """Begin the steps of one epoch up to before its step `stop`, and take the given state away."""
         return self.train_loop(state, self.pictures, table, key, np.int32(stop))
 
-    def evaluate(self, params: Params, totals: Totals, span: Span, stop: int) -> Totals:
+    def evaluate(self, params: Params, evaluated: Evaluated, span: Span, stop: int) -> Evaluated:
         """Begin the evaluation of the span's batches up to before its batch `stop`."""
         start, last = np.int32(span.start), np.int32(span.start + stop)
-        return self.evaluation_loop(params, totals, self.pictures, self.table, start, last)
+        return self.evaluation_loop(params, evaluated, self.pictures, self.table, start, last)

@@ -26,7 +26,6 @@ class Totals(NamedTuple):
     """
 
     loss: Float[Array, ""]
-    correct: Int[Array, ""]
     images: Int[Array, ""]
     batches: Int[Array, ""]
     solves: Int[Array, ""]
@@ -45,8 +44,7 @@ class Totals(NamedTuple):
         # Every field has its own buffer: a donated state must not hold one buffer twice.
         return cls(
             loss=jnp.zeros((), dtype),
-            correct=count,
-            images=count + 0,
+            images=count,
             batches=count + 0,
             solves=count + 0,
             nfe=counts,

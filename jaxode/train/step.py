@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 
 from jaxode.data.augment import Keys
 from jaxode.losses import cross_entropy
-from jaxode.metrics import correct_count, image_count
+from jaxode.metrics import confusion, image_count
 from jaxode.ode import Stats
 from jaxode.optim import Transform, update
 from jaxode.train.parallel import ALONE, Across
@@ -56,13 +56,19 @@ class Tally(NamedTuple):
     """What one part of a batch adds to the totals; the parts' tallies add up, but for `failure`, the largest code."""
 
     loss: Float[Array, ""]
-    correct: Int[Array, ""]
     images: Int[Array, ""]
     solves: Int[Array, ""]
     nfe: Int[Array, " blocks"]
     accepted: Int[Array, " blocks"]
     rejected: Int[Array, " blocks"]
     failure: Int[Array, ""]
+
+
+class Evaluated(NamedTuple):
+    """Sums over the batches of an evaluation: the totals, and how many images of class k were taken for class j."""
+
+    totals: Totals
+    confusion: Int[Array, "K K"]
 
 
 class Split(NamedTuple):
@@ -98,18 +104,15 @@ def by_block(stats: Stats, weights: Float[Array, " B"]) -> tuple[Int[Array, ""],
     return image_count(weights), summed._replace(failure=stats.failure.max(1))
 
 
-def tally(
-    graphdef: nnx.GraphDef[Any], params: Params, batch: Batch, total: Float[Array, ""]
-) -> tuple[Float[Array, ""], Tally]:
-    """One part's share of the mean loss of a batch whose weights sum to `total`, and all that it adds."""
+def tally(graphdef: nnx.GraphDef[Any], params: Params, batch: Batch, total: Float[Array, ""]) -> tuple[Logits, Tally]:
+    """Logits of a part of a batch whose weights sum to `total`, and what it adds; the loss is its share of the mean."""
     logits, stats = forward(graphdef, params, batch.images)
     loss = cross_entropy(logits, batch.labels, batch.weights, total)
     solves, stats = by_block(stats, batch.weights)
     # One number for the chain: the first block that failed is what made the later ones fail.
     codes = stats.failure
-    return loss, Tally(
+    return logits, Tally(
         loss=loss,
-        correct=correct_count(logits, batch.labels, batch.weights),
         images=image_count(batch.weights),
         solves=solves,
         nfe=stats.nfe,
@@ -163,7 +166,6 @@ def add_batch(totals: Totals, batch: Tally, update: Int[Array, ""] | int = 0) ->
     failure = batch.failure.astype(jnp.int32)
     return Totals(
         loss=totals.loss + batch.loss * batch.images,
-        correct=totals.correct + batch.correct,
         images=totals.images + batch.images,
         batches=totals.batches + 1,
         solves=totals.solves + batch.solves,
@@ -201,8 +203,8 @@ def train_step(
         batch = read(rows)
 
         def objective(params: Params) -> tuple[Array, Tally]:
-            loss, counts = tally(graphdef, params, batch, total)
-            return scaled(loss, state.scale), counts
+            counts = tally(graphdef, params, batch, total)[1]
+            return scaled(counts.loss, state.scale), counts
 
         return jax.grad(objective, has_aux=True)(state.params)
 
@@ -256,35 +258,39 @@ def evaluation_chunk(
     views: Views,
     split: Split,
     params: Params,
-    totals: Totals,
+    evaluated: Evaluated,
     pictures: Pictures,
     table: Table,
     start: Int[Array, ""],
     stop: Int[Array, ""],
-) -> Totals:
-    """Add to the totals the batches of rows start + totals.batches, ..., stop - 1 of the table, or up to a failure."""
+) -> Evaluated:
+    """Add the batches of rows start + totals.batches, ..., stop - 1 of the table, or those up to a failure."""
 
-    def body(totals: Totals) -> Totals:
+    def body(evaluated: Evaluated) -> Evaluated:
+        totals = evaluated.totals
         row = start + totals.batches
         indices, weights = table.indices[row], table.weights[row].astype(totals.loss.dtype)
         total = jnp.sum(weights)
 
-        def work(rows: tuple[Any, Any]) -> tuple[None, Tally]:
+        def work(rows: tuple[Any, Any]) -> tuple[Array, Tally]:
             indices, weights = rows
+            labels = pictures.labels[indices]
             images = views.evaluation(pictures.images[indices])
-            return None, tally(graphdef, params, Batch(images, pictures.labels[indices], weights), total)[1]
+            logits, counts = tally(graphdef, params, Batch(images, labels, weights), total)
+            return confusion(logits, labels, weights), counts
 
-        return add_batch(totals, gathered(work, (indices, weights), split)[1])
+        found, counts = gathered(work, (indices, weights), split)
+        return Evaluated(add_batch(totals, counts), evaluated.confusion + found)
 
-    def going(totals: Totals) -> Bool[Array, ""]:
+    def going(evaluated: Evaluated) -> Bool[Array, ""]:
+        totals = evaluated.totals
         return (start + totals.batches < stop) & (totals.bad_batch < 0)
 
-    return jax.lax.while_loop(going, body, totals)
+    return jax.lax.while_loop(going, body, evaluated)
 
 
 def row_outcomes(
     graphdef: nnx.GraphDef[Any], views: Views, params: Params, pictures: Pictures, table: Table, row: Int[Array, ""]
-) -> tuple[Int[Array, " B"], Stats]:
-    """The class that each image of a row of the table is taken for, and what the row's solves cost."""
-    logits, stats = forward(graphdef, params, views.evaluation(pictures.images[table.indices[row]]))
-    return jnp.argmax(logits, axis=-1).astype(jnp.int32), stats
+) -> tuple[Logits, Stats]:
+    """Logits of the images of a row of the table, and what the row's solves cost."""
+    return forward(graphdef, params, views.evaluation(pictures.images[table.indices[row]]))

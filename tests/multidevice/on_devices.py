@@ -103,12 +103,12 @@ def train(build: Any, solve: dict[str, Any], parallel: tuple[Any, ...], epochs: 
             losses.append((now[0] - before[0]) / (now[1] - before[1]))
             before = now
     span = program.test_span
-    tested = program.evaluate(state.params, program.zero(), span, span.batches)
+    tested = program.evaluate(state.params, program.unseen(), span, span.batches)
     return {
         "losses": losses,
         "trained": counts(state.totals),
-        "tested": counts(tested),
-        "test_loss": float(tested.loss),
+        "tested": counts(tested.totals) | {"confusion": tested.confusion.tolist()},
+        "test_loss": float(tested.totals.loss),
     }
 
 
@@ -124,7 +124,7 @@ def heard(build: Any, solve: dict[str, Any], parallel: tuple[Any, ...], epochs: 
 
 def counts(totals: Any) -> dict[str, Any]:
     """The whole numbers of a pass."""
-    names = ("correct", "images", "batches", "solves", "nfe", "accepted", "rejected", "failure", "bad_batch")
+    names = ("images", "batches", "solves", "nfe", "accepted", "rejected", "failure", "bad_batch")
     return {name: getattr(totals, name).tolist() for name in names}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from stubs import without_pictures
 
 from scripts import precision
 
@@ -12,7 +13,7 @@ TINY = ["--model=mlp", "--data=sample", "--limit-train=32", "--limit-test=16", "
 
 
 def test_runs_start_alike_and_tell_what_differs(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("jaxode.train.recorder.draw", lambda history, title: b"")
+    without_pictures(monkeypatch)
     assert precision.main([*TINY, "--precisions", "float64", "float32", "float16", "--out", str(tmp_path)]) == 0
     exact, single, half = json.loads((tmp_path / "precision.json").read_text())
     assert [row["precision"] for row in (exact, single, half)] == ["float64", "float32", "float16"]

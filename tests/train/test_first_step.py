@@ -5,14 +5,14 @@ from __future__ import annotations
 import io
 
 import pytest
-from stubs import builder, image_set, run_config
+from stubs import builder, image_set, run_config, without_pictures
 
 from jaxode.train import Progress, run
 
 
 @pytest.fixture(autouse=True)
 def undrawn(monkeypatch):
-    monkeypatch.setattr("jaxode.train.recorder.draw", lambda history, title: b"")
+    without_pictures(monkeypatch)
 
 
 class Watched(Progress):

@@ -8,7 +8,7 @@ import signal
 import jax
 import numpy as np
 import pytest
-from stubs import builder, image_set, run_config
+from stubs import builder, image_set, run_config, without_pictures
 
 from jaxode.config import ConfigError
 from jaxode.data import ImageSet
@@ -73,7 +73,7 @@ class Disguised(ImageSet):
 @pytest.fixture(autouse=True)
 def undrawn(monkeypatch, whole):
     """The picture is slow to draw and drawn once, in `whole`."""
-    monkeypatch.setattr("jaxode.train.recorder.draw", lambda history, title: b"")
+    without_pictures(monkeypatch)
 
 
 @pytest.fixture(scope="module")

@@ -1,16 +1,18 @@
-"""The record of the test images of a per-sample run, with a stub for a model."""
+"""The record of a run's test images, with a stub for a model."""
 
 import json
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from stubs import builder, image_set, run_config
+from sklearn.metrics import confusion_matrix
+from stubs import builder, image_set, run_config, without_pictures
 
+from jaxode import metrics
 from jaxode.ode import Stats
 from jaxode.train import missing, outcomes, run
 from jaxode.train.hardness import bin_edges, chosen_classes, draw
-from jaxode.train.program import Program
+from jaxode.train.mistakes import draw as draw_mistakes
 from jaxode.train.step import by_block
 
 CONFIG = run_config(epochs=2).replaced(per_sample=True)
@@ -25,16 +27,14 @@ def go(out, config=CONFIG):
 @pytest.fixture(autouse=True)
 def undrawn(monkeypatch):
     """Pictures are slow to draw."""
-    monkeypatch.setattr("jaxode.train.recorder.draw", lambda history, title: b"")
-    monkeypatch.setattr("jaxode.train.outcomes.draw", lambda *args: b"picture")
+    without_pictures(monkeypatch)
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "whole"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("jaxode.train.recorder.draw", lambda history, title: b"")
-        patch.setattr("jaxode.train.outcomes.draw", lambda *args: b"picture")
+        without_pictures(patch)
         return out, go(out)
 
 
@@ -52,7 +52,24 @@ def test_every_test_image_is_recorded_once(whole):
     assert result["accepted"] > 4.5  # of the training images
 
 
-def test_the_result_sums_it_up_by_class(whole):
+def test_each_class_has_its_scores(whole):
+    out, result = whole
+    found = outcomes.load(out, 2)
+    told = result["classification"]
+    counts = confusion_matrix(found["label"], found["predicted"], labels=range(10))
+    assert told == metrics.report(counts, DATA.spec.class_names)
+    assert told["accuracy"] == pytest.approx(result["test_accuracy"])
+    assert told["macro"]["f1"] == pytest.approx(result["test_macro_f1"])
+
+
+def test_the_chance_of_what_is_predicted_is_its_softmax():
+    logits = np.array([[1000.0, 1000.0 + np.log(3), 0.0], [0.0, 0.0, 0.0]], np.float32)
+    found = outcomes.verdicts(logits)
+    assert found["predicted"].tolist() == [1, 0]
+    np.testing.assert_allclose(found["probability"], [0.75, 1 / 3], rtol=1e-4)
+
+
+def test_the_result_sums_up_what_images_cost(whole):
     out, result = whole
     nfe, labels = (outcomes.load(out, 2)[name] for name in ("nfe", "label"))
     told = result["nfe_per_image"]
@@ -63,7 +80,7 @@ def test_the_result_sums_it_up_by_class(whole):
     assert json.loads((out / "result.json").read_text()) == result
 
 
-@pytest.mark.parametrize("lost", ["images.npz", "nfe_by_class.png", "result.json"])
+@pytest.mark.parametrize("lost", ["images.npz", "confusion.png", "nfe_by_class.png", "result.json"])
 def test_what_is_missing_of_a_complete_run_is_made_again(whole, lost):
     out, result = whole
     images = (out / "images.npz").read_bytes()
@@ -71,7 +88,8 @@ def test_what_is_missing_of_a_complete_run_is_made_again(whole, lost):
     (out / lost).unlink()
     assert missing(out, CONFIG)
     again = go(out)
-    assert again["nfe_per_image"] == result["nfe_per_image"]
+    for name in ("classification", "nfe_per_image"):
+        assert again[name] == result[name]
     assert (out / "images.npz").read_bytes() == images
     assert not missing(out, CONFIG)
 
@@ -85,22 +103,17 @@ def test_a_damaged_or_outdated_record_is_none(whole, tmp_path):
         assert outcomes.load(tmp_path, 2) is None
 
 
-def test_other_runs_record_no_images(tmp_path):
-    result = go(tmp_path / "run", run_config(epochs=1))
+@pytest.mark.parametrize("model", ["mlp", "odenet"])
+def test_without_steps_of_their_own_images_have_predictions_alone(tmp_path, model):
+    config = run_config(epochs=1).replaced(model=model)
+    result = go(tmp_path / "run", config)
+    assert "classification" in result
     assert "nfe_per_image" not in result
-    assert not (tmp_path / "run" / "images.npz").exists()
-    assert not missing(tmp_path / "run", run_config(epochs=1))
-
-
-def test_the_pass_serves_models_without_a_solve():
-    """Predictions alone."""
-    program = Program(run_config().replaced(model="mlp"), DATA, builder())
-    images = outcomes.Pass(program, program.first_state().params, DATA, lambda work: work())
-    for _ in range(images.batches):
-        images.step()
-    found = images.found(0)
-    assert set(found) == {"index", "label", "predicted", "epochs"}
+    found = outcomes.load(tmp_path / "run", 1)
+    assert set(found) == {"index", "label", "predicted", "probability", "epochs"}
     assert len(found["predicted"]) == 23
+    assert not (tmp_path / "run" / "nfe_by_class.png").exists()
+    assert not missing(tmp_path / "run", config)
 
 
 def test_the_picture_is_drawn():
@@ -109,6 +122,14 @@ def test_the_picture_is_drawn():
     pixels = rng.integers(0, 256, (28, 28, 3)).astype(np.uint8)
     images = {"most": [(pixels, "a: 44")] * 7, "fewest": [(pixels[..., :1], "b: 26")], "none": []}
     png = draw(nfe, labels, [f"class_{k}" for k in range(4)], images, "a run")
+    assert png.startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("classes", [3, 40])
+def test_mistakes_are_drawn(classes):
+    counts = np.random.default_rng(1).integers(0, 9, (classes, classes))
+    counts[1] = 0
+    png = draw_mistakes(counts, [f"class_{k}" for k in range(classes)], "a run")
     assert png.startswith(b"\x89PNG")
 
 

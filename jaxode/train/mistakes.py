@@ -1,0 +1,68 @@
+"""The picture of which classes are taken for which: the confusion matrix and each class's scores."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxode import metrics
+from jaxode.train.curves import BLUE, GREY, ORANGE
+
+MOST_NUMBERS = 30
+"""Of more classes, no numbers are written into the matrix."""
+
+
+def draw(counts: metrics.Confusion, names: Sequence[str], title: str) -> bytes:
+    """PNG: images of class k (row) taken for class j (column), coloured by their share of the row, and the scores."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # slow to import, and needs no screen
+    from matplotlib.figure import Figure
+
+    classes = len(names)
+    side = float(np.clip(0.44 * classes + 1.8, 4.6, 14.0))
+    figure = Figure(figsize=(side + 4.4, side), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(side, 2.8), sharey=True)
+    _matrix(left, counts, names)
+    _scores(right, metrics.scores(counts))
+    macro = metrics.macro(counts)
+    figure.suptitle(f"{title}\naccuracy {metrics.accuracy(counts):.2%}, macro F1 {macro['f1']:.4f}", fontsize=11)
+    FigureCanvasAgg(figure)
+    target = io.BytesIO()
+    figure.savefig(target, format="png", dpi=100)
+    return target.getvalue()
+
+
+def _matrix(panel: Any, counts: metrics.Confusion, names: Sequence[str]) -> None:
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    # The square root shows rare mistakes beside a full diagonal.
+    panel.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    size = 8 if len(names) <= MOST_NUMBERS else 4
+    places = range(len(names))
+    panel.set_xticks(places, names, rotation=90 if max(map(len, names)) > 2 else 0, fontsize=size)
+    panel.set_yticks(places, names, fontsize=size)
+    panel.set_xlabel("taken for")
+    panel.set_ylabel("test images of")
+    panel.tick_params(length=0)
+    if len(names) <= MOST_NUMBERS:
+        for row, column in zip(*np.nonzero(counts), strict=True):
+            color = "white" if shares[row, column] > 0.4 else "black"
+            text = str(counts[row, column])
+            panel.text(column, row, text, ha="center", va="center", fontsize=7, color=color)
+
+
+def _scores(panel: Any, found: metrics.Scores) -> None:
+    rows = np.arange(len(found.f1))
+    for values, marker, color, name in (
+        (found.precision, "|", ORANGE, "precision"),
+        (found.recall, "x", BLUE, "recall"),
+        (found.f1, "o", GREY, "F1"),
+    ):
+        panel.plot(values, rows, marker, color=color, label=name, markersize=5, clip_on=False)
+    low = min(found.precision.min(), found.recall.min())
+    panel.set_xlim(np.floor(max(0.0, low - 0.01) * 20) / 20, 1.0)
+    panel.grid(alpha=0.25)
+    panel.tick_params(labelsize=8, length=0)
+    panel.spines[["top", "right", "left"]].set_visible(False)
+    panel.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, columnspacing=1)
