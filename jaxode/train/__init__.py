@@ -14,6 +14,7 @@ from jaxode.train.loop import run as run
 from jaxode.train.outcomes import missing as missing
 from jaxode.train.program import VIEW_SIZE as VIEW_SIZE
 from jaxode.train.progress import Progress as Progress
+from jaxode.train.resume import FREE as FREE
 from jaxode.train.resume import read_config as read_config
 from jaxode.train.resume import settle as settle
 from jaxode.train.tensorboard import require_tensorboard as require_tensorboard

@@ -1,0 +1,122 @@
+"""Turn the records of runs into the published tables with our figures beside them, and into pictures.
+
+    python -m scripts.report                                # from runs/reproduce into docs/results
+    python -m scripts.report runs/reproduce gpu/runs --out docs/results
+
+Complete runs of the given directories are added to the records of --out (records/*.json, one a run; the same run again
+replaces its record); the tables and pictures are made of all records there. Runs of other settings than those of a row
+are named and left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import get_args
+
+from experiments.arguments import Parser, given
+from jaxode.config import ConfigError
+from jaxode.train import make_writable
+from jaxode.train.files import write_whole
+from scripts.reproduce import RUNS
+from scripts.tables.document import markdown
+from scripts.tables.findings import Finding, growth, learning, second_block, worth
+from scripts.tables.pictures import draw
+from scripts.tables.protocols import Scale, identity, settings
+from scripts.tables.records import Record, keep, of_run, read
+from scripts.tables.rows import TABLES
+
+RESULTS = Path("docs/results")
+SHOWN: tuple[Scale, ...] = ("full", "cpu")
+"""Protocols whose runs are drawn."""
+
+
+def known() -> set[str]:
+    """Identities of the runs of all rows by all protocols."""
+    tables = TABLES.values()
+    return {
+        identity(settings(table, row, scale)) for table in tables for row in table.rows for scale in get_args(Scale)
+    }
+
+
+def collected(runs: Sequence[Path]) -> tuple[list[Record], list[Path]]:
+    """Records of the complete runs below directories, and the directories of runs that are of no table."""
+    rows, found, others = known(), [], []
+    for folder in runs:
+        for directory in sorted(path.parent for path in folder.glob("*/result.json")):
+            record = of_run(directory)
+            if record is not None and identity(record.config) in rows:
+                found.append(record)
+            elif record is not None:
+                others.append(directory)
+    return found, others
+
+
+def written(records: Sequence[Record], out: Path, command: str) -> list[str]:
+    """Write the document and its pictures; returns the names of the files. Raises OSError."""
+    pictures: list[tuple[str, str]] = []
+    findings: list[tuple[Scale, Finding]] = []
+    names = []
+    for scale in SHOWN:
+        panels = learning(records, scale)
+        if panels:
+            pictures.append((f"learning-{scale}.png", f"Test error over the epochs, protocol {scale}."))
+            write_whole(out / pictures[-1][0], draw(panels, logarithmic=True))
+            names.append(pictures[-1][0])
+        for finding in (growth(records, scale), second_block(records, scale), worth(records, scale)):
+            findings.append((scale, finding))
+            if finding.png is not None:
+                names.append(f"{finding.name}-{scale}.png")
+                write_whole(out / names[-1], finding.png)
+    write_whole(out / "README.md", markdown(records, pictures, findings, command))
+    return ["README.md", *names]
+
+
+def build_parser() -> Parser:
+    """The command line."""
+    summary, _, rest = (__doc__ or "").partition("\n")
+    parser = Parser(
+        prog="python -m scripts.report",
+        usage="%(prog)s [RUNS ...] [--out DIR]",
+        description=summary,
+        epilog=rest,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("runs", type=Path, nargs="*", metavar="RUNS", help=f"directories of runs (default: {RUNS})")
+    parser.add_argument("--out", type=Path, default=RESULTS, metavar="DIR", help=f"default: {RESULTS}")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    parser = build_parser()
+    try:
+        values = given(parser, words)
+        out, runs = values["out"], values["runs"]
+        for folder in runs:
+            if not folder.is_dir():
+                raise ConfigError(f"RUNS must be directories, and {folder} is none")
+        make_writable(out / "records")
+        found, others = collected(runs or [RUNS])
+        for directory in others:
+            print(f"left out, for it is of no row: {directory}", file=sys.stderr)
+        for record in found:
+            keep(record, out / "records")
+        records = read(out / "records")
+        names = written(records, out, shlex.join(["python", "-m", "scripts.report", *words]))
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    except (ConfigError, OSError) as error:
+        print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    print(f"{len(found)} runs found, {len(records)} records; written to {out}: {', '.join(names)}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

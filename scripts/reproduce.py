@@ -1,0 +1,206 @@
+"""Run the rows of a published table, each by its protocol, and keep what comes out.
+
+    python -m scripts.reproduce chen --scale cpu --data-dir data       # MNIST: MLP, ResNet 6, RK-Net, ODE-Net
+    python -m scripts.reproduce cifar10 --scale full --seeds 0 1 2     # three runs of each row, as published
+    python -m scripts.reproduce chen mnist --list                      # the rows and how far their runs are
+    python -m scripts.report                                           # tables and figures of all runs
+
+--scale says which protocol: full is the published one; cpu is a smaller one that ends overnight on 2 cores; smoke
+trains on a few hundred bundled images and only shows that everything runs. Every run is a directory of --out like those
+of the experiments. The same command goes on where it was stopped and leaves complete runs alone; rows of several tables
+that are the same run are run once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import jax
+
+from experiments import compilations
+from experiments.arguments import Parser, converter, given
+from experiments.cli import announcement, conclusion, finished
+from jaxode.config import ConfigError, RunConfig, require_count
+from jaxode.data import DataError, ImageSet, load
+from jaxode.train import CheckpointError, Progress, ResumeError, RunFailed, Stopped, held, make_writable, run
+from scripts.tables.protocols import Scale, published_epochs, run_name, settings
+from scripts.tables.rows import TABLES, Row, Table
+
+RUNS = Path("runs/reproduce")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of one row."""
+
+    table: Table
+    row: Row
+    config: RunConfig
+    out: Path
+
+    @property
+    def title(self) -> str:
+        """For a person."""
+        return f"{self.table.name}: {self.row.label}, seed {self.config.seed}, {self.config.epochs} epochs"
+
+    @property
+    def epochs_done(self) -> int:
+        """Lines of its metrics, complete or not."""
+        try:
+            return len((self.out / "metrics.jsonl").read_text().splitlines())
+        except OSError:
+            return 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is left to do."""
+        return finished(self.out, self.config)
+
+
+def jobs(
+    tables: Sequence[Table], scale: Scale, seeds: Sequence[int], out: Path, only: str | None = None
+) -> Iterator[Job]:
+    """The runs of the tables' rows whose label contains `only`; what several rows share is named once."""
+    seen: set[Path] = set()
+    for seed in seeds:
+        for table in tables:
+            for row in table.rows:
+                if only is not None and only.lower() not in row.label.lower():
+                    continue
+                config = settings(table, row, scale, seed)
+                place = out / run_name(config)
+                if place not in seen:
+                    seen.add(place)
+                    yield Job(table, row, config, place)
+
+
+def listed(work: Sequence[Job]) -> str:
+    """A line for each run."""
+    lines = []
+    for job in work:
+        done = "complete" if job.complete else f"{job.epochs_done} of {job.config.epochs} epochs"
+        published = published_epochs(job.table)
+        lines.append(f"{job.table.name:22} {job.row.label:24} {done:18} (published: {published} epochs)  {job.out}")
+    return "\n".join(lines)
+
+
+def carry_out(work: Sequence[Job], data_dir: str | None, progress: Progress) -> int:
+    """Run what is not complete; returns how many runs failed or lack their images.
+
+    Raises DataError if there are no images for any of the runs; Stopped, CheckpointError, ResumeError,
+    BlockingIOError, OSError.
+    """
+    data: ImageSet | None = None
+    refused: dict[str, DataError] = {}
+    failed = 0
+    for number, job in enumerate(work, 1):
+        head = f"[{number}/{len(work)}] {job.title}"
+        if job.complete:
+            progress.say(f"{head}: complete")
+            continue
+        config = job.config.replaced(data_dir=data_dir)
+        try:
+            if job.table.dataset in refused:
+                raise refused[job.table.dataset]
+            if data is None or data.name != job.table.dataset:
+                data = load(config.data, progress=not progress.quiet)
+                progress.say(announcement(data))
+        except DataError as error:
+            if all(other.table.dataset == job.table.dataset for other in work):
+                raise
+            failed += 1
+            refused[job.table.dataset] = error
+            progress.warn(f"{head}: not run: {error}")
+            continue
+        progress.say(f"{head}; {job.out}")
+        make_writable(job.out)
+        try:
+            with held(job.out):
+                result = run(config, data, job.out, progress=progress)
+        except RunFailed as error:
+            failed += 1
+            progress.warn(f"{head}: failed: {error}")
+            continue
+        progress.say(conclusion(result, job.out))
+        jax.clear_caches()
+    return failed
+
+
+def build_parser() -> Parser:
+    """The command line."""
+    summary, _, rest = (__doc__ or "").partition("\n")
+    parser = Parser(
+        prog="python -m scripts.reproduce",
+        usage="%(prog)s TABLE [TABLE ...] [flags]",
+        description=summary,
+        epilog=rest,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("tables", nargs="+", metavar="TABLE", help=f"{', '.join(TABLES)}, or all")
+    parser.add_argument("--scale", default="cpu", choices=get_args(Scale), help="the protocol (default: cpu)")
+    parser.add_argument(
+        "--seeds",
+        type=converter(int),
+        nargs="+",
+        default=[0],
+        metavar="N",
+        help="a run of each row for each (default: 0)",
+    )
+    parser.add_argument("--only", metavar="TEXT", help="only rows whose label contains TEXT")
+    parser.add_argument("--out", type=Path, default=RUNS, metavar="DIR", help=f"where the runs go (default: {RUNS})")
+    parser.add_argument("--data-dir", metavar="DIR", help="folder with the original files, or where to store them")
+    parser.add_argument("--list", action="store_true", help="print the rows and how far their runs are; run nothing")
+    parser.add_argument("--quiet", action="store_true", help="print only warnings")
+    return parser
+
+
+def chosen(values: dict[str, Any]) -> list[Job]:
+    """The runs that are asked for. Raises ConfigError."""
+    names = list(TABLES) if values["tables"] == ["all"] else values["tables"]
+    for name in names:
+        if name not in TABLES:
+            raise ConfigError(f"TABLE must be one of {', '.join(TABLES)}, or all, got {name!r}")
+    for seed in values["seeds"]:
+        require_count("--seeds", seed, at_least=0)
+    tables = [TABLES[name] for name in names]
+    found = list(jobs(tables, values["scale"], values["seeds"], values["out"], values["only"]))
+    if not found:
+        labels = ", ".join(row.label for table in tables for row in table.rows)
+        raise ConfigError(f"--only must be a part of a label, one of {labels}, got {values['only']!r}")
+    return found
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit code: 0, 1 if a run failed, 2 for a wrong request, 128 + signal."""
+    parser = build_parser()
+    try:
+        values = given(parser, list(sys.argv[1:] if argv is None else argv))
+        work = chosen(values)
+        if values["list"]:
+            print(listed(work))
+            return 0
+        compilations.keep()
+        failed = carry_out(work, values["data_dir"], Progress(quiet=values["quiet"]))
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    except Stopped as stop:
+        print(f"{parser.prog}: stopped; the same command goes on", file=sys.stderr)
+        return 128 + stop.signum
+    except (ConfigError, DataError, ResumeError, BlockingIOError) as error:
+        print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except (CheckpointError, OSError) as error:
+        print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    print(f"{len(work) - failed} of {len(work)} runs complete in {values['out']}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

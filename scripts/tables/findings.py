@@ -1,0 +1,120 @@
+"""What the records of runs say of claims: evaluations in training, a second block, and what an ODE block is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from scripts.tables.pictures import Curve, draw
+from scripts.tables.protocols import Scale
+from scripts.tables.records import Record, of_row
+from scripts.tables.rows import TABLES, Row, Table
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A claim, what was measured of it, and the picture: its file and PNG, or None where there is nothing to draw."""
+
+    name: str
+    claim: str
+    text: str
+    png: bytes | None
+
+
+def rows_with_runs(records: Sequence[Record], tables: Sequence[str], scale: Scale) -> list[tuple[Table, Row, Record]]:
+    """The rows that have been run, each with its run of the lowest seed; runs that rows share are named once."""
+    found: dict[str, tuple[Table, Row, Record]] = {}
+    for name in tables:
+        for row in TABLES[name].rows:
+            for record in of_row(records, TABLES[name], row, scale)[:1]:
+                found.setdefault(record.name, (TABLES[name], row, record))
+    return list(found.values())
+
+
+def series(record: Record, name: str, scale: float = 1.0) -> list[tuple[float, float]]:
+    """A figure over the epochs."""
+    return [(line["epoch"], scale * line[name]) for line in record.history]
+
+
+def label(table: Table, row: Row) -> str:
+    """A row among those of several tables."""
+    return f"{table.title}: {row.label}"
+
+
+def growth(records: Sequence[Record], scale: Scale) -> Finding:
+    """Evaluations of a solve over the epochs."""
+    claim = "The number of function evaluations grows during training (Chen et al. 2018, figure 3d)."
+    runs = [each for each in rows_with_runs(records, list(TABLES), scale) if each[2].config.model.model == "odenet"]
+    if not runs:
+        return Finding("nfe", claim, "Not yet measured.", None)
+    curves = {"evaluations of a forward solve, test images": [], "the same, mean of the training steps": []}
+    for (table, row, record), panel in ((run, panel) for run in runs for panel in curves):
+        name = "nfe_forward" if "test" in panel else "nfe_forward_train"
+        curves[panel].append(Curve(label(table, row), series(record, name)))
+    told = [
+        f"{label(table, row)}, {record.history[0]['nfe_forward_train']:.1f} in the first epoch and"
+        f" {record.history[-1]['nfe_forward_train']:.1f} in the last ({record.config.epochs})"
+        for table, row, record in runs
+    ]
+    return Finding("nfe", claim, f"Mean of the training steps: {'; '.join(told)}.", draw(curves))
+
+
+def second_block(records: Sequence[Record], scale: Scale) -> Finding:
+    """One block against two."""
+    claim = "A second ODE block gains no accuracy, and each of the two takes fewer evaluations than the one (thesis)."
+    runs = rows_with_runs(records, ["fashion_mnist_chained"], scale)
+    by_blocks = {n: [record for _, _, record in runs if record.config.model.blocks == n] for n in (1, 2)}
+    if not all(by_blocks.values()):
+        return Finding("blocks", claim, "Not yet measured.", None)
+    curves = {
+        "test accuracy in %": [Curve(row.label, series(record, "test_accuracy", 100)) for _, row, record in runs],
+        "evaluations a block, training steps": [
+            Curve(row.label, series(record, "nfe_forward_train")) for _, row, record in runs
+        ],
+    }
+
+    def mean(blocks: int, name: str) -> float:
+        return fmean(record.result[name] for record in by_blocks[blocks])
+
+    text = (
+        f"Fashion-MNIST, means of the runs with and without the adjoint: one block"
+        f" {100 * mean(1, 'test_accuracy'):.2f} % of the test images with {mean(1, 'nfe_forward'):.1f} evaluations,"
+        f" two blocks {100 * mean(2, 'test_accuracy'):.2f} % with {mean(2, 'nfe_forward'):.1f} evaluations each, in"
+        f" {mean(2, 'train_seconds_per_epoch') / mean(1, 'train_seconds_per_epoch'):.2f} times the time an epoch."
+    )
+    return Finding("blocks", claim, text, draw(curves))
+
+
+def worth(records: Sequence[Record], scale: Scale) -> Finding:
+    """The net with and without its ODE block."""
+    claim = "Much of the accuracy is that of the downsampling: the same net without its ODE block (132,874 parameters)."
+    runs = rows_with_runs(records, ["mnist_worth"], scale)
+    if len(runs) < len(TABLES["mnist_worth"].rows):
+        return Finding("worth", claim, "Not yet measured.", None)
+    told = [
+        f"{row.label} ({record.result['parameters']:,} parameters) {100 * (1 - record.result['test_accuracy']):.2f} %"
+        for _, row, record in runs
+    ]
+    curves = {
+        "test error in %": [
+            Curve(row.label, [(epoch, 100 - value) for epoch, value in series(record, "test_accuracy", 100)])
+            for _, row, record in runs
+        ],
+    }
+    return Finding("worth", claim, f"Test error on MNIST: {', '.join(told)}.", draw(curves, logarithmic=True))
+
+
+def learning(records: Sequence[Record], scale: Scale) -> dict[str, Any] | None:
+    """A panel for each table that has been run: test accuracy over the epochs."""
+    panels: dict[str, list[Curve]] = {}
+    for table in TABLES.values():
+        runs = rows_with_runs(records, [table.name], scale)
+        if runs:
+            title = f"{table.title}: test error in %"
+            panels[title] = [
+                Curve(row.label, [(epoch, 100 - value) for epoch, value in series(record, "test_accuracy", 100)])
+                for _, row, record in runs
+            ]
+    return panels or None

@@ -1,0 +1,51 @@
+"""Curves over the epochs, in panels."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+PANELS_IN_A_ROW = 2
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Points (epoch, value) under a label."""
+
+    label: str
+    points: Sequence[tuple[float, float]]
+
+
+def draw(panels: Mapping[str, Sequence[Curve]], *, logarithmic: bool = False) -> bytes:
+    """PNG of the panels by their titles. Curves of one label have one colour in all of them."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # slow to import, and needs no screen
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator, ScalarFormatter
+
+    across = min(PANELS_IN_A_ROW, len(panels))
+    down = -(-len(panels) // across)
+    figure = Figure(figsize=(5.6 * across, 3.9 * down), layout="constrained")
+    places = figure.subplots(down, across, squeeze=False).ravel()
+    labels = list(dict.fromkeys(curve.label for curves in panels.values() for curve in curves))
+    for place in places[len(panels) :]:
+        place.axis("off")
+    for place, (title, curves) in zip(places, panels.items(), strict=False):
+        for curve in curves:
+            epochs, values = zip(*curve.points, strict=True)
+            color = f"C{labels.index(curve.label) % 10}"
+            place.plot(epochs, values, color=color, label=curve.label, linewidth=1.7, marker="o", markersize=3)
+        if logarithmic:
+            place.set_yscale("log")
+            for axis in (place.yaxis.set_major_formatter, place.yaxis.set_minor_formatter):
+                axis(ScalarFormatter())
+        place.set_title(title, fontsize=11, loc="left")
+        place.set_xlabel("epoch")
+        place.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
+        place.grid(alpha=0.25)
+        place.spines[["top", "right"]].set_visible(False)
+        place.legend(frameon=False, fontsize=8)
+    FigureCanvasAgg(figure)
+    target = io.BytesIO()
+    figure.savefig(target, format="png", dpi=100)
+    return target.getvalue()
