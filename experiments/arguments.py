@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
+from jaxode.checks import ConfigError
 from jaxode.config import (
     CONVOLUTIONS_ONLY,
     PARTS,
-    ConfigError,
     DataConfig,
     ModelConfig,
     OptimConfig,

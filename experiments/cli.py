@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from experiments import compilations
 from experiments.arguments import Parser, Request, build_parser, configured, parse, unused
-from jaxode.config import ConfigError, RunConfig
+from jaxode.checks import ConfigError
+from jaxode.config import RunConfig
 
 if TYPE_CHECKING:
     from jaxode.data import ImageSet

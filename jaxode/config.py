@@ -7,9 +7,10 @@ Every field is one command-line flag of the experiments; its help text lives her
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from jaxode.checks import ConfigError, require, require_choice, require_count, require_positive
 
 ModelName = Literal["odenet", "resnet", "mlp"]
 SolverName = Literal[
@@ -42,10 +43,6 @@ DEFAULT_BLOCKS = {"odenet": 1, "resnet": 6, "mlp": 0}
 DEFAULT_LR = {"sgd": 0.1, "adam": 1e-3, "adamw": 1e-3}
 
 
-class ConfigError(ValueError):
-    """A setting that is out of its allowed range, or settings that contradict each other."""
-
-
 def default_gradient(solver: str) -> str:
     """The quickest exact gradient mode that a solver has."""
     return "checkpointed" if solver == "kvaerno3" else "tape"
@@ -54,32 +51,6 @@ def default_gradient(solver: str) -> str:
 def setting(default: Any, text: str) -> Any:
     """A dataclass field whose help text the command line prints."""
     return field(default=default, metadata={"help": text})
-
-
-def require(condition: bool, name: str, value: object, allowed: str) -> None:
-    """Raise ConfigError naming the setting, its value and what is allowed, unless the condition holds."""
-    if not condition:
-        raise ConfigError(f"{name} must be {allowed}, got {value!r}")
-
-
-def require_positive(name: str, value: float | None, *, zero: bool = False) -> None:
-    """Raise ConfigError unless value is None or a finite positive number (or zero, where that is allowed)."""
-    if value is None:
-        return
-    good = math.isfinite(value) and (value > 0 or (zero and value == 0))
-    require(good, name, value, "zero or a positive number" if zero else "a positive number")
-
-
-def require_count(name: str, value: int | None, at_least: int = 1) -> None:
-    """Raise ConfigError unless value is None or a whole number of at least `at_least`."""
-    if value is not None:
-        good = isinstance(value, int) and not isinstance(value, bool) and value >= at_least
-        require(good, name, value, f"a whole number of at least {at_least}")
-
-
-def require_choice(name: str, value: str, literal: Any) -> None:
-    """Raise ConfigError unless value is one of the strings of a Literal type."""
-    require(value in literal.__args__, name, value, "one of " + ", ".join(literal.__args__))
 
 
 @dataclass(frozen=True)

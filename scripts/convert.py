@@ -27,7 +27,8 @@ from flax import nnx
 
 from experiments.arguments import given
 from experiments.cli import announcement, decided
-from jaxode.config import ConfigError, RunConfig
+from jaxode.checks import ConfigError
+from jaxode.config import RunConfig
 from jaxode.data import SPECS, DataError, load
 from jaxode.interop import InteropError, from_torch, to_torch
 from jaxode.nn import Classifier, build_classifier

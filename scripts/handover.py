@@ -25,16 +25,8 @@ from flax import nnx
 
 from experiments.arguments import given
 from experiments.cli import announcement, decided
-from jaxode.config import (
-    ADAPTIVE_IN_BOTH,
-    CONVOLUTIONS_ONLY,
-    FIXED_IN_BOTH,
-    ConfigError,
-    RunConfig,
-    SolveConfig,
-    require,
-    require_count,
-)
+from jaxode.checks import ConfigError, require, require_count
+from jaxode.config import ADAPTIVE_IN_BOTH, CONVOLUTIONS_ONLY, FIXED_IN_BOTH, RunConfig, SolveConfig
 from jaxode.data import DataError, load
 from jaxode.interop import to_torch
 from jaxode.train import make_writable

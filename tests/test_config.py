@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from jaxode.config import PARTS, ConfigError, DataConfig, ModelConfig, OptimConfig, RunConfig, SolveConfig
+from jaxode.checks import ConfigError
+from jaxode.config import PARTS, DataConfig, ModelConfig, OptimConfig, RunConfig, SolveConfig
 
 
 def test_json_round_trip_is_exact():

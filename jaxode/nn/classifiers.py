@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxode.config import ConfigError, ModelConfig, Precision, SolveConfig, require_count
+from jaxode.checks import ConfigError, require_count
+from jaxode.config import ModelConfig, Precision, SolveConfig
 from jaxode.nn.blocks import Downsample, Head, ODEBlock, ResidualBlock
 from jaxode.nn.kernels import Kernels, choose_kernels
 from jaxode.nn.layers import Linear

@@ -10,7 +10,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxode.config import ConfigError, RunConfig
+from jaxode.checks import ConfigError
+from jaxode.config import RunConfig
 from jaxode.data import ImageSet
 from jaxode.nn import build_classifier
 from jaxode.ode import SolveError, explain_failure

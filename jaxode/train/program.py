@@ -14,7 +14,8 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Int, PRNGKeyArray
 
-from jaxode.config import RunConfig, require
+from jaxode.checks import require
+from jaxode.config import RunConfig
 from jaxode.data import ImageSet
 from jaxode.data.augment import evaluation_views, training_views
 from jaxode.data.batches import epoch_order, sequential_order

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxode.config import ConfigError, ModelConfig, SolveConfig
+from jaxode.checks import ConfigError
+from jaxode.config import ModelConfig, SolveConfig
 from jaxode.nn import build_classifier, describe, parameter_count
 from jaxode.nn.kernels import ANY_MODE
 

@@ -7,7 +7,7 @@ import math
 import pytest
 from stubs import run_config
 
-from jaxode.config import ConfigError
+from jaxode.checks import ConfigError
 from jaxode.train.curves import draw
 from jaxode.train.figures import summary
 from jaxode.train.files import held, make_writable, write_json, write_whole

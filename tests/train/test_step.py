@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from stubs import builder, image_set, run_config
 
-from jaxode.config import ConfigError, ParallelConfig
+from jaxode.checks import ConfigError
+from jaxode.config import ParallelConfig
 from jaxode.data.augment import evaluation_views
 from jaxode.train.program import Program
 from jaxode.train.scaling import initial_scale
