@@ -179,7 +179,7 @@ def parse(parser: Parser, argv: list[str]) -> Request:
 def unused(config: RunConfig, asked: dict[str, Any]) -> list[str]:
     """The given settings that have no effect on this model or optimiser, as flags."""
     idle: set[str] = set()
-    if config.model.model != "odenet":
+    if not config.model.ode_blocks:
         idle |= {spec.name for spec in dataclasses.fields(SolveConfig)}
     if config.model.model == "mlp":
         idle.add("width")

@@ -70,8 +70,10 @@ def carry_out(parser: Parser, request: Request, config: RunConfig) -> int:
     try:
         if request.resume is not None:
             config = resumed(request.resume, request, config)
+        empty = " of 0 blocks" if config.model.model != "mlp" and not config.model.blocks else ""
         for flag in unused(config, request.settings):
-            print(f"note: {flag} has no effect on {config.model.model} with {config.optim.optimizer}", file=sys.stderr)
+            what = f"{config.model.model}{empty} with {config.optim.optimizer}"
+            print(f"note: {flag} has no effect on {what}", file=sys.stderr)
         if request.describe:
             print(json.dumps(description(config)))
             return 0

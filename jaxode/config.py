@@ -58,17 +58,22 @@ class ModelConfig:
     """Which classifier. Raises ConfigError on values outside the stated ranges."""
 
     model: ModelName = setting("odenet", "classifier: ODE blocks, residual blocks, or one hidden layer of 300")
-    blocks: int | None = setting(None, "ODE blocks (default 1) or residual blocks (default 6) in the chain")
+    blocks: int | None = setting(None, "ODE blocks (default 1) or residual blocks (default 6) in the chain; 0: none")
     width: int = setting(64, "channels of the feature maps; a multiple of 32 if above 32")
 
     def __post_init__(self) -> None:
         require_choice("model", self.model, ModelName)
         if self.blocks is None:
             object.__setattr__(self, "blocks", DEFAULT_BLOCKS[self.model])
-        require_count("blocks", self.blocks, 0 if self.model == "mlp" else 1)
+        require_count("blocks", self.blocks, at_least=0)
         require(self.model != "mlp" or self.blocks == 0, "blocks", self.blocks, "left out for the mlp, which has none")
         require_count("width", self.width)
         require(self.width % min(32, self.width) == 0, "width", self.width, "at most 32 or a multiple of 32")
+
+    @property
+    def ode_blocks(self) -> int:
+        """How many ODEs the model solves; 0 for one that solves nothing, be it an odenet without blocks."""
+        return (self.blocks or 0) if self.model == "odenet" else 0
 
 
 @dataclass(frozen=True)
@@ -215,14 +220,14 @@ class RunConfig:
         require_count("seed", self.seed, at_least=0)
         require(self.seed < 2**32, "seed", self.seed, "below 2**32")
         require_choice("precision", self.precision, Precision)
-        if self.precision == "float16" and self.model.model == "odenet":
+        if self.precision == "float16" and self.model.ode_blocks:
             tolerant = "gradient backsolve" if self.solve.gradient == "backsolve" else "solver kvaerno3"
             if self.solve.gradient == "backsolve" or self.solve.solver == "kvaerno3":
                 raise ConfigError(
                     f"precision float16 scales the gradient, which {tolerant} computes to a tolerance: use precision"
                     " bfloat16, or an explicit solver with gradient tape"
                 )
-        if self.parallel.parallel == "pmap" and self.model.model == "odenet" and self.solve.gradient == "checkpointed":
+        if self.parallel.parallel == "pmap" and self.model.ode_blocks and self.solve.gradient == "checkpointed":
             others = "direct or backsolve" if self.solve.solver == "kvaerno3" else "tape, replay, direct or backsolve"
             reason = "Diffrax cannot run its checkpointed loop on one device's part of a batch"
             raise ConfigError(f"gradient checkpointed needs parallel jit: {reason}; parallel pmap has {others}")

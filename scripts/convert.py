@@ -65,8 +65,9 @@ def restored(directory: Path) -> tuple[Classifier, int]:
             dtype=jnp.dtype(config.dtype),
             precision=config.precision,
         )
-        blocks = (config.model.blocks or 0) if config.model.model == "odenet" else 0
-        template = initial_state(split_model(model)[1], optimizer(config.optim, 1), blocks, config.precision)
+        template = initial_state(
+            split_model(model)[1], optimizer(config.optim, 1), config.model.ode_blocks, config.precision
+        )
         if one:
             found = read_checkpoint(place, template)
         else:

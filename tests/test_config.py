@@ -29,7 +29,7 @@ def test_what_is_no_run_is_refused_in_one_line(values):
     ("kind", "values"),
     [
         (ModelConfig, {"model": "vgg"}),
-        (ModelConfig, {"blocks": 0}),
+        (ModelConfig, {"blocks": -1}),
         (ModelConfig, {"model": "mlp", "blocks": 2}),
         (ModelConfig, {"width": 33}),
         (ModelConfig, {"width": 0}),
@@ -98,6 +98,13 @@ def test_what_devices_cannot_do_by_themselves_is_refused():
     with pytest.raises(ConfigError, match="pmap has direct or backsolve"):
         RunConfig().replaced(solver="kvaerno3", parallel="pmap")
     assert RunConfig().replaced(model="resnet", gradient="checkpointed", parallel="pmap").parallel.devices is None
+
+
+def test_without_ode_blocks_no_solver_is_refused():
+    models = [ModelConfig(*which) for which in (("odenet", 2), ("odenet", 0), ("resnet", 2), ("resnet", 0), ("mlp",))]
+    assert [model.ode_blocks for model in models] == [2, 0, 0, 0, 0]
+    assert RunConfig().replaced(blocks=0, gradient="checkpointed", parallel="pmap").model.blocks == 0
+    assert RunConfig().replaced(blocks=0, gradient="backsolve", precision="float16").model.blocks == 0
 
 
 def test_a_run_without_devices_in_its_settings_is_read():

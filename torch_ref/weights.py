@@ -70,6 +70,7 @@ def checked(found: Mapping[str, Any], path: Path) -> Weights:
 def layout(weights: Mapping[str, Tensor], side: int = 28) -> Layout:
     """Kind and sizes of the model by the names and shapes of its weights; `side` matters to an mlp only.
 
+    A model without blocks, which is the same whatever it has none of, is called a resnet, for it solves nothing.
     Raises WeightsError if they are of none of the models.
     """
     shapes = {name: tuple(value.shape) for name, value in weights.items()}
@@ -81,7 +82,8 @@ def layout(weights: Mapping[str, Tensor], side: int = 28) -> Layout:
     found = {
         kind: {match[1] for name in shapes if (match := re.match(pattern, name))} for kind, pattern in BLOCKS.items()
     }
-    kinds = [kind for kind, numbers in found.items() if numbers]
+    empty = ["resnet"] if len(shapes.get("11.weight", ())) == 2 else []  # the last layer of a model without blocks
+    kinds = [kind for kind, numbers in found.items() if numbers] or empty
     if len(kinds) != 1 or len(shapes.get("0.weight", ())) != 4:
         raise WeightsError(
             "neither an odenet, nor a resnet, nor an mlp laid out as in odenet_mnist.py with --downsampling-method conv"

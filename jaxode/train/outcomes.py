@@ -30,7 +30,7 @@ Outcomes = dict[str, np.ndarray]
 
 def wanted(config: RunConfig) -> bool:
     """Whether a run of these settings records its images."""
-    return config.model.model == "odenet" and config.solve.per_sample
+    return config.model.ode_blocks > 0 and config.solve.per_sample
 
 
 def missing(out: Path, config: RunConfig) -> bool:

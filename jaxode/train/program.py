@@ -82,7 +82,7 @@ class Program:
         )
         self.graphdef, self.params = split_model(model)
         self.parameters = sum(leaf.size for leaf in jax.tree.leaves(self.params))
-        self.blocks = (config.model.blocks or 0) if config.model.model == "odenet" else 0
+        self.blocks = config.model.ode_blocks
         self.transform = optimizer(config.optim, self.total_steps)
         self.rate = learning_rate(config.optim, self.total_steps)
         mean, std, dtype = data.spec.mean, data.spec.std, self.dtype

@@ -122,6 +122,7 @@ def test_a_yes_or_no_setting_is_a_flag_without_a_value(capsys):
 def test_settings_without_effect_are_known():
     config = RunConfig().replaced(model="resnet", optimizer="adam")
     assert unused(config, {"rtol": 1, "lr": 1, "momentum": 0, "width": 32}) == ["--rtol", "--momentum"]
+    assert unused(RunConfig().replaced(blocks=0), {"per_sample": True, "blocks": 0, "width": 32}) == ["--per-sample"]
     assert unused(RunConfig(), {"rtol": 1, "momentum": 0, "width": 32, "tape_steps": 4}) == []
     assert unused(RunConfig().replaced(gradient="replay"), {"tape_steps": 4}) == ["--tape-steps"]
 

@@ -13,7 +13,9 @@ from jaxode.config import ModelConfig, SolveConfig
 from jaxode.nn import build_classifier, describe, parameter_count
 from jaxode.nn.kernels import ANY_MODE
 
-COUNTS = {  # the thesis's table: grey with 10 classes, RGB with 10, RGB with 100
+COUNTS = {  # the thesis's table: grey with 10 classes, RGB with 10, RGB with 100; and both nets without their blocks
+    ("odenet", 0): (132_874, 134_026, 139_876),
+    ("resnet", 0): (132_874, 134_026, 139_876),
     ("odenet", 1): (208_266, 209_418, 215_268),
     ("odenet", 2): (283_658, 284_810, 290_660),
     ("resnet", 2): (280_842, 281_994, 287_844),
@@ -59,6 +61,16 @@ def test_logits_and_statistics_have_their_shapes(kind, blocks, shape):
     assert logits.shape == (3, 4)
     assert stats.nfe.shape == (blocks if kind == "odenet" else 0,)
     stats.check()
+
+
+@pytest.mark.parametrize("kind", ["odenet", "resnet"])
+def test_without_blocks_the_head_reads_what_was_downsampled(kind):
+    model = _build(kind, 0, solver="kvaerno3")
+    x = jax.random.normal(jax.random.key(1), (2, 12, 12, 1))
+    logits, stats = model(x)
+    np.testing.assert_array_equal(logits, model.head(model.downsample(x)))
+    assert stats.check().nfe.shape == (0,)
+    assert model.head.norm.kernels == model.downsample.conv1.kernels
 
 
 def test_described_shapes_are_the_real_ones():

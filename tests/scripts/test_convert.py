@@ -61,7 +61,7 @@ def same(first, second):
     assert all(first[name].dtype == second[name].dtype and torch.equal(first[name], second[name]) for name in first)
 
 
-@pytest.mark.parametrize(("kind", "blocks"), [("odenet", 2), ("resnet", 1), ("mlp", 0)])
+@pytest.mark.parametrize(("kind", "blocks"), [("odenet", 2), ("resnet", 1), ("resnet", 0), ("mlp", 0)])
 def test_a_run_from_weights_has_their_logits_and_gives_them_back(kind, blocks, tmp_path, capsys):
     model = saved(tmp_path / "model.pth", kind, blocks, torch.float64)
     run = tmp_path / "run"

@@ -110,6 +110,14 @@ def test_the_command_trains_tells_and_writes(files, tmp_path, capsys):
     assert f"last loss {steps[-1]['loss']:.4f}" in captured.out
 
 
+def test_a_model_without_blocks_is_trained_without_a_solve(files, tmp_path, capsys):
+    torch.save(build("resnet", 0, channels=1, classes=3, width=4, side=12).state_dict(), tmp_path / "weights.pt")
+    assert main(files) == 0
+    captured = capsys.readouterr()
+    assert captured.err.startswith("first step: loss ")
+    assert "function evaluations" not in captured.out
+
+
 @pytest.mark.parametrize(
     ("method", "text"),
     [
