@@ -180,7 +180,7 @@ def unused(config: RunConfig, asked: dict[str, Any]) -> list[str]:
     """The given settings that have no effect on this model or optimiser, as flags."""
     idle: set[str] = set()
     if not config.model.ode_blocks:
-        idle |= {spec.name for spec in dataclasses.fields(SolveConfig)}
+        idle |= {"augment_dims", *(spec.name for spec in dataclasses.fields(SolveConfig))}
     if config.model.model == "mlp":
         idle.add("width")
         if config.precision in CONVOLUTIONS_ONLY:

@@ -60,6 +60,7 @@ class ModelConfig:
     model: ModelName = setting("odenet", "classifier: ODE blocks, residual blocks, or one hidden layer of 300")
     blocks: int | None = setting(None, "ODE blocks (default 1) or residual blocks (default 6) in the chain; 0: none")
     width: int = setting(64, "channels of the feature maps; a multiple of 32 if above 32")
+    augment_dims: int = setting(0, "channels that the state of the ODE blocks has more, zero at t = 0")
 
     def __post_init__(self) -> None:
         require_choice("model", self.model, ModelName)
@@ -69,6 +70,9 @@ class ModelConfig:
         require(self.model != "mlp" or self.blocks == 0, "blocks", self.blocks, "left out for the mlp, which has none")
         require_count("width", self.width)
         require(self.width % min(32, self.width) == 0, "width", self.width, "at most 32 or a multiple of 32")
+        require_count("augment_dims", self.augment_dims, at_least=0)
+        useful = self.augment_dims == 0 or self.ode_blocks > 0
+        require(useful, "augment_dims", self.augment_dims, "0 for a model without ODE blocks")
 
     @property
     def ode_blocks(self) -> int:

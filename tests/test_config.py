@@ -31,6 +31,9 @@ def test_what_is_no_run_is_refused_in_one_line(values):
         (ModelConfig, {"model": "vgg"}),
         (ModelConfig, {"blocks": -1}),
         (ModelConfig, {"model": "mlp", "blocks": 2}),
+        (ModelConfig, {"augment_dims": -1}),
+        (ModelConfig, {"augment_dims": 5, "model": "resnet"}),
+        (ModelConfig, {"augment_dims": 5, "blocks": 0}),
         (ModelConfig, {"width": 33}),
         (ModelConfig, {"width": 0}),
         (SolveConfig, {"solver": "dopri6"}),
@@ -107,7 +110,7 @@ def test_without_ode_blocks_no_solver_is_refused():
     assert RunConfig().replaced(blocks=0, gradient="backsolve", precision="float16").model.blocks == 0
 
 
-def test_a_run_without_devices_in_its_settings_is_read():
+def test_a_run_from_before_some_settings_is_read():
     old = RunConfig().to_json()
-    del old["parallel"]
+    del old["parallel"], old["model"]["augment_dims"]
     assert RunConfig.from_json(old) == RunConfig()

@@ -33,6 +33,7 @@ class Layout:
     width: int
     channels: int
     classes: int
+    augment: int = 0
 
 
 def read(path: Path) -> Weights:
@@ -93,7 +94,9 @@ def layout(weights: Mapping[str, Tensor], side: int = 28) -> Layout:
     if len(shapes.get(last, ())) != 2:
         raise WeightsError(f"missing {last}, the last layer of a {kinds[0]} of {blocks} blocks")
     width, channels = shapes["0.weight"][:2]
-    return Layout(kinds[0], blocks, width, channels, shapes[last][0])
+    state = shapes.get("7.odefunc.norm1.weight") or (width,)
+    # A state narrower than the downsampled map is no augmentation: whoever loads the weights will name the shapes.
+    return Layout(kinds[0], blocks, width, channels, shapes[last][0], max(0, state[0] - width))
 
 
 def _line(error: Exception) -> str:

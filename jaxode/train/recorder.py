@@ -27,6 +27,7 @@ def settings_of_result(config: RunConfig) -> dict[str, Any]:
         "model": config.model.model,
         "blocks": config.model.blocks,
         "width": config.model.width if config.model.model != "mlp" else None,
+        "augment_dims": config.model.augment_dims if solves else None,
         **solve,
         "optimizer": config.optim.optimizer,
         "lr": config.optim.lr,
@@ -106,6 +107,7 @@ class Recorder:
         model = self.config.model
         name = {"odenet": "ODENet", "resnet": "ResNet", "mlp": "MLP"}[model.model]
         blocks = f", {model.blocks} block{'s' if model.blocks != 1 else ''}" if model.model != "mlp" else ""
+        blocks += f", {model.augment_dims} augmented" if model.augment_dims else ""
         solver = f", {self.config.solve.solver}" if model.ode_blocks else ""
         part = " (bundled sample)" if self.config.data.data == "sample" else ""
         count = f"{self.facts['train_images']:,} training images"

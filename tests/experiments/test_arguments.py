@@ -92,6 +92,10 @@ def test_help_explains_every_setting(name, capsys):
         (["--step-size", "2"], "--step-size must be in (0, 1]"),
         (["--backward-rtol", "1e-5"], "need gradient backsolve"),
         (["--model", "mlp", "--blocks", "2"], "--blocks must be left out"),
+        (
+            ["--model", "resnet", "--augment-dims", "5"],
+            "--augment-dims must be 0 for a model without ODE blocks, got 5",
+        ),
         (["--sovler", "dopri5"], "unknown flag --sovler: did you mean --solver?"),
         (["--learning-rat", "1"], "unknown flag --learning-rat"),
         (["--epoch=3"], "unknown flag --epoch: did you mean --epochs?"),

@@ -32,6 +32,7 @@ def said(capsys, code, *argv, experiment=mnist):
         (cifar10, ["--blocks", "2"], 284_810),
         (cifar100, ["--model", "resnet"], 583_780),
         (mnist, ["--blocks", "0"], 132_874),
+        (mnist, ["--augment-dims", "5"], 220_426),
         (mnist, ["--model", "mlp"], 238_510),
     ],
 )

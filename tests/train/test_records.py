@@ -44,14 +44,17 @@ def test_a_summary_tells_the_last_the_best_and_the_means():
 
 def test_models_without_an_ode_have_no_solver_in_their_result():
     assert settings_of_result(run_config())["solver"] == "dopri5"
-    assert settings_of_result(run_config().replaced(model="resnet"))["solver"] is None
-    assert settings_of_result(run_config().replaced(blocks=0))["solver"] is None
+    assert settings_of_result(run_config().replaced(augment_dims=3))["augment_dims"] == 3
+    for changes in ({"model": "resnet"}, {"blocks": 0}):
+        result = settings_of_result(run_config().replaced(**changes))
+        assert (result["solver"], result["augment_dims"]) == (None, None)
 
 
 @pytest.mark.parametrize(
     ("changes", "title"),
     [
         ({}, "ODENet, 2 blocks, dopri5"),
+        ({"blocks": 1, "augment_dims": 5}, "ODENet, 1 block, 5 augmented, dopri5"),
         ({"blocks": 0}, "ODENet, 0 blocks"),
         ({"model": "resnet", "blocks": 1}, "ResNet, 1 block"),
         ({"model": "mlp"}, "MLP"),
