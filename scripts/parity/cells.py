@@ -112,7 +112,7 @@ def cells() -> Iterator[Cell]:
     for subject in MODELS:
         solve = SolveConfig(solver="rk4", step_size=EVEN, gradient="tape") if subject.model == "odenet" else None
         yield Cell(subject, solve, quick=(subject.channels == 1) == (subject.blocks in (1, 4, 8)))
-    yield Cell(AUGMENTED, SolveConfig(solver="rk4", step_size=EVEN, gradient="tape"))
+    yield Cell(AUGMENTED, adaptive("dopri5", 1e-3, "tape", "full", "torchdiffeq"))
     for solver in FIXED_IN_BOTH:
         for size in (EVEN, UNEVEN):
             for mode in (*EXACT_MODES, "backsolve"):
