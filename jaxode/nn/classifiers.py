@@ -123,7 +123,7 @@ def build_classifier(
         return MLP(math.prod(image_shape), classes, rngs=rngs, dtype=dtype)
     if min(height, width) < SMALLEST_IMAGE:
         raise ConfigError(f"image_shape must be at least {SMALLEST_IMAGE} pixels a side, got {height} x {width}")
-    implicit = model.ode_blocks > 0 and solve.solver == "kvaerno3"
+    implicit = model.model == "odenet" and solve.solver == "kvaerno3"
     plain: dict[str, Any] = {"kernels": kernels or choose_kernels(precision), "rngs": rngs, "dtype": dtype}
     inside: dict[str, Any] = plain | {"kernels": kernels or choose_kernels(precision, forward_mode=implicit)}
     assert model.blocks is not None
