@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
+from jaxode.checks import ConfigError
 from jaxode.config import (
     CONVOLUTIONS_ONLY,
     PARTS,
-    ConfigError,
     DataConfig,
     ModelConfig,
     OptimConfig,
@@ -179,8 +179,8 @@ def parse(parser: Parser, argv: list[str]) -> Request:
 def unused(config: RunConfig, asked: dict[str, Any]) -> list[str]:
     """The given settings that have no effect on this model or optimiser, as flags."""
     idle: set[str] = set()
-    if config.model.model != "odenet":
-        idle |= {spec.name for spec in dataclasses.fields(SolveConfig)}
+    if not config.model.ode_blocks:
+        idle |= {"augment_dims", *(spec.name for spec in dataclasses.fields(SolveConfig))}
     if config.model.model == "mlp":
         idle.add("width")
         if config.precision in CONVOLUTIONS_ONLY:

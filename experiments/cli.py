@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from experiments import compilations
 from experiments.arguments import Parser, Request, build_parser, configured, parse, unused
-from jaxode.config import ConfigError, RunConfig
+from jaxode.checks import ConfigError
+from jaxode.config import RunConfig
 
 if TYPE_CHECKING:
     from jaxode.data import ImageSet
@@ -69,8 +70,10 @@ def carry_out(parser: Parser, request: Request, config: RunConfig) -> int:
     try:
         if request.resume is not None:
             config = resumed(request.resume, request, config)
+        empty = " of 0 blocks" if config.model.model != "mlp" and not config.model.blocks else ""
         for flag in unused(config, request.settings):
-            print(f"note: {flag} has no effect on {config.model.model} with {config.optim.optimizer}", file=sys.stderr)
+            what = f"{config.model.model}{empty} with {config.optim.optimizer}"
+            print(f"note: {flag} has no effect on {what}", file=sys.stderr)
         if request.describe:
             print(json.dumps(description(config)))
             return 0

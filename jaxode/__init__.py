@@ -1,6 +1,6 @@
 """Neural-ODE image classifiers in JAX: Flax models, Diffrax solves, every number checked against PyTorch."""
 
-from jaxode.config import ConfigError as ConfigError
+from jaxode.checks import ConfigError as ConfigError
 from jaxode.config import DataConfig as DataConfig
 from jaxode.config import ModelConfig as ModelConfig
 from jaxode.config import OptimConfig as OptimConfig

@@ -7,9 +7,10 @@ Every field is one command-line flag of the experiments; its help text lives her
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from jaxode.checks import ConfigError, require, require_choice, require_count, require_positive
 
 ModelName = Literal["odenet", "resnet", "mlp"]
 SolverName = Literal[
@@ -42,10 +43,6 @@ DEFAULT_BLOCKS = {"odenet": 1, "resnet": 6, "mlp": 0}
 DEFAULT_LR = {"sgd": 0.1, "adam": 1e-3, "adamw": 1e-3}
 
 
-class ConfigError(ValueError):
-    """A setting that is out of its allowed range, or settings that contradict each other."""
-
-
 def default_gradient(solver: str) -> str:
     """The quickest exact gradient mode that a solver has."""
     return "checkpointed" if solver == "kvaerno3" else "tape"
@@ -56,48 +53,31 @@ def setting(default: Any, text: str) -> Any:
     return field(default=default, metadata={"help": text})
 
 
-def require(condition: bool, name: str, value: object, allowed: str) -> None:
-    """Raise ConfigError naming the setting, its value and what is allowed, unless the condition holds."""
-    if not condition:
-        raise ConfigError(f"{name} must be {allowed}, got {value!r}")
-
-
-def require_positive(name: str, value: float | None, *, zero: bool = False) -> None:
-    """Raise ConfigError unless value is None or a finite positive number (or zero, where that is allowed)."""
-    if value is None:
-        return
-    good = math.isfinite(value) and (value > 0 or (zero and value == 0))
-    require(good, name, value, "zero or a positive number" if zero else "a positive number")
-
-
-def require_count(name: str, value: int | None, at_least: int = 1) -> None:
-    """Raise ConfigError unless value is None or a whole number of at least `at_least`."""
-    if value is not None:
-        good = isinstance(value, int) and not isinstance(value, bool) and value >= at_least
-        require(good, name, value, f"a whole number of at least {at_least}")
-
-
-def require_choice(name: str, value: str, literal: Any) -> None:
-    """Raise ConfigError unless value is one of the strings of a Literal type."""
-    require(value in literal.__args__, name, value, "one of " + ", ".join(literal.__args__))
-
-
 @dataclass(frozen=True)
 class ModelConfig:
     """Which classifier. Raises ConfigError on values outside the stated ranges."""
 
     model: ModelName = setting("odenet", "classifier: ODE blocks, residual blocks, or one hidden layer of 300")
-    blocks: int | None = setting(None, "ODE blocks (default 1) or residual blocks (default 6) in the chain")
+    blocks: int | None = setting(None, "ODE blocks (default 1) or residual blocks (default 6) in the chain; 0: none")
     width: int = setting(64, "channels of the feature maps; a multiple of 32 if above 32")
+    augment_dims: int = setting(0, "channels that the state of the ODE blocks has more, zero at t = 0")
 
     def __post_init__(self) -> None:
         require_choice("model", self.model, ModelName)
         if self.blocks is None:
             object.__setattr__(self, "blocks", DEFAULT_BLOCKS[self.model])
-        require_count("blocks", self.blocks, 0 if self.model == "mlp" else 1)
+        require_count("blocks", self.blocks, at_least=0)
         require(self.model != "mlp" or self.blocks == 0, "blocks", self.blocks, "left out for the mlp, which has none")
         require_count("width", self.width)
         require(self.width % min(32, self.width) == 0, "width", self.width, "at most 32 or a multiple of 32")
+        require_count("augment_dims", self.augment_dims, at_least=0)
+        useful = self.augment_dims == 0 or self.ode_blocks > 0
+        require(useful, "augment_dims", self.augment_dims, "0 for a model without ODE blocks")
+
+    @property
+    def ode_blocks(self) -> int:
+        """How many ODEs the model solves; 0 for one that solves nothing, be it an odenet without blocks."""
+        return (self.blocks or 0) if self.model == "odenet" else 0
 
 
 @dataclass(frozen=True)
@@ -244,14 +224,14 @@ class RunConfig:
         require_count("seed", self.seed, at_least=0)
         require(self.seed < 2**32, "seed", self.seed, "below 2**32")
         require_choice("precision", self.precision, Precision)
-        if self.precision == "float16" and self.model.model == "odenet":
+        if self.precision == "float16" and self.model.ode_blocks:
             tolerant = "gradient backsolve" if self.solve.gradient == "backsolve" else "solver kvaerno3"
             if self.solve.gradient == "backsolve" or self.solve.solver == "kvaerno3":
                 raise ConfigError(
                     f"precision float16 scales the gradient, which {tolerant} computes to a tolerance: use precision"
                     " bfloat16, or an explicit solver with gradient tape"
                 )
-        if self.parallel.parallel == "pmap" and self.model.model == "odenet" and self.solve.gradient == "checkpointed":
+        if self.parallel.parallel == "pmap" and self.model.ode_blocks and self.solve.gradient == "checkpointed":
             others = "direct or backsolve" if self.solve.solver == "kvaerno3" else "tape, replay, direct or backsolve"
             reason = "Diffrax cannot run its checkpointed loop on one device's part of a batch"
             raise ConfigError(f"gradient checkpointed needs parallel jit: {reason}; parallel pmap has {others}")

@@ -29,7 +29,8 @@ import jax
 import torch
 
 from experiments.arguments import Parser
-from jaxode.config import ConfigError, ModelConfig, Precision, require_count
+from jaxode.checks import ConfigError, require_count
+from jaxode.config import ModelConfig, Precision
 from jaxode.train.files import make_writable
 from scripts.bench import report
 from scripts.bench.cases import COMPILED, FRAMEWORKS, JAXODE, Case, cases, quick_cases

@@ -24,18 +24,8 @@ from typing import Any, get_args
 import jax
 
 from experiments.arguments import Parser, converter, given
-from jaxode.config import (
-    ConfigError,
-    DataConfig,
-    GradientName,
-    ModelConfig,
-    ParallelConfig,
-    ParallelName,
-    RunConfig,
-    SolveConfig,
-    require,
-    require_count,
-)
+from jaxode.checks import ConfigError, require, require_count
+from jaxode.config import DataConfig, GradientName, ModelConfig, ParallelConfig, ParallelName, RunConfig, SolveConfig
 from jaxode.data import DataError, ImageSet, load
 from jaxode.nn import build_classifier
 from jaxode.nn.kernels import LIBRARY

@@ -7,8 +7,8 @@
 
 Files are .safetensors, .npz, .pt or .pth with the names and layout of torchdiffeq's odenet_mnist.py: a state_dict, or
 what that script saves. Nothing else that a pickle may hold is read. Any other TARGET is the directory of a new run. It
-gets the settings given by the experiments' flags, but model, blocks and width of the file, and a checkpoint of no
-steps with the file's parameters; its origin.json names the file.
+gets the settings given by the experiments' flags, but model, blocks, width and augmentation of the file, and a
+checkpoint of no steps with the file's parameters; its origin.json names the file.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from flax import nnx
 
 from experiments.arguments import given
 from experiments.cli import announcement, decided
-from jaxode.config import ConfigError, RunConfig
+from jaxode.checks import ConfigError
+from jaxode.config import RunConfig
 from jaxode.data import SPECS, DataError, load
 from jaxode.interop import InteropError, from_torch, to_torch
 from jaxode.nn import Classifier, build_classifier
@@ -64,8 +65,9 @@ def restored(directory: Path) -> tuple[Classifier, int]:
             dtype=jnp.dtype(config.dtype),
             precision=config.precision,
         )
-        blocks = (config.model.blocks or 0) if config.model.model == "odenet" else 0
-        template = initial_state(split_model(model)[1], optimizer(config.optim, 1), blocks, config.precision)
+        template = initial_state(
+            split_model(model)[1], optimizer(config.optim, 1), config.model.ode_blocks, config.precision
+        )
         if one:
             found = read_checkpoint(place, template)
         else:
@@ -87,12 +89,13 @@ def settled(weights: Weights, found: Layout, asked: dict[str, Any]) -> RunConfig
     """Settings of a run with these weights. Raises ConfigError if its images are not those of the model."""
     own: dict[str, Any] = {"model": found.kind}
     if found.kind != "mlp":
-        own |= {"blocks": found.blocks, "width": found.width}
+        own |= {"blocks": found.blocks, "width": found.width, "augment_dims": found.augment}
     if any(tensor.dtype == torch.float64 for tensor in weights.values()):
         own["precision"] = "float64"
-    for name in ("model", "blocks", "width"):
-        if name in own and asked.get(name, own[name]) != own[name]:
-            raise ConfigError(f"--{name} must be left out or {own[name]}, as it is in the file, got {asked[name]}")
+    for name, value in own.items():
+        if name != "precision" and asked.get(name, value) != value:
+            flag = "--" + name.replace("_", "-")
+            raise ConfigError(f"{flag} must be left out or {value}, as it is in the file, got {asked[name]}")
     config = settings({**own, **asked})
     spec = SPECS[config.data.dataset]
     if (found.channels, found.classes) != (spec.channels, spec.classes):

@@ -25,16 +25,8 @@ from flax import nnx
 
 from experiments.arguments import given
 from experiments.cli import announcement, decided
-from jaxode.config import (
-    ADAPTIVE_IN_BOTH,
-    CONVOLUTIONS_ONLY,
-    FIXED_IN_BOTH,
-    ConfigError,
-    RunConfig,
-    SolveConfig,
-    require,
-    require_count,
-)
+from jaxode.checks import ConfigError, require, require_count
+from jaxode.config import ADAPTIVE_IN_BOTH, CONVOLUTIONS_ONLY, FIXED_IN_BOTH, RunConfig, SolveConfig
 from jaxode.data import DataError, load
 from jaxode.interop import to_torch
 from jaxode.train import make_writable
@@ -71,7 +63,7 @@ def command(config: RunConfig, total_steps: int, out: Path) -> list[str]:
     """The command line of torch_ref.train that repeats the first steps of this run."""
     optim = config.optim
     words = ["python", "-m", "torch_ref.train", "--weights", str(out / WEIGHTS), "--batches", str(out / BATCHES)]
-    words += solver_flags(config.solve) if config.model.model == "odenet" else []
+    words += solver_flags(config.solve) if config.model.ode_blocks else []
     words += ["--optimizer", optim.optimizer, "--lr", repr(optim.lr)]
     words += ["--momentum", repr(optim.momentum)] if optim.optimizer == "sgd" else []
     words += ["--weight-decay", repr(optim.weight_decay)] if optim.weight_decay else []
@@ -109,7 +101,7 @@ def hand_over(config: RunConfig, epochs_given: bool, count: int, out: Path) -> l
         require(not (out / name).exists(), "--out", str(out), f"a folder without {name}")
     allowed = "float32 or float64, in which torch_ref computes"
     require(config.precision not in CONVOLUTIONS_ONLY, "--precision", config.precision, allowed)
-    if config.model.model == "odenet":
+    if config.model.ode_blocks:
         solver_flags(config.solve)  # refused before anything is loaded
     with jax.enable_x64(config.precision == "float64"):
         data = load(config.data)
@@ -144,7 +136,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ConfigError, DataError, OSError) as error:
         print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    adaptive = config.model.model == "odenet" and config.solve.step_size is None
+    adaptive = config.model.ode_blocks > 0 and config.solve.step_size is None
     if adaptive and config.solve.stepping == "diffrax":
         print("note: only with --stepping torchdiffeq does the run take torchdiffeq's steps", file=sys.stderr)
     print(shlex.join(words))

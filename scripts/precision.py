@@ -27,7 +27,8 @@ from flax import nnx
 
 from experiments.arguments import given
 from experiments.cli import announcement
-from jaxode.config import ConfigError, Precision, RunConfig, require_choice, require_count
+from jaxode.checks import ConfigError, require_choice, require_count
+from jaxode.config import Precision, RunConfig
 from jaxode.data import DataError, ImageSet, load
 from jaxode.losses import cross_entropy
 from jaxode.nn import build_classifier

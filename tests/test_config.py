@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from jaxode.config import PARTS, ConfigError, DataConfig, ModelConfig, OptimConfig, RunConfig, SolveConfig
+from jaxode.checks import ConfigError
+from jaxode.config import PARTS, DataConfig, ModelConfig, OptimConfig, RunConfig, SolveConfig
 
 
 def test_json_round_trip_is_exact():
@@ -28,8 +29,11 @@ def test_what_is_no_run_is_refused_in_one_line(values):
     ("kind", "values"),
     [
         (ModelConfig, {"model": "vgg"}),
-        (ModelConfig, {"blocks": 0}),
+        (ModelConfig, {"blocks": -1}),
         (ModelConfig, {"model": "mlp", "blocks": 2}),
+        (ModelConfig, {"augment_dims": -1}),
+        (ModelConfig, {"augment_dims": 5, "model": "resnet"}),
+        (ModelConfig, {"augment_dims": 5, "blocks": 0}),
         (ModelConfig, {"width": 33}),
         (ModelConfig, {"width": 0}),
         (SolveConfig, {"solver": "dopri6"}),
@@ -99,7 +103,14 @@ def test_what_devices_cannot_do_by_themselves_is_refused():
     assert RunConfig().replaced(model="resnet", gradient="checkpointed", parallel="pmap").parallel.devices is None
 
 
-def test_a_run_without_devices_in_its_settings_is_read():
+def test_without_ode_blocks_no_solver_is_refused():
+    models = [ModelConfig(*which) for which in (("odenet", 2), ("odenet", 0), ("resnet", 2), ("resnet", 0), ("mlp",))]
+    assert [model.ode_blocks for model in models] == [2, 0, 0, 0, 0]
+    assert RunConfig().replaced(blocks=0, gradient="checkpointed", parallel="pmap").model.blocks == 0
+    assert RunConfig().replaced(blocks=0, gradient="backsolve", precision="float16").model.blocks == 0
+
+
+def test_a_run_from_before_some_settings_is_read():
     old = RunConfig().to_json()
-    del old["parallel"]
+    del old["parallel"], old["model"]["augment_dims"]
     assert RunConfig.from_json(old) == RunConfig()

@@ -18,7 +18,9 @@ def _model(kind, blocks=None, channels=1):
     )
 
 
-@pytest.mark.parametrize(("kind", "blocks"), [("odenet", 1), ("odenet", 2), ("resnet", 2), ("resnet", 6), ("mlp", 0)])
+@pytest.mark.parametrize(
+    ("kind", "blocks"), [("odenet", 0), ("odenet", 1), ("odenet", 2), ("resnet", 2), ("resnet", 6), ("mlp", 0)]
+)
 def test_parameters_go_both_ways_unchanged(kind, blocks):
     torch = pytest.importorskip("torch")
     reference = pytest.importorskip("torch_ref.model")

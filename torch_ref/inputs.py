@@ -51,6 +51,7 @@ def load(weights: Path, batches: Path, settings: Settings, dtype: torch.dtype) -
         channels=channels,
         classes=found.classes,
         width=found.width,
+        augment=found.augment,
         side=side,
         settings=settings,
     ).to(dtype)

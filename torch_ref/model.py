@@ -13,8 +13,11 @@ from torch_ref.solve import Settings, Solver
 
 
 def norm(channels: int) -> nn.GroupNorm:
-    """Group norm over min(32, channels) groups."""
-    return nn.GroupNorm(min(32, channels), channels)
+    """Group norm over as many groups as divide the channels, at most 32."""
+    groups = min(32, channels)
+    while channels % groups:
+        groups -= 1
+    return nn.GroupNorm(groups, channels)
 
 
 class ConcatConv2d(nn.Module):
@@ -51,15 +54,17 @@ class ODEFunc(nn.Module):
 
 
 class ODEBlock(nn.Module):
-    """z(1) of dz/dt = f(t, z), z(0) the input."""
+    """z(1) of dz/dt = f(t, z), z(0) the input, with `augment` channels of zeros behind its own."""
 
-    def __init__(self, odefunc: ODEFunc, settings: Settings) -> None:
+    def __init__(self, odefunc: ODEFunc, settings: Settings, augment: int = 0) -> None:
         super().__init__()
-        self.odefunc = odefunc
+        self.odefunc, self.augment = odefunc, augment
         self.solver = Solver(settings)
 
     def forward(self, z: Tensor) -> Tensor:
-        """[B, C, H, W] → [B, C, H, W]."""
+        """[B, C, H, W] → [B, C + augment, H, W]."""
+        if self.augment:
+            z = torch.cat([z, z.new_zeros(len(z), self.augment, *z.shape[2:])], 1)
         return self.solver(self.odefunc, z)
 
 
@@ -86,10 +91,15 @@ def build(
     channels: int,
     classes: int,
     width: int = 64,
+    augment: int = 0,
     side: int = 28,
     settings: Settings = Settings(),  # noqa: B008 - frozen
 ) -> nn.Sequential:
-    """An odenet, resnet or mlp for images [B, channels, side, side]; `settings` are those of every ODE block."""
+    """An odenet, resnet or mlp for images [B, channels, side, side]; `settings` are those of every ODE block.
+
+    `augment` is by how many channels the state of an odenet's blocks is wider than the downsampled map (Dupont, Doucet
+    and Teh 2019). They are appended in the first block, so that every layer keeps its place in the nn.Sequential.
+    """
     if kind == "mlp":
         return nn.Sequential(nn.Flatten(), nn.Linear(channels * side * side, 300), nn.ReLU(), nn.Linear(300, classes))
     downsampling = [
@@ -102,7 +112,9 @@ def build(
         nn.Conv2d(width, width, 4, 2, 1),
     ]
     if kind == "odenet":
-        feature: list[nn.Module] = [ODEBlock(ODEFunc(width), settings) for _ in range(blocks)]
+        more = [augment, *[0] * (blocks - 1)][:blocks]
+        width += sum(more)
+        feature: list[nn.Module] = [ODEBlock(ODEFunc(width), settings, each) for each in more]
     else:
         feature = [ResBlock(width) for _ in range(blocks)]
     head = [norm(width), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, classes)]

@@ -33,6 +33,7 @@ class Layout:
     width: int
     channels: int
     classes: int
+    augment: int = 0
 
 
 def read(path: Path) -> Weights:
@@ -70,6 +71,7 @@ def checked(found: Mapping[str, Any], path: Path) -> Weights:
 def layout(weights: Mapping[str, Tensor], side: int = 28) -> Layout:
     """Kind and sizes of the model by the names and shapes of its weights; `side` matters to an mlp only.
 
+    A model without blocks, which is the same whatever it has none of, is called a resnet, for it solves nothing.
     Raises WeightsError if they are of none of the models.
     """
     shapes = {name: tuple(value.shape) for name, value in weights.items()}
@@ -81,7 +83,8 @@ def layout(weights: Mapping[str, Tensor], side: int = 28) -> Layout:
     found = {
         kind: {match[1] for name in shapes if (match := re.match(pattern, name))} for kind, pattern in BLOCKS.items()
     }
-    kinds = [kind for kind, numbers in found.items() if numbers]
+    empty = ["resnet"] if len(shapes.get("11.weight", ())) == 2 else []  # the last layer of a model without blocks
+    kinds = [kind for kind, numbers in found.items() if numbers] or empty
     if len(kinds) != 1 or len(shapes.get("0.weight", ())) != 4:
         raise WeightsError(
             "neither an odenet, nor a resnet, nor an mlp laid out as in odenet_mnist.py with --downsampling-method conv"
@@ -91,7 +94,9 @@ def layout(weights: Mapping[str, Tensor], side: int = 28) -> Layout:
     if len(shapes.get(last, ())) != 2:
         raise WeightsError(f"missing {last}, the last layer of a {kinds[0]} of {blocks} blocks")
     width, channels = shapes["0.weight"][:2]
-    return Layout(kinds[0], blocks, width, channels, shapes[last][0])
+    state = shapes.get("7.odefunc.norm1.weight") or (width,)
+    # A state narrower than the downsampled map is no augmentation: whoever loads the weights will name the shapes.
+    return Layout(kinds[0], blocks, width, channels, shapes[last][0], max(0, state[0] - width))
 
 
 def _line(error: Exception) -> str:

@@ -42,6 +42,11 @@ class Downsample(nnx.Module):
         return Segment(*(each[...] for each in parameters if each is not None))
 
 
+def augmented(z: Maps, more: int) -> Maps:
+    """`more` channels of zeros behind those of z: [B, H, W, C] → [B, H, W, C + more]."""
+    return jnp.pad(z, ((0, 0), (0, 0), (0, 0), (0, more))) if more else z
+
+
 class ODEBlock(nnx.Module):
     """z(1) of dz/dt = f(t, z) with z(0) the block's input (Chen et al. 2018, equation 2)."""
 

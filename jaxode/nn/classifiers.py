@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxode.config import ConfigError, ModelConfig, Precision, SolveConfig, require_count
-from jaxode.nn.blocks import Downsample, Head, ODEBlock, ResidualBlock
+from jaxode.checks import ConfigError, require_count
+from jaxode.config import ModelConfig, Precision, SolveConfig
+from jaxode.nn.blocks import Downsample, Head, ODEBlock, ResidualBlock, augmented
 from jaxode.nn.kernels import Kernels, choose_kernels
 from jaxode.nn.layers import Linear
 from jaxode.ode import Stats
@@ -24,15 +25,20 @@ SMALLEST_IMAGE = 6
 
 
 class ODENet(nnx.Module):
-    """Downsampling · a chain of ODE blocks · head."""
+    """Downsampling · a chain of ODE blocks · head.
 
-    def __init__(self, downsample: Downsample, blocks: list[ODEBlock], head: Head) -> None:
-        """The three segments."""
-        self.downsample, self.blocks, self.head = downsample, nnx.List(blocks), head
+    Augmented (Dupont, Doucet and Teh 2019), the state of the blocks has more channels than the downsampled map: they
+    stand last and are zero where the first block starts; a later block goes on with what they have become. The head
+    reads them too, as the last layer of the authors' ConvODENet does.
+    """
+
+    def __init__(self, downsample: Downsample, blocks: list[ODEBlock], head: Head, augment: int = 0) -> None:
+        """The three segments; `augment` is how many channels more blocks and head have."""
+        self.downsample, self.blocks, self.head, self.augment = downsample, nnx.List(blocks), head, augment
 
     def features(self, images: Images) -> tuple[Maps, Stats]:
         """The state after the last block."""
-        z, stats = self.downsample(images), []
+        z, stats = augmented(self.downsample(images), self.augment), []
         for block in self.blocks:
             z, block_stats = block(z)
             stats.append(block_stats)
@@ -99,7 +105,7 @@ def build_classifier(
     """A classifier with fresh parameters, drawn as PyTorch draws them.
 
     Args:
-      model: kind, blocks and width.
+      model: kind, blocks, width and augmentation.
       solve: how ODE blocks are solved; the other kinds ignore it.
       image_shape: height, width and channels of an image.
       classes: number of classes.
@@ -123,8 +129,9 @@ def build_classifier(
     assert model.blocks is not None
     downsample = Downsample(channels, model.width, **plain)
     if model.model == "odenet":
-        odes = [ODEBlock(model.width, solve, **inside) for _ in range(model.blocks)]
-        return ODENet(downsample, odes, Head(model.width, classes, **plain))
+        width = model.width + model.augment_dims
+        odes = [ODEBlock(width, solve, **inside) for _ in range(model.blocks)]
+        return ODENet(downsample, odes, Head(width, classes, **plain), model.augment_dims)
     residuals = [ResidualBlock(model.width, **plain) for _ in range(model.blocks)]
     return ResNet(downsample, residuals, Head(model.width, classes, **plain))
 
@@ -155,6 +162,7 @@ def describe(
         "model": model.model,
         "blocks": model.blocks,
         "width": model.width,
+        "augment_dims": model.augment_dims,
         "classes": classes,
         "parameters": parameter_count(abstract),
         "shapes": {"image": list(image_shape)} | {name: list(value.shape[1:]) for name, value in found.items()},

@@ -83,12 +83,17 @@ class TimeConv(nnx.Module):
         return self.kernels.convolution(z, kernel[:, :, 1:], 1, 1) + (t * plane + self.bias[...])
 
 
+def group_count(channels: int) -> int:
+    """The largest divisor of `channels` that is at most 32: 32 of 64, 23 of 69, but 1 of the prime 67."""
+    return max(groups for groups in range(1, 33) if channels % groups == 0)
+
+
 class GroupNorm(nnx.Module):
-    """Group norm over min(32, channels) groups, with a scale and a bias for each channel."""
+    """Group norm over `group_count(channels)` groups, with a scale and a bias for each channel."""
 
     def __init__(self, channels: int, *, kernels: Kernels, dtype: jnp.dtype) -> None:
         """The scale starts at one, the bias at zero."""
-        self.groups, self.kernels = min(32, channels), kernels
+        self.groups, self.kernels = group_count(channels), kernels
         self.scale = nnx.Param(jnp.ones(channels, dtype))
         self.bias = nnx.Param(jnp.zeros(channels, dtype))
 

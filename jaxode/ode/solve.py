@@ -14,7 +14,8 @@ import numpy as np
 from jaxtyping import Array, Int
 from optimistix import rms_norm
 
-from jaxode.config import EXPLICIT_ONLY, ConfigError, SolveConfig
+from jaxode.checks import ConfigError
+from jaxode.config import EXPLICIT_ONLY, SolveConfig
 from jaxode.ode import tape
 from jaxode.ode.compat import FAR, QUARTIC_SOLVERS, forward_norm, passed
 from jaxode.ode.discrete import Problem

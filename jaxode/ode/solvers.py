@@ -6,7 +6,8 @@ import diffrax
 import lineax
 import optimistix
 
-from jaxode.config import SolverName, require_choice
+from jaxode.checks import require_choice
+from jaxode.config import SolverName
 from jaxode.ode.tableaus import ClassicalRungeKutta, Heun3, ThreeEighthsRule
 
 _SOLVERS = {

@@ -19,7 +19,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from jaxode.config import ConfigError, require
+from jaxode.checks import ConfigError, require
 from jaxode.train.errors import CheckpointError, ResumeError, RunFailed, Stopped
 from jaxode.train.lifeline import Door, Lifeline, knock
 

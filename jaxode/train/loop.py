@@ -10,7 +10,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxode.config import ConfigError, RunConfig
+from jaxode.checks import ConfigError
+from jaxode.config import RunConfig
 from jaxode.data import ImageSet
 from jaxode.nn import build_classifier
 from jaxode.ode import SolveError, explain_failure
@@ -233,6 +234,6 @@ class Trainer:
             )
         what = "the loss is" if int(totals.broken) == LOSS_NOT_FINITE else "the update made a parameter"
         hint = "a smaller lr may help"
-        if self.config.model.model == "odenet" and self.config.solve.gradient == "backsolve":
+        if self.config.model.ode_blocks and self.config.solve.gradient == "backsolve":
             hint += "; or the backsolve ran out of steps: raise max_steps or loosen backward_rtol and backward_atol"
         raise RunFailed(f"{where}: {what} not finite (NaN or infinity); {hint}")

@@ -16,7 +16,8 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from jaxode.config import ConfigError, ParallelConfig
+from jaxode.checks import ConfigError
+from jaxode.config import ParallelConfig
 
 AXIS = "images"
 """Name of the one axis of the mesh, along which batches are cut."""

@@ -14,7 +14,8 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Int, PRNGKeyArray
 
-from jaxode.config import RunConfig, require
+from jaxode.checks import require
+from jaxode.config import RunConfig
 from jaxode.data import ImageSet
 from jaxode.data.augment import evaluation_views, training_views
 from jaxode.data.batches import epoch_order, sequential_order
@@ -82,7 +83,7 @@ class Program:
         self.graphdef, self.params = split_model(model)
         self.classes = data.spec.classes
         self.parameters = sum(leaf.size for leaf in jax.tree.leaves(self.params))
-        self.blocks = (config.model.blocks or 0) if config.model.model == "odenet" else 0
+        self.blocks = config.model.ode_blocks
         self.transform = optimizer(config.optim, self.total_steps)
         self.rate = learning_rate(config.optim, self.total_steps)
         mean, std, dtype = data.spec.mean, data.spec.std, self.dtype

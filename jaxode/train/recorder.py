@@ -19,7 +19,7 @@ DRAW_EVERY_SECONDS = 60.0
 
 def settings_of_result(config: RunConfig) -> dict[str, Any]:
     """The settings that a reader of a result needs; those of the solver are None for models that solve nothing."""
-    solves = config.model.model == "odenet"
+    solves = config.model.ode_blocks > 0
     solve = {name: getattr(config.solve, name) if solves else None for name in SOLVE_SETTINGS}
     return {
         "dataset": config.data.dataset,
@@ -27,6 +27,7 @@ def settings_of_result(config: RunConfig) -> dict[str, Any]:
         "model": config.model.model,
         "blocks": config.model.blocks,
         "width": config.model.width if config.model.model != "mlp" else None,
+        "augment_dims": config.model.augment_dims if solves else None,
         **solve,
         "optimizer": config.optim.optimizer,
         "lr": config.optim.lr,
@@ -105,8 +106,9 @@ class Recorder:
         """Headline of the picture."""
         model = self.config.model
         name = {"odenet": "ODENet", "resnet": "ResNet", "mlp": "MLP"}[model.model]
-        blocks = f", {model.blocks} block{'s' if model.blocks != 1 else ''}" if model.blocks else ""
-        solver = f", {self.config.solve.solver}" if model.model == "odenet" else ""
+        blocks = f", {model.blocks} block{'s' if model.blocks != 1 else ''}" if model.model != "mlp" else ""
+        blocks += f", {model.augment_dims} augmented" if model.augment_dims else ""
+        solver = f", {self.config.solve.solver}" if model.ode_blocks else ""
         part = " (bundled sample)" if self.config.data.data == "sample" else ""
         count = f"{self.facts['train_images']:,} training images"
         return f"{name}{blocks}{solver} on {self.config.data.dataset}{part}, {count}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from jaxode.config import ConfigError
+from jaxode.checks import ConfigError
 
 
 def require_tensorboard() -> Any:

@@ -43,6 +43,7 @@ class Subject:
     shape: tuple[int, ...]
     channels: int = 1
     classes: int = 10
+    augment: int = 0
     time: float | None = None
     smooth: bool = False
 
@@ -84,6 +85,7 @@ def draw(subject: Subject, settings: Settings, seed: int, width: int) -> torch.n
         channels=subject.channels,
         classes=subject.classes,
         width=width,
+        augment=subject.augment,
         side=SIDE,
         settings=settings,
     ).double()
@@ -116,7 +118,7 @@ def our_part(subject: Subject, solve: SolveConfig, theirs: Theirs, dtype: str, *
     """Our side with the reference's weights."""
     model = nnx.eval_shape(  # drawing weights of its own would be compiled for every shape
         lambda: build_classifier(
-            ModelConfig(subject.model, subject.blocks, width),
+            ModelConfig(subject.model, subject.blocks, width, subject.augment),
             solve,
             image_shape=(SIDE, SIDE, subject.channels),
             classes=subject.classes,

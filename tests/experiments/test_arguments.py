@@ -92,6 +92,10 @@ def test_help_explains_every_setting(name, capsys):
         (["--step-size", "2"], "--step-size must be in (0, 1]"),
         (["--backward-rtol", "1e-5"], "need gradient backsolve"),
         (["--model", "mlp", "--blocks", "2"], "--blocks must be left out"),
+        (
+            ["--model", "resnet", "--augment-dims", "5"],
+            "--augment-dims must be 0 for a model without ODE blocks, got 5",
+        ),
         (["--sovler", "dopri5"], "unknown flag --sovler: did you mean --solver?"),
         (["--learning-rat", "1"], "unknown flag --learning-rat"),
         (["--epoch=3"], "unknown flag --epoch: did you mean --epochs?"),
@@ -122,6 +126,7 @@ def test_a_yes_or_no_setting_is_a_flag_without_a_value(capsys):
 def test_settings_without_effect_are_known():
     config = RunConfig().replaced(model="resnet", optimizer="adam")
     assert unused(config, {"rtol": 1, "lr": 1, "momentum": 0, "width": 32}) == ["--rtol", "--momentum"]
+    assert unused(RunConfig().replaced(blocks=0), {"per_sample": True, "blocks": 0, "width": 32}) == ["--per-sample"]
     assert unused(RunConfig(), {"rtol": 1, "momentum": 0, "width": 32, "tape_steps": 4}) == []
     assert unused(RunConfig().replaced(gradient="replay"), {"tape_steps": 4}) == ["--tape-steps"]
 

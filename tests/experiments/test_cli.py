@@ -31,6 +31,8 @@ def said(capsys, code, *argv, experiment=mnist):
         (mnist, [], 208_266),
         (cifar10, ["--blocks", "2"], 284_810),
         (cifar100, ["--model", "resnet"], 583_780),
+        (mnist, ["--blocks", "0"], 132_874),
+        (mnist, ["--augment-dims", "5"], 220_426),
         (mnist, ["--model", "mlp"], 238_510),
     ],
 )
@@ -112,6 +114,22 @@ def test_a_diverging_run_ends_with_one_line_and_code_1(tmp_path, capsys):
 def test_a_setting_without_effect_is_noted(capsys):
     assert mnist.main(["--describe", "--model", "resnet", "--rtol", "1e-4"]) == 0
     assert capsys.readouterr().err == "note: --rtol has no effect on resnet with sgd\n"
+
+
+def test_a_net_without_blocks_is_trained_and_solves_nothing(tmp_path, capsys):
+    out = tmp_path / "run"
+    argv = shlex.split("--model odenet --blocks 0 --per-sample --width 4 --epochs 1")
+    assert mnist.main([*SMALL, *argv, "--out", str(out)]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == "note: --per-sample has no effect on odenet of 0 blocks with sgd\n"
+    assert "function evaluations" not in captured.out
+    result = json.loads((out / "result.json").read_text())
+    assert (result["blocks"], result["nfe_forward"], result["nfe_per_block"], result["solver"]) == (0, None, None, None)
+    assert {path.name for path in out.iterdir()} == {
+        "config.json", "metrics.jsonl", "result.json", "curves.png", "checkpoints",
+    }  # fmt: skip
+    assert mnist.main(["--resume", str(out)]) == 0
+    assert "is complete" in capsys.readouterr().out
 
 
 def test_float64_reaches_the_state(tmp_path, monkeypatch):

@@ -8,11 +8,15 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxode.config import ConfigError, ModelConfig, SolveConfig
-from jaxode.nn import build_classifier, describe, parameter_count
+from jaxode.checks import ConfigError
+from jaxode.config import ModelConfig, SolveConfig
+from jaxode.nn import ODENet, build_classifier, describe, parameter_count
 from jaxode.nn.kernels import ANY_MODE
+from jaxode.ode import Stats
 
-COUNTS = {  # the thesis's table: grey with 10 classes, RGB with 10, RGB with 100
+COUNTS = {  # the thesis's table: grey with 10 classes, RGB with 10, RGB with 100; and both nets without their blocks
+    ("odenet", 0): (132_874, 134_026, 139_876),
+    ("resnet", 0): (132_874, 134_026, 139_876),
     ("odenet", 1): (208_266, 209_418, 215_268),
     ("odenet", 2): (283_658, 284_810, 290_660),
     ("resnet", 2): (280_842, 281_994, 287_844),
@@ -29,6 +33,37 @@ def test_parameter_counts_of_the_thesis(kind, blocks, which):
     channels, classes = SETS[which]
     facts = describe(ModelConfig(kind, blocks), SolveConfig(), image_shape=(28, 28, channels), classes=classes)
     assert facts["parameters"] == COUNTS[kind, blocks][which]
+
+
+@pytest.mark.parametrize(("blocks", "more"), [(1, 5), (2, 16)])
+def test_more_channels_make_fields_and_head_wider(blocks, more):
+    facts = describe(ModelConfig("odenet", blocks, 64, more), SolveConfig(), image_shape=(28, 28, 1), classes=10)
+    wide = 64 + more
+    field, head = 2 * (9 * (wide + 1) * wide + wide) + 3 * 2 * wide, 2 * wide + 10 * wide + 10
+    downsampling = COUNTS["odenet", 0][0] - 12 * 64 - 10
+    assert facts["parameters"] == downsampling + blocks * field + head
+    assert facts["augment_dims"] == more
+    assert (facts["shapes"]["downsampled"], facts["shapes"]["features"]) == ([6, 6, 64], [6, 6, wide])
+    reference = pytest.importorskip("torch_ref.model")
+    theirs = reference.build("odenet", blocks, channels=1, classes=10, augment=more)
+    assert facts["parameters"] == sum(parameter.numel() for parameter in theirs.parameters())
+
+
+class Unchanged(nnx.Module):
+    """In place of an ODE block."""
+
+    def __call__(self, z):
+        return z, Stats(*4 * [jnp.zeros((), jnp.int32)])
+
+
+def test_more_channels_stand_last_and_are_zero_before_the_first_block():
+    built = _build(shape=(8, 8, 1))
+    model = ODENet(built.downsample, [Unchanged(), Unchanged()], built.head, augment=3)
+    images = jax.random.normal(jax.random.key(1), (2, 8, 8, 1))
+    z, mapped = model.features(images)[0], built.downsample(images)
+    assert z.shape[-1] == 8 + 3
+    np.testing.assert_array_equal(z[..., :8], mapped)
+    np.testing.assert_array_equal(z[..., 8:], 0)
 
 
 def test_parameter_count_of_the_mlp():
@@ -58,6 +93,15 @@ def test_logits_and_statistics_have_their_shapes(kind, blocks, shape):
     assert logits.shape == (3, 4)
     assert stats.nfe.shape == (blocks if kind == "odenet" else 0,)
     stats.check()
+
+
+@pytest.mark.parametrize("kind", ["odenet", "resnet"])
+def test_without_blocks_the_head_reads_what_was_downsampled(kind):
+    model = _build(kind, 0)
+    x = jax.random.normal(jax.random.key(1), (2, 12, 12, 1))
+    logits, stats = model(x)
+    np.testing.assert_array_equal(logits, model.head(model.downsample(x)))
+    assert stats.check().nfe.shape == (0,)
 
 
 def test_described_shapes_are_the_real_ones():

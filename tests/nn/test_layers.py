@@ -18,12 +18,12 @@ def rngs():
     return nnx.Rngs(0)
 
 
-@pytest.mark.parametrize("channels", [64, 8])
-def test_group_norm_is_pytorchs_also_where_eps_counts(channels, x64):
+@pytest.mark.parametrize(("channels", "groups"), [(64, 32), (8, 8), (69, 23), (67, 1)])
+def test_group_norm_is_pytorchs_also_where_eps_counts(channels, groups, x64):
     torch = pytest.importorskip("torch")
     layer = GroupNorm(channels, kernels=MATMUL, dtype=jnp.float64)
     x = 1e-3 * jax.random.normal(jax.random.key(1), (2, 6, 6, channels), "float64")
-    theirs = torch.nn.GroupNorm(min(32, channels), channels).double()
+    theirs = torch.nn.GroupNorm(groups, channels).double()
     expected = theirs(torch.from_numpy(np.array(x)).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
     np.testing.assert_allclose(layer(x), expected.detach(), atol=1e-13)
 

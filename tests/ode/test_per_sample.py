@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxode.config import ConfigError, SolveConfig
+from jaxode.checks import ConfigError
+from jaxode.config import SolveConfig
 from jaxode.ode import odeint
 
 SETTINGS = {"rtol": 1e-3, "atol": 1e-3, "max_steps": 32, "tape_steps": 3}

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from problems import PROBLEMS
 
-from jaxode.config import EXPLICIT_ONLY, FIXED_STEP_ONLY, ConfigError, GradientName, SolveConfig, SolverName
+from jaxode.checks import ConfigError
+from jaxode.config import EXPLICIT_ONLY, FIXED_STEP_ONLY, GradientName, SolveConfig, SolverName
 from jaxode.ode import SolveError, explain_failure, odeint
 
 SOLVERS = get_args(SolverName)

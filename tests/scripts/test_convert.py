@@ -30,10 +30,11 @@ DATA = shlex.split("--data sample --limit-train 20 --limit-test 10 --batch-size 
 RK4 = shlex.split("--solver rk4 --step-size 0.5")
 
 
-def saved(path, kind="mlp", blocks=0, dtype=torch.float32, channels=1, **changes):
+def saved(path, kind="mlp", blocks=0, dtype=torch.float32, channels=1, augment=0, **changes):
     """A model of torch_ref, saved as odenet_mnist.py saves it."""
     torch.manual_seed(0)
-    model = build(kind, blocks, channels=channels, classes=10, width=4, settings=Settings("rk4", step_size=0.5))
+    options = {"width": 4, "augment": augment, "settings": Settings("rk4", step_size=0.5)}
+    model = build(kind, blocks, channels=channels, classes=10, **options)
     model.to(dtype)
     for parameter in model.parameters():
         parameter.data += 0.1 * torch.randn_like(parameter)
@@ -61,9 +62,12 @@ def same(first, second):
     assert all(first[name].dtype == second[name].dtype and torch.equal(first[name], second[name]) for name in first)
 
 
-@pytest.mark.parametrize(("kind", "blocks"), [("odenet", 2), ("resnet", 1), ("mlp", 0)])
-def test_a_run_from_weights_has_their_logits_and_gives_them_back(kind, blocks, tmp_path, capsys):
-    model = saved(tmp_path / "model.pth", kind, blocks, torch.float64)
+@pytest.mark.parametrize(
+    ("kind", "blocks", "augment"),
+    [("odenet", 2, 3), ("resnet", 1, 0), ("resnet", 0, 0), ("mlp", 0, 0)],
+)
+def test_a_run_from_weights_has_their_logits_and_gives_them_back(kind, blocks, augment, tmp_path, capsys):
+    model = saved(tmp_path / "model.pth", kind, blocks, torch.float64, augment=augment)
     run = tmp_path / "run"
     ran(tmp_path / "model.pth", run, *DATA, *(RK4 if kind == "odenet" else ()))
     assert capsys.readouterr().out == f"go on with: python -m experiments.mnist --resume {run}\n"
@@ -116,6 +120,18 @@ def test_a_pickle_with_a_program_is_refused_and_not_run(place, tmp_path, capsys)
     assert not (tmp_path / "sprung").exists()
     torch.load(tmp_path / "model.pth", weights_only=False)
     assert (tmp_path / "sprung").exists()  # the trap works
+
+
+def test_a_state_narrower_than_the_map_is_named(tmp_path, capsys):
+    saved(tmp_path / "model.pth", "odenet", 1, **{"7.odefunc.norm1.weight": torch.zeros(2)})
+    line = refused(capsys, tmp_path / "model.pth", tmp_path / "run", *DATA)
+    assert line.endswith("7.odefunc.norm1.weight has shape (2,), not (4,)")
+
+
+def test_the_files_augmentation_is_the_runs(tmp_path, capsys):
+    saved(tmp_path / "model.pth", "odenet", 1, augment=3)
+    line = refused(capsys, tmp_path / "model.pth", tmp_path / "run", *DATA, "--augment-dims", "0")
+    assert line.endswith("--augment-dims must be left out or 3, as it is in the file, got 0")
 
 
 def test_what_does_not_fit_is_named_and_leaves_nothing(tmp_path, capsys):

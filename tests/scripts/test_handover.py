@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from stubs import builder, image_set, run_config
 
-from jaxode.config import ConfigError, OptimConfig, RunConfig, SolveConfig
+from jaxode.checks import ConfigError
+from jaxode.config import OptimConfig, RunConfig, SolveConfig
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("torchdiffeq")

@@ -110,6 +110,17 @@ def test_the_command_trains_tells_and_writes(files, tmp_path, capsys):
     assert f"last loss {steps[-1]['loss']:.4f}" in captured.out
 
 
+@pytest.mark.parametrize(("kind", "blocks", "augment"), [("resnet", 0, 0), ("odenet", 2, 3)])
+def test_the_model_is_found_from_its_weights(kind, blocks, augment, files, tmp_path, capsys):
+    """One without blocks solves nothing."""
+    model = build(kind, blocks, channels=1, classes=3, width=4, augment=augment, side=12)
+    torch.save(model.state_dict(), tmp_path / "weights.pt")
+    assert main([*files, "--method", "euler", "--step-size", "0.5"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err.startswith("first step: block 1: 2 function" if blocks else "first step: loss ")
+    assert ("function evaluations" in captured.out) == (blocks > 0)
+
+
 @pytest.mark.parametrize(
     ("method", "text"),
     [

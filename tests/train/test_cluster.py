@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from jaxode.config import ConfigError
+from jaxode.checks import ConfigError
 from jaxode.train.cluster import SEVERAL, Cluster, wanted
 from jaxode.train.lifeline import KEY_BYTES, NUMBER_BYTES, Door, Lifeline, knock
 

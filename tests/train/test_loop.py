@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from stubs import builder, image_set, run_config, without_pictures
 
-from jaxode.config import ConfigError
+from jaxode.checks import ConfigError
 from jaxode.data import ImageSet
 from jaxode.train import CheckpointError, Progress, ResumeError, RunFailed, Stopped, run
 from jaxode.train.checkpoint import unsealed

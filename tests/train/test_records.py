@@ -7,7 +7,7 @@ import math
 import pytest
 from stubs import run_config
 
-from jaxode.config import ConfigError
+from jaxode.checks import ConfigError
 from jaxode.train.curves import draw
 from jaxode.train.figures import summary
 from jaxode.train.files import held, make_writable, write_json, write_whole
@@ -44,7 +44,25 @@ def test_a_summary_tells_the_last_the_best_and_the_means():
 
 def test_models_without_an_ode_have_no_solver_in_their_result():
     assert settings_of_result(run_config())["solver"] == "dopri5"
-    assert settings_of_result(run_config().replaced(model="resnet"))["solver"] is None
+    assert settings_of_result(run_config().replaced(augment_dims=3))["augment_dims"] == 3
+    for changes in ({"model": "resnet"}, {"blocks": 0}):
+        result = settings_of_result(run_config().replaced(**changes))
+        assert (result["solver"], result["augment_dims"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "title"),
+    [
+        ({}, "ODENet, 2 blocks, dopri5"),
+        ({"blocks": 1, "augment_dims": 5}, "ODENet, 1 block, 5 augmented, dopri5"),
+        ({"blocks": 0}, "ODENet, 0 blocks"),
+        ({"model": "resnet", "blocks": 1}, "ResNet, 1 block"),
+        ({"model": "mlp"}, "MLP"),
+    ],
+)
+def test_the_title_names_the_model(changes, title, tmp_path):
+    recorder = Recorder(tmp_path, run_config().replaced(**changes), {"train_images": 2000})
+    assert recorder.title() == f"{title} on mnist, 2,000 training images"
 
 
 @pytest.mark.parametrize("nfe", [26.0, None])

@@ -7,7 +7,8 @@ import pytest
 from sklearn.metrics import confusion_matrix
 from stubs import builder, image_set, run_config
 
-from jaxode.config import ConfigError, ParallelConfig
+from jaxode.checks import ConfigError
+from jaxode.config import ParallelConfig
 from jaxode.data.augment import evaluation_views
 from jaxode.train.program import Program
 from jaxode.train.scaling import initial_scale
