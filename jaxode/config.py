@@ -25,6 +25,7 @@ DatasetName = Literal["mnist", "qmnist", "fashion_mnist", "cifar10", "cifar100"]
 DataChoice = Literal["auto", "full", "sample"]
 Precision = Literal["float64", "float32", "tf32", "bfloat16", "float16"]
 ParallelName = Literal["jit", "pmap"]
+TrainEvaluation = Literal["every", "last"]
 
 FIXED_STEP_ONLY = ("euler", "heun3", "rk4", "rk4_classic")
 """Solvers without an error estimate: they cannot choose their own step size."""
@@ -217,6 +218,9 @@ class RunConfig:
         "float64 or float32: of everything; tf32, bfloat16 or float16: of the convolutions, all else in float32;"
         " float16 scales the loss",
     )
+    train_evaluation: TrainEvaluation = setting(
+        "every", "epochs after which the training images are evaluated too: every, or the last alone, for less time"
+    )
 
     def __post_init__(self) -> None:
         require_count("epochs", self.epochs)
@@ -224,6 +228,7 @@ class RunConfig:
         require_count("seed", self.seed, at_least=0)
         require(self.seed < 2**32, "seed", self.seed, "below 2**32")
         require_choice("precision", self.precision, Precision)
+        require_choice("train_evaluation", self.train_evaluation, TrainEvaluation)
         if self.precision == "float16" and self.model.ode_blocks:
             tolerant = "gradient backsolve" if self.solve.gradient == "backsolve" else "solver kvaerno3"
             if self.solve.gradient == "backsolve" or self.solve.solver == "kvaerno3":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from typing import Any
 
 BLUE, ORANGE, GREY = "#2563a8", "#d9731a", "#6b7280"
@@ -20,7 +21,7 @@ def draw(history: list[dict[str, Any]], title: str) -> bytes:
     panels = figure.subplots(1, 3 if solves else 2)
 
     def curve(panel: Any, name: str, label: str, color: str, scale: float = 1.0, style: str = "-") -> None:
-        values = [scale * record[name] for record in history]
+        values = [scale * record[name] if record[name] is not None else math.nan for record in history]
         panel.plot(epochs, values, style, color=color, label=label, linewidth=1.8, marker="o", markersize=3.5)
 
     def decorate(panel: Any, text: str, legend: bool = True) -> None:

@@ -11,7 +11,10 @@ from jaxode import metrics
 from jaxode.train.state import Totals
 from jaxode.train.step import Evaluated
 
-TIMINGS = ("images_per_second", "train_seconds", "eval_seconds", "compile_seconds")
+CLOCK = ("train_seconds", "eval_seconds", "compile_seconds")
+"""What the time of a run goes into."""
+
+TIMINGS = ("images_per_second", *CLOCK)
 """The only fields of a metrics line that two runs of the same settings on the same CPU need not share."""
 
 LAST_VALUES = (
@@ -48,12 +51,22 @@ def by_block(totals: Totals, name: str) -> list[float]:
     return [count / solves for count in getattr(totals, name).tolist()]
 
 
+def judged(name: str, evaluated: Evaluated) -> dict[str, float]:
+    """Loss, accuracy and macro scores of an evaluation, their names beginning with `name`."""
+    counts = np.asarray(evaluated.confusion)
+    return {
+        f"{name}_loss": mean_loss(evaluated.totals),
+        f"{name}_accuracy": metrics.accuracy(counts),
+        **{f"{name}_macro_{score}": value for score, value in metrics.macro(counts).items()},
+    }
+
+
 def metrics_line(
     epoch: int,
     lr: float,
     clock: dict[str, float],
     steps: Totals,
-    train: Evaluated,
+    train: Evaluated | None,
     test: Evaluated,
     skipped: int | None,
 ) -> dict[str, Any]:
@@ -64,22 +77,15 @@ def metrics_line(
         lr: the learning rate of its last step.
         clock: seconds of training, evaluation and compilation.
         steps: totals of its training steps.
-        train: sums of the evaluation on the training images after it.
+        train: sums of the evaluation on the training images after it; None if there was none.
         test: the same on the test images.
         skipped: updates left out since the run began because a scaled gradient was not finite; None without scaling.
     """
-    passes = {"train": train, "test": test}
-    counts = {name: np.asarray(found.confusion) for name, found in passes.items()}
     return {
         "epoch": epoch,
         "loss": mean_loss(steps),
-        **{f"{name}_loss": mean_loss(found.totals) for name, found in passes.items()},
-        **{f"{name}_accuracy": metrics.accuracy(found) for name, found in counts.items()},
-        **{
-            f"{name}_macro_{score}": value
-            for name, found in counts.items()
-            for score, value in metrics.macro(found).items()
-        },
+        **judged("test", test),
+        **(judged("train", train) if train else dict.fromkeys(judged("train", test))),
         "nfe_forward": a_solve(test.totals, "nfe"),
         "nfe_per_block": by_block(test.totals, "nfe") or None,
         "nfe_forward_train": a_solve(steps, "nfe"),
@@ -107,4 +113,5 @@ def summary(history: list[dict[str, Any]]) -> dict[str, Any]:
         "eval_seconds_per_epoch": fmean(r["eval_seconds"] for r in history) if history else None,
         "compile_seconds": sum(record["compile_seconds"] for record in history) if history else None,
         "images_per_second": images / seconds if seconds else None,
+        "wall_seconds": sum(record[name] for record in history for name in CLOCK),
     }

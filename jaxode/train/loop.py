@@ -165,7 +165,8 @@ class Trainer:
         """Train and evaluate one epoch, or the rest of one, and save it."""
         ledger, number = self.ledger, len(self.ledger.history)
         self.train(number)
-        train = self.evaluate(self.program.train_span, "training images")
+        both = self.config.train_evaluation == "every" or number + 1 == self.config.epochs
+        train = self.evaluate(self.program.train_span, "training images") if both else None
         test = self.evaluate(self.program.test_span, "test images")
         self.progress.end()
         last = (number + 1) * self.program.steps_per_epoch - 1

@@ -14,7 +14,7 @@ def epoch_line(record: dict[str, Any], epochs: int) -> str:
     parts = [
         f"epoch {record['epoch']}/{epochs}",
         f"loss {record['loss']:.4f}",
-        f"train {100 * record['train_accuracy']:.2f} %",
+        *([f"train {100 * record['train_accuracy']:.2f} %"] if record["train_accuracy"] is not None else []),
         f"test {100 * record['test_accuracy']:.2f} %",
     ]
     if record["nfe_forward"] is not None:

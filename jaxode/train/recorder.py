@@ -90,6 +90,7 @@ class Recorder:
             **self.facts,
             **summary(history),
             **(more or {}),
+            "date": time.strftime("%Y-%m-%d", time.gmtime()),
             **({"error": error} if error else {}),
         }
         write_lines(self.out / METRICS, history)

@@ -41,16 +41,14 @@ MEASURES = {
     "epoch_seconds": Measure("training s/epoch", named("train_seconds_per_epoch"), ".0f"),
     "eval_seconds": Measure("evaluation s/epoch", named("eval_seconds_per_epoch"), ".0f"),
 }
-"""In the order of the columns. Times of evaluation are of training and test images together."""
-
-NOT_RUN = "not yet run"
+"""In the order of the columns."""
 
 
 def measured(measure: Measure, records: Sequence[Record]) -> str:
-    """Mean over the runs of a row, ± their standard deviation where there are several."""
+    """Mean over the runs of a row, ± their standard deviation where there are several; – for models without it."""
     values = [value for record in records if (value := measure.read(record.result)) is not None]
     if not values:
-        return "–" if records else NOT_RUN
+        return "–"
     text = format(statistics.fmean(values), measure.form)
     if len(values) > 1 and (spread := statistics.stdev(values)):
         text += f" ± {spread:{measure.form}}"

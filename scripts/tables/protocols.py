@@ -22,24 +22,16 @@ def scaled(table: Table, scale: Scale) -> dict[str, Any]:
         case "full":
             return {"data": "full"}
         case "cpu":
-            return {"data": "full", "epochs": table.cpu_epochs}
+            return {"data": "full", "epochs": table.cpu_epochs, "train_evaluation": "last"}
         case "smoke":
             return dict(SMOKE)
 
 
-def says(table: Table, scale: Scale) -> str:
-    """The protocol in words."""
-    published = published_epochs(table)
-    match scale:
-        case "full":
-            return f"The published protocol, {published} epochs."
-        case "cpu":
-            return f"Protocol `cpu`, NOT the published one: {table.cpu_epochs} epochs instead of {published}."
-        case "smoke":
-            return (
-                f"Protocol `smoke`, NOT the published one: {SMOKE['epochs']} epoch of {SMOKE['limit_train']} images of"
-                f" the bundled sample instead of {published} epochs; it shows that everything runs, and no accuracy."
-            )
+def epochs(table: Table, scale: Scale) -> str:
+    """What is told of a protocol beside its name."""
+    if scale == "smoke":
+        return f"{SMOKE['epochs']} epoch of {SMOKE['limit_train']} images of the sample"
+    return f"{scaled(table, scale).get('epochs', published_epochs(table))} epochs"
 
 
 def published_epochs(table: Table) -> int:
@@ -49,7 +41,8 @@ def published_epochs(table: Table) -> int:
 
 def settings(table: Table, row: Row, scale: Scale, seed: int = 0) -> RunConfig:
     """Settings of the run of a row."""
-    changes = {**table.settings, **row.settings, **scaled(table, scale)}
+    schedule = {"schedule": "cosine"} if scale == "cpu" else {}
+    changes = {**schedule, **table.settings, **row.settings, **scaled(table, scale)}
     return preset(table.dataset).replaced(**changes, seed=seed)
 
 
@@ -65,7 +58,7 @@ def identity(config: RunConfig) -> str:
 
 def run_name(config: RunConfig) -> str:
     """Name of the directory of a run."""
-    model = config.model.model + (f"{config.model.blocks}" if config.model.blocks else "")
+    model = f"{config.model.model}{config.model.blocks}" if config.model.model != "mlp" else "mlp"
     solve = f"-{config.solve.gradient}-{config.solve.rtol:g}" if config.model.model == "odenet" else ""
     start = f"{config.data.dataset}-{model}{solve}-{config.optim.optimizer}-{config.epochs}-epochs"
     return f"{start}-{identity(config)[:8]}-seed{config.seed}"

@@ -14,6 +14,7 @@ from jaxode.checks import ConfigError
 from jaxode.data import ImageSet
 from jaxode.train import CheckpointError, Progress, ResumeError, RunFailed, Stopped, run
 from jaxode.train.checkpoint import unsealed
+from jaxode.train.curves import draw as draw_curves
 from jaxode.train.figures import TIMINGS
 from jaxode.train.pace import Pace
 
@@ -85,7 +86,7 @@ def whole(tmp_path_factory):
 def test_a_run_leaves_its_files(whole):
     out, result = whole
     assert {path.name for path in out.iterdir()} == {
-        "config.json", "metrics.jsonl", "result.json", "curves.png", "checkpoints",
+        "config.json", "metrics.jsonl", "result.json", "curves.png", "confusion.png", "images.npz", "checkpoints",
     }  # fmt: skip
     assert json.loads((out / "result.json").read_text()) == result
     assert json.loads((out / "config.json").read_text()) == run_config().to_json()
@@ -270,3 +271,15 @@ def test_a_resume_goes_on_with_the_scale(tmp_path, monkeypatch):
     go(out, config)
     assert lines(out) == lines(expected)
     assert digests(out)[max(digests(expected))] == digests(expected)[max(digests(expected))]
+
+
+def test_training_images_can_be_evaluated_at_the_end_alone(tmp_path, whole):
+    _, usual = whole
+    out = tmp_path / "run"
+    result = go(out, run_config().replaced(train_evaluation="last"))
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert [line["train_accuracy"] is None for line in lines] == [True, True, False]
+    assert [line["test_accuracy"] is None for line in lines] == [False, False, False]
+    for name in ("train_accuracy", "train_macro_f1", "test_accuracy", "test_loss"):
+        assert result[name] == usual[name]
+    assert draw_curves(lines[:2], "two of three").startswith(b"\x89PNG")
