@@ -19,8 +19,8 @@ def done(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(growth, "STEPS", (1.0,))
         patch.setattr(relaxation, "FIXED", ("midpoint",))
-        patch.setattr(relaxation, "STEPS", (0.25, 0.125))
-        patch.setattr(relaxation, "TOLERANCES", (1e-9,))
+        patch.setattr(relaxation, "STEPS", (0.5, 0.25))
+        patch.setattr(relaxation, "TOLERANCES", (1e-6,))
         patch.setattr(verhulst, "TIMES", np.linspace(0, 4, 5))
         for name in ("BLOCKS", "SHOWN"):
             patch.setattr(residual, name, (1, 8))
@@ -37,14 +37,11 @@ def test_euler_doubles(done):
 def test_errors_are_those_of_the_formulas(done):
     numbers, end = done[0]["relaxation"], 3 - math.exp(-0.5)
     assert numbers["exact_at_1"] == pytest.approx(end, rel=1e-15)
-    assert [row["step_size"] for row in numbers["fixed"]] == [0.25, 0.125]
-    for row in numbers["fixed"]:
-        h = row["step_size"]
-        found = 3 - (1 - h / 2 + h * h / 8) ** (1 / h)
-        assert row["error"] == pytest.approx(abs(found - end), rel=1e-10)
-        assert row["nfe"] == 2 / h
+    _, row = numbers["fixed"]
+    assert row["error"] == pytest.approx(abs(3 - (1 - 1 / 8 + 1 / 128) ** 4 - end), rel=1e-10)
+    assert (row["solver"], row["step_size"], row["nfe"]) == ("midpoint", 0.25, 8)
     (adaptive,) = numbers["adaptive"]
-    assert adaptive["error"] < 1e-8
+    assert adaptive["error"] < 1e-5
     assert numbers["euler_step_1"] == [3 - 0.5**k for k in range(9)]
 
 
