@@ -4,7 +4,7 @@ Source: Verhulst (1838) for his equation; He et al. (2016) for residual blocks, 
 2, for what they have to do with Euler's method.
 Expected: 1, 2, 4, 8, 16 by Euler's method on y' = y; errors that fall at each solver's order; N residual blocks equal
 to N steps of Euler's method to rounding, and half as far from the flow for twice as many.
-Time: about ten seconds on 2 CPU cores.
+Time: about twenty seconds on 2 CPU cores.
 
     python -m experiments.primer --out runs/primer
 

@@ -53,8 +53,9 @@ def markdown(study: Study, config: CrossingConfig, found: dict[str, Any]) -> str
             ABOUT,
             "![Paths on the fields that were trained](crossing.png)",
             table(head, [row(each) for each in study.outcomes]),
+            READING,
             f"Seed {config.seed}, {config.steps} steps of Adam from learning rate {config.lr:g} along a cosine, two"
-            f" hidden layers of {config.hidden}. {READING}",
+            f" hidden layers of {config.hidden}.",
             f"The field trained with Euler's {config.euler_steps} steps, solved with more:",
             table(("Euler steps", "loss", "−1 goes to", "1 goes to"), refined),
         ]
@@ -70,4 +71,4 @@ it trained keeps the order. With one dimension more, zero at the start, exact pa
 
 READING = """\
 "Order kept" says whether the path from −1 stays below the one from 1, and "closest" how near they come, all dimensions
-counted, at the states that are drawn."""
+counted, at the states that are drawn; closer than the solver's tolerance, neither says anything."""

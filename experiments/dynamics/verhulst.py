@@ -78,7 +78,7 @@ def draw(paths: np.ndarray) -> bytes:
             left.plot(TIMES[inside], path[inside], color=color, linewidth=1.6)
     left.axhline(CAPACITY, color=GREEN, linewidth=2.2, label="K, stable")
     left.axhline(0, color=RED, linewidth=2.2, linestyle="--", label="0, unstable")
-    decorate(left, "solutions of y′ = r (1 − y/K) y", "t", "y", "below")
+    decorate(left, f"y′ = r (1 − y/K) y with r = {RATE:g}, K = {CAPACITY:g}", "t", "y", "below")
     line = np.linspace(low, high, 200)
     right.axhline(0, color=GREY, linewidth=1)
     right.plot(line, RATE * (1 - line / CAPACITY) * line, color=BLUE, linewidth=2)
