@@ -49,6 +49,7 @@ def trajectory(
     z0 = jax.tree.map(jnp.asarray, z0)
     time = jnp.result_type(*jax.tree.leaves(z0))
 
+    # An adjoint solve inside a scan must close over nothing of the scan: the interval travels with the parameters.
     def within(s: Any, z: State, given: Any) -> State:
         args, start, span = given
         return jax.tree.map(lambda slope: span * slope, field(start + s * span, z, args))
