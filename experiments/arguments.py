@@ -100,23 +100,27 @@ def explained(spec: dataclasses.Field[Any], hint: Any, default: Any) -> str:
 
 def add_settings(parser: Parser, preset: RunConfig) -> Any:
     """Add a flag for every setting; returns the group of those of the run. `preset` gives the defaults."""
-    defaults = preset.flat()
     group: Any = None
     for title, (settings, left_out) in GROUPS.items():
         group = parser.add_argument_group(title)
-        hints = typing.get_type_hints(settings)
-        for spec in dataclasses.fields(settings):
-            if spec.name in left_out:
-                continue
-            kind = kind_of(hints[spec.name])
-            metavar = {int: "N", float: "X"}.get(kind, "DIR" if spec.name == "data_dir" else "NAME")
-            text = explained(spec, hints[spec.name], defaults[spec.name])
-            flag = "--" + spec.name.replace("_", "-")
-            if kind is bool:
-                group.add_argument(flag, dest=spec.name, action="store_true", help=text)
-                continue
-            group.add_argument(flag, dest=spec.name, type=converter(kind), metavar=metavar, help=text)
+        add_fields(group, settings, preset.flat(), left_out)
     return group
+
+
+def add_fields(group: Any, settings: type, defaults: dict[str, Any], left_out: tuple[str, ...] = ()) -> None:
+    """Add a flag for every field of a dataclass of settings, less those left out."""
+    hints = typing.get_type_hints(settings)
+    for spec in dataclasses.fields(settings):
+        if spec.name in left_out:
+            continue
+        kind = kind_of(hints[spec.name])
+        metavar = {int: "N", float: "X"}.get(kind, "DIR" if spec.name == "data_dir" else "NAME")
+        text = explained(spec, hints[spec.name], defaults[spec.name])
+        flag = "--" + spec.name.replace("_", "-")
+        if kind is bool:
+            group.add_argument(flag, dest=spec.name, action="store_true", help=text)
+            continue
+        group.add_argument(flag, dest=spec.name, type=converter(kind), metavar=metavar, help=text)
 
 
 def build_parser(preset: RunConfig, doc: str, prog: str) -> Parser:
@@ -197,6 +201,10 @@ def configured(preset: RunConfig, asked: dict[str, Any]) -> RunConfig:
     try:
         return preset.replaced(**asked)
     except ConfigError as error:
-        # Settings are named as in the code; people know them as flags.
-        name, _, rest = str(error).partition(" ")
-        raise ConfigError(f"--{name.replace('_', '-')} {rest}" if name in asked else str(error)) from None
+        raise in_flags(error, asked) from None
+
+
+def in_flags(error: ConfigError, asked: dict[str, Any]) -> ConfigError:
+    """The error with its setting, which is named as in the code, under the name that people know: the flag's."""
+    name, _, rest = str(error).partition(" ")
+    return ConfigError(f"--{name.replace('_', '-')} {rest}") if name in asked else error

@@ -5,9 +5,10 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jaxtyping import Array, Float
 
 from jaxode.nn.kernels import Kernels
-from jaxode.nn.layers import GroupNorm, TimeConv
+from jaxode.nn.layers import GroupNorm, Linear, TimeConv
 from jaxode.types import Maps, Time
 
 
@@ -30,3 +31,22 @@ class ConvField(nnx.Module):
         out = self.conv1(t, jax.nn.relu(self.norm1(z)))
         out = self.conv2(t, jax.nn.relu(self.norm2(out)))
         return self.norm3(out)
+
+
+class DenseField(nnx.Module):
+    """linear · tanh · linear · tanh · linear on t and z together: a field on states of a few numbers.
+
+    For fields of the plane as in Dupont, Doucet and Teh (2019); with tanh it is smooth, so that tight tolerances pay.
+    """
+
+    def __init__(self, size: int, hidden: int, *, rngs: nnx.Rngs, dtype: jnp.dtype) -> None:
+        """A field on states of `size` numbers, with two layers of `hidden` units."""
+        self.linear1 = Linear(1 + size, hidden, rngs=rngs, dtype=dtype)
+        self.linear2 = Linear(hidden, hidden, rngs=rngs, dtype=dtype)
+        self.linear3 = Linear(hidden, size, rngs=rngs, dtype=dtype)
+
+    def __call__(self, t: Time, z: Float[Array, "B D"]) -> Float[Array, "B D"]:
+        """dz/dt at time t, shaped as z."""
+        clock = jnp.broadcast_to(t, (len(z), 1)).astype(z.dtype)
+        out = jnp.tanh(self.linear1(jnp.concatenate([clock, z], 1)))
+        return self.linear3(jnp.tanh(self.linear2(out)))

@@ -5,3 +5,4 @@ from jaxode.ode.failures import explain_failure as explain_failure
 from jaxode.ode.solve import Stats as Stats
 from jaxode.ode.solve import VectorField as VectorField
 from jaxode.ode.solve import odeint as odeint
+from jaxode.ode.trajectory import trajectory as trajectory

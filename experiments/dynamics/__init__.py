@@ -1,0 +1,1 @@
+"""What the small experiments show (crossing, primer): numbers, pictures and text, a topic a file."""

@@ -1,0 +1,91 @@
+"""The command line of the small experiments: an output directory, few flags, every mistake answered in one line."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from experiments import compilations
+from experiments.arguments import Parser, add_fields, given, in_flags
+from experiments.cli import FAILED, KILLED, WRONG_REQUEST, fail, told
+from jaxode.config import ConfigError
+
+if TYPE_CHECKING:
+    from jaxode.train import Progress
+
+Work = Callable[[Any, Path, "Progress", str], str]
+"""Settings, output directory, progress, command → the last line on stdout. Raises RunFailed, OSError."""
+
+
+def build_parser(prog: str, doc: str, settings: type, out: Path) -> Parser:
+    """A flag for every field of `settings`, --out and --quiet."""
+    about, _, rest = doc.partition("\n")
+    parser = Parser(
+        prog=prog,
+        usage="%(prog)s [flags]",
+        description=about,
+        epilog=rest,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+    )
+    add_fields(parser, settings, dataclasses.asdict(settings()))
+    parser.add_argument("--out", type=Path, metavar="DIR", help=f"where the results go (default: {out})")
+    parser.add_argument("--quiet", action="store_true", help="print only warnings and the final summary")
+    return parser
+
+
+def main(argv: Sequence[str] | None, *, name: str, doc: str, settings: type, out: Path, work: Work) -> int:
+    """Run a small experiment in float64; returns its exit code: 0, 1 failed, 2 for a wrong request, 130 for Ctrl-C.
+
+    Args:
+        argv: arguments, or None for those of the process.
+        name: the experiment's module, for messages.
+        doc: its docstring, which --help prints.
+        settings: dataclass of its settings, which raises ConfigError.
+        out: where results go by default.
+        work: what it does.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    parser = build_parser(f"python -m {name}", doc, settings, out)
+    try:
+        asked = given(parser, words)
+        out, quiet = asked.pop("out", out), asked.pop("quiet", False)
+        config = settings(**asked)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    except ConfigError as error:
+        return fail(parser, in_flags(error, asked), WRONG_REQUEST)
+    try:
+        return carry_out(parser, config, out, quiet, shlex.join(["python", "-m", name, *words]), work)
+    except KeyboardInterrupt:
+        return fail(parser, "interrupted: nothing was written", KILLED + 2)
+
+
+def carry_out(parser: Parser, config: Any, out: Path, quiet: bool, command: str, work: Work) -> int:
+    """A well-formed request; its errors become exit codes."""
+    import jax
+
+    from jaxode.train import Progress, RunFailed, make_writable
+
+    try:
+        make_writable(out)
+    except OSError as error:
+        return fail(parser, f"cannot write into {out}: {error.strerror or error}", WRONG_REQUEST)
+    compilations.keep()
+    progress = Progress(quiet=quiet)
+    try:
+        with jax.enable_x64(True):
+            print(work(config, out, progress, command))
+    except RunFailed as error:
+        return fail(parser, error, FAILED)
+    except OSError as error:
+        return fail(parser, told(error), FAILED)
+    finally:
+        progress.end()
+    return 0

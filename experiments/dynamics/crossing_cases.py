@@ -1,0 +1,188 @@
+"""Two points that have to change places on a line: the fields trained to do it, and where they lead.
+
+On a line the paths of a flow keep their order, z₁ < z₂. With it the mean of (z₁ − 1)² and (z₂ + 1)² is at least 1, its
+value at z₁ = z₂ = 0: no exact flow has a smaller loss, whatever its field (Dupont, Doucet and Teh 2019, proposition 1).
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float
+
+from experiments.dynamics.crossing_config import CrossingConfig
+from experiments.dynamics.text import loss_text, number
+from experiments.dynamics.training import Trained, fit
+from jaxode.config import OptimConfig, SolveConfig
+from jaxode.nn.fields import DenseField
+from jaxode.ode import SolveError, Stats, odeint, trajectory
+from jaxode.train import Progress, RunFailed
+from jaxode.types import Params
+
+STARTS, TARGETS = (-1.0, 1.0), (1.0, -1.0)
+
+BOUND = 1.0
+"""No exact flow on the line has a smaller loss."""
+
+NEIGHBOURS = np.array([-1.5, -1.25, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.25, 1.5])
+"""Other starts, to draw."""
+
+TIMES = 60
+"""Intervals of a drawn path of an exact flow."""
+
+MAX_STEPS = 1000
+"""Of one exact solve."""
+
+REFINEMENTS = (2, 4, 16, 64)
+"""How many times as many Euler steps the field trained with few is solved with again."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A field's kind and its solve; called with parameters, the objective of training."""
+
+    graph: nnx.GraphDef[DenseField]
+    solve: SolveConfig
+    extra: int = 0
+    """Dimensions of the state beyond the line's, zero at the start."""
+
+    def padded(self, line: Any) -> Float[Array, "B D"]:
+        """States [B, 1 + extra] at the start, from points [B] on the line."""
+        return jnp.pad(jnp.asarray(line, float)[:, None], ((0, 0), (0, self.extra)))
+
+    def slope(self, t: Any, z: Any, params: Params) -> Any:
+        """The vector field with its parameters as arguments."""
+        return nnx.merge(self.graph, params)(t, z)
+
+    def __call__(self, params: Params) -> tuple[Any, tuple[Any, Stats]]:
+        """Mean of the squared distances from the targets; where the two starts lead [2]; what the solve cost."""
+        z1, stats = odeint(self.slope, self.padded(STARTS), params, self.solve)
+        ends = z1[:, 0]
+        return jnp.mean((ends - np.array(TARGETS)) ** 2), (ends, stats)
+
+    def paths(self, params: Params) -> tuple[np.ndarray, np.ndarray]:
+        """Times [T] and states [T, B, D] from the two starts and, after them, from their neighbours.
+
+        The times are those of the steps, where steps are fixed.
+        """
+        count = TIMES if self.solve.step_size is None else round(1 / self.solve.step_size)
+        times = np.linspace(0, 1, count + 1)
+        begin = self.padded(np.concatenate([STARTS, NEIGHBOURS]))
+        states, stats = _paths(self, begin, params, tuple(times.tolist()))
+        checked(stats, "drawing the paths")
+        return times, np.asarray(states)
+
+    def arrows(self, params: Params, times: np.ndarray, states: np.ndarray) -> np.ndarray:
+        """The field [T, B, D] at each of the times [T] in the states [B, D]."""
+        return np.asarray(jax.vmap(lambda t: self.slope(t, jnp.asarray(states), params))(jnp.asarray(times)))
+
+
+@partial(jax.jit, static_argnums=(0, 3))
+def _paths(case: Case, begin: Any, params: Params, times: tuple[float, ...]) -> tuple[Any, Stats]:
+    """Compiled once for equal cases, as are the flow trained on the line and that of Euler's field."""
+    return trajectory(case.slope, begin, params, case.solve, times)
+
+
+class Outcome(NamedTuple):
+    """What became of one case."""
+
+    name: str
+    title: str
+    case: Case
+    params: Params
+    losses: np.ndarray | None
+    """[steps + 1] of the training; None for a field that was trained in another case."""
+    times: np.ndarray
+    paths: np.ndarray
+    facts: dict[str, Any]
+    """Plain numbers, for the JSON file."""
+
+
+class Study(NamedTuple):
+    """All outcomes, and the loss of the Euler-trained field with more and more steps."""
+
+    outcomes: list[Outcome]
+    refined: list[dict[str, Any]]
+
+
+def checked(stats: Stats, title: str) -> Stats:
+    """The same; RunFailed if the solve failed."""
+    try:
+        return stats.check()
+    except SolveError as error:
+        raise RunFailed(f"{title}: {error}") from error
+
+
+def outcome(name: str, title: str, case: Case, found: Trained, trained_here: bool) -> Outcome:
+    """Follow the paths and put the facts together."""
+    times, paths = case.paths(found.params)
+    apart, solve = paths[:, 1] - paths[:, 0], case.solve
+    facts = {
+        "title": title,
+        "solver": solve.solver,
+        **({"step_size": solve.step_size} if solve.step_size else {"rtol": solve.rtol, "atol": solve.atol}),
+        "dimensions": 1 + case.extra,
+        "parameters": sum(leaf.size for leaf in jax.tree.leaves(found.params)),
+        "trained_here": trained_here,
+        "first_loss": float(found.losses[0]) if trained_here else None,
+        "loss": float(found.losses[-1]),
+        "ends": found.output.tolist(),
+        "nfe": int(found.nfe[-1]),
+        "order_kept": bool((apart[:, 0] > 0).all()),
+        "smallest_distance": float(np.linalg.norm(apart, axis=1).min()),
+    }
+    return Outcome(name, title, case, found.params, found.losses if trained_here else None, times, paths, facts)
+
+
+def study(config: CrossingConfig, progress: Progress) -> Study:
+    """Train the three fields, and solve Euler's again. Raises RunFailed."""
+    exact = SolveConfig(solver=config.solver, rtol=config.rtol, atol=config.atol, max_steps=MAX_STEPS)
+    euler = SolveConfig(solver="euler", step_size=1 / config.euler_steps)
+    count = f"{config.euler_steps} step" + ("s" if config.euler_steps > 1 else "")
+    more = f"{config.augment_dims} dimension" + ("s" if config.augment_dims > 1 else "")
+    optim = OptimConfig(optimizer="adam", lr=config.lr, schedule="cosine")
+
+    def trained(name: str, title: str, solve: SolveConfig, extra: int = 0) -> Outcome:
+        field = DenseField(1 + extra, config.hidden, rngs=nnx.Rngs(config.seed), dtype=jnp.dtype(float))
+        graph, params = nnx.split(field)
+        case, begin = Case(graph, solve, extra), time.perf_counter()
+        found = fit(case, params, optim, config.steps, progress, title)
+        result = outcome(name, title, case, found, True)
+        progress.say(f"{in_words(result)}; {time.perf_counter() - begin:.1f} s")
+        return result
+
+    flow = trained("exact_flow", "exact flow on the line", exact)
+    steps = trained("euler", f"Euler, {count}", euler)
+    case, title = replace(steps.case, solve=exact), "exact flow of Euler's field"
+    found = fit(case, steps.params, optim, config.steps, progress, title, done=config.steps)
+    again = outcome("euler_solved_exactly", title, case, found, False)
+    progress.say(in_words(again))
+    augmented = trained("augmented", f"exact flow with {more} more", exact, config.augment_dims)
+    return Study([flow, steps, again, augmented], refined(steps, config.euler_steps))
+
+
+def in_words(found: Outcome) -> str:
+    """A line of progress."""
+    facts = found.facts
+    before = "" if facts["first_loss"] is None else f"{loss_text(facts['first_loss'])} → "
+    low, high = map(number, facts["ends"])
+    ends = f"−1 goes to {low}, 1 goes to {high}"
+    return f"{found.title}: loss {before}{loss_text(facts['loss'])}; {ends}; {facts['nfe']} evaluations a solve"
+
+
+def refined(steps: Outcome, count: int) -> list[dict[str, Any]]:
+    """The field trained with `count` Euler steps, solved with more of them."""
+    rows = [{"euler_steps": count, "loss": steps.facts["loss"], "ends": steps.facts["ends"]}]
+    for factor in REFINEMENTS:
+        config = SolveConfig(solver="euler", step_size=1 / (factor * count), max_steps=factor * count)
+        loss, (ends, stats) = jax.jit(replace(steps.case, solve=config))(steps.params)
+        checked(stats, f"Euler, {factor * count} steps")
+        rows.append({"euler_steps": factor * count, "loss": float(loss), "ends": np.asarray(ends).tolist()})
+    return rows

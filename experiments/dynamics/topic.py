@@ -1,0 +1,17 @@
+"""What a topic of the primer hands over."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+
+class Topic(NamedTuple):
+    """One topic of the primer."""
+
+    name: str
+    """Of its picture, without ".png", and of its numbers."""
+    title: str
+    text: str
+    """Paragraphs and tables of Markdown, which stand below the picture."""
+    numbers: dict[str, Any]
+    picture: bytes

@@ -1,0 +1,158 @@
+"""The crossing, trained for a short while: what holds of flows, of Euler's method, of files and of requests."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from experiments import crossing
+from experiments.dynamics import crossing_cases, training
+from jaxode.config import OptimConfig
+from jaxode.nn.fields import DenseField
+from jaxode.ode import Stats
+from jaxode.train import Progress, RunFailed
+
+SHORT = ["--steps=60", "--lr=0.05", "--rtol=1e-4", "--atol=1e-4"]
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """Result and directory of one run."""
+    out = tmp_path_factory.mktemp("crossing")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(crossing_cases, "REFINEMENTS", (16,))
+        patch.setattr(crossing_cases, "TIMES", 8)
+        assert crossing.main([*SHORT, "--out", str(out)]) == 0
+    return json.loads((out / "crossing.json").read_text()), out
+
+
+def test_the_line_keeps_its_order_and_a_dimension_more_does_not_need_to(done):
+    flow, augmented = (done[0]["cases"][name] for name in ("exact_flow", "augmented"))
+    assert flow["first_loss"] > 3
+    assert 1 <= flow["loss"] < 1.1
+    assert flow["order_kept"]
+    assert augmented["loss"] < 0.01
+    assert not augmented["order_kept"]
+    assert augmented["smallest_distance"] > 0.3
+    np.testing.assert_allclose(augmented["ends"], [1, -1], atol=0.15)
+
+
+def test_eulers_crossing_is_its_error(done):
+    euler, again = (done[0]["cases"][name] for name in ("euler", "euler_solved_exactly"))
+    assert euler["loss"] < 0.01
+    assert not euler["order_kept"]
+    assert euler["nfe"] == 2
+    assert again["loss"] > 1
+    assert again["order_kept"]
+    assert not again["trained_here"]
+    coarse, fine = done[0]["euler_field_with_more_steps"]
+    assert (coarse["euler_steps"], fine["euler_steps"]) == (2, 32)
+    assert coarse["loss"] == euler["loss"]
+    np.testing.assert_allclose(fine["ends"], again["ends"], atol=0.1)
+
+
+def test_a_run_says_where_it_comes_from(done):
+    result, out = done
+    assert (result["settings"]["steps"], result["settings"]["euler_steps"], result["settings"]["seed"]) == (60, 2, 0)
+    assert result["precision"] == "float64"
+    assert {"device", "versions", "commit", "date"} < set(result)
+    assert (out / "crossing.png").read_bytes().startswith(b"\x89PNG")
+    text = (out / "crossing.md").read_text()
+    assert "(crossing.png)" in text
+    assert f"--out {out}" in text
+    assert result["versions"]["jax"] in text
+    assert len(list(out.iterdir())) == 3
+
+
+def test_training_is_a_function_of_the_seed(done, x64):
+    first, same, other = (
+        jax.tree.leaves(nnx.state(DenseField(1, 32, rngs=nnx.Rngs(seed), dtype=np.dtype("float64"))))
+        for seed in (0, 0, 1)
+    )
+    assert all((a == b).all() for a, b in zip(first, same, strict=True))
+    assert not any((a == b).all() for a, b in zip(first, other, strict=True))
+
+
+@pytest.mark.parametrize(("until", "said"), [(0.5, "training steps 0 to 49: the solver took max_steps"), (0.0, None)])
+def test_the_loop_keeps_losses_and_counts_and_stops_at_a_failure(until, said):
+    def objective(x):
+        return x * x, (2 * x, Stats(jnp.int32(7), jnp.int32(1), jnp.int32(0), jnp.where(x < until, 1, 0)))
+
+    optim, progress = OptimConfig(lr=0.1, momentum=0.0, schedule="constant"), Progress(quiet=True)
+    with pytest.raises(RunFailed, match=said) if said else contextlib.nullcontext():
+        found = training.fit(objective, jnp.float32(1.0), optim, 60, progress, "title")
+        np.testing.assert_allclose(found.losses, 0.64 ** np.arange(61), rtol=1e-4)
+        np.testing.assert_allclose([found.params, found.output], [0.8**60, 2 * 0.8**60], rtol=1e-4)
+        assert found.nfe.tolist() == [7] * 61
+        again = training.fit(objective, found.params, optim, 60, progress, "title", done=60)
+        assert (again.params, again.output, again.losses[-1]) == (found.params, found.output, found.losses[-1])
+
+
+def test_a_failed_run_is_one_line_and_code_1(tmp_path, capsys, monkeypatch):
+    def study(config, progress):
+        raise RunFailed("the solver took\nmax_steps")
+
+    monkeypatch.setattr(crossing_cases, "study", study)
+    assert crossing.main(["--out", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == "python -m experiments.crossing: error: the solver took max_steps\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--steps", "0"], "--steps must be a whole number of at least 1, got 0"),
+        (["--euler-steps", "65"], "--euler-steps must be at most 64, got 65"),
+        (["--augment-dims", "0"], "--augment-dims must be a whole number of at least 1"),
+        (["--solver", "euler"], "--solver must be one of midpoint, heun"),
+        (["--rtol", "-1e-3"], "--rtol must be a positive number, got -0.001"),
+        (["--lr", "0"], "--lr must be a positive number"),
+        (["--seed", "-1"], "--seed must be a whole number of at least 0"),
+        (["--hidden", "many"], "--hidden: must be a whole number, got 'many'"),
+        (["--euler-step", "2"], "unknown flag --euler-step: did you mean --euler-steps?"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_wrong_request_is_one_line(words, said, capsys):
+    assert crossing.main(words) == 2
+    captured = capsys.readouterr()
+    (line,) = captured.err.splitlines()
+    assert line.startswith(f"python -m experiments.crossing: error: {said}")
+    assert captured.out == ""
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert crossing.main(["--out", str(tmp_path / "file" / "run")]) == 2
+    assert f"cannot write into {tmp_path / 'file' / 'run'}" in capsys.readouterr().err
+
+
+def test_help_explains_every_flag_and_waits_for_no_slow_import(capsys):
+    program = (
+        "import sys\n"
+        "from experiments import crossing, primer\n"
+        "assert crossing.main(['--steps', '0']) == 2\n"
+        "assert primer.main(['--help']) == 0\n"
+        "assert crossing.main(['--help']) == 0\n"
+        "assert not {'jax', 'numpy', 'flax', 'matplotlib'} & set(sys.modules), sys.modules.keys()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    for word in (
+        "--euler-steps N",
+        "--augment-dims N",
+        "(default: 300)",
+        "--out DIR",
+        "--quiet",
+        "Dupont",
+        "runs/primer",
+    ):
+        assert word in done.stdout
