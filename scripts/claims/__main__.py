@@ -11,8 +11,8 @@
   size       model files of ODENet and ResNet 8, and memory of training with and without the adjoint
 
 Writes NAME.json and NAME.png, and claims.md of all that has been measured so far. Claims that are named are measured,
-again if need be; without a name, those that are not there yet. The document and the pictures are made from the JSON
-files every time. tolerance and drift take the first --run, loose takes all.
+again if need be; without a name, those that are not there yet; and if none is missing, all pictures are drawn anew
+from the JSON files. tolerance and drift take the first --run, loose takes all.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def carry_out(options: argparse.Namespace, names: Sequence[str], command: str) -
         report.write(options.out)
         jax.clear_caches()
         print(f"{name}: {time.perf_counter() - begin:.0f} s", file=sys.stderr, flush=True)
-    measured = report.write(options.out)
+    measured = report.write(options.out, redraw=not names)
     print(f"{len(measured)} of {len(CLAIMS)} claims measured; written to {options.out}")
 
 

@@ -35,9 +35,17 @@ def stored(out: Path) -> dict[str, dict[str, Any]]:
 
 
 def store(out: Path, name: str, content: dict[str, Any]) -> None:
-    """Write one claim's record and picture. Raises OSError."""
-    write_whole(out / f"{name}.png", module(name).picture(content["found"]))
+    """Write one claim's record and picture. Raises ConfigError, OSError."""
     write_json(out / f"{name}.json", content)
+    write_whole(out / f"{name}.png", made(out, name, "picture", content["found"]))
+
+
+def made(out: Path, name: str, what: str, found: dict[str, Any]) -> Any:
+    """The picture or the paragraph of a record. Raises ConfigError if it lacks what it is made of."""
+    try:
+        return getattr(module(name), what)(found)
+    except (LookupError, TypeError) as error:
+        raise ConfigError(f"{out / name}.json is not of this version: delete it and measure {name} again") from error
 
 
 def source(origin: dict[str, Any]) -> str:
@@ -49,7 +57,7 @@ def source(origin: dict[str, Any]) -> str:
     return f"`{origin['command']}`, {origin['date']}, {origin['cores']} cores, {origin['device']}; {shown}."
 
 
-def markdown(claims: dict[str, dict[str, Any]]) -> str:
+def markdown(claims: dict[str, dict[str, Any]], out: Path) -> str:
     """The document: a picture and a paragraph of every claim, and what is missing."""
     lines = ["# What the documents claim, measured", ""]
     for name in CLAIMS:
@@ -62,7 +70,7 @@ def markdown(claims: dict[str, dict[str, Any]]) -> str:
         lines += [
             f"![{about.TITLE}]({name}.png)",
             "",
-            about.paragraph(content["found"]),
+            made(out, name, "paragraph", content["found"]),
             "",
             source(content["origin"]),
             "",
@@ -70,13 +78,10 @@ def markdown(claims: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def write(out: Path) -> dict[str, dict[str, Any]]:
-    """Draw every finished claim and write the document from the records on disk. Raises ConfigError, OSError."""
+def write(out: Path, *, redraw: bool = False) -> dict[str, dict[str, Any]]:
+    """Write the document from the records on disk, and all pictures if asked. Raises ConfigError, OSError."""
     claims = stored(out)
-    for name, content in claims.items():
-        try:
-            write_whole(out / f"{name}.png", module(name).picture(content["found"]))
-        except (LookupError, TypeError) as error:
-            raise ConfigError(f"{out / name}.json is of another version: measure {name} again") from error
-    write_whole(out / "claims.md", markdown(claims))
+    for name in claims if redraw else ():
+        store(out, name, claims[name])
+    write_whole(out / "claims.md", markdown(claims, out))
     return claims

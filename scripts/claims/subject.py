@@ -20,6 +20,7 @@ from jaxode.data.augment import evaluation_views
 from jaxode.data.batches import sequential_order
 from jaxode.nn import build_classifier
 from jaxode.train import VIEW_SIZE
+from scripts.restore import Restored as Restored
 from scripts.restore import restored
 
 DType = Literal["float32", "float64"]
