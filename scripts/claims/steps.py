@@ -13,6 +13,7 @@ from jaxode.losses import cross_entropy
 from jaxode.nn import build_classifier
 from jaxode.train import VIEW_SIZE
 from jaxode.types import Images, Labels, Params
+from scripts.claims.subject import ONCE
 
 SHAPE, CLASSES = (VIEW_SIZE, VIEW_SIZE, 1), 10
 """Of MNIST."""
@@ -48,7 +49,6 @@ def planned(model: ModelConfig, solve: SolveConfig, batch: int) -> Plan:
     graph, params = nnx.split(nnx.eval_shape(lambda: model_of(model, solve)), nnx.Param)
     images, labels = jax.ShapeDtypeStruct((batch, *SHAPE), jnp.float32), jax.ShapeDtypeStruct((batch,), jnp.int32)
     lowered = jax.jit(lambda *given: step(graph, *given)).lower(params, images, labels)
-    # Buffers are laid out before machine code is made, so that code which is never run need not be good.
-    program = lowered.compile(compiler_options={"xla_backend_optimization_level": 0})
+    program = lowered.compile(compiler_options=ONCE)  # buffers are laid out before machine code is made
     memory: Any = program.memory_analysis()
     return Plan(memory.temp_size_in_bytes, memory.argument_size_in_bytes, memory.output_size_in_bytes)

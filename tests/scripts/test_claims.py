@@ -42,8 +42,9 @@ def drifted(field, dtype, tolerance, median):
 
 
 def slopes(dtype, tolerance, backsolve):
+    exact = {"replay": 0.0, "checkpointed": 3.3e-15}
     return {"tolerance": tolerance, "dtype": dtype, "against_finest": {"tape": 1e-3, "backsolve": 2e-3},
-            "against_tape": {"backsolve": backsolve, "replay": 0.0, "checkpointed": 3.3e-15}}  # fmt: skip
+            "against_tape": {"backsolve": backsolve} | (exact if tolerance == 1e-2 else {})}  # fmt: skip
 
 
 def process(side, gradient, done):
@@ -88,7 +89,9 @@ SAID = {
     "drift": ("the trained field in float32 has drifted by a median of 7.0e-02 (worst 2.1e-01) at 1e-2, and 7.0e-03",
               "the initial field in float64", "trained, float32, 1e-6: too short",
               "In float64, backsolve's gradient differs from tape's by 4.3e-02 at 1e-2 and 5.6e-03 at 1e-3",
-              "none at 1e-3, where the backward solve failed", "checkpointed's by at most 3.3e-15"),
+              "none at 1e-3, where the backward solve failed",
+              "at 1e-8, which both approach, tape's is 1.0e-03 and backsolve's is 2.0e-03 away at 1e-2",
+              "checkpointed's by 3.3e-15 at 1e-2"),
     "size": ("ODENet: 208,266 parameters in 840,123 bytes (.pt) or 835,456 (.safetensors), published 864 kB",
              "in MB: backsolve 57, replay 67, tape 77", "held at most 1.11 GB with the adjoint and 2.11 GB without",
              "0.61 and 0.61 GB were reached while compiling", "5.8 GB with and 7.4 GB without"),
