@@ -102,9 +102,7 @@ def paragraph(found: dict[str, Any]) -> str:
         known = [mb for mb in curves[kind]["mb"] if mb is not None]
         return f"from {known[0]:.0f} to {known[-1]:.0f} MB"
 
-    def more(kind: str) -> str:
-        return f"{curves[kind]['mb_a_step']:.2f} MB"
-
+    blocks = max((n for n, mb in zip(steps, curves.get(RESNET, {}).get("mb", ()), strict=False) if mb), default=0)
     state = 4 * found["batch"] * found["width"] * 36 / MB
     said = [f"Working memory of one loss and gradient of {found['batch']} images, from XLA's plan of the program."]
     if "backsolve" in curves:
@@ -116,15 +114,15 @@ def paragraph(found: dict[str, Any]) -> str:
         )
     others = []
     for kind, text in (
-        ("replay", "`replay` adds {} a step, where one state has " + f"{state:.2f} MB"),
-        ("tape", "`tape`, which holds the evaluations of 8 steps at a time, {}"),
-        (EVERY_STEP, "`tape` with every step held {}"),
-        ("checkpointed", "`checkpointed` {}"),
-        ("direct", "`direct` {}"),
-        (RESNET, "a ResNet {} a block"),
+        ("replay", f"`replay` adds {{more}} a step ({{ends}}), where one state has {state:.2f} MB"),
+        ("tape", "`tape`, which holds the evaluations of 8 steps at a time, adds {more} beyond those ({ends})"),
+        (EVERY_STEP, "with every step held it adds {more} ({ends})"),
+        ("checkpointed", "`checkpointed` adds {more} ({ends})"),
+        ("direct", "`direct` goes {ends}"),
+        (RESNET, "a ResNet adds {more} a block ({ends} at " + f"{blocks} blocks)"),
     ):
         if kind in curves:
-            others.append(f"{text.format(more(kind))} ({ends(kind)})")
+            others.append(text.format(more=f"{curves[kind]['mb_a_step']:.2f} MB", ends=ends(kind)))
     if others:
         said.append("; ".join(others) + ".")
     said.append("Slopes are those between the two largest numbers of steps or blocks.")

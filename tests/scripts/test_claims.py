@@ -77,8 +77,9 @@ MADE_UP = {
 }  # fmt: skip
 
 SAID = {
-    "memory": ("`backsolve` needs 57 MB, which is the same from 2 to 32 steps", "2.35 MB (from 63 to 129 MB)",
-               "one state has 1.18 MB", "a ResNet 1.20 MB a block (from 80 to 80 MB)"),
+    "memory": ("`backsolve` needs 57 MB, which is the same from 2 to 32 steps",
+               "adds 2.35 MB beyond those (from 63 to 129 MB)",
+               "one state has 1.18 MB", "a ResNet adds 1.20 MB a block (from 80 to 80 MB at 2 blocks)"),
     "tolerance": ("`the-run` (epoch-00002), trained at 1e-5", "777 test images in batches of 33",
                   "At 1e-1 a solve is 1.4e-02 away in the final state and 2.9e-02 in the logits, takes 14 evaluations "
                   "and 140 ms, and 95.1 % are right.", "1e-5 costs 4.0 times the evaluations and 4.0 times the time",
