@@ -90,7 +90,7 @@ def picture(found: dict[str, Any]) -> bytes:
         bars = files.bar(
             places, [found["files"][name][ending] / MB for name in names], 0.38, color=colour, label=ending
         )
-        files.bar_label(bars, fmt="%.3f", fontsize=8, padding=2)
+        files.bar_label(bars, fmt="%.3f", fontsize=8, label_type="center", color="white")
     for place, name in enumerate(names):
         published(files, place, 0.42, found["published_files"][name] / MB, label=place == 0)
     files.set_xticks(range(len(names)), names)
@@ -161,6 +161,6 @@ def paragraph(found: dict[str, Any]) -> str:
     adjoint, without = (found["published_memory"][mode] / 1e9 for mode in WITH_AND_WITHOUT)
     said.append(
         f"Published: {adjoint:g} GB with and {without:g} GB without, of a whole process of PyTorch 1.3, whose images "
-        "and allocator are part of it; ours are of random images, and the ratio is what can be compared."
+        "and allocator are part of it; ours are of random images, and their order is what can be compared."
     )
     return " ".join(said)

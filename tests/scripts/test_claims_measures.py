@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -180,7 +183,7 @@ def test_a_gradient_is_that_of_the_mean_cross_entropy():
     with arithmetic("float64"):
         graph, params = one.split(one.at(1e-2), "float64")
         logits, _ = nnx.merge(graph, params)(one.views(np.arange(BATCH), "float64"))
-    wanted = np.asarray(jax.nn.softmax(logits)) - np.eye(10)[data.test_labels[:BATCH]]
+        wanted = np.asarray(jax.nn.softmax(logits)) - np.eye(10)[data.test_labels[:BATCH]]
     (bias,) = (leaf for leaf in found if leaf.shape == (10,))
     np.testing.assert_allclose(bias, wanted.mean(0), rtol=1e-5)
 
@@ -208,7 +211,8 @@ def test_a_plan_tells_arguments_from_what_is_needed_on_the_way():
     few, many = (planned(ModelConfig("mlp"), SolveConfig(), batch) for batch in (8, 64))
     assert many.arguments - few.arguments == 56 * (4 * 28 * 28 + 4)
     assert many.temporary - few.temporary >= 56 * 4 * 300  # hidden units
-    assert few.outputs == many.outputs == 4 * (238_510 + 1)
+    assert 0 <= few.outputs - 4 * (238_510 + 1) < 100  # and a table of where they are
+    assert few.outputs == many.outputs
 
 
 def test_files_hold_their_parameters_and_little_else():
@@ -240,6 +244,13 @@ def test_a_process_tells_its_peak(monkeypatch):
         peaks = list(found.values())
         assert 10**7 < peaks[0] <= peaks[-1] < 10**11
         assert peaks == sorted(peaks)
+
+
+def test_a_peak_is_not_that_of_the_process_before():
+    ballast = np.ones(40_000_000)
+    words = "from scripts.claims.resident import peak; print(peak())"
+    done = subprocess.run([sys.executable, "-c", words], cwd=resident.ROOT, capture_output=True, text=True, check=True)
+    assert 5 * 10**6 < int(done.stdout) < resident.peak() - ballast.nbytes / 2
 
 
 def test_a_process_that_fails_says_why():
