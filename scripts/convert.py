@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import torch
 from flax import nnx
 
@@ -31,58 +30,23 @@ from jaxode.checks import ConfigError
 from jaxode.config import RunConfig
 from jaxode.data import SPECS, DataError, load
 from jaxode.interop import InteropError, from_torch, to_torch
-from jaxode.nn import Classifier, build_classifier
-from jaxode.optim import optimizer
-from jaxode.train import VIEW_SIZE, CheckpointError, Progress, ResumeError, make_writable, read_config
-from jaxode.train.checkpoint import Checkpoints, read_checkpoint
+from jaxode.nn import build_classifier
+from jaxode.train import VIEW_SIZE, CheckpointError, Progress, ResumeError, make_writable
 from jaxode.train.cluster import Cluster
 from jaxode.train.files import write_json
 from jaxode.train.interrupts import Interrupts
 from jaxode.train.loop import Trainer
-from jaxode.train.state import initial_state, split_model
+from scripts.restore import restored
 from scripts.settings import settings, settings_parser
 from scripts.weight_files import ENDINGS, read_weights, write_weights
 from torch_ref.weights import Layout, Weights, WeightsError, layout
 
 
-def restored(directory: Path) -> tuple[Classifier, int]:
-    """The model of a run's newest checkpoint, or of one checkpoint named by its directory, and an image's channels.
-
-    Raises ResumeError if there is none, CheckpointError if it is damaged.
-    """
-    place = directory.resolve()
-    one = place.parent.name == "checkpoints"
-    run = place.parents[1] if one else directory
-    config = read_config(run)
-    spec = SPECS[config.data.dataset]
-    with jax.enable_x64(config.precision == "float64"):
-        model = build_classifier(
-            config.model,
-            config.solve,
-            image_shape=(VIEW_SIZE, VIEW_SIZE, spec.channels),
-            classes=spec.classes,
-            rngs=nnx.Rngs(0),
-            dtype=jnp.dtype(config.dtype),
-            precision=config.precision,
-        )
-        template = initial_state(
-            split_model(model)[1], optimizer(config.optim, 1), config.model.ode_blocks, config.precision
-        )
-        if one:
-            found = read_checkpoint(place, template)
-        else:
-            found = Checkpoints(run / "checkpoints").load(template, Progress().warn)
-        if found is None:
-            raise ResumeError(f"{directory} has no checkpoint yet")
-        nnx.update(model, found.state.params)
-    print(f"parameters of {found.name}", file=sys.stderr)
-    return model, spec.channels
-
-
 def from_run(directory: Path) -> Weights:
     """The parameters that `restored` finds."""
-    model, channels = restored(directory)
-    return {name: torch.from_numpy(array) for name, array in to_torch(model, channels=channels).items()}
+    found = restored(directory)
+    arrays = to_torch(found.model, channels=SPECS[found.config.data.dataset].channels)
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
 def settled(weights: Weights, found: Layout, asked: dict[str, Any]) -> RunConfig:

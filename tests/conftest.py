@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -10,6 +13,13 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Most of the time of a test goes into compiling what runs once.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+
+# Nearly half of that is for programs that other tests of the process, or programs that they start, compile too.
+KEPT = tempfile.mkdtemp(prefix="jaxode-compiled-")
+atexit.register(shutil.rmtree, KEPT, ignore_errors=True)
+os.environ["JAX_COMPILATION_CACHE_DIR"] = KEPT
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 import jax
 import pytest

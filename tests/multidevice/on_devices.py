@@ -131,8 +131,6 @@ def counts(totals: Any) -> dict[str, Any]:
 if __name__ == "__main__":
     jax.config.update("jax_num_cpu_devices", 8)
     jax.config.update("jax_enable_x64", True)
-    jax.config.update("jax_compilation_cache_dir", str(Path(sys.argv[1]).parent / "compiled"))  # much compiles twice
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     wanted = sys.argv[2:] or list(CASES)
     found = {name: train(*CASES[name]) for name in wanted}
     for name in set(HEARD) & set(wanted):

@@ -34,9 +34,8 @@ def task(job, number, processes):
 
 
 @pytest.fixture(scope="module")
-def start(tmp_path_factory):
-    """Starts an experiment in one process or in two; compiled programs are kept, to save time."""
-    cache = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("cache"))}
+def start():
+    """Starts an experiment in one process or in two."""
     running = []
 
     def begin(*argv, processes=1, slurm=False):
@@ -49,7 +48,7 @@ def start(tmp_path_factory):
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
-                env={**os.environ, **cache, **(task(job, number, processes) if slurm else {})},
+                env={**os.environ, **(task(job, number, processes) if slurm else {})},
             )
             running.append(process)
         return running[-processes:]

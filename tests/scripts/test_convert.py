@@ -20,6 +20,7 @@ pytest.importorskip("torchdiffeq")
 pytest.importorskip("safetensors")
 
 from scripts import convert  # noqa: E402
+from scripts.restore import restored  # noqa: E402
 from torch_ref.model import build  # noqa: E402
 from torch_ref.solve import Settings  # noqa: E402
 
@@ -74,7 +75,7 @@ def test_a_run_from_weights_has_their_logits_and_gives_them_back(kind, blocks, a
     assert json.loads((run / "origin.json").read_text())["file"] == "model.pth"
     images = np.random.default_rng(0).normal(size=(3, 28, 28, 1))
     with jax.enable_x64(True):
-        ours, _ = convert.restored(run)
+        ours = restored(run).model
         logits = np.asarray(jax.jit(lambda x: ours(x)[0])(jnp.asarray(images)))
     expected = model(torch.from_numpy(images).permute(0, 3, 1, 2)).detach().numpy()
     assert np.linalg.norm(logits - expected) < LOGITS * np.linalg.norm(expected)

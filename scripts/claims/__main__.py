@@ -1,0 +1,124 @@
+"""Measure what the documents claim of neural ODEs, and write a picture and a paragraph of each claim.
+
+    python -m scripts.claims memory size
+    python -m scripts.claims tolerance drift --run runs/mnist/RUN --data-dir data
+    python -m scripts.claims loose --run runs/mnist/AT-1e-5 --run runs/mnist/AT-1e-3
+
+  memory     working memory of a training step by the number of solver steps, for every gradient mode
+  tolerance  error, time and accuracy of a trained ODENet by tolerance
+  loose      accuracy, loss and evaluations of trained ODENets at other tolerances than their own
+  drift      how far the trajectory found backward drifts, and what that does to the gradient
+  size       model files of ODENet and ResNet 8, and memory of training with and without the adjoint
+
+Writes NAME.json and NAME.png, and claims.md of all that has been measured so far. Claims that are named are measured,
+again if need be; without a name, those that are not there yet; and if none is missing, all pictures are drawn anew
+from the JSON files. tolerance and drift take the first --run, loose takes all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+
+from experiments.arguments import Parser, converter, given
+from jaxode.config import ConfigError, require, require_count
+from jaxode.data import DataError
+from jaxode.train import CheckpointError, ResumeError
+from jaxode.train.files import make_writable
+from jaxode.train.provenance import commit, device
+from scripts.bench.rows import provenance
+from scripts.claims import CLAIMS, report
+from scripts.claims.subject import USUAL_IMAGES, Request
+
+
+def build_parser() -> Parser:
+    """The flags."""
+    about, _, rest = (__doc__ or "").partition("\n")
+    parser = Parser(
+        prog="python -m scripts.claims",
+        description=about,
+        epilog=rest,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("names", nargs="*", metavar="NAME", help=f"one of {', '.join(CLAIMS)} (default: those not yet measured)")
+    add("--run", type=Path, action="append", default=[], metavar="DIR", help="a trained ODENet's run; may be repeated")
+    add("--out", type=Path, default=Path("docs/results/claims"), metavar="DIR", help="(default: docs/results/claims)")
+    add("--data-dir", metavar="DIR", help="folder with the original data files (default: that of the run)")
+    add(
+        "--limit-test",
+        type=converter(int),
+        metavar="N",
+        help=f"test images to use (default: the first {USUAL_IMAGES:,})",
+    )
+    return parser
+
+
+def chosen(options: argparse.Namespace) -> list[str]:
+    """The claims to be measured. Raises ConfigError, for a damaged record too."""
+    for name in options.names:
+        require(name in CLAIMS, "NAME", name, f"one of {', '.join(CLAIMS)}")
+    require_count("--limit-test", options.limit_test)
+    finished = report.stored(options.out)
+    names = list(dict.fromkeys(options.names)) or [name for name in CLAIMS if name not in finished]
+    lacking = [name for name in names if report.module(name).NEEDS_RUN]
+    if lacking and not options.run:
+        raise ConfigError(f"--run must name the directory of a trained ODENet's run for {', '.join(lacking)}, got none")
+    return names
+
+
+def carry_out(options: argparse.Namespace, names: Sequence[str], command: str) -> None:
+    """Measure the claims one after the other; each is stored when it is done. Raises what they raise."""
+    request = Request(tuple(options.run), options.data_dir, options.limit_test)
+    for name in names:
+        begin = time.perf_counter()
+        found = report.module(name).measure(request)
+        origin = {
+            "command": command,
+            "date": time.strftime("%Y-%m-%d"),
+            "device": device(),
+            "cores": os.cpu_count(),
+            "versions": provenance()["versions"],
+            "commit": commit(),
+        }
+        report.store(options.out, name, {"origin": origin, "found": found})
+        report.write(options.out)
+        jax.clear_caches()
+        print(f"{name}: {time.perf_counter() - begin:.0f} s", file=sys.stderr, flush=True)
+    measured = report.write(options.out, redraw=not names)
+    print(f"{len(measured)} of {len(CLAIMS)} claims measured; written to {options.out}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit code: 2 for a wrong request, 1 if a measurement fails."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    parser = build_parser()
+    try:
+        options = argparse.Namespace(**given(parser, words))
+        names = chosen(options)
+        make_writable(options.out)
+        carry_out(options, names, shlex.join(["python", "-m", "scripts.claims", *words]))
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    except (ConfigError, DataError, ResumeError, CheckpointError, OSError) as error:
+        print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except RuntimeError as error:
+        print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"{parser.prog}: stopped; the claims that were finished are kept", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,235 @@
+"""The trajectory found again by solving backward: how far it drifts, and what that does to the gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from jaxode.losses import cross_entropy
+from jaxode.ode import explain_failure, odeint
+from scripts.claims.drawing import BLUE, COLOURS, GREY, ORANGE, decades, dress, png, power, sheet
+from scripts.claims.forward import drifts, relative
+from scripts.claims.subject import ONCE, DType, Request, Subject, arithmetic
+
+TITLE = "The backward trajectory"
+CLAIM = "Reconstructing the trajectory backward adds error, which checkpointing removes."
+NEEDS_RUN = True
+
+TOLERANCES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+TIMES = (0.0, 0.2, 0.4, 0.6, 0.8)
+FIELDS = {"trained": False, "initial": True}
+TYPES: tuple[DType, ...] = ("float64", "float32")
+EXACT = ("replay", "checkpointed")
+"""Modes that are compared with `tape` at one tolerance, as `backsolve` is at all."""
+
+CHECKED = 1e-3
+
+FINEST = 1e-8
+"""Tolerance of the float64 gradient that all others are also compared with."""
+
+
+def journey(graph: Any, solve: Any) -> Callable[..., Any]:
+    """(parameters, z, start, span) → (state at start + span, its solve's failure), for the first block's field.
+
+    The time of the solve runs from 0 to 1 whatever the span, so that one program serves every span, backward ones too.
+    """
+
+    def travel(params: Any, z: jax.Array, start: jax.Array, span: jax.Array) -> tuple[jax.Array, jax.Array]:
+        def field(s: Any, y: Any, args: Any) -> Any:
+            params, start, span = args
+            return span * nnx.merge(graph, params).blocks[0].field(start + s * span, y)
+
+        end, stats = odeint(field, z, (params, start, span), solve)
+        return end, stats.failure
+
+    return travel
+
+
+def there_and_back(travel: Callable[..., Any], z0: jax.Array, times: Sequence[float]) -> dict[str, Any]:
+    """Drift at each time of the states found backward from z(1), against those found forward from z(0).
+
+    `travel` is that of `journey`, with its parameters given.
+    """
+    one = jnp.ones((), z0.dtype)
+    z1, failure = travel(z0, 0 * one, one)
+    codes, found = [int(failure)], []
+    for time in times:
+        back, failed = travel(z1, one, (time - 1) * one)
+        true, failed_there = (z0, 0) if time == 0 else travel(z0, 0 * one, time * one)
+        codes += [int(failed), int(failed_there)]
+        found.append(drifts(back, true))
+    code = next((code for code in codes if code), 0)
+    failure = explain_failure(code) if code else None
+    median, worst = ([float(f(drift)) for drift in found] for f in (np.median, np.max))
+    ends = {"median": median, "worst": worst} if not code else {"median": None, "worst": None}
+    return {"times": list(times), **ends, "failure": failure}
+
+
+def reconstruction(subject: Subject, tolerance: float, dtype: DType, times: Sequence[float]) -> list[dict[str, Any]]:
+    """A row for each field, on the first batch of images."""
+    rows = []
+    with arithmetic(dtype):
+        images = subject.views(subject.order[0][0], dtype)
+        graph, _ = subject.split(subject.at(tolerance), dtype)
+        begin = jax.jit(lambda params: nnx.merge(graph, params).downsample(images))
+        travel = jax.jit(journey(graph, subject.at(tolerance)), compiler_options=ONCE)
+        for name, initial in FIELDS.items():
+            _, params = subject.split(subject.at(tolerance), dtype, initial=initial)
+            found = there_and_back(lambda *where, params=params: travel(params, *where), begin(params), times)
+            rows.append({"field": name, "tolerance": tolerance, "dtype": dtype, **found})
+    return rows
+
+
+def gradient(subject: Subject, tolerance: float, mode: str, dtype: DType, *, initial: bool = False) -> list[np.ndarray]:
+    """Gradient of the first batch's mean cross-entropy with respect to all parameters."""
+    with arithmetic(dtype):
+        indices = subject.order[0][0]
+        images, labels = subject.views(indices, dtype), jnp.asarray(subject.data.test_labels[indices])
+        graph, params = subject.split(subject.at(tolerance, mode), dtype, initial=initial)
+
+        def loss(params: Any) -> jax.Array:
+            logits, _ = nnx.merge(graph, params)(images)
+            return cross_entropy(logits, labels, jnp.ones(len(labels), images.dtype))
+
+        found = jax.jit(jax.grad(loss), compiler_options=ONCE)(params)
+        return [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(found)]
+
+
+def gradients(
+    subject: Subject, tolerance: float, dtype: DType, finest: list[np.ndarray], exact: Sequence[str]
+) -> dict[str, Any]:
+    """Errors at a tolerance: of other modes against `tape`, and of tape and backsolve against the finest gradient."""
+    taped = gradient(subject, tolerance, "tape", dtype)
+    others = {mode: gradient(subject, tolerance, mode, dtype) for mode in ("backsolve", *exact)}
+    return {
+        "tolerance": tolerance,
+        "dtype": dtype,
+        "against_tape": {mode: finite(relative(found, taped)) for mode, found in others.items()},
+        "against_finest": {
+            "tape": finite(relative(taped, finest)),
+            "backsolve": finite(relative(others["backsolve"], finest)),
+        },
+    }
+
+
+def finite(value: float) -> float | None:
+    """The value, or None for NaN: a backsolve that failed."""
+    return value if np.isfinite(value) else None
+
+
+def measure(
+    request: Request,
+    *,
+    tolerances: Sequence[float] = TOLERANCES,
+    times: Sequence[float] = TIMES,
+    types: Sequence[DType] = TYPES,
+    checked: float = CHECKED,
+) -> dict[str, Any]:
+    """Drift by field, tolerance and type; error of the trained field's gradient by tolerance and type."""
+    subject = request.first()
+    finest = gradient(subject, FINEST, "tape", "float64")
+    rows, errors = [], []
+    for dtype in types:
+        for tolerance in tolerances:
+            rows += reconstruction(subject, tolerance, dtype, times)
+            exact = EXACT if tolerance == checked else ()
+            errors.append(gradients(subject, tolerance, dtype, finest, exact))
+            jax.clear_caches()
+    return {**subject.facts(), "finest": FINEST, "drift": rows, "gradient": errors}
+
+
+STYLES: dict[str, Any] = {
+    "float64": {"linestyle": "-", "marker": "o"},
+    "float32": {"linestyle": "--", "marker": "s", "markerfacecolor": "white"},
+}
+
+
+def picture(found: dict[str, Any]) -> bytes:
+    """Drift by tolerance and along the trajectory, and errors of gradients."""
+    figure, (ends, along, slopes) = sheet(3, width=4.9, height=4.3)
+    tolerances = list(dict.fromkeys(row["tolerance"] for row in found["drift"]))
+    good = [row for row in found["drift"] if row["failure"] is None]
+    for name, colour in (("trained", BLUE), ("initial", GREY)):
+        for dtype, style in STYLES.items():
+            rows = [row for row in good if (row["field"], row["dtype"]) == (name, dtype)]
+            x = [row["tolerance"] for row in rows]
+            ends.plot(
+                x, [row["median"][0] for row in rows], color=colour, markersize=4, label=f"{name}, {dtype}", **style
+            )
+            if dtype == "float64":
+                low, high = ([row[part][0] for row in rows] for part in ("median", "worst"))
+                ends.fill_between(x, low, high, color=colour, alpha=0.13, linewidth=0)
+    ends.plot(tolerances, tolerances, ":", color="0.6", label="the tolerance")
+    dress(ends, "z(0) found backward from z(1)\n(shaded: up to the worst image)", "tolerance",
+          "drift ‖ẑ(0) − z(0)‖ / ‖z(0)‖, median", yscale="log")  # fmt: skip
+    for tolerance, colour in zip(tolerances, COLOURS * len(tolerances), strict=False):
+        for dtype, style in STYLES.items():
+            for row in good:
+                if (row["field"], row["dtype"], row["tolerance"]) == ("trained", dtype, tolerance):
+                    label = power(tolerance) if dtype == "float64" else None
+                    along.plot(row["times"], row["median"], color=colour, markersize=4, label=label, **style)
+    dress(along, "Along the trajectory, trained field\n(solid: float64, dashed: float32)", "t",
+          "drift, median", yscale="log")  # fmt: skip
+    along.set_xlim(1.0, -0.03)
+    for mode, colour in (("backsolve", ORANGE), ("replay", BLUE), ("checkpointed", COLOURS[3])):
+        for dtype, style in STYLES.items():
+            rows = [row for row in found["gradient"] if row["dtype"] == dtype and row["against_tape"].get(mode)]
+            pairs = [[row["tolerance"] for row in rows], [row["against_tape"][mode] for row in rows]]
+            slopes.plot(*pairs, color=colour, markersize=4, label=f"{mode}, {dtype}", **style)
+    dress(slopes, "Gradient of all parameters, trained network:\ndifference from tape's", "tolerance",
+          "relative difference", yscale="log")  # fmt: skip
+    for axes in (ends, slopes):
+        axes.margins(x=0.08)
+        decades(axes, tolerances)
+    return png(figure)
+
+
+def paragraph(found: dict[str, Any]) -> str:
+    """What the rows say."""
+    said = [
+        f"The field of `{found['run']}` ({found['checkpoint']}, trained at {power(found['trained_at'])}), on "
+        f"{found['batch']} test images. Drift is ‖ẑ − z‖ / ‖z‖ of each image between the state found by solving "
+        "backward from z(1) and that found forward, both at the tolerance."
+    ]
+    for name in FIELDS:
+        rows = [row for row in found["drift"] if row["field"] == name and row["failure"] is None]
+        for dtype in dict.fromkeys(row["dtype"] for row in rows):
+            own = [row for row in rows if row["dtype"] == dtype]
+            texts = [
+                f"{row['median'][0]:.1e} (worst {row['worst'][0]:.1e}) at {power(row['tolerance'])}"
+                for row in (own[0], own[-1])
+            ]
+            said.append(f"At t = 0, the {name} field in {dtype} has drifted by a median of {', and '.join(texts)}.")
+    for row in found["drift"]:
+        if row["failure"] is not None:
+            said.append(f"{row['field']}, {row['dtype']}, {power(row['tolerance'])}: {row['failure']}.")
+    for dtype in dict.fromkeys(row["dtype"] for row in found["gradient"]):
+        own = [row for row in found["gradient"] if row["dtype"] == dtype]
+        back = [
+            f"{row['against_tape']['backsolve']:.1e} at {power(row['tolerance'])}"
+            if row["against_tape"]["backsolve"] is not None
+            else f"none at {power(row['tolerance'])}, where the backward solve failed"
+            for row in (own[0], own[-1])
+        ]
+        text = f"In {dtype}, backsolve's gradient differs from tape's by {' and '.join(back)}"
+        exact = [(row, mode) for row in own for mode in EXACT if mode in row["against_tape"]]
+        for row, mode in exact:
+            text += f"; {mode}'s by {row['against_tape'][mode] or 0.0:.1e} at {power(row['tolerance'])}"
+        said.append(f"{text}.")
+    first = found["gradient"][0]
+    known = {mode: value for mode, value in first["against_finest"].items() if value is not None}
+    away = " and ".join(f"{mode}'s is {value:.1e}" for mode, value in known.items())
+    said.append(
+        f"From the gradient at {power(found['finest'])}, which both approach, {away} away at "
+        f"{power(first['tolerance'])} in {first['dtype']}: a loose forward solve has an error of its own."
+    )
+    said.append(
+        "`tape`, `replay` and `checkpointed` go back over the forward solve's own steps and rebuild no state, so all "
+        "that is between them is rounding; in float32 it switches ReLUs of values near zero."
+    )
+    return " ".join(said)

@@ -1,0 +1,89 @@
+"""Train at one tolerance, evaluate at others."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from scripts.claims.drawing import COLOURS, decades, dress, png, power, sheet
+from scripts.claims.forward import TOLERANCES, Forward, judged
+from scripts.claims.subject import Request
+
+TITLE = "Train tight, evaluate loose"
+CLAIM = "A network trained at a tight tolerance can be evaluated at a loose one, which costs less."
+NEEDS_RUN = True
+
+SAME = 0.005
+"""What two accuracies may differ by and still be called the same, as a share: 5 of 1,000 images."""
+
+
+def measure(request: Request, *, tolerances: Sequence[float] = TOLERANCES) -> dict[str, Any]:
+    """Rows by run and tolerance, each run in its own precision."""
+    runs = []
+    for subject in request.subjects():
+        forward = Forward(subject, subject.config.dtype)
+        rows = [judged(forward.solve(subject.at(value)), subject.data.test_labels, value) for value in tolerances]
+        runs.append({**subject.facts(), "rows": rows})
+    return {"runs": runs}
+
+
+def picture(found: dict[str, Any]) -> bytes:
+    """Accuracy, loss and evaluations by the tolerance of evaluation; a ring marks that of training."""
+    figure, panels = sheet(3)
+    tolerances: list[float] = []
+    for run, colour in zip(found["runs"], COLOURS * len(found["runs"]), strict=False):
+        good = [row for row in run["rows"] if row["failure"] is None]
+        tolerances = tolerances or [row["tolerance"] for row in good]
+        label = f"{run['run']}, trained at {power(run['trained_at'])}"
+        for axes, (name, scale) in zip(panels, (("accuracy", 100), ("loss", 1), ("nfe", 1)), strict=True):
+            pairs = [(row["tolerance"], scale * row[name]) for row in good]
+            axes.plot(*zip(*pairs, strict=True), "o-", color=colour, markersize=4, label=label)
+            own = [pair for pair in pairs if pair[0] == run["trained_at"]]
+            axes.plot(*(zip(*own, strict=True) if own else ([], [])), "o", markersize=10, markerfacecolor="none",
+                      color=colour)  # fmt: skip
+    images = found["runs"][0]["images"]
+    titles = (
+        (f"Accuracy on {images} test images", "%"),
+        ("Mean cross-entropy", "nats"),
+        ("A forward solve", "evaluations"),
+    )
+    for axes, (title, unit) in zip(panels, titles, strict=True):
+        dress(axes, title, "tolerance of evaluation (ring: of training)", unit, legend=axes is panels[2])
+        axes.margins(x=0.08)
+        decades(axes, tolerances)
+    panels[2].set_ylim(bottom=0)
+    return png(figure)
+
+
+def paragraph(found: dict[str, Any]) -> str:
+    """What the rows say, run by run."""
+    return " ".join(_of_run(run) for run in found["runs"])
+
+
+def _of_run(run: dict[str, Any]) -> str:
+    good = [row for row in run["rows"] if row["failure"] is None]
+    # The nearest one evaluated, for a run may have been trained at a tolerance between them.
+    own = min(good, key=lambda row: abs(math.log(row["tolerance"] / run["trained_at"])))
+    known = [row for row in good if own["accuracy"] - row["accuracy"] <= SAME]
+    loosest = max(known, key=lambda row: row["tolerance"])
+    text = (
+        f"`{run['run']}` ({run['checkpoint']}, trained at {power(run['trained_at'])}) gets {_figures(own)} at "
+        f"{power(own['tolerance'])}, on {run['images']} test images"
+    )
+    extremes = [row for row in (good[0], good[-1]) if row is not own]
+    text += "".join(f"; {_figures(row)} at {power(row['tolerance'])}" for row in extremes) + ". "
+    if loosest["tolerance"] > own["tolerance"]:
+        saved = 100 * (1 - loosest["nfe"] / own["nfe"])
+        text += (
+            f"The loosest tolerance within {100 * SAME:g} points of its own accuracy is {power(loosest['tolerance'])}, "
+            f"with {saved:.0f} % fewer evaluations."
+        )
+    else:
+        text += f"No looser tolerance is within {100 * SAME:g} points of its own accuracy."
+    failed = [power(row["tolerance"]) for row in run["rows"] if row["failure"] is not None]
+    return text + (f" The solve failed at {', '.join(failed)}." if failed else "")
+
+
+def _figures(row: dict[str, Any]) -> str:
+    return f"{100 * row['accuracy']:.1f} % right, a loss of {row['loss']:.4f} and {row['nfe']:.0f} evaluations"

@@ -1,0 +1,87 @@
+"""Finished claims on disk, and the document that is made of them."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+from jaxode.config import ConfigError
+from jaxode.train.files import write_json, write_whole
+from scripts.claims import CLAIMS
+
+NOT_YET = "Not yet measured"
+
+
+def module(name: str) -> Any:
+    """The module of a claim."""
+    return importlib.import_module(f"scripts.claims.{name}")
+
+
+def stored(out: Path) -> dict[str, dict[str, Any]]:
+    """What the folder holds of each claim. Raises ConfigError naming a file that is not one of this program's."""
+    found = {}
+    for name in CLAIMS:
+        path = out / f"{name}.json"
+        try:
+            content = json.loads(path.read_text())
+            found[name] = {"found": content["found"], "origin": content["origin"]}
+        except FileNotFoundError:
+            continue
+        except (ValueError, KeyError, TypeError) as error:
+            raise ConfigError(f"{path} is not the record of a claim: delete it to measure again") from error
+    return found
+
+
+def store(out: Path, name: str, content: dict[str, Any]) -> None:
+    """Write one claim's record and picture. Raises ConfigError, OSError."""
+    write_json(out / f"{name}.json", content)
+    write_whole(out / f"{name}.png", made(out, name, "picture", content["found"]))
+
+
+def made(out: Path, name: str, what: str, found: dict[str, Any]) -> Any:
+    """The picture or the paragraph of a record. Raises ConfigError if it lacks what it is made of."""
+    try:
+        return getattr(module(name), what)(found)
+    except (LookupError, TypeError) as error:
+        raise ConfigError(f"{out / name}.json is not of this version: delete it and measure {name} again") from error
+
+
+def source(origin: dict[str, Any]) -> str:
+    """Where a measurement comes from, in one line."""
+    versions = origin["versions"]
+    shown = ", ".join(
+        f"{name} {versions[name]}" for name in ("python", "jax", "flax", "diffrax", "torch") if versions.get(name)
+    )
+    return f"`{origin['command']}`, {origin['date']}, {origin['cores']} cores, {origin['device']}; {shown}."
+
+
+def markdown(claims: dict[str, dict[str, Any]], out: Path) -> str:
+    """The document: a picture and a paragraph of every claim, and what is missing."""
+    lines = ["# What the documents claim, measured", ""]
+    for name in CLAIMS:
+        about = module(name)
+        lines += [f"## {about.TITLE}", "", f"Claim: {about.CLAIM}", ""]
+        if name not in claims:
+            lines += [f"{NOT_YET} (`python -m scripts.claims {name}{' --run DIR' * about.NEEDS_RUN}`).", ""]
+            continue
+        content = claims[name]
+        lines += [
+            f"![{about.TITLE}]({name}.png)",
+            "",
+            made(out, name, "paragraph", content["found"]),
+            "",
+            source(content["origin"]),
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def write(out: Path, *, redraw: bool = False) -> dict[str, dict[str, Any]]:
+    """Write the document from the records on disk, and all pictures if asked. Raises ConfigError, OSError."""
+    claims = stored(out)
+    for name in claims if redraw else ():
+        store(out, name, claims[name])
+    write_whole(out / "claims.md", markdown(claims, out))
+    return claims

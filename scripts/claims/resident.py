@@ -1,0 +1,95 @@
+"""A few training steps in a process of their own, which prints as JSON how much memory it has held at most.
+
+    python -m scripts.claims.resident '{"side": "torch", "gradient": "tape", "batch": 128, "width": 64, "steps": 3}'
+
+`side` is jaxode or torch, where `gradient` is backsolve (torchdiffeq's adjoint) or tape (through the solver's steps).
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[2]
+RATE = 0.1
+
+
+def peak() -> int:
+    """Bytes of the most memory that this process has held so far."""
+    try:
+        # Linux hands the figure of getrusage down from the process that started this one.
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def batch_of(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Random images [B, 28, 28, 1] as normalised ones, and labels."""
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(count, 28, 28, 1)).astype(np.float32), rng.integers(10, size=count).astype(np.int32)
+
+
+def with_jaxode(asked: dict[str, Any]) -> dict[str, Any]:
+    """Steps of gradient descent; the peak once all is imported, compiled and done."""
+    import jax
+    from flax import nnx
+
+    from jaxode.config import ModelConfig, SolveConfig
+    from scripts.claims.steps import model_of, step
+
+    model = model_of(ModelConfig(width=asked["width"]), SolveConfig(gradient=asked["gradient"]))
+    graph, params = nnx.split(model, nnx.Param)
+    images, labels = (jax.device_put(array) for array in batch_of(asked["batch"]))
+    found = {"imported": peak()}
+
+    def update(params: Any) -> Any:
+        _, gradient = step(graph, params, images, labels)
+        return jax.tree.map(lambda p, g: p - RATE * g, params, gradient)
+
+    program = jax.jit(update, donate_argnums=0).lower(params).compile()
+    found["compiled"] = peak()
+    for _ in range(asked["steps"]):
+        params = jax.block_until_ready(program(params))
+    return {**found, "done": peak()}
+
+
+def with_torch(asked: dict[str, Any]) -> dict[str, Any]:
+    """The same with torch_ref, as the documents had it: nothing is compiled."""
+    import torch
+
+    from torch_ref.model import build
+    from torch_ref.solve import Settings
+
+    settings = Settings(adjoint=asked["gradient"] == "backsolve")
+    model = build("odenet", 1, channels=1, classes=10, width=asked["width"], settings=settings)
+    images, labels = batch_of(asked["batch"])
+    shown, wanted = torch.from_numpy(images.transpose(0, 3, 1, 2).copy()), torch.from_numpy(labels).long()
+    optimizer = torch.optim.SGD(model.parameters(), RATE)
+    found = {"imported": peak()}
+    for _ in range(asked["steps"]):
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(model(shown), wanted).backward()
+        optimizer.step()
+    return {**found, "done": peak()}
+
+
+def measured(**asked: Any) -> dict[str, Any]:
+    """What such a process prints. Raises RuntimeError, which ends in the last line of its complaint."""
+    words = [sys.executable, "-m", "scripts.claims.resident", json.dumps(asked)]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        complaint = (done.stderr.strip().splitlines() or [""])[-1]
+        raise RuntimeError(f"the process of {json.dumps(asked)} ended with {done.returncode}: {complaint}")
+    return {**asked, **json.loads(done.stdout.splitlines()[-1])}
+
+
+if __name__ == "__main__":
+    wanted = json.loads(sys.argv[1])
+    print(json.dumps({"jaxode": with_jaxode, "torch": with_torch}[wanted["side"]](wanted)))

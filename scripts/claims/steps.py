@@ -1,0 +1,54 @@
+"""A training step's loss and gradient as a compiled program, and the memory that XLA plans for it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from jaxode.config import ModelConfig, SolveConfig
+from jaxode.losses import cross_entropy
+from jaxode.nn import build_classifier
+from jaxode.train import VIEW_SIZE
+from jaxode.types import Images, Labels, Params
+from scripts.claims.subject import ONCE
+
+SHAPE, CLASSES = (VIEW_SIZE, VIEW_SIZE, 1), 10
+"""Of MNIST."""
+
+MB = 1e6
+
+
+class Plan(NamedTuple):
+    """Bytes that the program needs at one time: for what it computes on the way, is given and gives back."""
+
+    temporary: int
+    arguments: int
+    outputs: int
+
+
+def model_of(model: ModelConfig, solve: SolveConfig) -> Any:
+    """A classifier of grey 28 x 28 images with fresh parameters."""
+    return build_classifier(model, solve, image_shape=SHAPE, classes=CLASSES, rngs=nnx.Rngs(0))
+
+
+def step(graph: Any, params: Params, images: Images, labels: Labels) -> tuple[jax.Array, Params]:
+    """Mean cross-entropy and its gradient."""
+
+    def loss(params: Params) -> jax.Array:
+        logits, _ = nnx.merge(graph, params)(images)
+        return cross_entropy(logits, labels, jnp.ones(len(labels), images.dtype))
+
+    return jax.value_and_grad(loss)(params)
+
+
+def planned(model: ModelConfig, solve: SolveConfig, batch: int) -> Plan:
+    """Memory of the compiled step; nothing is computed and no array allocated."""
+    graph, params = nnx.split(nnx.eval_shape(lambda: model_of(model, solve)), nnx.Param)
+    images, labels = jax.ShapeDtypeStruct((batch, *SHAPE), jnp.float32), jax.ShapeDtypeStruct((batch,), jnp.int32)
+    lowered = jax.jit(lambda *given: step(graph, *given)).lower(params, images, labels)
+    program = lowered.compile(compiler_options=ONCE)  # buffers are laid out before machine code is made
+    memory: Any = program.memory_analysis()
+    return Plan(memory.temp_size_in_bytes, memory.argument_size_in_bytes, memory.output_size_in_bytes)

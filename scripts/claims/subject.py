@@ -1,0 +1,160 @@
+"""What is measured: a trained ODENet and the test images it is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from jaxode.config import ConfigError, RunConfig, SolveConfig, require, require_count
+from jaxode.data import ImageSet, load
+from jaxode.data.augment import evaluation_views
+from jaxode.data.batches import sequential_order
+from jaxode.nn import build_classifier
+from jaxode.train import VIEW_SIZE
+from scripts.restore import Restored as Restored
+from scripts.restore import restored
+
+DType = Literal["float32", "float64"]
+
+USUAL_IMAGES = 1000
+"""Test images that are taken unless told otherwise, as far as there are so many."""
+
+MOST_STEPS = 4096
+"""Of one solve: a tight tolerance may take more than a run allows itself."""
+
+
+ONCE = {"xla_backend_optimization_level": 0}
+"""For programs that run a few times at most: good machine code would take three times as long to compile."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks for."""
+
+    runs: tuple[Path, ...] = ()
+    data_dir: str | None = None
+    limit_test: int | None = None
+
+    def subjects(self) -> Iterator[Subject]:
+        """The runs, one after the other. Raises what `restored` raises, ConfigError, DataError."""
+        for place in self.runs:
+            yield subject(place, self.data_dir, self.limit_test)
+
+    def first(self) -> Subject:
+        """The first run."""
+        return next(self.subjects())
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A run's settings and parameters, and test images and labels of its data set."""
+
+    name: str
+    checkpoint: str
+    config: RunConfig
+    params: Any
+    """As NumPy arrays."""
+    data: ImageSet
+
+    def facts(self) -> dict[str, Any]:
+        """What a reader must know of the run, as JSON values."""
+        return {
+            "run": self.name,
+            "checkpoint": self.checkpoint,
+            "dataset": self.config.data.dataset,
+            "source": self.data.source,
+            "images": self.count,
+            "blocks": self.config.model.blocks,
+            "solver": self.config.solve.solver,
+            "trained_at": self.config.solve.rtol,
+            "gradient": self.config.solve.gradient,
+            "precision": self.config.precision,
+            "batch": self.batch,
+        }
+
+    @property
+    def count(self) -> int:
+        """How many test images."""
+        return len(self.data.test_labels)
+
+    @property
+    def batch(self) -> int:
+        """Images of one solve."""
+        return min(self.config.batch_size, self.count)
+
+    @cached_property
+    def order(self) -> tuple[np.ndarray, np.ndarray]:
+        """Images of each batch and their weights, which are 0 where the last batch is filled up with others."""
+        indices, weights = sequential_order(self.count, self.batch)
+        return np.asarray(indices), np.asarray(weights)
+
+    def at(self, tolerance: float, gradient: Any = None) -> SolveConfig:
+        """The run's solve at another tolerance, with one step size for a batch, as training has it."""
+        own = self.config.solve
+        return SolveConfig(own.solver, tolerance, tolerance, stepping=own.stepping, gradient=gradient,
+                           max_steps=MOST_STEPS)  # fmt: skip
+
+    def split(self, solve: SolveConfig, dtype: DType, *, initial: bool = False) -> tuple[Any, Any]:
+        """Graph and parameters of the model with this solve: those of the run, or those it began with.
+
+        To be called within `arithmetic`.
+        """
+        key, _ = jax.random.split(jax.random.key(self.config.seed))  # as jaxode.train.program.Program does
+        with jax.enable_x64(self.config.dtype == "float64"):
+            model = self._built(solve, self.config.dtype, key)
+        graph, _ = nnx.split(self._built(solve, dtype, key), nnx.Param)
+        params = nnx.state(model, nnx.Param) if initial else self.params
+        return graph, jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), dtype), params)
+
+    def _built(self, solve: SolveConfig, dtype: DType, key: Any) -> Any:
+        spec = self.data.spec
+        return build_classifier(
+            self.config.model,
+            solve,
+            image_shape=(VIEW_SIZE, VIEW_SIZE, spec.channels),
+            classes=spec.classes,
+            rngs=nnx.Rngs(key),
+            dtype=jnp.dtype(dtype),
+            precision=self.config.precision if dtype == self.config.dtype else dtype,
+        )
+
+    def views(self, indices: np.ndarray, dtype: DType) -> jax.Array:
+        """Images as evaluation shows them: [B] → [B, 28, 28, C]."""
+        spec = self.data.spec
+        return evaluation_views(jnp.asarray(self.data.test_images[indices]), spec.mean, spec.std, jnp.dtype(dtype))
+
+
+@contextmanager
+def arithmetic(dtype: DType) -> Iterator[None]:
+    """Float64 if that is asked for, and no TF32 on a GPU, as in training's programs."""
+    with jax.enable_x64(dtype == "float64"), jax.default_matmul_precision("highest"):
+        yield
+
+
+def subject(place: Path, data_dir: str | None, limit: int | None) -> Subject:
+    """The run in a directory. Raises what `restored` raises, ConfigError, DataError, OSError."""
+    require_count("--limit-test", limit)
+    found = restored(place)
+    config = found.config
+    require(config.model.model == "odenet", "--run", str(place), "a run of an odenet")
+    if config.solve.step_size is not None:
+        raise ConfigError(
+            f"--run must be a run with adaptive steps, got {place} with step_size {config.solve.step_size}"
+        )
+    wanted = replace(config.data, data_dir=data_dir or config.data.data_dir, limit_train=None, limit_test=None)
+    data = load(wanted)
+    have = len(data.test_labels)
+    count = min(USUAL_IMAGES, have) if limit is None else limit
+    require(count <= have, "--limit-test", count, f"at most {have}, the test images of {data.name} ({data.source})")
+    data = replace(data, test_images=data.test_images[:count], test_labels=data.test_labels[:count])
+    params = jax.tree.map(np.asarray, nnx.state(found.model, nnx.Param))
+    return Subject(place.resolve().name, found.checkpoint, config, params, data)

@@ -1,0 +1,60 @@
+"""The model of a run, with the parameters of a checkpoint."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from jaxode.config import RunConfig
+from jaxode.data import SPECS
+from jaxode.nn import Classifier, build_classifier
+from jaxode.optim import optimizer
+from jaxode.train import VIEW_SIZE, Progress, ResumeError, read_config
+from jaxode.train.checkpoint import Checkpoints, read_checkpoint
+from jaxode.train.state import initial_state, split_model
+
+
+class Restored(NamedTuple):
+    """A run's model and settings, and the name of the checkpoint whose parameters the model has."""
+
+    model: Classifier
+    config: RunConfig
+    checkpoint: str
+
+
+def restored(directory: Path) -> Restored:
+    """The model of a run's newest checkpoint, or of one checkpoint named by its directory.
+
+    Raises ResumeError if there is none, CheckpointError if it is damaged.
+    """
+    place = directory.resolve()
+    one = place.parent.name == "checkpoints"
+    run = place.parents[1] if one else directory
+    config = read_config(run)
+    spec = SPECS[config.data.dataset]
+    with jax.enable_x64(config.precision == "float64"):
+        model = build_classifier(
+            config.model,
+            config.solve,
+            image_shape=(VIEW_SIZE, VIEW_SIZE, spec.channels),
+            classes=spec.classes,
+            rngs=nnx.Rngs(0),
+            dtype=jnp.dtype(config.dtype),
+            precision=config.precision,
+        )
+        blocks, transform = config.model.ode_blocks, optimizer(config.optim, 1)
+        template = initial_state(split_model(model)[1], transform, blocks, config.precision)
+        if one:
+            found = read_checkpoint(place, template)
+        else:
+            found = Checkpoints(run / "checkpoints").load(template, Progress().warn)
+        if found is None:
+            raise ResumeError(f"{directory} has no checkpoint yet")
+        nnx.update(model, found.state.params)
+    print(f"parameters of {found.name}", file=sys.stderr)
+    return Restored(model, config, found.name)
