@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import get_args
 
 from experiments.arguments import Parser, given
-from jaxode.config import ConfigError
+from jaxode.checks import ConfigError
 from jaxode.train import make_writable
 from jaxode.train.files import write_whole
 from scripts.reproduce import RUNS

@@ -25,7 +25,8 @@ import jax
 from experiments import compilations
 from experiments.arguments import Parser, converter, given
 from experiments.cli import announcement, conclusion, finished
-from jaxode.config import ConfigError, RunConfig, require_count
+from jaxode.checks import ConfigError, require_count
+from jaxode.config import RunConfig
 from jaxode.data import DataError, ImageSet, load
 from jaxode.train import CheckpointError, Progress, ResumeError, RunFailed, Stopped, held, make_writable, run
 from scripts.tables.protocols import Scale, published_epochs, run_name, settings

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from experiments import compilations
 from experiments.arguments import Parser, add_fields, given, in_flags
 from experiments.cli import FAILED, KILLED, WRONG_REQUEST, fail, told
-from jaxode.config import ConfigError
+from jaxode.checks import ConfigError
 
 if TYPE_CHECKING:
     from jaxode.train import Progress

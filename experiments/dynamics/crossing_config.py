@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jaxode.config import FIXED_STEP_ONLY, SolveConfig, SolverName, require, require_count, require_positive, setting
+from jaxode.checks import require, require_count, require_positive
+from jaxode.config import FIXED_STEP_ONLY, SolveConfig, SolverName, setting
 
 MOST_EULER_STEPS = 64
 """More are no large steps any more."""

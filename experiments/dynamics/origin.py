@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import time
 from typing import Any
 
 from jaxode.train import provenance
 
 
 def origin(command: str) -> dict[str, Any]:
-    """Command, date, device, versions and commit."""
-    return {
-        "command": command,
-        "date": time.strftime("%Y-%m-%d"),
-        "device": provenance.device(),
-        "cores": os.cpu_count(),
-        "precision": "float64",
-        "versions": provenance.versions(),
-        "commit": provenance.commit(),
-    }
+    """Where and when a result was made; these experiments compute in float64."""
+    return {**provenance.origin(command), "precision": "float64"}
 
 
 def in_words(found: dict[str, Any]) -> str:

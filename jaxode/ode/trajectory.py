@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxode.config import ConfigError, SolveConfig
+from jaxode.checks import ConfigError
+from jaxode.config import SolveConfig
 from jaxode.ode.solve import Stats, VectorField, odeint
 from jaxode.types import Params, State
 

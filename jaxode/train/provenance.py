@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import time
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -73,3 +75,15 @@ def device() -> str:
     """Kind and model of the device that JAX computes on."""
     first = jax.devices()[0]
     return f"cpu: {processor()}" if first.platform == "cpu" else f"{first.platform}: {first.device_kind}"
+
+
+def origin(command: str) -> dict[str, Any]:
+    """What a measurement says of itself: command, date, device, cores, versions and commit."""
+    return {
+        "command": command,
+        "date": time.strftime("%Y-%m-%d"),
+        "device": device(),
+        "cores": cores(),
+        "versions": versions(),
+        "commit": commit(),
+    }

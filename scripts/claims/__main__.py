@@ -18,7 +18,6 @@ from the JSON files. tolerance and drift take the first --run, loose takes all.
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import sys
 import time
@@ -28,11 +27,11 @@ from pathlib import Path
 import jax
 
 from experiments.arguments import Parser, converter, given
-from jaxode.config import ConfigError, require, require_count
+from jaxode.checks import ConfigError, require, require_count
 from jaxode.data import DataError
 from jaxode.train import CheckpointError, ResumeError
 from jaxode.train.files import make_writable
-from jaxode.train.provenance import commit, device
+from jaxode.train.provenance import origin
 from scripts.bench.rows import provenance
 from scripts.claims import CLAIMS, report
 from scripts.claims.subject import USUAL_IMAGES, Request
@@ -81,15 +80,7 @@ def carry_out(options: argparse.Namespace, names: Sequence[str], command: str) -
     for name in names:
         begin = time.perf_counter()
         found = report.module(name).measure(request)
-        origin = {
-            "command": command,
-            "date": time.strftime("%Y-%m-%d"),
-            "device": device(),
-            "cores": os.cpu_count(),
-            "versions": provenance()["versions"],
-            "commit": commit(),
-        }
-        report.store(options.out, name, {"origin": origin, "found": found})
+        report.store(options.out, name, {"origin": origin(command) | provenance(), "found": found})
         report.write(options.out)
         jax.clear_caches()
         print(f"{name}: {time.perf_counter() - begin:.0f} s", file=sys.stderr, flush=True)

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from jaxode.config import ConfigError
+from jaxode.checks import ConfigError
 from jaxode.train.files import write_json, write_whole
 from scripts.claims import CLAIMS
 

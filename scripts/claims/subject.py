@@ -14,7 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from jaxode.config import ConfigError, RunConfig, SolveConfig, require, require_count
+from jaxode.checks import ConfigError, require, require_count
+from jaxode.config import RunConfig, SolveConfig
 from jaxode.data import ImageSet, load
 from jaxode.data.augment import evaluation_views
 from jaxode.data.batches import sequential_order

@@ -48,7 +48,7 @@ def lines_of(table: Table, row: Row, records: Sequence[Record]) -> list[list[str
         if not found and scale not in ALWAYS:
             continue
         figures = [measured(MEASURES[name], found) if found else NOT_RUN for name in names]
-        lines.append([f"`{scale}`, {epochs(table, scale)}", *figures])
+        lines.append([f"`{scale}`, {epochs(table, row, scale)}", *figures])
     return [[f"**{row.label}**" if number == 0 else "", *line] for number, line in enumerate(lines)]
 
 

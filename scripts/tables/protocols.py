@@ -16,22 +16,22 @@ Scale = Literal["full", "cpu", "smoke"]
 SMOKE = {"data": "sample", "epochs": 1, "limit_train": 256, "limit_test": 128}
 
 
-def scaled(table: Table, scale: Scale) -> dict[str, Any]:
+def scaled(table: Table, row: Row, scale: Scale) -> dict[str, Any]:
     """What a protocol changes of the published one."""
     match scale:
         case "full":
             return {"data": "full"}
         case "cpu":
-            return {"data": "full", "epochs": table.cpu_epochs, "train_evaluation": "last"}
+            return {"data": "full", "epochs": row.cpu_epochs or table.cpu_epochs, "train_evaluation": "last"}
         case "smoke":
             return dict(SMOKE)
 
 
-def epochs(table: Table, scale: Scale) -> str:
+def epochs(table: Table, row: Row, scale: Scale) -> str:
     """What is told of a protocol beside its name."""
     if scale == "smoke":
         return f"{SMOKE['epochs']} epoch of {SMOKE['limit_train']} images of the sample"
-    return f"{scaled(table, scale).get('epochs', published_epochs(table))} epochs"
+    return f"{scaled(table, row, scale).get('epochs', published_epochs(table))} epochs"
 
 
 def published_epochs(table: Table) -> int:
@@ -42,7 +42,7 @@ def published_epochs(table: Table) -> int:
 def settings(table: Table, row: Row, scale: Scale, seed: int = 0) -> RunConfig:
     """Settings of the run of a row."""
     schedule = {"schedule": "cosine"} if scale == "cpu" else {}
-    changes = {**schedule, **table.settings, **row.settings, **scaled(table, scale)}
+    changes = {**schedule, **table.settings, **row.settings, **scaled(table, row, scale)}
     return preset(table.dataset).replaced(**changes, seed=seed)
 
 

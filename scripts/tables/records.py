@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jaxode.config import ConfigError, RunConfig
+from jaxode.checks import ConfigError
+from jaxode.config import RunConfig
 from jaxode.train import ResumeError, read_config
 from jaxode.train.files import write_json
 from scripts.tables.protocols import Scale, identity, run_name, settings

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxode.config import ConfigError, SolveConfig
+from jaxode.checks import ConfigError
+from jaxode.config import SolveConfig
 from jaxode.ode import SolveError, trajectory
 
 

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from jaxode.config import ConfigError
+from jaxode.checks import ConfigError
 from jaxode.data import SPECS
 from jaxode.nn import describe
 from jaxode.train import VIEW_SIZE
