@@ -62,6 +62,19 @@ class Request:
 class Parser(argparse.ArgumentParser):
     """An argument parser that answers a mistake with exactly one line."""
 
+    @classmethod
+    def of(cls, prog: str, doc: str | None, **options: Any) -> Parser:
+        """A parser whose help is a module's docstring: the first line above the flags, the rest below them."""
+        about, _, rest = (doc or "").partition("\n")
+        return cls(
+            prog=prog,
+            description=about,
+            epilog=rest,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+            **options,
+        )
+
     def error(self, message: str) -> NoReturn:
         """Print the line and exit with code 2."""
         print(f"{self.prog}: error: {message.removeprefix('argument ')}", file=sys.stderr)

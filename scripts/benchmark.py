@@ -40,14 +40,7 @@ from scripts.bench.rows import FAILED, Row
 
 def build_parser() -> Parser:
     """The flags."""
-    about, _, rest = (__doc__ or "").partition("\n")
-    parser = Parser(
-        prog="python -m scripts.benchmark",
-        description=about,
-        epilog=rest,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = Parser.of("python -m scripts.benchmark", __doc__)
     add = parser.add_argument
     add("--out", type=Path, default=Path("runs/benchmark"), metavar="DIR", help="where results go (runs/benchmark)")
     add("--quick", action="store_true", help="few cases, small batch, 3 runs")

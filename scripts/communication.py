@@ -41,14 +41,7 @@ RESNET = "resnet"
 
 def build_parser() -> Parser:
     """The flags."""
-    about, _, rest = (__doc__ or "").partition("\n")
-    parser = Parser(
-        prog="python -m scripts.communication",
-        description=about,
-        epilog=rest,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = Parser.of("python -m scripts.communication", __doc__)
     add, number = parser.add_argument, converter(int)
     add("--out", type=Path, default=Path("runs/scaling"), metavar="DIR", help="where the files go (runs/scaling)")
     add("--devices", type=number, default=8, metavar="N", help="virtual devices (default: 8)")

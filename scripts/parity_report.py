@@ -9,7 +9,6 @@ same weights on both sides; compared are outputs, gradients, steps and evaluatio
 
 from __future__ import annotations
 
-import argparse
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -39,14 +38,7 @@ def selected(word: str) -> list[tuple[str, Callable[[], Row]]]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code: 1 if a cell fails."""
     words = list(sys.argv[1:] if argv is None else argv)
-    about, _, rest = (__doc__ or "").partition("\n")
-    parser = Parser(
-        prog="python -m scripts.parity_report",
-        description=about,
-        epilog=rest,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = Parser.of("python -m scripts.parity_report", __doc__)
     parser.add_argument("--out", type=Path, metavar="DIR", help="where the three files go")
     parser.add_argument("--only", default="", metavar="TEXT", help="measure only the cells whose names hold this text")
     parser.add_argument("--list", action="store_true", help="print the names of the cells and measure nothing")

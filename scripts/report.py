@@ -10,7 +10,6 @@ are named and left out.
 
 from __future__ import annotations
 
-import argparse
 import shlex
 import sys
 from collections.abc import Sequence
@@ -77,15 +76,7 @@ def written(records: Sequence[Record], out: Path, command: str) -> list[str]:
 
 def build_parser() -> Parser:
     """The command line."""
-    summary, _, rest = (__doc__ or "").partition("\n")
-    parser = Parser(
-        prog="python -m scripts.report",
-        usage="%(prog)s [RUNS ...] [--out DIR]",
-        description=summary,
-        epilog=rest,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = Parser.of("python -m scripts.report", __doc__, usage="%(prog)s [RUNS ...] [--out DIR]")
     parser.add_argument("runs", type=Path, nargs="*", metavar="RUNS", help=f"directories of runs (default: {RUNS})")
     parser.add_argument("--out", type=Path, default=RESULTS, metavar="DIR", help=f"default: {RESULTS}")
     return parser

@@ -13,7 +13,6 @@ that are the same run are run once.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -134,15 +133,7 @@ def carry_out(work: Sequence[Job], data_dir: str | None, progress: Progress) -> 
 
 def build_parser() -> Parser:
     """The command line."""
-    summary, _, rest = (__doc__ or "").partition("\n")
-    parser = Parser(
-        prog="python -m scripts.reproduce",
-        usage="%(prog)s TABLE [TABLE ...] [flags]",
-        description=summary,
-        epilog=rest,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = Parser.of("python -m scripts.reproduce", __doc__, usage="%(prog)s TABLE [TABLE ...] [flags]")
     parser.add_argument("tables", nargs="+", metavar="TABLE", help=f"{', '.join(TABLES)}, or all")
     parser.add_argument("--scale", default="cpu", choices=get_args(Scale), help="the protocol (default: cpu)")
     parser.add_argument(

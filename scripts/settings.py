@@ -12,16 +12,7 @@ from jaxode.config import DatasetName, RunConfig
 
 def settings_parser(prog: str, usage: str, doc: str) -> Parser:
     """A parser with --dataset and a flag for every setting; what is not given is left out of its result."""
-    summary, _, rest = doc.partition("\n")
-    parser = Parser(
-        prog=prog,
-        usage=f"%(prog)s {usage}",
-        description=summary,
-        epilog=rest,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-        argument_default=argparse.SUPPRESS,
-    )
+    parser = Parser.of(prog, doc, usage=f"%(prog)s {usage}", argument_default=argparse.SUPPRESS)
     names = get_args(DatasetName)
     parser.add_argument("--dataset", choices=names, metavar="NAME", help=f"{', '.join(names)} (default: mnist)")
     add_settings(parser, preset("mnist"))

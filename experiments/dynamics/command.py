@@ -24,16 +24,7 @@ Work = Callable[[Any, Path, "Progress", str], str]
 
 def build_parser(prog: str, doc: str, settings: type, out: Path) -> Parser:
     """A flag for every field of `settings`, --out and --quiet."""
-    about, _, rest = doc.partition("\n")
-    parser = Parser(
-        prog=prog,
-        usage="%(prog)s [flags]",
-        description=about,
-        epilog=rest,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-        argument_default=argparse.SUPPRESS,
-    )
+    parser = Parser.of(prog, doc, usage="%(prog)s [flags]", argument_default=argparse.SUPPRESS)
     add_fields(parser, settings, dataclasses.asdict(settings()))
     parser.add_argument("--out", type=Path, metavar="DIR", help=f"where the results go (default: {out})")
     parser.add_argument("--quiet", action="store_true", help="print only warnings and the final summary")

@@ -39,14 +39,7 @@ from scripts.claims.subject import USUAL_IMAGES, Request
 
 def build_parser() -> Parser:
     """The flags."""
-    about, _, rest = (__doc__ or "").partition("\n")
-    parser = Parser(
-        prog="python -m scripts.claims",
-        description=about,
-        epilog=rest,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = Parser.of("python -m scripts.claims", __doc__)
     add = parser.add_argument
     add("names", nargs="*", metavar="NAME", help=f"one of {', '.join(CLAIMS)} (default: those not yet measured)")
     add("--run", type=Path, action="append", default=[], metavar="DIR", help="a trained ODENet's run; may be repeated")
