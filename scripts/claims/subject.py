@@ -33,7 +33,7 @@ MOST_STEPS = 4096
 """Of one solve: a tight tolerance may take more than a run allows itself."""
 
 
-ONCE = {"xla_backend_optimization_level": 0}
+ONCE: dict[str, Any] = {"xla_backend_optimization_level": 0}
 """For programs that run a few times at most: good machine code would take three times as long to compile."""
 
 

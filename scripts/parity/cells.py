@@ -117,17 +117,19 @@ def cells() -> Iterator[Cell]:
         for size in (EVEN, UNEVEN):
             for mode in (*EXACT_MODES, "backsolve"):
                 solve = SolveConfig(solver=solver, step_size=size, gradient=mode, stepping="torchdiffeq")
-                yield Cell(BLOCK, solve, quick=size == UNEVEN and mode not in SLOW_MODES)
+                quick = mode not in SLOW_MODES and (mode != "backsolve" or solver in ("midpoint", "rk4"))
+                yield Cell(BLOCK, solve, quick=size == UNEVEN and quick)
     for solver in ADAPTIVE_IN_BOTH:
         for mode in MODES:
             slow = solver == "dopri8" and mode[0] == "backsolve"
             for tolerance in (1e-2, 1e-3):
                 plain = mode[0] not in SLOW_MODES or (solver, mode[0]) == ("dopri5", "direct")
-                quick = tolerance == 1e-3 and plain and not slow
+                quick = tolerance == 1e-3 and plain and not slow and (mode[1] == "full" or solver == "dopri5")
                 yield Cell(BLOCK, adaptive(solver, tolerance, *mode, "torchdiffeq"), quick=quick)
                 yield Cell(BLOCK, adaptive(solver, tolerance, *mode, "diffrax"), quick=False)
             for tolerance in TOLERANCES:
-                quick = tolerance == (1e-3 if slow else 1e-6) and (slow or solver == "dopri5")
+                tight = solver == "dopri5" and mode[0] not in SLOW_MODES
+                quick = tolerance == (1e-3 if slow else 1e-6) and (slow or tight)
                 yield Cell(SMOOTH, adaptive(solver, tolerance, *mode, "torchdiffeq"), quick=quick)
     for blocks in (1, 2):
         for mode in MODES:

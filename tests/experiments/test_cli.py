@@ -126,7 +126,7 @@ def test_a_net_without_blocks_is_trained_and_solves_nothing(tmp_path, capsys):
     result = json.loads((out / "result.json").read_text())
     assert (result["blocks"], result["nfe_forward"], result["nfe_per_block"], result["solver"]) == (0, None, None, None)
     assert {path.name for path in out.iterdir()} == {
-        "config.json", "metrics.jsonl", "result.json", "curves.png", "checkpoints",
+        "config.json", "metrics.jsonl", "result.json", "curves.png", "confusion.png", "images.npz", "checkpoints",
     }  # fmt: skip
     assert mnist.main(["--resume", str(out)]) == 0
     assert "is complete" in capsys.readouterr().out

@@ -1,7 +1,6 @@
 """Real processes, really killed: what is left is whole, and a resume ends with the same bits."""
 
 import json
-import os
 import shlex
 import signal
 import subprocess
@@ -15,27 +14,19 @@ from jaxode.train.figures import TIMINGS
 
 BASE = shlex.split("--data sample --quiet --schedule step")
 MODELS = {
-    "mlp": shlex.split("--model mlp --limit-train 2000 --limit-test 100 --batch-size 20 --epochs 12"),
-    "odenet": shlex.split("--model odenet --width 2 --limit-train 120 --limit-test 40 --batch-size 20 --epochs 6"),
+    "mlp": shlex.split("--model mlp --limit-train 2000 --limit-test 100 --batch-size 20 --epochs 8"),
+    "odenet": shlex.split("--model odenet --width 2 --limit-train 120 --limit-test 40 --batch-size 20 --epochs 3"),
 }
 
 
-@pytest.fixture(scope="module")
-def start(tmp_path_factory):
-    """Starts an experiment in a process of its own; compiled programs are kept, to save time."""
-    cache = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("cache"))}
-    cache["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
-
-    def begin(*argv):
-        return subprocess.Popen(
-            [sys.executable, "-m", "experiments.mnist", *map(str, argv)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **cache},
-        )
-
-    return begin
+def start(*argv):
+    """Starts an experiment in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "experiments.mnist", *map(str, argv)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def finish(process):
@@ -64,7 +55,7 @@ def ending(out):
 
 
 @pytest.mark.parametrize(("model", "kills"), [("mlp", 2), ("odenet", 1)])
-def test_killed_runs_end_as_if_nothing_had_happened(model, kills, start, tmp_path):
+def test_killed_runs_end_as_if_nothing_had_happened(model, kills, tmp_path):
     settings = [*BASE, *MODELS[model]]
     finish(start(*settings, "--out", tmp_path / "whole"))
     out = tmp_path / "killed"
@@ -83,7 +74,7 @@ def test_killed_runs_end_as_if_nothing_had_happened(model, kills, start, tmp_pat
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-def test_a_polite_stop_saves_and_tells_how_to_go_on(signum, start, tmp_path):
+def test_a_polite_stop_saves_and_tells_how_to_go_on(signum, tmp_path):
     settings = [*BASE, *MODELS["mlp"], "--epochs", "5000"]
     process = start(*settings, "--out", tmp_path / "run")
     wait_for(process, lambda: saved(tmp_path / "run"))

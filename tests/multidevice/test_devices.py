@@ -32,7 +32,6 @@ def difference(results, one, other):
     [
         ("adaptive, jit, 1", "adaptive, jit, 2"),
         ("adaptive, jit, 1", "adaptive, jit, 8"),
-        ("fixed, jit, 1", "fixed, pmap, 2"),
         ("fixed, jit, 1", "fixed, pmap, 8"),
     ],
 )
@@ -43,14 +42,14 @@ def test_fifty_steps_are_the_same(results, one, other):
     assert abs(results[one]["losses"][0] - results[one]["losses"][-1]) > 0.1  # it has trained
 
 
-@pytest.mark.parametrize("gradient", ["replay", "direct", "backsolve", "checkpointed"])
+@pytest.mark.parametrize("gradient", ["direct", "backsolve", "checkpointed"])
 def test_every_gradient_mode_is_the_same_on_eight_devices(results, gradient):
     reference = "backsolve, jit, 1" if gradient == "backsolve" else "adaptive, jit, 1"
     assert difference(results, reference, f"{gradient}, jit, 8") < ROUNDING
 
 
 def test_an_exact_gradient_mode_is_the_same_where_devices_step_by_themselves(results):
-    assert difference(results, "adaptive, pmap, 8", "direct, pmap, 8") < ROUNDING
+    assert difference(results, "adaptive, pmap, 8", "replay, pmap, 8") < ROUNDING
 
 
 def test_backsolve_has_a_gradient_of_its_own(results):
