@@ -23,6 +23,7 @@ OptimizerName = Literal["sgd", "adam", "adamw"]
 ScheduleName = Literal["step", "constant", "cosine"]
 DatasetName = Literal["mnist", "qmnist", "fashion_mnist", "cifar10", "cifar100"]
 DataChoice = Literal["auto", "full", "sample"]
+CropName = Literal["resize", "pad", "none"]
 Precision = Literal["float64", "float32", "tf32", "bfloat16", "float16"]
 ParallelName = Literal["jit", "pmap"]
 TrainEvaluation = Literal["every", "last"]
@@ -149,10 +150,16 @@ class DataConfig:
     data_dir: str | None = setting(None, "folder with the original files, or where to store them")
     limit_train: int | None = setting(None, "use only the first N training images")
     limit_test: int | None = setting(None, "use only the first N test images")
+    crop: CropName = setting(
+        "resize",
+        "28x28 windows that training draws: resize: of the image enlarged to 32x32, as the thesis; pad: of the image"
+        " with 4 black pixels around, as Chen et al.; none: the whole image",
+    )
 
     def __post_init__(self) -> None:
         require_choice("dataset", self.dataset, DatasetName)
         require_choice("data", self.data, DataChoice)
+        require_choice("crop", self.crop, CropName)
         require_count("limit_train", self.limit_train)
         require_count("limit_test", self.limit_test)
 

@@ -11,8 +11,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Key, PRNGKeyArray
+from jaxtyping import Array, Float, Key, PRNGKeyArray
 
+from jaxode.config import CropName
 from jaxode.types import Images, Pixels
 
 Keys = Key[Array, " B"]
@@ -21,7 +22,10 @@ CROP = 28
 """Pixels a side of what a model sees."""
 
 RESIZED = 32
-"""Pixels a side from which training crops are taken."""
+"""Pixels a side from which the thesis takes its training crops."""
+
+PADDING = 4
+"""Black pixels on each side from which Chen et al. take theirs."""
 
 
 def resize_matrix(old: int, new: int) -> np.ndarray:
@@ -66,11 +70,35 @@ def random_crop(keys: Keys, images: Images, side: int) -> Images:
     return jax.vmap(window)(keys, images)
 
 
+def pad(images: Images, width: int, value: Float[Array, " C"]) -> Images:
+    """With `width` pixels of a value more on each side: [B, H, W, C] → [B, H + 2 width, W + 2 width, C]."""
+    count, height, across, channels = images.shape
+    around = jnp.broadcast_to(value, (count, height + 2 * width, across + 2 * width, channels))
+    return around.at[:, width:-width, width:-width].set(images)
+
+
 def training_views(
-    keys: Keys, images: Pixels, mean: Sequence[float], std: Sequence[float], dtype: Any = jnp.float32
+    keys: Keys,
+    images: Pixels,
+    mean: Sequence[float],
+    std: Sequence[float],
+    dtype: Any = jnp.float32,
+    crop: CropName = "resize",
 ) -> Images:
-    """Normalised, resized to 32 x 32, and a random 28 x 28 window of each: [B, H, W, C] → [B, 28, 28, C]."""
-    return random_crop(keys, resize(normalise(images, mean, std, dtype), RESIZED), CROP)
+    """Normalised 28 x 28 windows: [B, H, W, C] → [B, 28, 28, C].
+
+    resize: a random one of the image resized to 32 x 32 (the thesis). It shows a part of 7/8 a side, enlarged, where
+    evaluation shows all. pad: a random one of the image resized to 28 x 28 with 4 black pixels around (torchdiffeq's
+    odenet_mnist.py). none: what evaluation shows.
+    """
+    match crop:
+        case "resize":
+            return random_crop(keys, resize(normalise(images, mean, std, dtype), RESIZED), CROP)
+        case "pad":
+            black = normalise(jnp.zeros((1, 1, 1, images.shape[-1]), jnp.uint8), mean, std, dtype)[0, 0, 0]
+            return random_crop(keys, pad(evaluation_views(images, mean, std, dtype), PADDING, black), CROP)
+        case "none":
+            return evaluation_views(images, mean, std, dtype)
 
 
 def evaluation_views(images: Pixels, mean: Sequence[float], std: Sequence[float], dtype: Any = jnp.float32) -> Images:

@@ -88,7 +88,7 @@ class Program:
         self.rate = learning_rate(config.optim, self.total_steps)
         mean, std, dtype = data.spec.mean, data.spec.std, self.dtype
         self.views = Views(
-            training=lambda keys, images: training_views(keys, images, mean, std, dtype),
+            training=lambda keys, images: training_views(keys, images, mean, std, dtype, config.data.crop),
             evaluation=lambda images: evaluation_views(images, mean, std, dtype),
         )
         # One array of images and one table of batches for both parts, so that one compilation serves both.

@@ -24,6 +24,7 @@ def settings_of_result(config: RunConfig) -> dict[str, Any]:
     return {
         "dataset": config.data.dataset,
         "data": config.data.data,
+        "crop": config.data.crop,
         "model": config.model.model,
         "blocks": config.model.blocks,
         "width": config.model.width if config.model.model != "mlp" else None,

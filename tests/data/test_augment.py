@@ -60,6 +60,28 @@ def test_views_have_the_models_size_and_evaluation_draws_nothing(side):
     np.testing.assert_array_equal(one[1:3], training_views(first[1:3], images[1:3], *facts))
 
 
+@pytest.mark.parametrize("side", [28, 32])
+def test_padded_crops_are_windows_of_the_image_in_black(side):
+    images, mean, std = _pixels(side, 3, 60), (0.1, 0.5, 0.9), (0.2, 0.3, 0.4)
+    keys = jax.random.split(jax.random.key(3), 60)
+    views = jax.jit(lambda k, x: training_views(k, x, mean, std, crop="pad"))(keys, images)
+    shown, black = np.asarray(evaluation_views(images, mean, std)), -np.array(mean) / np.array(std)
+    framed = np.stack([np.pad(shown[..., c], ((0, 0), (4, 4), (4, 4)), constant_values=black[c]) for c in range(3)], -1)
+    corners = set()
+    for frame, view in zip(framed, np.asarray(views), strict=True):
+        near = [(i, j) for i in range(9) for j in range(9) if np.allclose(frame[i:, j:][:28, :28], view, atol=1e-5)]
+        assert len(near) == 1
+        corners.update(near)
+    assert len(corners) > 30
+    assert {0, 8} <= {row for row, _ in corners} & {column for _, column in corners}
+
+
+def test_without_crops_training_sees_what_evaluation_sees():
+    images, keys = _pixels(32), jax.random.split(jax.random.key(0), 4)
+    facts = ((0.5,) * 3, (0.25,) * 3)
+    np.testing.assert_array_equal(training_views(keys, images, *facts, crop="none"), evaluation_views(images, *facts))
+
+
 @pytest.mark.parametrize(("count", "size"), [(10, 5), (11, 5), (4, 5), (1, 5), (128, 128), (7, 1)])
 @pytest.mark.parametrize("shuffled", [True, False])
 def test_every_image_counts_once(count, size, shuffled):
