@@ -23,8 +23,9 @@ the published protocol. All else is the same: dopri5, tolerance 1e-3, batches of
 rate 0.1 (in `full` divided by ten after every 0.3 of the epochs), unless a row says otherwise. Where several seeds were
 run, figures are means ± standard deviations. Rows of several tables that are the same run were run once. Accuracies are
 those of the last epoch on evaluation views; the thesis's are those of training images, Chen et al.'s errors those of
-test images. Evaluation times are of training and test images together in `full`. Every record, with all settings,
-class scores, confusion matrix, seed, hardware, versions and commit, is in [records](records/)."""
+test images. Times are those of the machine named below a table, whatever else it did meanwhile; evaluation times are of
+training and test images together in `full`. Every record, with all settings, class scores, confusion matrix, seed,
+hardware, versions and commit, is in [records](records/)."""
 
 
 def columns(table: Table) -> list[str]:
