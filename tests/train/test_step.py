@@ -9,7 +9,7 @@ from stubs import builder, image_set, run_config
 
 from jaxode.checks import ConfigError
 from jaxode.config import ParallelConfig
-from jaxode.data.augment import evaluation_views
+from jaxode.data.augment import evaluation_views, training_views
 from jaxode.train.program import Program
 from jaxode.train.scaling import initial_scale
 from jaxode.train.state import Totals
@@ -137,6 +137,13 @@ def test_float64_runs_in_float64(x64):
     state = trained(program, state, [2])
     assert {leaf.dtype for leaf in jax.tree.leaves(state.params)} == {np.dtype("float64")}
     assert state.totals.loss.dtype == np.float64
+
+
+@pytest.mark.parametrize("crop", ["resize", "pad", "none"])
+def test_training_sees_the_windows_that_the_settings_name(crop):
+    program, data = Program(run_config().replaced(crop=crop), image_set(), builder()), image_set()
+    keys, images, facts = jax.random.split(jax.random.key(0), 5), data.train_images[:5], (data.spec.mean, data.spec.std)
+    np.testing.assert_array_equal(program.views.training(keys, images), training_views(keys, images, *facts, crop=crop))
 
 
 def test_zero_totals_share_no_buffer():
