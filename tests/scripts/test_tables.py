@@ -1,11 +1,13 @@
 """The published tables: their rows, the runs behind them, and the document, on records that the tests make up."""
 
 import dataclasses
+import hashlib
 import json
 
 import pytest
 
 from jaxode.checks import ConfigError
+from jaxode.config import RunConfig
 from jaxode.data import SPECS
 from jaxode.nn import describe
 from jaxode.train import VIEW_SIZE
@@ -71,6 +73,17 @@ def test_the_full_protocol_is_the_published_one(name, epochs):
             assert config.solve.rtol == config.solve.atol == 1e-3
         if config.model.model == "odenet":
             assert (config.solve.solver, config.solve.stepping) == ("dopri5", "torchdiffeq")
+
+
+def test_the_cpu_protocol_lets_the_rate_fall_where_the_published_one_lets_it():
+    for table in TABLES.values():
+        wanted = "constant" if table.name == "cifar10_tolerance" else "cosine"
+        assert {settings(table, row, "cpu").optim.schedule for row in table.rows} == {wanted}
+
+
+def test_an_identity_is_made_of_what_is_not_usual():
+    """So that a new setting leaves all identities as they are."""
+    assert identity(RunConfig()) == hashlib.sha256(b"{}").hexdigest()
 
 
 def test_every_row_can_be_run_by_every_protocol():
