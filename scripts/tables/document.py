@@ -55,13 +55,17 @@ def lines_of(table: Table, row: Row, records: Sequence[Record]) -> list[list[str
 
 def origin(found: Sequence[Record]) -> str:
     """Where and when the runs of a table were made."""
-    hardware = sorted({f"{record.result['device']}, {record.result['cores']} cores" for record in found})
+    cores = {record.result["cores"] for record in found}
+    hardware = [
+        *sorted({record.result["device"] for record in found}),
+        f"{' or '.join(map(str, sorted(cores)))} core{'s' if max(cores) > 1 else ''}",
+    ]
     versions = sorted({f"{n} {r.result['versions'][n]}" for r in found for n in ("python", "jax", "flax", "diffrax")})
     commits = sorted({str(record.result["commit"])[:10] for record in found})
     dates = sorted({record.result["date"] for record in found})
     seeds = sorted({record.config.seed for record in found})
-    parts = [*hardware, ", ".join(versions), f"commit {', '.join(commits)}", f"seed {', '.join(map(str, seeds))}"]
-    return "; ".join([*parts, " to ".join(dict.fromkeys((dates[0], dates[-1])))]) + "."
+    parts = [", ".join(versions), f"commit {', '.join(commits)}", f"seed {', '.join(map(str, seeds))}"]
+    return "; ".join([", ".join(hardware), *parts, " to ".join(dict.fromkeys((dates[0], dates[-1])))]) + "."
 
 
 def section(table: Table, records: Sequence[Record]) -> list[str]:
