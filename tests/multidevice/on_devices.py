@@ -58,6 +58,7 @@ CASES: dict[str, tuple[Any, dict[str, Any], tuple[Any, ...], int]] = {
     "tight, jit, 1": (dense, TIGHT, ("jit", 1), 1),
     "tight, pmap, 8": (dense, TIGHT, ("pmap", 8), 1),
     "fixed, jit, 1": (dense, FIXED, ("jit", 1), 10),
+    "fixed, pmap, 2": (dense, FIXED, ("pmap", 2), 10),
     "fixed, pmap, 8": (dense, FIXED, ("pmap", 8), 10),
     "fixed, jit, 2, accumulate 2": (dense, FIXED, ("jit", 2, 2), 2),
     "fixed, pmap, 4, accumulate 2": (dense, FIXED, ("pmap", 4, 2), 2),

@@ -32,6 +32,7 @@ def difference(results, one, other):
     [
         ("adaptive, jit, 1", "adaptive, jit, 2"),
         ("adaptive, jit, 1", "adaptive, jit, 8"),
+        ("fixed, jit, 1", "fixed, pmap, 2"),
         ("fixed, jit, 1", "fixed, pmap, 8"),
     ],
 )
