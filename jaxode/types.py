@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
-from jaxtyping import Array, Float, Int, UInt8
+from jaxtyping import Array, Float, Int, Key, UInt8
 
 Pixels = UInt8[Array, "B H W C"]
 """Stored images, 0 to 255, channels last."""
@@ -26,3 +26,13 @@ Time = Float[Array, "*B"]
 
 Params = Any
 """A pytree of floating-point arrays."""
+
+Keys = Key[Array, " B"]
+"""A random key for each image."""
+
+
+class Training(NamedTuple):
+    """What a model is told beside the images while it trains: each image's random key and its weight (0: padding)."""
+
+    keys: Keys
+    weights: Float[Array, " B"]

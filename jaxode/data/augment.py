@@ -11,12 +11,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from jaxode.config import CropName
-from jaxode.types import Images, Pixels
-
-Keys = Key[Array, " B"]
+from jaxode.types import Images, Keys, Pixels
 
 CROP = 28
 """Pixels a side of what a model sees."""

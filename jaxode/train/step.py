@@ -10,7 +10,6 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 
-from jaxode.data.augment import Keys
 from jaxode.losses import cross_entropy
 from jaxode.metrics import confusion, image_count
 from jaxode.ode import Stats
@@ -18,7 +17,7 @@ from jaxode.optim import Transform, update
 from jaxode.train.parallel import ALONE, Across
 from jaxode.train.scaling import SMALLEST, after, chosen, scaled, unscaled
 from jaxode.train.state import Totals, TrainState
-from jaxode.types import Images, Labels, Logits, Params
+from jaxode.types import Images, Keys, Labels, Logits, Params
 
 LOSS_NOT_FINITE, PARAMETERS_NOT_FINITE, SCALE_TOO_SMALL = 1, 2, 3
 
