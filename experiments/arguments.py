@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from jaxode.checks import ConfigError
 from jaxode.config import (
+    CHAINS,
     CONVOLUTIONS_ONLY,
     PARTS,
     DataConfig,
@@ -198,9 +199,9 @@ def unused(config: RunConfig, asked: dict[str, Any]) -> list[str]:
     idle: set[str] = set()
     if not config.model.ode_blocks:
         idle |= {"augment_dims", *(spec.name for spec in dataclasses.fields(SolveConfig))}
-    if config.model.model == "mlp":
-        idle.add("width")
-        if config.precision in CONVOLUTIONS_ONLY:
+    if config.model.model not in CHAINS:
+        idle |= {"width", "augment_dims"}
+        if config.model.model in ("mlp", "dense") and config.precision in CONVOLUTIONS_ONLY:
             idle.add("precision")
     if config.solve.gradient != "tape":
         idle.add("tape_steps")

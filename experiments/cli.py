@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from experiments import compilations
 from experiments.arguments import Parser, Request, build_parser, configured, parse, unused
 from jaxode.checks import ConfigError
-from jaxode.config import RunConfig
+from jaxode.config import CHAINS, RunConfig
 
 if TYPE_CHECKING:
     from jaxode.data import ImageSet
@@ -70,7 +70,7 @@ def carry_out(parser: Parser, request: Request, config: RunConfig) -> int:
     try:
         if request.resume is not None:
             config = resumed(request.resume, request, config)
-        empty = " of 0 blocks" if config.model.model != "mlp" and not config.model.blocks else ""
+        empty = " of 0 blocks" if config.model.model in CHAINS and not config.model.blocks else ""
         for flag in unused(config, request.settings):
             what = f"{config.model.model}{empty} with {config.optim.optimizer}"
             print(f"note: {flag} has no effect on {what}", file=sys.stderr)
@@ -123,13 +123,11 @@ def met(request: Request, config: RunConfig) -> Cluster:
 
 def description(config: RunConfig) -> dict[str, Any]:
     """The model as JSON values; builds shapes only."""
-    from jaxode.data import SPECS
+    from jaxode.data import spec_of, view_shape
     from jaxode.nn import describe
-    from jaxode.train import VIEW_SIZE
 
-    spec = SPECS[config.data.dataset]
-    shape = (VIEW_SIZE, VIEW_SIZE, spec.channels)
-    found = describe(config.model, config.solve, image_shape=shape, classes=spec.classes)
+    spec = spec_of(config.data)
+    found = describe(config.model, config.solve, image_shape=view_shape(config, spec), classes=spec.classes)
     return {"dataset": config.data.dataset, **found, "config": config.to_json()}
 
 
@@ -208,9 +206,8 @@ def decided(config: RunConfig, data: ImageSet, epochs_given: bool) -> RunConfig:
 def announcement(data: ImageSet) -> str:
     """Which images are used, loudly if they are not all there are."""
     train, test = len(data.train_labels), len(data.test_labels)
-    whole = (train, test) == (data.spec.train_images, data.spec.test_images)
     which = "the bundled SAMPLE, not the full set" if data.source == "sample" else "the full set"
-    if data.source == "full" and not whole:
+    if data.source == "full" and not data.whole:
         which = "a PART of the full set"
     return f"{data.name}: {which}: {train:,} training and {test:,} test images"
 

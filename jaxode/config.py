@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from jaxode.checks import ConfigError, require, require_choice, require_count, require_positive
 
-ModelName = Literal["odenet", "resnet", "mlp"]
+ModelName = Literal["odenet", "resnet", "mlp", "dense", "cnn", "odecnn"]
+StemName = Literal["quarter", "eighth", "sixteenth"]
 SolverName = Literal[
     "euler", "midpoint", "heun", "heun3", "rk4", "rk4_classic", "bosh3", "dopri5", "tsit5", "dopri8", "kvaerno3"
 ]
@@ -21,12 +22,26 @@ SteppingName = Literal["diffrax", "torchdiffeq"]
 NormName = Literal["full", "seminorm"]
 OptimizerName = Literal["sgd", "adam", "adamw"]
 ScheduleName = Literal["step", "constant", "cosine"]
-DatasetName = Literal["mnist", "qmnist", "fashion_mnist", "cifar10", "cifar100"]
+DatasetName = Literal["mnist", "qmnist", "fashion_mnist", "cifar10", "cifar100", "asl_alphabet", "iceberg"]
 DataChoice = Literal["auto", "full", "sample"]
 CropName = Literal["resize", "pad", "none"]
+AugmentationName = Literal[
+    "random_resized_crop",
+    "transpose",
+    "horizontal_flip",
+    "vertical_flip",
+    "shift_scale_rotate",
+    "hue_saturation_value",
+    "brightness_contrast",
+    "coarse_dropout",
+    "cutout",
+]
 Precision = Literal["float64", "float32", "tf32", "bfloat16", "float16"]
 ParallelName = Literal["jit", "pmap"]
 TrainEvaluation = Literal["every", "last"]
+
+REFLECTIONS = ("transpose", "horizontal_flip", "vertical_flip")
+"""Augmentations that make another hand's sign of a hand sign, or turn it over."""
 
 FIXED_STEP_ONLY = ("euler", "heun3", "rk4", "rk4_classic")
 """Solvers without an error estimate: they cannot choose their own step size."""
@@ -41,7 +56,13 @@ EXPLICIT_ONLY = ("tape", "replay")
 CONVOLUTIONS_ONLY = ("tf32", "bfloat16", "float16")
 """Precisions of the convolutions alone: parameters, state, error estimate, norms, head and updates are float32."""
 
-DEFAULT_BLOCKS = {"odenet": 1, "resnet": 6, "mlp": 0}
+DEFAULT_BLOCKS = {"odenet": 1, "resnet": 6, "mlp": 0, "dense": 0, "cnn": 2, "odecnn": 1}
+CHAINS = ("odenet", "resnet")
+"""Models with a stem and a chain of any number of blocks of any width."""
+
+BAND_MODELS = ("dense", "cnn", "odecnn")
+"""Models of radar images: of two classes, in one size."""
+
 DEFAULT_LR = {"sgd": 0.1, "adam": 1e-3, "adamw": 1e-3}
 
 
@@ -59,27 +80,47 @@ def setting(default: Any, text: str) -> Any:
 class ModelConfig:
     """Which classifier. Raises ConfigError on values outside the stated ranges."""
 
-    model: ModelName = setting("odenet", "classifier: ODE blocks, residual blocks, or one hidden layer of 300")
+    model: ModelName = setting(
+        "odenet",
+        "classifier: odenet: ODE blocks; resnet: residual blocks; mlp: one hidden layer of 300; of radar images: dense:"
+        " four hidden layers of 128; cnn: a residual convolutional net; odecnn: that with an ODE for its two blocks",
+    )
     blocks: int | None = setting(None, "ODE blocks (default 1) or residual blocks (default 6) in the chain; 0: none")
     width: int = setting(64, "channels of the feature maps; a multiple of 32 if above 32")
     augment_dims: int = setting(0, "channels that the state of the ODE blocks has more, zero at t = 0")
+    stem: StemName = setting(
+        "quarter",
+        "side of the downsampled map, of the image's: quarter: by the thesis's three convolutions; eighth, sixteenth:"
+        " by one or two of stride 2 more, for larger images",
+    )
 
     def __post_init__(self) -> None:
         require_choice("model", self.model, ModelName)
         if self.blocks is None:
             object.__setattr__(self, "blocks", DEFAULT_BLOCKS[self.model])
         require_count("blocks", self.blocks, at_least=0)
-        require(self.model != "mlp" or self.blocks == 0, "blocks", self.blocks, "left out for the mlp, which has none")
+        if self.model not in CHAINS:
+            own = DEFAULT_BLOCKS[self.model]
+            require(
+                self.blocks == own, "blocks", self.blocks, f"left out for the {self.model}, which has {own or 'none'}"
+            )
         require_count("width", self.width)
         require(self.width % min(32, self.width) == 0, "width", self.width, "at most 32 or a multiple of 32")
         require_count("augment_dims", self.augment_dims, at_least=0)
-        useful = self.augment_dims == 0 or self.ode_blocks > 0
+        useful = self.augment_dims == 0 or (self.model == "odenet" and self.ode_blocks > 0)
         require(useful, "augment_dims", self.augment_dims, "0 for a model without ODE blocks")
+        require_choice("stem", self.stem, StemName)
+        require(self.stem == "quarter" or self.model in CHAINS, "stem", self.stem, f"left out for the {self.model}")
 
     @property
     def ode_blocks(self) -> int:
         """How many ODEs the model solves; 0 for one that solves nothing, be it an odenet without blocks."""
-        return (self.blocks or 0) if self.model == "odenet" else 0
+        return (self.blocks or 0) if self.model in ("odenet", "odecnn") else 0
+
+    @property
+    def stem_convolutions(self) -> int:
+        """Convolutions of the stem: the first of stride 1, the others of stride 2."""
+        return 3 + get_args(StemName).index(self.stem)
 
 
 @dataclass(frozen=True)
@@ -155,6 +196,17 @@ class DataConfig:
         "28x28 windows that training draws: resize: of the image enlarged to 32x32, as the thesis; pad: of the image"
         " with 4 black pixels around, as Chen et al.; none: the whole image",
     )
+    augment: str = setting(
+        "none",
+        "what is drawn of training images before they are cropped: none; all; upright: all but transpose and flips,"
+        " which change the meaning of hand signs; or names joined by commas: " + ", ".join(get_args(AugmentationName)),
+    )
+    classes: int | None = setting(None, "use only the images of the first N classes")
+    test_share: float | None = setting(
+        None, "share held out for testing of a set that comes unsplit (default: the set's)"
+    )
+    split_seed: int = setting(0, "seed of that split, which takes the same share of every class")
+    angle: bool = setting(False, "iceberg: show the incidence angle as one more plane")
 
     def __post_init__(self) -> None:
         require_choice("dataset", self.dataset, DatasetName)
@@ -162,6 +214,24 @@ class DataConfig:
         require_choice("crop", self.crop, CropName)
         require_count("limit_train", self.limit_train)
         require_count("limit_test", self.limit_test)
+        require_count("classes", self.classes, at_least=2)
+        require_count("split_seed", self.split_seed, at_least=0)
+        share = self.test_share
+        require(share is None or 0 < share < 1, "test_share", share, "above 0 and below 1")
+        require(isinstance(self.angle, bool), "angle", self.angle, "true or false")
+        self.augmentations  # noqa: B018 - says what is wrong
+
+    @property
+    def augmentations(self) -> tuple[AugmentationName, ...]:
+        """Names of the augmentations, in the order they are applied. Raises ConfigError."""
+        every = get_args(AugmentationName)
+        named = {"none": (), "all": every, "upright": tuple(name for name in every if name not in REFLECTIONS)}
+        if self.augment in named:
+            return named[self.augment]
+        asked = [name.strip() for name in self.augment.split(",")]
+        for name in asked:
+            require(name in every, "augment", name, f"none, all, upright, or some of {', '.join(every)}")
+        return tuple(name for name in every if name in asked)
 
 
 @dataclass(frozen=True)
@@ -263,13 +333,16 @@ class RunConfig:
     def replaced(self, **changes: Any) -> RunConfig:
         """A copy with some settings, named as in `flat`, changed; all are validated together.
 
-        Another model without `blocks` gets its default blocks, another optimizer without `lr` its usual rate, another
-        solver without `gradient` its default mode if that is what the present one has.
+        Another model without `blocks` gets its default blocks, and the first stem where it has no other; another
+        optimizer without `lr` gets its usual rate, and another solver without `gradient` its default mode if that is
+        what the present one has.
         Raises ConfigError on unknown or invalid settings.
         """
         settings = self.flat()
         if changes.get("model", self.model.model) != self.model.model:
             settings["blocks"] = None
+            if changes["model"] not in CHAINS:
+                settings["stem"] = "quarter"
         if changes.get("optimizer", self.optim.optimizer) != self.optim.optimizer:
             settings["lr"] = DEFAULT_LR.get(changes["optimizer"])
         if self.solve.gradient == default_gradient(self.solve.solver):

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from jaxode.nn import MLP, Classifier, ODENet
+from jaxode.nn import MLP, Classifier, ODENet, ResNet
 
 Arrays = dict[str, np.ndarray]
 
@@ -24,22 +24,28 @@ class InteropError(ValueError):
 
 
 def torch_names(model: Classifier) -> dict[tuple[Any, ...], str]:
-    """Name in PyTorch's state_dict of every parameter, by its path in the model."""
+    """Name in PyTorch's state_dict of every parameter, by its path in the model. Raises InteropError if it has none."""
     modules: dict[tuple[Any, ...], str] = {}
+    if not isinstance(model, MLP | ODENet | ResNet):
+        raise InteropError(f"{type(model).__name__} has no layout in odenet_mnist.py")
     if isinstance(model, MLP):
         modules = {("linear1",): "1", ("linear2",): "3"}
     else:
         for name, number in (("conv1", 0), ("norm1", 1), ("conv2", 3), ("norm2", 4), ("conv3", 6)):
             modules["downsample", name] = str(number)
+        for number in range(len(model.downsample.convs)):
+            modules["downsample", "norms", number] = str(7 + 3 * number)
+            modules["downsample", "convs", number] = str(9 + 3 * number)
+        first = 7 + 3 * len(model.downsample.convs)
         parts = ("norm1", "conv1", "norm2", "conv2")
         for number in range(len(model.blocks)):
             for name in (*parts, "norm3") if isinstance(model, ODENet) else parts:
                 if isinstance(model, ODENet):
                     layer = "._layer" if name.startswith("conv") else ""
-                    modules["blocks", number, "field", name] = f"{7 + number}.odefunc.{name}{layer}"
+                    modules["blocks", number, "field", name] = f"{first + number}.odefunc.{name}{layer}"
                 else:
-                    modules["blocks", number, name] = f"{7 + number}.{name}"
-        head = 7 + len(model.blocks)
+                    modules["blocks", number, name] = f"{first + number}.{name}"
+        head = first + len(model.blocks)
         modules |= {("head", "norm"): str(head), ("head", "linear"): str(head + 4)}
     names = {}
     for path, _ in nnx.to_flat_state(nnx.state(model, nnx.Param)):

@@ -18,7 +18,7 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import jax
 import torch
@@ -27,11 +27,11 @@ from flax import nnx
 from experiments.arguments import given
 from experiments.cli import announcement, decided
 from jaxode.checks import ConfigError
-from jaxode.config import RunConfig
-from jaxode.data import SPECS, DataError, load
+from jaxode.config import RunConfig, StemName
+from jaxode.data import SPECS, DataError, load, spec_of, view_shape
 from jaxode.interop import InteropError, from_torch, to_torch
 from jaxode.nn import build_classifier
-from jaxode.train import VIEW_SIZE, CheckpointError, Progress, ResumeError, make_writable
+from jaxode.train import CheckpointError, Progress, ResumeError, make_writable
 from jaxode.train.cluster import Cluster
 from jaxode.train.files import write_json
 from jaxode.train.interrupts import Interrupts
@@ -45,7 +45,7 @@ from torch_ref.weights import Layout, Weights, WeightsError, layout
 def from_run(directory: Path) -> Weights:
     """The parameters that `restored` finds."""
     found = restored(directory)
-    arrays = to_torch(found.model, channels=SPECS[found.config.data.dataset].channels)
+    arrays = to_torch(found.model, channels=view_shape(found.config, spec_of(found.config.data))[2])
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
@@ -53,7 +53,8 @@ def settled(weights: Weights, found: Layout, asked: dict[str, Any]) -> RunConfig
     """Settings of a run with these weights. Raises ConfigError if its images are not those of the model."""
     own: dict[str, Any] = {"model": found.kind}
     if found.kind != "mlp":
-        own |= {"blocks": found.blocks, "width": found.width, "augment_dims": found.augment}
+        stem = get_args(StemName)[found.convolutions - 3]
+        own |= {"blocks": found.blocks, "width": found.width, "augment_dims": found.augment, "stem": stem}
     if any(tensor.dtype == torch.float64 for tensor in weights.values()):
         own["precision"] = "float64"
     for name, value in own.items():
@@ -61,7 +62,7 @@ def settled(weights: Weights, found: Layout, asked: dict[str, Any]) -> RunConfig
             flag = "--" + name.replace("_", "-")
             raise ConfigError(f"{flag} must be left out or {value}, as it is in the file, got {asked[name]}")
     config = settings({**own, **asked})
-    spec = SPECS[config.data.dataset]
+    spec = spec_of(config.data)
     if (found.channels, found.classes) != (spec.channels, spec.classes):
         raise ConfigError(
             f"--dataset must be one of {found.channels} channels and {found.classes} classes, which the model has, "
@@ -87,7 +88,8 @@ def to_run(weights: Weights, source: Path, out: Path, asked: dict[str, Any]) -> 
 
     Raises WeightsError, InteropError, ConfigError, DataError, CheckpointError, OSError.
     """
-    config = settled(weights, layout(weights, VIEW_SIZE), asked)
+    side = SPECS[asked.get("dataset", RunConfig().data.dataset)].view_size
+    config = settled(weights, layout(weights, side), asked)
     if config.dtype == "float32" and any(tensor.dtype == torch.float64 for tensor in weights.values()):
         print(f"note: --precision {config.precision} rounds the float64 numbers of the file", file=sys.stderr)
     with jax.enable_x64(config.precision == "float64"), Interrupts(Progress().warn) as interrupts:

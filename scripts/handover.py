@@ -108,7 +108,7 @@ def hand_over(config: RunConfig, epochs_given: bool, count: int, out: Path) -> l
         config = decided(config, data, epochs_given)
         print(announcement(data), file=sys.stderr)
         program = Program(config, data)
-        model: Any = nnx.merge(program.graphdef, program.params)
+        model: Any = nnx.merge(program.graphdef, *program.learned)
         weights = to_torch(model, channels=data.spec.channels)
         batches = first_batches(program, count)
     packed = {WEIGHTS: io.BytesIO(), BATCHES: io.BytesIO()}

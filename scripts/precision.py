@@ -36,6 +36,8 @@ from jaxode.nn.kernels import has_tf32
 from jaxode.train import Progress, RunFailed, Stopped, make_writable, run
 from jaxode.train.files import write_json, write_whole
 from jaxode.train.program import Program
+from jaxode.train.state import Learned
+from jaxode.train.step import forward
 from scripts.parity.measure import relative
 from scripts.settings import settings, settings_parser
 from scripts.unfinished import Unfinished
@@ -70,11 +72,11 @@ def first_batch(config: RunConfig, data: ImageSet) -> First:
         labels = program.pictures.labels[:count]
 
         def objective(params: Any) -> tuple[jax.Array, jax.Array]:
-            logits, _ = nnx.merge(program.graphdef, params)(images)
+            logits = forward(program.graphdef, Learned(params), images)[0]
             return cross_entropy(logits, labels, jnp.ones(count, program.dtype)), logits
 
         with jax.default_matmul_precision("highest"):
-            gradient, logits = jax.jit(jax.grad(objective, has_aux=True))(program.params)
+            gradient, logits = jax.jit(jax.grad(objective, has_aux=True))(program.learned.params)
         return First(np.asarray(logits, np.float64), [np.asarray(g, np.float64) for g in jax.tree.leaves(gradient)])
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -25,11 +25,12 @@ from experiments import compilations
 from experiments.arguments import Parser, converter, given
 from experiments.cli import announcement, conclusion, finished
 from jaxode.checks import ConfigError, require_count
-from jaxode.config import RunConfig
+from jaxode.config import DataConfig, RunConfig
 from jaxode.data import DataError, ImageSet, load
 from jaxode.train import CheckpointError, Progress, ResumeError, RunFailed, Stopped, held, make_writable, run
 from scripts.tables.protocols import Scale, published_epochs, run_name, settings
-from scripts.tables.rows import TABLES, Row, Table
+from scripts.tables.rows import TABLES
+from scripts.tables.table import Row, Table
 
 RUNS = Path("runs/reproduce")
 
@@ -89,6 +90,12 @@ def listed(work: Sequence[Job]) -> str:
     return "\n".join(lines)
 
 
+def images_of(data: DataConfig) -> DataConfig:
+    """The settings that decide which images are loaded; what training draws of them does not."""
+    usual = DataConfig()
+    return replace(data, crop=usual.crop, augment=usual.augment, angle=usual.angle)
+
+
 def carry_out(work: Sequence[Job], data_dir: str | None, progress: Progress) -> int:
     """Run what is not complete; returns how many runs failed or lack their images.
 
@@ -96,6 +103,7 @@ def carry_out(work: Sequence[Job], data_dir: str | None, progress: Progress) -> 
     BlockingIOError, OSError.
     """
     data: ImageSet | None = None
+    loaded: DataConfig | None = None
     refused: dict[str, DataError] = {}
     failed = 0
     for number, job in enumerate(work, 1):
@@ -107,8 +115,8 @@ def carry_out(work: Sequence[Job], data_dir: str | None, progress: Progress) -> 
         try:
             if job.table.dataset in refused:
                 raise refused[job.table.dataset]
-            if data is None or data.name != job.table.dataset:
-                data = load(config.data, progress=not progress.quiet)
+            if data is None or loaded is None or images_of(loaded) != images_of(config.data):
+                data, loaded = load(config.data, progress=not progress.quiet), config.data
                 progress.say(announcement(data))
         except DataError as error:
             if all(other.table.dataset == job.table.dataset for other in work):

@@ -11,10 +11,10 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxode.config import RunConfig
-from jaxode.data import SPECS
+from jaxode.data import spec_of, view_shape
 from jaxode.nn import Classifier, build_classifier
 from jaxode.optim import optimizer
-from jaxode.train import VIEW_SIZE, Progress, ResumeError, read_config
+from jaxode.train import Progress, ResumeError, read_config
 from jaxode.train.checkpoint import Checkpoints, read_checkpoint
 from jaxode.train.state import initial_state, split_model
 
@@ -36,12 +36,12 @@ def restored(directory: Path) -> Restored:
     one = place.parent.name == "checkpoints"
     run = place.parents[1] if one else directory
     config = read_config(run)
-    spec = SPECS[config.data.dataset]
+    spec = spec_of(config.data)
     with jax.enable_x64(config.precision == "float64"):
         model = build_classifier(
             config.model,
             config.solve,
-            image_shape=(VIEW_SIZE, VIEW_SIZE, spec.channels),
+            image_shape=view_shape(config, spec),
             classes=spec.classes,
             rngs=nnx.Rngs(0),
             dtype=jnp.dtype(config.dtype),
@@ -55,6 +55,6 @@ def restored(directory: Path) -> Restored:
             found = Checkpoints(run / "checkpoints").load(template, Progress().warn)
         if found is None:
             raise ResumeError(f"{directory} has no checkpoint yet")
-        nnx.update(model, found.state.params)
+        nnx.update(model, *found.state.learned)
     print(f"parameters of {found.name}", file=sys.stderr)
     return Restored(model, config, found.name)

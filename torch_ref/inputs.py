@@ -52,6 +52,7 @@ def load(weights: Path, batches: Path, settings: Settings, dtype: torch.dtype) -
         classes=found.classes,
         width=found.width,
         augment=found.augment,
+        convolutions=found.convolutions,
         side=side,
         settings=settings,
     ).to(dtype)

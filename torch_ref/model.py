@@ -92,6 +92,7 @@ def build(
     classes: int,
     width: int = 64,
     augment: int = 0,
+    convolutions: int = 3,
     side: int = 28,
     settings: Settings = Settings(),  # noqa: B008 - frozen
 ) -> nn.Sequential:
@@ -99,18 +100,13 @@ def build(
 
     `augment` is by how many channels the state of an odenet's blocks is wider than the downsampled map (Dupont, Doucet
     and Teh 2019). They are appended in the first block, so that every layer keeps its place in the nn.Sequential.
+    Downsampling has `convolutions`, the first of stride 1, the others of stride 2.
     """
     if kind == "mlp":
         return nn.Sequential(nn.Flatten(), nn.Linear(channels * side * side, 300), nn.ReLU(), nn.Linear(300, classes))
-    downsampling = [
-        nn.Conv2d(channels, width, 3),
-        norm(width),
-        nn.ReLU(),
-        nn.Conv2d(width, width, 4, 2, 1),
-        norm(width),
-        nn.ReLU(),
-        nn.Conv2d(width, width, 4, 2, 1),
-    ]
+    downsampling: list[nn.Module] = [nn.Conv2d(channels, width, 3)]
+    for _ in range(convolutions - 1):
+        downsampling += [norm(width), nn.ReLU(), nn.Conv2d(width, width, 4, 2, 1)]
     if kind == "odenet":
         more = [augment, *[0] * (blocks - 1)][:blocks]
         width += sum(more)

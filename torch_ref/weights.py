@@ -19,6 +19,8 @@ Weights = dict[str, Tensor]
 BLOCKS = {"odenet": r"(\d+)\.odefunc\.conv1\.", "resnet": r"(\d+)\.conv1\."}
 """Names that only a block of this kind has."""
 
+NUMBERED = re.compile(r"(\d+)\.weight$")
+
 
 class WeightsError(ValueError):
     """A file that holds no weights of these models."""
@@ -34,6 +36,8 @@ class Layout:
     channels: int
     classes: int
     augment: int = 0
+    convolutions: int = 3
+    """Of the downsampling segment."""
 
 
 def read(path: Path) -> Weights:
@@ -83,20 +87,24 @@ def layout(weights: Mapping[str, Tensor], side: int = 28) -> Layout:
     found = {
         kind: {match[1] for name in shapes if (match := re.match(pattern, name))} for kind, pattern in BLOCKS.items()
     }
-    empty = ["resnet"] if len(shapes.get("11.weight", ())) == 2 else []  # the last layer of a model without blocks
+    linear = [int(match[1]) for name, shape in shapes.items() if len(shape) == 2 if (match := NUMBERED.match(name))]
+    empty = ["resnet"] if len(linear) == 1 else []  # a model without blocks
     kinds = [kind for kind, numbers in found.items() if numbers] or empty
     if len(kinds) != 1 or len(shapes.get("0.weight", ())) != 4:
         raise WeightsError(
             "neither an odenet, nor a resnet, nor an mlp laid out as in odenet_mnist.py with --downsampling-method conv"
         )
-    blocks = len(found[kinds[0]])
-    last = f"{7 + blocks + 4}.weight"
+    numbers = [int(number) for number in found[kinds[0]]]
+    blocks, start = len(numbers), min(numbers, default=linear[0] - 4 if linear else 0)
+    convolutions, last = (start + 2) // 3, f"{start + blocks + 4}.weight"
+    if (start + 2) % 3 or len(shapes.get(f"{start - 1}.weight", ())) != 4:
+        raise WeightsError(f"layer {start - 1} must be the last convolution of the downsampling segment")
     if len(shapes.get(last, ())) != 2:
         raise WeightsError(f"missing {last}, the last layer of a {kinds[0]} of {blocks} blocks")
     width, channels = shapes["0.weight"][:2]
-    state = shapes.get("7.odefunc.norm1.weight") or (width,)
+    state = shapes.get(f"{start}.odefunc.norm1.weight") or (width,)
     # A state narrower than the downsampled map is no augmentation: whoever loads the weights will name the shapes.
-    return Layout(kinds[0], blocks, width, channels, shapes[last][0], max(0, state[0] - width))
+    return Layout(kinds[0], blocks, width, channels, shapes[last][0], max(0, state[0] - width), convolutions)
 
 
 def _line(error: Exception) -> str:

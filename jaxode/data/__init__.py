@@ -5,3 +5,7 @@ from jaxode.data.load import load as load
 from jaxode.data.specs import SPECS as SPECS
 from jaxode.data.specs import DataError as DataError
 from jaxode.data.specs import DatasetSpec as DatasetSpec
+from jaxode.data.specs import spec_of as spec_of
+from jaxode.data.views import Views as Views
+from jaxode.data.views import view_shape as view_shape
+from jaxode.data.views import views as views

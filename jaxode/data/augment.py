@@ -17,10 +17,10 @@ from jaxode.config import CropName
 from jaxode.types import Images, Keys, Pixels
 
 CROP = 28
-"""Pixels a side of what a model sees."""
+"""Pixels a side of what a model sees of the thesis's images."""
 
-RESIZED = 32
-"""Pixels a side from which the thesis takes its training crops."""
+ENLARGED = 8 / 7
+"""By how much the thesis enlarges an image before it takes its training crops: 28 to 32 pixels a side."""
 
 PADDING = 4
 """Black pixels on each side from which Chen et al. take theirs."""
@@ -82,23 +82,26 @@ def training_views(
     std: Sequence[float],
     dtype: Any = jnp.float32,
     crop: CropName = "resize",
+    side: int = CROP,
 ) -> Images:
-    """Normalised 28 x 28 windows: [B, H, W, C] → [B, 28, 28, C].
+    """Normalised windows: [B, H, W, C] → [B, side, side, C].
 
-    resize: a random one of the image resized to 32 x 32 (the thesis). It shows a part of 7/8 a side, enlarged, where
-    evaluation shows all. pad: a random one of the image resized to 28 x 28 with 4 black pixels around (torchdiffeq's
-    odenet_mnist.py). none: what evaluation shows.
+    resize: a random one of the image resized to 8/7 of `side` (the thesis). It shows a part of 7/8 a side, enlarged,
+    where evaluation shows all. pad: a random one of the image resized to `side` with 4 black pixels around
+    (torchdiffeq's odenet_mnist.py). none: what evaluation shows.
     """
     match crop:
         case "resize":
-            return random_crop(keys, resize(normalise(images, mean, std, dtype), RESIZED), CROP)
+            return random_crop(keys, resize(normalise(images, mean, std, dtype), round(ENLARGED * side)), side)
         case "pad":
             black = normalise(jnp.zeros((1, 1, 1, images.shape[-1]), jnp.uint8), mean, std, dtype)[0, 0, 0]
-            return random_crop(keys, pad(evaluation_views(images, mean, std, dtype), PADDING, black), CROP)
+            return random_crop(keys, pad(evaluation_views(images, mean, std, dtype, side), PADDING, black), side)
         case "none":
-            return evaluation_views(images, mean, std, dtype)
+            return evaluation_views(images, mean, std, dtype, side)
 
 
-def evaluation_views(images: Pixels, mean: Sequence[float], std: Sequence[float], dtype: Any = jnp.float32) -> Images:
-    """Normalised and resized to 28 x 28: [B, H, W, C] → [B, 28, 28, C]."""
-    return resize(normalise(images, mean, std, dtype), CROP)
+def evaluation_views(
+    images: Pixels, mean: Sequence[float], std: Sequence[float], dtype: Any = jnp.float32, side: int = CROP
+) -> Images:
+    """Normalised and resized: [B, H, W, C] → [B, side, side, C]."""
+    return resize(normalise(images, mean, std, dtype), side)

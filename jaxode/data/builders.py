@@ -20,7 +20,7 @@ import tensorflow_datasets as tfds
 from jaxode.data.specs import DataError, DatasetSpec
 
 Arrays = tuple[np.ndarray, np.ndarray]
-"""Images uint8 [N, H, W, C] and labels int32 [N]."""
+"""Images [N, H, W, C], uint8 or a radar's float32, and labels int32 [N]."""
 
 BLOCK = 500
 """Images in a record."""
@@ -65,7 +65,7 @@ class ImageBlocks(tfds.core.GeneratorBasedBuilder):
         return dict((self.info.metadata or {}).get("originals", {}))
 
     def prepare(self, source: Callable[[], dict[str, Arrays]], checksums: dict[str, str]) -> None:
-        """Write the arrays of "train" and "test" that `source` gives; whole, or not at all. Takes a second or two.
+        """Write the arrays that `source` gives for each split; whole, or not at all. Takes a second or two.
 
         `checksums` of original files are kept beside them. Raises DataError if the folder cannot be written.
         """
@@ -79,24 +79,24 @@ class ImageBlocks(tfds.core.GeneratorBasedBuilder):
             if not self.ready:  # else another run has finished the same set meanwhile
                 raise DataError(f"{self.spec.name} cannot be prepared in {self.data_dir}: {error.strerror}") from error
 
-    def read(self) -> tuple[Arrays, Arrays]:
-        """All images and labels of "train" and "test", in the order written. Raises DataError if they are damaged."""
+    def read(self) -> dict[str, Arrays]:
+        """All images and labels of every split, in the order written. Raises DataError if they are damaged."""
         again = f"delete {self.data_dir} to have it prepared again"
         try:
-            splits = {split: _read_split(self, split) for split in ("train", "test")}
+            splits = {split: _read_split(self, split) for split in self.info.splits}
         except Exception as error:  # whatever a reader of records meets in damaged bytes
             raise DataError(f"the prepared set in {self.data_dir} cannot be read: {again}") from error
         for split, arrays in splits.items():
             if _checksum(arrays) != (self.info.metadata or {}).get(split):
                 raise DataError(f"the prepared set in {self.data_dir} has changed since it was written: {again}")
-        return splits["train"], splits["test"]
+        return splits
 
     def _info(self) -> tfds.core.DatasetInfo:
         side, channels = self.spec.image_size, self.spec.channels
         features = tfds.features.FeaturesDict(
             {
                 "images": tfds.features.Tensor(
-                    shape=(None, side, side, channels), dtype=np.uint8, encoding=tfds.features.Encoding.BYTES
+                    shape=(None, side, side, channels), dtype=self.spec.stored, encoding=tfds.features.Encoding.BYTES
                 ),
                 "labels": tfds.features.Tensor(shape=(None,), dtype=np.int32),
             }

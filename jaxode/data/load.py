@@ -13,17 +13,17 @@ from typing import Literal
 import numpy as np
 
 from jaxode.config import DataConfig
-from jaxode.data import originals, parse
+from jaxode.data import originals, parse, unsplit
 from jaxode.data.builders import Arrays, ImageBlocks
 from jaxode.data.differences import from_differences
-from jaxode.data.specs import SPECS, DataError, DatasetSpec
+from jaxode.data.specs import SPECS, DataError, DatasetSpec, spec_of
 
 Source = Literal["full", "sample"]
 
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Images uint8 [N, H, W, C] and labels int32 [N] of a set, limits applied."""
+    """Images [N, H, W, C] and labels int32 [N] of a set, of the classes asked for, limits applied."""
 
     name: str
     source: Source
@@ -32,6 +32,12 @@ class ImageSet:
     test_images: np.ndarray
     test_labels: np.ndarray
     spec: DatasetSpec
+
+    @property
+    def whole(self) -> bool:
+        """Whether no image of the classes asked for is missing."""
+        found, share = len(self.train_labels) + len(self.test_labels), self.spec.classes / SPECS[self.name].classes
+        return found == round(share * (self.spec.train_images + self.spec.test_images))
 
     @property
     def fingerprint(self) -> str:
@@ -52,7 +58,7 @@ def load(config: DataConfig, *, progress: bool = True) -> ImageSet:
 
     Raises DataError if the images cannot be had, a file is not what it should be, or a limit exceeds the set.
     """
-    spec = SPECS[config.dataset]
+    spec = spec_of(config)
     source: Source = "sample"
     if config.data == "sample":
         train, test = read_sample(spec)
@@ -61,12 +67,20 @@ def load(config: DataConfig, *, progress: bool = True) -> ImageSet:
         if config.data_dir and not root.is_dir():
             raise DataError(f"data_dir must be a folder, and {root} is none")
         try:
-            (train, test), source = load_full(spec, root, progress=progress), "full"
+            splits, source = load_full(SPECS[spec.name], root, progress=progress), "full"
         except Unavailable as reason:
             if config.data == "full" or not spec.sampled:
                 raise DataError(f"{reason}; {_remedy(spec)}") from reason
             print(f"jaxode: using the bundled SAMPLE of {spec.name}, not the full set: {reason}", file=sys.stderr)
             train, test = read_sample(spec)
+        else:
+            if spec.unsplit:
+                share = config.test_share or spec.test_share
+                assert share is not None
+                train, test = unsplit.split(_of_classes(splits["whole"], spec), share, config.split_seed)
+            else:
+                train, test = splits["train"], splits["test"]
+    train, test = _of_classes(train, spec), _of_classes(test, spec)
     train = _limited(train, config.limit_train, "limit_train", spec, source)
     test = _limited(test, config.limit_test, "limit_test", spec, source)
     return ImageSet(spec.name, source, *train, *test, spec)
@@ -76,12 +90,14 @@ class Unavailable(Exception):
     """The full set is neither prepared nor at hand nor to be fetched."""
 
 
-def load_full(spec: DatasetSpec, root: Path, *, progress: bool) -> tuple[Arrays, Arrays]:
-    """Training and test arrays of the full set, prepared on first use.
+def load_full(spec: DatasetSpec, root: Path, *, progress: bool) -> dict[str, Arrays]:
+    """Arrays "train" and "test" of the full set, or "whole" of one that comes unsplit, prepared on first use.
 
     Raises Unavailable if there is nothing to prepare it from, and DataError if an original file is damaged.
     """
     builder = ImageBlocks(spec, _prepared_root(root))
+    if spec.unsplit:
+        return _load_unsplit(spec, root, builder, progress=progress)
     found = originals.find(spec, root)
     contents = originals.read(spec, found) if found else None
     if not builder.ready:
@@ -95,11 +111,36 @@ def load_full(spec: DatasetSpec, root: Path, *, progress: bool) -> tuple[Arrays,
         raw = contents
         builder.prepare(lambda: parse_files(spec, raw), _unpublished(spec, raw))
     elif contents is not None and _unpublished(spec, contents) != builder.recorded:
-        raise DataError(
-            f"the original files of {spec.name} are not those that {builder.data_dir} was prepared from: "
-            "put those back, or delete that folder to have it prepared again"
-        )
+        raise _changed(spec, builder)
     return builder.read()
+
+
+def _load_unsplit(spec: DatasetSpec, root: Path, builder: ImageBlocks, *, progress: bool) -> dict[str, Arrays]:
+    original = unsplit.find(spec, root, progress=progress)
+    checksums = {"whole": original.checksum} if original else {}
+    if not builder.ready:
+        if original is None:
+            raise Unavailable(f"there are no originals of {spec.name} in {root} or {root / spec.name}")
+        if progress:
+            print(f"jaxode: preparing {spec.name} in {builder.data_dir}", file=sys.stderr)
+        builder.prepare(lambda: {"whole": original.read()}, checksums)
+    elif original is not None and checksums != builder.recorded:
+        raise _changed(spec, builder)
+    return builder.read()
+
+
+def _changed(spec: DatasetSpec, builder: ImageBlocks) -> DataError:
+    return DataError(
+        f"the original files of {spec.name} are not those that {builder.data_dir} was prepared from: "
+        "put those back, or delete that folder to have it prepared again"
+    )
+
+
+def _of_classes(arrays: Arrays, spec: DatasetSpec) -> Arrays:
+    """The images of the set's classes."""
+    images, labels = arrays
+    kept = labels < spec.classes
+    return arrays if kept.all() else (images[kept], labels[kept])
 
 
 def _unpublished(spec: DatasetSpec, contents: dict[str, bytes]) -> dict[str, str]:
@@ -155,6 +196,8 @@ def _limited(arrays: Arrays, limit: int | None, name: str, spec: DatasetSpec, so
 
 
 def _remedy(spec: DatasetSpec) -> str:
+    if spec.source:
+        return f"get them from {spec.source}, and name the folder they are in with --data-dir"
     where = spec.archive.url if spec.archive else (spec.files[0].url or "").rsplit("/", 1)[0] + "/"
     other = ", or use --data sample" if spec.sampled else ""
     return f"get the original files from {where} and name their folder with --data-dir{other}"

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from string import ascii_uppercase
 from typing import Literal
 
-from jaxode.config import DatasetName
+import numpy as np
+
+from jaxode.checks import require
+from jaxode.config import DataConfig, DatasetName
 
 
 class DataError(ValueError):
@@ -27,15 +31,23 @@ class DatasetSpec:
     """A data set. `mean` and `std` are of the training pixels / 255, channel by channel."""
 
     name: DatasetName
-    layout: Literal["idx", "cifar"]
+    layout: Literal["idx", "cifar", "folders", "bands"]
     class_names: tuple[str, ...]
     image_size: int
+    """Pixels a side of an image as it is stored."""
     mean: tuple[float, ...]
     std: tuple[float, ...]
     train_files: tuple[SourceFile, ...]
     test_files: tuple[SourceFile, ...]
     train_images: int
     test_images: int
+    """Images of a set that is whole; of one that comes unsplit, all in `train_images`."""
+    view_size: int = 28
+    """Pixels a side of what a model sees."""
+    test_share: float | None = None
+    """Share held out for testing, of a set that comes unsplit; None for one that comes split."""
+    source: str = ""
+    """Where a set comes from that has no address to fetch it from, and what it must look like."""
     folder: str | None = None
     """Folder inside the archive."""
     archive: SourceFile | None = None
@@ -51,8 +63,18 @@ class DatasetSpec:
 
     @property
     def channels(self) -> int:
-        """Planes of an image."""
+        """Planes of an image as it is stored."""
         return len(self.mean)
+
+    @property
+    def unsplit(self) -> bool:
+        """Whether the set comes in one piece, which a seed splits."""
+        return self.test_share is not None
+
+    @property
+    def stored(self) -> type[np.generic]:
+        """Type of the stored numbers: bytes of a picture, or a radar's decibels."""
+        return np.float32 if self.layout == "bands" else np.uint8
 
     @property
     def files(self) -> tuple[SourceFile, ...]:
@@ -216,5 +238,49 @@ SPECS: dict[str, DatasetSpec] = {
             ),
             label_bytes=2,
         ),
+        DatasetSpec(
+            name="asl_alphabet",
+            layout="folders",
+            class_names=(*ascii_uppercase, "del", "nothing", "space"),
+            image_size=64,
+            mean=(0.485, 0.456, 0.406),  # ImageNet's
+            std=(0.229, 0.224, 0.225),
+            train_files=(),
+            test_files=(),
+            train_images=87_000,
+            test_images=0,
+            view_size=64,
+            test_share=0.2,
+            source="https://www.kaggle.com/datasets/grassknotted/asl-alphabet (asl-alphabet.zip, or the folder it"
+            " unpacks to: one folder of pictures a class, A to Z, del, nothing, space)",
+            folder="asl_alphabet_train",
+        ),
+        DatasetSpec(
+            name="iceberg",
+            layout="bands",
+            class_names=("ship", "iceberg"),
+            image_size=75,
+            # Round figures in the middle of the bands' decibels and of the angle's degrees; not of the training images.
+            mean=(-20.0, -25.0, 39.0),
+            std=(5.0, 5.0, 4.0),
+            train_files=(),
+            test_files=(),
+            train_images=1_604,
+            test_images=0,
+            view_size=75,
+            test_share=304 / 1_604,
+            source="https://www.kaggle.com/c/statoil-iceberg-classifier-challenge (train.json, out of train.json.7z: a"
+            " list of objects with id, band_1 and band_2 of 75 x 75 numbers, inc_angle, is_iceberg)",
+        ),
     )
 }  # fmt: skip
+
+
+def spec_of(config: DataConfig) -> DatasetSpec:
+    """The data set that settings ask for, of the classes that they ask for. Raises ConfigError."""
+    spec = SPECS[config.dataset]
+    count = config.classes
+    if count is None:
+        return spec
+    require(count <= spec.classes, "classes", count, f"at most {spec.classes}, the classes of {spec.name}")
+    return replace(spec, class_names=spec.class_names[:count])

@@ -16,19 +16,43 @@ from jaxode.types import Images, Logits, Maps
 
 
 class Downsample(nnx.Module):
-    """Three convolutions, the last two of stride 2: [B, 28, 28, channels] → [B, 6, 6, width]."""
+    """Convolutions of stride 2 after one of stride 1: by three, [B, 28, 28, channels] → [B, 6, 6, width].
 
-    def __init__(self, channels: int, width: int, *, kernels: Kernels, rngs: nnx.Rngs, dtype: jnp.dtype) -> None:
-        """Images of `channels` planes to maps of `width` channels."""
+    The first three are torchdiffeq's and the thesis's. More of them, each after a norm and a ReLU as the others, make
+    smaller maps of larger images: of 64 x 64 pixels three leave 15 x 15, four 7 x 7, five 3 x 3.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        width: int,
+        convolutions: int = 3,
+        *,
+        kernels: Kernels,
+        rngs: nnx.Rngs,
+        dtype: jnp.dtype,
+    ) -> None:
+        """Images of `channels` planes to maps of `width` channels, by at least three convolutions."""
         self.fused = kernels.downsampling
         self.conv1 = Conv(channels, width, 3, kernels=kernels, rngs=rngs, dtype=dtype)
         self.norm1 = GroupNorm(width, kernels=kernels, dtype=dtype)
         self.conv2 = Conv(width, width, 4, stride=2, padding=1, kernels=kernels, rngs=rngs, dtype=dtype)
         self.norm2 = GroupNorm(width, kernels=kernels, dtype=dtype)
         self.conv3 = Conv(width, width, 4, stride=2, padding=1, kernels=kernels, rngs=rngs, dtype=dtype)
+        more = range(convolutions - 3)
+        self.norms = nnx.List([GroupNorm(width, kernels=kernels, dtype=dtype) for _ in more])
+        self.convs = nnx.List(
+            [Conv(width, width, 4, stride=2, padding=1, kernels=kernels, rngs=rngs, dtype=dtype) for _ in more]
+        )
 
     def __call__(self, images: Images) -> Maps:
         """The initial state of the feature segment."""
+        out = self._first_three(images)
+        for norm, conv in zip(self.norms, self.convs, strict=True):
+            out = conv(jax.nn.relu(norm(out)))
+        return out
+
+    def _first_three(self, images: Images) -> Maps:
         if self.fused is not None:
             return self.fused(images, self._parameters(), self.norm1.groups, NORM_EPS)
         out = jax.nn.relu(self.norm1(self.conv1(images)))

@@ -1,4 +1,7 @@
-"""Whole classifiers: images to logits, and what the solves on the way cost."""
+"""Whole classifiers: images to logits, and what the solves on the way cost.
+
+`training` is for models with layers that differ in training (`jaxode.nn.bands`); those here do the same in both.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +18,13 @@ from jaxode.nn.blocks import Downsample, Head, ODEBlock, ResidualBlock, augmente
 from jaxode.nn.kernels import Kernels, choose_kernels
 from jaxode.nn.layers import Linear
 from jaxode.ode import Stats
-from jaxode.types import Images, Logits, Maps
+from jaxode.types import Images, Logits, Maps, Training
 
 HIDDEN = 300
 """Hidden units of the multi-layer perceptron (LeCun et al. 1998, 784-300-10)."""
 
 SMALLEST_IMAGE = 6
-"""Pixels a side; downsampling leaves nothing of a smaller image."""
+"""Pixels a side; three convolutions leave nothing of a smaller image, and one more wants twice as many."""
 
 
 class ODENet(nnx.Module):
@@ -44,7 +47,7 @@ class ODENet(nnx.Module):
             stats.append(block_stats)
         return z, Stats.chain(stats)
 
-    def __call__(self, images: Images) -> tuple[Logits, Stats]:
+    def __call__(self, images: Images, training: Training | None = None) -> tuple[Logits, Stats]:
         """Logits [B, classes] and each block's statistics [blocks]."""
         z, stats = self.features(images)
         return self.head(z), stats
@@ -64,7 +67,7 @@ class ResNet(nnx.Module):
             z = block(z)
         return z, Stats.chain([])
 
-    def __call__(self, images: Images) -> tuple[Logits, Stats]:
+    def __call__(self, images: Images, training: Training | None = None) -> tuple[Logits, Stats]:
         """Logits [B, classes] and empty statistics."""
         z, stats = self.features(images)
         return self.head(z), stats
@@ -82,7 +85,7 @@ class MLP(nnx.Module):
         """Hidden units [B, HIDDEN]; nothing is solved."""
         return jax.nn.relu(self.linear1(images.reshape(images.shape[0], -1))), Stats.chain([])
 
-    def __call__(self, images: Images) -> tuple[Logits, Stats]:
+    def __call__(self, images: Images, training: Training | None = None) -> tuple[Logits, Stats]:
         """Logits [B, classes] and empty statistics."""
         hidden, stats = self.features(images)
         return self.linear2(hidden), stats
@@ -121,13 +124,16 @@ def build_classifier(
     height, width, channels = image_shape
     if model.model == "mlp":
         return MLP(math.prod(image_shape), classes, rngs=rngs, dtype=dtype)
-    if min(height, width) < SMALLEST_IMAGE:
-        raise ConfigError(f"image_shape must be at least {SMALLEST_IMAGE} pixels a side, got {height} x {width}")
+    least = 2 ** (model.stem_convolutions - 3) * (SMALLEST_IMAGE - 2) + 2
+    if min(height, width) < least:
+        raise ConfigError(
+            f"image_shape must be at least {least} pixels a side for stem {model.stem}, got {height} x {width}"
+        )
     implicit = model.model == "odenet" and solve.solver == "kvaerno3"
     plain: dict[str, Any] = {"kernels": kernels or choose_kernels(precision), "rngs": rngs, "dtype": dtype}
     inside: dict[str, Any] = plain | {"kernels": kernels or choose_kernels(precision, forward_mode=implicit)}
     assert model.blocks is not None
-    downsample = Downsample(channels, model.width, **plain)
+    downsample = Downsample(channels, model.width, model.stem_convolutions, **plain)
     if model.model == "odenet":
         width = model.width + model.augment_dims
         odes = [ODEBlock(width, solve, **inside) for _ in range(model.blocks)]
@@ -163,6 +169,7 @@ def describe(
         "blocks": model.blocks,
         "width": model.width,
         "augment_dims": model.augment_dims,
+        "stem": model.stem,
         "classes": classes,
         "parameters": parameter_count(abstract),
         "shapes": {"image": list(image_shape)} | {name: list(value.shape[1:]) for name, value in found.items()},

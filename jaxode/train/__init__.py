@@ -12,7 +12,6 @@ from jaxode.train.files import held as held
 from jaxode.train.files import make_writable as make_writable
 from jaxode.train.loop import run as run
 from jaxode.train.outcomes import missing as missing
-from jaxode.train.program import VIEW_SIZE as VIEW_SIZE
 from jaxode.train.progress import Progress as Progress
 from jaxode.train.resume import FREE as FREE
 from jaxode.train.resume import read_config as read_config

@@ -137,7 +137,7 @@ class Trainer:
 
     def look(self) -> outcomes.Outcomes:
         """The outcomes of all test images with the present parameters. Raises RunFailed if a solve fails."""
-        images = outcomes.Pass(self.program, self.state.params, self.data, self.interrupts.wait)
+        images = outcomes.Pass(self.program, self.state.learned, self.data, self.interrupts.wait)
         self.progress.begin("each test image", images.batches)
         for number in range(images.batches):
             self.pause(1)
@@ -208,7 +208,7 @@ class Trainer:
         while done < span.batches:
             rows = self.pause(pace.rows(span.batches - done))
             begin = time.perf_counter()
-            found = self.program.evaluate(self.state.params, found, span, done + rows)
+            found = self.program.evaluate(self.state.learned, found, span, done + rows)
             self.interrupts.wait(partial(jax.block_until_ready, found))
             self.note("eval_seconds", pace, rows, begin)
             self.check(found.totals, f"{where}, batch {int(found.totals.bad_batch) + 1} of {span.batches}")

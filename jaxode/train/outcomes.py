@@ -18,6 +18,7 @@ from jaxode.data import ImageSet
 from jaxode.train import hardness, mistakes
 from jaxode.train.files import write_whole
 from jaxode.train.program import Program
+from jaxode.train.state import Learned
 
 IMAGES, MISTAKES, HARDNESS = "images.npz", "confusion.png", "nfe_by_class.png"
 COSTS = ("nfe", "accepted", "rejected")
@@ -45,10 +46,12 @@ def missing(out: Path, config: RunConfig) -> bool:
 class Pass:
     """One pass over the test images, a batch at a time."""
 
-    def __init__(self, program: Program, params: Any, data: ImageSet, wait: Callable[[Callable[[], Any]], Any]) -> None:
+    def __init__(
+        self, program: Program, learned: Learned, data: ImageSet, wait: Callable[[Callable[[], Any]], Any]
+    ) -> None:
         """Compiles what it runs; `wait` runs XLA's part."""
-        self.program, self.params, self.data = program, params, data
-        self.work = wait(program.trace_outcomes(params).compile)
+        self.program, self.learned, self.data = program, learned, data
+        self.work = wait(program.trace_outcomes(learned).compile)
         self.table = jax.device_get(program.table)
         self.batches = program.test_span.batches
         self.parts: list[Outcomes] = []
@@ -56,7 +59,8 @@ class Pass:
     def step(self) -> None:
         """The next batch. Raises SolveError if a solve fails."""
         row = self.program.test_span.start + len(self.parts)
-        logits, stats = jax.device_get(self.work(self.params, self.program.pictures, self.program.table, np.int32(row)))
+        found = self.work(self.learned, self.program.pictures, self.program.table, np.int32(row))
+        logits, stats = jax.device_get(found)
         stats.check()
         real = self.table.weights[row] > 0
         index = self.table.indices[row][real] - self.program.train_count

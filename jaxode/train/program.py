@@ -16,18 +16,13 @@ from jaxtyping import Array, Int, PRNGKeyArray
 
 from jaxode.checks import require
 from jaxode.config import RunConfig
-from jaxode.data import ImageSet
-from jaxode.data.augment import evaluation_views, training_views
+from jaxode.data import ImageSet, view_shape, views
 from jaxode.data.batches import epoch_order, sequential_order
 from jaxode.nn import build_classifier
 from jaxode.optim import learning_rate, optimizer
 from jaxode.train.parallel import Spread
-from jaxode.train.state import Totals, TrainState, initial_state, split_model
-from jaxode.train.step import Evaluated, Pictures, Split, Table, Views, evaluation_chunk, row_outcomes, train_chunk
-from jaxode.types import Params
-
-VIEW_SIZE = 28
-"""Height and width of the images that the models see."""
+from jaxode.train.state import Learned, Totals, TrainState, initial_state, split_model
+from jaxode.train.step import Evaluated, Pictures, Split, Table, evaluation_chunk, row_outcomes, train_chunk
 
 Builder = Callable[..., nnx.Module]
 """A function with the arguments of `jaxode.nn.build_classifier`; tests put a stub in its place."""
@@ -74,23 +69,19 @@ class Program:
         model = build(
             config.model,
             config.solve,
-            image_shape=(VIEW_SIZE, VIEW_SIZE, data.spec.channels),
+            image_shape=view_shape(config, data.spec),
             classes=data.spec.classes,
             rngs=nnx.Rngs(model_key),
             dtype=self.dtype,
             precision=config.precision,
         )
-        self.graphdef, self.params = split_model(model)
+        self.graphdef, self.learned = split_model(model)
         self.classes = data.spec.classes
-        self.parameters = sum(leaf.size for leaf in jax.tree.leaves(self.params))
+        self.parameters = sum(leaf.size for leaf in jax.tree.leaves(self.learned.params))
         self.blocks = config.model.ode_blocks
         self.transform = optimizer(config.optim, self.total_steps)
         self.rate = learning_rate(config.optim, self.total_steps)
-        mean, std, dtype = data.spec.mean, data.spec.std, self.dtype
-        self.views = Views(
-            training=lambda keys, images: training_views(keys, images, mean, std, dtype, config.data.crop),
-            evaluation=lambda images: evaluation_views(images, mean, std, dtype),
-        )
+        self.views = views(config, data.spec)
         # One array of images and one table of batches for both parts, so that one compilation serves both.
         images = np.concatenate([data.train_images, data.test_images])
         labels = np.concatenate([data.train_labels, data.test_labels])
@@ -107,8 +98,8 @@ class Program:
 
     def first_state(self) -> TrainState:
         """State before the first step. It takes the initial parameters away, for they are donated to training."""
-        state = initial_state(self.params, self.transform, self.blocks, self.config.precision)
-        del self.params
+        state = initial_state(self.learned, self.transform, self.blocks, self.config.precision)
+        del self.learned
         return self.spread.place(state)
 
     def zero(self) -> Totals:
@@ -138,14 +129,14 @@ class Program:
         train = partial(train_chunk, self.graphdef, self.transform, self.views, self.split)
         evaluate = partial(evaluation_chunk, self.graphdef, self.views, self.split)
         train = self._traced(train, state, self.pictures, table, key, row, donate_argnums=0)
-        evaluate = self._traced(evaluate, state.params, self.unseen(), self.pictures, self.table, row, row)
+        evaluate = self._traced(evaluate, state.learned, self.unseen(), self.pictures, self.table, row, row)
         self.train_loop, self.evaluation_loop = wait(train.compile), wait(evaluate.compile)
         return time.perf_counter() - begin
 
-    def trace_outcomes(self, params: Params) -> Any:
-        """What `row_outcomes` finds, of parameters, images, evaluation table and row, ready to be compiled."""
+    def trace_outcomes(self, learned: Learned) -> Any:
+        """What `row_outcomes` finds, of a model, images, evaluation table and row, ready to be compiled."""
         work = partial(row_outcomes, self.graphdef, self.views)
-        return self._traced(work, params, self.pictures, self.table, np.int32(0))
+        return self._traced(work, learned, self.pictures, self.table, np.int32(0))
 
     def _traced(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         # Convolutions say their own precision; everything else, in libraries too, a GPU would multiply in TF32.
@@ -156,7 +147,7 @@ class Program:
         """Begin the steps of one epoch up to before its step `stop`, and take the given state away."""
         return self.train_loop(state, self.pictures, table, key, np.int32(stop))
 
-    def evaluate(self, params: Params, evaluated: Evaluated, span: Span, stop: int) -> Evaluated:
+    def evaluate(self, learned: Learned, evaluated: Evaluated, span: Span, stop: int) -> Evaluated:
         """Begin the evaluation of the span's batches up to before its batch `stop`."""
         start, last = np.int32(span.start), np.int32(span.start + stop)
-        return self.evaluation_loop(params, evaluated, self.pictures, self.table, start, last)
+        return self.evaluation_loop(learned, evaluated, self.pictures, self.table, start, last)

@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from jaxode.config import RunConfig
+from jaxode.config import CHAINS, RunConfig
+from jaxode.data import SPECS
 from jaxode.train.curves import draw
 from jaxode.train.figures import summary
 from jaxode.train.files import write_json, write_lines, write_whole
@@ -25,9 +26,12 @@ def settings_of_result(config: RunConfig) -> dict[str, Any]:
         "dataset": config.data.dataset,
         "data": config.data.data,
         "crop": config.data.crop,
+        "augment": config.data.augmentations,
+        "split_seed": config.data.split_seed if SPECS[config.data.dataset].unsplit else None,
         "model": config.model.model,
         "blocks": config.model.blocks,
-        "width": config.model.width if config.model.model != "mlp" else None,
+        "width": config.model.width if config.model.model in CHAINS else None,
+        "stem": config.model.stem if config.model.model in CHAINS else None,
         "augment_dims": config.model.augment_dims if solves else None,
         **solve,
         "optimizer": config.optim.optimizer,
@@ -43,6 +47,15 @@ def settings_of_result(config: RunConfig) -> dict[str, Any]:
         "epochs_planned": config.epochs,
     }
 
+
+TITLES = {
+    "odenet": "ODENet",
+    "resnet": "ResNet",
+    "mlp": "MLP",
+    "dense": "Dense net",
+    "cnn": "Residual CNN",
+    "odecnn": "CNN with an ODE block",
+}
 
 SOLVE_SETTINGS = (
     "solver",
@@ -107,8 +120,8 @@ class Recorder:
     def title(self) -> str:
         """Headline of the picture."""
         model = self.config.model
-        name = {"odenet": "ODENet", "resnet": "ResNet", "mlp": "MLP"}[model.model]
-        blocks = f", {model.blocks} block{'s' if model.blocks != 1 else ''}" if model.model != "mlp" else ""
+        name = TITLES[model.model]
+        blocks = f", {model.blocks} block{'s' if model.blocks != 1 else ''}" if model.model in CHAINS else ""
         blocks += f", {model.augment_dims} augmented" if model.augment_dims else ""
         solver = f", {self.config.solve.solver}" if model.ode_blocks else ""
         part = " (bundled sample)" if self.config.data.data == "sample" else ""

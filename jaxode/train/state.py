@@ -56,22 +56,42 @@ class Totals(NamedTuple):
         )
 
 
+class Learned(NamedTuple):
+    """A model's parameters, and what it keeps of the batches it has seen."""
+
+    params: Params
+    statistics: Any = ()
+
+
 class TrainState(NamedTuple):
-    """Parameters, optimiser state, steps taken since the start of the run, this epoch's totals, float16's scale."""
+    """Parameters, optimiser state, steps since the start of the run, this epoch's totals, float16's scale, statistics.
+
+    `statistics` are what a model keeps of the batches it has seen (batch norm's means and variances), which no
+    gradient reaches; most models have none.
+    """
 
     params: Params
     opt_state: Any
     step: Int[Array, ""]
     totals: Totals
     scale: Scale | None = None
+    statistics: Any = ()
+
+    @property
+    def learned(self) -> Learned:
+        """All that the model has learned."""
+        return Learned(self.params, self.statistics)
 
 
-def split_model(model: nnx.Module) -> tuple[nnx.GraphDef[Any], Params]:
-    """Graph definition and parameters of a model. Raises ValueError if it has any state besides nnx.Param."""
-    return nnx.split(model, nnx.Param)
+def split_model(model: nnx.Module) -> tuple[nnx.GraphDef[Any], Learned]:
+    """Graph definition, parameters and statistics of a model. Raises ValueError if it has any other state."""
+    graphdef, params, statistics = nnx.split(model, nnx.Param, nnx.BatchStat)
+    return graphdef, Learned(params, statistics)
 
 
-def initial_state(params: Params, transform: Transform, blocks: int, precision: Precision = "float32") -> TrainState:
+def initial_state(learned: Learned, transform: Transform, blocks: int, precision: Precision = "float32") -> TrainState:
     """State before the first step; its sums have the floating-point type of the parameters."""
+    params, statistics = learned
     totals = Totals.zero(blocks, jnp.result_type(*jax.tree.leaves(params)))
-    return TrainState(params, transform.init(params), jnp.zeros((), jnp.int32), totals, initial_scale(precision))
+    step, scale = jnp.zeros((), jnp.int32), initial_scale(precision)
+    return TrainState(params, transform.init(params), step, totals, scale, statistics)

@@ -10,14 +10,15 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 
+from jaxode.data import Views
 from jaxode.losses import cross_entropy
 from jaxode.metrics import confusion, image_count
 from jaxode.ode import Stats
 from jaxode.optim import Transform, update
 from jaxode.train.parallel import ALONE, Across
 from jaxode.train.scaling import SMALLEST, after, chosen, scaled, unscaled
-from jaxode.train.state import Totals, TrainState
-from jaxode.types import Images, Keys, Labels, Logits, Params
+from jaxode.train.state import Learned, Totals, TrainState
+from jaxode.types import Images, Keys, Labels, Logits, Params, Training
 
 LOSS_NOT_FINITE, PARAMETERS_NOT_FINITE, SCALE_TOO_SMALL = 1, 2, 3
 
@@ -32,23 +33,17 @@ class Table(NamedTuple):
 class Pictures(NamedTuple):
     """All images of a data set on the device, as they are stored; training images first, test images after them."""
 
-    images: UInt8[Array, "N H W C"]
+    images: UInt8[Array, "N H W C"] | Float[Array, "N H W C"]
     labels: Int[Array, " N"]
 
 
-class Views(NamedTuple):
-    """How stored pixels become the model's input: with random keys for training, without them for evaluation."""
-
-    training: Callable[[Keys, Any], Images]
-    evaluation: Callable[[Any], Images]
-
-
 class Batch(NamedTuple):
-    """What a model is shown, and what it should say."""
+    """What a model is shown, what it should say, and in training each image's key."""
 
     images: Images
     labels: Labels
     weights: Float[Array, " B"]
+    keys: Keys | None = None
 
 
 class Tally(NamedTuple):
@@ -81,9 +76,13 @@ WHOLE = Split()
 """A batch in one piece on one device."""
 
 
-def forward(graphdef: nnx.GraphDef[Any], params: Params, images: Images) -> tuple[Logits, Stats]:
-    """Logits and solver statistics of a model split by `split_model`."""
-    return nnx.merge(graphdef, params)(images)
+def forward(
+    graphdef: nnx.GraphDef[Any], learned: Learned, images: Images, training: Training | None = None
+) -> tuple[Logits, Stats, Any]:
+    """Logits and solver statistics of a model split by `split_model`, and what it now keeps of the batches seen."""
+    model = nnx.merge(graphdef, *learned)
+    logits, stats = model(images, training)
+    return logits, stats, nnx.state(model, nnx.BatchStat)
 
 
 def all_finite(tree: Any) -> Bool[Array, ""]:
@@ -103,14 +102,20 @@ def by_block(stats: Stats, weights: Float[Array, " B"]) -> tuple[Int[Array, ""],
     return image_count(weights), summed._replace(failure=stats.failure.max(1))
 
 
-def tally(graphdef: nnx.GraphDef[Any], params: Params, batch: Batch, total: Float[Array, ""]) -> tuple[Logits, Tally]:
-    """Logits of a part of a batch whose weights sum to `total`, and what it adds; the loss is its share of the mean."""
-    logits, stats = forward(graphdef, params, batch.images)
+def tally(
+    graphdef: nnx.GraphDef[Any], learned: Learned, batch: Batch, total: Float[Array, ""]
+) -> tuple[Logits, Tally, Any]:
+    """Logits of a part of a batch whose weights sum to `total`, what it adds, and the statistics after it.
+
+    The loss is the part's share of the whole batch's mean.
+    """
+    training = None if batch.keys is None else Training(batch.keys, batch.weights)
+    logits, stats, statistics = forward(graphdef, learned, batch.images, training)
     loss = cross_entropy(logits, batch.labels, batch.weights, total)
     solves, stats = by_block(stats, batch.weights)
     # One number for the chain: the first block that failed is what made the later ones fail.
     codes = stats.failure
-    return logits, Tally(
+    counts = Tally(
         loss=loss,
         images=image_count(batch.weights),
         solves=solves,
@@ -119,6 +124,7 @@ def tally(graphdef: nnx.GraphDef[Any], params: Params, batch: Batch, total: Floa
         rejected=stats.rejected,
         failure=codes[jnp.argmax(codes > 0)] if codes.shape[0] else jnp.zeros((), jnp.int32),
     )
+    return logits, counts, statistics
 
 
 def add_tallies(one: Tally, other: Tally) -> Tally:
@@ -198,26 +204,30 @@ def train_step(
         split: how the batch is worked through.
     """
 
-    def work(rows: Any) -> tuple[Params, Tally]:
+    def work(rows: Any) -> tuple[Learned, Tally]:
         batch = read(rows)
 
-        def objective(params: Params) -> tuple[Array, Tally]:
-            counts = tally(graphdef, params, batch, total)[1]
-            return scaled(counts.loss, state.scale), counts
+        def objective(params: Params) -> tuple[Array, tuple[Tally, Any]]:
+            _, counts, statistics = tally(graphdef, Learned(params, state.statistics), batch, total)
+            return scaled(counts.loss, state.scale), (counts, statistics)
 
-        return jax.grad(objective, has_aux=True)(state.params)
+        gradient, (counts, statistics) = jax.grad(objective, has_aux=True)(state.params)
+        # Every part of the batch has statistics of its own, which count as much as its images.
+        share = jnp.sum(batch.weights) / total
+        return Learned(gradient, jax.tree.map(lambda leaf: share * leaf, statistics)), counts
 
-    gradient, counts = gathered(work, rows, split)
+    (gradient, statistics), counts = gathered(work, rows, split)
     gradient, scale = unscaled(gradient, state.scale), state.scale
     params, opt_state = update(transform, gradient, state.opt_state, state.params)
     if scale is not None:
         good = all_finite(gradient)
-        params, opt_state = chosen(good, (params, opt_state), (state.params, state.opt_state))
+        old = state.params, state.opt_state, state.statistics
+        params, opt_state, statistics = chosen(good, (params, opt_state, statistics), old)
         scale = after(scale, good)
     broken = jnp.where(all_finite(params), 0, PARAMETERS_NOT_FINITE)
     if scale is not None:
         broken = jnp.where(scale.factor < SMALLEST, SCALE_TOO_SMALL, broken)
-    return TrainState(params, opt_state, state.step + 1, add_batch(state.totals, counts, broken), scale)
+    return TrainState(params, opt_state, state.step + 1, add_batch(state.totals, counts, broken), scale, statistics)
 
 
 def train_chunk(
@@ -238,7 +248,7 @@ def train_chunk(
 
     def read(rows: tuple[Any, Any, Any]) -> Batch:
         indices, weights, keys = rows
-        return Batch(views.training(keys, pictures.images[indices]), pictures.labels[indices], weights)
+        return Batch(views.training(keys, pictures.images[indices]), pictures.labels[indices], weights, keys)
 
     def body(state: TrainState) -> TrainState:
         row = state.totals.batches
@@ -256,7 +266,7 @@ def evaluation_chunk(
     graphdef: nnx.GraphDef[Any],
     views: Views,
     split: Split,
-    params: Params,
+    learned: Learned,
     evaluated: Evaluated,
     pictures: Pictures,
     table: Table,
@@ -275,7 +285,7 @@ def evaluation_chunk(
             indices, weights = rows
             labels = pictures.labels[indices]
             images = views.evaluation(pictures.images[indices])
-            logits, counts = tally(graphdef, params, Batch(images, labels, weights), total)
+            logits, counts, _ = tally(graphdef, learned, Batch(images, labels, weights), total)
             return confusion(logits, labels, weights), counts
 
         found, counts = gathered(work, (indices, weights), split)
@@ -289,7 +299,7 @@ def evaluation_chunk(
 
 
 def row_outcomes(
-    graphdef: nnx.GraphDef[Any], views: Views, params: Params, pictures: Pictures, table: Table, row: Int[Array, ""]
+    graphdef: nnx.GraphDef[Any], views: Views, learned: Learned, pictures: Pictures, table: Table, row: Int[Array, ""]
 ) -> tuple[Logits, Stats]:
     """Logits of the images of a row of the table, and what the row's solves cost."""
-    return forward(graphdef, params, views.evaluation(pictures.images[table.indices[row]]))
+    return forward(graphdef, learned, views.evaluation(pictures.images[table.indices[row]]))[:2]

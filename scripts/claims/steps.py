@@ -11,11 +11,10 @@ from flax import nnx
 from jaxode.config import ModelConfig, SolveConfig
 from jaxode.losses import cross_entropy
 from jaxode.nn import build_classifier
-from jaxode.train import VIEW_SIZE
 from jaxode.types import Images, Labels, Params
 from scripts.claims.subject import ONCE
 
-SHAPE, CLASSES = (VIEW_SIZE, VIEW_SIZE, 1), 10
+SHAPE, CLASSES = (28, 28, 1), 10
 """Of MNIST."""
 
 MB = 1e6

@@ -16,11 +16,9 @@ from flax import nnx
 
 from jaxode.checks import ConfigError, require, require_count
 from jaxode.config import RunConfig, SolveConfig
-from jaxode.data import ImageSet, load
-from jaxode.data.augment import evaluation_views
+from jaxode.data import ImageSet, load, view_shape, views
 from jaxode.data.batches import sequential_order
 from jaxode.nn import build_classifier
-from jaxode.train import VIEW_SIZE
 from scripts.restore import Restored as Restored
 from scripts.restore import restored
 
@@ -121,7 +119,7 @@ class Subject:
         return build_classifier(
             self.config.model,
             solve,
-            image_shape=(VIEW_SIZE, VIEW_SIZE, spec.channels),
+            image_shape=view_shape(self.config, spec),
             classes=spec.classes,
             rngs=nnx.Rngs(key),
             dtype=jnp.dtype(dtype),
@@ -129,9 +127,9 @@ class Subject:
         )
 
     def views(self, indices: np.ndarray, dtype: DType) -> jax.Array:
-        """Images as evaluation shows them: [B] → [B, 28, 28, C]."""
-        spec = self.data.spec
-        return evaluation_views(jnp.asarray(self.data.test_images[indices]), spec.mean, spec.std, jnp.dtype(dtype))
+        """Images as evaluation shows them: [B] → [B, H, W, C]."""
+        shown = views(self.config.replaced(precision=dtype), self.data.spec)
+        return shown.evaluation(jnp.asarray(self.data.test_images[indices]))
 
 
 @contextmanager

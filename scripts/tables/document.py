@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import get_args
 
+from jaxode.data import SPECS
 from scripts.tables.findings import Finding
 from scripts.tables.measures import MEASURES, measured
 from scripts.tables.protocols import Scale, epochs, published_epochs
 from scripts.tables.records import Record, of_row
-from scripts.tables.rows import TABLES, Row, Table
+from scripts.tables.rows import TABLES
+from scripts.tables.table import Row, Table
 
 ALWAYS: tuple[Scale, ...] = ("full", "cpu")
 """Protocols that have a line even where nothing has been run."""
@@ -20,12 +22,12 @@ INTRODUCTION = """\
 Under each model what was published, and what this project measures. `full` is the published protocol. `cpu` is a
 smaller one, of fewer epochs over which the learning rate falls to zero as a cosine, and its figures are not those of
 the published protocol. All else is the same: dopri5, tolerance 1e-3, batches of 128, SGD with momentum 0.9, learning
-rate 0.1 (in `full` divided by ten after every 0.3 of the epochs), unless a row says otherwise. Where several seeds were
-run, figures are means ± standard deviations. Rows of several tables that are the same run were run once. Accuracies are
-those of the last epoch on evaluation views; the thesis's are those of training images, Chen et al.'s errors those of
-test images. Times are those of the machine named below a table, whatever else it did meanwhile; evaluation times are of
-training and test images together in `full`. Every record, with all settings, class scores, confusion matrix, seed,
-hardware, versions and commit, is in [records](records/)."""
+rate 0.1 (in `full` divided by ten after every 0.3 of the epochs), unless a table or a row says otherwise. Where several
+seeds were run, figures are means ± standard deviations. Rows of several tables that are the same run were run once.
+Accuracies are those of the last epoch on evaluation views; the thesis's are those of training images, Chen et al.'s
+errors those of test images. Times are those of the machine named below a table, whatever else it did meanwhile;
+evaluation times are of training and test images together in `full`. Every record, with all settings, class scores,
+confusion matrix, seed, hardware, versions and commit, is in [records](records/)."""
 
 
 def columns(table: Table) -> list[str]:
@@ -33,7 +35,8 @@ def columns(table: Table) -> list[str]:
     told = {name for row in table.rows for name in row.published}
     test = "test_error" if "test_error" in told else "test_accuracy"
     solves = {"nfe"} if any(row.settings.get("model") == "odenet" for row in table.rows) else set()
-    shown = told | solves | {test, "train_accuracy", "test_macro_f1", "parameters", "epoch_seconds"}
+    unsplit = {"train_images"} if SPECS[table.dataset].unsplit else set()
+    shown = told | solves | unsplit | {test, "train_accuracy", "test_macro_f1", "parameters", "epoch_seconds"}
     return [name for name in MEASURES if name in shown]
 
 

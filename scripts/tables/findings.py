@@ -10,7 +10,8 @@ from typing import Any
 from scripts.tables.pictures import Curve, draw
 from scripts.tables.protocols import Scale
 from scripts.tables.records import Record, of_row
-from scripts.tables.rows import TABLES, Row, Table
+from scripts.tables.rows import TABLES
+from scripts.tables.table import Row, Table
 
 
 @dataclass(frozen=True)

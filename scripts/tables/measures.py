@@ -36,6 +36,7 @@ MEASURES = {
     "test_accuracy": Measure("test accuracy %", percent("test_accuracy"), ".2f"),
     "train_accuracy": Measure("accuracy on training images %", percent("train_accuracy"), ".2f"),
     "test_macro_f1": Measure("macro F1", named("test_macro_f1"), ".4f"),
+    "train_images": Measure("training images", named("train_images"), ",.0f"),
     "parameters": Measure("parameters", named("parameters"), ",.0f"),
     "nfe": Measure("evaluations a solve", named("nfe_forward"), ".1f"),
     "epoch_seconds": Measure("training s/epoch", named("train_seconds_per_epoch"), ".0f"),

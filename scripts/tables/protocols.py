@@ -6,10 +6,11 @@ import hashlib
 import json
 from typing import Any, Literal
 
-from jaxode.config import RunConfig
+from jaxode.config import CHAINS, RunConfig
+from jaxode.data import SPECS
 from jaxode.train import FREE
 from scripts.settings import preset
-from scripts.tables.rows import Row, Table
+from scripts.tables.table import Row, Table
 
 Scale = Literal["full", "cpu", "smoke"]
 
@@ -22,15 +23,17 @@ def scaled(table: Table, row: Row, scale: Scale) -> dict[str, Any]:
         case "full":
             return {"data": "full"}
         case "cpu":
-            return {"data": "full", "epochs": row.cpu_epochs or table.cpu_epochs, "train_evaluation": "last"}
+            count = row.cpu_epochs or table.cpu_epochs
+            return {"data": "full", "epochs": count, "train_evaluation": "last", **table.cpu_settings}
         case "smoke":
-            return dict(SMOKE)
+            return SMOKE | ({"data": "full"} if SPECS[table.dataset].unsplit else {})
 
 
 def epochs(table: Table, row: Row, scale: Scale) -> str:
     """What is told of a protocol beside its name."""
     if scale == "smoke":
-        return f"{SMOKE['epochs']} epoch of {SMOKE['limit_train']} images of the sample"
+        part = "" if SPECS[table.dataset].unsplit else " of the sample"
+        return f"{SMOKE['epochs']} epoch of {SMOKE['limit_train']} images{part}"
     return f"{scaled(table, row, scale).get('epochs', published_epochs(table))} epochs"
 
 
@@ -58,7 +61,7 @@ def identity(config: RunConfig) -> str:
 
 def run_name(config: RunConfig) -> str:
     """Name of the directory of a run."""
-    model = f"{config.model.model}{config.model.blocks}" if config.model.model != "mlp" else "mlp"
+    model = f"{config.model.model}{config.model.blocks}" if config.model.model in CHAINS else config.model.model
     solve = f"-{config.solve.gradient}-{config.solve.rtol:g}" if config.model.model == "odenet" else ""
     start = f"{config.data.dataset}-{model}{solve}-{config.optim.optimizer}-{config.epochs}-epochs"
     return f"{start}-{identity(config)[:8]}-seed{config.seed}"

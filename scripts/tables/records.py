@@ -13,7 +13,7 @@ from jaxode.config import RunConfig
 from jaxode.train import ResumeError, read_config
 from jaxode.train.files import write_json
 from scripts.tables.protocols import Scale, identity, run_name, settings
-from scripts.tables.rows import Row, Table
+from scripts.tables.table import Row, Table
 
 LEFT_OUT = ("data_dir",)
 """Settings that tell of a machine, not of a run."""

@@ -6,54 +6,8 @@ accuracies are those of the training images), and table 1 of Chen et al. 2018 (t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
-
-from jaxode.checks import ConfigError
-from jaxode.config import DatasetName
-
-Settings = Mapping[str, Any]
-Published = Mapping[str, str]
-"""Figures as they were printed, by the names of `scripts.tables.measures.MEASURES`."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One model of a table: its settings beside the table's, and what was published of it.
-
-    `cpu_epochs` is what the protocol `cpu` trains it for, where that is not what it trains the table for.
-    """
-
-    label: str
-    settings: Settings
-    published: Published = field(default_factory=dict)
-    cpu_epochs: int | None = None
-
-
-@dataclass(frozen=True)
-class Table:
-    """A published table.
-
-    `settings` are common to its rows and say the published protocol where it differs from the data set's preset.
-    `cpu_epochs` is what the protocol `cpu` trains for.
-    """
-
-    name: str
-    title: str
-    dataset: DatasetName
-    rows: tuple[Row, ...]
-    cpu_epochs: int
-    settings: Settings = field(default_factory=dict)
-    text: str = ""
-
-    def row(self, label: str) -> Row:
-        """The row of this label. Raises ConfigError."""
-        for row in self.rows:
-            if row.label == label:
-                return row
-        raise ConfigError(f"{self.name} has no row {label!r}, only {', '.join(row.label for row in self.rows)}")
-
+from scripts.tables.plans import PLANNED
+from scripts.tables.table import Published, Row, Settings, Table
 
 ADJOINT: Settings = {"model": "odenet", "stepping": "torchdiffeq", "gradient": "backsolve"}
 THROUGH: Settings = {"model": "odenet", "stepping": "torchdiffeq", "gradient": "tape"}
@@ -217,5 +171,6 @@ TABLES = {
             (Row("ODENet", THROUGH), Row("without its ODE block", resnet(0)), Row("ResNet 6 in its place", resnet(6))),
             6,
         ),
+        *PLANNED,
     )
 }

@@ -23,7 +23,8 @@ def own_cache(tmp_path, monkeypatch):
 
 
 def _full(spec, root):
-    (images, labels), (test_images, test_labels) = load_full(spec, root, progress=False)
+    splits = load_full(spec, root, progress=False)
+    (images, labels), (test_images, test_labels) = splits["train"], splits["test"]
     return images, labels, test_images, test_labels
 
 

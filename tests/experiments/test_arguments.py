@@ -66,7 +66,7 @@ def test_help_explains_every_setting(name, capsys):
     ("argv", "text"),
     [
         (["--solver", "foo"], "--solver must be one of euler, midpoint"),
-        (["--model", "vgg"], "--model must be one of odenet, resnet, mlp, got 'vgg'"),
+        (["--model", "vgg"], "--model must be one of odenet, resnet, mlp, dense, cnn, odecnn, got 'vgg'"),
         (["--rtol", "-1"], "--rtol must be a positive number, got -1.0"),
         (["--rtol", "-1e-3"], "--rtol must be a positive number, got -0.001"),
         (["--atol", "nan"], "--atol must be a positive number, got nan"),

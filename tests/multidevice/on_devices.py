@@ -39,7 +39,7 @@ class Dense(nnx.Module):
         self.inside = nnx.Param(jax.random.normal(rngs.params(), (16, 16), dtype))
         self.head = nnx.Linear(16, classes, rngs=rngs, dtype=dtype, param_dtype=dtype)
 
-    def __call__(self, images: Any) -> Any:
+    def __call__(self, images: Any, training: Any = None) -> Any:
         z = images.reshape(-1, 4, 7, 4, 7).mean((2, 4)).reshape(-1, 16)
         z, stats = odeint(lambda t, z, w: jnp.tanh(z @ w) * jnp.cos(t + z), z, self.inside[...], self.solve)
         return self.head(z), Stats.chain([stats])
@@ -103,7 +103,7 @@ def train(build: Any, solve: dict[str, Any], parallel: tuple[Any, ...], epochs: 
             losses.append((now[0] - before[0]) / (now[1] - before[1]))
             before = now
     span = program.test_span
-    tested = program.evaluate(state.params, program.unseen(), span, span.batches)
+    tested = program.evaluate(state.learned, program.unseen(), span, span.batches)
     return {
         "losses": losses,
         "trained": counts(state.totals),

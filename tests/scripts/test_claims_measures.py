@@ -28,7 +28,7 @@ def tiny():
     """A network as it was drawn, all parameters doubled as if by training, and 7 images in batches of 4."""
     config = RunConfig(model=ModelConfig(width=4), solve=SolveConfig("bosh3"), batch_size=BATCH, seed=3)
     data = image_set(train=4, test=7)
-    params = jax.tree.map(lambda leaf: 2 * np.asarray(leaf), Program(config, data).params)
+    params = jax.tree.map(lambda leaf: 2 * np.asarray(leaf), Program(config, data).learned.params)
     return Subject("tiny", "epoch-00001", config, params, data)
 
 
@@ -45,7 +45,7 @@ class One(Request):
 def test_initial_parameters_are_those_that_the_run_began_with(tiny):
     _, initial = tiny.split(tiny.at(1e-3), "float32", initial=True)
     _, trained = tiny.split(tiny.at(1e-3), "float32")
-    drawn = Program(tiny.config, tiny.data).params
+    drawn = Program(tiny.config, tiny.data).learned.params
     for before, after, expected in zip(*map(jax.tree.leaves, (initial, trained, drawn)), strict=True):
         np.testing.assert_array_equal(before, expected)
         np.testing.assert_array_equal(after, 2 * expected)
@@ -177,7 +177,7 @@ def test_errors_of_gradients_are_against_tape(tiny, monkeypatch):
 def test_a_gradient_is_that_of_the_mean_cross_entropy():
     config = RunConfig(model=ModelConfig("mlp"), batch_size=BATCH)
     data = image_set(train=4, test=7)
-    params = jax.tree.map(np.asarray, Program(config, data).params)
+    params = jax.tree.map(np.asarray, Program(config, data).learned.params)
     one = Subject("mlp", "epoch-00001", config, params, data)
     found = drift.gradient(one, 1e-2, "tape", "float64")
     with arithmetic("float64"):

@@ -29,7 +29,7 @@ def test_the_batches_are_those_of_the_training_step():
     program = Program(config, image_set(train=32), builder())
     found = handover.first_batches(program, 3)
     assert found["images"].shape == (3, 16, 28, 28, 1)
-    model = nnx.merge(program.graphdef, program.params)
+    model = nnx.merge(program.graphdef, *program.learned)
     expected = [
         float(cross_entropy(model(images)[0], labels, jnp.ones(16)))
         for images, labels in zip(found["images"], found["labels"], strict=True)

@@ -10,14 +10,14 @@ from jaxode.checks import ConfigError
 from jaxode.config import RunConfig
 from jaxode.data import SPECS
 from jaxode.nn import describe
-from jaxode.train import VIEW_SIZE
 from jaxode.train.files import write_json, write_lines
 from scripts import report, reproduce
 from scripts.tables.document import markdown
 from scripts.tables.findings import growth, second_block, worth
 from scripts.tables.protocols import identity, run_name, settings
 from scripts.tables.records import Record, keep, of_row, of_run, read
-from scripts.tables.rows import TABLES, WITH, WITHOUT, Row
+from scripts.tables.rows import TABLES, WITH, WITHOUT
+from scripts.tables.table import Row
 
 PARAMETERS = {
     ("chen", "1-layer MLP"): 238_510,
@@ -38,7 +38,7 @@ PARAMETERS = {
 def test_rows_have_the_published_parameter_counts(name, label):
     table = TABLES[name]
     config, spec = settings(table, table.row(label), "full"), SPECS[table.dataset]
-    shape = (VIEW_SIZE, VIEW_SIZE, spec.channels)
+    shape = (spec.view_size, spec.view_size, spec.channels)
     found = describe(config.model, config.solve, image_shape=shape, classes=spec.classes)
     assert found["parameters"] == PARAMETERS[name, label]
 
@@ -77,7 +77,8 @@ def test_the_full_protocol_is_the_published_one(name, epochs):
 
 def test_the_cpu_protocol_lets_the_rate_fall_where_the_published_one_lets_it():
     for table in TABLES.values():
-        wanted = "constant" if table.name == "cifar10_tolerance" else "cosine"
+        wanted = {"cifar10_tolerance": "constant", "iceberg": "constant"}.get(table.name, "cosine")
+        wanted = "step" if table.dataset == "asl_alphabet" else wanted  # as its plan has it, for as many epochs
         assert {settings(table, row, "cpu").optim.schedule for row in table.rows} == {wanted}
 
 
@@ -92,7 +93,8 @@ def test_every_row_can_be_run_by_every_protocol():
         for row in table.rows:
             for scale in ("full", "cpu", "smoke"):
                 names.add(run_name(settings(table, row, scale)))
-            assert settings(table, row, "cpu").epochs < settings(table, row, "full").epochs
+            if table.dataset != "asl_alphabet":  # of which `cpu` has fewer pictures
+                assert settings(table, row, "cpu").epochs < settings(table, row, "full").epochs
     assert len(names) == len({name.split("-seed")[0][-8:] for name in names})  # no two runs of one identity
 
 

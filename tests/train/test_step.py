@@ -74,15 +74,15 @@ def test_evaluation_equals_the_direct_computation(ours, part):
     span = getattr(program, f"{part}_span")
     found = program.unseen()
     for stop in range(1, span.batches + 1):
-        found = program.evaluate(state.params, found, span, stop)
+        found = program.evaluate(state.learned, found, span, stop)
     totals = found.totals
-    logits, _ = forward(program.graphdef, state.params, evaluation_views(images, data.spec.mean, data.spec.std))
+    logits, _, _ = forward(program.graphdef, state.learned, evaluation_views(images, data.spec.mean, data.spec.std))
     logits = np.asarray(logits, np.float64)
     losses = np.log(np.exp(logits).sum(1)) - logits[np.arange(len(labels)), labels]
     assert int(totals.images) == len(labels)
     np.testing.assert_array_equal(found.confusion, confusion_matrix(labels, logits.argmax(1), labels=range(10)))
     np.testing.assert_allclose(float(totals.loss), losses.sum(), rtol=1e-5)
-    assert_same_bits(found, program.evaluate(state.params, program.unseen(), span, span.batches))
+    assert_same_bits(found, program.evaluate(state.learned, program.unseen(), span, span.batches))
 
 
 def test_padding_has_no_influence(ours):
@@ -193,7 +193,7 @@ def test_what_says_no_precision_is_compiled_for_the_highest():
         kind = type(model)
 
         class Watched(kind):
-            def __call__(self, images):
+            def __call__(self, images, training=None):
                 seen.append(jax.config.jax_default_matmul_precision)
                 return super().__call__(images)
 
@@ -202,7 +202,7 @@ def test_what_says_no_precision_is_compiled_for_the_highest():
 
     program, state = compiled(data=image_set(20, 10), build=build)
     traced = len(seen)
-    program.trace_outcomes(state.params)
+    program.trace_outcomes(state.learned)
     assert len(seen) > traced > 0
     assert set(seen) == {"highest"}
 

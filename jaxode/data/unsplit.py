@@ -1,0 +1,74 @@
+"""Sets that come in one piece: their originals, and the split of their images by a seed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from jaxode.data import bands, folders
+from jaxode.data.builders import Arrays
+from jaxode.data.specs import DatasetSpec
+
+BANDS_FILE = "train.json"
+
+
+@dataclass(frozen=True)
+class Original:
+    """The originals of a set: a checksum that tells one from another, and what reads them."""
+
+    path: Path
+    checksum: str
+    read: Callable[[], Arrays]
+
+
+def find(spec: DatasetSpec, data_dir: Path, *, progress: bool) -> Original | None:
+    """The originals of a set in `data_dir` or in its folder named after the set; None if there are none.
+
+    Raises DataError if they are there and cannot be what they should be.
+    """
+    if spec.layout == "folders":
+        root = folders.find(spec, data_dir)
+        if root is None:
+            return None
+        found = folders.listing(spec, root)
+        return Original(root, found.manifest, lambda: folders.read(spec, found, progress=progress))
+    paths = (data_dir / spec.name / BANDS_FILE, data_dir / BANDS_FILE)
+    path = next((path for path in paths if path.is_file()), None)
+    if path is None:
+        return None
+    with path.open("rb") as stream:
+        checksum = hashlib.file_digest(stream, "sha256").hexdigest()
+    return Original(path, checksum, lambda: bands.read_bands(path))
+
+
+def held_out(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Which images are for testing, bool [N]: round(share · N) in all, and of every class as near its share as can be.
+
+    What is lacking after every class's share is rounded down goes to the classes with the largest remainders, of equal
+    ones to those drawn first; at least one image of each class stays on either side if it has two.
+    """
+    rng = np.random.default_rng(seed)
+    classes, counts = np.unique(labels, return_counts=True)
+    wanted = share * counts
+    taken = np.floor(wanted).astype(int)
+    order = rng.permutation(len(classes))
+    order = order[np.argsort(taken[order] - wanted[order], kind="stable")]
+    taken[order[: max(0, round(share * len(labels)) - taken.sum())]] += 1
+    taken = np.clip(taken, np.minimum(1, counts - 1), np.maximum(counts - 1, 0))
+    held = np.zeros(len(labels), bool)
+    for label, count in zip(classes, taken, strict=True):
+        held[rng.choice(np.flatnonzero(labels == label), count, replace=False)] = True
+    return held
+
+
+def split(arrays: Arrays, share: float, seed: int) -> tuple[Arrays, Arrays]:
+    """Training and test arrays, each in an order drawn by the seed, so that their first N are of all classes."""
+    images, labels = arrays
+    held = held_out(labels, share, seed)
+    rng = np.random.default_rng([seed, 1])
+    train, test = (rng.permutation(np.flatnonzero(mask)) for mask in (~held, held))
+    return (images[train], labels[train]), (images[test], labels[test])

@@ -1,0 +1,74 @@
+"""What a model sees of stored images: in training with random keys, in evaluation without them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxode.checks import require
+from jaxode.config import BAND_MODELS, RunConfig
+from jaxode.data.augment import evaluation_views, training_views
+from jaxode.data.augmentations import augmented, require_channels
+from jaxode.data.specs import DatasetSpec
+from jaxode.types import Images, Keys
+
+
+class Views(NamedTuple):
+    """How stored images become the model's input: with each image's random key for training, without for evaluation."""
+
+    training: Callable[[Keys, Any], Images]
+    evaluation: Callable[[Any], Images]
+
+
+def view_shape(config: RunConfig, spec: DatasetSpec) -> tuple[int, int, int]:
+    """Height, width and planes of what the model sees."""
+    if spec.layout != "bands":
+        return spec.view_size, spec.view_size, spec.channels
+    planes = 1 if config.model.model == "dense" else 4 if config.data.angle else 3
+    return spec.view_size, spec.view_size, planes
+
+
+def views(config: RunConfig, spec: DatasetSpec) -> Views:
+    """The views of a run. Raises ConfigError where the settings ask for what these images do not have."""
+    names, crop, dtype = config.data.augmentations, config.data.crop, jnp.dtype(config.dtype)
+    if spec.layout == "bands":
+        require(crop == "none", "crop", crop, f"none for {spec.name}")
+        require(not names, "augment", config.data.augment, f"none for {spec.name}, whose images are no pictures")
+        return _band_views(config, spec)
+    require(not config.data.angle, "angle", True, f"left out for {spec.name}, which has none")
+    require_channels(names, spec.channels)
+    mean, std, side = spec.mean, spec.std, spec.view_size
+
+    def training(keys: Keys, images: Any) -> Images:
+        if names:
+            images = 255 * augmented(keys, images.astype(dtype) / 255, names)
+        return training_views(keys, images, mean, std, dtype, crop, side)
+
+    return Views(training, lambda images: evaluation_views(images, mean, std, dtype, side))
+
+
+def _band_views(config: RunConfig, spec: DatasetSpec) -> Views:
+    """Band 1, band 2 and their mean, then the angle if that is asked for; the dense net has band 1 alone.
+
+    The nets made for these images begin with a batch norm and take decibels; other models take them about 0 and 1.
+    The dense net's band is divided by its largest absolute value, image by image. A missing angle is the middle one.
+    """
+    model, dtype = config.model.model, jnp.dtype(config.dtype)
+    mean, std = jnp.asarray(spec.mean, dtype), jnp.asarray(spec.std, dtype)
+
+    def shown(stored: Float[Array, "B H W 3"]) -> Images:
+        stored = stored.astype(dtype)
+        if model == "dense":
+            band = stored[..., :1]
+            largest = jnp.max(jnp.abs(band), (1, 2, 3), keepdims=True)
+            return band / jnp.where(largest > 0, largest, 1)
+        stored = jnp.where(jnp.isnan(stored), mean, stored)
+        if model not in BAND_MODELS:
+            stored = (stored - mean) / std
+        one, two, angle = jnp.split(stored, 3, -1)
+        return jnp.concatenate([one, two, (one + two) / 2, *([angle] if config.data.angle else [])], -1)
+
+    return Views(lambda keys, stored: shown(stored), shown)

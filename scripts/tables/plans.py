@@ -1,0 +1,76 @@
+"""The tables of the plans and reports around the thesis: sign language and icebergs."""
+
+from __future__ import annotations
+
+from scripts.tables.table import Row, Settings, Table
+
+RESNET: Settings = {"model": "resnet", "blocks": 6}
+AUGMENTED: Settings = {"augment_dims": 16}
+PICTURES = (
+    "Nothing was published of it. The plan means all 87,000 pictures; `cpu` has 50 of each class, drawn from them,"
+    " and computes in float32. A fifth of every class is for testing. Adam, weight decay 1e-4, learning rate 1e-3 divided by"
+    " ten after every 0.3 of the epochs. "
+)
+ON_CPU: Settings = {"schedule": "step", "precision": "float32"}
+
+
+def alphabet(name: str, title: str, rows: tuple[Row, ...], cpu_epochs: int, text: str, **settings: object) -> Table:
+    """A table of runs on the ASL alphabet."""
+    return Table(name, title, "asl_alphabet", rows, cpu_epochs, settings, PICTURES + text, ON_CPU)
+
+
+PLANNED = (
+    *(
+        alphabet(
+            f"asl_{count}",
+            f"ASL alphabet, {'first 10' if count == 10 else 'all 29'} classes",
+            (Row("ResNet 6", RESNET), Row("ODENet", {}), Row("ODENet, 16 channels more", AUGMENTED)),
+            cpu_epochs,
+            "Training pictures are augmented, but not mirrored.",
+            **({"classes": 10} if count == 10 else {}),
+        )
+        for count, cpu_epochs in ((10, 100), (29, 60))
+    ),
+    alphabet(
+        "asl_augmentations",
+        "ASL alphabet, what augmentations do",
+        (
+            Row("none", {"augment": "none"}),
+            Row("all but reflections", {"augment": "upright"}),
+            Row("all of the plan", {"augment": "all"}),
+            Row("reflections alone", {"augment": "transpose,horizontal_flip,vertical_flip"}),
+        ),
+        60,
+        "ResNet 6, all 29 classes. Reflections are the plan's transpose and flips.",
+        **RESNET,
+    ),
+    alphabet(
+        "asl_rate",
+        "ASL alphabet, the plan's learning rate",
+        (Row("1e-14, the plan's", {"lr": 1e-14}), Row("1e-3", {"lr": 1e-3})),
+        10,
+        "ResNet 6, first 10 classes, without augmentation.",
+        classes=10,
+        augment="none",
+        **RESNET,
+    ),
+    Table(
+        "iceberg",
+        "Icebergs and ships",
+        "iceberg",
+        (
+            Row(
+                "dense net",
+                {"model": "dense", "optimizer": "sgd", "lr": 0.01, "momentum": 0.0},
+                {"test_accuracy": "54 %"},
+            ),
+            Row("residual CNN", {"model": "cnn"}, {"test_accuracy": "over 98 %"}),
+            Row("CNN with an ODE block", {"model": "odecnn"}),
+        ),
+        10,
+        {"schedule": "constant"},
+        "Published of 1,300 images for training and 304 for testing; whether the accuracies are of the test images was"
+        " not said, and the row of a neural ODE was left empty. `train.json` has to be got from Kaggle.",
+    ),
+)
+"""In the order of the document."""
