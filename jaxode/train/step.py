@@ -80,7 +80,7 @@ def forward(
     graphdef: nnx.GraphDef[Any], learned: Learned, images: Images, training: Training | None = None
 ) -> tuple[Logits, Stats, Any]:
     """Logits and solver statistics of a model split by `split_model`, and what it now keeps of the batches seen."""
-    model = nnx.merge(graphdef, *learned)
+    model = nnx.merge(graphdef, *learned, copy=True)  # statistics change where the call is traced
     logits, stats = model(images, training)
     return logits, stats, nnx.state(model, nnx.BatchStat)
 

@@ -90,6 +90,7 @@ def _model(kind: Any, blocks: int, channels: int, classes: int, kind_of_picture:
 
 MODELS = [_model(*architecture, *picture) for architecture in ARCHITECTURES for picture in PICTURES]
 AUGMENTED = replace(_model("odenet", 1, *PICTURES[0]), name="ODENet 1, 5 augmented, grey", augment=5)
+DEEPER = replace(_model("resnet", 2, *PICTURES[1]), name="ResNet 2, stem of an eighth, RGB", stem="eighth")
 
 
 def adaptive(solver: Any, tolerance: float, gradient: Any, norm: Any, stepping: Any, steps: int = 4096) -> SolveConfig:
@@ -112,6 +113,7 @@ def cells() -> Iterator[Cell]:
     for subject in MODELS:
         solve = SolveConfig(solver="rk4", step_size=EVEN, gradient="tape") if subject.model == "odenet" else None
         yield Cell(subject, solve, quick=(subject.channels == 1) == (subject.blocks in (1, 4, 8)))
+    yield Cell(DEEPER)
     yield Cell(AUGMENTED, adaptive("dopri5", 1e-3, "tape", "full", "torchdiffeq"))
     for solver in FIXED_IN_BOTH:
         for size in (EVEN, UNEVEN):

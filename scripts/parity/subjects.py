@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from flax import nnx
 
-from jaxode.config import ModelConfig, ModelName, SolveConfig
+from jaxode.config import ModelConfig, ModelName, SolveConfig, StemName
 from jaxode.interop import from_torch
 from jaxode.nn import build_classifier
 from torch_ref.model import ODEBlock, build
@@ -44,6 +44,7 @@ class Subject:
     channels: int = 1
     classes: int = 10
     augment: int = 0
+    stem: StemName = "quarter"
     time: float | None = None
     smooth: bool = False
 
@@ -86,6 +87,7 @@ def draw(subject: Subject, settings: Settings, seed: int, width: int) -> torch.n
         classes=subject.classes,
         width=width,
         augment=subject.augment,
+        convolutions=ModelConfig(stem=subject.stem).stem_convolutions,
         side=SIDE,
         settings=settings,
     ).double()
@@ -118,7 +120,7 @@ def our_part(subject: Subject, solve: SolveConfig, theirs: Theirs, dtype: str, *
     """Our side with the reference's weights."""
     model = nnx.eval_shape(  # drawing weights of its own would be compiled for every shape
         lambda: build_classifier(
-            ModelConfig(subject.model, subject.blocks, width, subject.augment),
+            ModelConfig(subject.model, subject.blocks, width, subject.augment, subject.stem),
             solve,
             image_shape=(SIDE, SIDE, subject.channels),
             classes=subject.classes,

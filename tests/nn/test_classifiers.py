@@ -49,6 +49,20 @@ def test_more_channels_make_fields_and_head_wider(blocks, more):
     assert facts["parameters"] == sum(parameter.numel() for parameter in theirs.parameters())
 
 
+@pytest.mark.parametrize(("stem", "side", "least"), [("quarter", 15, 6), ("eighth", 7, 10), ("sixteenth", 3, 18)])
+def test_a_deeper_stem_makes_a_smaller_map(stem, side, least):
+    model = ModelConfig("resnet", 2, stem=stem)
+    facts = describe(model, SolveConfig(), image_shape=(64, 64, 3), classes=29)
+    assert (facts["shapes"]["downsampled"], facts["stem"]) == ([side, side, 64], stem)
+    reference = pytest.importorskip("torch_ref.model")
+    theirs = reference.build("resnet", 2, channels=3, classes=29, convolutions=model.stem_convolutions)
+    assert facts["parameters"] == sum(parameter.numel() for parameter in theirs.parameters())
+    one = describe(model, SolveConfig(), image_shape=(least, least, 3), classes=29)
+    assert one["shapes"]["downsampled"] == [1, 1, 64]
+    with pytest.raises(ConfigError, match=f"at least {least} pixels a side for stem {stem}, got {least - 1}"):
+        describe(model, SolveConfig(), image_shape=(least - 1, least, 3), classes=29)
+
+
 class Unchanged(nnx.Module):
     """In place of an ODE block."""
 

@@ -31,10 +31,10 @@ DATA = shlex.split("--data sample --limit-train 20 --limit-test 10 --batch-size 
 RK4 = shlex.split("--solver rk4 --step-size 0.5")
 
 
-def saved(path, kind="mlp", blocks=0, dtype=torch.float32, channels=1, augment=0, **changes):
+def saved(path, kind="mlp", blocks=0, dtype=torch.float32, channels=1, augment=0, convolutions=3, **changes):
     """A model of torch_ref, saved as odenet_mnist.py saves it."""
     torch.manual_seed(0)
-    options = {"width": 4, "augment": augment, "settings": Settings("rk4", step_size=0.5)}
+    options = {"width": 4, "augment": augment, "convolutions": convolutions, "settings": Settings("rk4", step_size=0.5)}
     model = build(kind, blocks, channels=channels, classes=10, **options)
     model.to(dtype)
     for parameter in model.parameters():
@@ -64,11 +64,11 @@ def same(first, second):
 
 
 @pytest.mark.parametrize(
-    ("kind", "blocks", "augment"),
-    [("odenet", 2, 3), ("resnet", 1, 0), ("resnet", 0, 0), ("mlp", 0, 0)],
+    ("kind", "blocks", "augment", "convolutions"),
+    [("odenet", 2, 3, 4), ("resnet", 1, 0, 3), ("resnet", 0, 0, 5), ("mlp", 0, 0, 3)],
 )
-def test_a_run_from_weights_has_their_logits_and_gives_them_back(kind, blocks, augment, tmp_path, capsys):
-    model = saved(tmp_path / "model.pth", kind, blocks, torch.float64, augment=augment)
+def test_a_run_from_weights_has_their_logits_and_gives_them_back(kind, blocks, augment, convolutions, tmp_path, capsys):
+    model = saved(tmp_path / "model.pth", kind, blocks, torch.float64, augment=augment, convolutions=convolutions)
     run = tmp_path / "run"
     ran(tmp_path / "model.pth", run, *DATA, *(RK4 if kind == "odenet" else ()))
     assert capsys.readouterr().out == f"go on with: python -m experiments.mnist --resume {run}\n"

@@ -1,15 +1,19 @@
 """The compiled loops: padding, chunks, totals, and the first thing that goes wrong."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 from sklearn.metrics import confusion_matrix
 from stubs import builder, image_set, run_config
 
 from jaxode.checks import ConfigError
-from jaxode.config import ParallelConfig
+from jaxode.config import ModelConfig, ParallelConfig
 from jaxode.data.augment import evaluation_views, training_views
+from jaxode.ode import Stats
 from jaxode.train.program import Program
 from jaxode.train.scaling import initial_scale
 from jaxode.train.state import Totals
@@ -95,6 +99,58 @@ def test_padding_has_no_influence(ours):
     assert not np.array_equal(other.indices, table.indices)
     one, two = (program.train(jax.tree.map(jnp.array, state), key, rows, 5) for rows in (table, other))
     assert_same_bits(one, two)
+
+
+class Averaging(nnx.Module):
+    """Logits linear in the image's mean; keeps the weighted mean of the first keys' bits and of the images."""
+
+    def __init__(self, rngs, dtype):
+        self.dense = nnx.Linear(1, 10, rngs=rngs, dtype=dtype, param_dtype=dtype)
+        self.seen = nnx.BatchStat(jnp.zeros((), dtype))
+
+    def __call__(self, images, training=None):
+        means = images.mean((1, 2, 3))
+        logits = self.dense(means[:, None]) + (self.seen[...] if training is None else 0)
+        if training is not None:
+            noise = jax.vmap(lambda key: jax.random.uniform(key, ()))(training.keys)
+            seen = jnp.sum(training.weights * (means + noise)) / jnp.maximum(jnp.sum(training.weights), 1)
+            self.seen[...] = 0.9 * self.seen[...] + 0.1 * seen
+        return logits, Stats.chain([])
+
+
+def averaging(model, solve, *, image_shape, classes, rngs, dtype, precision):
+    return Averaging(rngs, dtype)
+
+
+def test_statistics_are_of_all_images_of_a_batch_however_it_is_split():
+    config = run_config(model=ModelConfig(model="mlp"))
+    whole, split = (
+        trained(*compiled(dataclasses.replace(config, parallel=ParallelConfig(accumulate=n)), build=averaging), [5])
+        for n in (1, 4)
+    )
+    (one,), (other,) = (jax.tree.leaves(state.statistics) for state in (whole, split))
+    assert 0.01 < abs(one)
+    np.testing.assert_allclose(one, other, rtol=1e-5)
+
+
+def test_evaluation_takes_statistics_as_they_are_and_changes_none():
+    program, state = compiled(run_config(model=ModelConfig(model="mlp")), build=averaging)
+    before = program.evaluate(state.learned, program.unseen(), program.test_span, program.test_span.batches)
+    moved = state.learned._replace(statistics=jax.tree.map(lambda leaf: leaf + 7, state.statistics))
+    after = program.evaluate(moved, program.unseen(), program.test_span, program.test_span.batches)
+    np.testing.assert_allclose(before.totals.loss, after.totals.loss, rtol=1e-4)  # all logits are higher by as much
+    logits, _, same = forward(program.graphdef, moved, jnp.zeros((1, 28, 28, 1)))
+    assert_same_bits(same, moved.statistics)
+    np.testing.assert_allclose(logits, forward(program.graphdef, state.learned, jnp.zeros((1, 28, 28, 1)))[0] + 7)
+
+
+def test_an_update_that_float16_skips_leaves_the_statistics(monkeypatch):
+    program, state = compiled(run_config(model=ModelConfig(model="mlp"), precision="float16"), build=averaging)
+    huge = state._replace(scale=state.scale._replace(factor=jnp.float32(jnp.inf)))
+    before = jax.device_get(state.statistics)
+    after = trained(program, huge, [1])
+    assert int(after.scale.skipped) == 1
+    assert_same_bits(before, after.statistics)
 
 
 def test_the_gradient_of_a_padded_batch_is_that_of_its_images(ours):
