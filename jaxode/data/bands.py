@@ -1,2 +1,0 @@
-def read_bands(path):
-    raise NotImplementedError
