@@ -1,5 +1,7 @@
 """Parameters to and from PyTorch's layout: the state_dict of torchdiffeq's `odenet_mnist.py`. Imports no torch.
 
+The classifiers of radar images have the names of `torch_ref.iceberg`, and their running statistics travel as well.
+
 Arrays are NumPy's. Convolution kernels turn from [O, I, kh, kw] to [kh, kw, I, O], linear ones from [O, I] to [I, O];
 nothing is computed, so both directions are exact. The first layer of a multi-layer perceptron is reordered too where
 an image has several channels, for PyTorch flattens them first and jaxode last.
@@ -15,16 +17,44 @@ import numpy as np
 from flax import nnx
 
 from jaxode.nn import MLP, Classifier, ODENet
+from jaxode.nn.bands import BandsNet, Dense
 
 Arrays = dict[str, np.ndarray]
+Model = Classifier | Dense | BandsNet
+
+LEAVES = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "variance": "running_var"}
+"""PyTorch's names of a layer's arrays."""
+
+CARRIED = (nnx.Param, nnx.BatchStat)
+"""What both directions take along."""
+
+PIXELS_FIRST = ("1.weight", "layers.0.weight")
+"""Linear layers that read an image, of the MLP and of the dense classifier."""
 
 
 class InteropError(ValueError):
     """A state_dict that is not this model's."""
 
 
-def torch_names(model: Classifier) -> dict[tuple[Any, ...], str]:
-    """Name in PyTorch's state_dict of every parameter, by its path in the model."""
+def torch_names(model: Model) -> dict[tuple[Any, ...], str]:
+    """Name in PyTorch's state_dict of every parameter and running statistic, by its path in the model."""
+    paths = [tuple(path) for path, _ in nnx.to_flat_state(nnx.state(model, CARRIED))]
+    named = _own_names(paths) if isinstance(model, Dense | BandsNet) else _sequential_names(model)
+    return {path: f"{named[path[:-1]]}.{LEAVES[str(path[-1])]}" for path in paths}
+
+
+def _own_names(paths: list[tuple[Any, ...]]) -> dict[tuple[Any, ...], str]:
+    """`torch_ref.iceberg` calls its layers as jaxode does, but for those that it has from `torch_ref.model`."""
+    named = {}
+    for path in {path[:-1] for path in paths}:
+        words = ["odefunc" if word == "field" else str(word) for word in path]
+        time_conv = "field" in path and words[-1].startswith("conv")
+        named[path] = ".".join([*words, "_layer"] if time_conv else words)
+    return named
+
+
+def _sequential_names(model: Classifier) -> dict[tuple[Any, ...], str]:
+    """A layer's name begins with its number in the nn.Sequential."""
     modules: dict[tuple[Any, ...], str] = {}
     if isinstance(model, MLP):
         modules = {("linear1",): "1", ("linear2",): "3"}
@@ -41,11 +71,7 @@ def torch_names(model: Classifier) -> dict[tuple[Any, ...], str]:
                     modules["blocks", number, name] = f"{7 + number}.{name}"
         head = 7 + len(model.blocks)
         modules |= {("head", "norm"): str(head), ("head", "linear"): str(head + 4)}
-    names = {}
-    for path, _ in nnx.to_flat_state(nnx.state(model, nnx.Param)):
-        leaf = "bias" if path[-1] == "bias" else "weight"
-        names[tuple(path)] = f"{modules[tuple(path[:-1])]}.{leaf}"
-    return names
+    return modules
 
 
 def _to_torch(array: np.ndarray) -> np.ndarray:
@@ -56,15 +82,15 @@ def _from_torch(array: np.ndarray) -> np.ndarray:
     return array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T
 
 
-def _pixel_order(model: Classifier, name: str, channels: int) -> bool:
-    return isinstance(model, MLP) and name == "1.weight" and channels > 1
+def _pixel_order(model: Model, name: str, channels: int) -> bool:
+    return isinstance(model, MLP | Dense) and name in PIXELS_FIRST and channels > 1
 
 
-def to_torch(model: Classifier, *, channels: int = 1) -> Arrays:
-    """The model's parameters as a PyTorch state_dict of NumPy arrays. `channels` of an image matters to an MLP only."""
+def to_torch(model: Model, *, channels: int = 1) -> Arrays:
+    """The model's numbers as a PyTorch state_dict of NumPy arrays; dense models need to know an image's `channels`."""
     names = torch_names(model)
     arrays: Arrays = {}
-    for path, value in nnx.to_flat_state(nnx.state(model, nnx.Param)):
+    for path, value in nnx.to_flat_state(nnx.state(model, CARRIED)):
         name, array = names[tuple(path)], np.asarray(value[...])
         if _pixel_order(model, name, channels):
             array = array.reshape(-1, channels, array.shape[1]).transpose(1, 0, 2).reshape(array.shape)
@@ -72,15 +98,16 @@ def to_torch(model: Classifier, *, channels: int = 1) -> Arrays:
     return arrays
 
 
-def from_torch(model: Classifier, state_dict: Mapping[str, np.ndarray], *, channels: int = 1) -> nnx.State[Any, Any]:
+def from_torch(model: Model, state_dict: Mapping[str, np.ndarray], *, channels: int = 1) -> nnx.State[Any, Any]:
     """Parameters for the model from a PyTorch state_dict, in the model's floating-point type.
 
     Put them to use by `nnx.update(model, parameters)`. Raises InteropError naming every key that is missing, unexpected
     or of the wrong shape.
     """
     names = torch_names(model)
-    state = nnx.state(model, nnx.Param)
-    problems = [f"unexpected {name}" for name in state_dict if name not in names.values()]
+    state = nnx.state(model, CARRIED)
+    known = (*names.values(), *(name.replace("running_mean", "num_batches_tracked") for name in names.values()))
+    problems = [f"unexpected {name}" for name in state_dict if name not in known]
     loaded = []
     for path, value in nnx.to_flat_state(state):
         name, wanted = names[tuple(path)], tuple(_to_torch(np.empty(value.shape, np.bool_)).shape)
@@ -94,7 +121,8 @@ def from_torch(model: Classifier, state_dict: Mapping[str, np.ndarray], *, chann
         array = _from_torch(array)
         if _pixel_order(model, name, channels):
             array = array.reshape(channels, -1, array.shape[1]).transpose(1, 0, 2).reshape(array.shape)
-        loaded.append((path, value.replace(jnp.asarray(array, value.get_value().dtype))))
+        # A copy: `asarray` may keep the memory of a torch tensor, which training there goes on to change.
+        loaded.append((path, value.replace(jnp.array(array, value.get_value().dtype))))
     if problems:
         raise InteropError("not this model's state_dict: " + "; ".join(problems))
     return nnx.from_flat_state(loaded)
