@@ -60,9 +60,6 @@ DEFAULT_BLOCKS = {"odenet": 1, "resnet": 6, "mlp": 0, "dense": 0, "cnn": 2, "ode
 CHAINS = ("odenet", "resnet")
 """Models with a stem and a chain of any number of blocks of any width."""
 
-BAND_MODELS = ("dense", "cnn", "odecnn")
-"""Models of radar images: of two classes, in one size."""
-
 DEFAULT_LR = {"sgd": 0.1, "adam": 1e-3, "adamw": 1e-3}
 
 

@@ -1,5 +1,7 @@
 """Parameters to and from PyTorch's layout: the state_dict of torchdiffeq's `odenet_mnist.py`. Imports no torch.
 
+The classifiers of radar images have the names of `torch_ref.iceberg`, and their running statistics travel as well.
+
 Arrays are NumPy's. Convolution kernels turn from [O, I, kh, kw] to [kh, kw, I, O], linear ones from [O, I] to [I, O];
 nothing is computed, so both directions are exact. The first layer of a multi-layer perceptron is reordered too where
 an image has several channels, for PyTorch flattens them first and jaxode last.
@@ -14,9 +16,18 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from jaxode.nn import MLP, Classifier, ODENet, ResNet
+from jaxode.nn import MLP, BandsNet, Classifier, Dense, ODENet, ResNet
 
 Arrays = dict[str, np.ndarray]
+
+LEAVES = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "variance": "running_var"}
+"""PyTorch's names of a layer's arrays."""
+
+CARRIED = (nnx.Param, nnx.BatchStat)
+"""What both directions take along."""
+
+PIXELS_FIRST = ("1.weight", "layers.0.weight")
+"""Linear layers that read an image, of the MLP and of the dense classifier."""
 
 
 class InteropError(ValueError):
@@ -24,10 +35,25 @@ class InteropError(ValueError):
 
 
 def torch_names(model: Classifier) -> dict[tuple[Any, ...], str]:
-    """Name in PyTorch's state_dict of every parameter, by its path in the model. Raises InteropError if it has none."""
+    """Name in PyTorch's state_dict of every parameter and running statistic, by its path in the model."""
+    paths = [tuple(path) for path, _ in nnx.to_flat_state(nnx.state(model, CARRIED))]
+    named = _own_names(paths) if isinstance(model, Dense | BandsNet) else _sequential_names(model)
+    return {path: f"{named[path[:-1]]}.{LEAVES[str(path[-1])]}" for path in paths}
+
+
+def _own_names(paths: list[tuple[Any, ...]]) -> dict[tuple[Any, ...], str]:
+    """`torch_ref.iceberg` calls its layers as jaxode does, but for those that it has from `torch_ref.model`."""
+    named = {}
+    for path in {path[:-1] for path in paths}:
+        words = ["odefunc" if word == "field" else str(word) for word in path]
+        time_conv = "field" in path and words[-1].startswith("conv")
+        named[path] = ".".join([*words, "_layer"] if time_conv else words)
+    return named
+
+
+def _sequential_names(model: MLP | ODENet | ResNet) -> dict[tuple[Any, ...], str]:
+    """A layer's name begins with its number in the nn.Sequential."""
     modules: dict[tuple[Any, ...], str] = {}
-    if not isinstance(model, MLP | ODENet | ResNet):
-        raise InteropError(f"{type(model).__name__} has no layout in odenet_mnist.py")
     if isinstance(model, MLP):
         modules = {("linear1",): "1", ("linear2",): "3"}
     else:
@@ -47,11 +73,7 @@ def torch_names(model: Classifier) -> dict[tuple[Any, ...], str]:
                     modules["blocks", number, name] = f"{first + number}.{name}"
         head = first + len(model.blocks)
         modules |= {("head", "norm"): str(head), ("head", "linear"): str(head + 4)}
-    names = {}
-    for path, _ in nnx.to_flat_state(nnx.state(model, nnx.Param)):
-        leaf = "bias" if path[-1] == "bias" else "weight"
-        names[tuple(path)] = f"{modules[tuple(path[:-1])]}.{leaf}"
-    return names
+    return modules
 
 
 def _to_torch(array: np.ndarray) -> np.ndarray:
@@ -63,14 +85,14 @@ def _from_torch(array: np.ndarray) -> np.ndarray:
 
 
 def _pixel_order(model: Classifier, name: str, channels: int) -> bool:
-    return isinstance(model, MLP) and name == "1.weight" and channels > 1
+    return isinstance(model, MLP | Dense) and name in PIXELS_FIRST and channels > 1
 
 
 def to_torch(model: Classifier, *, channels: int = 1) -> Arrays:
-    """The model's parameters as a PyTorch state_dict of NumPy arrays. `channels` of an image matters to an MLP only."""
+    """The model's numbers as a PyTorch state_dict of NumPy arrays; dense models need to know an image's `channels`."""
     names = torch_names(model)
     arrays: Arrays = {}
-    for path, value in nnx.to_flat_state(nnx.state(model, nnx.Param)):
+    for path, value in nnx.to_flat_state(nnx.state(model, CARRIED)):
         name, array = names[tuple(path)], np.asarray(value[...])
         if _pixel_order(model, name, channels):
             array = array.reshape(-1, channels, array.shape[1]).transpose(1, 0, 2).reshape(array.shape)
@@ -85,8 +107,9 @@ def from_torch(model: Classifier, state_dict: Mapping[str, np.ndarray], *, chann
     or of the wrong shape.
     """
     names = torch_names(model)
-    state = nnx.state(model, nnx.Param)
-    problems = [f"unexpected {name}" for name in state_dict if name not in names.values()]
+    state = nnx.state(model, CARRIED)
+    known = (*names.values(), *(name.replace("running_mean", "num_batches_tracked") for name in names.values()))
+    problems = [f"unexpected {name}" for name in state_dict if name not in known]
     loaded = []
     for path, value in nnx.to_flat_state(state):
         name, wanted = names[tuple(path)], tuple(_to_torch(np.empty(value.shape, np.bool_)).shape)
@@ -100,7 +123,8 @@ def from_torch(model: Classifier, state_dict: Mapping[str, np.ndarray], *, chann
         array = _from_torch(array)
         if _pixel_order(model, name, channels):
             array = array.reshape(channels, -1, array.shape[1]).transpose(1, 0, 2).reshape(array.shape)
-        loaded.append((path, value.replace(jnp.asarray(array, value.get_value().dtype))))
+        # A copy: `asarray` may keep the memory of a torch tensor, which training there goes on to change.
+        loaded.append((path, value.replace(jnp.array(array, value.get_value().dtype))))
     if problems:
         raise InteropError("not this model's state_dict: " + "; ".join(problems))
     return nnx.from_flat_state(loaded)

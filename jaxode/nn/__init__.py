@@ -1,5 +1,7 @@
 """Flax models: layers, vector fields, blocks and whole classifiers."""
 
+from jaxode.nn.bands import BandsNet as BandsNet
+from jaxode.nn.bands import Dense as Dense
 from jaxode.nn.classifiers import MLP as MLP
 from jaxode.nn.classifiers import Classifier as Classifier
 from jaxode.nn.classifiers import ODENet as ODENet

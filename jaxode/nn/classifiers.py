@@ -6,14 +6,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxode.checks import ConfigError, require_count
-from jaxode.config import ModelConfig, Precision, SolveConfig
+from jaxode.checks import ConfigError, require, require_count
+from jaxode.config import CHAINS, BandModelName, ModelConfig, Precision, SolveConfig
+from jaxode.nn.bands import BandsNet, Dense, build_bands
 from jaxode.nn.blocks import Downsample, Head, ODEBlock, ResidualBlock, augmented
 from jaxode.nn.kernels import Kernels, choose_kernels
 from jaxode.nn.layers import Linear
@@ -91,7 +92,7 @@ class MLP(nnx.Module):
         return self.linear2(hidden), stats
 
 
-Classifier = ODENet | ResNet | MLP
+Classifier = ODENet | ResNet | MLP | Dense | BandsNet
 
 
 def build_classifier(
@@ -122,6 +123,12 @@ def build_classifier(
     """
     require_count("classes", classes)
     height, width, channels = image_shape
+    implicit = model.ode_blocks > 0 and solve.solver == "kvaerno3"
+    plain: dict[str, Any] = {"kernels": kernels or choose_kernels(precision), "rngs": rngs, "dtype": dtype}
+    inside: dict[str, Any] = plain | {"kernels": kernels or choose_kernels(precision, forward_mode=implicit)}
+    if model.model in get_args(BandModelName):
+        require(classes == 2, "model", model.model, f"{' or '.join(CHAINS)} or mlp for {classes} classes")
+        return build_bands(model.model, solve, image_shape=image_shape, inside=inside["kernels"], **plain)
     if model.model == "mlp":
         return MLP(math.prod(image_shape), classes, rngs=rngs, dtype=dtype)
     least = 2 ** (model.stem_convolutions - 3) * (SMALLEST_IMAGE - 2) + 2
@@ -129,9 +136,6 @@ def build_classifier(
         raise ConfigError(
             f"image_shape must be at least {least} pixels a side for stem {model.stem}, got {height} x {width}"
         )
-    implicit = model.model == "odenet" and solve.solver == "kvaerno3"
-    plain: dict[str, Any] = {"kernels": kernels or choose_kernels(precision), "rngs": rngs, "dtype": dtype}
-    inside: dict[str, Any] = plain | {"kernels": kernels or choose_kernels(precision, forward_mode=implicit)}
     assert model.blocks is not None
     downsample = Downsample(channels, model.width, model.stem_convolutions, **plain)
     if model.model == "odenet":
@@ -158,7 +162,7 @@ def describe(
 
     def shapes(params: Any, images: Images) -> dict[str, Any]:
         built = nnx.merge(graph, params)
-        state_shapes = {} if isinstance(built, MLP) else {"downsampled": built.downsample(images)}
+        state_shapes = {} if isinstance(built, MLP | Dense) else {"downsampled": built.downsample(images)}
         return state_shapes | {"features": built.features(images)[0], "logits": built(images)[0]}
 
     images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)

@@ -1,0 +1,78 @@
+"""Layers that do one thing while a model trains and another when it is evaluated."""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from jaxode.types import Training
+
+Values = Float[Array, "B *pixels C"]
+"""Feature maps [B, H, W, C] or hidden units [B, C]."""
+
+
+class BatchNorm(nnx.Module):
+    """Batch norm (Ioffe and Szegedy 2015, algorithms 1 and 2), with the meaning and defaults of Keras's layer.
+
+    While training, each channel is normalised by its mean and biased variance over the pixels of the batch's images,
+    each image counting by its weight, so that padding counts for nothing; the running statistics become
+    momentum · running + (1 - momentum) · batch's. They are what evaluation normalises by. PyTorch calls 1 - momentum
+    the momentum, and keeps a running variance that is unbiased.
+    """
+
+    def __init__(self, channels: int, *, dtype: jnp.dtype, momentum: float = 0.99, eps: float = 1e-3) -> None:
+        """Scale and running variance start at one, bias and running mean at zero."""
+        self.momentum, self.eps = momentum, eps
+        self.scale = nnx.Param(jnp.ones(channels, dtype))
+        self.bias = nnx.Param(jnp.zeros(channels, dtype))
+        self.mean = nnx.BatchStat(jnp.zeros(channels, dtype))
+        self.variance = nnx.BatchStat(jnp.ones(channels, dtype))
+
+    def __call__(self, x: Values, training: Training | None = None) -> Values:
+        """Normalise each channel; with `training`, by the batch, and put the running statistics forward in place."""
+        if training is None:
+            mean, variance = self.mean[...], self.variance[...]
+        else:
+            mean, variance = weighted_moments(x, training.weights.astype(x.dtype))
+            # A batch of nothing but padding has no statistics, and leaves those that run as they are.
+            keep = jnp.where(jnp.any(training.weights > 0), self.momentum, 1).astype(x.dtype)
+            self.mean[...] = keep * self.mean[...] + (1 - keep) * mean
+            self.variance[...] = keep * self.variance[...] + (1 - keep) * variance
+        factor = self.scale[...] * jax.lax.rsqrt(variance + self.eps)
+        return (x - mean) * factor + self.bias[...]
+
+
+def weighted_moments(x: Values, weights: Float[Array, " B"]) -> tuple[Float[Array, " C"], Float[Array, " C"]]:
+    """Mean and biased variance of each channel over pixels and weighted images, in two passes; zeros for no weight."""
+    shares = weights / jnp.maximum(weights.sum(), jnp.finfo(x.dtype).tiny) / math.prod(x.shape[1:-1])
+    shares = shares.reshape(-1, *[1] * (x.ndim - 1))
+    axes = tuple(range(x.ndim - 1))
+    mean = jnp.sum(shares * x, axes)
+    centred = x - mean
+    return mean, jnp.sum(shares * (centred * centred), axes)
+
+
+class Dropout(nnx.Module):
+    """Inverted dropout (Srivastava et al. 2014, section 10): numbers become zero with probability `rate`.
+
+    Those that stay are divided by 1 - rate. An image's mask is a function of its own key and the layer's place in the
+    model alone, not of the batch that it is in. Evaluation drops nothing.
+    """
+
+    def __init__(self, rate: float, place: int) -> None:
+        """`rate` is in [0, 1); `place` tells this layer's masks from those of others, and differs between them."""
+        self.rate, self.place = rate, place
+
+    def __call__(self, x: Values, training: Training | None = None) -> Values:
+        """Drop, if told that this is training."""
+        if training is None or self.rate == 0:
+            return x
+
+        def kept(key: jax.Array) -> jax.Array:
+            return jax.random.bernoulli(jax.random.fold_in(key, self.place), 1 - self.rate, x.shape[1:])
+
+        return jnp.where(jax.vmap(kept)(training.keys), x / (1 - self.rate), 0)
