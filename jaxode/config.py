@@ -24,6 +24,10 @@ ScheduleName = Literal["step", "constant", "cosine"]
 DatasetName = Literal["mnist", "qmnist", "fashion_mnist", "cifar10", "cifar100"]
 DataChoice = Literal["auto", "full", "sample"]
 CropName = Literal["resize", "pad", "none"]
+AugmentationName = Literal[
+    "random_resized_crop", "transpose", "horizontal_flip", "vertical_flip", "shift_scale_rotate",
+    "hue_saturation_value", "brightness_contrast", "coarse_dropout", "cutout",
+]  # fmt: skip
 Precision = Literal["float64", "float32", "tf32", "bfloat16", "float16"]
 ParallelName = Literal["jit", "pmap"]
 TrainEvaluation = Literal["every", "last"]
