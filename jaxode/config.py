@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 from jaxode.checks import ConfigError, require, require_choice, require_count, require_positive
 
 ModelName = Literal["odenet", "resnet", "mlp", "dense", "cnn", "odecnn"]
+BandModelName = Literal["dense", "cnn", "odecnn"]
 StemName = Literal["quarter", "eighth", "sixteenth"]
 SolverName = Literal[
     "euler", "midpoint", "heun", "heun3", "rk4", "rk4_classic", "bosh3", "dopri5", "tsit5", "dopri8", "kvaerno3"
@@ -26,16 +27,9 @@ DatasetName = Literal["mnist", "qmnist", "fashion_mnist", "cifar10", "cifar100",
 DataChoice = Literal["auto", "full", "sample"]
 CropName = Literal["resize", "pad", "none"]
 AugmentationName = Literal[
-    "random_resized_crop",
-    "transpose",
-    "horizontal_flip",
-    "vertical_flip",
-    "shift_scale_rotate",
-    "hue_saturation_value",
-    "brightness_contrast",
-    "coarse_dropout",
-    "cutout",
-]
+    "random_resized_crop", "transpose", "horizontal_flip", "vertical_flip", "shift_scale_rotate",
+    "hue_saturation_value", "brightness_contrast", "coarse_dropout", "cutout",
+]  # fmt: skip
 Precision = Literal["float64", "float32", "tf32", "bfloat16", "float16"]
 ParallelName = Literal["jit", "pmap"]
 TrainEvaluation = Literal["every", "last"]

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import ijson
 import numpy as np
 
-from jaxode.data.specs import DataError
+from jaxode.data.specs import SPECS, DataError
 
 SIDE = 75
 PIXELS = SIDE * SIDE
@@ -22,12 +22,7 @@ BANDS = ("band_1", "band_2")
 ANGLE, LABEL = "inc_angle", "is_iceberg"
 UNKNOWN_ANGLE = "na"
 
-WANTED = (
-    "train.json comes from https://www.kaggle.com/c/statoil-iceberg-classifier-challenge, unpacked from its "
-    f"train.json.7z: a list of objects, each with {' and '.join(BANDS)} ({PIXELS} numbers in dB, {SIDE} x {SIDE}), "
-    f'{ANGLE} (degrees or "{UNKNOWN_ANGLE}") and {LABEL} (0 or 1)'
-)
-"""Where the file comes from and what it must look like; for the error of who lacks it."""
+WANTED = f"get it from {SPECS['iceberg'].source}"
 
 
 def read_bands(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -269,8 +269,9 @@ SPECS: dict[str, DatasetSpec] = {
             test_images=0,
             view_size=75,
             test_share=304 / 1_604,
-            source="https://www.kaggle.com/c/statoil-iceberg-classifier-challenge (train.json, out of train.json.7z: a"
-            " list of objects with id, band_1 and band_2 of 75 x 75 numbers, inc_angle, is_iceberg)",
+            source="https://www.kaggle.com/c/statoil-iceberg-classifier-challenge (train.json, unpacked from"
+            " train.json.7z: a list of objects, each with band_1 and band_2, 75 x 75 numbers in dB, inc_angle, degrees"
+            ' or "na", and is_iceberg, 0 or 1)',
         ),
     )
 }  # fmt: skip

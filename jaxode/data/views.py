@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxode.checks import require
-from jaxode.config import BAND_MODELS, RunConfig
+from jaxode.config import BandModelName, RunConfig
 from jaxode.data.augment import evaluation_views, training_views
-from jaxode.data.augmentations import augmented, require_channels
+from jaxode.data.augmentations import augmented, require_shape
 from jaxode.data.specs import DatasetSpec
 from jaxode.types import Images, Keys
 
@@ -39,7 +39,7 @@ def views(config: RunConfig, spec: DatasetSpec) -> Views:
         require(not names, "augment", config.data.augment, f"none for {spec.name}, whose images are no pictures")
         return _band_views(config, spec)
     require(not config.data.angle, "angle", True, f"left out for {spec.name}, which has none")
-    require_channels(names, spec.channels)
+    require_shape(names, spec.image_size, spec.image_size, spec.channels)
     mean, std, side = spec.mean, spec.std, spec.view_size
 
     def training(keys: Keys, images: Any) -> Images:
@@ -66,7 +66,7 @@ def _band_views(config: RunConfig, spec: DatasetSpec) -> Views:
             largest = jnp.max(jnp.abs(band), (1, 2, 3), keepdims=True)
             return band / jnp.where(largest > 0, largest, 1)
         stored = jnp.where(jnp.isnan(stored), mean, stored)
-        if model not in BAND_MODELS:
+        if model not in get_args(BandModelName):
             stored = (stored - mean) / std
         one, two, angle = jnp.split(stored, 3, -1)
         return jnp.concatenate([one, two, (one + two) / 2, *([angle] if config.data.angle else [])], -1)
