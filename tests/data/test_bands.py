@@ -100,8 +100,8 @@ def test_a_row_that_is_wrong_is_named(written, bad, message):
         ("", "is truncated or no valid JSON before the end of row 0: "),
         (json.dumps([row(), row()])[:-9], "is truncated or no valid JSON after row 0: "),
         (json.dumps([row(), row()]) + "x", "is truncated or no valid JSON after row 1: "),
-        ("[]", "holds an empty list: train.json comes from"),
-        (json.dumps(row()), "must be a JSON list, but begins with b'{\"id\":': train.json comes from"),
+        ("[]", "holds an empty list: get it from https:"),
+        (json.dumps(row()), "must be a JSON list, but begins with b'{\"id\":': get it from https:"),
     ],
     ids=["empty", "truncated", "more", "no-rows", "no-list"],
 )
