@@ -42,6 +42,8 @@ GROUPS: dict[str, tuple[type, tuple[str, ...]]] = {
 }
 """Title of each group of flags, the class whose fields they are, and the fields that are no flags."""
 
+FOLDERS = ("data_dir", "images")
+
 NEGATIVE = re.compile(r"-(\d|\.\d|inf|nan)", re.IGNORECASE)
 
 
@@ -128,7 +130,7 @@ def add_fields(group: Any, settings: type, defaults: dict[str, Any], left_out: t
         if spec.name in left_out:
             continue
         kind = kind_of(hints[spec.name])
-        metavar = {int: "N", float: "X"}.get(kind, "DIR" if spec.name == "data_dir" else "NAME")
+        metavar = {int: "N", float: "X"}.get(kind, "DIR" if spec.name in FOLDERS else "NAME")
         text = explained(spec, hints[spec.name], defaults[spec.name])
         flag = "--" + spec.name.replace("_", "-")
         if kind is bool:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jaxode.train import Progress
 
 Work = Callable[[Any, Path, "Progress", str], str]
-"""Settings, output directory, progress, command → the last line on stdout. Raises RunFailed, OSError."""
+"""Settings, output directory, progress, command → the last line on stdout. Raises ConfigError, RunFailed, OSError."""
 
 
 def build_parser(prog: str, doc: str, settings: type, out: Path) -> Parser:
@@ -73,6 +73,8 @@ def carry_out(parser: Parser, config: Any, out: Path, quiet: bool, command: str,
     try:
         with jax.enable_x64(True):
             print(work(config, out, progress, command))
+    except ConfigError as error:
+        return fail(parser, in_flags(error, dataclasses.asdict(config)), WRONG_REQUEST)
     except RunFailed as error:
         return fail(parser, error, FAILED)
     except OSError as error:

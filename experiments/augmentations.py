@@ -1,0 +1,68 @@
+"""A sheet of the augmentations: for each an untouched picture and what training may make of it.
+
+Source: Buslaev et al. (2020), Albumentations, for a plan for the ASL alphabet; DeVries and Taylor (2017) for cutout.
+Expected: hands turned, mirrored and of other colours, with the shape of the sign left in nearly all of them.
+Time: about half a minute on 2 CPU cores.
+
+    python -m experiments.augmentations --images asl_alphabet --out runs/augmentations
+
+The folder's subfolders are classes, one picture is taken of each of several. Writes README.md and augmentations.png.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from experiments.dynamics import command
+from jaxode.checks import require, require_count
+from jaxode.config import setting
+
+if TYPE_CHECKING:
+    from jaxode.train import Progress
+
+SMALLEST, LARGEST = 8, 256
+
+
+@dataclass(frozen=True)
+class AugmentationsConfig:
+    """What is shown. Raises ConfigError on values outside the stated ranges."""
+
+    images: str | None = setting(
+        None, "folder of JPEG or PNG files, or of folders of them (default: CIFAR-10's sample)"
+    )
+    seed: int = setting(0, "seed of the draws")
+    side: int = setting(64, "pixels a side of a picture")
+
+    def __post_init__(self) -> None:
+        folder = self.images is None or Path(self.images).is_dir()
+        require(folder, "images", self.images, "a folder")
+        require_count("seed", self.seed, at_least=0)
+        require(self.seed < 2**32, "seed", self.seed, "below 2**32")
+        require_count("side", self.side)
+        require(SMALLEST <= self.side <= LARGEST, "side", self.side, f"{SMALLEST} to {LARGEST}")
+
+
+def work(config: AugmentationsConfig, out: Path, progress: Progress, words: str) -> str:
+    """Draw and write; the last line says where to look."""
+    from experiments.views import report
+
+    return report.write(config.images, config.seed, config.side, out, progress, words)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run this experiment; returns the exit code."""
+    return command.main(
+        argv,
+        name="experiments.augmentations",
+        doc=__doc__ or "",
+        settings=AugmentationsConfig,
+        out=Path("runs/augmentations"),
+        work=work,
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

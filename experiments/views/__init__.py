@@ -1,0 +1,1 @@
+"""What the augmentations look like: pictures, their sheet, and its document."""
