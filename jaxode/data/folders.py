@@ -9,14 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jaxode.data.specs import DataError, DatasetSpec
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 ENDINGS = (".jpg", ".jpeg", ".png")
 
@@ -106,7 +102,7 @@ def decode(contents: bytes, side: int) -> np.ndarray:
 
     with Image.open(io.BytesIO(contents)) as picture:
         picture.draft("RGB", (2 * side, 2 * side))  # a JPEG is decoded at a half or a quarter, which is much quicker
-        square: Image.Image = picture.convert("RGB")
+        square = picture.convert("RGB")
     width, height = square.size
     edge = min(width, height)
     left, top = (width - edge) / 2, (height - edge) / 2

@@ -6,14 +6,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any, get_args
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from jaxode.checks import ConfigError, require, require_count
-from jaxode.config import CHAINS, BandModelName, ModelConfig, Precision, SolveConfig
+from jaxode.config import CHAINS, ModelConfig, Precision, SolveConfig
 from jaxode.nn.bands import BandsNet, Dense, build_bands
 from jaxode.nn.blocks import Downsample, Head, ODEBlock, ResidualBlock, augmented
 from jaxode.nn.kernels import Kernels, choose_kernels
@@ -126,7 +126,7 @@ def build_classifier(
     implicit = model.ode_blocks > 0 and solve.solver == "kvaerno3"
     plain: dict[str, Any] = {"kernels": kernels or choose_kernels(precision), "rngs": rngs, "dtype": dtype}
     inside: dict[str, Any] = plain | {"kernels": kernels or choose_kernels(precision, forward_mode=implicit)}
-    if model.model in get_args(BandModelName):
+    if model.model in ("dense", "cnn", "odecnn"):
         require(classes == 2, "model", model.model, f"{' or '.join(CHAINS)} or mlp for {classes} classes")
         return build_bands(model.model, solve, image_shape=image_shape, inside=inside["kernels"], **plain)
     if model.model == "mlp":
