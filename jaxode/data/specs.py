@@ -260,7 +260,7 @@ SPECS: dict[str, DatasetSpec] = {
             layout="bands",
             class_names=("ship", "iceberg"),
             image_size=75,
-            # Round figures in the middle of the bands' decibels and of the angle's degrees; not of the training images.
+            # Round figures near the bands' decibels and the angle's degrees; not of the training images.
             mean=(-20.0, -25.0, 39.0),
             std=(5.0, 5.0, 4.0),
             train_files=(),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxode.checks import require
-from jaxode.config import BandModelName, RunConfig
+from jaxode.config import RunConfig
 from jaxode.data.augment import evaluation_views, training_views
 from jaxode.data.augmentations import augmented, require_shape
 from jaxode.data.specs import DatasetSpec
@@ -53,8 +53,9 @@ def views(config: RunConfig, spec: DatasetSpec) -> Views:
 def _band_views(config: RunConfig, spec: DatasetSpec) -> Views:
     """Band 1, band 2 and their mean, then the angle if that is asked for; the dense net has band 1 alone.
 
-    The nets made for these images begin with a batch norm and take decibels; other models take them about 0 and 1.
-    The dense net's band is divided by its largest absolute value, image by image. A missing angle is the middle one.
+    They are brought near mean 0 and deviation 1 by fixed figures, which the first batch norm of the nets made for these
+    images undoes. The dense net's band is divided by its largest absolute value instead, image by image. A missing
+    angle is the middle one.
     """
     model, dtype = config.model.model, jnp.dtype(config.dtype)
     mean, std = jnp.asarray(spec.mean, dtype), jnp.asarray(spec.std, dtype)
@@ -65,10 +66,7 @@ def _band_views(config: RunConfig, spec: DatasetSpec) -> Views:
             band = stored[..., :1]
             largest = jnp.max(jnp.abs(band), (1, 2, 3), keepdims=True)
             return band / jnp.where(largest > 0, largest, 1)
-        stored = jnp.where(jnp.isnan(stored), mean, stored)
-        if model not in get_args(BandModelName):
-            stored = (stored - mean) / std
-        one, two, angle = jnp.split(stored, 3, -1)
+        one, two, angle = jnp.split((jnp.where(jnp.isnan(stored), mean, stored) - mean) / std, 3, -1)
         return jnp.concatenate([one, two, (one + two) / 2, *([angle] if config.data.angle else [])], -1)
 
     return Views(lambda keys, stored: shown(stored), shown)
