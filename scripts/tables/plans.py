@@ -24,7 +24,7 @@ PLANNED = (
         alphabet(
             f"asl_{count}",
             f"ASL alphabet, {'first 10' if count == 10 else 'all 29'} classes",
-            (Row("ResNet 6", RESNET), Row("ODENet", {}), Row("ODENet, 16 channels more", AUGMENTED)),
+            (Row("ResNet 6", RESNET), Row("ODENet", {}), Row("augmented, 16 channels more", AUGMENTED)),
             cpu_epochs,
             "Training pictures are augmented, but not mirrored.",
             **({"classes": 10} if count == 10 else {}),
