@@ -27,6 +27,7 @@ from scripts.tables.pictures import draw
 from scripts.tables.protocols import Scale, identity, settings
 from scripts.tables.records import Record, keep, of_run, read
 from scripts.tables.rows import TABLES
+from scripts.tables.signs import confusions, rate, reflections
 
 RESULTS = Path("docs/results")
 SHOWN: tuple[Scale, ...] = ("full", "cpu")
@@ -65,11 +66,16 @@ def written(records: Sequence[Record], out: Path, command: str) -> list[str]:
             pictures.append((f"learning-{scale}.png", f"Test error over the epochs, protocol {scale}."))
             write_whole(out / pictures[-1][0], draw(panels, logarithmic=True))
             names.append(pictures[-1][0])
-        for finding in (growth(records, scale), second_block(records, scale), worth(records, scale)):
+        for find in (growth, second_block, worth, rate, reflections):
+            finding = find(records, scale)
             findings.append((scale, finding))
             if finding.png is not None:
                 names.append(f"{finding.name}-{scale}.png")
                 write_whole(out / names[-1], finding.png)
+        for name, text, png in confusions(records, scale):
+            pictures.append((f"{name}-{scale}.png", f"{text}: which signs are taken for which, protocol {scale}."))
+            write_whole(out / pictures[-1][0], png)
+            names.append(pictures[-1][0])
     write_whole(out / "README.md", markdown(records, pictures, findings, command))
     return ["README.md", *names]
 

@@ -4,8 +4,10 @@ import dataclasses
 import hashlib
 import json
 
+import numpy as np
 import pytest
 
+from jaxode import metrics
 from jaxode.checks import ConfigError
 from jaxode.config import RunConfig
 from jaxode.data import SPECS
@@ -17,6 +19,7 @@ from scripts.tables.findings import growth, second_block, worth
 from scripts.tables.protocols import identity, run_name, settings
 from scripts.tables.records import Record, keep, of_row, of_run, read
 from scripts.tables.rows import TABLES, WITH, WITHOUT
+from scripts.tables.signs import confusions, rate, reflections
 from scripts.tables.table import Row
 
 PARAMETERS = {
@@ -189,6 +192,46 @@ def test_findings_say_what_was_measured():
         "ODENet (208,266 parameters) 2.00 %, without its ODE block (208,266 parameters) 1.50 %"
         in worth(bare, "cpu").text
     )
+
+
+def signs(name, label, recall, losses=(2.0, 1.0)):
+    """A record of hand signs, of classes recognised by these shares, in ten images each."""
+    names = [chr(65 + k) for k in range(len(recall))]
+    counts = np.diag([round(10 * share) for share in recall])
+    counts[:, -1] += 10 - counts.sum(1)
+    record = made(name, label, accuracy=float(np.mean(recall)), train_images=400)
+    record.result["classification"] = metrics.report(counts, tuple(names))
+    for number, entry in enumerate(record.history):
+        entry["loss"] = losses[0] + (losses[1] - losses[0]) * number / (len(record.history) - 1)
+    return record
+
+
+def test_findings_of_hand_signs():
+    assert all(find([], "cpu").png is None for find in (rate, reflections))
+    still, moved = (
+        signs("asl_rate", row.label, [0.1] * 10, losses)
+        for row, losses in zip(TABLES["asl_rate"].rows, [(2.31, 2.3), (2.3, 0.5)], strict=True)
+    )
+    assert rate([moved], "cpu").png is None
+    found = rate([still, moved], "cpu")
+    assert "with 1e-14 the mean loss of an epoch goes from 2.3100 to 2.3000 nats in 10 epochs (guessing: 2.3026)" in (
+        found.text
+    )
+    assert found.png.startswith(b"\x89PNG")
+    upright = signs("asl_augmentations", "all but reflections", [1, 0.9, 0.8, 1])
+    mirrored = signs("asl_augmentations", "all of the plan", [1, 0.4, 0.7, 1])
+    assert reflections([upright], "cpu").png is None
+    found = reflections([upright, mirrored], "cpu")
+    assert "all but reflections 92.50 %" in found.text
+    assert found.text.endswith("of their 10 test images that is recognised: B (90% → 40%), C (80% → 70%).")
+    (one,) = confusions([signs("asl_10", "ODENet", [1.0] * 10)], "cpu")
+    assert one[:2] == ("asl_10-odenet", "ASL alphabet, first 10 classes: ODENet")
+    assert one[2].startswith(b"\x89PNG")
+
+
+def test_tables_of_unsplit_sets_say_how_many_images_there_were():
+    text = document(signs("asl_10", "augmented, 16 channels more", [1.0] * 10))
+    assert "400" in line(text, "augmented, 16 channels more", "`cpu`, ")
 
 
 def test_records_are_kept_and_read(tmp_path):
