@@ -1,0 +1,49 @@
+"""What a setting can be, by name, and what some of the names have in common."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+ModelName = Literal["odenet", "resnet", "mlp", "dense", "cnn", "odecnn"]
+BandModelName = Literal["dense", "cnn", "odecnn"]
+StemName = Literal["quarter", "eighth", "sixteenth"]
+SolverName = Literal[
+    "euler", "midpoint", "heun", "heun3", "rk4", "rk4_classic", "bosh3", "dopri5", "tsit5", "dopri8", "kvaerno3"
+]
+GradientName = Literal["backsolve", "checkpointed", "direct", "tape", "replay"]
+SteppingName = Literal["diffrax", "torchdiffeq"]
+NormName = Literal["full", "seminorm"]
+OptimizerName = Literal["sgd", "adam", "adamw"]
+ScheduleName = Literal["step", "constant", "cosine"]
+DatasetName = Literal["mnist", "qmnist", "fashion_mnist", "cifar10", "cifar100", "asl_alphabet", "iceberg"]
+DataChoice = Literal["auto", "full", "sample"]
+CropName = Literal["resize", "pad", "none"]
+AugmentationName = Literal[
+    "random_resized_crop", "transpose", "horizontal_flip", "vertical_flip", "shift_scale_rotate",
+    "hue_saturation_value", "brightness_contrast", "coarse_dropout", "cutout",
+]  # fmt: skip
+Precision = Literal["float64", "float32", "tf32", "bfloat16", "float16"]
+ParallelName = Literal["jit", "pmap"]
+TrainEvaluation = Literal["every", "last"]
+
+REFLECTIONS = ("transpose", "horizontal_flip", "vertical_flip")
+"""Augmentations that make another hand's sign of a hand sign, or turn it over."""
+
+FIXED_STEP_ONLY = ("euler", "heun3", "rk4", "rk4_classic")
+"""Solvers without an error estimate: they cannot choose their own step size."""
+
+FIXED_IN_BOTH = ("euler", "midpoint", "heun", "heun3", "rk4")
+ADAPTIVE_IN_BOTH = ("bosh3", "dopri5", "dopri8")
+"""Solvers that torchdiffeq has too; its heun2 is heun here."""
+
+EXPLICIT_ONLY = ("tape", "replay")
+"""Gradient modes that only know explicit solvers."""
+
+CONVOLUTIONS_ONLY = ("tf32", "bfloat16", "float16")
+"""Precisions of the convolutions alone: parameters, state, error estimate, norms, head and updates are float32."""
+
+DEFAULT_BLOCKS = {"odenet": 1, "resnet": 6, "mlp": 0, "dense": 0, "cnn": 2, "odecnn": 1}
+CHAINS = ("odenet", "resnet")
+"""Models with a stem and a chain of any number of blocks of any width."""
+
+DEFAULT_LR = {"sgd": 0.1, "adam": 1e-3, "adamw": 1e-3}

@@ -1,0 +1,124 @@
+"""All settings of a run together, to and from JSON."""
+# ruff: noqa: RUF009 - `setting` is dataclasses.field under a shorter name
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from jaxode.checks import ConfigError, require, require_choice, require_count
+from jaxode.config.choices import CHAINS, DEFAULT_LR, Precision, TrainEvaluation
+from jaxode.config.parts import (
+    DataConfig,
+    ModelConfig,
+    OptimConfig,
+    ParallelConfig,
+    SolveConfig,
+    default_gradient,
+    setting,
+)
+
+PARTS = {
+    "model": ModelConfig,
+    "solve": SolveConfig,
+    "data": DataConfig,
+    "optim": OptimConfig,
+    "parallel": ParallelConfig,
+}
+"""The parts of a RunConfig that are classes of their own."""
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """A whole training run. Raises ConfigError on values outside the stated ranges."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    solve: SolveConfig = field(default_factory=SolveConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    parallel: ParallelConfig = field(default_factory=ParallelConfig)
+    epochs: int = setting(30, "passes over the training images (5 on the bundled sample unless given)")
+    batch_size: int = setting(128, "images in a step")
+    seed: int = setting(0, "seed of the initial parameters, the order of the images and the crops")
+    precision: Precision = setting(
+        "float32",
+        "float64 or float32: of everything; tf32, bfloat16 or float16: of the convolutions, all else in float32;"
+        " float16 scales the loss",
+    )
+    train_evaluation: TrainEvaluation = setting(
+        "every", "epochs after which the training images are evaluated too: every, or the last alone, for less time"
+    )
+
+    def __post_init__(self) -> None:
+        require_count("epochs", self.epochs)
+        require_count("batch_size", self.batch_size)
+        require_count("seed", self.seed, at_least=0)
+        require(self.seed < 2**32, "seed", self.seed, "below 2**32")
+        require_choice("precision", self.precision, Precision)
+        require_choice("train_evaluation", self.train_evaluation, TrainEvaluation)
+        if self.precision == "float16" and self.model.ode_blocks:
+            tolerant = "gradient backsolve" if self.solve.gradient == "backsolve" else "solver kvaerno3"
+            if self.solve.gradient == "backsolve" or self.solve.solver == "kvaerno3":
+                raise ConfigError(
+                    f"precision float16 scales the gradient, which {tolerant} computes to a tolerance: use precision"
+                    " bfloat16, or an explicit solver with gradient tape"
+                )
+        if self.parallel.parallel == "pmap" and self.model.ode_blocks and self.solve.gradient == "checkpointed":
+            others = "direct or backsolve" if self.solve.solver == "kvaerno3" else "tape, replay, direct or backsolve"
+            reason = "Diffrax cannot run its checkpointed loop on one device's part of a batch"
+            raise ConfigError(f"gradient checkpointed needs parallel jit: {reason}; parallel pmap has {others}")
+
+    @property
+    def dtype(self) -> Literal["float32", "float64"]:
+        """Type of parameters, images, states and sums."""
+        return "float64" if self.precision == "float64" else "float32"
+
+    def flat(self) -> dict[str, Any]:
+        """All settings by their own names, which are unique across the parts, in the order of the classes."""
+        settings: dict[str, Any] = {}
+        for name, value in self.to_json().items():
+            settings.update(value if isinstance(value, dict) else {name: value})
+        return settings
+
+    def replaced(self, **changes: Any) -> RunConfig:
+        """A copy with some settings, named as in `flat`, changed; all are validated together.
+
+        Another model without `blocks` gets its default blocks, and the first stem where it has no other; another
+        optimizer without `lr` gets its usual rate, and another solver without `gradient` its default mode if that is
+        what the present one has.
+        Raises ConfigError on unknown or invalid settings.
+        """
+        settings = self.flat()
+        if changes.get("model", self.model.model) != self.model.model:
+            settings["blocks"] = None
+            if changes["model"] not in CHAINS:
+                settings["stem"] = "quarter"
+        if changes.get("optimizer", self.optim.optimizer) != self.optim.optimizer:
+            settings["lr"] = DEFAULT_LR.get(changes["optimizer"])
+        if self.solve.gradient == default_gradient(self.solve.solver):
+            settings["gradient"] = None
+        for name, value in changes.items():
+            require(name in settings, "a setting", name, "one of " + ", ".join(settings))
+            settings[name] = value
+        built = {
+            part: kind(**{f.name: settings.pop(f.name) for f in dataclasses.fields(kind)})
+            for part, kind in PARTS.items()
+        }
+        return RunConfig(**built, **settings)
+
+    def to_json(self) -> dict[str, Any]:
+        """Nested dictionary of plain JSON values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> RunConfig:
+        """The inverse of to_json. Raises ConfigError on unknown or invalid settings."""
+        try:
+            values = {"parallel": {}, **values}  # which the first runs did not have
+            built = {name: part(**values[name]) for name, part in PARTS.items()}
+            return cls(**built, **{name: value for name, value in values.items() if name not in PARTS})
+        except ConfigError:
+            raise
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise ConfigError(f"not a run's settings: {error}") from error
