@@ -26,7 +26,7 @@ from flax import nnx
 from experiments.arguments import given
 from experiments.cli import announcement, decided
 from jaxode.checks import ConfigError, require, require_count
-from jaxode.config import ADAPTIVE_IN_BOTH, CONVOLUTIONS_ONLY, FIXED_IN_BOTH, RunConfig, SolveConfig
+from jaxode.config import ADAPTIVE_IN_BOTH, CHAINS, CONVOLUTIONS_ONLY, FIXED_IN_BOTH, RunConfig, SolveConfig
 from jaxode.data import DataError, load
 from jaxode.interop import to_torch
 from jaxode.train import make_writable
@@ -99,6 +99,8 @@ def hand_over(config: RunConfig, epochs_given: bool, count: int, out: Path) -> l
     """Write the files; returns the command. Raises ConfigError, DataError, OSError."""
     for name in (WEIGHTS, BATCHES):
         require(not (out / name).exists(), "--out", str(out), f"a folder without {name}")
+    known = (*CHAINS, "mlp")
+    require(config.model.model in known, "--model", config.model.model, f"one of {', '.join(known)}")
     allowed = "float32 or float64, in which torch_ref computes"
     require(config.precision not in CONVOLUTIONS_ONLY, "--precision", config.precision, allowed)
     if config.model.ode_blocks:
