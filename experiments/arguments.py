@@ -196,9 +196,9 @@ def parse(parser: Parser, argv: list[str]) -> Request:
     return Request(settings=values, **own)
 
 
-def unused(config: RunConfig, asked: dict[str, Any]) -> list[str]:
-    """The given settings that have no effect on this model or optimiser, as flags."""
-    idle: set[str] = set()
+def unused(config: RunConfig, asked: dict[str, Any], *, unsplit: bool = False) -> list[str]:
+    """The given settings that have no effect on this model, optimiser or set, which may come unsplit; as flags."""
+    idle: set[str] = set() if unsplit else {"test_share", "split_seed"}
     if not config.model.ode_blocks:
         idle |= {"augment_dims", *(spec.name for spec in dataclasses.fields(SolveConfig))}
     if config.model.model not in CHAINS:

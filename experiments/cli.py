@@ -63,7 +63,7 @@ def told(error: OSError) -> str:
 
 def carry_out(parser: Parser, request: Request, config: RunConfig) -> int:
     """A well-formed request; its errors become exit codes."""
-    from jaxode.data import DataError
+    from jaxode.data import SPECS, DataError
     from jaxode.train import CheckpointError, Cluster, ResumeError, RunFailed, Stopped, out_of_memory
 
     cluster, out = Cluster(), None
@@ -71,8 +71,9 @@ def carry_out(parser: Parser, request: Request, config: RunConfig) -> int:
         if request.resume is not None:
             config = resumed(request.resume, request, config)
         empty = " of 0 blocks" if config.model.model in CHAINS and not config.model.blocks else ""
-        for flag in unused(config, request.settings):
-            what = f"{config.model.model}{empty} with {config.optim.optimizer}"
+        unsplit = SPECS[config.data.dataset].unsplit
+        for flag in unused(config, request.settings, unsplit=unsplit):
+            what = f"{config.model.model}{empty} with {config.optim.optimizer} on {config.data.dataset}"
             print(f"note: {flag} has no effect on {what}", file=sys.stderr)
         if request.describe:
             print(json.dumps(description(config)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
@@ -74,6 +75,28 @@ def builder(fail: str = ""):
         return Linear(inputs, classes, blocks, rngs, dtype, precision, fail, solve.per_sample)
 
     return build
+
+
+class Averaging(nnx.Module):
+    """Logits linear in the image's mean; of the batches seen, keeps a running mean of that and of noise by the keys."""
+
+    def __init__(self, rngs, dtype):
+        self.dense = nnx.Linear(1, 10, rngs=rngs, dtype=dtype, param_dtype=dtype)
+        self.seen = nnx.BatchStat(jnp.zeros((), dtype))
+
+    def __call__(self, images, training=None):
+        means = images.mean((1, 2, 3))
+        logits = self.dense(means[:, None]) + (self.seen[...] if training is None else 0)
+        if training is not None:
+            noise = jax.vmap(lambda key: jax.random.uniform(key, ()))(training.keys)
+            seen = jnp.sum(training.weights * (means + noise)) / jnp.maximum(jnp.sum(training.weights), 1)
+            self.seen[...] = 0.9 * self.seen[...] + 0.1 * seen
+        return logits, Stats.chain([])
+
+
+def averaging(model, solve, *, image_shape, classes, rngs, dtype, precision):
+    """In place of build_classifier."""
+    return Averaging(rngs, dtype)
 
 
 def image_set(train: int = 70, test: int = 23, *, poisoned: tuple[int, ...] = (), seed: int = 5) -> ImageSet:

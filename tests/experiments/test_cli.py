@@ -113,7 +113,7 @@ def test_a_diverging_run_ends_with_one_line_and_code_1(tmp_path, capsys):
 
 def test_a_setting_without_effect_is_noted(capsys):
     assert mnist.main(["--describe", "--model", "resnet", "--rtol", "1e-4"]) == 0
-    assert capsys.readouterr().err == "note: --rtol has no effect on resnet with sgd\n"
+    assert capsys.readouterr().err == "note: --rtol has no effect on resnet with sgd on mnist\n"
 
 
 def test_a_net_without_blocks_is_trained_and_solves_nothing(tmp_path, capsys):
@@ -121,7 +121,7 @@ def test_a_net_without_blocks_is_trained_and_solves_nothing(tmp_path, capsys):
     argv = shlex.split("--model odenet --blocks 0 --per-sample --width 4 --epochs 1")
     assert mnist.main([*SMALL, *argv, "--out", str(out)]) == 0
     captured = capsys.readouterr()
-    assert captured.err == "note: --per-sample has no effect on odenet of 0 blocks with sgd\n"
+    assert captured.err == "note: --per-sample has no effect on odenet of 0 blocks with sgd on mnist\n"
     assert "function evaluations" not in captured.out
     result = json.loads((out / "result.json").read_text())
     assert (result["blocks"], result["nfe_forward"], result["nfe_per_block"], result["solver"]) == (0, None, None, None)

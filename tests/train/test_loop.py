@@ -8,9 +8,10 @@ import signal
 import jax
 import numpy as np
 import pytest
-from stubs import builder, image_set, run_config, without_pictures
+from stubs import averaging, builder, image_set, run_config, without_pictures
 
 from jaxode.checks import ConfigError
+from jaxode.config import ModelConfig
 from jaxode.data import ImageSet
 from jaxode.train import CheckpointError, Progress, ResumeError, RunFailed, Stopped, run
 from jaxode.train.checkpoint import unsealed
@@ -269,6 +270,19 @@ def test_a_resume_goes_on_with_the_scale(tmp_path, monkeypatch):
         go(out, config, progress=StopAt(1), pace=OneRow())
     monkeypatch.setattr("jaxode.train.scaling.START", 1.0)  # of no meaning to a run that has begun
     go(out, config)
+    assert lines(out) == lines(expected)
+    assert digests(out)[max(digests(expected))] == digests(expected)[max(digests(expected))]
+
+
+def test_a_resume_goes_on_with_what_a_model_keeps_of_its_batches(tmp_path):
+    config = run_config(model=ModelConfig(model="mlp"))
+    expected, out = tmp_path / "whole", tmp_path / "run"
+    for folder in (expected, out):
+        folder.mkdir()
+    run(config, image_set(), expected, build=averaging)
+    with pytest.raises(Stopped):
+        run(config, image_set(), out, build=averaging, progress=StopAt(3), pace=OneRow())
+    run(config, image_set(), out, build=averaging)
     assert lines(out) == lines(expected)
     assert digests(out)[max(digests(expected))] == digests(expected)[max(digests(expected))]
 

@@ -6,14 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
 from sklearn.metrics import confusion_matrix
-from stubs import builder, image_set, run_config
+from stubs import averaging, builder, image_set, run_config
 
 from jaxode.checks import ConfigError
 from jaxode.config import ModelConfig, ParallelConfig
 from jaxode.data.augment import evaluation_views, training_views
-from jaxode.ode import Stats
 from jaxode.train.program import Program
 from jaxode.train.scaling import initial_scale
 from jaxode.train.state import Totals
@@ -99,27 +97,6 @@ def test_padding_has_no_influence(ours):
     assert not np.array_equal(other.indices, table.indices)
     one, two = (program.train(jax.tree.map(jnp.array, state), key, rows, 5) for rows in (table, other))
     assert_same_bits(one, two)
-
-
-class Averaging(nnx.Module):
-    """Logits linear in the image's mean; keeps the weighted mean of the first keys' bits and of the images."""
-
-    def __init__(self, rngs, dtype):
-        self.dense = nnx.Linear(1, 10, rngs=rngs, dtype=dtype, param_dtype=dtype)
-        self.seen = nnx.BatchStat(jnp.zeros((), dtype))
-
-    def __call__(self, images, training=None):
-        means = images.mean((1, 2, 3))
-        logits = self.dense(means[:, None]) + (self.seen[...] if training is None else 0)
-        if training is not None:
-            noise = jax.vmap(lambda key: jax.random.uniform(key, ()))(training.keys)
-            seen = jnp.sum(training.weights * (means + noise)) / jnp.maximum(jnp.sum(training.weights), 1)
-            self.seen[...] = 0.9 * self.seen[...] + 0.1 * seen
-        return logits, Stats.chain([])
-
-
-def averaging(model, solve, *, image_shape, classes, rngs, dtype, precision):
-    return Averaging(rngs, dtype)
 
 
 def test_statistics_are_of_all_images_of_a_batch_however_it_is_split():
