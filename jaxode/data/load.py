@@ -54,7 +54,8 @@ def load(config: DataConfig, *, progress: bool = True) -> ImageSet:
 
     With data "auto", the full set is used if it is prepared, if its original files are at hand or if they can be
     fetched; otherwise the sample, and a line on stderr says so and why. Original files at hand are checked at every
-    call, so that a changed byte is never missed; a damaged file is an error under "auto" too.
+    call, so that a changed byte is never missed (of pictures in folders: a changed name or size); a damaged file is an
+    error under "auto" too. A set that comes in one piece is split by `config.split_seed`.
 
     Raises DataError if the images cannot be had, a file is not what it should be, or a limit exceeds the set.
     """
