@@ -54,6 +54,12 @@ def cifar100(name: str, epochs: int, optimizer: str, cpu_epochs: int) -> Table:
     )
 
 
+WHOLE_IMAGES = (
+    "`cpu` trains on whole images: after so few epochs, the enlarged crops of the published protocol cost accuracy on the"
+    " whole images of evaluation (ResNet 2: 85.14 % of the test images after 4 epochs,"
+    " `python -m experiments.fashion_mnist --model resnet --blocks 2 --epochs 4 --schedule cosine`)."
+)
+
 TABLES = {
     table.name: table
     for table in (
@@ -111,6 +117,9 @@ TABLES = {
                 ),
             ),
             4,
+            {},
+            WHOLE_IMAGES,
+            {"crop": "none"},
         ),
         Table(
             "fashion_mnist_chained",
@@ -124,7 +133,8 @@ TABLES = {
             ),
             4,
             {},
-            "Published: no accuracy is gained by the second block. Evaluations are those of one block.",
+            "Published: no accuracy is gained by the second block. Evaluations are those of one block. " + WHOLE_IMAGES,
+            {"crop": "none"},
         ),
         Table(
             "cifar10",
