@@ -55,8 +55,8 @@ def cifar100(name: str, epochs: int, optimizer: str, cpu_epochs: int) -> Table:
 
 
 WHOLE_IMAGES = (
-    "`cpu` trains on whole images: after so few epochs, the enlarged crops of the published protocol cost accuracy on the"
-    " whole images of evaluation (ResNet 2: 85.14 % of the test images after 4 epochs,"
+    "`cpu` trains on whole images: after so few epochs, the enlarged crops of the published protocol cost accuracy on"
+    " the whole images of evaluation (ResNet 2: 85.14 % of the test images after 4 epochs,"
     " `python -m experiments.fashion_mnist --model resnet --blocks 2 --epochs 4 --schedule cosine`)."
 )
 
