@@ -54,7 +54,7 @@ def reflections(records: Sequence[Record], scale: Scale) -> Finding:
     named = ", ".join(f"{name} ({upright[name]['recall']:.0%} → {mirrored[name]['recall']:.0%})" for name in worst)
     images = next(iter(upright.values()))["images"]
     text = (
-        f"ResNet 6, 29 classes, test accuracy by the augmentations of training: {'; '.join(told)}. Signs that"
+        f"ResNet 6, first 10 classes, test accuracy by the augmentations of training: {'; '.join(told)}. Signs that"
         f" reflections cost most, by the share of their {images} test images that is recognised: {named or 'none'}."
     )
     curves = {

@@ -214,7 +214,7 @@ def test_findings_of_hand_signs():
     )
     assert rate([moved], "cpu").png is None
     found = rate([still, moved], "cpu")
-    assert "with 1e-14 the mean loss of an epoch goes from 2.3100 to 2.3000 nats in 10 epochs (guessing: 2.3026)" in (
+    assert "with 1e-14 the mean loss of an epoch goes from 2.3100 to 2.3000 nats in 20 epochs (guessing: 2.3026)" in (
         found.text
     )
     assert found.png.startswith(b"\x89PNG")
