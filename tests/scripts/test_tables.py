@@ -311,6 +311,17 @@ def test_wrong_requests_end_in_one_line(tmp_path, capsys, argv, said):
     assert len(error.splitlines()) == 1
 
 
+def test_images_are_loaded_once_for_all_rows_that_have_the_same(tmp_path, monkeypatch):
+    loaded = []
+    monkeypatch.setattr(reproduce, "load", lambda data, progress: loaded.append(data.classes) or "images")
+    monkeypatch.setattr(reproduce, "announcement", lambda data: "")
+    monkeypatch.setattr(reproduce, "run", lambda config, data, out, progress: {"model": "none"})
+    monkeypatch.setattr(reproduce, "conclusion", lambda result, out: "")
+    argv = ["asl_augmentations", "asl_rate", "asl_10", "asl_29", "--out", str(tmp_path), "--quiet"]
+    reproduce.main(argv)
+    assert loaded == [10, 29]
+
+
 def test_tables_without_images_do_not_stop_the_others(tmp_path, capsys, monkeypatch):
     argv = ["qmnist", "chen", "--scale", "smoke", "--out", str(tmp_path), "--quiet"]
     monkeypatch.setattr(reproduce, "run", lambda config, data, out, progress: {"model": "none"})
