@@ -45,7 +45,8 @@ def reflections(records: Sequence[Record], scale: Scale) -> Finding:
     if not {UPRIGHT, ALL} <= runs.keys():
         return Finding("asl-augmentations", claim, "Not yet measured.", None)
     told = [
-        f"{label} {100 * record.result['test_accuracy']:.2f} % (macro F1 {record.result['test_macro_f1']:.4f})"
+        f"{label} {100 * record.result['test_accuracy']:.2f} % (training images"
+        f" {100 * record.result['train_accuracy']:.2f} %, macro F1 {record.result['test_macro_f1']:.4f})"
         for label, record in runs.items()
     ]
     upright, mirrored = (runs[label].result["classification"]["by_class"] for label in (UPRIGHT, ALL))
@@ -54,7 +55,8 @@ def reflections(records: Sequence[Record], scale: Scale) -> Finding:
     named = ", ".join(f"{name} ({upright[name]['recall']:.0%} → {mirrored[name]['recall']:.0%})" for name in worst)
     images = next(iter(upright.values()))["images"]
     text = (
-        f"ResNet 6, first 10 classes, test accuracy by the augmentations of training: {'; '.join(told)}. Signs that"
+        f"ResNet 6, first 10 classes, test accuracy by the augmentations of training: {'; '.join(told)}. A net that"
+        " does not know its own training images was still learning: augmentations ask for more steps, too. Signs that"
         f" reflections cost most, by the share of their {images} test images that is recognised: {named or 'none'}."
     )
     curves = {
