@@ -36,7 +36,6 @@ from jaxode.nn.kernels import has_tf32
 from jaxode.train import Progress, RunFailed, Stopped, make_writable, run
 from jaxode.train.files import write_json, write_whole
 from jaxode.train.program import Program
-from jaxode.train.state import Learned
 from jaxode.train.step import forward
 from scripts.parity.measure import relative
 from scripts.settings import settings, settings_parser
@@ -72,7 +71,7 @@ def first_batch(config: RunConfig, data: ImageSet) -> First:
         labels = program.pictures.labels[:count]
 
         def objective(params: Any) -> tuple[jax.Array, jax.Array]:
-            logits = forward(program.graphdef, Learned(params), images)[0]
+            logits = forward(program.graphdef, program.learned._replace(params=params), images)[0]
             return cross_entropy(logits, labels, jnp.ones(count, program.dtype)), logits
 
         with jax.default_matmul_precision("highest"):

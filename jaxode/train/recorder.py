@@ -26,7 +26,7 @@ def settings_of_result(config: RunConfig) -> dict[str, Any]:
         "dataset": config.data.dataset,
         "data": config.data.data,
         "crop": config.data.crop,
-        "augment": config.data.augmentations,
+        "augment": list(config.data.augmentations),
         "split_seed": config.data.split_seed if SPECS[config.data.dataset].unsplit else None,
         "model": config.model.model,
         "blocks": config.model.blocks,

@@ -60,7 +60,7 @@ class Learned(NamedTuple):
     """A model's parameters, and what it keeps of the batches it has seen."""
 
     params: Params
-    statistics: Any = ()
+    statistics: Any
 
 
 class TrainState(NamedTuple):

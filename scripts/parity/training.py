@@ -124,9 +124,9 @@ def _trajectory(cell: Training) -> Row:
         )
     )
     nnx.update(built, from_torch(built, {name: value.numpy() for name, value in theirs.state_dict().items()}))
-    graph, (params, _) = split_model(built)
+    graph, learned = split_model(built)
     transform = optimizer(cell.optim, STEPS)
-    state = initial_state(params, transform, model.ode_blocks)
+    state = initial_state(learned, transform, model.ode_blocks)
     weights = jnp.ones(BATCH)
 
     @jax.jit

@@ -54,6 +54,8 @@ def test_normalisation_is_that_of_the_training_images(name, real_data):
 def test_specs_are_consistent():
     for name, spec in SPECS.items():
         assert spec.name == name
-        assert len(set(spec.class_names)) == spec.classes == (100 if name == "cifar100" else 10)
+        classes = {"cifar100": 100, "asl_alphabet": 29, "iceberg": 2}.get(name, 10)
+        assert len(set(spec.class_names)) == spec.classes == classes
         assert len(spec.mean) == len(spec.std) == spec.channels
         assert all(file.url for file in ([spec.archive] if spec.archive else spec.files))
+        assert spec.unsplit == (not spec.files) == spec.source.startswith("https://")
