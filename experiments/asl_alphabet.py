@@ -2,6 +2,7 @@
 
 Source: the plan of an ASL classification; pictures of Kaggle's grassknotted/asl-alphabet, one folder a class.
 Expected: no accuracy was published. The plan's learning rate of 1e-14 moves nothing; here it is 1e-3.
+Time: 19 s of training an epoch of 1,160 pictures on one core of a CPU, 11 s for ResNet 6 (docs/results).
 
     python -m experiments.asl_alphabet --data-dir DIR                    # DIR holds the zip, or what it unpacks to
     python -m experiments.asl_alphabet --data-dir DIR --classes 10       # the first ten classes, A to J

@@ -93,6 +93,7 @@ def test_the_command_has_the_settings_of_the_run(tmp_path):
         (["--gradient", "backsolve", "--backward-rtol", "1e-5"], "--backward-rtol must be left out or --rtol"),
         (["--per-sample"], "--per-sample must be left out: torchdiffeq has one step size for a batch"),
         (["--precision", "bfloat16"], "--precision must be float32 or float64, in which torch_ref computes, got"),
+        (["--model", "cnn"], "--model must be one of odenet, resnet, mlp, got 'cnn'"),
         (["--width", "0"], "--width must be a whole number of at least 1"),
         (["--out", "taken"], "--out must be a folder without weights.pt, got 'taken'"),
         (["--dataset", "imagenet"], "--dataset: invalid choice: 'imagenet'"),
