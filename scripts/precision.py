@@ -36,7 +36,7 @@ from jaxode.nn.kernels import has_tf32
 from jaxode.train import Progress, RunFailed, Stopped, make_writable, run
 from jaxode.train.files import write_json, write_whole
 from jaxode.train.program import Program
-from jaxode.train.step import forward
+from jaxode.train.tally import forward
 from scripts.parity.measure import relative
 from scripts.settings import settings, settings_parser
 from scripts.unfinished import Unfinished

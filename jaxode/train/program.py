@@ -22,7 +22,8 @@ from jaxode.nn import build_classifier
 from jaxode.optim import learning_rate, optimizer
 from jaxode.train.parallel import Spread
 from jaxode.train.state import Learned, Totals, TrainState, initial_state, split_model
-from jaxode.train.step import Evaluated, Pictures, Split, Table, evaluation_chunk, row_outcomes, train_chunk
+from jaxode.train.step import Evaluated, Pictures, Table, evaluation_chunk, row_outcomes, train_chunk
+from jaxode.train.tally import Split
 
 Builder = Callable[..., nnx.Module]
 """A function with the arguments of `jaxode.nn.build_classifier`; tests put a stub in its place."""

@@ -19,7 +19,8 @@ from jaxode.interop import from_torch
 from jaxode.nn import build_classifier
 from jaxode.optim import optimizer, update
 from jaxode.train.state import initial_state, split_model
-from jaxode.train.step import Batch, train_step
+from jaxode.train.step import train_step
+from jaxode.train.tally import Batch
 from scripts.parity.bounds import BOUNDS
 from scripts.parity.measure import FAIL, PASS, Row, relative
 from scripts.parity.settings import their_settings

@@ -11,7 +11,8 @@ import experiments
 from jaxode.config import RunConfig
 from jaxode.data import SPECS, ImageSet
 from jaxode.train.program import Program
-from jaxode.train.step import Batch, train_step
+from jaxode.train.step import train_step
+from jaxode.train.tally import Batch
 
 MODULES = [importlib.import_module(f"experiments.{found.name}") for found in pkgutil.iter_modules(experiments.__path__)]
 PRESETS = {

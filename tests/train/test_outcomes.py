@@ -13,7 +13,7 @@ from jaxode.ode import Stats
 from jaxode.train import missing, outcomes, run
 from jaxode.train.hardness import bin_edges, chosen_classes, draw
 from jaxode.train.mistakes import draw as draw_mistakes
-from jaxode.train.step import by_block
+from jaxode.train.tally import by_block
 
 CONFIG = run_config(epochs=2).replaced(per_sample=True)
 DATA = image_set()

@@ -15,7 +15,7 @@ from jaxode.data.augment import evaluation_views, training_views
 from jaxode.train.program import Program
 from jaxode.train.scaling import initial_scale
 from jaxode.train.state import Totals
-from jaxode.train.step import forward
+from jaxode.train.tally import forward
 
 
 def compiled(config=None, data=None, build=None):

@@ -1,0 +1,103 @@
+"""The two commands of the tables: running rows, and collecting what came of them."""
+
+import dataclasses
+import json
+
+import pytest
+from records import made
+
+from jaxode.train.files import write_json, write_lines
+from scripts import report, reproduce
+from scripts.tables.records import of_run
+from scripts.tables.rows import WITH, WITHOUT
+
+
+def leave(directory, record):
+    """A run's files."""
+    directory.mkdir(parents=True)
+    write_json(directory / "config.json", record.config.to_json())
+    write_json(directory / "result.json", record.result)
+    write_lines(directory / "metrics.jsonl", record.history)
+
+
+def test_a_report_collects_complete_runs_of_rows(tmp_path, capsys):
+    record = made("mnist", WITH)
+    leave(tmp_path / "runs" / "a", record)
+    leave(tmp_path / "runs" / "b", dataclasses.replace(record, config=record.config.replaced(lr=0.2)))
+    leave(tmp_path / "runs" / "c", dataclasses.replace(made("mnist", WITHOUT), history=record.history[:4]))
+    out = tmp_path / "out"
+    assert report.main([str(tmp_path / "runs"), "--out", str(out)]) == 0
+    said = capsys.readouterr()
+    assert "1 runs found, 1 records" in said.out
+    assert f"left out, for it is of no row: {tmp_path / 'runs' / 'b'}" in said.err
+    assert "c" not in {line.rsplit("/", 1)[-1] for line in said.err.splitlines()}
+    assert [path.name for path in (out / "records").iterdir()] == [f"{record.name}.json"]
+    assert "99.00" in (out / "README.md").read_text()
+    for name in ("learning-cpu.png", "nfe-cpu.png"):
+        assert (out / name).read_bytes().startswith(b"\x89PNG")
+    leave(tmp_path / "more" / "d", made("mnist", WITH, seed=1))
+    assert report.main([str(tmp_path / "more"), "--out", str(out)]) == 0  # earlier records stay
+    assert "99.00" in (out / "README.md").read_text()
+    assert len(list((out / "records").iterdir())) == 2
+
+
+def test_a_table_is_run_resumed_and_listed(tmp_path, capsys):
+    argv = ["chen", "--scale", "smoke", "--only", "mlp", "--seeds", "3", "--out", str(tmp_path)]
+    assert reproduce.main([*argv, "--list"]) == 0
+    assert "0 of 1 epochs" in capsys.readouterr().out
+    assert reproduce.main(argv) == 0
+    (directory,) = tmp_path.iterdir()
+    record = of_run(directory)
+    assert (record.name, record.config.seed) == (directory.name, 3)
+    assert record.result["wall_seconds"] > 0
+    changed = (directory / "result.json").stat().st_mtime_ns
+    assert reproduce.main(argv) == 0
+    assert "seed 3, 1 epochs: complete" in capsys.readouterr().err
+    assert (directory / "result.json").stat().st_mtime_ns == changed
+    assert reproduce.main([*argv, "--list"]) == 0
+    assert "complete" in capsys.readouterr().out
+    assert json.loads((directory / "result.json").read_text())["classification"]["macro"]["f1"] >= 0
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["nothing"], "TABLE must be one of chen"),
+        (["chen", "--only", "zzz"], "--only must be a part of a label, one of 1-layer MLP"),
+        (["chen", "--seeds", "-1"], "--seeds must be a whole number of at least 0, got -1"),
+        (["chen", "--scale", "huge"], "--scale"),
+        ([], "TABLE"),
+        (["qmnist", "--scale", "smoke"], "qmnist has no bundled sample"),
+    ],
+)
+def test_wrong_requests_end_in_one_line(tmp_path, capsys, argv, said):
+    assert reproduce.main([*argv, "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert len(error.splitlines()) == 1
+
+
+def test_images_are_loaded_once_for_all_rows_that_have_the_same(tmp_path, monkeypatch):
+    loaded = []
+    monkeypatch.setattr(reproduce, "load", lambda data, progress: loaded.append(data.classes) or "images")
+    monkeypatch.setattr(reproduce, "announcement", lambda data: "")
+    monkeypatch.setattr(reproduce, "run", lambda config, data, out, progress: {"model": "none"})
+    monkeypatch.setattr(reproduce, "conclusion", lambda result, out: "")
+    argv = ["asl_augmentations", "asl_rate", "asl_10", "asl_29", "--out", str(tmp_path), "--quiet"]
+    reproduce.main(argv)
+    assert loaded == [10, 29]
+
+
+def test_tables_without_images_do_not_stop_the_others(tmp_path, capsys, monkeypatch):
+    argv = ["qmnist", "chen", "--scale", "smoke", "--out", str(tmp_path), "--quiet"]
+    monkeypatch.setattr(reproduce, "run", lambda config, data, out, progress: {"model": "none"})
+    monkeypatch.setattr(reproduce, "conclusion", lambda result, out: "")
+    assert reproduce.main(argv) == 1
+    said = capsys.readouterr()
+    assert said.err.count("not run: qmnist has no bundled sample") == 2
+    assert "4 of 6 runs complete" in said.out
+
+
+def test_a_report_of_nothing_is_refused(tmp_path, capsys):
+    assert report.main([str(tmp_path / "no"), "--out", str(tmp_path)]) == 2
+    assert "RUNS must be directories" in capsys.readouterr().err
