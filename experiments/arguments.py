@@ -205,6 +205,8 @@ def unused(config: RunConfig, asked: dict[str, Any], *, unsplit: bool = False) -
         idle |= {"width", "augment_dims"}
         if config.model.model in ("mlp", "dense") and config.precision in CONVOLUTIONS_ONLY:
             idle.add("precision")
+    if config.model.model == "dense":
+        idle.add("angle")  # it sees the first band alone
     if config.solve.gradient != "tape":
         idle.add("tape_steps")
     if config.optim.optimizer != "sgd":

@@ -129,6 +129,9 @@ def test_settings_without_effect_are_known():
     assert unused(RunConfig().replaced(blocks=0), {"per_sample": True, "blocks": 0, "width": 32}) == ["--per-sample"]
     assert unused(RunConfig(), {"rtol": 1, "momentum": 0, "width": 32, "tape_steps": 4}) == []
     assert unused(RunConfig().replaced(gradient="replay"), {"tape_steps": 4}) == ["--tape-steps"]
+    angled = RunConfig().replaced(dataset="iceberg", model="dense", angle=True)
+    assert unused(angled, {"angle": True}) == ["--angle"]
+    assert unused(angled.replaced(model="cnn"), {"angle": True}) == []
 
 
 def test_a_default_gradient_mode_follows_the_solver():
