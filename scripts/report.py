@@ -69,7 +69,7 @@ def written(records: Sequence[Record], out: Path, command: str) -> list[str]:
         for find in (growth, second_block, worth, rate, reflections):
             finding = find(records, scale)
             findings.append((scale, finding))
-            if finding.png is not None:
+            if finding.png:
                 names.append(f"{finding.name}-{scale}.png")
                 write_whole(out / names[-1], finding.png)
         for name, text, png in confusions(records, scale):

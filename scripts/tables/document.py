@@ -83,12 +83,16 @@ def section(table: Table, records: Sequence[Record]) -> list[str]:
 
 
 def claimed(findings: Sequence[tuple[Scale, Finding]]) -> list[str]:
-    """What the runs say of claims, a paragraph and a picture each."""
+    """What the runs say of claims: for each, a paragraph and a picture by protocol."""
     lines = ["## What the runs say of the claims", ""]
-    for scale, finding in findings:
-        lines += [f"**{finding.claim}** Protocol `{scale}`: {finding.text}", ""]
-        if finding.png is not None:
-            lines += [f"![{finding.claim}]({finding.name}-{scale}.png)", ""]
+    for claim in dict.fromkeys(finding.claim for _, finding in findings):
+        found = {scale: finding for scale, finding in findings if finding.claim == claim}
+        lines += [f"**{claim}**", ""]
+        for scale, finding in found.items():
+            if finding.text:
+                lines += [f"`{scale}`: {finding.text}", "", f"![{claim}]({finding.name}-{scale}.png)", ""]
+        lacking = [f"`{scale}`" for scale, finding in found.items() if not finding.text]
+        lines += [f"{' and '.join(lacking)}: {NOT_RUN}.", ""] if lacking else []
     return lines
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Any
 
 from scripts.tables.pictures import Curve, draw
@@ -16,12 +15,15 @@ from scripts.tables.table import Row, Table
 
 @dataclass(frozen=True)
 class Finding:
-    """A claim, what was measured of it, and the picture: its file and PNG, or None where there is nothing to draw."""
+    """A claim, what was measured of it, and a picture of that as PNG: empty where not all that it takes was run.
+
+    `name` is that of the picture's file, less the protocol.
+    """
 
     name: str
     claim: str
-    text: str
-    png: bytes | None
+    text: str = ""
+    png: bytes = b""
 
 
 def rows_with_runs(records: Sequence[Record], tables: Sequence[str], scale: Scale) -> list[tuple[Table, Row, Record]]:
@@ -49,7 +51,7 @@ def growth(records: Sequence[Record], scale: Scale) -> Finding:
     claim = "The number of function evaluations grows during training (Chen et al. 2018, figure 3d)."
     runs = [each for each in rows_with_runs(records, list(TABLES), scale) if each[2].config.model.model == "odenet"]
     if not runs:
-        return Finding("nfe", claim, "Not yet measured.", None)
+        return Finding("nfe", claim)
     curves = {"evaluations of a forward solve, test images": [], "the same, mean of the training steps": []}
     for (table, row, record), panel in ((run, panel) for run in runs for panel in curves):
         name = "nfe_forward" if "test" in panel else "nfe_forward_train"
@@ -66,25 +68,26 @@ def second_block(records: Sequence[Record], scale: Scale) -> Finding:
     """One block against two."""
     claim = "A second ODE block gains no accuracy, and each of the two takes fewer evaluations than the one (thesis)."
     runs = rows_with_runs(records, ["fashion_mnist_chained"], scale)
-    by_blocks = {n: [record for _, _, record in runs if record.config.model.blocks == n] for n in (1, 2)}
-    if not all(by_blocks.values()):
-        return Finding("blocks", claim, "Not yet measured.", None)
+    pairs: dict[str, dict[int | None, Record]] = {}
+    for _, row, record in runs:
+        pairs.setdefault(row.label.partition(", ")[2], {})[record.config.model.blocks] = record
+    whole = {how: (pair[1], pair[2]) for how, pair in pairs.items() if pair.keys() == {1, 2}}
+    if not whole:
+        return Finding("blocks", claim)
     curves = {
         "test accuracy in %": [Curve(row.label, series(record, "test_accuracy", 100)) for _, row, record in runs],
         "evaluations a block, training steps": [
             Curve(row.label, series(record, "nfe_forward_train")) for _, row, record in runs
         ],
     }
-
-    def mean(blocks: int, name: str) -> float:
-        return fmean(record.result[name] for record in by_blocks[blocks])
-
-    text = (
-        f"Fashion-MNIST, means of the runs with and without the adjoint: one block"
-        f" {100 * mean(1, 'test_accuracy'):.2f} % of the test images with {mean(1, 'nfe_forward'):.1f} evaluations,"
-        f" two blocks {100 * mean(2, 'test_accuracy'):.2f} % with {mean(2, 'nfe_forward'):.1f} evaluations each, in"
-        f" {mean(2, 'train_seconds_per_epoch') / mean(1, 'train_seconds_per_epoch'):.2f} times the time an epoch."
-    )
+    told = [
+        f"{how}, one block gets {100 * one.result['test_accuracy']:.2f} % of the test images right with"
+        f" {one.result['nfe_forward']:.1f} evaluations, two get {100 * two.result['test_accuracy']:.2f} % with"
+        f" {two.result['nfe_forward']:.1f} each, in"
+        f" {two.result['train_seconds_per_epoch'] / one.result['train_seconds_per_epoch']:.2f} times the time an epoch"
+        for how, (one, two) in whole.items()
+    ]
+    text = f"Fashion-MNIST: {'; '.join(told)}."
     return Finding("blocks", claim, text, draw(curves))
 
 
@@ -93,7 +96,7 @@ def worth(records: Sequence[Record], scale: Scale) -> Finding:
     claim = "Much of the accuracy is that of the downsampling: the same net without its ODE block (132,874 parameters)."
     runs = rows_with_runs(records, ["mnist_worth"], scale)
     if len(runs) < len(TABLES["mnist_worth"].rows):
-        return Finding("worth", claim, "Not yet measured.", None)
+        return Finding("worth", claim)
     told = [
         f"{row.label} ({record.result['parameters']:,} parameters) {100 * (1 - record.result['test_accuracy']):.2f} %"
         for _, row, record in runs

@@ -23,7 +23,7 @@ def rate(records: Sequence[Record], scale: Scale) -> Finding:
     claim = "A learning rate of 1e-14, as the plan of the ASL classification has it, moves nothing."
     runs = rows_with_runs(records, ["asl_rate"], scale)
     if len(runs) < len(TABLES["asl_rate"].rows):
-        return Finding("asl-rate", claim, "Not yet measured.", None)
+        return Finding("asl-rate", claim)
     told = [
         f"with {record.config.optim.lr:g} the mean loss of an epoch goes from {record.history[0]['loss']:.4f} to"
         f" {record.history[-1]['loss']:.4f} nats in {record.config.epochs} epochs (guessing: {guessing(record):.4f})"
@@ -43,7 +43,7 @@ def reflections(records: Sequence[Record], scale: Scale) -> Finding:
     claim = "Mirrored and transposed hand signs are other signs: reflections among the augmentations cost accuracy."
     runs = {row.label: record for _, row, record in rows_with_runs(records, ["asl_augmentations"], scale)}
     if not {UPRIGHT, ALL} <= runs.keys():
-        return Finding("asl-augmentations", claim, "Not yet measured.", None)
+        return Finding("asl-augmentations", claim)
     told = [
         f"{label} {100 * record.result['test_accuracy']:.2f} % (training images"
         f" {100 * record.result['train_accuracy']:.2f} %, macro F1 {record.result['test_macro_f1']:.4f})"

@@ -2,25 +2,31 @@
 
 from records import made, signs
 
-from scripts.tables.findings import growth, second_block, worth
+from scripts.tables.document import markdown
+from scripts.tables.findings import Finding, growth, second_block, worth
 from scripts.tables.rows import TABLES
 from scripts.tables.signs import confusions, rate, reflections
 
 
 def test_findings_say_what_was_measured():
-    assert all(find([], "cpu").png is None for find in (growth, second_block, worth))
+    assert all(find([], "cpu").png == b"" for find in (growth, second_block, worth))
     labels = [row.label for row in TABLES["fashion_mnist_chained"].rows]
     blocks = [made("fashion_mnist_chained", label, accuracy=0.9 + 0.01 * number) for number, label in enumerate(labels)]
-    assert second_block(blocks[:2], "cpu").png is None
+    assert second_block(blocks[:2], "cpu").png == b""
     found = second_block(blocks, "cpu")
-    assert "one block 90.50 % of the test images with 26.0 evaluations, two blocks 92.50 %" in found.text
+    assert "Fashion-MNIST: adjoint, one block gets 90.00 % of the test images right with 26.0 evaluations, two get" in (
+        found.text
+    )
+    assert "; without adjoint, one block gets 91.00 %" in found.text
+    assert "right with 26.0 evaluations, two get 93.00 % with 26.0 each, in 1.00 times the time an epoch." in found.text
+    assert "Fashion-MNIST: without adjoint, one block" in second_block(blocks[:2] + blocks[3:], "cpu").text
     grown = growth(blocks, "cpu")
     assert "Fashion-MNIST: ODENet, adjoint, 21.0 in the first epoch and 24.0 in the last (4)" in grown.text
     assert found.png.startswith(b"\x89PNG")
-    assert growth(blocks, "full").png is None
+    assert growth(blocks, "full").png == b""
     rows = TABLES["mnist_worth"].rows
     bare = [made("mnist_worth", row.label, accuracy=0.98 + 0.005 * k) for k, row in enumerate(rows)]
-    assert worth(bare[:2], "cpu").png is None
+    assert worth(bare[:2], "cpu").png == b""
     assert (
         "ODENet (208,266 parameters) 2.00 %, without its ODE block (208,266 parameters) 1.50 %"
         in worth(bare, "cpu").text
@@ -28,12 +34,12 @@ def test_findings_say_what_was_measured():
 
 
 def test_findings_of_hand_signs():
-    assert all(find([], "cpu").png is None for find in (rate, reflections))
+    assert all(find([], "cpu").png == b"" for find in (rate, reflections))
     still, moved = (
         signs("asl_rate", row.label, [0.1] * 10, losses)
         for row, losses in zip(TABLES["asl_rate"].rows, [(2.31, 2.3), (2.3, 0.5)], strict=True)
     )
-    assert rate([moved], "cpu").png is None
+    assert rate([moved], "cpu").png == b""
     found = rate([still, moved], "cpu")
     assert "with 1e-14 the mean loss of an epoch goes from 2.3100 to 2.3000 nats in 20 epochs (guessing: 2.3026)" in (
         found.text
@@ -41,10 +47,24 @@ def test_findings_of_hand_signs():
     assert found.png.startswith(b"\x89PNG")
     upright = signs("asl_augmentations", "all but reflections", [1, 0.9, 0.8, 1])
     mirrored = signs("asl_augmentations", "all of the plan", [1, 0.4, 0.7, 1])
-    assert reflections([upright], "cpu").png is None
+    assert reflections([upright], "cpu").png == b""
     found = reflections([upright, mirrored], "cpu")
     assert "all but reflections 92.50 %" in found.text
     assert found.text.endswith("of their 10 test images that is recognised: B (90% → 40%), C (80% → 70%).")
     (one,) = confusions([signs("asl_10", "ODENet", [1.0] * 10)], "cpu")
     assert one[:2] == ("asl_10-odenet", "ASL alphabet, first 10 classes: ODENet")
     assert one[2].startswith(b"\x89PNG")
+
+
+def test_a_claim_stands_once_with_what_each_protocol_says():
+    findings = [
+        ("full", Finding("a", "It grows.")),
+        ("full", Finding("b", "It falls.")),
+        ("cpu", Finding("a", "It grows.", "From 1 to 2.", b"picture")),
+        ("cpu", Finding("b", "It falls.")),
+    ]
+    text = markdown([], [], findings, "command").partition("## What the runs say of the claims\n\n")[2]
+    assert text == (
+        "**It grows.**\n\n`cpu`: From 1 to 2.\n\n![It grows.](a-cpu.png)\n\n`full`: not yet run.\n\n"
+        "**It falls.**\n\n`full` and `cpu`: not yet run.\n"
+    )
