@@ -33,7 +33,8 @@ def dress(axes: Any, title: str, x: str, y: str, *, legend: bool = True, **scale
 def decades(axes: Any, tolerances: Sequence[float]) -> None:
     """A tolerance on the x axis, the loosest left: to the right costs more."""
     axes.set_xscale("log")
-    axes.invert_xaxis()
+    room = max(2.0, (max(tolerances) / min(tolerances)) ** 0.08)
+    axes.set_xlim(max(tolerances) * room, min(tolerances) / room)
     axes.set_xticks(tolerances, [power(value) for value in tolerances])
     axes.minorticks_off()
 

@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from jaxode.losses import cross_entropy
 from jaxode.ode import explain_failure, odeint
 from scripts.claims.drawing import BLUE, COLOURS, GREY, ORANGE, decades, dress, png, power, sheet
-from scripts.claims.forward import drifts, relative
+from scripts.claims.forward import drifts
+from scripts.claims.gradients import EXACT, gradient, gradients
 from scripts.claims.subject import ONCE, DType, Request, Subject, arithmetic
 
 TITLE = "The backward trajectory"
@@ -24,10 +24,8 @@ TOLERANCES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 TIMES = (0.0, 0.2, 0.4, 0.6, 0.8)
 FIELDS = {"trained": False, "initial": True}
 TYPES: tuple[DType, ...] = ("float64", "float32")
-EXACT = ("replay", "checkpointed")
-"""Modes that are compared with `tape` at one tolerance, as `backsolve` is at all."""
-
 CHECKED = 1e-3
+"""Tolerance at which all exact modes are compared."""
 
 FINEST = 1e-8
 """Tolerance of the float64 gradient that all others are also compared with."""
@@ -85,43 +83,6 @@ def reconstruction(subject: Subject, tolerance: float, dtype: DType, times: Sequ
     return rows
 
 
-def gradient(subject: Subject, tolerance: float, mode: str, dtype: DType, *, initial: bool = False) -> list[np.ndarray]:
-    """Gradient of the first batch's mean cross-entropy with respect to all parameters."""
-    with arithmetic(dtype):
-        indices = subject.order[0][0]
-        images, labels = subject.views(indices, dtype), jnp.asarray(subject.data.test_labels[indices])
-        graph, params = subject.split(subject.at(tolerance, mode), dtype, initial=initial)
-
-        def loss(params: Any) -> jax.Array:
-            logits, _ = nnx.merge(graph, params)(images)
-            return cross_entropy(logits, labels, jnp.ones(len(labels), images.dtype))
-
-        found = jax.jit(jax.grad(loss), compiler_options=ONCE)(params)
-        return [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(found)]
-
-
-def gradients(
-    subject: Subject, tolerance: float, dtype: DType, finest: list[np.ndarray], exact: Sequence[str]
-) -> dict[str, Any]:
-    """Errors at a tolerance: of other modes against `tape`, and of tape and backsolve against the finest gradient."""
-    taped = gradient(subject, tolerance, "tape", dtype)
-    others = {mode: gradient(subject, tolerance, mode, dtype) for mode in ("backsolve", *exact)}
-    return {
-        "tolerance": tolerance,
-        "dtype": dtype,
-        "against_tape": {mode: finite(relative(found, taped)) for mode, found in others.items()},
-        "against_finest": {
-            "tape": finite(relative(taped, finest)),
-            "backsolve": finite(relative(others["backsolve"], finest)),
-        },
-    }
-
-
-def finite(value: float) -> float | None:
-    """The value, or None for NaN: a backsolve that failed."""
-    return value if np.isfinite(value) else None
-
-
 def measure(
     request: Request,
     *,
@@ -130,9 +91,14 @@ def measure(
     types: Sequence[DType] = TYPES,
     checked: float = CHECKED,
 ) -> dict[str, Any]:
-    """Drift by field, tolerance and type; error of the trained field's gradient by tolerance and type."""
+    """Drift by field, tolerance and type; error of the trained field's gradient by tolerance and type.
+
+    Raises RuntimeError if the finest gradient cannot be had.
+    """
     subject = request.first()
     finest = gradient(subject, FINEST, "tape", "float64")
+    if finest.failure:
+        raise RuntimeError(f"the float64 gradient of {subject.name} at {power(FINEST)} failed: {finest.failure}")
     rows, errors = [], []
     for dtype in types:
         for tolerance in tolerances:
@@ -184,7 +150,6 @@ def picture(found: dict[str, Any]) -> bytes:
     dress(slopes, "Gradient of all parameters, trained network:\ndifference from tape's", "tolerance",
           "relative difference", yscale="log")  # fmt: skip
     for axes in (ends, slopes):
-        axes.margins(x=0.08)
         decades(axes, tolerances)
     return png(figure)
 
@@ -210,26 +175,31 @@ def paragraph(found: dict[str, Any]) -> str:
             said.append(f"{row['field']}, {row['dtype']}, {power(row['tolerance'])}: {row['failure']}.")
     for dtype in dict.fromkeys(row["dtype"] for row in found["gradient"]):
         own = [row for row in found["gradient"] if row["dtype"] == dtype]
-        back = [
-            f"{row['against_tape']['backsolve']:.1e} at {power(row['tolerance'])}"
-            if row["against_tape"]["backsolve"] is not None
-            else f"none at {power(row['tolerance'])}, where the backward solve failed"
-            for row in (own[0], own[-1])
+        told = [
+            f"{mode}'s by {_at_ends(mode, known)}"
+            for mode in dict.fromkeys(mode for row in own for mode in row["against_tape"])
+            if (known := [row for row in own if row["against_tape"].get(mode) is not None])
         ]
-        text = f"In {dtype}, backsolve's gradient differs from tape's by {' and '.join(back)}"
-        exact = [(row, mode) for row in own for mode in EXACT if mode in row["against_tape"]]
-        for row, mode in exact:
-            text += f"; {mode}'s by {row['against_tape'][mode] or 0.0:.1e} at {power(row['tolerance'])}"
-        said.append(f"{text}.")
+        said += [f"In {dtype}, these gradients differ from tape's: {'; '.join(told)}."] if told else []
+        for row in own:
+            for mode, reason in row["failures"].items():
+                said.append(f"In {dtype} at {power(row['tolerance'])}, there is no gradient of {mode}: {reason}.")
     first = found["gradient"][0]
     known = {mode: value for mode, value in first["against_finest"].items() if value is not None}
     away = " and ".join(f"{mode}'s is {value:.1e}" for mode, value in known.items())
-    said.append(
-        f"From the gradient at {power(found['finest'])}, which both approach, {away} away at "
-        f"{power(first['tolerance'])} in {first['dtype']}: a loose forward solve has an error of its own."
-    )
+    if away:
+        said.append(
+            f"From the gradient at {power(found['finest'])}, {away} away at {power(first['tolerance'])} in "
+            f"{first['dtype']}: a loose forward solve has an error of its own."
+        )
     said.append(
         "`tape`, `replay` and `checkpointed` go back over the forward solve's own steps and rebuild no state, so all "
         "that is between them is rounding; in float32 it switches ReLUs of values near zero."
     )
     return " ".join(said)
+
+
+def _at_ends(mode: str, rows: Sequence[dict[str, Any]]) -> str:
+    """Differences from tape at the first and the last tolerance."""
+    ends = [rows[0], *rows[1:][-1:]]
+    return " and ".join(f"{row['against_tape'][mode]:.1e} at {power(row['tolerance'])}" for row in ends)

@@ -35,7 +35,7 @@ class Forward:
     """The model in its parts, so that a tolerance costs the compilation of the solve alone."""
 
     def __init__(self, subject: Subject, dtype: DType) -> None:
-        """The states before the first block, of all batches."""
+        """The states before the block, of all batches."""
         self.subject = subject
         self.dtype: DType = dtype
         with arithmetic(dtype):
@@ -49,22 +49,16 @@ class Forward:
         with arithmetic(self.dtype):
             graph, _ = self.subject.split(config, self.dtype)
 
-            def blocks(params: Any, z: jax.Array) -> tuple[jax.Array, Stats]:
-                stats = []
-                for block in nnx.merge(graph, params).blocks:
-                    z, counts = block(z)
-                    stats.append(counts)
-                return z, Stats.chain(stats)
+            def block(params: Any, z: jax.Array) -> tuple[jax.Array, Stats]:
+                return nnx.merge(graph, params).blocks[0](z)
 
-            program = jax.jit(blocks).lower(self.params, self.starts[0]).compile()
+            program = jax.jit(block).lower(self.params, self.starts[0]).compile()
             found = [program(self.params, z) for z in self.starts]
             logits = [self._head(self.params, z) for z, _ in found]
         real = self.subject.order[1].ravel() > 0
         counts = jax.device_get([stats for _, stats in found])
-        codes = [int(code) for stats in counts for code in stats.failure if code]
-        mean = {
-            name: float(np.mean([getattr(s, name).sum() for s in counts])) for name in ("nfe", "accepted", "rejected")
-        }
+        codes = [int(stats.failure) for stats in counts if stats.failure]
+        mean = {name: float(np.mean([getattr(s, name) for s in counts])) for name in ("nfe", "accepted", "rejected")}
         return Solved(
             states=np.concatenate([np.asarray(z) for z, _ in found])[real],
             logits=np.concatenate([np.asarray(rows) for rows in logits])[real],
@@ -72,6 +66,13 @@ class Forward:
             again=lambda: jax.block_until_ready(program(self.params, self.starts[0])),
             **mean,
         )
+
+
+def successful(rows: Sequence[dict[str, Any]], of: Subject) -> Sequence[dict[str, Any]]:
+    """The rows of `judged`. Raises RuntimeError if the solve failed in all of them."""
+    if all(row["failure"] is not None for row in rows):
+        raise RuntimeError(f"no solve of {of.name} succeeded at any tolerance: {rows[0]['failure']}")
+    return rows
 
 
 def judged(solved: Solved, labels: np.ndarray, tolerance: float) -> dict[str, Any]:

@@ -44,17 +44,18 @@ def made(out: Path, name: str, what: str, found: dict[str, Any]) -> Any:
     """The picture or the paragraph of a record. Raises ConfigError if it lacks what it is made of."""
     try:
         return getattr(module(name), what)(found)
-    except (LookupError, TypeError) as error:
+    except (LookupError, TypeError, ValueError) as error:
         raise ConfigError(f"{out / name}.json is not of this version: delete it and measure {name} again") from error
 
 
 def source(origin: dict[str, Any]) -> str:
-    """Where a measurement comes from, in one line."""
+    """Where a measurement comes from, in one line, with the note that its record may have."""
     versions = origin["versions"]
     shown = ", ".join(
         f"{name} {versions[name]}" for name in ("python", "jax", "flax", "diffrax", "torch") if versions.get(name)
     )
-    return f"`{origin['command']}`, {origin['date']}, {origin['cores']} cores, {origin['device']}; {shown}."
+    told = f"`{origin['command']}`, {origin['date']}, {origin['cores']} cores, {origin['device']}; {shown}."
+    return f"{told} {origin['note']}" if "note" in origin else told
 
 
 def markdown(claims: dict[str, dict[str, Any]], out: Path) -> str:

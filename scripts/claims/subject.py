@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from jaxode.checks import ConfigError, require, require_count
+from jaxode.checks import require, require_count
 from jaxode.config import RunConfig, SolveConfig
 from jaxode.data import ImageSet, load, view_shape, views
 from jaxode.data.batches import sequential_order
@@ -72,7 +72,6 @@ class Subject:
             "dataset": self.config.data.dataset,
             "source": self.data.source,
             "images": self.count,
-            "blocks": self.config.model.blocks,
             "solver": self.config.solve.solver,
             "trained_at": self.config.solve.rtol,
             "gradient": self.config.solve.gradient,
@@ -96,11 +95,11 @@ class Subject:
         indices, weights = sequential_order(self.count, self.batch)
         return np.asarray(indices), np.asarray(weights)
 
-    def at(self, tolerance: float, gradient: Any = None) -> SolveConfig:
-        """The run's solve at another tolerance, with one step size for a batch, as training has it."""
+    def at(self, tolerance: float, gradient: Any = None, max_steps: int = MOST_STEPS) -> SolveConfig:
+        """The run's solve at another tolerance."""
         own = self.config.solve
         return SolveConfig(own.solver, tolerance, tolerance, stepping=own.stepping, gradient=gradient,
-                           max_steps=MOST_STEPS)  # fmt: skip
+                           max_steps=max_steps)  # fmt: skip
 
     def split(self, solve: SolveConfig, dtype: DType, *, initial: bool = False) -> tuple[Any, Any]:
         """Graph and parameters of the model with this solve: those of the run, or those it began with.
@@ -144,11 +143,12 @@ def subject(place: Path, data_dir: str | None, limit: int | None) -> Subject:
     require_count("--limit-test", limit)
     found = restored(place)
     config = found.config
-    require(config.model.model == "odenet", "--run", str(place), "a run of an odenet")
-    if config.solve.step_size is not None:
-        raise ConfigError(
-            f"--run must be a run with adaptive steps, got {place} with step_size {config.solve.step_size}"
-        )
+    model, solve = config.model, config.solve
+    one = (model.model, model.blocks, model.augment_dims) == ("odenet", 1, 0)
+    require(one, "--run", str(place), "a run of an odenet of one block, not augmented")
+    require(solve.step_size is None, "--run", str(place), "a run with adaptive steps")
+    require(not solve.per_sample, "--run", str(place), "a run with one step size for a batch")
+    require(solve.rtol == solve.atol, "--run", str(place), "a run with one tolerance, relative and absolute")
     wanted = replace(config.data, data_dir=data_dir or config.data.data_dir, limit_train=None, limit_test=None)
     data = load(wanted)
     have = len(data.test_labels)

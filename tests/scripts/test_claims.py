@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 
 import pytest
 
 from jaxode.config import RunConfig
-from scripts.claims import CLAIMS, loose, memory, report, size, subject
+from scripts.claims import CLAIMS, drift, loose, memory, report, size, subject
 from scripts.claims.__main__ import main
 
 FACTS = {
-    "run": "the-run", "checkpoint": "epoch-00002", "dataset": "mnist", "source": "full", "images": 777, "blocks": 1,
+    "run": "the-run", "checkpoint": "epoch-00002", "dataset": "mnist", "source": "full", "images": 777,
     "solver": "dopri5", "trained_at": 1e-5, "gradient": "tape", "precision": "float32", "batch": 33,
 }  # fmt: skip
 
@@ -44,7 +45,8 @@ def drifted(field, dtype, tolerance, median):
 def slopes(dtype, tolerance, backsolve):
     exact = {"replay": 0.0, "checkpointed": 3.3e-15}
     return {"tolerance": tolerance, "dtype": dtype, "against_finest": {"tape": 1e-3, "backsolve": 2e-3},
-            "against_tape": {"backsolve": backsolve} | (exact if tolerance == 1e-2 else {})}  # fmt: skip
+            "against_tape": {"backsolve": backsolve} | (exact if tolerance == 1e-2 else {}),
+            "failures": {} if backsolve else {"backsolve": "it was lost"}}  # fmt: skip
 
 
 def process(side, gradient, done):
@@ -89,10 +91,11 @@ SAID = {
               "within 0.5 points of its own accuracy is 1e-2, with 64 % fewer evaluations", "failed at 1e-6"),
     "drift": ("the trained field in float32 has drifted by a median of 7.0e-02 (worst 2.1e-01) at 1e-2, and 7.0e-03",
               "the initial field in float64", "trained, float32, 1e-6: too short",
-              "In float64, backsolve's gradient differs from tape's by 4.3e-02 at 1e-2 and 5.6e-03 at 1e-3",
-              "none at 1e-3, where the backward solve failed",
-              "at 1e-8, which both approach, tape's is 1.0e-03 and backsolve's is 2.0e-03 away at 1e-2",
-              "checkpointed's by 3.3e-15 at 1e-2"),
+              "In float64, these gradients differ from tape's: backsolve's by 4.3e-02 at 1e-2 and 5.6e-03 at 1e-3; "
+              "replay's by 0.0e+00 at 1e-2; checkpointed's by 3.3e-15 at 1e-2.",
+              "In float32, these gradients differ from tape's: backsolve's by 4.3e-02 at 1e-2; replay's",
+              "In float32 at 1e-3, there is no gradient of backsolve: it was lost.",
+              "at 1e-8, tape's is 1.0e-03 and backsolve's is 2.0e-03 away at 1e-2 in float64"),
     "size": ("ODENet: 208,266 parameters in 840,123 bytes (.pt) or 835,456 (.safetensors), published 864 kB",
              "in MB: backsolve 57, replay 67, tape 77", "held at most 1.11 GB with the adjoint and 2.11 GB without",
              "0.61 and 0.61 GB were reached while compiling", "5.8 GB with and 7.4 GB without"),
@@ -112,6 +115,32 @@ def test_a_claim_is_drawn_and_told_from_its_numbers(name):
 def test_without_a_looser_tolerance_as_good_the_paragraph_says_so():
     rows = [judged(1e-3, 0.9, 0.3, 20.0), judged(1e-5, 0.98, 0.07, 56.0)]
     assert "No looser tolerance is within 0.5 points" in loose.paragraph({"runs": [{**FACTS, "rows": rows}]})
+
+
+def test_gradients_that_failed_are_told_and_not_compared():
+    nothing = {"tolerance": 1e-2, "dtype": "float64", "failures": {"tape": "it ran out of steps"},
+               "against_tape": {"backsolve": None, "replay": None},
+               "against_finest": {"tape": None, "backsolve": None}}  # fmt: skip
+    found = {**MADE_UP["drift"], "gradient": [nothing]}
+    told = drift.paragraph(found)
+    assert "there is no gradient of tape: it ran out of steps." in told
+    assert not re.search("differ from|From the gradient", told)
+    assert drift.picture(found).startswith(b"\x89PNG")
+
+
+def test_five_of_a_thousand_images_are_the_same_accuracy():
+    rows = [judged(1e-3, 0.986, 0.3, 20.0), judged(1e-5, 0.991, 0.07, 56.0)]
+    assert "The loosest tolerance within 0.5 points of its own accuracy is 1e-3" in loose.paragraph(
+        {"runs": [{**FACTS, "rows": rows}]}
+    )
+
+
+def test_a_note_of_a_record_is_told(tmp_path):
+    origin = {"command": "c", "date": "d", "cores": 2, "device": "cpu", "versions": {}}
+    for more, ending in (({}, "cpu; .\n"), ({"note": "It was cold."}, "cpu; . It was cold.\n")):
+        report.store(tmp_path, "loose", {"origin": origin | more, "found": MADE_UP["loose"]})
+        report.write(tmp_path)
+        assert f"2 cores, {ending}" in (tmp_path / "claims.md").read_text()
 
 
 @pytest.fixture
@@ -195,7 +224,12 @@ def test_a_failed_measurement_ends_in_one_line_and_keeps_the_others(measured, tm
 @pytest.mark.parametrize(
     ("changes", "limit", "said"),
     [
-        ({"model": "resnet"}, None, "--run must be a run of an odenet"),
+        ({"model": "resnet"}, None, "--run must be a run of an odenet of one block, not augmented, got"),
+        ({"blocks": 0}, None, "--run must be a run of an odenet of one block"),
+        ({"blocks": 2}, None, "--run must be a run of an odenet of one block"),
+        ({"augment_dims": 2}, None, "--run must be a run of an odenet of one block"),
+        ({"per_sample": True}, None, "--run must be a run with one step size for a batch"),
+        ({"atol": 1e-6}, None, "--run must be a run with one tolerance, relative and absolute"),
         ({"step_size": 0.5}, None, "--run must be a run with adaptive steps"),
         ({}, 501, "--limit-test must be at most 500, the test images of mnist \\(sample\\), got 501"),
     ],

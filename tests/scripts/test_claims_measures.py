@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 
@@ -16,7 +17,7 @@ from jaxode.config import ModelConfig, RunConfig, SolveConfig
 from jaxode.losses import cross_entropy
 from jaxode.nn import MLP
 from jaxode.train.program import Program
-from scripts.claims import drift, forward, loose, memory, resident, size, steps, tolerance
+from scripts.claims import drift, forward, gradients, loose, memory, resident, size, steps, tolerance
 from scripts.claims.steps import Plan, planned
 from scripts.claims.subject import Request, Subject, arithmetic
 
@@ -60,6 +61,7 @@ def test_a_solve_of_all_images_says_what_the_model_says(tiny):
     np.testing.assert_allclose(found.logits, expected, rtol=1e-4, atol=1e-5)
     assert found.states.shape == (7, 6, 6, 4)
     assert found.nfe == (first[1].nfe[0] + second[1].nfe[0]) / 2
+    assert found.failure is None
     labels = tiny.data.test_labels
     row = forward.judged(found, labels, 1e-2)
     assert row["loss"] == pytest.approx(float(cross_entropy(jnp.asarray(expected), labels, jnp.ones(7))), rel=1e-5)
@@ -101,6 +103,21 @@ def test_errors_by_tolerance_are_against_the_reference(tiny, monkeypatch):
     assert [row["ms"] is None for row in rows] == [False, False, True]
     assert rows[0]["ms"]["low"] <= rows[0]["ms"]["median"] <= rows[0]["ms"]["high"]
     assert (found["reference"]["tolerance"], found["run"], found["images"]) == (1e-8, "tiny", 7)
+
+
+@pytest.mark.parametrize(
+    ("claim", "fails", "said"),
+    [
+        (tolerance, (1e-8,), "the float64 solve of tiny at 1e-8 failed: no"),
+        (tolerance, (1e-1, 1e-4), "no solve of tiny succeeded at any tolerance: no"),
+        (loose, (1e-1, 1e-4), "no solve of tiny succeeded at any tolerance: no"),
+    ],
+)
+def test_nothing_is_made_of_solves_that_failed(claim, fails, said, tiny, monkeypatch):
+    monkeypatch.setattr(claim, "Forward", Known)
+    monkeypatch.setattr(Known, "fails", fails)
+    with pytest.raises(RuntimeError, match=said):
+        claim.measure(One(tiny), tolerances=(1e-1, 1e-4))
 
 
 def test_loose_evaluation_has_rows_by_run_and_tolerance(tiny, monkeypatch):
@@ -162,16 +179,33 @@ def test_errors_of_gradients_are_against_tape(tiny, monkeypatch):
     scales = {"tape": 1.0, "backsolve": 1.25, "replay": 1.0, "checkpointed": 1.125}
 
     def gradient(subject, tolerance, mode, dtype):
-        return [np.full(3, np.nan if (mode, tolerance) == ("backsolve", 1e-1) else scales[mode]), np.zeros(1)]
+        failure = "too short" if (mode, tolerance) == ("backsolve", 1e-1) else None
+        return gradients.Slope([np.full(3, scales[mode]), np.zeros(1)], failure)
 
     monkeypatch.setattr(drift, "gradient", gradient)
+    monkeypatch.setattr(gradients, "gradient", gradient)
     monkeypatch.setattr(drift, "reconstruction", lambda subject, tolerance, dtype, times: [(tolerance, dtype, times)])
     found = drift.measure(One(tiny), tolerances=(1e-1, 1e-2), times=(0.0,), types=("float64",), checked=1e-2)
     assert found["drift"] == [(1e-1, "float64", (0.0,)), (1e-2, "float64", (0.0,))]
     first, second = found["gradient"]
     assert first["against_tape"] == {"backsolve": None}
+    assert (first["failures"], second["failures"]) == ({"backsolve": "too short"}, {})
     assert second["against_tape"] == {"backsolve": 0.25, "replay": 0.0, "checkpointed": 0.125}
     assert second["against_finest"] == {"tape": 0.0, "backsolve": 0.25}
+    monkeypatch.setattr(drift, "gradient", lambda *which: gradients.Slope([], "too long"))
+    with pytest.raises(RuntimeError, match="the float64 gradient of tiny at 1e-8 failed: too long"):
+        drift.measure(One(tiny))
+
+
+def test_a_gradient_of_a_solve_that_failed_is_none(tiny, monkeypatch):
+    """Replay would give a finite gradient of the state that was reached."""
+    monkeypatch.setattr(gradients, "FEW_STEPS", 2)
+    found = gradients.gradient(tiny, 1e-5, "replay", "float64")
+    assert all(np.isfinite(leaf).all() for leaf in found.leaves)
+    assert "max_steps" in found.failure
+    assert found.error(gradients.Slope(found.leaves)) is gradients.Slope(found.leaves).error(found) is None
+    lost = jax.tree.map(lambda leaf: np.full_like(leaf, np.nan), tiny.params)
+    assert gradients.gradient(dataclasses.replace(tiny, params=lost), 1e-2, "backsolve", "float64").failure
 
 
 def test_a_gradient_is_that_of_the_mean_cross_entropy():
@@ -179,7 +213,7 @@ def test_a_gradient_is_that_of_the_mean_cross_entropy():
     data = image_set(train=4, test=7)
     params = jax.tree.map(np.asarray, Program(config, data).learned.params)
     one = Subject("mlp", "epoch-00001", config, params, data)
-    found = drift.gradient(one, 1e-2, "tape", "float64")
+    found = gradients.gradient(one, 1e-2, "tape", "float64").leaves
     with arithmetic("float64"):
         graph, params = one.split(one.at(1e-2), "float64")
         logits, _ = nnx.merge(graph, params)(one.views(np.arange(BATCH), "float64"))
