@@ -34,24 +34,34 @@ SHOWN: tuple[Scale, ...] = ("full", "cpu")
 """Protocols whose runs are drawn."""
 
 
-def known() -> set[str]:
-    """Identities of the runs of all rows by all protocols."""
-    tables = TABLES.values()
-    return {
-        identity(settings(table, row, scale)) for table in tables for row in table.rows for scale in get_args(Scale)
-    }
+def known() -> dict[str, set[int | None]]:
+    """Identities of the runs of all rows by all protocols, each with how many images it may be of (None: any)."""
+    found: dict[str, set[int | None]] = {}
+    for table in TABLES.values():
+        for row in table.rows:
+            for scale in get_args(Scale):
+                found.setdefault(identity(settings(table, row, scale)), set()).add(table.images.get(scale))
+    return found
 
 
-def collected(runs: Sequence[Path]) -> tuple[list[Record], list[Path]]:
-    """Records of the complete runs below directories, and the directories of runs that are of no table."""
+def collected(runs: Sequence[Path]) -> tuple[list[Record], list[str]]:
+    """Records of the complete runs below directories, and which are left out, each with the reason."""
     rows, found, others = known(), [], []
     for folder in runs:
         for directory in sorted(path.parent for path in folder.glob("*/result.json")):
             record = of_run(directory)
-            if record is not None and identity(record.config) in rows:
+            if record is None:
+                continue
+            counts = rows.get(identity(record.config))
+            if record.lacking:
+                others.append(f"its result has no {record.lacking[0]}: {directory}")
+            elif counts is None:
+                others.append(f"it is of no row: {directory}")
+            elif not counts & {None, record.images}:
+                wanted = " or ".join(f"{count:,}" for count in sorted(filter(None, counts)))
+                others.append(f"it is of {record.images:,} images, and its row of {wanted}: {directory}")
+            else:
                 found.append(record)
-            elif record is not None:
-                others.append(directory)
     return found, others
 
 
@@ -100,8 +110,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 raise ConfigError(f"RUNS must be directories, and {folder} is none")
         make_writable(out / "records")
         found, others = collected(runs or [RUNS])
-        for directory in others:
-            print(f"left out, for it is of no row: {directory}", file=sys.stderr)
+        for reason in others:
+            print(f"left out, for {reason}", file=sys.stderr)
         for record in found:
             keep(record, out / "records")
         records = read(out / "records")

@@ -8,10 +8,11 @@ from typing import get_args
 from jaxode.data import SPECS
 from scripts.tables.findings import Finding
 from scripts.tables.measures import MEASURES, measured
-from scripts.tables.protocols import Scale, epochs, published_epochs
+from scripts.tables.protocols import Scale, epochs, published_epochs, settings
 from scripts.tables.records import Record, of_row
 from scripts.tables.rows import TABLES
 from scripts.tables.table import Row, Table
+from scripts.tables.wording import protocols
 
 ALWAYS: tuple[Scale, ...] = ("full", "cpu")
 """Protocols that have a line even where nothing has been run."""
@@ -20,21 +21,19 @@ NOT_RUN = "not yet run"
 
 INTRODUCTION = """\
 Under each model what was published, and what this project measures. `full` is the published protocol. `cpu` is a
-smaller one, of fewer epochs over which the learning rate falls to zero as a cosine, and its figures are not those of
-the published protocol. All else is the same: dopri5, tolerance 1e-3, batches of 128, SGD with momentum 0.9, learning
-rate 0.1 (in `full` divided by ten after every 0.3 of the epochs), unless a table or a row says otherwise. Where several
-seeds were run, figures are means ± standard deviations. Rows of several tables that are the same run were run once.
-Accuracies are those of the last epoch on evaluation views; the thesis's are those of training images, Chen et al.'s
-errors those of test images. Times are those of the machine named below a table, whatever else it did meanwhile;
-evaluation times are of training and test images together in `full`. Every record, with all settings, class scores,
-confusion matrix, seed, hardware, versions and commit, is in [records](records/)."""
+smaller one, of fewer epochs, and its figures are not those of the published protocol. Where several seeds were run,
+figures are means ± standard deviations. Rows of several tables that are the same run were run once. Accuracies are
+those of the last epoch on evaluation views; the thesis's are those of training images, Chen et al.'s errors those of
+test images. Times are medians of the epochs on the machine named below a table, whatever else it did meanwhile;
+evaluation times are of training and test images together. Every record, with all settings, class scores, confusion
+matrix, seed, hardware, versions and commit, is in [records](records/)."""
 
 
 def columns(table: Table) -> list[str]:
     """Names of the measures shown: those published of a row, and those that every table has."""
     told = {name for row in table.rows for name in row.published}
     test = "test_error" if "test_error" in told else "test_accuracy"
-    solves = {"nfe"} if any(row.settings.get("model") == "odenet" for row in table.rows) else set()
+    solves = {"nfe"} if any(settings(table, row, "full").model.ode_blocks for row in table.rows) else set()
     unsplit = {"train_images"} if SPECS[table.dataset].unsplit else set()
     shown = told | solves | unsplit | {test, "train_accuracy", "test_macro_f1", "parameters", "epoch_seconds"}
     return [name for name in MEASURES if name in shown]
@@ -76,6 +75,7 @@ def section(table: Table, records: Sequence[Record]) -> list[str]:
     head = ["model", "protocol", *(MEASURES[name].heading for name in columns(table))]
     lines = [f"## {table.title}", "", *([table.text, ""] if table.text else [])]
     lines += [f"`python -m scripts.reproduce {table.name} --scale full` (or `cpu`)", ""]
+    lines += [*protocols(table), ""]
     lines += [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     lines += [f"| {' | '.join(cells)} |" for row in table.rows for cells in lines_of(table, row, records)]
     found = [r for row in table.rows for scale in get_args(Scale) for r in of_row(records, table, row, scale)]
@@ -84,7 +84,7 @@ def section(table: Table, records: Sequence[Record]) -> list[str]:
 
 def claimed(findings: Sequence[tuple[Scale, Finding]]) -> list[str]:
     """What the runs say of claims: for each, a paragraph and a picture by protocol."""
-    lines = ["## What the runs say of the claims", ""]
+    lines = ["## What the runs say of the claims", "", "Of several seeds, the lowest is told and drawn.", ""]
     for claim in dict.fromkeys(finding.claim for _, finding in findings):
         found = {scale: finding for scale, finding in findings if finding.claim == claim}
         lines += [f"**{claim}**", ""]

@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 PANELS_IN_A_ROW = 2
+COLOURS = 10
+STYLES = ("o-", "s--", "^:")
+"""Of markers and lines: the next one when the colours are used up."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,7 @@ class Curve:
 
 
 def draw(panels: Mapping[str, Sequence[Curve]], *, logarithmic: bool = False) -> bytes:
-    """PNG of the panels by their titles. Curves of one label have one colour in all of them."""
+    """PNG of the panels by their titles. Curves of one label look alike in all of them."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # slow to import, and needs no screen
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator, ScalarFormatter
@@ -33,8 +36,9 @@ def draw(panels: Mapping[str, Sequence[Curve]], *, logarithmic: bool = False) ->
     for place, (title, curves) in zip(places, panels.items(), strict=False):
         for curve in curves:
             epochs, values = zip(*curve.points, strict=True)
-            color = f"C{labels.index(curve.label) % 10}"
-            place.plot(epochs, values, color=color, label=curve.label, linewidth=1.7, marker="o", markersize=3)
+            turn, colour = divmod(labels.index(curve.label), COLOURS)
+            style = STYLES[turn % len(STYLES)]
+            place.plot(epochs, values, style, color=f"C{colour}", label=curve.label, linewidth=1.7, markersize=3)
         if logarithmic:
             place.set_yscale("log")
             for axis in (place.yaxis.set_major_formatter, place.yaxis.set_minor_formatter):

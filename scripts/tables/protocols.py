@@ -34,7 +34,8 @@ def epochs(table: Table, row: Row, scale: Scale) -> str:
     if scale == "smoke":
         part = "" if SPECS[table.dataset].unsplit else " of the sample"
         return f"{SMOKE['epochs']} epoch of {SMOKE['limit_train']} images{part}"
-    return f"{scaled(table, row, scale).get('epochs', published_epochs(table))} epochs"
+    count = scaled(table, row, scale).get("epochs", published_epochs(table))
+    return f"{count} epoch{'s' if count > 1 else ''}"
 
 
 def published_epochs(table: Table) -> int:

@@ -19,6 +19,13 @@ LEFT_OUT = ("data_dir",)
 """Settings that tell of a machine, not of a run."""
 
 
+NEEDED = (
+    "test_accuracy", "train_accuracy", "test_macro_f1", "train_images", "test_images", "parameters", "nfe_forward",
+    "device", "cores", "commit", "versions", "date", "classification",
+)  # fmt: skip
+"""What tables and pictures read of a result."""
+
+
 @dataclass(frozen=True)
 class Record:
     """A complete run: its settings, its result.json and the lines of its metrics.jsonl."""
@@ -31,6 +38,16 @@ class Record:
     def name(self) -> str:
         """Name of its file, without the ending."""
         return run_name(self.config)
+
+    @property
+    def lacking(self) -> list[str]:
+        """What is needed of the result and is not there."""
+        return [name for name in NEEDED if name not in self.result]
+
+    @property
+    def images(self) -> int:
+        """How many there were, for training and testing."""
+        return self.result["train_images"] + self.result["test_images"]
 
 
 def of_run(directory: Path) -> Record | None:
@@ -62,13 +79,17 @@ def read(folder: Path) -> list[Record]:
     for path in sorted(folder.glob("*.json")):
         try:
             content = json.loads(path.read_text())
-            found.append(Record(RunConfig.from_json(content["config"]), content["result"], content["history"]))
+            record = Record(RunConfig.from_json(content["config"]), content["result"], content["history"])
+            if record.lacking:
+                raise ValueError(f"its result has no {record.lacking[0]}")
+            found.append(record)
         except (ValueError, LookupError, TypeError) as error:
             raise ConfigError(f"{path} is no record of a run: {' '.join(str(error).split())}") from error
     return found
 
 
 def of_row(records: Iterable[Record], table: Table, row: Row, scale: Scale) -> list[Record]:
-    """The runs of a row by a protocol, one for each seed."""
+    """The runs of a row by a protocol, one for each seed, on as many images as the table asks for."""
     wanted = identity(settings(table, row, scale))
-    return sorted((r for r in records if identity(r.config) == wanted), key=lambda r: r.config.seed)
+    found = (r for r in records if identity(r.config) == wanted and r.images == table.images.get(scale, r.images))
+    return sorted(found, key=lambda r: r.config.seed)

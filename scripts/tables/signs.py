@@ -14,6 +14,9 @@ from scripts.tables.records import Record
 from scripts.tables.rows import TABLES
 
 UPRIGHT, ALL = "all but reflections", "all of the plan"
+LEARNED = 0.99
+"""Share of its training images that a net knows when it has learned them."""
+
 MOST_NAMED = 5
 """Signs that a text names."""
 
@@ -54,10 +57,16 @@ def reflections(records: Sequence[Record], scale: Scale) -> Finding:
     worst = sorted((name for name in lost if lost[name] > 0), key=lambda name: -lost[name])[:MOST_NAMED]
     named = ", ".join(f"{name} ({upright[name]['recall']:.0%} → {mirrored[name]['recall']:.0%})" for name in worst)
     images = next(iter(upright.values()))["images"]
+    learning = [label for label, record in runs.items() if record.result["train_accuracy"] < LEARNED]
+    still = (
+        f" Still learning, for a net that has learned knows its training images: {', '.join(learning)}."
+        if learning
+        else ""
+    )
     text = (
-        f"ResNet 6, first 10 classes, test accuracy by the augmentations of training: {'; '.join(told)}. A net that"
-        " does not know its own training images was still learning: augmentations ask for more steps, too. Signs that"
-        f" reflections cost most, by the share of their {images} test images that is recognised: {named or 'none'}."
+        f"ResNet 6, first 10 classes, test accuracy by the augmentations of training: {'; '.join(told)}.{still} Signs"
+        f" that reflections cost most, by the share of their {images} test images that is recognised:"
+        f" {named or 'none'}."
     )
     curves = {
         "test accuracy in %": [Curve(label, series(record, "test_accuracy", 100)) for label, record in runs.items()],

@@ -33,6 +33,7 @@ class Table:
 
     `settings` are common to its rows and say the published protocol where it differs from the data set's preset.
     `cpu_epochs` is what the protocol `cpu` trains for, `cpu_settings` what else is different there.
+    `images` says by protocol how many images there must be in all, where a data set may be had in part.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Table:
     settings: Settings = field(default_factory=dict)
     text: str = ""
     cpu_settings: Settings = field(default_factory=dict)
+    images: Mapping[str, int] = field(default_factory=dict)
 
     def row(self, label: str) -> Row:
         """The row of this label. Raises ConfigError."""

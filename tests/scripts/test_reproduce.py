@@ -9,7 +9,7 @@ from records import made
 from jaxode.train.files import write_json, write_lines
 from scripts import report, reproduce
 from scripts.tables.records import of_run
-from scripts.tables.rows import WITH, WITHOUT
+from scripts.tables.thesis import WITH, WITHOUT
 
 
 def leave(directory, record):
@@ -25,12 +25,20 @@ def test_a_report_collects_complete_runs_of_rows(tmp_path, capsys):
     leave(tmp_path / "runs" / "a", record)
     leave(tmp_path / "runs" / "b", dataclasses.replace(record, config=record.config.replaced(lr=0.2)))
     leave(tmp_path / "runs" / "c", dataclasses.replace(made("mnist", WITHOUT), history=record.history[:4]))
+    other, old = made("asl_10", "ODENet"), made("mnist", WITHOUT)
+    other.result["train_images"] += 950
+    del old.result["test_accuracy"]
+    leave(tmp_path / "runs" / "d", other)
+    leave(tmp_path / "runs" / "e", old)
     out = tmp_path / "out"
     assert report.main([str(tmp_path / "runs"), "--out", str(out)]) == 0
     said = capsys.readouterr()
     assert "1 runs found, 1 records" in said.out
-    assert f"left out, for it is of no row: {tmp_path / 'runs' / 'b'}" in said.err
-    assert "c" not in {line.rsplit("/", 1)[-1] for line in said.err.splitlines()}
+    assert said.err.splitlines() == [
+        f"left out, for it is of no row: {tmp_path / 'runs' / 'b'}",
+        f"left out, for it is of 1,450 images, and its row of 500: {tmp_path / 'runs' / 'd'}",
+        f"left out, for its result has no test_accuracy: {tmp_path / 'runs' / 'e'}",
+    ]
     assert [path.name for path in (out / "records").iterdir()] == [f"{record.name}.json"]
     assert "99.00" in (out / "README.md").read_text()
     for name in ("learning-cpu.png", "nfe-cpu.png"):
