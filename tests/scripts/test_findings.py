@@ -98,6 +98,7 @@ def test_a_claim_stands_once_with_what_each_protocol_says():
     ]
     text = markdown([], [], findings, "command").partition("## What the runs say of the claims\n\n")[2]
     assert text == (
-        "Of several seeds, the lowest is told and drawn.\n\n**It grows.**\n\n`cpu`: From 1 to 2.\n\n![It grows.](a-cpu.png)\n\n`full`: not yet run.\n\n"
+        "Of several seeds, the lowest is told and drawn.\n\n"
+        "**It grows.**\n\n`cpu`: From 1 to 2.\n\n![It grows.](a-cpu.png)\n\n`full`: not yet run.\n\n"
         "**It falls.**\n\n`full` and `cpu`: not yet run.\n"
     )
