@@ -56,6 +56,8 @@ class Ledger:
         self.history: list[dict[str, Any]] = []
         self.clock = {"train_seconds": 0.0, "eval_seconds": 0.0, "compile_seconds": 0.0}
         self.saved_at = time.monotonic()
+        self.opened = False
+        """Whether the history is that of the run; before, the files of an earlier start are not to be touched."""
         cluster.at_loss.append(self.record_failure)
 
     @property
@@ -66,14 +68,15 @@ class Ledger:
     def start(self) -> None:
         """Write the settings, which make the directory a run."""
         self.cluster.told(self.recorder.start)
+        self.opened = True
 
     def record(self, status: str, more: dict[str, Any] | None = None) -> dict[str, Any]:
         """Write the files of the run; returns the result."""
         return self.cluster.told(lambda: self.recorder.write(self.history, status, more=more))
 
     def record_failure(self, text: str) -> None:
-        """Write why the run has failed; alone, for the other processes may be gone."""
-        if not self.cluster.first:
+        """Write why the run has failed, unless it never began; alone, for the other processes may be gone."""
+        if not (self.opened and self.cluster.first):
             return
         try:
             self.recorder.write(self.history, "failed", text)
@@ -102,7 +105,8 @@ class Ledger:
     def restored(self, state: TrainState) -> TrainState | None:
         """The newest whole checkpoint's state, as arrays of the host, its history being taken over; None without one.
 
-        Raises ResumeError if it is of other settings or other data, CheckpointError if none can be read.
+        Raises ResumeError if it is of other settings or other data, or if there are results but no checkpoint,
+        CheckpointError if none can be read. The files of the run are then as they were.
         """
         found: Checkpoint | None = None
 
@@ -110,6 +114,7 @@ class Ledger:
             nonlocal found
             found = self.checkpoints.load(state, self.progress.warn)
             if found is None:
+                self._not_over_results()
                 if (self.out / CONFIG).exists():
                     self.progress.say("there is no checkpoint yet: starting from the beginning")
                 return None
@@ -122,6 +127,14 @@ class Ledger:
             return None
         self.history, self.clock = meta["history"], meta["clock"]
         return self.cluster.arrays(found.state if found else state)
+
+    def _not_over_results(self) -> None:
+        epochs = self.recorder.epochs_written()
+        if epochs:
+            raise ResumeError(
+                f"{self.out} holds results of {epochs} epochs but no checkpoint to go on from: "
+                "train again with another --out, or delete the directory first"
+            )
 
     def _suits(self, found: Checkpoint) -> None:
         has = RunConfig.from_json(found.meta["config"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from pathlib import Path
@@ -116,6 +117,23 @@ class Recorder:
         if self.events is not None:
             self.events.write(history)
         return result
+
+    def written(self) -> dict[str, Any]:
+        """The result that an earlier start left; empty where there is none that can be read."""
+        try:
+            result = json.loads((self.out / RESULT).read_text())
+        except (OSError, ValueError):
+            return {}
+        return result if isinstance(result, dict) else {}
+
+    def epochs_written(self) -> int:
+        """Epochs of which an earlier start left results, by its metrics or, where they are lost, by its result."""
+        try:
+            lines = len((self.out / METRICS).read_bytes().splitlines())
+        except OSError:
+            lines = 0
+        told = self.written().get("epochs")
+        return max(lines, told if isinstance(told, int) else 0)
 
     def title(self) -> str:
         """Headline of the picture."""
