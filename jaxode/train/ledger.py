@@ -14,6 +14,7 @@ from jaxode.train.checkpoint import Checkpoint, Checkpoints, checkpoint_name
 from jaxode.train.cluster import Cluster
 from jaxode.train.errors import ResumeError
 from jaxode.train.files import write_whole
+from jaxode.train.origins import Origins
 from jaxode.train.progress import Progress
 from jaxode.train.recorder import CONFIG, Recorder
 from jaxode.train.resume import FREE, differences
@@ -52,7 +53,8 @@ class Ledger:
         self.steps_per_epoch, self.fingerprint = steps_per_epoch, data.fingerprint
         self.checkpoints = Checkpoints(out / "checkpoints")
         facts = {**facts, "data_fingerprint": self.fingerprint, "processes": cluster.count}
-        self.recorder = Recorder(out, config, facts, tensorboard and cluster.first)
+        self.origins = Origins(facts)
+        self.recorder = Recorder(out, config, facts, self.origins, tensorboard and cluster.first)
         self.history: list[dict[str, Any]] = []
         self.clock = {"train_seconds": 0.0, "eval_seconds": 0.0, "compile_seconds": 0.0}
         self.saved_at = time.monotonic()
@@ -91,13 +93,16 @@ class Ledger:
     def save(self, state: TrainState) -> None:
         """Write a checkpoint. Raises CheckpointError."""
         best = max(self.history, key=lambda record: record["test_accuracy"], default=None)
+        name = checkpoint_name(len(self.history), int(state.step))
+        if int(state.step) and name not in self.checkpoints.trusted:  # else nothing is new
+            self.origins.trained()
         meta = {
             "config": self.config.to_json(),
             "fingerprint": self.fingerprint,
             "history": self.history,
             "clock": self.clock,
+            "origins": self.origins.known,
         }
-        name = checkpoint_name(len(self.history), int(state.step))
         best_name = checkpoint_name(best["epoch"], best["epoch"] * self.steps_per_epoch) if best else None
         self.cluster.told(lambda: self.checkpoints.save(name, state, meta, best_name))
         self.saved_at = time.monotonic()
@@ -119,6 +124,7 @@ class Ledger:
                     self.progress.say("there is no checkpoint yet: starting from the beginning")
                 return None
             self._suits(found)
+            self.origins.restore(found.meta, self.recorder.written())
             self.progress.say(f"going on from {found.name}")
             return {"history": found.meta["history"], "clock": found.meta["clock"]}
 

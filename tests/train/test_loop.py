@@ -246,12 +246,10 @@ def test_other_settings_or_images_are_refused(whole, config, data, text):
         go(whole[0], config, data)
 
 
-def test_a_complete_run_is_only_summed_up_again(whole):
+def test_a_complete_run_is_only_summed_up_again(whole, monkeypatch):
+    monkeypatch.setattr("jaxode.train.loop.commit", lambda: "that of this start, which trains nothing")
     out, result = whole
-    again = go(out)
-    assert {name: again[name] for name in result if name != "commit"} == {
-        name: result[name] for name in result if name != "commit"
-    }
+    assert go(out) == result
 
 
 def test_a_full_disk_ends_the_run_and_a_resume_goes_on(whole, tmp_path, monkeypatch):
