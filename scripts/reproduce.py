@@ -13,6 +13,7 @@ that are the same run are run once.
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +28,17 @@ from experiments.cli import announcement, conclusion, finished
 from jaxode.checks import ConfigError, require_count
 from jaxode.config import DataConfig, RunConfig
 from jaxode.data import DataError, ImageSet, load
-from jaxode.train import CheckpointError, Progress, ResumeError, RunFailed, Stopped, held, make_writable, run
+from jaxode.train import (
+    CheckpointError,
+    Progress,
+    ResumeError,
+    RunFailed,
+    Stopped,
+    held,
+    make_writable,
+    out_of_memory,
+    run,
+)
 from scripts.tables.protocols import Scale, published_epochs, run_name, settings
 from scripts.tables.rows import TABLES
 from scripts.tables.table import Row, Table
@@ -53,7 +64,7 @@ class Job:
     def epochs_done(self) -> int:
         """Lines of its metrics, complete or not."""
         try:
-            return len((self.out / "metrics.jsonl").read_text().splitlines())
+            return len((self.out / "metrics.jsonl").read_bytes().splitlines())
         except OSError:
             return 0
 
@@ -96,6 +107,13 @@ def images_of(data: DataConfig) -> DataConfig:
     return replace(data, crop=usual.crop, augment=usual.augment, angle=usual.angle)
 
 
+def why_failed(error: Exception) -> str | None:
+    """What keeps one run from its end, but not the next one from trying; None for any other error."""
+    if isinstance(error, RunFailed):
+        return str(error)
+    return "out of memory" if out_of_memory(error) else None
+
+
 def carry_out(work: Sequence[Job], data_dir: str | None, progress: Progress) -> int:
     """Run what is not complete; returns how many runs failed or lack their images.
 
@@ -118,6 +136,10 @@ def carry_out(work: Sequence[Job], data_dir: str | None, progress: Progress) -> 
             if data is None or loaded is None or images_of(loaded) != images_of(config.data):
                 data, loaded = load(config.data, progress=not progress.quiet), config.data
                 progress.say(announcement(data))
+            progress.say(f"{head}; {job.out}")
+            make_writable(job.out)
+            with held(job.out):
+                result = run(config, data, job.out, progress=progress)
         except DataError as error:
             if all(other.table.dataset == job.table.dataset for other in work):
                 raise
@@ -125,16 +147,13 @@ def carry_out(work: Sequence[Job], data_dir: str | None, progress: Progress) -> 
             refused[job.table.dataset] = error
             progress.warn(f"{head}: not run: {error}")
             continue
-        progress.say(f"{head}; {job.out}")
-        make_writable(job.out)
-        try:
-            with held(job.out):
-                result = run(config, data, job.out, progress=progress)
-        except RunFailed as error:
+        except Exception as error:
+            if why_failed(error) is None:
+                raise
             failed += 1
-            progress.warn(f"{head}: failed: {error}")
-            continue
-        progress.say(conclusion(result, job.out))
+            progress.warn(f"{head}: failed: {why_failed(error)}")
+        else:
+            progress.say(conclusion(result, job.out))
         jax.clear_caches()
     return failed
 
@@ -192,6 +211,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Stopped as stop:
         print(f"{parser.prog}: stopped; the same command goes on", file=sys.stderr)
         return 128 + stop.signum
+    except KeyboardInterrupt:  # while images are fetched or decoded; training saves, and raises Stopped
+        print(f"{parser.prog}: interrupted; the same command goes on", file=sys.stderr)
+        return 128 + signal.SIGINT
     except (ConfigError, DataError, ResumeError, BlockingIOError) as error:
         print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

@@ -12,7 +12,7 @@ class CheckpointError(RuntimeError):
 
 
 class ResumeError(ValueError):
-    """The directory holds no run, or a run that the request contradicts."""
+    """The directory holds no run, a run that the request contradicts, or one that nothing can go on from."""
 
 
 class Stopped(Exception):

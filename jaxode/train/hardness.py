@@ -14,6 +14,7 @@ MOST_CLASSES = 20
 """Of more classes, those with the highest and the lowest means are shown, half of each."""
 ACROSS = 5
 """Images in a row."""
+MOST_BINS = 60
 
 
 def chosen_classes(nfe: np.ndarray, labels: np.ndarray, count: int) -> list[int]:
@@ -26,11 +27,24 @@ def chosen_classes(nfe: np.ndarray, labels: np.ndarray, count: int) -> list[int]
 
 
 def bin_edges(nfe: np.ndarray) -> np.ndarray:
-    """A bin for each count that can occur: solvers count in equal strides; at most 60 bins."""
+    """A bin for each count that can occur, as solvers count in equal strides; if over 60, a bin for as many each."""
     values = np.unique(nfe)
     stride = int(np.gcd.reduce(np.diff(values))) if len(values) > 1 else 1
-    low, high = values[0] - stride / 2, values[-1] + stride / 2
-    return np.linspace(low, high, min(60, round((high - low) / stride)) + 1)
+    low, counts = values[0] - stride / 2, (values[-1] - values[0]) // stride + 1
+    together = -(-counts // MOST_BINS)
+    return low + stride * together * np.arange(-(-counts // together) + 1)
+
+
+def shown(pixels: np.ndarray) -> np.ndarray:
+    """What is shown of an image [H, W, C]: uint8, [H, W] for grey or [H, W, 3].
+
+    Of measurements, which are no uint8 picture, the first band from its least (black) to its most (white).
+    """
+    if pixels.dtype == np.uint8:
+        return pixels[..., 0] if pixels.shape[-1] == 1 else pixels
+    band = pixels[..., 0].astype(np.float64)
+    band -= band.min()
+    return np.round(255 * band / (band.max() or 1)).astype(np.uint8)
 
 
 def draw(
@@ -82,6 +96,5 @@ def _gallery(figure: Any, images: Sequence[tuple[np.ndarray, str]]) -> None:
     for place in places:
         place.axis("off")
     for place, (pixels, caption) in zip(places, images, strict=False):
-        grey = pixels.shape[-1] == 1
-        place.imshow(pixels[..., 0] if grey else pixels, cmap="gray" if grey else None, vmin=0, vmax=255)
+        place.imshow(shown(pixels), cmap="gray", vmin=0, vmax=255)  # colours are shown as they are
         place.set_title(caption, fontsize=8)

@@ -14,6 +14,7 @@ from jaxode.train.checkpoint import Checkpoint, Checkpoints, checkpoint_name
 from jaxode.train.cluster import Cluster
 from jaxode.train.errors import ResumeError
 from jaxode.train.files import write_whole
+from jaxode.train.origins import Origins
 from jaxode.train.progress import Progress
 from jaxode.train.recorder import CONFIG, Recorder
 from jaxode.train.resume import FREE, differences
@@ -52,10 +53,13 @@ class Ledger:
         self.steps_per_epoch, self.fingerprint = steps_per_epoch, data.fingerprint
         self.checkpoints = Checkpoints(out / "checkpoints")
         facts = {**facts, "data_fingerprint": self.fingerprint, "processes": cluster.count}
-        self.recorder = Recorder(out, config, facts, tensorboard and cluster.first)
+        self.origins = Origins(facts)
+        self.recorder = Recorder(out, config, facts, self.origins, tensorboard and cluster.first)
         self.history: list[dict[str, Any]] = []
         self.clock = {"train_seconds": 0.0, "eval_seconds": 0.0, "compile_seconds": 0.0}
         self.saved_at = time.monotonic()
+        self.opened = False
+        """Whether the history is that of the run; before, the files of an earlier start are not to be touched."""
         cluster.at_loss.append(self.record_failure)
 
     @property
@@ -66,14 +70,15 @@ class Ledger:
     def start(self) -> None:
         """Write the settings, which make the directory a run."""
         self.cluster.told(self.recorder.start)
+        self.opened = True
 
     def record(self, status: str, more: dict[str, Any] | None = None) -> dict[str, Any]:
         """Write the files of the run; returns the result."""
         return self.cluster.told(lambda: self.recorder.write(self.history, status, more=more))
 
     def record_failure(self, text: str) -> None:
-        """Write why the run has failed; alone, for the other processes may be gone."""
-        if not self.cluster.first:
+        """Write why the run has failed, unless it never began; alone, for the other processes may be gone."""
+        if not (self.opened and self.cluster.first):
             return
         try:
             self.recorder.write(self.history, "failed", text)
@@ -88,13 +93,16 @@ class Ledger:
     def save(self, state: TrainState) -> None:
         """Write a checkpoint. Raises CheckpointError."""
         best = max(self.history, key=lambda record: record["test_accuracy"], default=None)
+        name = checkpoint_name(len(self.history), int(state.step))
+        if int(state.step) and name not in self.checkpoints.trusted:  # else nothing is new
+            self.origins.trained()
         meta = {
             "config": self.config.to_json(),
             "fingerprint": self.fingerprint,
             "history": self.history,
             "clock": self.clock,
+            "origins": self.origins.known,
         }
-        name = checkpoint_name(len(self.history), int(state.step))
         best_name = checkpoint_name(best["epoch"], best["epoch"] * self.steps_per_epoch) if best else None
         self.cluster.told(lambda: self.checkpoints.save(name, state, meta, best_name))
         self.saved_at = time.monotonic()
@@ -102,7 +110,8 @@ class Ledger:
     def restored(self, state: TrainState) -> TrainState | None:
         """The newest whole checkpoint's state, as arrays of the host, its history being taken over; None without one.
 
-        Raises ResumeError if it is of other settings or other data, CheckpointError if none can be read.
+        Raises ResumeError if it is of other settings or other data, or if there are results but no checkpoint,
+        CheckpointError if none can be read. The files of the run are then as they were.
         """
         found: Checkpoint | None = None
 
@@ -110,10 +119,12 @@ class Ledger:
             nonlocal found
             found = self.checkpoints.load(state, self.progress.warn)
             if found is None:
+                self._not_over_results()
                 if (self.out / CONFIG).exists():
                     self.progress.say("there is no checkpoint yet: starting from the beginning")
                 return None
             self._suits(found)
+            self.origins.restore(found.meta, self.recorder.written())
             self.progress.say(f"going on from {found.name}")
             return {"history": found.meta["history"], "clock": found.meta["clock"]}
 
@@ -122,6 +133,14 @@ class Ledger:
             return None
         self.history, self.clock = meta["history"], meta["clock"]
         return self.cluster.arrays(found.state if found else state)
+
+    def _not_over_results(self) -> None:
+        epochs = self.recorder.epochs_written()
+        if epochs:
+            raise ResumeError(
+                f"{self.out} holds results of {epochs} epochs but no checkpoint to go on from: "
+                "train again with another --out, or delete the directory first"
+            )
 
     def _suits(self, found: Checkpoint) -> None:
         has = RunConfig.from_json(found.meta["config"])

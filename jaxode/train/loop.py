@@ -54,7 +54,7 @@ def run(
 
     Raises:
         ConfigError: settings that cannot be run.
-        ResumeError: `out` holds checkpoints of other settings or other data.
+        ResumeError: `out` holds checkpoints of other settings or other data, or results without a checkpoint.
         CheckpointError: a checkpoint could not be written, or none read.
         RunFailed: a value was not finite or a solve failed; named with its epoch and step.
         Stopped: SIGINT or SIGTERM came; the state is saved.

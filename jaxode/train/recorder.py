@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ from jaxode.data import SPECS
 from jaxode.train.curves import draw
 from jaxode.train.figures import summary
 from jaxode.train.files import write_json, write_lines, write_whole
+from jaxode.train.origins import Origins
 from jaxode.train.tensorboard import EventWriter
 
 CONFIG, METRICS, RESULT, CURVES = "config.json", "metrics.jsonl", "result.json", "curves.png"
@@ -78,12 +80,15 @@ class Recorder:
     Args:
         out: an existing directory.
         config: the settings, with `data` being what was really taken.
-        facts: what else goes into result.json: data counts, parameters, device, versions, commit.
+        facts: what else goes into result.json: data counts, parameters.
+        origins: where the run was trained.
         tensorboard: whether to write event files too. Raises ConfigError if that is not possible.
     """
 
-    def __init__(self, out: Path, config: RunConfig, facts: dict[str, Any], tensorboard: bool = False) -> None:
-        self.out, self.config, self.facts = out, config, facts
+    def __init__(
+        self, out: Path, config: RunConfig, facts: dict[str, Any], origins: Origins, tensorboard: bool = False
+    ) -> None:
+        self.out, self.config, self.facts, self.origins = out, config, facts, origins
         self.events = EventWriter(out / "tensorboard") if tensorboard else None
         self.drawn = -math.inf
 
@@ -104,7 +109,7 @@ class Recorder:
             **self.facts,
             **summary(history),
             **(more or {}),
-            "date": time.strftime("%Y-%m-%d", time.gmtime()),
+            **self.origins.result(),
             **({"error": error} if error else {}),
         }
         write_lines(self.out / METRICS, history)
@@ -116,6 +121,23 @@ class Recorder:
         if self.events is not None:
             self.events.write(history)
         return result
+
+    def written(self) -> dict[str, Any]:
+        """The result that an earlier start left; empty where there is none that can be read."""
+        try:
+            result = json.loads((self.out / RESULT).read_text())
+        except (OSError, ValueError):
+            return {}
+        return result if isinstance(result, dict) else {}
+
+    def epochs_written(self) -> int:
+        """Epochs of which an earlier start left results, by its metrics or, where they are lost, by its result."""
+        try:
+            lines = len((self.out / METRICS).read_bytes().splitlines())
+        except OSError:
+            lines = 0
+        told = self.written().get("epochs")
+        return max(lines, told if isinstance(told, int) else 0)
 
     def title(self) -> str:
         """Headline of the picture."""

@@ -6,6 +6,7 @@ import json
 import pytest
 from records import made
 
+from jaxode.train import RunFailed
 from jaxode.train.files import write_json, write_lines
 from scripts import report, reproduce
 from scripts.tables.records import of_run
@@ -104,6 +105,56 @@ def test_tables_without_images_do_not_stop_the_others(tmp_path, capsys, monkeypa
     said = capsys.readouterr()
     assert said.err.count("not run: qmnist has no bundled sample") == 2
     assert "4 of 6 runs complete" in said.out
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("RESOURCE_EXHAUSTED: 9 GB"), RunFailed("epoch 1: no")])
+@pytest.mark.parametrize("at", ["load", "run"])
+def test_a_row_that_fails_does_not_stop_the_others(tmp_path, capsys, monkeypatch, at, error):
+    does = {"load": lambda data, progress: "images", "run": lambda config, data, out, progress: {"model": "none"}}
+    for name, do in {**does, "announcement": lambda data: "", "conclusion": lambda result, out: ""}.items():
+        monkeypatch.setattr(reproduce, name, do)
+    left = [error]
+
+    def once(*args, **values):
+        if left:
+            raise left.pop()
+        return does[at](*args, **values)
+
+    monkeypatch.setattr(reproduce, at, once)
+    assert reproduce.main(["chen", "--scale", "smoke", "--out", str(tmp_path), "--quiet"]) == 1
+    said = capsys.readouterr()
+    (line,) = said.err.splitlines()
+    assert line.startswith("[1/4] chen: ")
+    assert line.endswith("failed: epoch 1: no" if isinstance(error, RunFailed) else "failed: out of memory")
+    assert "3 of 4 runs complete" in said.out
+
+
+def test_a_mistake_of_the_program_is_shown_as_one(tmp_path, monkeypatch):
+    def broken(data, progress):
+        raise RuntimeError("a mistake")
+
+    monkeypatch.setattr(reproduce, "load", broken)
+    with pytest.raises(RuntimeError, match="a mistake"):
+        reproduce.main(["chen", "--scale", "smoke", "--out", str(tmp_path), "--quiet"])
+
+
+def test_ctrl_c_before_training_is_one_line(tmp_path, capsys, monkeypatch):
+    def interrupted(data, progress):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(reproduce, "load", interrupted)
+    assert reproduce.main(["chen", "--scale", "smoke", "--out", str(tmp_path), "--quiet"]) == 130
+    assert capsys.readouterr().err == "python -m scripts.reproduce: interrupted; the same command goes on\n"
+
+
+def test_damaged_files_are_listed_as_far_as_they_go(tmp_path, capsys):
+    argv = ["chen", "--scale", "smoke", "--only", "mlp", "--out", str(tmp_path)]
+    (job,) = reproduce.chosen({"tables": ["chen"], "scale": "smoke", "seeds": [0], "out": tmp_path, "only": "mlp"})
+    leave(job.out, made("chen", "1-layer MLP"))
+    for name in ("metrics.jsonl", "result.json"):
+        (job.out / name).write_bytes(b"\xff\n" + (job.out / name).read_bytes())
+    assert reproduce.main([*argv, "--list"]) == 0
+    assert "epochs" in capsys.readouterr().out
 
 
 def test_a_report_of_nothing_is_refused(tmp_path, capsys):

@@ -11,7 +11,7 @@ from stubs import builder, image_set, run_config, without_pictures
 from jaxode import metrics
 from jaxode.ode import Stats
 from jaxode.train import missing, outcomes, run
-from jaxode.train.hardness import bin_edges, chosen_classes, draw
+from jaxode.train.hardness import bin_edges, chosen_classes, draw, shown
 from jaxode.train.mistakes import draw as draw_mistakes
 from jaxode.train.tally import by_block
 
@@ -101,6 +101,32 @@ def test_a_damaged_or_outdated_record_is_none(whole, tmp_path):
     for damaged in (b"", whole_file[:-30], whole_file[:200]):
         (tmp_path / "images.npz").write_bytes(damaged)
         assert outcomes.load(tmp_path, 2) is None
+    np.savez(tmp_path / "images.npz", epochs=np.arange(3))
+    assert outcomes.load(tmp_path, 2) is None
+    np.savez(tmp_path / "images.npz", index=np.arange(5000), epochs=2)  # not compressed: a header can be changed
+    stored = (tmp_path / "images.npz").read_bytes()
+    assert outcomes.load(tmp_path, 2) is not None
+    (tmp_path / "images.npz").write_bytes(stored.replace(b"(5000,)", b"(3000,)"))
+    assert outcomes.load(tmp_path, 2) is None
+
+
+def test_a_record_with_a_flipped_bit_is_none_or_none_the_worse(whole, tmp_path):
+    """Some bits of a zip file say nothing of its content, such as dates."""
+    out, _ = whole
+    expected, content = outcomes.load(out, 2), (out / "images.npz").read_bytes()
+    unread = 0
+    for place in np.random.default_rng(0).choice(8 * len(content), 150, replace=False):
+        damaged = bytearray(content)
+        damaged[place // 8] ^= 1 << place % 8
+        (tmp_path / "images.npz").write_bytes(damaged)
+        found = outcomes.load(tmp_path, 2)
+        if found is None:
+            unread += 1
+            continue
+        assert found.keys() == expected.keys()
+        for name, values in expected.items():
+            np.testing.assert_array_equal(found[name], values, strict=True)
+    assert 75 < unread < 150
 
 
 @pytest.mark.parametrize("model", ["mlp", "odenet"])
@@ -116,13 +142,18 @@ def test_without_steps_of_their_own_images_have_predictions_alone(tmp_path, mode
     assert not missing(tmp_path / "run", config)
 
 
-def test_the_picture_is_drawn():
+def test_the_picture_is_drawn(caplog):
     rng = np.random.default_rng(0)
     labels, nfe = rng.integers(0, 3, 400), 26 + 6 * rng.integers(0, 4, 400)
     pixels = rng.integers(0, 256, (28, 28, 3)).astype(np.uint8)
-    images = {"most": [(pixels, "a: 44")] * 7, "fewest": [(pixels[..., :1], "b: 26")], "none": []}
+    images = {
+        "most": [(pixels, "a: 44")] * 7,
+        "fewest": [(pixels[..., :1], "b: 26"), (-0.1 * pixels, "c: 26")],
+        "none": [],
+    }
     png = draw(nfe, labels, [f"class_{k}" for k in range(4)], images, "a run")
     assert png.startswith(b"\x89PNG")
+    assert caplog.messages == []  # matplotlib says where it clips
 
 
 @pytest.mark.parametrize("classes", [3, 40])
@@ -143,6 +174,25 @@ def test_of_many_classes_the_ends_are_shown():
 @pytest.mark.parametrize(("nfe", "edges"), [([26, 32, 44, 32], [23, 29, 35, 41, 47]), ([20, 20], [19.5, 20.5])])
 def test_each_count_has_a_bin(nfe, edges):
     np.testing.assert_allclose(bin_edges(np.array(nfe)), edges)
+
+
+@pytest.mark.parametrize(("counts", "together"), [(60, 1), (61, 2), (71, 2), (120, 2), (150, 3)])
+def test_bins_of_many_counts_hold_as_many_each(counts, together):
+    nfe = 20 + 6 * np.arange(counts)
+    held, _ = np.histogram(nfe, bin_edges(nfe))
+    full, rest = divmod(counts, together)
+    assert held.tolist() == full * [together] + ([rest] if rest else [])
+
+
+def test_of_measurements_the_first_band_is_shown_from_black_to_white():
+    decibels = np.stack([np.linspace(-45.5, -5.5, 81).reshape(9, 9), np.full((9, 9), 1e3)], -1).astype(np.float32)
+    grey = shown(np.concatenate([decibels, decibels[..., :1]], -1))
+    assert (grey.dtype, grey.shape) == (np.uint8, (9, 9))
+    assert grey.ravel()[[0, 40, 80]].tolist() == [0, 128, 255]
+    assert not shown(np.full((2, 2, 3), -20.0, np.float32)).any()
+    picture = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+    np.testing.assert_array_equal(shown(picture), picture)
+    np.testing.assert_array_equal(shown(picture[..., :1]), picture[..., 0])
 
 
 def test_a_step_counts_only_images_that_count():

@@ -11,6 +11,7 @@ from jaxode.checks import ConfigError
 from jaxode.train.curves import draw
 from jaxode.train.figures import summary
 from jaxode.train.files import held, make_writable, write_json, write_whole
+from jaxode.train.origins import Origins
 from jaxode.train.pace import FIRST_ROWS, Pace
 from jaxode.train.progress import Progress, epoch_line
 from jaxode.train.provenance import LIBRARIES, commit, versions
@@ -61,7 +62,7 @@ def test_models_without_an_ode_have_no_solver_in_their_result():
     ],
 )
 def test_the_title_names_the_model(changes, title, tmp_path):
-    recorder = Recorder(tmp_path, run_config().replaced(**changes), {"train_images": 2000})
+    recorder = Recorder(tmp_path, run_config().replaced(**changes), {"train_images": 2000}, Origins({}))
     assert recorder.title() == f"{title} on mnist, 2,000 training images"
 
 
@@ -170,4 +171,4 @@ def test_events_are_written_once_an_epoch(tmp_path, monkeypatch):
 def test_without_tensorboardx_one_line_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "tensorboardX", None)
     with pytest.raises(ConfigError, match="pip install tensorboardX"):
-        Recorder(tmp_path, run_config(), {}, tensorboard=True)
+        Recorder(tmp_path, run_config(), {}, Origins({}), tensorboard=True)

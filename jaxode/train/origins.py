@@ -1,0 +1,50 @@
+"""Where a run was trained: the facts of each start that has trained a part of it, which need not be those of the last.
+
+They travel in the checkpoints, beside what they are true of. A start that trains nothing, such as one that only draws a
+missing picture again, leaves them as they are.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+FACTS = ("device", "cores", "devices", "processes", "versions", "commit")
+"""What may differ between two starts of a run."""
+
+DATE, EARLIER = "date", "earlier_origins"
+
+
+def today() -> str:
+    """The day in UTC."""
+    return time.strftime("%Y-%m-%d", time.gmtime())
+
+
+class Origins:
+    """The origins of a run: each is the facts of starts that were alike, and the day on which they last trained.
+
+    Args:
+        facts: those of this start, among others.
+    """
+
+    def __init__(self, facts: dict[str, Any]) -> None:
+        self.present = {name: facts[name] for name in FACTS if name in facts}
+        self.known: list[dict[str, Any]] = []
+        """In the order of their days; the last is that of the run as it stands."""
+
+    def restore(self, meta: dict[str, Any], result: dict[str, Any]) -> None:
+        """Take over what a checkpoint says; where it is of a time before it said so, what the result says."""
+        names, told = (*FACTS, DATE), []
+        if set(names) <= set(result):
+            told = [*result.get(EARLIER, []), {name: result[name] for name in names}]
+        self.known = meta.get("origins", told)
+
+    def trained(self) -> None:
+        """Note that this start has trained."""
+        others = [one for one in self.known if {**one, **self.present} != one]
+        self.known = [*others, {**self.present, DATE: today()}]
+
+    def result(self) -> dict[str, Any]:
+        """For result.json: where the run as it stands was trained last, and where else before."""
+        *earlier, last = self.known or [{**self.present, DATE: today()}]
+        return {**last, EARLIER: earlier}
