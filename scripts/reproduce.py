@@ -54,11 +54,14 @@ class Job:
     row: Row
     config: RunConfig
     out: Path
+    images: int | None = None
+    """How many there must be."""
 
     @property
     def title(self) -> str:
         """For a person."""
-        return f"{self.table.name}: {self.row.label}, seed {self.config.seed}, {self.config.epochs} epochs"
+        epochs = f"{self.config.epochs} epoch{'s' if self.config.epochs > 1 else ''}"
+        return f"{self.table.name}: {self.row.label}, seed {self.config.seed}, {epochs}"
 
     @property
     def epochs_done(self) -> int:
@@ -88,7 +91,7 @@ def jobs(
                 place = out / run_name(config)
                 if place not in seen:
                     seen.add(place)
-                    yield Job(table, row, config, place)
+                    yield Job(table, row, config, place, table.images.get(scale))
 
 
 def listed(work: Sequence[Job]) -> str:
@@ -105,6 +108,13 @@ def images_of(data: DataConfig) -> DataConfig:
     """The settings that decide which images are loaded; what training draws of them does not."""
     usual = DataConfig()
     return replace(data, crop=usual.crop, augment=usual.augment, angle=usual.angle)
+
+
+def check_count(job: Job, data: ImageSet) -> None:
+    """Raises DataError if a set that may be had in part is not the part that the table asks for."""
+    found = len(data.train_labels) + len(data.test_labels)
+    if job.images not in (None, found):
+        raise DataError(f"{job.table.name} by this protocol is of {job.images:,} images, and there are {found:,}")
 
 
 def why_failed(error: Exception) -> str | None:
@@ -136,6 +146,7 @@ def carry_out(work: Sequence[Job], data_dir: str | None, progress: Progress) -> 
             if data is None or loaded is None or images_of(loaded) != images_of(config.data):
                 data, loaded = load(config.data, progress=not progress.quiet), config.data
                 progress.say(announcement(data))
+            check_count(job, data)
             progress.say(f"{head}; {job.out}")
             make_writable(job.out)
             with held(job.out):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import get_args
 
 from jaxode.data import SPECS
+from jaxode.train.origins import EARLIER
 from scripts.tables.findings import Finding
 from scripts.tables.measures import MEASURES, measured
 from scripts.tables.protocols import Scale, epochs, published_epochs, settings
@@ -56,15 +57,16 @@ def lines_of(table: Table, row: Row, records: Sequence[Record]) -> list[list[str
 
 
 def origin(found: Sequence[Record]) -> str:
-    """Where and when the runs of a table were made."""
-    cores = {record.result["cores"] for record in found}
+    """Where and when the runs of a table were made, in all the starts that trained a part of one."""
+    starts = [start for record in found for start in (record.result, *record.result.get(EARLIER, []))]
+    cores = {start["cores"] for start in starts}
     hardware = [
-        *sorted({record.result["device"] for record in found}),
+        *sorted({start["device"] for start in starts}),
         f"{' or '.join(map(str, sorted(cores)))} core{'s' if max(cores) > 1 else ''}",
     ]
-    versions = sorted({f"{n} {r.result['versions'][n]}" for r in found for n in ("python", "jax", "flax", "diffrax")})
-    commits = sorted({str(record.result["commit"])[:10] for record in found})
-    dates = sorted({record.result["date"] for record in found})
+    versions = sorted({f"{n} {start['versions'][n]}" for start in starts for n in ("python", "jax", "flax", "diffrax")})
+    commits = sorted({str(start["commit"])[:10] for start in starts})
+    dates = sorted({start["date"] for start in starts})
     seeds = sorted({record.config.seed for record in found})
     parts = [", ".join(versions), f"commit {', '.join(commits)}", f"seed {', '.join(map(str, seeds))}"]
     return "; ".join([", ".join(hardware), *parts, " to ".join(dict.fromkeys((dates[0], dates[-1])))]) + "."

@@ -5,6 +5,7 @@ import json
 
 import pytest
 from records import made
+from stubs import image_set
 
 from jaxode.train import RunFailed
 from jaxode.train.files import write_json, write_lines
@@ -61,7 +62,7 @@ def test_a_table_is_run_resumed_and_listed(tmp_path, capsys):
     assert record.result["wall_seconds"] > 0
     changed = (directory / "result.json").stat().st_mtime_ns
     assert reproduce.main(argv) == 0
-    assert "seed 3, 1 epochs: complete" in capsys.readouterr().err
+    assert "seed 3, 1 epoch: complete" in capsys.readouterr().err
     assert (directory / "result.json").stat().st_mtime_ns == changed
     assert reproduce.main([*argv, "--list"]) == 0
     assert "complete" in capsys.readouterr().out
@@ -89,6 +90,7 @@ def test_wrong_requests_end_in_one_line(tmp_path, capsys, argv, said):
 def test_images_are_loaded_once_for_all_rows_that_have_the_same(tmp_path, monkeypatch):
     loaded = []
     monkeypatch.setattr(reproduce, "load", lambda data, progress: loaded.append(data.classes) or "images")
+    monkeypatch.setattr(reproduce, "check_count", lambda job, data: None)
     monkeypatch.setattr(reproduce, "announcement", lambda data: "")
     monkeypatch.setattr(reproduce, "run", lambda config, data, out, progress: {"model": "none"})
     monkeypatch.setattr(reproduce, "conclusion", lambda result, out: "")
@@ -107,9 +109,18 @@ def test_tables_without_images_do_not_stop_the_others(tmp_path, capsys, monkeypa
     assert "4 of 6 runs complete" in said.out
 
 
+def test_another_part_of_a_set_is_refused(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(reproduce, "load", lambda data, progress: image_set(train=480, test=21))
+    monkeypatch.setattr(reproduce, "announcement", lambda data: "")
+    assert reproduce.main(["asl_10", "--only", "resnet", "--out", str(tmp_path), "--quiet"]) == 2
+    assert "asl_10 by this protocol is of 500 images, and there are 501" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("RESOURCE_EXHAUSTED: 9 GB"), RunFailed("epoch 1: no")])
 @pytest.mark.parametrize("at", ["load", "run"])
 def test_a_row_that_fails_does_not_stop_the_others(tmp_path, capsys, monkeypatch, at, error):
+    monkeypatch.setattr(reproduce, "check_count", lambda job, data: None)
     does = {"load": lambda data, progress: "images", "run": lambda config, data, out, progress: {"model": "none"}}
     for name, do in {**does, "announcement": lambda data: "", "conclusion": lambda result, out: ""}.items():
         monkeypatch.setattr(reproduce, name, do)

@@ -174,6 +174,16 @@ def test_published_and_measured_figures_stand_in_one_column():
     assert "Measured: cpu: some, 2 cores; diffrax 0.7.2, flax 0.12, jax 0.10.2, python 3.11; commit abcdef0123" in text
 
 
+def test_every_start_of_a_run_is_told():
+    start = {"device": "cpu: other", "cores": 1, "commit": "1234567890abc", "date": "2026-11-20",
+             "versions": {"python": "3.11", "jax": "0.9.0", "flax": "0.12", "diffrax": "0.7.2"}}  # fmt: skip
+    text = document(made("chen", "ODE-Net", earlier_origins=[start]))
+    assert (
+        "Measured: cpu: other, cpu: some, 1 or 2 cores; diffrax 0.7.2, flax 0.12, jax 0.10.2, jax 0.9.0, python" in text
+    )
+    assert "commit 1234567890, abcdef0123; seed 0; 2026-11-20 to 2026-11-21." in text
+
+
 def test_seeds_give_mean_and_deviation():
     text = document(*(made("mnist", WITH, seed=seed, accuracy=0.99 + 0.001 * seed) for seed in (0, 1, 2)))
     assert line(text, WITH, "`cpu`, 6 epochs")[0] == "99.10 ± 0.10"
