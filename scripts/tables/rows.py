@@ -26,7 +26,7 @@ CHEN = Table(
     "RK-Net is the ODE block trained through the steps of the solver, ODE-Net by the adjoint method. Training"
     " images are shifted by up to 4 pixels, as in the authors' example script; the MLP's are not. Published"
     " besides: memory O(L) for the ResNet of L layers, O(L̃) for RK-Net with L̃ evaluations, O(1) for ODE-Net;"
-    " time O(L), O(L̃), O(L̃). What memory is measured: `python -m scripts.claims memory size`.",
+    " time O(L), O(L̃), O(L̃). Ours: `python -m scripts.claims memory size`.",
 )
 
 OWN = (
