@@ -54,7 +54,8 @@ def source(origin: dict[str, Any]) -> str:
     shown = ", ".join(
         f"{name} {versions[name]}" for name in ("python", "jax", "flax", "diffrax", "torch") if versions.get(name)
     )
-    told = f"`{origin['command']}`, {origin['date']}, {origin['cores']} cores, {origin['device']}; {shown}."
+    cores = f"{origin['cores']} core{'s' if origin['cores'] > 1 else ''}"
+    told = f"`{origin['command']}`, {origin['date']}, {cores}, {origin['device']}; {shown}."
     return f"{told} {origin['note']}" if "note" in origin else told
 
 

@@ -70,6 +70,7 @@ def picture(found: dict[str, Any]) -> bytes:
     accuracy.plot(tolerances, values, "o-", color=BLUE, markersize=4, label="this tolerance")
     best = found["reference"]
     accuracy.axhline(100 * best["accuracy"], color="0.6", linestyle=":", label=f"float64 at {power(best['tolerance'])}")
+    accuracy.set_ylim(max(0, min(values) - 1), min(100.2, max(values) + 1))
     dress(accuracy, f"Accuracy on {found['images']} test images", "tolerance", "%")
     for axes in (error, time, accuracy):
         decades(axes, tolerances)
