@@ -56,19 +56,26 @@ def label(table: Table, row: Row) -> str:
 def growth(records: Sequence[Record], scale: Scale) -> Finding:
     """Evaluations of a solve over the epochs."""
     claim = "The number of function evaluations grows during training (Chen et al. 2018, figure 3d)."
-    runs = [each for each in rows_with_runs(records, list(TABLES), scale) if each[2].config.model.ode_blocks]
+    runs = [
+        (table, row, record)
+        for table, row, record in rows_with_runs(records, list(TABLES), scale)
+        if record.config.model.ode_blocks and record.config.epochs > 1
+    ]
     if not runs:
         return Finding("nfe", claim)
     curves = {"evaluations of a forward solve, test images": [], "the same, mean of the training steps": []}
     for (table, row, record), panel in ((run, panel) for run in runs for panel in curves):
         name = "nfe_forward" if "test" in panel else "nfe_forward_train"
-        curves[panel].append(Curve(label(table, row), series(record, name)))
+        along = [(100 * epoch / record.config.epochs, value) for epoch, value in series(record, name)]
+        curves[panel].append(Curve(label(table, row), along))
     told = [
         f"{label(table, row)}, {record.history[0]['nfe_forward_train']:.1f} in the first epoch and"
         f" {record.history[-1]['nfe_forward_train']:.1f} in the last ({record.config.epochs})"
         for table, row, record in runs
     ]
-    return Finding("nfe", claim, f"Mean of the training steps: {'; '.join(told)}.", draw(curves))
+    return Finding(
+        "nfe", claim, f"Mean of the training steps: {'; '.join(told)}.", draw(curves, x="% of the run's epochs")
+    )
 
 
 def second_block(records: Sequence[Record], scale: Scale) -> Finding:

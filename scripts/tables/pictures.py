@@ -20,8 +20,8 @@ class Curve:
     points: Sequence[tuple[float, float]]
 
 
-def draw(panels: Mapping[str, Sequence[Curve]], *, logarithmic: bool = False) -> bytes:
-    """PNG of the panels by their titles. Curves of one label look alike in all of them."""
+def draw(panels: Mapping[str, Sequence[Curve]], *, x: str = "epoch", logarithmic: bool = False) -> bytes:
+    """PNG of the panels by their titles. Curves look alike that have the same place in their panels."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # slow to import, and needs no screen
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator, ScalarFormatter
@@ -30,13 +30,12 @@ def draw(panels: Mapping[str, Sequence[Curve]], *, logarithmic: bool = False) ->
     down = -(-len(panels) // across)
     figure = Figure(figsize=(5.6 * across, 3.9 * down), layout="constrained")
     places = figure.subplots(down, across, squeeze=False).ravel()
-    labels = list(dict.fromkeys(curve.label for curves in panels.values() for curve in curves))
     for place in places[len(panels) :]:
         place.axis("off")
     for place, (title, curves) in zip(places, panels.items(), strict=False):
-        for curve in curves:
+        for number, curve in enumerate(curves):
             epochs, values = zip(*curve.points, strict=True)
-            turn, colour = divmod(labels.index(curve.label), COLOURS)
+            turn, colour = divmod(number, COLOURS)
             style = STYLES[turn % len(STYLES)]
             place.plot(epochs, values, style, color=f"C{colour}", label=curve.label, linewidth=1.7, markersize=3)
         if logarithmic:
@@ -44,7 +43,7 @@ def draw(panels: Mapping[str, Sequence[Curve]], *, logarithmic: bool = False) ->
             for axis in (place.yaxis.set_major_formatter, place.yaxis.set_minor_formatter):
                 axis(ScalarFormatter())
         place.set_title(title, fontsize=11, loc="left")
-        place.set_xlabel("epoch")
+        place.set_xlabel(x)
         place.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
         place.grid(alpha=0.25)
         place.spines[["top", "right"]].set_visible(False)
