@@ -38,7 +38,7 @@ def picture(found: dict[str, Any]) -> bytes:
     tolerances = sorted({row["tolerance"] for run in found["runs"] for row in run["rows"]}, reverse=True)
     for run, colour in zip(found["runs"], COLOURS * len(found["runs"]), strict=False):
         good = [row for row in run["rows"] if row["failure"] is None]
-        label = f"{run['run']}, trained at {power(run['trained_at'])}"
+        label = f"{run['dataset']}, trained at {power(run['trained_at'])}"
         for axes, (name, scale) in zip(panels, (("accuracy", 100), ("loss", 1), ("nfe", 1)), strict=True):
             pairs = [(row["tolerance"], scale * row[name]) for row in good]
             axes.plot(*zip(*pairs, strict=True), "o-", color=colour, markersize=4, label=label)
