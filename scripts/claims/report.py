@@ -26,7 +26,7 @@ def stored(out: Path) -> dict[str, dict[str, Any]]:
         path = out / f"{name}.json"
         try:
             content = json.loads(path.read_text())
-            found[name] = {"found": content["found"], "origin": content["origin"]}
+            found[name] = {"origin": content["origin"], "found": content["found"]}
         except FileNotFoundError:
             continue
         except (ValueError, KeyError, TypeError) as error:
