@@ -36,6 +36,7 @@ def test_findings_say_what_was_measured():
     assert "Fashion-MNIST: ODENet, adjoint, 21.0 in the first epoch and 24.0 in the last (4)" in grown.text
     assert found.png.startswith(b"\x89PNG")
     assert growth(blocks, "full").png == b""
+    assert growth([made("cifar10_tolerance", "1e-4")], "cpu").png == b""  # in one epoch nothing can be seen to grow
     rows = TABLES["mnist_worth"].rows
     bare = [made("mnist_worth", row.label, accuracy=0.98 + 0.005 * k) for k, row in enumerate(rows)]
     assert worth(bare[:2], "cpu").png == b""
