@@ -17,7 +17,6 @@ NEEDS_RUN = True
 SAME = 0.005
 """What two accuracies may differ by and still be called the same, as a share: 5 of 1,000 images."""
 
-
 ROUNDING = 1e-9
 """Of a difference of shares: 0.991 - 0.986 is more than 0.005."""
 

@@ -9,10 +9,8 @@ from scripts.tables.table import Row, Settings, Table
 RESNET: Settings = {"model": "resnet", "blocks": 6}
 AUGMENTED: Settings = {"augment_dims": 16}
 PICTURES = (
-    "Nothing was published of it. The plan means all 87,000 pictures in batches of 128; `cpu` has 50 of each class,"
-    " drawn from them, in batches of 32, and computes in float32. A fifth of every class is for testing. Adam, weight"
-    " decay 1e-4, learning rate 1e-3 divided by ten after every 0.3 of the epochs. `full` augments training pictures,"
-    " but mirrors none; in the few steps of `cpu`, they are left as they are."
+    "Nothing was published of it. The plan means all 87,000 pictures; `cpu` has 50 of each class, drawn from them. A"
+    " fifth of every class is for testing. `upright` mirrors no picture; the few steps of `cpu` leave them as they are."
 )
 ON_CPU: Settings = {"schedule": "step", "precision": "float32", "batch_size": 32}
 """Of so few pictures, batches of 128 would make four steps an epoch."""
