@@ -24,8 +24,8 @@ CHEN = Table(
     6,
     {"epochs": 160, "crop": "pad"},
     "RK-Net is the ODE block trained through the steps of the solver, ODE-Net by the adjoint method. The shifts are"
-    " those of the authors' example script. Published besides: memory O(L) for the ResNet of L layers, O(L̃) for RK-Net with L̃ evaluations, O(1) for ODE-Net;"
-    " time O(L), O(L̃), O(L̃). Ours: `python -m scripts.claims memory size`.",
+    " those of the authors' example script. Published besides: memory O(L) for the ResNet of L layers, O(L̃) for RK-Net"
+    " with L̃ evaluations, O(1) for ODE-Net; time O(L), O(L̃), O(L̃). Ours: `python -m scripts.claims memory size`.",
 )
 
 OWN = (
