@@ -8,11 +8,16 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from jaxlib.version import __version_info__
+
 os.environ.setdefault("MPLBACKEND", "Agg")
 # Torch's threads wait for each other by spinning: two test processes on two cores would mostly wait.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# Most of the time of a test goes into compiling what runs once.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+# Most of the time of a test goes into compiling what runs once, and most of that into XLA's newer emitters of fusions.
+FLAGS = "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
+if __version_info__ < (0, 11):  # a flag that XLA no longer knows would end the process
+    FLAGS += " --xla_cpu_use_fusion_emitters=false"
+os.environ.setdefault("XLA_FLAGS", FLAGS)
 
 # Nearly half of that is for programs that other tests of the process, or programs that they start, compile too.
 KEPT = tempfile.mkdtemp(prefix="jaxode-compiled-")

@@ -131,13 +131,12 @@ def cells() -> Iterator[Cell]:
                 yield Cell(BLOCK, adaptive(solver, tolerance, *mode, "diffrax"), quick=False)
             for tolerance in TOLERANCES:
                 tight = solver == "dopri5" and mode[0] not in SLOW_MODES
-                quick = tolerance == (1e-3 if slow else 1e-6) and (slow or tight) and mode[1] == "full"
+                quick = tolerance == (1e-3 if slow else 1e-6) and (slow or tight)
                 yield Cell(SMOOTH, adaptive(solver, tolerance, *mode, "torchdiffeq"), quick=quick)
     for blocks in (1, 2):
         for mode in MODES:
             solve = adaptive("dopri5", 1e-3, *mode, "torchdiffeq")
-            quick = blocks == 1 and mode[1] == "full" and mode[0] not in SLOW_MODES
-            yield Cell(_model("odenet", blocks, 1, 10, "grey"), solve, quick=quick)
+            yield Cell(_model("odenet", blocks, 1, 10, "grey"), solve, quick=blocks == 1 and mode[0] not in SLOW_MODES)
     for mode in MODES:
         for subject in (BLOCK, SMOOTH):
             quick = subject is BLOCK and mode[1] == "full" and mode[0] not in SLOW_MODES

@@ -66,7 +66,7 @@ def trainings() -> Iterator[Training]:
     yield Training(sgd, ModelConfig("mlp"))
     yield Training(sgd, ModelConfig("resnet", 2, WIDTH), quick=False)
     for solve in map(_adaptive, ("tape", "direct", "checkpointed", "backsolve")):
-        yield Training(sgd, ModelConfig("odenet", 1, WIDTH), solve, quick=solve.gradient == "tape")
+        yield Training(sgd, ModelConfig("odenet", 1, WIDTH), solve, quick=solve.gradient in ("tape", "backsolve"))
     yield Training(adam, ModelConfig("odenet", 1, WIDTH), _adaptive("checkpointed"), quick=False)
     yield Training(OptimConfig("adamw", 1e-3, weight_decay=0.01), ModelConfig("resnet", 2, WIDTH))
 

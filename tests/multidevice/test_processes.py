@@ -107,7 +107,7 @@ def test_checkpoints_of_two_processes_resume_on_one_and_the_reverse(start, tmp_p
         assert (result["processes"], result["devices"], result["status"]) == (processes, 2 * processes, "complete")
 
 
-@pytest.mark.parametrize("victim", [0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("victim", [0, 1])
 def test_the_other_ends_soon_and_clearly_when_one_is_killed_and_the_run_goes_on(start, tmp_path, victim):
     out = tmp_path / "out"
     processes = start(*BASE, *MLP, "--epochs", 5000, "--out", out, processes=2)

@@ -181,7 +181,6 @@ def test_gradients_match_finite_differences_in_float64(solve, bound, x64):
     np.testing.assert_allclose(slope, difference, rtol=bound)
 
 
-@pytest.mark.slow
 def test_an_implicit_solver_trains_the_model():
     model = _build(width=4, solver="kvaerno3", rtol=1e-2, atol=1e-2)
     graph, params = nnx.split(model)

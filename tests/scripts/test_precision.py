@@ -12,7 +12,6 @@ from scripts import precision
 TINY = ["--model=mlp", "--data=sample", "--limit-train=32", "--limit-test=16", "--batch-size=16", "--epochs=1"]
 
 
-@pytest.mark.slow
 def test_runs_start_alike_and_tell_what_differs(tmp_path, capsys, monkeypatch):
     without_pictures(monkeypatch)
     assert precision.main([*TINY, "--precisions", "float64", "float32", "float16", "--out", str(tmp_path)]) == 0
