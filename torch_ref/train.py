@@ -16,88 +16,20 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from torch_ref.inputs import Batch, load
-from torch_ref.model import ODEBlock
-from torch_ref.solve import FIXED_STEP, Counts, Settings
+from torch_ref.solve import FIXED_STEP, Settings
+from torch_ref.updates import OPTIMIZERS, SCHEDULES, Step, make_optimizer, make_schedule, train
 
-OPTIMIZERS = ("sgd", "adam", "adamw")
-SCHEDULES = ("step", "constant", "cosine")
 METHODS = ("bosh3", "dopri5", "dopri8", *FIXED_STEP)
-WRONG_REQUEST, FAILED = 2, 1
-
-Schedule = Callable[[int], float]
-"""Learning rate of step 0, 1, ..."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """Loss of one batch before its update, and what its solves cost, block by block; `steps` counts those tried."""
-
-    loss: float
-    nfe: tuple[int, ...]
-    steps: tuple[int, ...]
-    rejected: tuple[int, ...]
-    backward_nfe: tuple[int, ...]
-
-
-def make_optimizer(
-    name: str, parameters: Iterable[Tensor], lr: float, momentum: float = 0.9, weight_decay: float = 0.0
-) -> torch.optim.Optimizer:
-    """torch.optim's SGD, Adam or AdamW; only SGD has momentum."""
-    match name:
-        case "sgd":
-            return torch.optim.SGD(parameters, lr, momentum=momentum, weight_decay=weight_decay)
-        case "adam":
-            return torch.optim.Adam(parameters, lr, weight_decay=weight_decay)
-        case "adamw":
-            return torch.optim.AdamW(parameters, lr, weight_decay=weight_decay)
-    raise ValueError(f"name must be one of {', '.join(OPTIMIZERS)}, got {name!r}")
-
-
-def make_schedule(name: str, lr: float, total_steps: int) -> Schedule:
-    """step: lr / 10^k from step round(0.3 k total_steps) on, for k = 1, 2, 3; cosine: from lr to 0; or constant."""
-    match name:
-        case "step":
-            # At least 1, so that even a run of one step begins at lr.
-            boundaries = [max(1, round(0.3 * k * total_steps)) for k in (1, 2, 3)]
-            return lambda step: lr / 10 ** sum(step >= boundary for boundary in boundaries)
-        case "cosine":
-            return lambda step: lr * (1 + math.cos(math.pi * min(step / total_steps, 1.0))) / 2
-        case "constant":
-            return lambda step: lr
-    raise ValueError(f"name must be one of {', '.join(SCHEDULES)}, got {name!r}")
-
-
-def train(
-    model: nn.Sequential, batches: Iterable[Batch], optimizer: torch.optim.Optimizer, schedule: Schedule
-) -> Iterator[Step]:
-    """One update with the gradient of the mean cross-entropy for each batch; yields what it cost."""
-    blocks = [module for module in model if isinstance(module, ODEBlock)]
-    for number, (images, labels) in enumerate(batches):
-        for group in optimizer.param_groups:
-            group["lr"] = schedule(number)
-        for block in blocks:
-            block.solver.counts = Counts()
-        optimizer.zero_grad()
-        loss = nn.functional.cross_entropy(model(images), labels)
-        loss.backward()
-        optimizer.step()
-        counts = [block.solver.counts for block in blocks]
-        yield Step(
-            loss.item(),
-            tuple(count.nfe for count in counts),
-            tuple(count.steps for count in counts),
-            tuple(count.rejected for count in counts),
-            tuple(block.solver.backward_nfe(block.odefunc) for block in blocks),
-        )
+FAILED, WRONG_REQUEST, INTERRUPTED = 1, 2, 130
 
 
 def cost_line(title: str, step: Step) -> str:
@@ -168,13 +100,13 @@ def build_parser() -> Parser:
     add("--total-steps", type=count, metavar="N", help="steps that the schedule spans (default: those taken)")
     add("--epochs", type=count, default=1, metavar="N", help="passes over the batches (default: 1)")
     add("--float64", action="store_true", help="compute in float64 instead of float32")
-    add("--out", type=Path, metavar="FILE", help="write one JSON object a step into this file")
+    add("--out", type=Path, metavar="FILE", help="write one JSON object a step into this file, however the run ends")
     add("--quiet", action="store_true", help="print only the summary")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line; returns the exit code: 0, 1 for a failed run, 2 for a wrong request."""
+    """Command line; returns the exit code: 0, 1 for a failed run, 2 for a wrong request, 130 after Ctrl-C."""
     parser = build_parser()
     try:
         options = parser.parse_args(argv)
@@ -212,30 +144,35 @@ def main(argv: Sequence[str] | None = None) -> int:
         what = "a solve failed, torchdiffeq says: " if isinstance(error, AssertionError) else ""
         print(f"{parser.prog}: error: {what}{' '.join(str(error).split())}", file=sys.stderr)
         return FAILED
+    except KeyboardInterrupt:
+        print(f"{parser.prog}: error: interrupted", file=sys.stderr)
+        return INTERRUPTED
     return 0
 
 
 def carry_out(options: argparse.Namespace, model: nn.Sequential, batches: list[Batch]) -> None:
-    """Train and tell. Raises ArithmeticError when a loss is not finite."""
+    """Train, tell and write the steps taken, whatever ends them. Raises ArithmeticError for a loss not finite."""
     lr = options.lr or (0.1 if options.optimizer == "sgd" else 1e-3)
     total = options.epochs * len(batches)
     schedule = make_schedule(options.schedule, lr, options.total_steps or total)
     optimizer = make_optimizer(options.optimizer, model.parameters(), lr, options.momentum, options.weight_decay)
     repeated = itertools.chain.from_iterable(itertools.repeat(batches, options.epochs))
     begin, steps, text = time.perf_counter(), [], ""
-    for step in train(model, repeated, optimizer, schedule):
-        steps.append(step)
-        if not math.isfinite(step.loss):
-            raise ArithmeticError(f"step {len(steps)} of {total}: the loss is not finite; a smaller --lr may help")
-        if not options.quiet:
-            title = f"step {len(steps)}/{total}" if len(steps) > 1 else "first step"
-            print(cost_line(title, step), file=sys.stderr, flush=True)
-        text += json.dumps({"step": len(steps), "lr": schedule(len(steps) - 1), **asdict(step)}) + "\n"
+    try:
+        for step in train(model, repeated, optimizer, schedule):
+            steps.append(step)
+            if not math.isfinite(step.loss):
+                raise ArithmeticError(f"step {len(steps)} of {total}: the loss is not finite; a smaller --lr may help")
+            if not options.quiet:
+                title = f"step {len(steps)}/{total}" if len(steps) > 1 else "first step"
+                print(cost_line(title, step), file=sys.stderr, flush=True)
+            text += json.dumps({"step": len(steps), "lr": schedule(len(steps) - 1), **asdict(step)}) + "\n"
+    finally:
+        if options.out and text:
+            temporary = options.out.with_name(f".{options.out.name}.unfinished")
+            temporary.write_text(text)
+            os.replace(temporary, options.out)
     seconds = time.perf_counter() - begin
-    if options.out:
-        temporary = options.out.with_name(f".{options.out.name}.unfinished")
-        temporary.write_text(text)
-        os.replace(temporary, options.out)
     mean = sum(step.loss for step in steps) / total
     print(f"{total} steps in {seconds:.1f} s: mean loss {mean:.4f}, last loss {steps[-1].loss:.4f}")
     solves = sum(len(step.nfe) for step in steps)

@@ -26,7 +26,7 @@ from scripts.parity.measure import FAIL, PASS, Row, relative
 from scripts.parity.settings import their_settings
 from scripts.parity.subjects import SIDE
 from torch_ref.model import build
-from torch_ref.train import make_optimizer, make_schedule, train
+from torch_ref.updates import make_optimizer, make_schedule, train
 
 UPDATES, STEPS, BATCH, WIDTH = 40, 100, 8, 16
 

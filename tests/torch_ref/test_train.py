@@ -16,7 +16,8 @@ pytest.importorskip("torchdiffeq")
 
 from torch_ref.model import build  # noqa: E402
 from torch_ref.solve import Settings  # noqa: E402
-from torch_ref.train import Step, cost_line, main, make_optimizer, make_schedule, train  # noqa: E402
+from torch_ref.train import cost_line, main  # noqa: E402
+from torch_ref.updates import Step, make_optimizer, make_schedule, train  # noqa: E402
 
 
 @pytest.fixture
@@ -121,6 +122,11 @@ def test_the_model_is_found_from_its_weights(kind, blocks, augment, files, tmp_p
     assert ("function evaluations" in captured.out) == (blocks > 0)
 
 
+def recorded(out):
+    """Numbers of the steps in the file."""
+    return [json.loads(line)["step"] for line in out.read_text().splitlines()]
+
+
 @pytest.mark.parametrize(
     ("method", "text"),
     [
@@ -128,12 +134,27 @@ def test_the_model_is_found_from_its_weights(kind, blocks, augment, files, tmp_p
         ([], "a solve failed, torchdiffeq says: underflow in dt"),
     ],
 )
-def test_a_failed_run_ends_in_one_line_and_code_1(method, text, files, tmp_path, capsys):
+def test_a_failed_run_ends_in_one_line_and_code_1_and_leaves_its_steps(method, text, files, tmp_path, capsys):
     out = tmp_path / "losses.jsonl"
     assert main([*files, *method, "--lr", "1e38", "--quiet", "--out", str(out)]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"python -m torch_ref.train: error: {text}")
-    assert not out.exists()
+    assert recorded(out) == [1]
+
+
+def test_an_interrupted_run_ends_in_one_line_and_leaves_its_steps(files, tmp_path, capsys, monkeypatch):
+    def interrupted(*args):
+        for number, step in enumerate(train(*args)):
+            if number == 2:
+                raise KeyboardInterrupt
+            yield step
+
+    monkeypatch.setattr("torch_ref.train.train", interrupted)
+    out = tmp_path / "losses.jsonl"
+    assert main([*files, "--quiet", "--out", str(out)]) == 130
+    assert capsys.readouterr().err == "python -m torch_ref.train: error: interrupted\n"
+    assert recorded(out) == [1, 2]
+    assert [path.name for path in tmp_path.glob("*losses*")] == ["losses.jsonl"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,83 @@
+"""The updates of a training run in PyTorch: torch.optim's optimizers, jaxode's schedules, and what each step cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from torch_ref.inputs import Batch
+from torch_ref.model import ODEBlock
+from torch_ref.solve import Counts
+
+OPTIMIZERS = ("sgd", "adam", "adamw")
+SCHEDULES = ("step", "constant", "cosine")
+
+Schedule = Callable[[int], float]
+"""Learning rate of step 0, 1, ..."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """Loss of one batch before its update, and what its solves cost, block by block; `steps` counts those tried."""
+
+    loss: float
+    nfe: tuple[int, ...]
+    steps: tuple[int, ...]
+    rejected: tuple[int, ...]
+    backward_nfe: tuple[int, ...]
+
+
+def make_optimizer(
+    name: str, parameters: Iterable[Tensor], lr: float, momentum: float = 0.9, weight_decay: float = 0.0
+) -> torch.optim.Optimizer:
+    """torch.optim's SGD, Adam or AdamW; only SGD has momentum."""
+    match name:
+        case "sgd":
+            return torch.optim.SGD(parameters, lr, momentum=momentum, weight_decay=weight_decay)
+        case "adam":
+            return torch.optim.Adam(parameters, lr, weight_decay=weight_decay)
+        case "adamw":
+            return torch.optim.AdamW(parameters, lr, weight_decay=weight_decay)
+    raise ValueError(f"name must be one of {', '.join(OPTIMIZERS)}, got {name!r}")
+
+
+def make_schedule(name: str, lr: float, total_steps: int) -> Schedule:
+    """step: lr / 10^k from step round(0.3 k total_steps) on, for k = 1, 2, 3; cosine: from lr to 0; or constant."""
+    match name:
+        case "step":
+            # At least 1, so that even a run of one step begins at lr.
+            boundaries = [max(1, round(0.3 * k * total_steps)) for k in (1, 2, 3)]
+            return lambda step: lr / 10 ** sum(step >= boundary for boundary in boundaries)
+        case "cosine":
+            return lambda step: lr * (1 + math.cos(math.pi * min(step / total_steps, 1.0))) / 2
+        case "constant":
+            return lambda step: lr
+    raise ValueError(f"name must be one of {', '.join(SCHEDULES)}, got {name!r}")
+
+
+def train(
+    model: nn.Sequential, batches: Iterable[Batch], optimizer: torch.optim.Optimizer, schedule: Schedule
+) -> Iterator[Step]:
+    """One update with the gradient of the mean cross-entropy for each batch; yields what it cost."""
+    blocks = [module for module in model if isinstance(module, ODEBlock)]
+    for number, (images, labels) in enumerate(batches):
+        for group in optimizer.param_groups:
+            group["lr"] = schedule(number)
+        for block in blocks:
+            block.solver.counts = Counts()
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(images), labels)
+        loss.backward()
+        optimizer.step()
+        counts = [block.solver.counts for block in blocks]
+        yield Step(
+            loss.item(),
+            tuple(count.nfe for count in counts),
+            tuple(count.steps for count in counts),
+            tuple(count.rejected for count in counts),
+            tuple(block.solver.backward_nfe(block.odefunc) for block in blocks),
+        )
