@@ -13,7 +13,8 @@ from jaxlib.version import __version_info__
 os.environ.setdefault("MPLBACKEND", "Agg")
 # Torch's threads wait for each other by spinning: two test processes on two cores would mostly wait.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# Most of the time of a test goes into compiling what runs once, and most of that into XLA's newer emitters of fusions.
+# Most of the time of a test goes into compiling what runs once, and half of that into XLA's newer emitters of fusions.
+# Reports of parity and benchmarks are made without these flags, as users' programs are.
 FLAGS = "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
 if __version_info__ < (0, 11):  # a flag that XLA no longer knows would end the process
     FLAGS += " --xla_cpu_use_fusion_emitters=false"
