@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import pytest
+from jaxlib.version import __version_info__
 
 from jaxode.config import SolveConfig
 from jaxode.ode import odeint
@@ -60,4 +61,4 @@ def test_a_taped_step_keeps_what_its_evaluations_leave(solver, evaluations):
 def test_direct_needs_more_than_a_tape_of_every_step():
     """1.95 times as much by the plan of jaxlib 0.10, 1.23 times by that of 0.12."""
     most, taped = temporary(gradient="direct", max_steps=16), temporary(gradient="tape", tape_steps=16, max_steps=16)
-    assert most > 1.2 * taped
+    assert most > (1.5 if __version_info__ < (0, 11) else 1.2) * taped
