@@ -20,7 +20,7 @@ if __version_info__ < (0, 11):  # a flag that XLA no longer knows would end the 
     FLAGS += " --xla_cpu_use_fusion_emitters=false"
 os.environ.setdefault("XLA_FLAGS", FLAGS)
 
-# Nearly half of that is for programs that other tests of the process, or programs that they start, compile too.
+# Many programs are compiled by other tests of the process too, or by programs that they start.
 KEPT = tempfile.mkdtemp(prefix="jaxode-compiled-")
 atexit.register(shutil.rmtree, KEPT, ignore_errors=True)
 os.environ["JAX_COMPILATION_CACHE_DIR"] = KEPT
