@@ -1,0 +1,59 @@
+"""Hostile files in the directory of a run: each is damaged, then the run is resumed.
+
+Right is a resume that ends with the bits of the undamaged run, or one line that refuses; in both cases
+every checkpoint that was not damaged is still there, byte for byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+from experiments import mnist
+from scripts.attack.damage import damage
+from scripts.attack.runs import Ending, complete_run, copied, difference, fingerprints
+from scripts.attack.verdict import Answer, Case, of_command
+
+
+def files(out: Path) -> list[str]:
+    """The files of a run; those that a resume reads first are there more than once, to be drawn more often."""
+    every = sorted(fingerprints(out))
+    small = [name for name in every if name.endswith((".json", ".jsonl", ".npz"))]
+    return every + 4 * small
+
+
+def lost(before: dict[str, str], out: Path, damaged: str) -> str:
+    """The first checkpoint that a refusal changed or removed although it was whole; "" if there is none."""
+    after = fingerprints(out)
+    folder = "/".join(damaged.split("/")[:2])
+    for name, digest in before.items():
+        kept = name.startswith("checkpoints/epoch-") and not name.startswith(folder)
+        if kept and after.get(name) != digest:
+            return f"{name} is changed or gone"
+    return ""
+
+
+def attempt(seed: str, base: Path, expected: Ending, name: str, work: Path) -> tuple[str, Case]:
+    """Damage one file of a fresh copy of the run; returns what was done, and the case of resuming it."""
+    out = copied(base, work / "run")
+    before = fingerprints(out)
+    done = damage(Random(seed), out / name)
+
+    def act() -> tuple[Answer, str]:
+        argv = ["--resume", str(out), "--quiet"]
+        answer, detail = of_command(mnist.main, argv, lambda _: difference(out, expected))
+        gone = lost(before, out, name) if answer is Answer.CLEAR_LINE else ""
+        return (Answer.LOST, f"{gone}, and the line was: {detail}") if gone else (answer, detail)
+
+    return done, Case(f"{Path(name).parent}/{done} [{seed}]", act)
+
+
+def cases(rng: Random, count: int, work: Path) -> Iterator[Case]:
+    """So many damaged runs, one after the other in the same folder: carry each out before the next is asked for."""
+    base = work / "whole"
+    expected = complete_run(base)
+    names = files(base)
+    for _ in range(count):
+        seed = f"{rng.getrandbits(48):x}"
+        yield attempt(seed, base, expected, rng.choice(names), work)[1]
