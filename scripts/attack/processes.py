@@ -6,13 +6,11 @@ Right is a run that ends with the bits of the undisturbed one.
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -73,9 +71,11 @@ def begun(out: Path, name: str) -> list[str]:
     return command(*COMMON, *RUNS[name].split(), "--out", out)
 
 
-def interrupted(words: list[str], seconds: float, signum: int, work: Path) -> tuple[int | None, str]:
-    """Start a command and send it a signal after so many seconds; returns its exit code (None: a hang) and stderr."""
-    log = work / "stderr.txt"
+def interrupted(words: list[str], seconds: float, signum: int, log: Path) -> tuple[int | None, str]:
+    """Start a command and send it a signal after so many seconds.
+
+    Returns its exit code, None for a hang, and what it wrote to stderr, which `log` is a file for.
+    """
     with log.open("w", encoding="utf-8") as stream:
         process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=stream)
     try:
@@ -124,7 +124,7 @@ def kill(rng: Random, known: Undisturbed, out: Path) -> tuple[Finding, int]:
     wanted, met, moments = rng.randint(1, 3), 0, []
     for _ in range(MOST_KILLS):
         moments.append(round(rng.uniform(0, seconds), 2))
-        code, _ = interrupted(begun(out, name), moments[-1], signal.SIGKILL, known.work)
+        code, _ = interrupted(begun(out, name), moments[-1], signal.SIGKILL, out.with_suffix(".log"))
         met += code == -signal.SIGKILL
         if met == wanted or code == 0:
             break
@@ -132,11 +132,11 @@ def kill(rng: Random, known: Undisturbed, out: Path) -> tuple[Finding, int]:
 
 
 def polite(rng: Random, known: Undisturbed, out: Path) -> Finding:
-    """Send SIGINT or SIGTERM at a random moment; the process ends with one line, its exit code, and a run that goes on."""
+    """Send SIGINT or SIGTERM at a random moment: one line, the signal's exit code, and a run that goes on."""
     name, signum = rng.choice(list(RUNS)), rng.choice((signal.SIGINT, signal.SIGTERM))
     expected, seconds = known.of(name)
     moment = round(rng.uniform(0, seconds), 2)
-    code, err = interrupted(begun(out, name), moment, signum, known.work)
+    code, err = interrupted(begun(out, name), moment, signum, out.with_suffix(".log"))
     done = f"{name}: {signum.name} after {moment} s"
     if code is None:
         return Finding(done, Answer.HANG, err[-300:])
@@ -177,13 +177,3 @@ def may_mount() -> bool:
     """Whether this user may mount a file system in a namespace of his own."""
     words = ["unshare", "--user", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
     return subprocess.run(words, capture_output=True, check=False).returncode == 0
-
-
-def places(work: Path) -> Iterator[Path]:
-    """Paths where nothing is yet; the last one is removed when the next is asked for."""
-    number = 0
-    while True:
-        place = work / f"attacked-{os.getpid()}-{number}"
-        yield place
-        shutil.rmtree(place, ignore_errors=True)
-        number += 1

@@ -1,7 +1,8 @@
-"""One run with too little space, and on to its end with enough. Started by `scripts.attack.processes`, in a
-namespace of its own where file systems may be mounted:
+"""One run with too little space, and on to its end with enough.
 
     python -m scripts.attack.small_disk BYTES DIR RUN
+
+Started by `scripts.attack.processes`, in a namespace of its own where file systems may be mounted.
 """
 
 from __future__ import annotations

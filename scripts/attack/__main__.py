@@ -1,0 +1,155 @@
+"""Attack the program: hostile inputs, kills, signals and full disks, for so many minutes.
+
+    python -m scripts.attack --minutes 5
+    python -m scripts.attack --minutes 45 --seed 7 --out docs/attack
+
+A round is about a thousand inputs to command line, run files, data files and weights, each judged, then small runs that
+are killed, signalled or denied space at random moments and resumed, whose last state must have the bits of an
+undisturbed run. Rounds follow one another until the time is up; --kills takes part in deciding when that is. Prints a
+table; with --out also writes attack.md and attack.json. Exit code 1 if any answer was not right.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from experiments.arguments import Parser, converter, given
+from jaxode.checks import ConfigError, require, require_count
+from jaxode.train.files import make_writable, write_json, write_whole
+from jaxode.train.provenance import cores, origin
+from scripts.attack import processes, report
+from scripts.attack.inputs import SURFACES, attack
+from scripts.attack.processes import RUNS, Undisturbed
+from scripts.attack.verdict import Finding
+
+KILLED, SIGNALLED, FULL = "killed runs", "signalled runs", "runs on a full disk"
+IN_A_ROUND = {KILLED: 12, SIGNALLED: 4, FULL: 4}
+"""How many runs of each kind make a round."""
+
+
+@dataclass
+class Attack:
+    """An attack in progress.
+
+    Attributes:
+        seed: of everything that is drawn.
+        work: an empty folder.
+        jobs: processes at a time.
+        found: findings by attack.
+        kills: how many met a running process.
+    """
+
+    seed: int
+    work: Path
+    jobs: int
+    found: dict[str, list[Finding]] = field(default_factory=dict)
+    kills: int = 0
+
+    def add(self, name: str, findings: Sequence[Finding]) -> None:
+        """Take findings in, and name those that are not right at once."""
+        self.found.setdefault(name, []).extend(findings)
+        for line in report.faults({name: findings}):
+            print(line, file=sys.stderr, flush=True)
+
+    def inputs(self, number: int) -> None:
+        """The inputs of one round."""
+        for surface in SURFACES:
+            with tempfile.TemporaryDirectory(dir=self.work) as folder:
+                self.add(surface, attack(surface, self.seed + number, Path(folder)))
+
+    def runs(self, number: int, known: Undisturbed) -> None:
+        """The runs of one round, so many at a time."""
+        kinds: dict[str, Callable[[Random, Undisturbed, Path], Finding]] = {
+            KILLED: self.killed,
+            SIGNALLED: processes.polite,
+            FULL: processes.small_disk,
+        }
+
+        def one(kind: str, index: int) -> tuple[str, Finding]:
+            with tempfile.TemporaryDirectory(dir=self.work) as folder:
+                rng = Random(f"{self.seed + number} {kind} {index}")
+                return kind, kinds[kind](rng, known, Path(folder) / "run")
+
+        with ThreadPoolExecutor(self.jobs) as pool:
+            waiting = [pool.submit(one, kind, k) for kind, count in IN_A_ROUND.items() for k in range(count)]
+            for future in waiting:
+                kind, finding = future.result()
+                self.add(kind, [finding])
+
+    def killed(self, rng: Random, known: Undisturbed, out: Path) -> Finding:
+        """A killed run; its kills are counted."""
+        finding, met = processes.kill(rng, known, out)
+        self.kills += met
+        return finding
+
+    def go_on(self, minutes: float, kills: int) -> None:
+        """Attack until the time is up, and until so many kills have met a running process; one round at least."""
+        end, number = time.monotonic() + 60 * minutes, 0
+        known = Undisturbed(self.work)
+        for name in RUNS:
+            known.of(name)
+        while number == 0 or time.monotonic() < end or self.kills < kills:
+            self.inputs(number)
+            self.runs(number, known)
+            number += 1
+            print(f"round {number}: {self.kills} kills so far", file=sys.stderr, flush=True)
+
+
+def build_parser() -> Parser:
+    """The command line."""
+    parser = Parser.of("python -m scripts.attack", __doc__)
+    parser.add_argument("--minutes", type=converter(float), default=5.0, metavar="N", help="how long (default: 5)")
+    parser.add_argument(
+        "--kills", type=converter(int), default=0, metavar="N", help="go on until N kills have met a run"
+    )
+    parser.add_argument("--seed", type=converter(int), default=0, metavar="N", help="of all that is drawn (default: 0)")
+    parser.add_argument("--jobs", type=converter(int), default=cores(), metavar="N", help="processes at a time")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write attack.md and attack.json there")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    parser = build_parser()
+    try:
+        options = given(parser, words)
+        require(0 < options["minutes"] <= 10_000, "--minutes", options["minutes"], "above 0 and at most 10000")
+        for name, least in (("kills", 0), ("seed", 0), ("jobs", 1)):
+            require_count(f"--{name}", options[name], at_least=least)
+        out = options["out"]
+        if out is not None:
+            make_writable(out)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    except (ConfigError, OSError) as error:
+        print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    code = 0
+    with tempfile.TemporaryDirectory(prefix="jaxode-attack-") as work:
+        attacked = Attack(options["seed"], Path(work), options["jobs"])
+        try:
+            attacked.go_on(options["minutes"], options["kills"])
+        except KeyboardInterrupt:
+            print("interrupted: what has been found so far", file=sys.stderr)
+            code = 130
+    found = attacked.found
+    print(report.table(found))
+    print(f"{attacked.kills} kills met a running process")
+    if out is not None:
+        facts = origin(shlex.join(["python", "-m", "scripts.attack", *words]))
+        write_json(out / "attack.json", report.as_json(found, facts, attacked.kills))
+        write_whole(out / "attack.md", report.markdown(found, facts, attacked.kills))
+    return code or (1 if report.faults(found) else 0)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
