@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-import http.server
-import json
-import threading
 
 import numpy as np
 import pytest
@@ -14,7 +10,7 @@ from files import write_cifar_set, write_idx_set
 
 from jaxode.config import DataConfig
 from jaxode.data import SPECS, DataError, load, originals
-from jaxode.data.load import Unavailable, load_full, parse_files
+from jaxode.data.full import Unavailable, load_full, parse_files
 
 
 @pytest.fixture(autouse=True)
@@ -123,19 +119,6 @@ def test_files_that_are_missing_are_named(tmp_path):
         _full(spec, tmp_path)
 
 
-@pytest.mark.parametrize("place", ["", "mnist"])
-def test_a_download_that_broke_off_is_taken_up_again(tmp_path, server, place):
-    url, folder = server
-    spec = write_idx_set(folder, url=url)
-    root = tmp_path / "broken-off"
-    (root / place).mkdir(parents=True)
-    kept = root / place / spec.files[0].name
-    kept.write_bytes((folder / kept.name).read_bytes())
-    (folder / kept.name).unlink()  # so that fetching it again would fail
-    assert len(_full(spec, root)[0]) == 30
-    assert all((root / place / file.name).is_file() for file in spec.files)
-
-
 def test_the_folder_named_after_the_set_comes_first(tmp_path):
     write_idx_set(tmp_path, train=10)  # the files of another set, under the same names
     spec = write_idx_set(tmp_path / "mnist")
@@ -156,28 +139,6 @@ def test_a_prepared_set_that_cannot_be_written_is_one_line(tmp_path):
         _full(spec, tmp_path)
 
 
-@pytest.mark.parametrize("damage", ["changed", "truncated"])
-def test_a_damaged_prepared_set_is_never_used(tmp_path, damage):
-    spec = write_idx_set(tmp_path)
-    pixels = _full(spec, tmp_path)[0]
-    (record,) = (tmp_path / "prepared").rglob("*train.array_record*")
-    raw = bytearray(record.read_bytes())
-    raw[raw.index(pixels[0].tobytes()[:64]) + 30] ^= 1
-    record.write_bytes(raw if damage == "changed" else raw[: len(raw) // 2])
-    with pytest.raises(DataError, match=r"the prepared set in .* to have it prepared again"):
-        _full(spec, tmp_path)
-
-
-def test_records_that_read_well_but_hold_other_images_are_found_out(tmp_path):
-    spec = write_idx_set(tmp_path)
-    _full(spec, tmp_path)
-    path = next((tmp_path / "prepared").rglob("metadata.json"))
-    recorded = json.loads(path.read_text())
-    path.write_text(json.dumps(recorded | {"test": "0" * 64}))
-    with pytest.raises(DataError, match="has changed since it was written"):
-        _full(spec, tmp_path)
-
-
 def test_a_file_without_a_published_checksum_may_not_change_once_prepared(tmp_path):
     spec = write_cifar_set(tmp_path, archived=False)
     bare = tuple(dataclasses.replace(file, digest=None) for file in spec.train_files)
@@ -189,41 +150,6 @@ def test_a_file_without_a_published_checksum_may_not_change_once_prepared(tmp_pa
     path.write_bytes(raw)
     with pytest.raises(DataError, match=r"not those that .* was prepared from"):
         _full(spec, tmp_path)
-
-
-@pytest.fixture
-def server(tmp_path):
-    """The address of a folder served on the loopback interface, and the folder."""
-    folder = tmp_path / "served"
-    folder.mkdir()
-    handler = functools.partial(QuietHandler, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
-        threading.Thread(target=httpd.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{httpd.server_address[1]}/", folder
-        httpd.shutdown()
-
-
-class QuietHandler(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-
-def test_missing_files_are_fetched_and_checked(tmp_path, server):
-    url, folder = server
-    spec = write_idx_set(folder, url=url)
-    root = tmp_path / "fresh"
-    assert len(_full(spec, root)[0]) == 30
-    assert sorted(p.name for p in (root / "mnist").iterdir()) == sorted(f.name for f in spec.files)
-
-
-def test_a_wrong_file_from_the_network_leaves_nothing_behind(tmp_path, server):
-    url, folder = server
-    spec = write_idx_set(folder, url=url)
-    (folder / spec.files[0].name).write_bytes(b"not what was asked for")
-    root = tmp_path / "fresh"
-    with pytest.raises(DataError, match="checksum is not sha256:"):
-        _full(spec, root)
-    assert list((root / "mnist").iterdir()) == []
 
 
 def test_no_network_and_no_files_is_unavailable(tmp_path):

@@ -1,0 +1,141 @@
+"""Prepared sets on disk: read if they are as they were written, written whole or not at all, and replaced if damaged."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jaxode.data import locks, originals, regular
+from jaxode.data.builders import ImageBlocks, checksum
+from jaxode.data.specs import Arrays, DataError, DatasetSpec
+
+_MOST_JSON = 2**20
+"""Bytes of a JSON file of the builder, which has about a thousand."""
+
+
+class Damaged(Exception):
+    """A prepared set that is not as it was written."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The arrays of a prepared set, and the checksums of the originals that have no published ones."""
+
+    splits: dict[str, Arrays]
+    originals: dict[str, str]
+
+
+class PreparedSet:
+    """The prepared form of one set in a folder that may hold those of others."""
+
+    def __init__(self, spec: DatasetSpec, root: Path) -> None:
+        """The set `spec`, kept in root/<set>/<version>."""
+        self._spec, self._root = spec, root
+        self.folder = root / spec.name / str(ImageBlocks.VERSION)
+
+    def read(self) -> Stored | None:
+        """What is stored, or None if nothing is. Raises Damaged, whatever a reader meets in damaged bytes."""
+        locks.tidy(self._root)
+        if not os.path.lexists(self.folder):
+            return None
+        _require_files(self.folder)
+        try:
+            return self._read()
+        except (Damaged, MemoryError):
+            raise
+        except Exception as error:
+            raise Damaged(f"it cannot be read: {type(error).__name__}") from error
+
+    def _read(self) -> Stored:
+        builder = ImageBlocks(self._spec, self._root)
+        if not builder.ready:
+            raise Damaged("it has no dataset_info.json")
+        recorded = builder.recorded
+        wanted = {"whole"} if self._spec.unsplit else {"train", "test"}
+        if set(builder.info.splits) != wanted:
+            raise Damaged(f"it must hold {' and '.join(sorted(wanted))}")
+        splits = builder.read()
+        if any(checksum(arrays) != recorded.get(split) for split, arrays in splits.items()):
+            raise Damaged("it has changed since it was written")
+        return Stored(splits, dict(recorded.get("originals", {})))
+
+    def prepare(self, source: Callable[[], dict[str, Arrays]], checksums: dict[str, str], *, progress: bool) -> Stored:
+        """Write what `source` gives, in the place of a damaged set if there is one, and read it back.
+
+        If another process prepares sets in the same folder, waits for it, and reads the set if that was this one.
+        Raises DataError if it cannot be written.
+        """
+        try:
+            self.folder.parent.mkdir(parents=True, exist_ok=True)
+            with locks.exclusive(self._root, "prepares a set"):
+                damage = None
+                try:
+                    if stored := self.read():
+                        return stored
+                except Damaged as error:
+                    damage = error
+                self._announce(damage, progress=progress)
+                self._write(source(), checksums, replace=damage is not None)
+            stored = self.read()
+        except (OSError, Damaged) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise DataError(f"{self._spec.name} cannot be prepared in {self.folder}: {reason}") from error
+        assert stored is not None
+        return stored
+
+    def _announce(self, damage: Damaged | None, *, progress: bool) -> None:
+        if damage:
+            print(
+                f"jaxode: the prepared set in {self.folder} is damaged ({damage}); it is prepared again",
+                file=sys.stderr,
+            )
+        elif progress:
+            print(f"jaxode: preparing {self._spec.name} in {self.folder}", file=sys.stderr)
+
+    def _write(self, splits: dict[str, Arrays], checksums: dict[str, str], *, replace: bool) -> None:
+        """Write beside the folder, then put it there. What a kill leaves of it, the next start removes."""
+        with tempfile.TemporaryDirectory(prefix=locks.LEFTOVER, dir=self._root, ignore_cleanup_errors=True) as place:
+            temporary = Path(place)
+            builder: Any = ImageBlocks(self._spec, temporary)
+            try:
+                builder.write(splits, checksums, temporary / "downloads")
+            except (RuntimeError, ValueError) as error:  # what array_record makes of a disk's errors
+                raise OSError(str(error)) from error
+            if replace:
+                os.rename(self.folder, temporary / "damaged")
+            try:
+                os.rename(builder.data_dir, self.folder)
+            except OSError:
+                if not os.path.lexists(self.folder):
+                    raise
+                # without locks: another process has finished the same set meanwhile
+
+
+def root_of(data_dir: Path) -> Path:
+    """Where prepared sets are kept: beside the originals, or in the default folder if that cannot be written."""
+    beside = data_dir / "prepared"
+    if os.access(beside if beside.exists() else data_dir, os.W_OK) or not data_dir.exists():
+        return beside
+    key = hashlib.sha256(os.fsencode(data_dir.resolve())).hexdigest()[:16]
+    return originals.default_data_dir() / "prepared-elsewhere" / key
+
+
+def _require_files(folder: Path) -> None:
+    """Raise Damaged unless what TFDS reads of a folder are regular files, the JSON ones small."""
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith(".") or not (entry.name.endswith(".json") or ".array_record" in entry.name):
+                    continue  # what a desktop has left
+                if not entry.is_file():
+                    raise Damaged(f"{entry.name} is no file")
+                if entry.name.endswith(".json") and entry.stat().st_size > _MOST_JSON:
+                    raise Damaged(f"{entry.name} is too large")
+    except OSError as error:
+        raise Damaged(f"it cannot be read: {error.strerror}") from error
