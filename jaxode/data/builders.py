@@ -53,12 +53,6 @@ class ImageBlocks(tfds.core.GeneratorBasedBuilder):
             super().__init__(data_dir=str(data_dir), file_format="array_record")
 
     @property
-    def ready(self) -> bool:
-        """Whether the set has been prepared."""
-        with _quiet():
-            return self.is_prepared()
-
-    @property
     def recorded(self) -> dict[str, Any]:
         """What `write` has kept beside the arrays: the checksum of each split and, by name, those of originals."""
         return dict(self.info.metadata or {})

@@ -19,6 +19,10 @@ _MOST_JSON = 2**20
 """Bytes of a JSON file of the builder, which has about a thousand."""
 
 
+_INFO = "dataset_info.json"
+"""Without this, TFDS takes a folder for a set yet to be prepared."""
+
+
 class Damaged(Exception):
     """A prepared set that is not as it was written."""
 
@@ -54,8 +58,6 @@ class PreparedSet:
 
     def _read(self) -> Stored:
         builder = ImageBlocks(self._spec, self._root)
-        if not builder.ready:
-            raise Damaged("it has no dataset_info.json")
         recorded = builder.recorded
         wanted = {"whole"} if self._spec.unsplit else {"train", "test"}
         if set(builder.info.splits) != wanted:
@@ -118,16 +120,28 @@ class PreparedSet:
 
 
 def root_of(data_dir: Path) -> Path:
-    """Where prepared sets are kept: beside the originals, or in the default folder if that cannot be written."""
+    """Where prepared sets are kept: beside the originals, or in the default folder if they cannot be written there."""
     beside = data_dir / "prepared"
-    if os.access(beside if beside.exists() else data_dir, os.W_OK) or not data_dir.exists():
+    writable = os.access(beside if beside.exists() else data_dir, os.W_OK) or not data_dir.exists()
+    if writable and _utf8(beside):
         return beside
     key = hashlib.sha256(os.fsencode(data_dir.resolve())).hexdigest()[:16]
     return originals.default_data_dir() / "prepared-elsewhere" / key
 
 
+def _utf8(path: Path) -> bool:
+    """Whether the name of a path is UTF-8, as array_record wants it."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _require_files(folder: Path) -> None:
     """Raise Damaged unless what TFDS reads of a folder are regular files, the JSON ones small."""
+    if not os.path.lexists(folder / _INFO):
+        raise Damaged(f"it has no {_INFO}")
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
