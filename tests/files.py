@@ -84,7 +84,7 @@ def write_folders_set(folder: Path, each: int = 2) -> DatasetSpec:
     """Write pictures in a folder a class, three of the ASL alphabet's; returns its spec."""
     spec = dataclasses.replace(SPECS["asl_alphabet"], class_names=("A", "del", "space"), image_size=16)
     for label, name in enumerate(spec.class_names):
-        (folder / name).mkdir(parents=True)
+        (folder / name).mkdir(parents=True, exist_ok=True)
         for number in range(each):
             Image.new("RGB", (20, 20), (80 * label, 10 * number, 0)).save(folder / name / f"{number}.png")
     return spec

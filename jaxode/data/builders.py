@@ -70,7 +70,8 @@ class ImageBlocks(tfds.core.GeneratorBasedBuilder):
 
     def read(self) -> dict[str, Arrays]:
         """All images and labels of every split, in the order written."""
-        return {split: _read_split(self, split) for split in self.info.splits}
+        with _quiet():
+            return {split: _read_split(self, split) for split in self.info.splits}
 
     def _info(self) -> tfds.core.DatasetInfo:
         side, channels = self.spec.image_size, self.spec.channels

@@ -47,10 +47,9 @@ def _download(file: SourceFile, folder: Path, *, progress: bool) -> None:
     assert file.url is not None
     pooch.get_logger().setLevel("WARNING")  # the progress bar says enough
     with tempfile.TemporaryDirectory(prefix=locks.LEFTOVER, dir=folder, ignore_cleanup_errors=True) as partial:
+        downloader: Any = _Downloader(file, progress)
         try:
-            pooch.retrieve(
-                file.url, file.digest, fname=file.name, path=partial, downloader=_Downloader(file, progress)
-            )
+            pooch.retrieve(file.url, file.digest, fname=file.name, path=partial, downloader=downloader)
         except requests.RequestException as error:
             raise Unreachable(f"{file.url} cannot be reached ({type(error).__name__})") from error
         except DataError:

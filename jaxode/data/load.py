@@ -124,7 +124,8 @@ def _of_classes(arrays: Arrays, spec: DatasetSpec) -> Arrays:
 def _require_classes(train: Arrays, spec: DatasetSpec) -> None:
     """Raise DataError if a class has no image to train on; limits, which come later, may leave some without."""
     images, labels = train
-    empty = [name for name, count in zip(spec.class_names, np.bincount(labels, minlength=spec.classes)) if not count]
+    counts = np.bincount(labels, minlength=spec.classes)
+    empty = [name for name, count in zip(spec.class_names, counts, strict=True) if not count]
     if empty:
         raise DataError(
             f"{spec.name} has no training image of {', '.join(empty)}: of all {spec.classes} classes, "

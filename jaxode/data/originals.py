@@ -6,8 +6,8 @@ import hashlib
 import os
 import tarfile
 import zlib
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 import pooch
 
@@ -124,7 +124,7 @@ def _read(file: SourceFile, path: Path) -> bytes:
         return verify(wanted, stream.read(size), path)
 
 
-def _members(spec: DatasetSpec, stream: BinaryIO, path: Path) -> dict[str, bytes]:
+def _members(spec: DatasetSpec, stream: BufferedReader, path: Path) -> dict[str, bytes]:
     """The set's files in a tar archive. Goes on to the next member only if this one is no larger than a file."""
     wanted = {f"{spec.folder}/{file.name}": file for file in spec.files}
     most = max(file.size or MOST_BYTES for file in spec.files)
@@ -174,7 +174,7 @@ def _check_size(file: SourceFile, size: int, path: Path) -> None:
         raise DataError(f"{path} must have at most {MOST_BYTES} bytes, found {size}: it is another file")
 
 
-def _digest(file: SourceFile, stream: BinaryIO) -> str:
+def _digest(file: SourceFile, stream: BufferedReader) -> str:
     return hashlib.file_digest(stream, (file.digest or "sha256:").partition(":")[0]).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Prepared sets on disk: read if they are as they were written, written whole or not at all, and replaced if damaged."""
+"""Prepared sets on disk: read if they are as they were written, replaced if not, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jaxode.data import locks, originals, regular
+from jaxode.data import locks, originals
 from jaxode.data.builders import ImageBlocks, checksum
 from jaxode.data.specs import Arrays, DataError, DatasetSpec
 

@@ -6,8 +6,8 @@ import contextlib
 import os
 import stat
 from collections.abc import Iterable, Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from jaxode.data.specs import DataError
 
@@ -42,7 +42,7 @@ def _kind(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
+def opened(path: Path) -> Iterator[BufferedReader]:
     """A regular file, open for reading. Raises DataError if it is none, or cannot be opened or read."""
     refuse_others([path])
     try:
@@ -55,6 +55,6 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def size_of(stream: BinaryIO) -> int:
+def size_of(stream: BufferedReader) -> int:
     """Bytes of an open file."""
     return os.fstat(stream.fileno()).st_size

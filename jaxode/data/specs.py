@@ -11,7 +11,6 @@ import numpy as np
 from jaxode.checks import require
 from jaxode.config import DataConfig, DatasetName
 
-
 Arrays = tuple[np.ndarray, np.ndarray]
 """Images [N, H, W, C], uint8 or a radar's float32, and labels int32 [N]."""
 
