@@ -33,7 +33,10 @@ def read_sample(spec: DatasetSpec) -> tuple[Arrays, Arrays]:
         raise DataError(f"the bundled sample {path} is damaged: {again}")
     with np.load(io.BytesIO(contents), allow_pickle=False) as stored:
         train, test = (
-            (from_differences(stored[f"{split}_images"]), stored[f"{split}_labels"].astype(np.int32))
+            (
+                from_differences(stored[f"{split}_images"]),
+                stored[f"{split}_labels"].astype(np.int32),
+            )
             for split in ("train", "test")
         )
     return train, test

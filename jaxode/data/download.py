@@ -98,6 +98,9 @@ def _same_scheme(response: requests.Response, *_: Any, **__: Any) -> None:
     if not response.is_redirect:
         return
     here = urlsplit(response.url).scheme
-    there = urlsplit(response.headers["location"]).scheme or here
+    try:
+        there = urlsplit(response.headers["location"]).scheme or here
+    except ValueError as error:
+        raise requests.exceptions.InvalidURL(str(error)) from error
     if there not in (here, "https"):
         raise requests.exceptions.InvalidSchema(f"{response.url} sends on to {there}")

@@ -87,7 +87,10 @@ def _source(spec: DatasetSpec, found: originals.Found) -> Source:
 
 def parse_files(spec: DatasetSpec, contents: dict[str, bytes]) -> dict[str, Arrays]:
     """Arrays of "train" and "test" from the contents of the original files. Raises DataError if they do not parse."""
-    splits = {"train": (spec.train_files, spec.train_images), "test": (spec.test_files, spec.test_images)}
+    splits = {
+        "train": (spec.train_files, spec.train_images),
+        "test": (spec.test_files, spec.test_images),
+    }
     arrays = {}
     for split, (files, count) in splits.items():
         names = [file.name for file in files]

@@ -54,7 +54,11 @@ def _lock(handle: int, folder: Path, purpose: str, *, wait: bool) -> bool:
     except BlockingIOError:
         if not wait:
             return False
-        print(f"jaxode: waiting for another process that {purpose} in {folder}", file=sys.stderr, flush=True)
+        print(
+            f"jaxode: waiting for another process that {purpose} in {folder}",
+            file=sys.stderr,
+            flush=True,
+        )
         fcntl.flock(handle, fcntl.LOCK_EX)
     except OSError:  # no locks here
         return False

@@ -77,7 +77,10 @@ def _missing(spec: DatasetSpec, root: Path) -> list[str]:
 
 def partly(spec: DatasetSpec, data_dir: Path) -> Path | None:
     """The folder that holds some of the files, as a download that broke off leaves it."""
-    return next((root for root in _roots(spec, data_dir) if 0 < len(_missing(spec, root)) < len(spec.files)), None)
+    return next(
+        (root for root in _roots(spec, data_dir) if 0 < len(_missing(spec, root)) < len(spec.files)),
+        None,
+    )
 
 
 def places(spec: DatasetSpec, data_dir: Path) -> str:
@@ -96,7 +99,10 @@ def _pickled(spec: DatasetSpec, data_dir: Path) -> Path | None:
     names = _PYTHON_VERSION.get(spec.name, ())
     if data_dir.name in names:
         return data_dir
-    return next((path for root in _roots(spec, data_dir) for name in names if (path := root / name).exists()), None)
+    return next(
+        (path for root in _roots(spec, data_dir) for name in names if (path := root / name).exists()),
+        None,
+    )
 
 
 def read(spec: DatasetSpec, found: Found) -> dict[str, bytes]:

@@ -86,7 +86,7 @@ class PreparedSet:
                 self._write(source(), checksums, replace=damage is not None)
             stored = self.read()
         except (OSError, Damaged) as error:
-            reason = getattr(error, "strerror", None) or error
+            reason = " ".join(str(getattr(error, "strerror", None) or error).split())
             raise DataError(f"{self._spec.name} cannot be prepared in {self.folder}: {reason}") from error
         assert stored is not None
         return stored
@@ -107,7 +107,10 @@ class PreparedSet:
             builder: Any = ImageBlocks(self._spec, temporary)
             try:
                 builder.write(splits, checksums, temporary / "downloads")
-            except (RuntimeError, ValueError) as error:  # what array_record makes of a disk's errors
+            except (
+                RuntimeError,
+                ValueError,
+            ) as error:  # what array_record makes of a disk's errors
                 raise OSError(str(error)) from error
             if replace:
                 os.rename(self.folder, temporary / "damaged")

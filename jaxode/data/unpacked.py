@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from jaxode.data.specs import SourceFile
 
-_IMAGES, _TEST_IMAGES, _LABELS, _TEST_LABELS = 16 + 60_000 * 784, 16 + 10_000 * 784, 8 + 60_000, 8 + 10_000
+_IMAGES, _TEST_IMAGES, _LABELS, _TEST_LABELS = (
+    16 + 60_000 * 784,
+    16 + 10_000 * 784,
+    8 + 60_000,
+    8 + 10_000,
+)
 _TABLE = 12 + 60_000 * 8 * 4
 
 # By the digest of the gzip file: size and SHA-256 of its contents, computed from files of that digest. The images of

@@ -131,7 +131,10 @@ def test_the_python_version_of_cifar_is_named(tmp_path, name, place):
     spec = dataclasses.replace(spec, archive=archive)
     (tmp_path / place / name).mkdir(parents=True)
     for given in {tmp_path, tmp_path / place}:
-        with pytest.raises(Unavailable, match=f"cifar-10-binary.tar.gz.*only {tmp_path / place / name}, whose pickles"):
+        with pytest.raises(
+            Unavailable,
+            match=f"cifar-10-binary.tar.gz.*only {tmp_path / place / name}, whose pickles",
+        ):
             train(spec, given)
     inside = tmp_path / place / name
     with pytest.raises(Unavailable, match=f"cifar-10-binary.tar.gz.*only {inside}, whose pickles"):
@@ -236,14 +239,32 @@ def entry(name, size=0, kind=tarfile.REGTYPE, target=""):
 BATCH = "cifar-10-batches-bin/data_batch_1.bin"
 
 MEMBERS = {
-    "huge": ([entry(BATCH, 8 * 2**30)], "data_batch_1.bin must have at most .* announces 8589934592"),
+    "huge": (
+        [entry(BATCH, 8 * 2**30)],
+        "data_batch_1.bin must have at most .* announces 8589934592",
+    ),
     "huge neighbour": ([entry("other", 8 * 2**30)], "other must have at most"),
     "short": ([entry(BATCH, 10)], "data_batch_1.bin must have 92190 bytes, found 10"),
-    "link": ([entry(BATCH, kind=tarfile.SYMTYPE, target="/etc/passwd")], "data_batch_1.bin must be a file of the arch"),
-    "hard link": ([entry(BATCH, kind=tarfile.LNKTYPE, target="x")], "data_batch_1.bin must be a file of the archive"),
-    "device": ([entry(BATCH, kind=tarfile.CHRTYPE)], "data_batch_1.bin must be a file of the archive"),
-    "folder": ([entry(BATCH, kind=tarfile.DIRTYPE)], "data_batch_1.bin must be a file of the archive"),
-    "no UTF-8": ([entry("cifar-10-batches-bin/\udcff\udcfe")], "it has no data_batch_1.bin, test_batch.bin"),
+    "link": (
+        [entry(BATCH, kind=tarfile.SYMTYPE, target="/etc/passwd")],
+        "data_batch_1.bin must be a file of the arch",
+    ),
+    "hard link": (
+        [entry(BATCH, kind=tarfile.LNKTYPE, target="x")],
+        "data_batch_1.bin must be a file of the archive",
+    ),
+    "device": (
+        [entry(BATCH, kind=tarfile.CHRTYPE)],
+        "data_batch_1.bin must be a file of the archive",
+    ),
+    "folder": (
+        [entry(BATCH, kind=tarfile.DIRTYPE)],
+        "data_batch_1.bin must be a file of the archive",
+    ),
+    "no UTF-8": (
+        [entry("cifar-10-batches-bin/\udcff\udcfe")],
+        "it has no data_batch_1.bin, test_batch.bin",
+    ),
     "upwards": ([entry("../../" + BATCH)], "it has no data_batch_1.bin"),
     "nothing": ([], "it has no data_batch_1.bin"),
 }

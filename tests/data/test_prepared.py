@@ -88,7 +88,10 @@ DAMAGES = {
     "info binary": ("dataset_info.json", lambda path: path.write_bytes(bytes(range(256)))),
     "info nested": ("dataset_info.json", lambda path: path.write_text("[" * 100_000)),
     "info huge": ("dataset_info.json", lambda path: os.truncate(path, 2**33)),
-    "info of another version": ("dataset_info.json", rewritten(lambda info: info | {"version": "9.0.0"})),
+    "info of another version": (
+        "dataset_info.json",
+        rewritten(lambda info: info | {"version": "9.0.0"}),
+    ),
     "info without a split": ("dataset_info.json", rewritten(first_split_alone)),
     "info of too many records": ("dataset_info.json", rewritten(longer)),
     "info a FIFO": ("dataset_info.json", fifo),
@@ -271,7 +274,10 @@ def leftovers(root):
         root / "prepared" / f"{locks.LEFTOVER}x",
         root / "prepared" / "mnist" / f"incomplete.AB12CD_{VERSION}",
     )
-    others = [root / "prepared" / "incomplete.thesis", root / "prepared" / "notes" / f"incomplete.AB12CD_{VERSION}"]
+    others = [
+        root / "prepared" / "incomplete.thesis",
+        root / "prepared" / "notes" / f"incomplete.AB12CD_{VERSION}",
+    ]
     for path in (ours, theirs, *others):
         path.mkdir(parents=True)
         (path / "file").write_text("half")
@@ -344,7 +350,20 @@ def test_two_that_prepare_the_same_set_take_turns(tmp_path, monkeypatch, capsys)
 
 
 @pytest.mark.parametrize(
-    "name", ["two words", "50%", "{x}", "[a]*?", "a@3", "a:b", "#", "line\nbreak", "\udcff", "é" * 100, "-x"]
+    "name",
+    [
+        "two words",
+        "50%",
+        "{x}",
+        "[a]*?",
+        "a@3",
+        "a:b",
+        "#",
+        "line\nbreak",
+        "\udcff",
+        "é" * 100,
+        "-x",
+    ],
 )
 def test_a_folder_may_have_any_name(tmp_path, name):
     root = tmp_path / name
