@@ -28,7 +28,10 @@ SAMPLE_SEED = 20191
 
 
 def draw(labels: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Sorted positions of `count` labels, equally many of each class. Raises DataError if a class has fewer."""
+    """Sorted positions of `count` labels, equally many of each class.
+
+    Raises DataError if a class has fewer.
+    """
     classes, there = np.unique(labels, return_counts=True)
     each = count // len(classes)
     if there.min() < each:

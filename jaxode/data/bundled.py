@@ -22,21 +22,19 @@ FOLDER = resources.files("jaxode.data").joinpath("samples")
 
 
 def read_sample(spec: DatasetSpec) -> tuple[Arrays, Arrays]:
-    """Training and test arrays of a set's bundled sample. Raises DataError if its file is missing or damaged."""
+    """Training and test arrays of a set's bundled sample.
+
+    Raises DataError if its file is missing or damaged.
+    """
     path = FOLDER.joinpath(f"{spec.name}.npz")
-    again = "install jaxode again"
+    what, again = f"the bundled sample {path}", "install jaxode again"
     try:
         contents = path.read_bytes()
     except OSError as error:
-        raise DataError(f"the bundled sample {path} cannot be read ({error.strerror}): {again}") from error
+        raise DataError(f"{what} cannot be read ({error.strerror}): {again}") from error
     if hashlib.sha256(contents).hexdigest() != SHA256[spec.name]:
-        raise DataError(f"the bundled sample {path} is damaged: {again}")
+        raise DataError(f"{what} is damaged: {again}")
     with np.load(io.BytesIO(contents), allow_pickle=False) as stored:
-        train, test = (
-            (
-                from_differences(stored[f"{split}_images"]),
-                stored[f"{split}_labels"].astype(np.int32),
-            )
-            for split in ("train", "test")
-        )
-    return train, test
+        images = [from_differences(stored[f"{split}_images"]) for split in ("train", "test")]
+        labels = [stored[f"{split}_labels"].astype(np.int32) for split in ("train", "test")]
+    return (images[0], labels[0]), (images[1], labels[1])

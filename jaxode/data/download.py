@@ -1,9 +1,8 @@
-"""Original files from their official addresses: each of a bounded size, checked, then renamed into place."""
+"""Original files from their official addresses, whole or not at all, and of a bounded size."""
 
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
@@ -22,10 +21,11 @@ class Unreachable(DataError):
 
 
 def fetch(spec: DatasetSpec, data_dir: Path, *, progress: bool) -> originals.Found:
-    """Download what is missing to data_dir/<set>, or to where the rest is; each file checked, then renamed into place.
+    """Download what is missing to data_dir/<set>, or to where the rest is.
 
-    Leaves no part of a file behind. Raises Unreachable if an address does not answer or the folder cannot be written,
-    and DataError if it sends another file.
+    Each file is checked, then renamed into place, so no part of one is left behind. Raises
+    Unreachable if an address does not answer or the folder cannot be written, and DataError if it
+    sends another file.
     """
     part = None if spec.archive else originals.partly(spec, data_dir)
     folder = part or data_dir / spec.name
@@ -37,7 +37,8 @@ def fetch(spec: DatasetSpec, data_dir: Path, *, progress: bool) -> originals.Fou
                 if originals.at(folder, file) is None:
                     _download(file, folder, progress=progress)
     except OSError as error:
-        raise Unreachable(f"{spec.name} cannot be stored in {folder}: {error.strerror or error}") from error
+        reason = error.strerror or error
+        raise Unreachable(f"{spec.name} cannot be stored in {folder}: {reason}") from error
     found = originals.find(spec, data_dir)
     assert found is not None
     return found
@@ -46,21 +47,22 @@ def fetch(spec: DatasetSpec, data_dir: Path, *, progress: bool) -> originals.Fou
 def _download(file: SourceFile, folder: Path, *, progress: bool) -> None:
     assert file.url is not None
     pooch.get_logger().setLevel("WARNING")  # the progress bar says enough
-    with tempfile.TemporaryDirectory(prefix=locks.LEFTOVER, dir=folder, ignore_cleanup_errors=True) as partial:
-        downloader: Any = _Downloader(file, progress)
+    downloader: Any = _Downloader(file, progress)
+    with locks.temporary_folder(folder) as partial:
         try:
-            pooch.retrieve(file.url, file.digest, fname=file.name, path=partial, downloader=downloader)
+            pooch.retrieve(file.url, file.digest, file.name, partial, downloader=downloader)
         except requests.RequestException as error:
             raise Unreachable(f"{file.url} cannot be reached ({type(error).__name__})") from error
         except DataError:
             raise
         except ValueError as error:  # pooch's word for another checksum; it has removed the file
-            raise DataError(f"{file.url} sent a file whose checksum is not {file.digest}") from error
-        os.replace(Path(partial) / file.name, folder / file.name)
+            what = f"{file.url} sent a file whose checksum is not {file.digest}"
+            raise DataError(what) from error
+        os.replace(partial / file.name, folder / file.name)
 
 
 class _Downloader:
-    """Pooch's, which stops where a body has more bytes than the file, and follows no redirect to another scheme."""
+    """Pooch's, but a body of more bytes than the file is cut off, and redirects are checked."""
 
     def __init__(self, file: SourceFile, progress: bool) -> None:
         self._file = file

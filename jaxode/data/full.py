@@ -1,8 +1,7 @@
-"""The full set: from its prepared form, from original files at hand, or from those that can be fetched."""
+"""The full set: from its prepared form, or from original files at hand or fetched."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,17 +18,18 @@ class Unavailable(Exception):
 
 @dataclass(frozen=True)
 class Source:
-    """Original files: checksums of those that have no published ones, and what makes arrays of all."""
+    """Original files: checksums of those without published ones, and what makes arrays of all."""
 
     checksums: dict[str, str]
-    read: Callable[[], dict[str, Arrays]]
+    read: prepared.Source
 
 
 def load_full(spec: DatasetSpec, root: Path, *, progress: bool) -> dict[str, Arrays]:
-    """Arrays "train" and "test" of the full set, or "whole" of one that comes unsplit, prepared on first use.
+    """Arrays "train" and "test" of the full set, or "whole" of one that comes unsplit.
 
-    A damaged prepared set is prepared again if the originals are at hand. Raises Unavailable if there is nothing to
-    prepare the set from, and DataError if an original file is damaged, or the prepared set is and cannot be replaced.
+    The set is prepared on first use, and again if what is prepared is damaged and the originals are
+    at hand. Raises Unavailable if there is nothing to prepare it from, and DataError if an original
+    file is damaged, or the prepared set is and cannot be replaced.
     """
     source = _at_hand(spec, root, progress=progress)
     store = prepared.PreparedSet(spec, prepared.root_of(root))
@@ -38,8 +38,8 @@ def load_full(spec: DatasetSpec, root: Path, *, progress: bool) -> dict[str, Arr
     except prepared.Damaged as damage:
         if source is None:
             raise DataError(
-                f"the prepared set in {store.folder} is damaged ({damage}), and there are no original files at hand: "
-                "delete that folder to have it prepared again"
+                f"the prepared set in {store.folder} is damaged ({damage}), and there are no "
+                "original files at hand: delete that folder to have it prepared again"
             ) from damage
         stored = None
     if stored is None:
@@ -47,8 +47,8 @@ def load_full(spec: DatasetSpec, root: Path, *, progress: bool) -> dict[str, Arr
         stored = store.prepare(source.read, source.checksums, progress=progress)
     if source is not None and not _prepared_from(source, stored, spec):
         raise DataError(
-            f"the original files of {spec.name} are not those that {store.folder} was prepared from: "
-            "put those back, or delete that folder to have it prepared again"
+            f"the original files of {spec.name} are not those that {store.folder} was prepared "
+            "from: put those back, or delete that folder to have it prepared again"
         )
     return stored.splits
 
@@ -58,8 +58,9 @@ def _prepared_from(source: Source, stored: prepared.Stored, spec: DatasetSpec) -
         return True
     if spec.unsplit:
         return False
-    # Files that are packed or unpacked now and were not then have other checksums, and the same images.
-    return all(checksum(arrays) == checksum(stored.splits[split]) for split, arrays in source.read().items())
+    # Files that were packed then and are not now, or the reverse, give the same images.
+    given = source.read()
+    return all(checksum(given[split]) == checksum(stored.splits[split]) for split in given)
 
 
 def _at_hand(spec: DatasetSpec, root: Path, *, progress: bool) -> Source | None:
@@ -86,7 +87,10 @@ def _source(spec: DatasetSpec, found: originals.Found) -> Source:
 
 
 def parse_files(spec: DatasetSpec, contents: dict[str, bytes]) -> dict[str, Arrays]:
-    """Arrays of "train" and "test" from the contents of the original files. Raises DataError if they do not parse."""
+    """Arrays of "train" and "test" from the contents of the original files.
+
+    Raises DataError if they do not parse.
+    """
     splits = {
         "train": (spec.train_files, spec.train_images),
         "test": (spec.test_files, spec.test_images),

@@ -41,10 +41,12 @@ class ImageSet:
         }
         for part, (images, labels, flags) in parts.items():
             if len(images) != len(labels):
-                raise DataError(f"{self.name} has {len(images)} {part} images and {len(labels)} labels of them")
+                counts = f"{len(images)} {part} images and {len(labels)} labels of them"
+                raise DataError(f"{self.name} has {counts}")
             if not len(images):
-                left = ", ".join(f"{len(others)} for {other}" for other, (others, *_) in parts.items())
-                raise DataError(f"{self.name} ({self.source}) has no {part} images: {left}; change {flags}")
+                left = f"{len(self.train_images)} for training, {len(self.test_images)} for test"
+                what = f"{self.name} ({self.source}) has no {part} images"
+                raise DataError(f"{what}: {left}; change {flags}")
 
     @property
     def whole(self) -> bool:
@@ -100,7 +102,8 @@ def _full(config: DataConfig, spec: DatasetSpec, *, progress: bool) -> tuple[Arr
             raise DataError(f"data_dir must be a folder, and {root} is none")
         splits = load_full(SPECS[spec.name], root, progress=progress)
     except OSError as error:
-        raise DataError(f"{error.filename or root} cannot be read: {error.strerror or error}") from error
+        what = error.filename or root
+        raise DataError(f"{what} cannot be read: {error.strerror or error}") from error
     if not spec.unsplit:
         return splits["train"], splits["test"]
     share = config.test_share or spec.test_share
@@ -122,14 +125,14 @@ def _of_classes(arrays: Arrays, spec: DatasetSpec) -> Arrays:
 
 
 def _require_classes(train: Arrays, spec: DatasetSpec) -> None:
-    """Raise DataError if a class has no image to train on; limits, which come later, may leave some without."""
+    """Raise DataError if a class has no image to train on, before any limit is applied."""
     images, labels = train
     counts = np.bincount(labels, minlength=spec.classes)
     empty = [name for name, count in zip(spec.class_names, counts, strict=True) if not count]
     if empty:
         raise DataError(
             f"{spec.name} has no training image of {', '.join(empty)}: of all {spec.classes} classes, "
-            f"{len(images)} images are for training; the original files must hold some of every class"
+            f"{len(images)} images are for training; there must be some of every class"
         )
 
 

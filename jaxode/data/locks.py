@@ -1,7 +1,8 @@
 """Turns at a folder that several processes may fill, and what killed ones have left in it.
 
-An advisory lock of the folder: the system lets go of it when the process ends, however it ends. So whoever gets it
-knows that no process works on what lies about. On a file system without locks nothing is known, and nothing removed.
+An advisory lock of the folder: the system releases it when the process ends, however it ends. So
+whoever gets it knows that no process works on the temporary folders that are there. On a file
+system without locks this is not known, and nothing is removed.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import fcntl
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,10 +27,10 @@ _OF_TFDS = "incomplete.??????_[0-9]*"
 
 @contextlib.contextmanager
 def exclusive(folder: Path, purpose: str, *, wait: bool = True) -> Iterator[bool]:
-    """Hold the lock of a folder, first removing leftovers; yields whether it is held.
+    """Take the lock of a folder and remove leftovers; yields whether the lock was got.
 
-    Waits for another process, saying so on stderr with its `purpose`, unless told not to. Raises OSError if the folder
-    cannot be opened.
+    Waits for another process, with a line on stderr that names its `purpose`, unless `wait` is
+    false. Raises OSError if the folder cannot be opened.
     """
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -40,8 +42,15 @@ def exclusive(folder: Path, purpose: str, *, wait: bool = True) -> Iterator[bool
         os.close(handle)
 
 
+@contextlib.contextmanager
+def temporary_folder(folder: Path) -> Iterator[Path]:
+    """A folder inside another, removed in the end; after a kill, by whoever gets the lock."""
+    with tempfile.TemporaryDirectory(prefix=LEFTOVER, dir=folder, ignore_cleanup_errors=True) as path:
+        yield Path(path)
+
+
 def tidy(folder: Path) -> None:
-    """Remove leftovers of a folder, if there are any, no process works in it, and it can be written."""
+    """Remove leftovers of a folder, if there are any and no process works in it."""
     with contextlib.suppress(OSError):
         if _leftovers(folder):
             with exclusive(folder, "", wait=False):
@@ -54,11 +63,8 @@ def _lock(handle: int, folder: Path, purpose: str, *, wait: bool) -> bool:
     except BlockingIOError:
         if not wait:
             return False
-        print(
-            f"jaxode: waiting for another process that {purpose} in {folder}",
-            file=sys.stderr,
-            flush=True,
-        )
+        message = f"jaxode: waiting for another process that {purpose} in {folder}"
+        print(message, file=sys.stderr, flush=True)
         fcntl.flock(handle, fcntl.LOCK_EX)
     except OSError:  # no locks here
         return False
@@ -66,7 +72,7 @@ def _lock(handle: int, folder: Path, purpose: str, *, wait: bool) -> bool:
 
 
 def _leftovers(folder: Path) -> list[Path]:
-    # No pattern for any subfolder: this may be a folder that holds other things of the user's.
+    # Of subfolders only those named after a set: this may be a folder with other things in it.
     patterns = (f"{LEFTOVER}*", *(f"{name}/{_OF_TFDS}" for name in SPECS))
     return [path for pattern in patterns for path in folder.glob(pattern) if path.is_dir()]
 

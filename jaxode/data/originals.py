@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import tarfile
 import zlib
-from io import BufferedReader
 from pathlib import Path
 
 import pooch
@@ -29,16 +29,16 @@ Found = dict[str, Path] | Path
 
 
 def default_data_dir() -> Path:
-    """Where data are kept unless --data-dir says otherwise: $JAXODE_DATA, or a cache folder of the user's."""
+    """Where data are kept without --data-dir: $JAXODE_DATA, or a cache folder of the user's."""
     return Path(os.environ.get("JAXODE_DATA") or pooch.os_cache("jaxode"))
 
 
 def find(spec: DatasetSpec, data_dir: Path) -> Found | None:
-    """Paths of the set's original files by name, or of its archive, or None if they are not all there.
+    """Paths of the set's original files by name, or of its archive; None if not all are there.
 
-    Looked for in the folder of `data_dir` named after the set, in `data_dir` itself, in torchvision's folder and, for
-    CIFAR, in the archive's folder in the first two. Files of MNIST and its kin may be unpacked. Raises DataError if
-    there is something by the name of a file that is none.
+    Looked for in the folder of `data_dir` named after the set, in `data_dir` itself, in
+    torchvision's folder and, for CIFAR, in the archive's folder in the first two. Files of MNIST and
+    its kin may be unpacked. Raises DataError if something has the name of a file and is none.
     """
     roots = _roots(spec, data_dir)
     for root in roots:
@@ -77,20 +77,20 @@ def _missing(spec: DatasetSpec, root: Path) -> list[str]:
 
 def partly(spec: DatasetSpec, data_dir: Path) -> Path | None:
     """The folder that holds some of the files, as a download that broke off leaves it."""
-    return next(
-        (root for root in _roots(spec, data_dir) if 0 < len(_missing(spec, root)) < len(spec.files)),
-        None,
-    )
+    roots, count = _roots(spec, data_dir), len(spec.files)
+    return next((root for root in roots if 0 < len(_missing(spec, root)) < count), None)
 
 
 def places(spec: DatasetSpec, data_dir: Path) -> str:
     """What `find` looks for and has not found, in words."""
     if part := partly(spec, data_dir):
-        return f"{part} lacks {', '.join(_missing(spec, part))} of the {len(spec.files)} files of {spec.name}"
+        missing = ", ".join(_missing(spec, part))
+        return f"{part} lacks {missing} of the {len(spec.files)} files of {spec.name}"
     names = ", ".join(file.name for file in spec.files)
     either = f" (or {spec.archive.name})" if spec.archive else ""
     inner = f" or a folder {spec.folder} in either" if spec.folder else ""
-    other = f", only {pickled}, whose pickles are not read" if (pickled := _pickled(spec, data_dir)) else ""
+    pickled = _pickled(spec, data_dir)
+    other = f", only {pickled}, whose pickles are not read" if pickled else ""
     return f"there is no {names}{either} in {data_dir} or {data_dir / spec.name}{inner}{other}"
 
 
@@ -99,14 +99,12 @@ def _pickled(spec: DatasetSpec, data_dir: Path) -> Path | None:
     names = _PYTHON_VERSION.get(spec.name, ())
     if data_dir.name in names:
         return data_dir
-    return next(
-        (path for root in _roots(spec, data_dir) for name in names if (path := root / name).exists()),
-        None,
-    )
+    paths = [root / name for root in _roots(spec, data_dir) for name in names]
+    return next((path for path in paths if path.exists()), None)
 
 
 def read(spec: DatasetSpec, found: Found) -> dict[str, bytes]:
-    """Contents of the set's files by name, each checked. Raises DataError naming a file that is not whole."""
+    """Contents of the set's files by name, each checked. Raises DataError if one is not whole."""
     if isinstance(found, dict):
         return {file.name: _read(file, found[file.name]) for file in spec.files}
     assert spec.archive is not None
@@ -130,27 +128,30 @@ def _read(file: SourceFile, path: Path) -> bytes:
         return verify(wanted, stream.read(size), path)
 
 
-def _members(spec: DatasetSpec, stream: BufferedReader, path: Path) -> dict[str, bytes]:
-    """The set's files in a tar archive. Goes on to the next member only if this one is no larger than a file."""
+def _members(spec: DatasetSpec, stream: io.BufferedReader, path: Path) -> dict[str, bytes]:
+    """The set's files in a tar archive, of which no member may be larger than the largest file."""
     wanted = {f"{spec.folder}/{file.name}": file for file in spec.files}
     most = max(file.size or MOST_BYTES for file in spec.files)
     contents = {}
     with tarfile.open(fileobj=stream, mode="r:gz") as archive:
         for member in archive:
             if member.size > most:
-                raise DataError(f"{path / member.name} must have at most {most} bytes, and announces {member.size}")
+                what = f"{path / member.name} must have at most {most} bytes"
+                raise DataError(f"{what}, and announces {member.size}")
             file = wanted.get(member.name)
             if file is None or file.name in contents:
                 continue
             inside = archive.extractfile(member) if member.isreg() else None
             if inside is None:
-                raise DataError(f"{path / member.name} must be a file of the archive, and is a link, folder or device")
+                what = f"{path / member.name} must be a file of the archive"
+                raise DataError(f"{what}, and is a link, folder or device")
             contents[file.name] = verify(file, inside.read(), path / file.name)
             if len(contents) == len(wanted):
                 break
-    missing = [file.name for file in spec.files if file.name not in contents]
+    missing = ", ".join(file.name for file in spec.files if file.name not in contents)
     if missing:
-        raise DataError(f"{path} is not the archive of {spec.name}: it has no {', '.join(missing)} in {spec.folder}")
+        what = f"{path} is not the archive of {spec.name}"
+        raise DataError(f"{what}: it has no {missing} in {spec.folder}")
     return contents
 
 
@@ -158,14 +159,15 @@ def verify(file: SourceFile, contents: bytes, path: Path) -> bytes:
     """The contents, if they have the size and the digest expected. Raises DataError otherwise."""
     _check_size(file, len(contents), path)
     if file.digest is not None:
-        algorithm = file.digest.partition(":")[0]
-        _check_digest(file, hashlib.new(algorithm, contents, usedforsecurity=False).hexdigest(), path)
+        _check_digest(file, _digest(file, io.BytesIO(contents)), path)
     return contents
 
 
 def unpublished(spec: DatasetSpec, found: Found, contents: dict[str, bytes]) -> dict[str, str]:
-    """Checksums of the files that have no published one: they show a change, if not an error from the start."""
-    names = {file.name: found[file.name].name if isinstance(found, dict) else file.name for file in spec.files}
+    """Checksums of files that have no published one: they show a change, if not a first error."""
+    names = {file.name: file.name for file in spec.files}
+    if isinstance(found, dict):
+        names = {name: path.name for name, path in found.items()}
     return {
         names[file.name]: hashlib.sha256(contents[file.name]).hexdigest()
         for file in spec.files
@@ -174,14 +176,16 @@ def unpublished(spec: DatasetSpec, found: Found, contents: dict[str, bytes]) -> 
 
 
 def _check_size(file: SourceFile, size: int, path: Path) -> None:
+    found = f"bytes, found {size}: it is truncated or another file"
     if file.size is not None and size != file.size:
-        raise DataError(f"{path} must have {file.size} bytes, found {size}: it is truncated or another file")
+        raise DataError(f"{path} must have {file.size} {found}")
     if file.size is None and size > MOST_BYTES:
-        raise DataError(f"{path} must have at most {MOST_BYTES} bytes, found {size}: it is another file")
+        raise DataError(f"{path} must have at most {MOST_BYTES} {found}")
 
 
-def _digest(file: SourceFile, stream: BufferedReader) -> str:
-    return hashlib.file_digest(stream, (file.digest or "sha256:").partition(":")[0]).hexdigest()
+def _digest(file: SourceFile, stream: io.BufferedReader | io.BytesIO) -> str:
+    algorithm = (file.digest or "sha256").partition(":")[0]
+    return hashlib.file_digest(stream, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
 
 
 def _check_digest(file: SourceFile, actual: str, path: Path) -> None:
@@ -189,4 +193,5 @@ def _check_digest(file: SourceFile, actual: str, path: Path) -> None:
         return
     algorithm, _, expected = file.digest.partition(":")
     if actual != expected:
-        raise DataError(f"{path} must have {algorithm} {expected}, found {actual}: it is damaged or another file")
+        what = f"{path} must have {algorithm} {expected}, found {actual}"
+        raise DataError(f"{what}: it is damaged or another file")

@@ -18,7 +18,7 @@ _IDX_TYPES = {0x08: np.dtype(">u1"), 0x0C: np.dtype(">i4")}
 
 
 def gunzip(packed: bytes, name: str, most: int) -> bytes:
-    """Contents of a gzip file, of at most that many bytes. Raises DataError if there are more, or it is not whole."""
+    """Contents of a gzip file. Raises DataError if it is not whole, or has more bytes than `most`."""
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(packed)) as stream:
             contents = stream.read(most + 1)
@@ -49,9 +49,10 @@ def idx(raw: bytes, name: str) -> np.ndarray:
 
 
 def idx_set(contents: tuple[bytes, bytes], spec: DatasetSpec, names: tuple[str, str], count: int) -> Arrays:
-    """Arrays of `count` images from the contents of the files of images and labels, packed with gzip or not.
+    """Arrays of `count` images from the contents of the files of images and labels.
 
-    Raises DataError if they unpack to more than such a set takes, or are not what they should be.
+    Packed with gzip or not. Raises DataError if they unpack to more than such a set takes, or are
+    not what they should be.
     """
     most = (16 + count * spec.image_size**2, 12 + count * _MOST_COLUMNS * 4)
     images, labels = (

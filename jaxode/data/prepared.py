@@ -1,11 +1,10 @@
-"""Prepared sets on disk: read if they are as they were written, replaced if not, written whole or not at all."""
+"""Prepared sets on disk: written whole or not at all, and replaced if they are damaged."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +17,11 @@ from jaxode.data.specs import Arrays, DataError, DatasetSpec
 _MOST_JSON = 2**20
 """Bytes of a JSON file of the builder, which has about a thousand."""
 
-
 _INFO = "dataset_info.json"
 """Without this, TFDS takes a folder for a set yet to be prepared."""
+
+Source = Callable[[], dict[str, Arrays]]
+"""Gives the arrays of every split."""
 
 
 class Damaged(Exception):
@@ -29,7 +30,7 @@ class Damaged(Exception):
 
 @dataclass(frozen=True)
 class Stored:
-    """The arrays of a prepared set, and the checksums of the originals that have no published ones."""
+    """The arrays of a prepared set, and the checksums of originals that have no published ones."""
 
     splits: dict[str, Arrays]
     originals: dict[str, str]
@@ -44,15 +45,23 @@ class PreparedSet:
         self.folder = root / spec.name / str(ImageBlocks.VERSION)
 
     def read(self) -> Stored | None:
-        """What is stored, or None if nothing is. Raises Damaged, whatever a reader meets in damaged bytes."""
+        """What is stored, or None if nothing is.
+
+        Raises Damaged, whatever a reader meets in damaged bytes, and DataError if memory runs out.
+        """
         locks.tidy(self._root)
         if not os.path.lexists(self.folder):
             return None
         _require_files(self.folder)
         try:
             return self._read()
-        except (Damaged, MemoryError):
+        except Damaged:
             raise
+        except MemoryError as error:  # not known to be damage, so nothing is replaced
+            raise DataError(
+                f"the prepared set in {self.folder} cannot be read: out of memory, unless it is "
+                "damaged: delete that folder to have it prepared again"
+            ) from error
         except Exception as error:
             raise Damaged(f"it cannot be read: {type(error).__name__}") from error
 
@@ -67,11 +76,11 @@ class PreparedSet:
             raise Damaged("it has changed since it was written")
         return Stored(splits, dict(recorded.get("originals", {})))
 
-    def prepare(self, source: Callable[[], dict[str, Arrays]], checksums: dict[str, str], *, progress: bool) -> Stored:
-        """Write what `source` gives, in the place of a damaged set if there is one, and read it back.
+    def prepare(self, source: Source, checksums: dict[str, str], *, progress: bool) -> Stored:
+        """Write what `source` gives, in the place of a damaged set if there is one; read it back.
 
-        If another process prepares sets in the same folder, waits for it, and reads the set if that was this one.
-        Raises DataError if it cannot be written.
+        If another process prepares sets in the same folder, waits for it, and reads the set if that
+        was this one. Raises DataError if it cannot be written.
         """
         try:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
@@ -87,30 +96,25 @@ class PreparedSet:
             stored = self.read()
         except (OSError, Damaged) as error:
             reason = " ".join(str(getattr(error, "strerror", None) or error).split())
-            raise DataError(f"{self._spec.name} cannot be prepared in {self.folder}: {reason}") from error
+            what = f"{self._spec.name} cannot be prepared in {self.folder}"
+            raise DataError(f"{what}: {reason}") from error
         assert stored is not None
         return stored
 
     def _announce(self, damage: Damaged | None, *, progress: bool) -> None:
         if damage:
-            print(
-                f"jaxode: the prepared set in {self.folder} is damaged ({damage}); it is prepared again",
-                file=sys.stderr,
-            )
+            what = f"the prepared set in {self.folder} is damaged ({damage})"
+            print(f"jaxode: {what}; it is prepared again", file=sys.stderr)
         elif progress:
             print(f"jaxode: preparing {self._spec.name} in {self.folder}", file=sys.stderr)
 
     def _write(self, splits: dict[str, Arrays], checksums: dict[str, str], *, replace: bool) -> None:
-        """Write beside the folder, then put it there. What a kill leaves of it, the next start removes."""
-        with tempfile.TemporaryDirectory(prefix=locks.LEFTOVER, dir=self._root, ignore_cleanup_errors=True) as place:
-            temporary = Path(place)
+        """Write beside the folder, then rename. What a kill leaves, the next start removes."""
+        with locks.temporary_folder(self._root) as temporary:
             builder: Any = ImageBlocks(self._spec, temporary)
             try:
                 builder.write(splits, checksums, temporary / "downloads")
-            except (
-                RuntimeError,
-                ValueError,
-            ) as error:  # what array_record makes of a disk's errors
+            except (RuntimeError, ValueError) as error:  # array_record's, of a disk that is full
                 raise OSError(str(error)) from error
             if replace:
                 os.rename(self.folder, temporary / "damaged")
@@ -123,7 +127,10 @@ class PreparedSet:
 
 
 def root_of(data_dir: Path) -> Path:
-    """Where prepared sets are kept: beside the originals, or in the default folder if they cannot be written there."""
+    """Where prepared sets are kept.
+
+    Beside the originals, or in the default folder if they cannot be written there.
+    """
     beside = data_dir / "prepared"
     writable = os.access(beside if beside.exists() else data_dir, os.W_OK) or not data_dir.exists()
     if writable and _utf8(beside):
@@ -148,11 +155,12 @@ def _require_files(folder: Path) -> None:
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.name.startswith(".") or not (entry.name.endswith(".json") or ".array_record" in entry.name):
+                json = entry.name.endswith(".json")
+                if entry.name.startswith(".") or not (json or ".array_record" in entry.name):
                     continue  # what a desktop has left
                 if not entry.is_file():
                     raise Damaged(f"{entry.name} is no file")
-                if entry.name.endswith(".json") and entry.stat().st_size > _MOST_JSON:
+                if json and entry.stat().st_size > _MOST_JSON:
                     raise Damaged(f"{entry.name} is too large")
     except OSError as error:
         raise Damaged(f"it cannot be read: {error.strerror}") from error

@@ -1,4 +1,7 @@
-"""Files that others have put there, opened only if they are regular files: no FIFO blocks and no device is endless."""
+"""Files that others have put there, opened only if they are regular files.
+
+So no FIFO blocks, and no device is read without end.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,7 @@ def _kind(path: Path) -> str:
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[BufferedReader]:
-    """A regular file, open for reading. Raises DataError if it is none, or cannot be opened or read."""
+    """A regular file, open for reading. Raises DataError if it is none or cannot be read."""
     refuse_others([path])
     try:
         # Without blocking, in case a FIFO has taken its place since.

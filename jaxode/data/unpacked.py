@@ -1,19 +1,16 @@
-"""What the published gzip files of MNIST and its kin unpack to, as torchvision and many a user keep them."""
+"""What the published gzip files of MNIST and its kin unpack to, as torchvision keeps them."""
 
 from __future__ import annotations
 
 from jaxode.data.specs import SourceFile
 
-_IMAGES, _TEST_IMAGES, _LABELS, _TEST_LABELS = (
-    16 + 60_000 * 784,
-    16 + 10_000 * 784,
-    8 + 60_000,
-    8 + 10_000,
-)
+_IMAGES, _TEST_IMAGES = 16 + 60_000 * 784, 16 + 10_000 * 784
+_LABELS, _TEST_LABELS = 8 + 60_000, 8 + 10_000
 _TABLE = 12 + 60_000 * 8 * 4
 
-# By the digest of the gzip file: size and SHA-256 of its contents, computed from files of that digest. The images of
-# QMNIST were not at hand: their size follows from the format, and their checksum is recorded when they are prepared.
+# By the digest of the gzip file: size and SHA-256 of its contents, computed from files of that
+# digest. The images of QMNIST were not at hand: their size follows from the format, and their
+# checksum is recorded when they are prepared.
 _CONTENTS: dict[str, tuple[int, str | None]] = {
     "sha256:440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609":
         (_IMAGES, "sha256:ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"),
@@ -43,7 +40,7 @@ _GZIP = ".gz"
 
 
 def names(file: SourceFile) -> tuple[str, ...]:
-    """Names that a file goes by: the published one and, of a gzip file, those of what it unpacks to."""
+    """Names of a file: the published one and, of a gzip file, those of what it unpacks to."""
     if not file.name.endswith(_GZIP):
         return (file.name,)
     bare = file.name.removesuffix(_GZIP)

@@ -50,7 +50,8 @@ def folder(path):
 @pytest.mark.parametrize("damage", [missing, truncated, empty, flipped, other, folder])
 def test_a_damaged_sample_is_named(copied, damage):
     damage(copied)
-    with pytest.raises(DataError, match=f"the bundled sample {copied} .*install jaxode again") as error:
+    words = f"the bundled sample {copied} .*install jaxode again"
+    with pytest.raises(DataError, match=words) as error:
         load(DataConfig(dataset="mnist", data="sample"))
     assert "\n" not in str(error.value)
 

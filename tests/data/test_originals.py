@@ -37,7 +37,8 @@ def moved(source, target):
 
 def unpack(folder, rename=lambda name: name):
     for path in list(folder.glob("*.gz")):
-        (folder / rename(path.name.removesuffix(".gz"))).write_bytes(gzip.decompress(path.read_bytes()))
+        target = folder / rename(path.name.removesuffix(".gz"))
+        target.write_bytes(gzip.decompress(path.read_bytes()))
         path.unlink()
 
 
@@ -186,7 +187,8 @@ def test_an_archive_that_is_no_file_is_named(tmp_path, make):
     spec = write_cifar_set(tmp_path, archived=True)
     (tmp_path / spec.archive.name).unlink()
     make(tmp_path / spec.archive.name)
-    with pytest.raises(DataError, match=f"{spec.archive.name} must be a file, and is {OTHERS[make]}"):
+    words = f"{spec.archive.name} must be a file, and is {OTHERS[make]}"
+    with pytest.raises(DataError, match=words):
         train(spec, tmp_path)
 
 
