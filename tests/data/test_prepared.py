@@ -211,7 +211,7 @@ def link_to_nothing(path):
     path.symlink_to("nowhere")
 
 
-@pytest.mark.parametrize("obstacle", [in_the_way, link_to_nothing])
+@pytest.mark.parametrize("obstacle", [in_the_way, link_to_nothing, os.mkfifo])
 @pytest.mark.parametrize("place", ["prepared", "prepared/mnist"])
 def test_a_set_that_cannot_be_written_is_one_line(tmp_path, obstacle, place):
     spec = write_idx_set(tmp_path)
