@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pooch
 
-from jaxode.data import regular, unpacked
+from jaxode.data import inputs, unpacked
 from jaxode.data.specs import DataError, DatasetSpec, SourceFile
 
 MOST_BYTES = 2**26
@@ -46,19 +46,19 @@ def find(spec: DatasetSpec, data_dir: Path) -> Found | None:
         if len(found) == len(spec.files):
             return found
     archives = [root / spec.archive.name for root in roots] if spec.archive else []
-    if archive := regular.first(archives):
+    if archive := inputs.first(archives):
         return archive
-    regular.refuse_others(archives)
+    inputs.refuse_others(archives)
     for root in roots:
         for file in spec.files:
             if at(root, file) is None:
-                regular.refuse_others(root / name for name in unpacked.names(file))
+                inputs.refuse_others(root / name for name in unpacked.names(file))
     return None
 
 
 def at(root: Path, file: SourceFile) -> Path | None:
     """Where a file is in a folder, as it is published or unpacked; None if it is not."""
-    return regular.first(root / name for name in unpacked.names(file))
+    return inputs.first(root / name for name in unpacked.names(file))
 
 
 def _roots(spec: DatasetSpec, data_dir: Path) -> list[Path]:
@@ -108,8 +108,8 @@ def read(spec: DatasetSpec, found: Found) -> dict[str, bytes]:
     if isinstance(found, dict):
         return {file.name: _read(file, found[file.name]) for file in spec.files}
     assert spec.archive is not None
-    with regular.opened(found) as stream:
-        _check_size(spec.archive, regular.size_of(stream), found)
+    with inputs.opened(found) as stream:
+        _check_size(spec.archive, inputs.size_of(stream), found)
         _check_digest(spec.archive, _digest(spec.archive, stream), found)
         stream.seek(0)
         try:
@@ -122,8 +122,8 @@ def read(spec: DatasetSpec, found: Found) -> dict[str, bytes]:
 
 def _read(file: SourceFile, path: Path) -> bytes:
     wanted = unpacked.expected(file, path.name)
-    with regular.opened(path) as stream:
-        size = regular.size_of(stream)
+    with inputs.opened(path) as stream:
+        size = inputs.size_of(stream)
         _check_size(wanted, size, path)
         return verify(wanted, stream.read(size), path)
 

@@ -1,63 +1,45 @@
-"""Files that others have put there, opened only if they are regular files.
-
-So no FIFO blocks, and no device is read without end.
-"""
+"""Regular files alone: no pipe, which keeps its reader waiting, no device, no folder; and bounded."""
 
 from __future__ import annotations
 
-import contextlib
+import errno
+import io
 import os
 import stat
-from collections.abc import Iterable, Iterator
-from io import BufferedReader
 from pathlib import Path
 
-from jaxode.data.specs import DataError
 
-_KINDS = {
-    stat.S_IFDIR: "a folder",
-    stat.S_IFIFO: "a FIFO",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-}
-
-
-def first(paths: Iterable[Path]) -> Path | None:
-    """The first of the paths that is a regular file or a link to one."""
-    return next((path for path in paths if path.is_file()), None)
+def descriptor(path: str | os.PathLike[str], flags: int = os.O_RDONLY) -> int:
+    """A file descriptor for reading, as an `opener`. Raises OSError if the path is no regular file."""
+    # Without O_NONBLOCK, opening a pipe waits for somebody who writes into it.
+    found = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+    mode = os.fstat(found).st_mode
+    if stat.S_ISREG(mode):
+        return found
+    os.close(found)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    raise OSError(errno.EINVAL, "Not a regular file", str(path))
 
 
-def refuse_others(paths: Iterable[Path]) -> None:
-    """Raise DataError if one of the paths is there and is no regular file."""
-    for path in paths:
-        if os.path.lexists(path) and not path.is_file():
-            raise DataError(f"{path} must be a file, and is {_kind(path)}")
+def opened(path: Path) -> io.BufferedReader:
+    """The file for reading. Raises OSError if it is no regular file."""
+    return io.BufferedReader(io.FileIO(path, opener=descriptor))
 
 
-def _kind(path: Path) -> str:
-    try:
-        return _KINDS.get(stat.S_IFMT(path.stat().st_mode), "none")
-    except FileNotFoundError:
-        return "a link to nothing"
-    except OSError as error:
-        return f"not to be opened ({error.strerror})"
+def contents(path: Path, most: int) -> bytes:
+    """All bytes of a file. Raises OSError if it is no regular file or has more than `most`."""
+    with opened(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        read = file.read(most + 1) if size <= most else b""
+    found = max(size, len(read))
+    if found > most:
+        raise OSError(errno.EFBIG, f"it has {found} bytes, more than {most}", str(path))
+    return read
 
 
-@contextlib.contextmanager
-def opened(path: Path) -> Iterator[BufferedReader]:
-    """A regular file, open for reading. Raises DataError if it is none or cannot be read."""
-    refuse_others([path])
-    try:
-        # Without blocking, in case a FIFO has taken its place since.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as stream:
-            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-                raise DataError(f"{path} must be a file, and is {_kind(path)}")
-            yield stream
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
-
-
-def size_of(stream: BufferedReader) -> int:
-    """Bytes of an open file."""
-    return os.fstat(stream.fileno()).st_size
+def printable(name: str | os.PathLike[str], most: int = 200) -> str:
+    """A name for a message: on one line, escaped where it is no UTF-8, its end alone if it is long."""
+    text = os.fspath(name)
+    text = text if text.isprintable() else ascii(text)
+    return text if len(text) <= most else "..." + text[3 - most :]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxode.data import bands, folders, regular
+from jaxode.data import bands, folders, inputs
 from jaxode.data.specs import Arrays, DatasetSpec
 
 BANDS_FILE = "train.json"
@@ -36,11 +36,11 @@ def find(spec: DatasetSpec, data_dir: Path, *, progress: bool) -> Original | Non
         found = folders.listing(spec, root)
         return Original(root, found.manifest, lambda: folders.read(spec, found, progress=progress))
     paths = (data_dir / spec.name / BANDS_FILE, data_dir / BANDS_FILE)
-    path = regular.first(paths)
+    path = inputs.first(paths)
     if path is None:
-        regular.refuse_others(paths)
+        inputs.refuse_others(paths)
         return None
-    with regular.opened(path) as stream:
+    with inputs.opened(path) as stream:
         checksum = hashlib.file_digest(stream, "sha256").hexdigest()
     return Original(path, checksum, lambda: bands.read_bands(path))
 
