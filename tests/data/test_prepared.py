@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -348,14 +349,17 @@ def test_two_that_prepare_the_same_set_take_turns(tmp_path, monkeypatch, capsys)
     threads = [threading.Thread(target=loading) for _ in range(2)]
     for thread in threads:
         thread.start()
-    threads[0].join(0.5)
-    assert not written  # both wait for the lock
+    said, deadline = "", time.monotonic() + 60
+    while said.count("waiting for another process") < 2 and time.monotonic() < deadline:
+        time.sleep(0.02)
+        said += capsys.readouterr().err
+    assert said.count("waiting for another process that prepares a set") == 2
+    assert not written
     os.close(handle)
     for thread in threads:
         thread.join(60)
     assert len(written) == 1
     assert_equal(*arrays)
-    assert "waiting for another process" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
