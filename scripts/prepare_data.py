@@ -28,15 +28,27 @@ SAMPLE_SEED = 20191
 
 
 def draw(labels: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Sorted positions of `count` labels, equally many of each class."""
-    classes = np.unique(labels)
+    """Sorted positions of `count` labels, equally many of each class.
+
+    Raises DataError if a class has fewer.
+    """
+    classes, there = np.unique(labels, return_counts=True)
     each = count // len(classes)
+    if there.min() < each:
+        raise DataError(
+            f"a sample takes {each} images of every class, and class {classes[there.argmin()]} has {there.min()}"
+        )
     picked = [rng.choice(np.flatnonzero(labels == c), each, replace=False) for c in classes]
     return np.sort(np.concatenate(picked))
 
 
 def write_sample(dataset: str, data_dir: str, folder: Path) -> Path:
-    """Draw and write folder/<dataset>.npz, whole or not at all. Raises DataError as `jaxode.data.load` does."""
+    """Draw and write folder/<dataset>.npz, whole or not at all.
+
+    Raises DataError as `jaxode.data.load` does, of a set with too few images, and of one that is no pictures.
+    """
+    if SPECS[dataset].stored is not np.uint8:
+        raise DataError(f"a sample is of pictures, whose pixels are bytes, and {dataset} has none")
     full = load(DataConfig(dataset=dataset, data="full", data_dir=data_dir))  # type: ignore[arg-type]
     rng = np.random.default_rng(SAMPLE_SEED)
     arrays: dict[str, Any] = {}
@@ -83,7 +95,7 @@ def main(argv: list[str] | None = None) -> int:
                 f"in {time.perf_counter() - start:.1f} s, SHA-256 {full.fingerprint}"
             )
     except (DataError, OSError) as error:
-        print(f"{parser.prog}: error: {error}", file=sys.stderr)
+        print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     return 0
 

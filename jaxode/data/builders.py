@@ -9,21 +9,20 @@ import contextlib
 import hashlib
 import io
 import logging
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from jaxode.data.specs import DataError, DatasetSpec
-
-Arrays = tuple[np.ndarray, np.ndarray]
-"""Images [N, H, W, C], uint8 or a radar's float32, and labels int32 [N]."""
+from jaxode.data.specs import Arrays, DatasetSpec
 
 BLOCK = 500
 """Images in a record."""
+
+_AT_ONCE = 64
+"""Records that are asked for together."""
 
 
 @contextlib.contextmanager
@@ -48,48 +47,31 @@ class ImageBlocks(tfds.core.GeneratorBasedBuilder):
         """The set `spec`, kept in data_dir/<set>/<version>."""
         self.spec = spec
         setattr(self, "name", spec.name)  # noqa: B010  TFDS declares one name a class
-        self._source: Callable[[], dict[str, Arrays]] | None = None
+        self._splits: dict[str, Arrays] = {}
         self._originals: dict[str, str] = {}
         with _quiet():
             super().__init__(data_dir=str(data_dir), file_format="array_record")
 
     @property
-    def ready(self) -> bool:
-        """Whether the set has been prepared."""
-        with _quiet():
-            return self.is_prepared()
+    def recorded(self) -> dict[str, Any]:
+        """What `write` has kept beside the arrays: the checksum of each split and, by name, those of originals."""
+        return dict(self.info.metadata or {})
 
-    @property
-    def recorded(self) -> dict[str, str]:
-        """The checksums that `prepare` was given."""
-        return dict((self.info.metadata or {}).get("originals", {}))
+    def write(self, splits: dict[str, Arrays], checksums: dict[str, str], downloads: Path) -> None:
+        """Write the arrays of each split. Takes a second or two.
 
-    def prepare(self, source: Callable[[], dict[str, Arrays]], checksums: dict[str, str]) -> None:
-        """Write the arrays that `source` gives for each split; whole, or not at all. Takes a second or two.
-
-        `checksums` of original files are kept beside them. Raises DataError if the folder cannot be written.
+        `checksums` of original files are kept beside them; TFDS wants a folder for downloads that never come.
         """
-        self._source, self._originals = source, checksums
+        self._splits, self._originals = splits, checksums
         tfds.disable_progress_bar()
-        try:
-            # TFDS prints to stdout, which belongs to results, and wants a folder for downloads that never come.
-            with _quiet(), contextlib.redirect_stdout(io.StringIO()), tempfile.TemporaryDirectory() as downloads:
-                self.download_and_prepare(download_dir=downloads)
-        except OSError as error:
-            if not self.ready:  # else another run has finished the same set meanwhile
-                raise DataError(f"{self.spec.name} cannot be prepared in {self.data_dir}: {error.strerror}") from error
+        # TFDS prints to stdout, which belongs to results.
+        with _quiet(), contextlib.redirect_stdout(io.StringIO()):
+            self.download_and_prepare(download_dir=str(downloads))
 
     def read(self) -> dict[str, Arrays]:
-        """All images and labels of every split, in the order written. Raises DataError if they are damaged."""
-        again = f"delete {self.data_dir} to have it prepared again"
-        try:
-            splits = {split: _read_split(self, split) for split in self.info.splits}
-        except Exception as error:  # whatever a reader of records meets in damaged bytes
-            raise DataError(f"the prepared set in {self.data_dir} cannot be read: {again}") from error
-        for split, arrays in splits.items():
-            if _checksum(arrays) != (self.info.metadata or {}).get(split):
-                raise DataError(f"the prepared set in {self.data_dir} has changed since it was written: {again}")
-        return splits
+        """All images and labels of every split, in the order written."""
+        with _quiet():
+            return {split: _read_split(self, split) for split in self.info.splits}
 
     def _info(self) -> tfds.core.DatasetInfo:
         side, channels = self.spec.image_size, self.spec.channels
@@ -106,12 +88,10 @@ class ImageBlocks(tfds.core.GeneratorBasedBuilder):
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[int, dict[str, np.ndarray]]]]:
         del dl_manager
-        assert self._source is not None
-        splits = self._source()
         assert self.info.metadata is not None
-        self.info.metadata.update({split: _checksum(arrays) for split, arrays in splits.items()})
+        self.info.metadata.update({split: checksum(arrays) for split, arrays in self._splits.items()})
         self.info.metadata["originals"] = self._originals
-        return {split: self._generate_examples(*arrays) for split, arrays in splits.items()}
+        return {split: self._generate_examples(*arrays) for split, arrays in self._splits.items()}
 
     def _generate_examples(self, images: np.ndarray, labels: np.ndarray) -> Iterator[tuple[int, dict[str, Any]]]:
         for start in range(0, len(images), BLOCK):
@@ -119,7 +99,8 @@ class ImageBlocks(tfds.core.GeneratorBasedBuilder):
             yield start // BLOCK, {"images": images[start:stop], "labels": labels[start:stop]}
 
 
-def _checksum(arrays: Arrays) -> str:
+def checksum(arrays: Arrays) -> str:
+    """SHA-256 of the bytes of images and labels."""
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(np.ascontiguousarray(array).data)
@@ -128,6 +109,8 @@ def _checksum(arrays: Arrays) -> str:
 
 def _read_split(builder: ImageBlocks, split: str) -> Arrays:
     source: Any = builder.as_data_source(split)  # pyright: ignore[reportCallIssue]  (TFDS decorates it)
-    blocks = source.__getitems__(list(range(len(source))))
+    blocks = []
+    for start in range(0, len(source), _AT_ONCE):  # a damaged length ends at the first record that is not there
+        blocks += source.__getitems__(list(range(start, min(start + _AT_ONCE, len(source)))))
     images = np.concatenate([block["images"] for block in blocks])
     return images, np.concatenate([block["labels"] for block in blocks]).astype(np.int32)

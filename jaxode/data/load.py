@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from jaxode.config import DataConfig
-from jaxode.data import originals, parse, unsplit
-from jaxode.data.builders import Arrays, ImageBlocks
-from jaxode.data.differences import from_differences
-from jaxode.data.specs import SPECS, DataError, DatasetSpec, spec_of
+from jaxode.data import originals, unsplit
+from jaxode.data.bundled import read_sample
+from jaxode.data.full import Unavailable, load_full
+from jaxode.data.specs import SPECS, Arrays, DataError, DatasetSpec, spec_of
 
 Source = Literal["full", "sample"]
 
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Images [N, H, W, C] and labels int32 [N] of a set, of the classes asked for, limits applied."""
+    """Images [N, H, W, C] and labels int32 [N] of a set, of the classes asked for, limits applied.
+
+    Raises DataError if there are no images to train on or none to test on, or images without a label.
+    """
 
     name: str
     source: Source
@@ -32,6 +33,20 @@ class ImageSet:
     test_images: np.ndarray
     test_labels: np.ndarray
     spec: DatasetSpec
+
+    def __post_init__(self) -> None:
+        parts = {
+            "training": (self.train_images, self.train_labels, "--classes, --test-share or --limit-train"),
+            "test": (self.test_images, self.test_labels, "--classes, --test-share or --limit-test"),
+        }
+        for part, (images, labels, flags) in parts.items():
+            if len(images) != len(labels):
+                counts = f"{len(images)} {part} images and {len(labels)} labels of them"
+                raise DataError(f"{self.name} has {counts}")
+            if not len(images):
+                left = f"{len(self.train_images)} for training, {len(self.test_images)} for test"
+                what = f"{self.name} ({self.source}) has no {part} images"
+                raise DataError(f"{what}: {left}; change {flags}")
 
     @property
     def whole(self) -> bool:
@@ -57,84 +72,49 @@ def load(config: DataConfig, *, progress: bool = True) -> ImageSet:
     call, so that a changed byte is never missed (of pictures in folders: a changed name or size); a damaged file is an
     error under "auto" too. A set that comes in one piece is split by `config.split_seed`.
 
-    Raises DataError if the images cannot be had, a file is not what it should be, or a limit exceeds the set.
+    Raises DataError if the images cannot be had, a file is not what it should be, a limit exceeds the set, a class has
+    no training images, or there are no images left.
     """
     spec = spec_of(config)
-    source: Source = "sample"
+    source: Source = "full"
     if config.data == "sample":
-        train, test = read_sample(spec)
+        (train, test), source = _sample(spec), "sample"
     else:
-        root = Path(config.data_dir) if config.data_dir else originals.default_data_dir()
-        if config.data_dir and not root.is_dir():
-            raise DataError(f"data_dir must be a folder, and {root} is none")
         try:
-            splits, source = load_full(SPECS[spec.name], root, progress=progress), "full"
+            train, test = _full(config, spec, progress=progress)
         except Unavailable as reason:
             if config.data == "full" or not spec.sampled:
                 raise DataError(f"{reason}; {_remedy(spec)}") from reason
             print(f"jaxode: using the bundled SAMPLE of {spec.name}, not the full set: {reason}", file=sys.stderr)
-            train, test = read_sample(spec)
-        else:
-            if spec.unsplit:
-                share = config.test_share or spec.test_share
-                assert share is not None
-                train, test = unsplit.split(_of_classes(splits["whole"], spec), share, config.split_seed)
-            else:
-                train, test = splits["train"], splits["test"]
+            (train, test), source = _sample(spec), "sample"
     train, test = _of_classes(train, spec), _of_classes(test, spec)
+    _require_classes(train, spec)
     train = _limited(train, config.limit_train, "limit_train", spec, source)
     test = _limited(test, config.limit_test, "limit_test", spec, source)
     return ImageSet(spec.name, source, *train, *test, spec)
 
 
-class Unavailable(Exception):
-    """The full set is neither prepared nor at hand nor to be fetched."""
+def _full(config: DataConfig, spec: DatasetSpec, *, progress: bool) -> tuple[Arrays, Arrays]:
+    """Training and test arrays of the full set. Raises Unavailable, DataError."""
+    root = Path(config.data_dir) if config.data_dir else originals.default_data_dir()
+    try:
+        if config.data_dir and not root.is_dir():
+            raise DataError(f"data_dir must be a folder, and {root} is none")
+        splits = load_full(SPECS[spec.name], root, progress=progress)
+    except OSError as error:
+        what = error.filename or root
+        raise DataError(f"{what} cannot be read: {error.strerror or error}") from error
+    if not spec.unsplit:
+        return splits["train"], splits["test"]
+    share = config.test_share or spec.test_share
+    assert share is not None
+    return unsplit.split(_of_classes(splits["whole"], spec), share, config.split_seed)
 
 
-def load_full(spec: DatasetSpec, root: Path, *, progress: bool) -> dict[str, Arrays]:
-    """Arrays "train" and "test" of the full set, or "whole" of one that comes unsplit, prepared on first use.
-
-    Raises Unavailable if there is nothing to prepare it from, and DataError if an original file is damaged.
-    """
-    builder = ImageBlocks(spec, _prepared_root(root))
-    if spec.unsplit:
-        return _load_unsplit(spec, root, builder, progress=progress)
-    found = originals.find(spec, root)
-    contents = originals.read(spec, found) if found else None
-    if not builder.ready:
-        if contents is None:
-            try:
-                contents = originals.read(spec, originals.fetch(spec, root, progress=progress))
-            except originals.Unreachable as error:
-                raise Unavailable(f"{originals.places(spec, root)}, and {error}") from error
-        if progress:
-            print(f"jaxode: preparing {spec.name} in {builder.data_dir}", file=sys.stderr)
-        raw = contents
-        builder.prepare(lambda: parse_files(spec, raw), _unpublished(spec, raw))
-    elif contents is not None and _unpublished(spec, contents) != builder.recorded:
-        raise _changed(spec, builder)
-    return builder.read()
-
-
-def _load_unsplit(spec: DatasetSpec, root: Path, builder: ImageBlocks, *, progress: bool) -> dict[str, Arrays]:
-    original = unsplit.find(spec, root, progress=progress)
-    checksums = {"whole": original.checksum} if original else {}
-    if not builder.ready:
-        if original is None:
-            raise Unavailable(f"there are no originals of {spec.name} in {root} or {root / spec.name}")
-        if progress:
-            print(f"jaxode: preparing {spec.name} in {builder.data_dir}", file=sys.stderr)
-        builder.prepare(lambda: {"whole": original.read()}, checksums)
-    elif original is not None and checksums != builder.recorded:
-        raise _changed(spec, builder)
-    return builder.read()
-
-
-def _changed(spec: DatasetSpec, builder: ImageBlocks) -> DataError:
-    return DataError(
-        f"the original files of {spec.name} are not those that {builder.data_dir} was prepared from: "
-        "put those back, or delete that folder to have it prepared again"
-    )
+def _sample(spec: DatasetSpec) -> tuple[Arrays, Arrays]:
+    if not spec.sampled:
+        raise DataError(f"{spec.name} has no bundled sample; {_remedy(spec)}")
+    return read_sample(spec)
 
 
 def _of_classes(arrays: Arrays, spec: DatasetSpec) -> Arrays:
@@ -144,48 +124,16 @@ def _of_classes(arrays: Arrays, spec: DatasetSpec) -> Arrays:
     return arrays if kept.all() else (images[kept], labels[kept])
 
 
-def _unpublished(spec: DatasetSpec, contents: dict[str, bytes]) -> dict[str, str]:
-    """Checksums of the files that have no published one: they show a change, if not an error from the start."""
-    return {f.name: hashlib.sha256(contents[f.name]).hexdigest() for f in spec.files if f.digest is None}
-
-
-def parse_files(spec: DatasetSpec, contents: dict[str, bytes]) -> dict[str, Arrays]:
-    """Arrays of "train" and "test" from the contents of the original files. Raises DataError if they do not parse."""
-    splits = {"train": (spec.train_files, spec.train_images), "test": (spec.test_files, spec.test_images)}
-    arrays = {}
-    for split, (files, count) in splits.items():
-        names = [file.name for file in files]
-        if spec.layout == "idx":
-            images, labels = (parse.gunzip(contents[name], name) for name in names)
-            pair = parse.idx_pair(images, labels, spec, (names[0], names[1]))
-        else:
-            parts = [parse.cifar(contents[name], spec, name) for name in names]
-            pair = np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
-        if len(pair[0]) != count:
-            raise DataError(f"{', '.join(names)} must hold {count} images, found {len(pair[0])}")
-        arrays[split] = pair
-    return arrays
-
-
-def read_sample(spec: DatasetSpec) -> tuple[Arrays, Arrays]:
-    """Training and test arrays of the bundled sample. Raises DataError if the set has none."""
-    if not spec.sampled:
-        raise DataError(f"{spec.name} has no bundled sample; {_remedy(spec)}")
-    with resources.files("jaxode.data").joinpath("samples", f"{spec.name}.npz").open("rb") as stream:
-        stored = np.load(stream, allow_pickle=False)
-        arrays = {split: stored[f"{split}_images"] for split in ("train", "test")}
-        labels = {split: stored[f"{split}_labels"].astype(np.int32) for split in arrays}
-    train, test = ((from_differences(arrays[split]), labels[split]) for split in arrays)
-    return train, test
-
-
-def _prepared_root(root: Path) -> Path:
-    """Where prepared sets are kept: beside the originals, or in the default folder if that cannot be written."""
-    beside = root / "prepared"
-    if os.access(beside if beside.exists() else root, os.W_OK) or not root.exists():
-        return beside
-    key = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
-    return originals.default_data_dir() / "prepared-elsewhere" / key
+def _require_classes(train: Arrays, spec: DatasetSpec) -> None:
+    """Raise DataError if a class has no image to train on, before any limit is applied."""
+    images, labels = train
+    counts = np.bincount(labels, minlength=spec.classes)
+    empty = [name for name, count in zip(spec.class_names, counts, strict=True) if not count]
+    if empty:
+        raise DataError(
+            f"{spec.name} has no training image of {', '.join(empty)}: of all {spec.classes} classes, "
+            f"{len(images)} images are for training; there must be some of every class"
+        )
 
 
 def _limited(arrays: Arrays, limit: int | None, name: str, spec: DatasetSpec, source: Source) -> Arrays:

@@ -1,126 +1,197 @@
-"""Original files: where they are, whether they are whole, and how to get them."""
+"""Original files: where they are, and whether they are whole."""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import tarfile
+import zlib
 from pathlib import Path
-from typing import Any
 
 import pooch
-import requests
 
+from jaxode.data import inputs, unpacked
 from jaxode.data.specs import DataError, DatasetSpec, SourceFile
 
-_CONNECT_SECONDS = 5
+MOST_BYTES = 2**26
+"""Of a file whose size is not published: more than any file of these sets that comes by itself."""
 
+_TORCHVISION = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "qmnist": "QMNIST"}
 
-class Unreachable(DataError):
-    """A file that cannot be had: its address does not answer, or there is nowhere to store it."""
+_PYTHON_VERSION = {
+    "cifar10": ("cifar-10-batches-py", "cifar-10-python.tar.gz"),
+    "cifar100": ("cifar-100-python", "cifar-100-python.tar.gz"),
+}
+
+Found = dict[str, Path] | Path
+"""The files of a set by their published names, or its archive."""
 
 
 def default_data_dir() -> Path:
-    """Where data are kept unless --data-dir says otherwise: $JAXODE_DATA, or a cache folder of the user's."""
+    """Where data are kept without --data-dir: $JAXODE_DATA, or a cache folder of the user's."""
     return Path(os.environ.get("JAXODE_DATA") or pooch.os_cache("jaxode"))
 
 
-def find(spec: DatasetSpec, data_dir: Path) -> dict[str, Path] | Path | None:
-    """Paths of the set's original files by name, or of its archive, or None if they are not all there.
+def find(spec: DatasetSpec, data_dir: Path) -> Found | None:
+    """Paths of the set's original files by name, or of its archive; None if not all are there.
 
-    Looked for in the folder of `data_dir` named after the set, in `data_dir` itself and, for CIFAR, in the archive's
-    folder in either.
+    Looked for in the folder of `data_dir` named after the set, in `data_dir` itself, in
+    torchvision's folder and, for CIFAR, in the archive's folder in the first two. Files of MNIST and
+    its kin may be unpacked. Raises DataError if something has the name of a file and is none.
     """
     roots = _roots(spec, data_dir)
     for root in roots:
-        if not _missing(spec, root):
-            return {file.name: root / file.name for file in spec.files}
+        found = {file.name: path for file in spec.files if (path := at(root, file))}
+        if len(found) == len(spec.files):
+            return found
+    archives = [root / spec.archive.name for root in roots] if spec.archive else []
+    if archive := inputs.first(archives):
+        return archive
+    inputs.refuse_others(archives)
     for root in roots:
-        if spec.archive and (root / spec.archive.name).is_file():
-            return root / spec.archive.name
+        for file in spec.files:
+            if at(root, file) is None:
+                inputs.refuse_others(root / name for name in unpacked.names(file))
     return None
+
+
+def at(root: Path, file: SourceFile) -> Path | None:
+    """Where a file is in a folder, as it is published or unpacked; None if it is not."""
+    return inputs.first(root / name for name in unpacked.names(file))
 
 
 def _roots(spec: DatasetSpec, data_dir: Path) -> list[Path]:
     # The set's own folder first: MNIST and Fashion-MNIST name their files alike.
     roots = [data_dir / spec.name, data_dir]
+    if folder := _TORCHVISION.get(spec.name):
+        roots.append(data_dir / folder / "raw")
+        if data_dir.name == folder:
+            roots.append(data_dir / "raw")
     return roots + [root / spec.folder for root in roots] if spec.folder else roots
 
 
 def _missing(spec: DatasetSpec, root: Path) -> list[str]:
-    return [file.name for file in spec.files if not (root / file.name).is_file()]
+    return [file.name for file in spec.files if at(root, file) is None]
 
 
-def _partly(spec: DatasetSpec, data_dir: Path) -> Path | None:
+def partly(spec: DatasetSpec, data_dir: Path) -> Path | None:
     """The folder that holds some of the files, as a download that broke off leaves it."""
-    return next((root for root in _roots(spec, data_dir) if 0 < len(_missing(spec, root)) < len(spec.files)), None)
+    roots, count = _roots(spec, data_dir), len(spec.files)
+    return next((root for root in roots if 0 < len(_missing(spec, root)) < count), None)
 
 
 def places(spec: DatasetSpec, data_dir: Path) -> str:
     """What `find` looks for and has not found, in words."""
-    if partly := _partly(spec, data_dir):
-        return f"{partly} lacks {', '.join(_missing(spec, partly))} of the {len(spec.files)} files of {spec.name}"
+    if part := partly(spec, data_dir):
+        missing = ", ".join(_missing(spec, part))
+        return f"{part} lacks {missing} of the {len(spec.files)} files of {spec.name}"
     names = ", ".join(file.name for file in spec.files)
     either = f" (or {spec.archive.name})" if spec.archive else ""
     inner = f" or a folder {spec.folder} in either" if spec.folder else ""
-    return f"there is no {names}{either} in {data_dir} or {data_dir / spec.name}{inner}"
+    pickled = _pickled(spec, data_dir)
+    other = f", only {pickled}, whose pickles are not read" if pickled else ""
+    return f"there is no {names}{either} in {data_dir} or {data_dir / spec.name}{inner}{other}"
 
 
-def read(spec: DatasetSpec, found: dict[str, Path] | Path) -> dict[str, bytes]:
-    """Contents of the set's files by name, each checked. Raises DataError naming a file that is not whole."""
+def _pickled(spec: DatasetSpec, data_dir: Path) -> Path | None:
+    """The Python version of CIFAR where the binary one is looked for."""
+    names = _PYTHON_VERSION.get(spec.name, ())
+    if data_dir.name in names:
+        return data_dir
+    paths = [root / name for root in _roots(spec, data_dir) for name in names]
+    return next((path for path in paths if path.exists()), None)
+
+
+def read(spec: DatasetSpec, found: Found) -> dict[str, bytes]:
+    """Contents of the set's files by name, each checked. Raises DataError if one is not whole."""
     if isinstance(found, dict):
-        return {file.name: verify(file, found[file.name].read_bytes(), found[file.name]) for file in spec.files}
+        return {file.name: _read(file, found[file.name]) for file in spec.files}
     assert spec.archive is not None
-    verify(spec.archive, found.read_bytes(), found)
+    with inputs.opened(found) as stream:
+        _check_size(spec.archive, inputs.size_of(stream), found)
+        _check_digest(spec.archive, _digest(spec.archive, stream), found)
+        stream.seek(0)
+        try:
+            return _members(spec, stream, found)
+        except (tarfile.TarError, OSError, EOFError, ValueError, zlib.error) as error:
+            if isinstance(error, DataError):
+                raise
+            raise DataError(f"{found} is not the archive of {spec.name}: {error}") from error
+
+
+def _read(file: SourceFile, path: Path) -> bytes:
+    wanted = unpacked.expected(file, path.name)
+    with inputs.opened(path) as stream:
+        size = inputs.size_of(stream)
+        _check_size(wanted, size, path)
+        return verify(wanted, stream.read(size), path)
+
+
+def _members(spec: DatasetSpec, stream: io.BufferedReader, path: Path) -> dict[str, bytes]:
+    """The set's files in a tar archive, of which no member may be larger than the largest file."""
+    wanted = {f"{spec.folder}/{file.name}": file for file in spec.files}
+    most = max(file.size or MOST_BYTES for file in spec.files)
     contents = {}
-    try:
-        with tarfile.open(found) as archive:
-            for file in spec.files:
-                member = archive.extractfile(f"{spec.folder}/{file.name}")
-                if member is None:
-                    raise KeyError(file.name)
-                contents[file.name] = verify(file, member.read(), found / file.name)
-    except (tarfile.TarError, KeyError, OSError, EOFError) as error:
-        raise DataError(f"{found} is not the archive of {spec.name}: {error}") from error
+    with tarfile.open(fileobj=stream, mode="r:gz") as archive:
+        for member in archive:
+            if member.size > most:
+                what = f"{path / member.name} must have at most {most} bytes"
+                raise DataError(f"{what}, and announces {member.size}")
+            file = wanted.get(member.name)
+            if file is None or file.name in contents:
+                continue
+            inside = archive.extractfile(member) if member.isreg() else None
+            if inside is None:
+                what = f"{path / member.name} must be a file of the archive"
+                raise DataError(f"{what}, and is a link, folder or device")
+            contents[file.name] = verify(file, inside.read(), path / file.name)
+            if len(contents) == len(wanted):
+                break
+    missing = ", ".join(file.name for file in spec.files if file.name not in contents)
+    if missing:
+        what = f"{path} is not the archive of {spec.name}"
+        raise DataError(f"{what}: it has no {missing} in {spec.folder}")
     return contents
 
 
 def verify(file: SourceFile, contents: bytes, path: Path) -> bytes:
     """The contents, if they have the size and the digest expected. Raises DataError otherwise."""
-    if file.size is not None and len(contents) != file.size:
-        raise DataError(f"{path} must have {file.size} bytes, found {len(contents)}: it is truncated or another file")
+    _check_size(file, len(contents), path)
     if file.digest is not None:
-        algorithm, _, expected = file.digest.partition(":")
-        actual = hashlib.new(algorithm, contents, usedforsecurity=False).hexdigest()
-        if actual != expected:
-            raise DataError(f"{path} must have {algorithm} {expected}, found {actual}: it is damaged or another file")
+        _check_digest(file, _digest(file, io.BytesIO(contents)), path)
     return contents
 
 
-def fetch(spec: DatasetSpec, data_dir: Path, *, progress: bool) -> dict[str, Path] | Path:
-    """Download what is missing to data_dir/<set>, or to where the rest is; each file checked, then renamed into place.
+def unpublished(spec: DatasetSpec, found: Found, contents: dict[str, bytes]) -> dict[str, str]:
+    """Checksums of files that have no published one: they show a change, if not a first error."""
+    names = {file.name: file.name for file in spec.files}
+    if isinstance(found, dict):
+        names = {name: path.name for name, path in found.items()}
+    return {
+        names[file.name]: hashlib.sha256(contents[file.name]).hexdigest()
+        for file in spec.files
+        if unpacked.expected(file, names[file.name]).digest is None
+    }
 
-    Leaves no part of a file behind. Raises Unreachable if an address does not answer or the folder cannot be written,
-    and DataError if it sends another file.
-    """
-    partly = None if spec.archive else _partly(spec, data_dir)
-    folder = partly or data_dir / spec.name
-    pooch.get_logger().setLevel("WARNING")  # the progress bar says enough
-    wanted = [spec.archive] if spec.archive else list(spec.files)
-    for file in wanted:
-        assert file is not None
-        assert file.url is not None
-        if (folder / file.name).is_file():
-            continue
-        downloader: Any = pooch.HTTPDownloader(progressbar=progress, timeout=_CONNECT_SECONDS)
-        try:
-            pooch.retrieve(file.url, file.digest, fname=file.name, path=folder, downloader=downloader)
-        except requests.RequestException as error:
-            raise Unreachable(f"{file.url} cannot be reached ({type(error).__name__})") from error
-        except ValueError as error:  # pooch's word for another checksum; it has removed the file
-            raise DataError(f"{file.url} sent a file whose checksum is not {file.digest}") from error
-        except OSError as error:
-            raise Unreachable(f"{file.name} cannot be stored in {folder}: {error.strerror}") from error
-    found = find(spec, data_dir)
-    assert found is not None
-    return found
+
+def _check_size(file: SourceFile, size: int, path: Path) -> None:
+    found = f"bytes, found {size}: it is truncated or another file"
+    if file.size is not None and size != file.size:
+        raise DataError(f"{path} must have {file.size} {found}")
+    if file.size is None and size > MOST_BYTES:
+        raise DataError(f"{path} must have at most {MOST_BYTES} {found}")
+
+
+def _digest(file: SourceFile, stream: io.BufferedReader | io.BytesIO) -> str:
+    algorithm = (file.digest or "sha256").partition(":")[0]
+    return hashlib.file_digest(stream, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
+
+
+def _check_digest(file: SourceFile, actual: str, path: Path) -> None:
+    if file.digest is None:
+        return
+    algorithm, _, expected = file.digest.partition(":")
+    if actual != expected:
+        what = f"{path} must have {algorithm} {expected}, found {actual}"
+        raise DataError(f"{what}: it is damaged or another file")

@@ -11,6 +11,9 @@ import numpy as np
 from jaxode.checks import require
 from jaxode.config import DataConfig, DatasetName
 
+Arrays = tuple[np.ndarray, np.ndarray]
+"""Images [N, H, W, C], uint8 or a radar's float32, and labels int32 [N]."""
+
 
 class DataError(ValueError):
     """Images that cannot be had, or files that are not what they should be."""

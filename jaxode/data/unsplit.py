@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxode.data import bands, folders
-from jaxode.data.builders import Arrays
-from jaxode.data.specs import DatasetSpec
+from jaxode.data import bands, folders, inputs
+from jaxode.data.specs import Arrays, DatasetSpec
 
 BANDS_FILE = "train.json"
 
@@ -37,10 +36,11 @@ def find(spec: DatasetSpec, data_dir: Path, *, progress: bool) -> Original | Non
         found = folders.listing(spec, root)
         return Original(root, found.manifest, lambda: folders.read(spec, found, progress=progress))
     paths = (data_dir / spec.name / BANDS_FILE, data_dir / BANDS_FILE)
-    path = next((path for path in paths if path.is_file()), None)
+    path = inputs.first(paths)
     if path is None:
+        inputs.refuse_others(paths)
         return None
-    with path.open("rb") as stream:
+    with inputs.opened(path) as stream:
         checksum = hashlib.file_digest(stream, "sha256").hexdigest()
     return Original(path, checksum, lambda: bands.read_bands(path))
 

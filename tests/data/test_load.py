@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-import http.server
-import json
-import threading
+import os
+import sys
 
 import numpy as np
 import pytest
-from files import write_cifar_set, write_idx_set
+from files import write_cifar_set, write_folders_set, write_idx_set
 
 from jaxode.config import DataConfig
-from jaxode.data import SPECS, DataError, load, originals
-from jaxode.data.load import Unavailable, load_full, parse_files
+from jaxode.data import SPECS, DataError, ImageSet, load, originals
+from jaxode.data.full import Unavailable, load_full, parse_files
 
 
 @pytest.fixture(autouse=True)
@@ -123,58 +121,16 @@ def test_files_that_are_missing_are_named(tmp_path):
         _full(spec, tmp_path)
 
 
-@pytest.mark.parametrize("place", ["", "mnist"])
-def test_a_download_that_broke_off_is_taken_up_again(tmp_path, server, place):
-    url, folder = server
-    spec = write_idx_set(folder, url=url)
-    root = tmp_path / "broken-off"
-    (root / place).mkdir(parents=True)
-    kept = root / place / spec.files[0].name
-    kept.write_bytes((folder / kept.name).read_bytes())
-    (folder / kept.name).unlink()  # so that fetching it again would fail
-    assert len(_full(spec, root)[0]) == 30
-    assert all((root / place / file.name).is_file() for file in spec.files)
-
-
 def test_the_folder_named_after_the_set_comes_first(tmp_path):
     write_idx_set(tmp_path, train=10)  # the files of another set, under the same names
     spec = write_idx_set(tmp_path / "mnist")
     assert len(_full(spec, tmp_path)[0]) == 30
 
 
-def test_a_folder_that_cannot_be_written_is_unavailable(tmp_path):
-    spec = write_idx_set(tmp_path / "elsewhere", url="http://127.0.0.1:9/")
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(Unavailable, match="cannot be stored"):
-        load_full(spec, tmp_path / "file" / "cache", progress=False)
-
-
 def test_a_prepared_set_that_cannot_be_written_is_one_line(tmp_path):
     spec = write_idx_set(tmp_path)
     (tmp_path / "prepared").write_text("in the way")
     with pytest.raises(DataError, match=r"mnist cannot be prepared in .*: Not a directory"):
-        _full(spec, tmp_path)
-
-
-@pytest.mark.parametrize("damage", ["changed", "truncated"])
-def test_a_damaged_prepared_set_is_never_used(tmp_path, damage):
-    spec = write_idx_set(tmp_path)
-    pixels = _full(spec, tmp_path)[0]
-    (record,) = (tmp_path / "prepared").rglob("*train.array_record*")
-    raw = bytearray(record.read_bytes())
-    raw[raw.index(pixels[0].tobytes()[:64]) + 30] ^= 1
-    record.write_bytes(raw if damage == "changed" else raw[: len(raw) // 2])
-    with pytest.raises(DataError, match=r"the prepared set in .* to have it prepared again"):
-        _full(spec, tmp_path)
-
-
-def test_records_that_read_well_but_hold_other_images_are_found_out(tmp_path):
-    spec = write_idx_set(tmp_path)
-    _full(spec, tmp_path)
-    path = next((tmp_path / "prepared").rglob("metadata.json"))
-    recorded = json.loads(path.read_text())
-    path.write_text(json.dumps(recorded | {"test": "0" * 64}))
-    with pytest.raises(DataError, match="has changed since it was written"):
         _full(spec, tmp_path)
 
 
@@ -189,47 +145,6 @@ def test_a_file_without_a_published_checksum_may_not_change_once_prepared(tmp_pa
     path.write_bytes(raw)
     with pytest.raises(DataError, match=r"not those that .* was prepared from"):
         _full(spec, tmp_path)
-
-
-@pytest.fixture
-def server(tmp_path):
-    """The address of a folder served on the loopback interface, and the folder."""
-    folder = tmp_path / "served"
-    folder.mkdir()
-    handler = functools.partial(QuietHandler, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
-        threading.Thread(target=httpd.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{httpd.server_address[1]}/", folder
-        httpd.shutdown()
-
-
-class QuietHandler(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-
-def test_missing_files_are_fetched_and_checked(tmp_path, server):
-    url, folder = server
-    spec = write_idx_set(folder, url=url)
-    root = tmp_path / "fresh"
-    assert len(_full(spec, root)[0]) == 30
-    assert sorted(p.name for p in (root / "mnist").iterdir()) == sorted(f.name for f in spec.files)
-
-
-def test_a_wrong_file_from_the_network_leaves_nothing_behind(tmp_path, server):
-    url, folder = server
-    spec = write_idx_set(folder, url=url)
-    (folder / spec.files[0].name).write_bytes(b"not what was asked for")
-    root = tmp_path / "fresh"
-    with pytest.raises(DataError, match="checksum is not sha256:"):
-        _full(spec, root)
-    assert list((root / "mnist").iterdir()) == []
-
-
-def test_no_network_and_no_files_is_unavailable(tmp_path):
-    spec = write_idx_set(tmp_path / "elsewhere", url="http://127.0.0.1:9/")
-    with pytest.raises(Unavailable, match=r"there is no train-images.*cannot be reached"):
-        load_full(spec, tmp_path / "empty", progress=False)
 
 
 @pytest.fixture
@@ -273,3 +188,114 @@ def test_limits_take_the_first_images():
 
 def test_equal_data_have_equal_fingerprints():
     assert load(DataConfig("mnist", "sample")).fingerprint == load(DataConfig("mnist", "sample")).fingerprint
+
+
+def blank(train=3, test=2, labels=None):
+    """An image set of black images."""
+    images = np.zeros((max(train, test), 28, 28, 1), np.uint8)
+    train_labels = np.zeros(train if labels is None else labels, np.int32)
+    return ImageSet("mnist", "full", images[:train], train_labels, images[:test], train_labels[:test], SPECS["mnist"])
+
+
+@pytest.mark.parametrize(
+    ("sizes", "words"),
+    [
+        ({"train": 0, "labels": 2}, "has 0 training images and 2 labels"),
+        (
+            {"train": 0, "test": 0},
+            "has no training images: 0 for training, 0 for test; change --classes, .*limit-train",
+        ),
+        ({"test": 0}, "has no test images: 3 for training, 0 for test; change --classes, --test-share or --limit-test"),
+        ({"labels": 4}, "has 3 training images and 4 labels"),
+    ],
+)
+def test_an_image_set_has_images_to_train_and_to_test_on(sizes, words):
+    assert len(blank().test_labels) == 2
+    with pytest.raises(DataError, match=words):
+        blank(**sizes)
+
+
+@pytest.fixture
+def pictures(tmp_path, monkeypatch):
+    """Settings for a folder of pictures that a test writes."""
+
+    def write(each):
+        monkeypatch.setitem(SPECS, "asl_alphabet", write_folders_set(tmp_path / "pictures", each))
+        return DataConfig(dataset="asl_alphabet", data_dir=str(tmp_path / "pictures"), crop="none")
+
+    return write
+
+
+def test_a_set_of_one_image_a_class_has_none_to_test_on(pictures):
+    with pytest.raises(DataError, match=r"asl_alphabet .full. has no test images: 3 for training, 0 for test"):
+        load(pictures(1), progress=False)
+    with pytest.raises(DataError, match="2 for training, 0 for test"):
+        load(dataclasses.replace(pictures(1), classes=2, test_share=0.9), progress=False)
+
+
+def test_two_images_a_class_are_enough_whatever_the_share(pictures):
+    config = pictures(2)
+    for share in (1e-9, 0.5, 1 - 1e-9):
+        data = load(dataclasses.replace(config, test_share=share), progress=False)
+        assert (len(data.train_labels), len(data.test_labels)) == (3, 3)
+
+
+def test_a_class_without_training_images_is_named(tmp_path, monkeypatch):
+    arrays = np.zeros((4, 75, 75, 3), np.float32), np.ones(4, np.int32)
+    monkeypatch.setattr(sys.modules["jaxode.data.load"], "load_full", lambda *_, **__: {"whole": arrays})
+    with pytest.raises(DataError, match="iceberg has no training image of ship"):
+        load(DataConfig(dataset="iceberg", data_dir=str(tmp_path), crop="none"))
+
+
+def test_few_images_may_be_asked_for():
+    data = load(DataConfig("mnist", "sample", limit_train=1, limit_test=1))
+    assert (len(data.train_labels), len(data.test_labels)) == (1, 1)
+
+
+def a_file(path):
+    path.write_text("no folder")
+
+
+def a_link_to_nothing(path):
+    path.symlink_to("nowhere")
+
+
+def a_fifo(path):
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize("make", [a_file, a_link_to_nothing, a_fifo])
+@pytest.mark.parametrize("data", ["auto", "full"])
+def test_a_data_dir_that_is_no_folder_is_named(tmp_path, make, data):
+    make(tmp_path / "d")
+    with pytest.raises(DataError, match=f"data_dir must be a folder, and {tmp_path / 'd'} is none"):
+        load(DataConfig("mnist", data, str(tmp_path / "d")))
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "\0", "d/" * 3000])
+def test_a_data_dir_that_cannot_be_is_one_line(name):
+    with pytest.raises(DataError, match=r"must be a folder|cannot be read: File name too long"):
+        load(DataConfig("mnist", "full", name))
+
+
+@pytest.mark.parametrize("dataset", ["mnist", "cifar10", "iceberg", "asl_alphabet"])
+def test_a_data_dir_that_may_not_be_read_is_one_line(tmp_path, monkeypatch, dataset):
+    stat = os.stat
+
+    def refused(path, *args, **kwargs):
+        if str(path).startswith(str(tmp_path / "d") + "/"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, *args, **kwargs)
+
+    (tmp_path / "d").mkdir()
+    monkeypatch.setattr(os, "stat", refused)
+    with pytest.raises(DataError, match=r"/d/.* cannot be read: Permission denied"):
+        load(DataConfig(dataset, "auto", str(tmp_path / "d"), crop="none"))
+
+
+@pytest.mark.parametrize("name", ["file", "file/below"])
+def test_a_default_folder_that_is_a_file_is_unavailable(tmp_path, monkeypatch, offline, name):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("JAXODE_DATA", str(tmp_path / name))
+    with pytest.raises(DataError, match=r"there is no .*cannot be stored in .*: Not a directory"):
+        load(DataConfig("mnist", "full"))

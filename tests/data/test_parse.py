@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import io
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -46,7 +48,41 @@ def test_broken_idx_is_named(raw, words):
 
 def test_a_truncated_gzip_is_named():
     with pytest.raises(DataError, match=r"labels\.gz is not a whole gzip"):
-        parse.gunzip(gzip.compress(bytes(1000))[:-4], "labels.gz")
+        parse.gunzip(gzip.compress(bytes(1000))[:-4], "labels.gz", 1000)
+
+
+@pytest.mark.parametrize("extra", [1, 2**28])
+def test_a_gzip_that_unpacks_to_more_than_its_images_is_cut_off(extra):
+    spec, count = SPECS["mnist"], 2
+    images = idx_bytes(np.zeros((count, 28, 28), np.uint8))
+    bomb = io.BytesIO()
+    with gzip.GzipFile(fileobj=bomb, mode="wb", compresslevel=1) as stream:
+        stream.write(images)
+        for _ in range(0, extra, 2**22):
+            stream.write(bytes(min(extra, 2**22)))
+    labels = idx_bytes(np.zeros(count, np.uint8))
+    tracemalloc.start()
+    with pytest.raises(DataError, match=r"i\.gz must unpack to at most 1584 bytes, and unpacks to more"):
+        parse.idx_set((bomb.getvalue(), labels), spec, ("i.gz", "l"), count)
+    assert tracemalloc.get_traced_memory()[1] < 2**25
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"\0\0\x08\xff" + b"\xff" * 4 * 255,
+        b"\0\0\x0c\x03" + b"\xff" * 12,
+        b"\0\0\x08\x03" + struct.pack(">III", 2**31, 2**31, 4),  # whose product is 0 modulo 2^64
+        b"\0\0\x08\x03" + struct.pack(">III", 0, 2**32 - 1, 2**32 - 1),
+        b"\0\0\x08\x02" + struct.pack(">II", 5, 0),
+        b"\0\0\x08\x00\x01",
+    ],
+    ids=["rank 255", "largest", "overflow", "no images", "no columns", "rank 0"],
+)
+def test_sizes_that_no_file_has_are_named(raw):
+    with pytest.raises(DataError, match=r"thefile (announces|must announce)"):
+        parse.idx(raw, "thefile")
 
 
 def test_labels_of_rank_two_hold_the_class_first(rng):
@@ -63,6 +99,7 @@ def test_labels_of_rank_two_hold_the_class_first(rng):
     [
         (np.zeros((3, 28, 28), np.uint8), np.zeros(4, np.uint8), "4 labels for the 3 images"),
         (np.zeros((3, 28, 27), np.uint8), np.zeros(3, np.uint8), "28 x 28"),
+        (np.zeros((3, 28, 28), np.uint8), np.zeros((3, 2, 2), np.uint8), "a label for each image"),
         (np.zeros((3, 28, 28), np.uint8), np.full(3, 10, np.uint8), "classes 0 to 9"),
     ],
 )

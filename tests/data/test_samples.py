@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from jaxode.data import SPECS, originals
-from jaxode.data.load import parse_files, read_sample
+from jaxode.data.bundled import read_sample
+from jaxode.data.full import parse_files
 
 
 @pytest.mark.parametrize("name", [name for name, spec in SPECS.items() if spec.sampled])

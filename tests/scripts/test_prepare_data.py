@@ -37,6 +37,27 @@ def test_the_same_sample_is_drawn_again(small_mnist, tmp_path):
     np.testing.assert_array_equal(np.bincount(one["train_labels"]), [10] * 10)
 
 
+@pytest.mark.parametrize(
+    ("dataset", "sizes", "words"),
+    [
+        ("mnist", {"train": 4000, "test": 50}, "a sample takes 400 images of every class, and class"),
+        ("mnist", {"train": 100, "test": 5000}, "a sample takes 500 images of every class"),
+        ("iceberg", {"train": 100, "test": 50}, "a sample is of pictures"),
+    ],
+)
+def test_a_sample_that_cannot_be_drawn_is_one_line(small_mnist, tmp_path, monkeypatch, capsys, dataset, sizes, words):
+    monkeypatch.setattr(prepare_data, "SAMPLE_IMAGES", sizes)
+    command = [dataset, "--data-dir", small_mnist, "--sample", str(tmp_path)]
+    assert prepare_data.main(command) == 2
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / f"{dataset}.npz").exists()
+
+
+def test_a_name_with_a_line_break_is_still_one_line(tmp_path, capsys):
+    assert prepare_data.main(["mnist", "--data-dir", str(tmp_path / "no\nfolder")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
 def test_what_is_missing_is_one_line_and_code_2(tmp_path, capsys):
     assert prepare_data.main(["qmnist", "--data-dir", str(tmp_path / "nothing")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
