@@ -21,6 +21,8 @@ from scripts.attack.damage import BYTES
 from scripts.attack.verdict import Case, of_call
 
 SIDE = 28
+MOST = 1 << 20
+"""Bytes that a file may unpack to, as a set's loading bounds them."""
 
 
 def packed_idx(array: np.ndarray) -> bytes:
@@ -90,5 +92,5 @@ def cases(rng: Random, count: int, work: Path) -> Iterator[Case]:
 def read_idx(images: bytes, labels: bytes) -> tuple[np.ndarray, np.ndarray]:
     """Arrays of two packed IDX files, as a set's loading reads them."""
     names = ("images.gz", "labels.gz")
-    raw = [parse.gunzip(packed, name) for packed, name in zip((images, labels), names, strict=True)]
+    raw = [parse.gunzip(packed, name, MOST) for packed, name in zip((images, labels), names, strict=True)]
     return parse.idx_pair(raw[0], raw[1], SPECS["mnist"], names)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxode.data.load import Unavailable, load_full
+from jaxode.data.full import Unavailable, load_full
 from jaxode.data.specs import SPECS, DataError, DatasetSpec, SourceFile
 from scripts.attack.damage import damage, remove
 from scripts.attack.runs import copied

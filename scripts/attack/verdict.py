@@ -143,12 +143,18 @@ def of_call(
         documented: the errors that it says it raises.
         right: takes its result; returns what is wrong with it, or "".
     """
+    err = io.StringIO()
     try:
-        found = work()
+        with contextlib.redirect_stderr(err):
+            found = work()
     except documented as error:
-        return refusal(error)
-    wrong = right(found)
-    return (Answer.WRONG, wrong) if wrong else (Answer.ACCEPTED, "")
+        answer, text = refusal(error)
+    else:
+        text = right(found)
+        answer = Answer.WRONG if text else Answer.ACCEPTED
+    if "Traceback" in err.getvalue():
+        return Answer.TRACEBACK, err.getvalue().strip().splitlines()[-1]
+    return answer, text
 
 
 def of_command(main: Callable[[list[str]], int], argv: list[str], right: Callable[[str], str]) -> tuple[Answer, str]:
