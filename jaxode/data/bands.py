@@ -37,7 +37,10 @@ def read_bands(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     """
     path = Path(path)
     name = printable(path.name)
-    pixels, labels = bytearray(), []  # a bytearray grows in place; of a list of arrays, a second copy would be made
+    pixels, labels = (
+        bytearray(),
+        [],
+    )  # a bytearray grows in place; of a list of arrays, a second copy would be made
     try:
         with regular.opened(path) as file:
             rows = Rows(file, name, WANTED)
@@ -89,5 +92,6 @@ def _within_float32(band: np.ndarray, name: str) -> np.ndarray:
     within = np.abs(band) <= np.finfo(np.float32).max
     if not within.all():
         place = int(np.argmin(within))
-        raise DataError(f"element {place} of {name} must be finite in float32, found {shown(band[place].item())}")
+        found = shown(band[place].item())
+        raise DataError(f"element {place} of {name} must be finite in float32, found {found}")
     return band

@@ -1,4 +1,4 @@
-"""Regular files alone: no pipe, which keeps its reader waiting, no device, no folder; and never more than a bound."""
+"""Regular files alone: no pipe, which keeps its reader waiting, no device, no folder; and bounded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def descriptor(path: str | os.PathLike[str], flags: int = os.O_RDONLY) -> int:
-    """A file descriptor for reading, an `opener` of `open`. Raises OSError if the path is no regular file."""
+    """A file descriptor for reading, as an `opener`. Raises OSError if the path is no regular file."""
     # Without O_NONBLOCK, opening a pipe waits for somebody who writes into it.
     found = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
     mode = os.fstat(found).st_mode
@@ -28,17 +28,18 @@ def opened(path: Path) -> io.BufferedReader:
 
 
 def contents(path: Path, most: int) -> bytes:
-    """All bytes of a file. Raises OSError if it is no regular file or has more than `most` bytes."""
+    """All bytes of a file. Raises OSError if it is no regular file or has more than `most`."""
     with opened(path) as file:
         size = os.fstat(file.fileno()).st_size
         read = file.read(most + 1) if size <= most else b""
-    if max(size, len(read)) > most:
-        raise OSError(errno.EFBIG, f"it has {max(size, len(read))} bytes, more than {most}", str(path))
+    found = max(size, len(read))
+    if found > most:
+        raise OSError(errno.EFBIG, f"it has {found} bytes, more than {most}", str(path))
     return read
 
 
 def printable(name: str | os.PathLike[str], most: int = 200) -> str:
-    """A name for a message: on one line, without bytes that are no UTF-8, its end alone if it is long."""
+    """A name for a message: on one line, escaped where it is no UTF-8, its end alone if it is long."""
     text = os.fspath(name)
     text = text if text.isprintable() else ascii(text)
     return text if len(text) <= most else "..." + text[3 - most :]

@@ -1,8 +1,7 @@
-"""A JSON list of objects, read row by row as a stream of events; depth, length and number of every part are bounded.
+"""A JSON list of objects, read row by row as events; depth, length and number of parts are bounded.
 
-Numbers are taken event by event, for a parser that builds values builds whatever a file asks for: of the opening
-brackets of a list in a list, and so on, ijson's `items` remembers the path to each, which takes memory quadratic in
-the depth.
+A parser that builds values builds whatever a file asks for. ijson's `items` also keeps the path to
+each list in a list, which takes memory quadratic in the depth.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ from jaxode.data.regular import printable
 from jaxode.data.specs import DataError
 
 CHUNK = 2**14
-"""Bytes given to the parser at once. Its events are all there at the same time, so that few are quicker."""
+"""Bytes given to the parser at once: few, since all their events are in memory together."""
 
 MOST_PENDING = 2**20
-"""Bytes without an event. The parser reads a long string or number from its start again with every chunk."""
+"""Bytes without an event: with every chunk, the parser reads a long string from its start again."""
 
 MOST_ROWS = 20_000
 MOST_KEYS = 32
@@ -41,11 +40,11 @@ Event = tuple[str, Any]
 class Rows:
     """The rows of a file, their keys and their values, each to be read in this order and exactly once.
 
-    Whatever is not as it should be is raised as DataError in one line that names the row, from 0, and the key.
+    Whatever is not as it should be is a DataError that names the row, from 0, and the key.
     """
 
     def __init__(self, file: BinaryIO, name: str, wanted: str) -> None:
-        """The rows in `file`, called `name` in messages; `wanted` is what to say of a file that has none."""
+        """The rows in `file`, called `name`; `wanted` is what to say of a file that has none."""
         self.name, self.wanted = name, wanted
         self.row, self.key = -1, ""
         self._within = False  # whether the row's keys are being read
@@ -61,7 +60,8 @@ class Rows:
         """The place of each row in words; its keys must be read before the next row."""
         kind, value = next(self._events)
         if kind != "start_array":
-            raise DataError(f"{self.name} must be a JSON list, found {_found(kind, value)}: {self.wanted}")
+            found = _found(kind, value)
+            raise DataError(f"{self.name} must be a JSON list, found {found}: {self.wanted}")
         for kind, value in self._events:
             if kind == "end_array":
                 break
@@ -80,7 +80,8 @@ class Rows:
         seen: set[str] = set()
         for _, key in iter(self._events.__next__, ("end_map", None)):
             if len(key) > MOST_TEXT:
-                raise DataError(f"a key of {self.place} must have at most {MOST_TEXT} characters, found {len(key)}")
+                allowed = f"at most {MOST_TEXT} characters, found {len(key)}"
+                raise DataError(f"a key of {self.place} must have {allowed}")
             if key in seen:
                 raise DataError(f"{self.place} must have each key once, found {key!r} twice")
             if len(seen) == MOST_KEYS:
@@ -92,7 +93,7 @@ class Rows:
         self._within = False
 
     def scalar(self, allowed: str) -> Any:
-        """A string, a number, a boolean or None; `allowed` is what to say of a list or an object."""
+        """A string, number, boolean or None; `allowed` is what to say of a list or an object."""
         kind, value = next(self._events)
         if kind not in SCALARS:
             raise DataError(f"{self.place} must be {allowed}, found {_found(kind, value)}")
@@ -112,16 +113,18 @@ class Rows:
         except (ValueError, TypeError):
             raise self._no_number(values, allowed) from None
         except OverflowError:  # of ijson's parser in Python alone; yajl refuses such integers
-            raise DataError(f"{self.place} must hold numbers within float64, found larger ones") from None
+            raise DataError(f"{self.place} must hold numbers within float64") from None
         if (kind := next(self._events)[0]) != "end_array":
             raise DataError(f"{self.place} must be {allowed}, found a list of more")
         return array
 
     def _no_number(self, values: list[Any], allowed: str) -> DataError:
-        place, (kind, value) = next((i, each) for i, each in enumerate(values) if isinstance(each, tuple))
+        place = next(i for i, each in enumerate(values) if isinstance(each, tuple))
+        kind, value = values[place]
         if kind == "end_array":
             return DataError(f"{self.place} must be {allowed}, found a list of {place}")
-        return DataError(f"element {place} of {self.place} must be a number, found {_found(kind, value)}")
+        found = _found(kind, value)
+        return DataError(f"element {place} of {self.place} must be a number, found {found}")
 
     def skip(self) -> None:
         """Any value, as long as it is small."""
@@ -130,18 +133,19 @@ class Rows:
             self._short(value)
             depth += (kind in ENDS) - (kind in ENDS.values())
             if depth > MOST_DEPTH:
-                raise DataError(f"{self.place} must be at most {MOST_DEPTH} lists or objects deep, found more")
+                raise DataError(f"{self.place} must be at most {MOST_DEPTH} lists or objects deep")
             if depth == 0:
                 return
-        raise DataError(f"{self.place} must have at most {MOST_EVENTS} parts, found more")
+        raise DataError(f"{self.place} must have at most {MOST_EVENTS} parts")
 
     def _short(self, value: Any) -> Any:
         if isinstance(value, str) and len(value) > MOST_TEXT:
-            raise DataError(f"{self.place} must have at most {MOST_TEXT} characters, found {len(value)}")
+            allowed = f"at most {MOST_TEXT} characters, found {len(value)}"
+            raise DataError(f"{self.place} must have {allowed}")
         return value
 
     def _chunks(self, file: BinaryIO) -> Iterator[list[Event]]:
-        """The parser's events, chunk by chunk; those before a mistake first, since they tell where it is."""
+        """The parser's events, chunk by chunk; first those before a mistake, which tell its place."""
         events: Any = ijson.sendable_list()
         parser: Any = ijson.basic_parse_coro(events, use_float=True)
         chunk, pending = b" ", 0
@@ -149,14 +153,19 @@ class Rows:
             chunk, mistake = file.read(CHUNK), None
             try:
                 parser.send(chunk) if chunk else parser.close()
-            except (ijson.JSONError, ValueError, OverflowError) as error:  # ValueError: strings that are no UTF-8
+            except (
+                ijson.JSONError,
+                ValueError,
+                OverflowError,
+            ) as error:  # ValueError: strings that are no UTF-8
                 mistake = error
             yield events[:]
             if mistake is not None:
                 raise self._broken(mistake)
             pending = 0 if events else pending + len(chunk)
             if pending > MOST_PENDING:
-                raise DataError(f"{self.name} has a part of more than {MOST_PENDING} bytes {self._where()}")
+                found = f"a part of more than {MOST_PENDING} bytes"
+                raise DataError(f"{self.name} has {found} {self._where()}")
             events.clear()
 
     def _where(self) -> str:
@@ -168,7 +177,8 @@ class Rows:
 
     def _broken(self, error: Exception) -> DataError:
         hint = "" if self.row >= 0 else f": {self.wanted}"
-        return DataError(f"{self.name} is truncated or no valid JSON {self._where()}: {_first_line(error)}{hint}")
+        broken = f"{self.name} is truncated or no valid JSON {self._where()}"
+        return DataError(f"{broken}: {_first_line(error)}{hint}")
 
 
 def _found(kind: str, value: Any) -> str:
@@ -184,7 +194,7 @@ def shown(value: Any) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    """What a parser says, without the lines in which it shows the place; yajl says some of it in bytes."""
+    """What a parser says, without the lines that show the place; yajl says some of it in bytes."""
     text = error.args[0] if error.args else ""
     text = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
-    return printable(text.strip().partition("\n")[0])
+    return printable(text.strip().partition("\n")[0][:150])
