@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
-from PIL import ExifTags, Image, ImageCms
+from PIL import Image, ImageCms
 
 from jaxode.data.folders import MOST_BYTES
 
@@ -29,11 +29,15 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What makes a picture upright, by its EXIF orientation. 1 is upright."""
+"""What makes a picture upright, by its EXIF orientation."""
 
-BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0
-"""Tags of TIFF, and a value of the second."""
+UPRIGHT = 1
 
+ORIENTATION, BITS_PER_SAMPLE, PHOTOMETRIC = 274, 258, 262
+"""Tags of EXIF and TIFF."""
+
+WHITE_IS_ZERO = 0
+"""Of PHOTOMETRIC."""
 
 Prepare = Callable[[Image.Image], object]
 """Called with a picture before its pixels are decoded."""
@@ -98,12 +102,13 @@ def _decoded(contents: bytes, prepare: Prepare) -> Image.Image:
     return upright if turn is None else upright.transpose(turn)
 
 
-def _orientation(picture: Image.Image) -> int | None:
+def _orientation(picture: Image.Image) -> int:
     """The EXIF orientation after loading: a TIFF has none left, for Pillow has turned it."""
     try:
-        return picture.getexif().get(ExifTags.Base.Orientation)
+        found = picture.getexif().get(ORIENTATION)
     except Exception:  # metadata that cannot be parsed says nothing of the pixels
-        return None
+        return UPRIGHT
+    return found if isinstance(found, int) else UPRIGHT
 
 
 def _rgb(picture: Image.Image) -> Image.Image:
