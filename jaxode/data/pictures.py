@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image
 
 from jaxode.data.folders import MOST_BYTES
 
@@ -75,16 +75,15 @@ def opened(contents: bytes, prepare: Prepare = lambda picture: None) -> Image.Im
     if len(contents) > MOST_BYTES:
         raise PictureError(f"it has {len(contents)} bytes, more than {MOST_BYTES}")
     try:
-        # Warnings of odd metadata would fill stderr, picture by picture; that of a size is an error.
+        # Warnings of odd metadata would fill stderr; of a size that Pillow warns of, ours is an error.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
             return _decoded(contents, prepare)
     except PictureError:
         raise
     except Image.UnidentifiedImageError:
         raise PictureError(f"it is none of {', '.join(FORMATS)}") from None
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+    except Image.DecompressionBombError:
         raise PictureError(f"it has more than {MOST_PIXELS} pixels") from None
     except Exception as error:  # whatever one of the decoders meets in damaged bytes
         raise PictureError(" ".join(str(error).split())[:200] or type(error).__name__) from error
@@ -122,12 +121,6 @@ def _rgb(picture: Image.Image) -> Image.Image:
         return _of_integers(picture)
     if picture.mode == "F":
         return _of_floats(picture)
-    if picture.mode == "LAB":
-        # For which Pillow's own `convert` has no rule.
-        to_rgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-        converted = ImageCms.applyTransform(picture, ImageCms.buildTransform(*to_rgb, "LAB", "RGB"))
-        assert converted is not None
-        return converted
     if picture.has_transparency_data:
         premultiplied = {"La": "LA", "RGBa": "RGBA"}.get(picture.mode)
         colours = (picture.convert(premultiplied) if premultiplied else picture).convert("RGBA")

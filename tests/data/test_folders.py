@@ -281,7 +281,12 @@ def test_members_that_overlap_are_refused(tmp_path):
 
 
 def test_the_list_of_members_is_bounded(tmp_path, monkeypatch):
-    path = zipped(tmp_path / "set.zip", GOOD)
+    path = tmp_path / "set.zip"
+    with path.open("wb") as file:
+        file.seek(2**26)  # of nothing, which the record at its end calls the list
+        file.write(b"PK\5\6" + struct.pack("<HHHHIIH", 0, 0, 9, 9, 2**26, 0, 0))
+    refused(path, r"set\.zip is no whole zip: the list of its members takes 67108864 bytes, more than 33554432$")
+    zipped(path, GOOD)
     size = 2 * (46 + len("A/1.png"))
     monkeypatch.setattr(archives._Source, "most", size)
     assert len(whole(path)[1]) == 2
