@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import logging
+import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from PIL import Image
 
 from jaxode.data.folders import MOST_BYTES
+
+# Without a handler, what Pillow logs of a broken header would go to stderr beside the error.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 """Pillow's names of the formats that are read, whatever a file's name ends in.
@@ -95,10 +101,25 @@ def _decoded(contents: bytes, prepare: Prepare) -> Image.Image:
         if width * height > MOST_PIXELS:
             raise PictureError(f"it has {width} x {height} pixels, more than {MOST_PIXELS}")
         prepare(picture)
-        picture.load()
+        with _silent_descriptor() if picture.format == "TIFF" else contextlib.nullcontext():
+            picture.load()
         turn = TURNS.get(_orientation(picture))
         upright = _rgb(picture)
     return upright if turn is None else upright.transpose(turn)
+
+
+@contextlib.contextmanager
+def _silent_descriptor() -> Iterator[None]:
+    """Without what libtiff writes about damaged bytes, which goes past Python to the descriptor of stderr."""
+    stderr = 2
+    saved, nowhere = os.dup(stderr), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, stderr)
+        yield
+    finally:
+        os.dup2(saved, stderr)
+        os.close(saved)
+        os.close(nowhere)
 
 
 def _orientation(picture: Image.Image) -> int:

@@ -153,11 +153,8 @@ class Rows:
             chunk, mistake = file.read(CHUNK), None
             try:
                 parser.send(chunk) if chunk else parser.close()
-            except (
-                ijson.JSONError,
-                ValueError,
-                OverflowError,
-            ) as error:  # ValueError: strings that are no UTF-8
+            # ValueError: text that is no UTF-8.
+            except (ijson.JSONError, ValueError, OverflowError) as error:
                 mistake = error
             yield events[:]
             if mistake is not None:

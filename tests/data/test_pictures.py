@@ -282,6 +282,20 @@ def test_metadata_that_cannot_be_parsed_turns_nothing_and_says_nothing(exif, cap
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.parametrize("compression", ["tiff_adobe_deflate", "tiff_lzw", "jpeg"])
+def test_a_damaged_picture_says_nothing_beside_its_error(compression, capfd):
+    contents = bytearray(packed(np.tile(COLOURS, (9, 9, 1)), "TIFF", compression=compression))
+    contents[20:400] = bytes(range(19)) * 20
+    with pytest.raises(PictureError):
+        opened(bytes(contents))
+    odd = packed(COLOURS, "TIFF").replace(
+        struct.pack("<HHIHH", 277, 3, 1, 3, 0), struct.pack("<HHIHH", 277, 3, 1, 99, 0)
+    )
+    with pytest.raises(PictureError):
+        opened(odd)
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize("kind", ["EPS", "PDF", "ICO", "TGA", "PCX", "JPEG2000"])
 def test_other_formats_are_refused_and_nothing_is_started(kind, monkeypatch):
     def started(*args, **options):
