@@ -139,7 +139,7 @@ def test_what_is_no_weight_is_named(path, content, message):
 def test_tensors_of_other_kinds_are_refused(path):
     for value in (torch.eye(2).to_sparse(), torch.zeros(2, device="meta")):
         torch.save({"w": value}, path)
-        with pytest.raises(WeightsError, match=r"must hold dense tensors in memory, got another under 'w'$|no file of"):
+        with pytest.raises(WeightsError, match=r"must hold dense tensors in memory, got another under 'w'$"):
             read(path)
     torch.save({"w": torch.tensor([0.5, 2]).to(torch.float8_e4m3fn)}, path)
     assert read(path)["w"].float().tolist() == [0.5, 2]
