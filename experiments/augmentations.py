@@ -11,6 +11,7 @@ The folder's subfolders are classes, one picture is taken of each of several. Wr
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +38,8 @@ class AugmentationsConfig:
     side: int = setting(64, "pixels a side of a picture")
 
     def __post_init__(self) -> None:
-        folder = self.images is None or Path(self.images).is_dir()
+        # `Path.is_dir` raises where a folder above may not be read.
+        folder = self.images is None or os.path.isdir(self.images)
         require(folder, "images", self.images, "a folder")
         require_count("seed", self.seed, at_least=0)
         require(self.seed < 2**32, "seed", self.seed, "below 2**32")

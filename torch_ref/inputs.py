@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from torch_ref.files import FileError, arrays
 from torch_ref.model import build
 from torch_ref.solve import Settings
 from torch_ref.weights import WeightsError, layout, read
@@ -20,10 +20,11 @@ Batch = tuple[Tensor, Tensor]
 def read_batches(path: Path, dtype: torch.dtype) -> list[Batch]:
     """The batches in a .npz file. Raises ValueError if it is none, or its arrays are not what they should be."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            images, labels = stored["images"], stored["labels"]
-    except (KeyError, AttributeError, EOFError, ValueError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} must be a .npz file of the arrays images and labels") from error
+        stored = arrays(path)
+        images, labels = stored["images"], stored["labels"]
+    except (KeyError, FileError) as error:
+        why = f": {error}" if isinstance(error, FileError) else ""
+        raise ValueError(f"{path} must be a .npz file of the arrays images and labels{why}") from error
     if images.ndim != 5 or labels.shape != images.shape[:2] or 0 in images.shape or images.shape[2] != images.shape[3]:
         wanted = "[N, B, H, H, C] and [N, B]"
         raise ValueError(f"{path} must hold images and labels {wanted}, got {images.shape} and {labels.shape}")

@@ -13,11 +13,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from torch_ref import files
+from torch_ref.files import MOST_BYTES, FileError, line
+
 Weights = dict[str, Tensor]
 
 
 BLOCKS = {"odenet": r"(\d+)\.odefunc\.conv1\.", "resnet": r"(\d+)\.conv1\."}
 """Names that only a block of this kind has."""
+
+LONGEST_NAME = 1000
 
 NUMBERED = re.compile(r"(\d+)\.weight$")
 
@@ -48,28 +53,49 @@ def read(path: Path) -> Weights:
     Raises WeightsError, OSError.
     """
     try:
+        files.examine(path)
         with torch.serialization.safe_globals([argparse.Namespace]):
             found: Any = torch.load(path, map_location="cpu", weights_only=True)
+        if isinstance(found, Mapping) and isinstance(found.get("state_dict"), Mapping):
+            found = found["state_dict"]
+        if not isinstance(found, Mapping):
+            raise WeightsError(f"{path} must hold a state_dict, got {type(found).__name__}")
+        return checked(found, path)
+    except (WeightsError, OSError):
+        raise
+    except FileError as error:
+        raise WeightsError(f"{path} cannot be read: {error}") from error
     except pickle.UnpicklingError as error:
         named = re.search(r"(?:GLOBAL|type) (\S+) was not an allowed", str(error))
         what = f": it asks for {named[1]}" if named else ""
         raise WeightsError(f"{path} is refused, for it is not a file of weights alone{what}") from error
-    except (RuntimeError, EOFError, KeyError, ValueError) as error:
-        raise WeightsError(f"{path} is no file of PyTorch's: {_line(error)}") from error
-    if isinstance(found, Mapping) and isinstance(found.get("state_dict"), Mapping):
-        found = found["state_dict"]
-    if not isinstance(found, Mapping):
-        raise WeightsError(f"{path} must hold a state_dict, got {type(found).__name__}")
-    return checked(found, path)
+    except Exception as error:  # whatever torch's reader meets in damaged bytes
+        raise WeightsError(f"{path} is no file of PyTorch's: {line(error)}") from error
 
 
 def checked(found: Mapping[str, Any], path: Path) -> Weights:
-    """The mapping, if it is one of names to floating-point tensors. Raises WeightsError."""
+    """The mapping, if it is one of names to floating-point tensors of finite numbers.
+
+    NaN and infinity are refused: every logit of such a model is NaN, and whoever trains or compares
+    it would be told of that later, and elsewhere. Raises WeightsError.
+    """
+    size = 0
     for name, value in found.items():
         if not (isinstance(name, str) and isinstance(value, Tensor) and value.is_floating_point()):
             kind = value.dtype if isinstance(value, Tensor) else type(value).__name__
-            raise WeightsError(f"{path} must hold floating-point tensors by name, got {kind} under {name!r}")
-    return dict(found)
+            under = repr(name)[:100]
+            raise WeightsError(f"{path} must hold floating-point tensors by name, got {kind} under {under}")
+        if not name.isprintable() or len(name) > LONGEST_NAME:
+            raise WeightsError(f"{path} must hold tensors by printable names, got {ascii(name)[:100]}")
+        if value.layout is not torch.strided or value.device.type != "cpu":
+            raise WeightsError(f"{path} must hold dense tensors in memory, got another under {name!r}")
+        # What a tensor announces can be more than it has in memory: one number, repeated.
+        size += value.numel() * value.element_size()
+        if size > MOST_BYTES:
+            raise WeightsError(f"{path} must hold tensors of at most {MOST_BYTES} bytes, got more by {name!r}")
+        if not bool(torch.isfinite(value.float() if value.element_size() == 1 else value).all()):
+            raise WeightsError(f"{path} must hold finite numbers, got NaN or infinity under {name!r}")
+    return {name: value.detach().resolve_neg() for name, value in found.items()}
 
 
 def layout(weights: Mapping[str, Tensor], side: int = 28) -> Layout:
@@ -105,7 +131,3 @@ def layout(weights: Mapping[str, Tensor], side: int = 28) -> Layout:
     state = shapes.get(f"{start}.odefunc.norm1.weight") or (width,)
     # A state narrower than the downsampled map is no augmentation: whoever loads the weights will name the shapes.
     return Layout(kinds[0], blocks, width, channels, shapes[last][0], max(0, state[0] - width), convolutions)
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -10,6 +10,7 @@ from experiments.views import sheet
 from experiments.views.pictures import pictures
 from jaxode.config import AugmentationName
 from jaxode.data.augmentations import PROBABILITIES, colour, geometry, holes
+from jaxode.data.regular import printable
 from jaxode.train import Progress
 from jaxode.train.files import write_whole
 
@@ -19,7 +20,11 @@ def write(folder: str | None, seed: int, side: int, out: Path, progress: Progres
     found = pictures(folder, len(sheet.NAMES) + 1, side)
     progress.say(f"{len(found)} pictures")
     picture = sheet.png(sheet.rows(found, seed))
-    whose = "the first test images of CIFAR-10's sample" if folder is None else f"pictures of {Path(folder).name}"
+    whose = (
+        "the first test images of CIFAR-10's sample"
+        if folder is None
+        else f"pictures of {printable(Path(folder).name)}"
+    )
     parts = ["# Augmentations", in_words(origin(words)), ABOUT, "![a row for each augmentation](augmentations.png)"]
     parts += [
         f"Shown are {whose}, {side} x {side} pixels.",
@@ -27,7 +32,9 @@ def write(folder: str | None, seed: int, side: int, out: Path, progress: Progres
         CHOICES,
     ]
     write_whole(out / "augmentations.png", picture)
-    write_whole(out / "README.md", "\n\n".join(parts) + "\n")
+    # The folder's name, which the command repeats, may be no UTF-8.
+    document = ("\n\n".join(parts) + "\n").encode(errors="backslashreplace")
+    write_whole(out / "README.md", document)
     return f"{len(sheet.NAMES)} augmentations; results in {out}"
 
 

@@ -1,0 +1,181 @@
+"""Weights in .npz and .safetensors files: what is refused, in one line and before it does harm."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import struct
+import zipfile
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("safetensors")
+
+from scripts.weight_files import ENDINGS, read_weights, write_weights  # noqa: E402
+from torch_ref import files  # noqa: E402
+from torch_ref.weights import WeightsError  # noqa: E402
+
+
+def npy(array, **changes):
+    """A .npy file, its header changed."""
+    target = io.BytesIO()
+    head = {"descr": array.dtype.str, "fortran_order": False, "shape": array.shape} | changes
+    np.lib.format.write_array_header_1_0(target, head)
+    return target.getvalue() + array.tobytes()
+
+
+def npz(*members, method=zipfile.ZIP_STORED):
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", method) as archive:
+        for name, content in members:
+            archive.writestr(name, content)
+    return target.getvalue()
+
+
+def tensors(head, numbers=bytes(16)):
+    """A .safetensors file."""
+    text = head if isinstance(head, bytes) else json.dumps(head).encode()
+    return struct.pack("<Q", len(text)) + text + numbers
+
+
+WHOLE = npy(np.ones(4, np.float32))
+
+
+def described(shape=(4,), dtype="F32", ends=(0, 16)):
+    return {"dtype": dtype, "shape": shape, "data_offsets": ends}
+
+
+def refused(path, content, message):
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match=message) as caught:
+        read_weights(path)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (npz(("w.npy", npy(np.ones(4, np.float32), shape=(2**60,)))), r"it announces \(1152921504606846976,\)"),
+        (npz(("w.npy", npy(np.ones(4, np.float32), shape=(2**33,)))), r"it announces \(8589934592,\) of"),
+        (npz(("w.npy", npy(np.ones(4, np.float32), shape=(-4, -1)))), r"it announces \(-4, -1\) of float32"),
+        (npz(("w.npy", npy(np.ones(4, np.float32), shape=(3,)))), r"it announces \(3,\) of float32 and has 16 bytes$"),
+        (npz(("w.npy", npy(np.ones(2, np.int64), descr="|O"))), "w is no array: it is of object$"),
+        (npz(("w.npy", npy(np.ones(2, np.int64), descr="<U2"))), "w is no array: it is of <U2$"),
+        (npz(("w.npy", npy(np.ones(2, np.int64), descr=[("a", "<f4")]))), r"w is no array: it is of \["),
+        (npz(("w.npy", npy(np.ones(2, np.int64)))), "must hold floating-point tensors by name, got .*int64 under 'w'$"),
+        (npz(("w.npy", npy(np.float32([1, np.nan])))), "must hold finite numbers, got NaN or infinity under 'w'$"),
+        (npz(("w.npy", b"no array")), "w is no array: "),
+        (npz(("w.npy", WHOLE[:5])), "w is no array: "),
+        (npz(("w.npy", b"\x93NUMPY\2\0\xff\xff\xff\xff")), "w is no array: "),
+        (npz(("w.npy", b"\x93NUMPY\3\0" + WHOLE[8:])), r"w is no array: its version is \(3, 0\)$"),
+        (npz(("w.npy", b"\x93NUMPY\1\0\xf0\x55" + b"(" * 0x55F0)), "w is no array: "),
+        (npz(("w.npy", WHOLE), ("w", WHOLE)), "w is in it twice$"),
+        (npz(("w\n.npy", WHOLE)), r"must hold tensors by printable names, got 'w\\n'$"),
+        (npz(("w.npy", WHOLE), method=zipfile.ZIP_BZIP2), r"w\.npy must be stored or deflated, not encrypted$"),
+        (npz(("w.npy", WHOLE)).replace(WHOLE[-4:], b"abcd"), r"w\.npy cannot be unpacked: Bad CRC-32"),
+        (WHOLE, "is no .npz file of arrays: it is no whole zip: "),
+        (npz(("w.npy", WHOLE))[:-9], "it is no whole zip: "),
+        (b"", "it is no whole zip: "),
+    ],
+    ids=["2**60", "2**33", "negative", "fewer", "object", "text", "record", "int", "nan", "none", "cut", "header",
+         "version", "brackets", "twice", "newline", "bzip2", "checksum", "npy", "truncated", "empty"],
+)  # fmt: skip
+def test_an_npz_that_is_none_is_one_line(tmp_path, content, message):
+    refused(tmp_path / "model.npz", content, message)
+
+
+def test_an_npz_is_bounded_by_what_it_unpacks_to(tmp_path, monkeypatch):
+    path = tmp_path / "model.npz"
+    content = bytearray(npz(("w.npy", WHOLE), ("v.npy", WHOLE)))
+    for place in (content.index(b"PK\1\2"), content.rindex(b"PK\1\2")):
+        struct.pack_into("<I", content, place + 24, 2**31 + 1)
+    refused(path, bytes(content), r"it unpacks to 4294967298 bytes, more than 4294967296$")
+    whole = npz(("w.npy", WHOLE), ("v.npy", WHOLE))
+    monkeypatch.setattr(files, "MOST_HEADER", 50)
+    refused(path, whole, "its list of members takes 102 bytes, more than 50$")
+    monkeypatch.undo()
+    monkeypatch.setattr(files, "MOST_MEMBERS", 1)
+    refused(path, whole, "it has 2 members, more than 1$")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (struct.pack("<Q", 2**60), "its header takes 1152921504606846976 bytes, more than 4194304$"),
+        (tensors(b'{"w": %s, "w": %s}' % ((json.dumps(described()).encode(),) * 2)), "'w' is in it twice$"),
+        (tensors({"w": described((2**60,))}), "is no .safetensors file of arrays: "),
+        (tensors({"w": described((2**40, 2**40))}), "is no .safetensors file of arrays: "),
+        (tensors({"w": described((-4,))}), "is no .safetensors file of arrays: "),
+        (tensors({"w": described(ends=(16, 0))}), "is no .safetensors file of arrays: "),
+        (tensors({"w": described(), "v": described()}), "is no .safetensors file of arrays: "),
+        (tensors({"w": described(dtype="I32")}), "must hold floating-point tensors by name, got .*int32 under 'w'$"),
+        (tensors({"w": described(dtype="F99")}), "is no .safetensors file of arrays: "),
+        (tensors({"w": described()}, b"\0\0\x80\x7f" * 4), "must hold finite numbers, got NaN or infinity under 'w'$"),
+        (tensors(b"[" * 10**6), "is no .safetensors file of arrays: "),
+        (tensors(b"1" * 10**5), "is no .safetensors file of arrays: "),
+        (tensors(b"\xff\xfe"), "is no .safetensors file of arrays: "),
+        (b"", "is no .safetensors file of arrays: "),
+    ],
+    ids=["length", "twice", "2**60", "overflow", "negative", "ends", "overlap", "int", "dtype",
+         "inf", "brackets", "digits", "utf-8", "empty"],
+)  # fmt: skip
+def test_safetensors_that_are_none_are_one_line(tmp_path, content, message):
+    refused(tmp_path / "model.safetensors", content, message)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path, ending):
+    os.mkfifo(tmp_path / f"pipe{ending}")
+    (tmp_path / f"folder{ending}").mkdir()
+    (tmp_path / f"large{ending}").touch()
+    os.truncate(tmp_path / f"large{ending}", 2**33)
+    for name, message in (("pipe", "no regular file$"), ("folder", "no regular file$"), ("large", "bytes, more than")):
+        with pytest.raises(WeightsError, match=message):
+            read_weights(tmp_path / f"{name}{ending}")
+
+
+def test_any_names_memory_and_order_of_bytes_go_round(tmp_path):
+    """Names that np.savez keeps for itself, memory that tensors share, arrays of columns and of the other order."""
+    base = torch.arange(6.0)
+    weights = {"file": base, "allow_pickle": base[2:], "w": base.reshape(2, 3).T, "b": torch.tensor(2.0).bfloat16()}
+    for ending in ENDINGS:
+        write_weights(tmp_path / f"model{ending}", weights)
+        found = read_weights(tmp_path / f"model{ending}")
+        assert found.keys() == weights.keys()
+        assert all(torch.equal(found[name].float(), value.float()) for name, value in weights.items())
+    arrays = {"c": np.asfortranarray(np.arange(6.0).reshape(2, 3)), "e": np.arange(3, dtype=">f4"), "z": np.float64(3)}
+    np.savez_compressed(tmp_path / "other.npz", **arrays)
+    found = read_weights(tmp_path / "other.npz")
+    assert all(np.array_equal(found[name].numpy(), value) for name, value in arrays.items())
+    assert np.array_equal(np.load(tmp_path / "model.npz")["file"], np.arange(6, dtype=np.float32))
+
+
+SOUND = {
+    ".npz": npz(("w.npy", WHOLE), method=zipfile.ZIP_DEFLATED),
+    ".safetensors": tensors({"w": described()}),
+}
+SAVED = io.BytesIO()
+torch.save({"w": torch.ones(4)}, SAVED)
+SOUND[".pt"] = SAVED.getvalue()
+OLD = io.BytesIO()
+torch.save({"w": torch.ones(4)}, OLD, _use_new_zipfile_serialization=False)
+SOUND[".pth"] = OLD.getvalue()
+
+
+@given(st.sampled_from(sorted(SOUND)), st.lists(st.tuples(st.integers(0, 10**5), st.binary(max_size=2)), max_size=3))
+@settings(max_examples=300, deadline=None)
+def test_damaged_files_are_read_or_refused(tmp_path_factory, ending, changes):
+    content = bytearray(SOUND[ending])
+    for place, new in changes:
+        place %= len(content)
+        content[place : place + 1] = new
+    path = tmp_path_factory.getbasetemp() / f"damaged{ending}"
+    path.write_bytes(content)
+    with contextlib.suppress(WeightsError):
+        read_weights(path)
