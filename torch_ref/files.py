@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import math
 import os
@@ -11,7 +12,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -22,6 +23,9 @@ MOST_HEADER = 2**22
 """Bytes of what describes the arrays, without their numbers: a thousand arrays take 200 KB."""
 
 MOST_MEMBERS = 10_000
+
+CHUNK = 1 << 20
+"""Bytes read at a time where only the checksum is wanted."""
 
 MOST_OPCODES = 10**6
 DEEPEST = 100
@@ -100,9 +104,25 @@ def _members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
 
 
 def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    with _reading(archive, member) as stream:
+        return stream.read(member.file_size + 1)
+
+
+def _verify(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
+    """Raise FileError if a member's bytes do not have its checksum, which PyTorch does not look at."""
+    with _reading(archive, member) as stream:
+        while stream.read(CHUNK):
+            pass
+
+
+@contextmanager
+def _reading(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[IO[bytes]]:
+    if not member.CRC:  # PyTorch's way of leaving checksums out (set_crc32_options), which zipfile would miss
+        member = copy.copy(member)
+        del member.CRC
     try:
         with archive.open(member) as stream:
-            return stream.read(member.file_size + 1)
+            yield stream
     except Exception as error:  # another checksum, a broken stream, bytes that end early
         raise FileError(f"{_shown(member.filename)} cannot be unpacked: {line(error)}") from error
 
@@ -146,7 +166,7 @@ def _array(contents: bytes) -> np.ndarray:
 
 
 def examine(path: Path) -> None:
-    """Raise FileError if a file of PyTorch is too large or nested too deeply to be read; OSError.
+    """Raise FileError if a file of PyTorch is damaged, too large or nested too deeply to be read; OSError.
 
     Only what `torch.load` does not find out by itself, or not without harm.
     """
@@ -158,6 +178,7 @@ def examine(path: Path) -> None:
         with _archive(file) as archive:
             for member in _members(archive):
                 if not member.filename.endswith(".pkl"):
+                    _verify(archive, member)
                     continue
                 if member.file_size > MOST_HEADER:
                     allowed = f"{member.file_size} bytes, more than {MOST_HEADER}"

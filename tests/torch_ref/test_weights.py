@@ -200,3 +200,23 @@ def test_batches_are_examined_too(tmp_path):
         ValueError, match=r"must be a .npz file of the arrays images and labels: it is no regular file$"
     ):
         read_batches(path, torch.float32)
+
+
+def test_a_changed_byte_among_the_numbers_is_seen(tmp_path):
+    """The zip has a checksum of every tensor, which torch.load does not compare."""
+    path = tmp_path / "model.pt"
+    torch.save({"a": torch.full((1000,), 0.1)}, path)
+    content = path.read_bytes()
+    place = content.index(np.full(1000, 0.1, np.float32).tobytes()) + 2000
+    path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+    with pytest.raises(WeightsError, match="cannot be unpacked: Bad CRC-32"):
+        read(path)
+
+
+def test_a_file_without_checksums_is_read(tmp_path):
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save({"a": torch.ones(3)}, tmp_path / "model.pt")
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert torch.equal(read(tmp_path / "model.pt")["a"], torch.ones(3))
