@@ -257,6 +257,10 @@ def joined(argv: list[str]) -> list[str]:
 
 def given(parser: Parser, argv: list[str]) -> dict[str, Any]:
     """What the arguments give. Exits with code 2 and one line on a mistake, with 0 after --help."""
+    for word in argv:
+        flag, equals, value = word.partition("=")
+        if flag.startswith("--") and equals and value == "--":  # of which argparse makes an empty list
+            parser.error(f"{shortened(flag)} must be followed by a value, got '--'")
     known, unknown = parser.parse_known_args(joined(argv))
     if unknown:
         flags = [name for action in parser._actions for name in action.option_strings]

@@ -78,7 +78,7 @@ def shown(value: object) -> str:
     if isinstance(value, int) and value.bit_length() > DIGITS_IN_WORDS * 3.33:
         return f"a whole number of about {int(value.bit_length() * 0.30103) + 1} digits"
     try:
-        text = repr(value)
+        text = repr(shortened(value) if isinstance(value, str) else value)
     except Exception:  # an integer of thousands of digits in a list, or a class of which nothing is known
         text = f"a {type(value).__name__}"
     return shortened(printable(text))
