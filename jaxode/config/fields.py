@@ -60,6 +60,8 @@ def check_value(name: str, value: Any, kind: Any, metadata: typing.Mapping[str, 
     """Raise ConfigError unless the value is of the field's type and in its range."""
     if kind in (int, float):
         within = metadata["within"]
+        if within is None:
+            raise TypeError(f"{name} is a number without a range")
         require(value is not None, name, value, allowed_number(kind, within))
         require_in(name, value, within, kind)
     elif kind is bool:
