@@ -28,7 +28,8 @@ os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # the GPU is sh
 import jax
 import torch
 
-from experiments.arguments import Number, Parser, given, nonempty, to_path
+from experiments.arguments import Parser, given
+from experiments.converters import Number, nonempty, to_path
 from jaxode.checks import ConfigError, Range, one_line, shown
 from jaxode.config import BATCHES, WIDTHS, Precision
 from jaxode.train.files import make_writable

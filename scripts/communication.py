@@ -23,7 +23,8 @@ from typing import Any, get_args
 
 import jax
 
-from experiments.arguments import Number, Parser, given, to_path
+from experiments.arguments import Parser, given
+from experiments.converters import Number, to_path
 from jaxode.checks import ConfigError, Range, one_line, require
 from jaxode.config import (
     BATCHES,

@@ -24,8 +24,9 @@ import jax
 import torch
 from flax import nnx
 
-from experiments.arguments import Parser, given, to_path
+from experiments.arguments import Parser, given
 from experiments.cli import announcement, decided
+from experiments.converters import to_path
 from jaxode.checks import ConfigError, one_line
 from jaxode.config import RunConfig, StemName
 from jaxode.data import SPECS, DataError, load, spec_of, view_shape

@@ -23,8 +23,9 @@ import numpy as np
 import torch
 from flax import nnx
 
-from experiments.arguments import Number, Parser, given, to_path
+from experiments.arguments import Parser, given
 from experiments.cli import announcement, decided
+from experiments.converters import Number, to_path
 from jaxode.checks import COUNTS, ConfigError, one_line, require
 from jaxode.config import ADAPTIVE_IN_BOTH, CHAINS, CONVOLUTIONS_ONLY, FIXED_IN_BOTH, RunConfig, SolveConfig
 from jaxode.data import DataError, load

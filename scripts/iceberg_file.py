@@ -18,7 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.arguments import Number, Parser, given, to_path
+from experiments.arguments import Parser, given
+from experiments.converters import Number, to_path
 from jaxode.checks import SEEDS, ConfigError, Range, one_line, require
 from jaxode.data.bands import PIXELS, SIDE, UNKNOWN_ANGLE
 

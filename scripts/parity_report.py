@@ -18,7 +18,8 @@ from dataclasses import asdict
 import jax
 from tqdm import tqdm
 
-from experiments.arguments import Parser, given, nonempty, to_path
+from experiments.arguments import Parser, given
+from experiments.converters import nonempty, to_path
 from jaxode.checks import shown
 from jaxode.train.files import make_writable
 from scripts.parity.cells import cells

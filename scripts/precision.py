@@ -25,8 +25,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from experiments.arguments import Number, Parser, given, nonempty, to_path
+from experiments.arguments import Parser, given
 from experiments.cli import announcement
+from experiments.converters import Number, nonempty, to_path
 from jaxode.checks import SEEDS, ConfigError, one_line, require_choice
 from jaxode.config import Precision, RunConfig
 from jaxode.data import DataError, ImageSet, load

@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.arguments import Choice, Parser, given, path_text, to_path
+from experiments.arguments import Parser, given
+from experiments.converters import Choice, path_text, to_path
 from jaxode.checks import one_line
 from jaxode.config import DataConfig
 from jaxode.data import SPECS, DataError, load

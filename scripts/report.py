@@ -16,7 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from experiments.arguments import Parser, given, to_path
+from experiments.arguments import Parser, given
+from experiments.converters import to_path
 from jaxode.checks import ConfigError, one_line
 from jaxode.train import make_writable
 from jaxode.train.files import write_whole

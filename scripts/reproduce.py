@@ -23,8 +23,9 @@ from typing import Any, get_args
 import jax
 
 from experiments import compilations
-from experiments.arguments import Choice, Number, Parser, given, nonempty, path_text, to_path
+from experiments.arguments import Parser, given
 from experiments.cli import announcement, conclusion, finished
+from experiments.converters import Choice, Number, nonempty, path_text, to_path
 from jaxode.checks import SEEDS, ConfigError, one_line, shown
 from jaxode.config import DataConfig, RunConfig
 from jaxode.data import DataError, ImageSet, load

@@ -6,7 +6,8 @@ import argparse
 import importlib
 from typing import Any, get_args
 
-from experiments.arguments import Choice, Parser, add_settings, configured, in_flags
+from experiments.arguments import Parser, add_settings, configured, in_flags
+from experiments.converters import Choice
 from jaxode.checks import ConfigError
 from jaxode.config import DatasetName, ModelConfig, RunConfig
 

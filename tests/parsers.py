@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.arguments import Choice, Number, Parser, given, path_text, to_path
+from experiments.arguments import Parser, given
+from experiments.converters import Choice, Number, path_text, to_path
 
 HOSTILE = (
     "",

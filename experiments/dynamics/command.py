@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments import compilations
-from experiments.arguments import Parser, add_fields, given, in_flags, to_path
+from experiments.arguments import Parser, add_fields, given, in_flags
 from experiments.cli import FAILED, KILLED, WRONG_REQUEST, fail, told
+from experiments.converters import to_path
 from jaxode.checks import ConfigError
 
 if TYPE_CHECKING:

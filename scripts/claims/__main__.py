@@ -26,7 +26,8 @@ from pathlib import Path
 
 import jax
 
-from experiments.arguments import Number, Parser, given, nonempty, path_text, to_path
+from experiments.arguments import Parser, given
+from experiments.converters import Number, nonempty, path_text, to_path
 from jaxode.checks import COUNTS, ConfigError, one_line, require
 from jaxode.data import DataError
 from jaxode.train import CheckpointError, ResumeError
