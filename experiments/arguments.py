@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import difflib
 import re
 import sys
 import typing
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from jaxode.checks import ConfigError
+from experiments.converters import Number, address, nonempty, path_text, to_path
+from experiments.suggestions import suggestion
+from jaxode.checks import ConfigError, Range, one_line, shortened
 from jaxode.config import (
     CHAINS,
     CONVOLUTIONS_ONLY,
@@ -23,6 +25,7 @@ from jaxode.config import (
     ParallelConfig,
     RunConfig,
     SolveConfig,
+    hints,
 )
 
 EXAMPLES = """examples:
@@ -42,9 +45,12 @@ GROUPS: dict[str, tuple[type, tuple[str, ...]]] = {
 }
 """Title of each group of flags, the class whose fields they are, and the fields that are no flags."""
 
-FOLDERS = ("data_dir", "images")
-
 NEGATIVE = re.compile(r"-(\d|\.\d|inf|nan)", re.IGNORECASE)
+
+PROCESSES = Range(1, 4096)
+
+EXPLICIT = re.compile("(?<=ignored explicit argument ).*", re.DOTALL)
+"""The value of a flag that takes none, in argparse's message."""
 
 
 @dataclass(frozen=True)
@@ -80,27 +86,10 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the line and exit with code 2."""
-        print(f"{self.prog}: error: {message.removeprefix('argument ')}", file=sys.stderr)
+        message = message.removeprefix("argument ").replace(": must be ", " must be ", 1)
+        message = EXPLICIT.sub(lambda found: shortened(found[0]), message)
+        print(f"{self.prog}: error: {one_line(message)}", file=sys.stderr)
         raise SystemExit(2)
-
-
-def kind_of(hint: Any) -> type:
-    """The type a flag's text is turned into: int, float or str; bool for a flag without text."""
-    members = [member for member in typing.get_args(hint) if member is not type(None)]
-    return hint if hint in (bool, int, float) else members[0] if members and members[0] in (int, float) else str
-
-
-def converter(kind: type) -> Any:
-    """Text to number, with an error that says what was wanted."""
-
-    def convert(text: str) -> Any:
-        try:
-            return kind(text)
-        except ValueError:
-            wanted = "a whole number" if kind is int else "a number"
-            raise argparse.ArgumentTypeError(f"must be {wanted}, got {text!r}") from None
-
-    return convert
 
 
 def explained(spec: dataclasses.Field[Any], hint: Any, default: Any) -> str:
@@ -109,6 +98,8 @@ def explained(spec: dataclasses.Field[Any], hint: Any, default: Any) -> str:
     if typing.get_origin(hint) is typing.Literal:
         missing = [choice for choice in typing.get_args(hint) if choice not in text]
         text += f"; one of {', '.join(typing.get_args(hint))}" if missing else ""
+    if spec.metadata["within"]:
+        text += f" [{spec.metadata['within'].short}]"
     if default is not None and default is not False and "default" not in text:
         text += f" (default: {default})"
     return text.replace("%", "%%")
@@ -125,18 +116,25 @@ def add_settings(parser: Parser, preset: RunConfig) -> Any:
 
 def add_fields(group: Any, settings: type, defaults: dict[str, Any], left_out: tuple[str, ...] = ()) -> None:
     """Add a flag for every field of a dataclass of settings, less those left out."""
-    hints = typing.get_type_hints(settings)
+    kinds = hints(settings)
     for spec in dataclasses.fields(settings):
         if spec.name in left_out:
             continue
-        kind = kind_of(hints[spec.name])
-        metavar = {int: "N", float: "X"}.get(kind, "DIR" if spec.name in FOLDERS else "NAME")
-        text = explained(spec, hints[spec.name], defaults[spec.name])
+        kind = kinds[spec.name]
+        text = explained(spec, kind, defaults[spec.name])
         flag = "--" + spec.name.replace("_", "-")
         if kind is bool:
             group.add_argument(flag, dest=spec.name, action="store_true", help=text)
             continue
-        group.add_argument(flag, dest=spec.name, type=converter(kind), metavar=metavar, help=text)
+        convert, metavar = converted(spec, kind)
+        group.add_argument(flag, dest=spec.name, type=convert, metavar=metavar, help=text)
+
+
+def converted(spec: dataclasses.Field[Any], kind: Any) -> tuple[Callable[[str], Any], str]:
+    """What makes a setting of a flag's text, and what stands for that text in the help."""
+    if kind in (int, float):
+        return Number(kind, spec.metadata["within"]), "N" if kind is int else "X"
+    return (path_text, "DIR") if spec.metadata["path"] else (nonempty, "NAME")
 
 
 def build_parser(preset: RunConfig, doc: str, prog: str) -> Parser:
@@ -153,11 +151,16 @@ def build_parser(preset: RunConfig, doc: str, prog: str) -> Parser:
     )
     group = add_settings(parser, preset)
     several = parser.add_argument_group("several processes", "each started with the same flags; found out under SLURM")
-    several.add_argument("--coordinator", metavar="HOST:PORT", help="where process 0 runs, and a free port there")
-    several.add_argument("--processes", type=converter(int), metavar="N", help="how many processes there are")
-    several.add_argument("--process-id", type=converter(int), metavar="N", help="which of them this is, from 0")
-    group.add_argument("--out", type=Path, metavar="DIR", help=f"where the results go (default: {run[:-3]}MODEL-TIME)")
-    group.add_argument("--resume", type=Path, metavar="DIR", help="go on with the run in DIR, with its settings")
+    several.add_argument(
+        "--coordinator", type=address, metavar="HOST:PORT", help="where process 0 runs, and a free port there"
+    )
+    several.add_argument("--processes", type=Number(int, PROCESSES), metavar="N", help="how many processes there are")
+    which = Number(int, Range(0, PROCESSES.at_most - 1))
+    several.add_argument("--process-id", type=which, metavar="N", help="which of them this is, from 0")
+    group.add_argument(
+        "--out", type=to_path, metavar="DIR", help=f"where the results go (default: {run[:-3]}MODEL-TIME)"
+    )
+    group.add_argument("--resume", type=to_path, metavar="DIR", help="go on with the run in DIR, with its settings")
     group.add_argument("--tensorboard", action="store_true", help="write event files too; needs tensorboardX")
     group.add_argument("--quiet", action="store_true", help="print only warnings and the final summary")
     group.add_argument("--describe", action="store_true", help="print the model as one JSON object and train nothing")
@@ -177,13 +180,17 @@ def joined(argv: list[str]) -> list[str]:
 
 def given(parser: Parser, argv: list[str]) -> dict[str, Any]:
     """What the arguments give. Exits with code 2 and one line on a mistake, with 0 after --help."""
+    for word in argv:
+        flag, equals, value = word.partition("=")
+        if flag.startswith("--") and equals and value == "--":  # of which argparse makes an empty list
+            parser.error(f"{shortened(flag)} must be followed by a value, got '--'")
     known, unknown = parser.parse_known_args(joined(argv))
     if unknown:
         flags = [name for action in parser._actions for name in action.option_strings]
         word = next((text for text in unknown if text.startswith("-")), unknown[0]).partition("=")[0]
-        close = difflib.get_close_matches(word, flags, n=1, cutoff=0.5)
-        hint = f": did you mean {close[0]}?" if close and word.startswith("-") else ": see --help"
-        parser.error(f"unknown {'flag' if word.startswith('-') else 'argument'} {word}{hint}")
+        close = suggestion(word, flags) if word.startswith("-") else None
+        hint = f": did you mean {close}?" if close else ": see --help"
+        parser.error(f"unknown {'flag' if word.startswith('-') else 'argument'} {shortened(word)}{hint}")
     return vars(known)
 
 

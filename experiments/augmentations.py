@@ -18,13 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from experiments.dynamics import command
-from jaxode.checks import require, require_count
-from jaxode.config import setting
+from jaxode.checks import SEEDS, Range, require
+from jaxode.config import check_fields, setting
 
 if TYPE_CHECKING:
     from jaxode.train import Progress
-
-SMALLEST, LARGEST = 8, 256
 
 
 @dataclass(frozen=True)
@@ -32,19 +30,16 @@ class AugmentationsConfig:
     """What is shown. Raises ConfigError on values outside the stated ranges."""
 
     images: str | None = setting(
-        None, "folder of JPEG or PNG files, or of folders of them (default: CIFAR-10's sample)"
+        None, "folder of JPEG or PNG files, or of folders of them (default: CIFAR-10's sample)", path=True
     )
-    seed: int = setting(0, "seed of the draws")
-    side: int = setting(64, "pixels a side of a picture")
+    seed: int = setting(0, "seed of the draws", SEEDS)
+    side: int = setting(64, "pixels a side of a picture", Range(8, 256))
 
     def __post_init__(self) -> None:
-        # `Path.is_dir` raises where a folder above may not be read.
+        check_fields(self)
+        # Path.is_dir raises an error for a folder within one that may not be entered.
         folder = self.images is None or os.path.isdir(self.images)
         require(folder, "images", self.images, "a folder")
-        require_count("seed", self.seed, at_least=0)
-        require(self.seed < 2**32, "seed", self.seed, "below 2**32")
-        require_count("side", self.side)
-        require(SMALLEST <= self.side <= LARGEST, "side", self.side, f"{SMALLEST} to {LARGEST}")
 
 
 def work(config: AugmentationsConfig, out: Path, progress: Progress, words: str) -> str:

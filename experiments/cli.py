@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from experiments import compilations
 from experiments.arguments import Parser, Request, build_parser, configured, parse, unused
-from jaxode.checks import ConfigError
+from jaxode.checks import ConfigError, one_line
 from jaxode.config import CHAINS, RunConfig
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None, *, preset: RunConfig, doc: str, name: str) 
 
 def fail(parser: Parser, error: object, code: int) -> int:
     """Print one line and hand the exit code on."""
-    print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+    print(f"{parser.prog}: error: {one_line(error)}", file=sys.stderr, flush=True)
     return code
 
 

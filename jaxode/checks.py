@@ -2,35 +2,170 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
+import difflib
+import numbers
+import os
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+LONGEST_VALUE = 60
+"""Characters of a value in a message; of a longer one, its beginning and its end are printed."""
+
+LONGEST_NAME, LONGEST_PATH = 255, 4095
+"""Bytes of a file's name and of a path, the limits of Linux."""
+
+DIGITS_IN_WORDS = 50
+"""Integers of more digits are described in messages: Python refuses to write out those of thousands."""
+
+PORT = re.compile("[0-9]{1,5}")  # str.isdigit and int() accept digits of other scripts, which a resolver does not
 
 
 class ConfigError(ValueError):
     """A setting that is out of its allowed range, or settings that contradict each other."""
 
 
+class Range(NamedTuple):
+    """The smallest and the largest value that a number may have."""
+
+    at_least: float
+    at_most: float
+
+    def __contains__(self, value: Any) -> bool:
+        """Whether a number lies in the range; NaN lies in none."""
+        real: Any = numbers.Real  # NumPy's scalars are registered there
+        return isinstance(value, real) and bool(self.at_least <= value <= self.at_most)
+
+    def __str__(self) -> str:
+        """The range in words."""
+        return f"from {self.short}"
+
+    @property
+    def short(self) -> str:
+        """Its two ends."""
+        return f"{plain(self.at_least)} to {plain(self.at_most)}"
+
+
+def plain(number: float) -> str:
+    """A number as people write it."""
+    return str(number) if isinstance(number, int) else f"{number:g}"
+
+
+PORTS = Range(1, 65535)
+SEEDS = Range(0, 2**32 - 1)
+COUNTS = Range(1, 10**9)
+"""Of images, rows and whatever has no tighter bound."""
+
+
+def printable(text: str) -> str:
+    """The text with control characters, surrogates and invisible characters escaped as in a Python string."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def one_line(error: object) -> str:
+    """What an error says, in one line that is safe to print."""
+    return printable(" ".join(str(error).split()))
+
+
+def shortened(text: str) -> str:
+    """The text, or its beginning and its end if it is long."""
+    tail = LONGEST_VALUE // 4
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - tail - 3]}...{text[-tail:]}"
+
+
+def shown(value: object) -> str:
+    """A value for a message: as Python writes it, in printable characters, and not too long."""
+    if isinstance(value, int) and value.bit_length() > DIGITS_IN_WORDS * 3.33:
+        return f"a whole number of about {int(value.bit_length() * 0.30103) + 1} digits"
+    try:
+        text = repr(shortened(value) if isinstance(value, str) else value)
+    except Exception:  # an integer of thousands of digits in a list, or a class of which nothing is known
+        text = f"a {type(value).__name__}"
+    return shortened(printable(text))
+
+
 def require(condition: bool, name: str, value: object, allowed: str) -> None:
     """Raise ConfigError naming the setting, its value and what is allowed, unless the condition holds."""
     if not condition:
-        raise ConfigError(f"{name} must be {allowed}, got {value!r}")
+        raise ConfigError(f"{name} must be {allowed}, got {shown(value)}")
 
 
-def require_positive(name: str, value: float | None, *, zero: bool = False) -> None:
-    """Raise ConfigError unless value is None or a finite positive number (or zero, where that is allowed)."""
-    if value is None:
-        return
-    good = math.isfinite(value) and (value > 0 or (zero and value == 0))
-    require(good, name, value, "zero or a positive number" if zero else "a positive number")
+def require_in(name: str, value: object, within: Range, kind: type = int) -> None:
+    """Raise ConfigError unless value is None or a number of that kind (int or float) in a range.
+
+    Booleans are no numbers, and a float is no integer, though it be whole.
+    """
+    if value is not None:
+        family = numbers.Integral if kind is int else numbers.Real
+        good = isinstance(value, family) and not isinstance(value, bool) and value in within
+        require(good, name, value, allowed_number(kind, within))
+
+
+def allowed_number(kind: type, within: Range) -> str:
+    """What a number may be, in words."""
+    return f"a {'whole ' if kind is int else ''}number {within}"
 
 
 def require_count(name: str, value: int | None, at_least: int = 1) -> None:
-    """Raise ConfigError unless value is None or a whole number of at least `at_least`."""
-    if value is not None:
-        good = isinstance(value, int) and not isinstance(value, bool) and value >= at_least
-        require(good, name, value, f"a whole number of at least {at_least}")
+    """Raise ConfigError unless value is None or a whole number from `at_least` to a thousand million."""
+    require_in(name, value, COUNTS._replace(at_least=at_least))
 
 
-def require_choice(name: str, value: str, literal: Any) -> None:
-    """Raise ConfigError unless value is one of the strings of a Literal type."""
-    require(value in literal.__args__, name, value, "one of " + ", ".join(literal.__args__))
+def require_choice(name: str, value: object, literal: Any, meant: Mapping[str, str] | None = None) -> None:
+    """Raise ConfigError unless value is one of the strings of a Literal type.
+
+    Args:
+        name: the setting.
+        value: its value.
+        literal: the type.
+        meant: other people's words for the choices, from which the message suggests one.
+
+    Raises:
+        ConfigError: any other value.
+    """
+    choices = literal.__args__
+    if not (isinstance(value, str) and value in choices):
+        close = closest(value, choices, meant) if isinstance(value, str) else None
+        hint = f": did you mean {close}?" if close else ""
+        raise ConfigError(f"{name} must be one of {', '.join(choices)}, got {shown(value)}{hint}")
+
+
+def closest(word: str, known: Iterable[str], meant: Mapping[str, str] | None = None) -> str | None:
+    """The known word that was most likely meant: by its meaning first, then by its spelling.
+
+    Args:
+        word: what was given.
+        known: the words there are.
+        meant: other people's words for them, each with a known word, and perhaps a second one after a space.
+    """
+    known = list(known)
+    meant = {key: target for key, target in (meant or {}).items() if target.split()[0] in known}
+    word = word[:LONGEST_VALUE].lower()  # the comparison takes time that grows with the square of the length
+    if word in meant:
+        return meant[word]
+    spelled = {name.lower(): name for name in known} | {key: key for key in meant}
+    found = difflib.get_close_matches(word, spelled, n=1, cutoff=0.6)
+    return meant.get(found[0], spelled[found[0]]) if found else None
+
+
+def require_path(name: str, value: str) -> None:
+    """Raise ConfigError unless value can be a path: not empty, without NUL, no longer than the system allows."""
+    require(value != "", name, value, "a path, which is not empty")
+    require("\0" not in value, name, value, "a path, which has no NUL character")
+    try:
+        encoded = os.fsencode(value)
+    except UnicodeEncodeError:
+        raise ConfigError(f"{name} must be a path in the system's encoding, got {shown(value)}") from None
+    long = len(encoded) > LONGEST_PATH or max(map(len, encoded.split(b"/"))) > LONGEST_NAME
+    allowed = f"a path of at most {LONGEST_PATH} bytes, and {LONGEST_NAME} a name"
+    require(not long, name, value, allowed)
+
+
+def host_and_port(name: str, value: str) -> tuple[str, int]:
+    """The two parts of HOST:PORT. Raises ConfigError unless the port is a number from 1 to 65535 in ASCII digits."""
+    host, _, port = value.rpartition(":")
+    good = bool(host) and all(char.isprintable() and not char.isspace() for char in host)
+    require(good and port.isdigit(), name, value, "HOST:PORT of process 0")
+    good = PORT.fullmatch(port) is not None and int(port) in PORTS
+    require(good, name, value, f"HOST:PORT of process 0 with a port {PORTS}")
+    return host, int(port)

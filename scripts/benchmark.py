@@ -28,28 +28,31 @@ os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # the GPU is sh
 import jax
 import torch
 
-from experiments.arguments import Parser
-from jaxode.checks import ConfigError, require_count
-from jaxode.config import ModelConfig, Precision
+from experiments.arguments import Parser, given
+from experiments.converters import Number, nonempty, to_path
+from jaxode.checks import ConfigError, Range, one_line, shown
+from jaxode.config import BATCHES, WIDTHS, Precision
 from jaxode.train.files import make_writable
 from scripts.bench import report
 from scripts.bench.cases import COMPILED, FRAMEWORKS, JAXODE, Case, cases, quick_cases
 from scripts.bench.measure import blanks, measure
 from scripts.bench.rows import FAILED, Row
+from scripts.settings import require_width
 
 
 def build_parser() -> Parser:
     """The flags."""
     parser = Parser.of("python -m scripts.benchmark", __doc__)
     add = parser.add_argument
-    add("--out", type=Path, default=Path("runs/benchmark"), metavar="DIR", help="where results go (runs/benchmark)")
+    count = Number(int, Range(1, 10_000))
+    add("--out", type=to_path, default=Path("runs/benchmark"), metavar="DIR", help="where results go (runs/benchmark)")
     add("--quick", action="store_true", help="few cases, small batch, 3 runs")
-    add("--only", default="", metavar="TEXT", help="only the cases whose names hold this text")
+    add("--only", type=nonempty, metavar="TEXT", help="only the cases whose names hold this text")
     add("--list", action="store_true", help="print the names of the cases and measure nothing")
-    add("--runs", type=int, metavar="N", help="paired runs of a case (default: 10; 3 with --quick)")
-    add("--threads", type=int, metavar="N", help="CPU cores to use (default: all that this process may)")
-    add("--batch", type=int, metavar="N", help="images in a step (default: 128; 32 with --quick)")
-    add("--width", type=int, default=64, metavar="N", help="channels of the feature maps (default: 64)")
+    add("--runs", type=count, metavar="N", help="paired runs of a case (default: 10; 3 with --quick)")
+    add("--threads", type=count, metavar="N", help="CPU cores to use (default: all that this process may)")
+    add("--batch", type=Number(int, BATCHES), metavar="N", help="images in a step (default: 128; 32 with --quick)")
+    add("--width", type=Number(int, WIDTHS), default=64, metavar="N", help="channels of the feature maps (default: 64)")
     return parser
 
 
@@ -57,9 +60,7 @@ def checked(options: argparse.Namespace) -> list[Case]:
     """The cases asked for. Raises ConfigError."""
     options.runs = options.runs if options.runs is not None else 3 if options.quick else 10
     options.batch = options.batch if options.batch is not None else 32 if options.quick else 128
-    for name in ("runs", "threads", "batch", "width"):
-        require_count(f"--{name}", getattr(options, name))
-    ModelConfig(width=options.width)
+    require_width(options.width)
     here = available()
     if options.threads is not None and options.threads > len(here):
         raise ConfigError(f"--threads must be at most {len(here)}, the cores there are, got {options.threads}")
@@ -67,9 +68,9 @@ def checked(options: argparse.Namespace) -> list[Case]:
     found = list(
         quick_cases(options.batch, options.width) if options.quick else cases(options.batch, options.width, gpu=gpu)
     )
-    chosen = [case for case in found if options.only in case.name]
+    chosen = [case for case in found if (options.only or "") in case.name]
     if not chosen:
-        raise ConfigError(f"--only must be part of a case's name (see --list), got {options.only!r}")
+        raise ConfigError(f"--only must be part of a case's name (see --list), got {shown(options.only)}")
     return chosen
 
 
@@ -101,10 +102,10 @@ def done(case: Case, rows: Sequence[Row], runs: int, threads: int) -> bool:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code: 1 if a side of jaxode's failed, 2 for a wrong request."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    argv = list(sys.argv[1:] if argv is None else argv)
     parser = build_parser()
     try:
-        options = parser.parse_args(words)
+        options = argparse.Namespace(**given(parser, argv))
         chosen = checked(options)
         if options.list:
             print("\n".join(case.name for case in chosen))
@@ -114,16 +115,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     except (ConfigError, OSError, ValueError) as error:
-        print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"{parser.prog}: error: {one_line(error)}", file=sys.stderr)
         return 2
     try:
         rows = carry_out(options, chosen, rows)
-        report.write(rows, options.out, shlex.join(["python", "-m", "scripts.benchmark", *words]))
+        report.write(rows, options.out, shlex.join(["python", "-m", "scripts.benchmark", *argv]))
     except KeyboardInterrupt:
         print(f"{parser.prog}: stopped; the same command goes on from here", file=sys.stderr)
         return 130
     except OSError as error:
-        print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"{parser.prog}: error: {one_line(error)}", file=sys.stderr)
         return 1
     print(f"{report.summary(rows)}; written to {options.out}")
     return int(any(row.status == FAILED and row.framework == FRAMEWORKS[JAXODE] for row in rows))

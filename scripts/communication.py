@@ -23,9 +23,21 @@ from typing import Any, get_args
 
 import jax
 
-from experiments.arguments import Parser, converter, given
-from jaxode.checks import ConfigError, require, require_count
-from jaxode.config import DataConfig, GradientName, ModelConfig, ParallelConfig, ParallelName, RunConfig, SolveConfig
+from experiments.arguments import Parser, given
+from experiments.converters import Number, to_path
+from jaxode.checks import ConfigError, Range, one_line, require
+from jaxode.config import (
+    BATCHES,
+    MOST_DEVICES,
+    WIDTHS,
+    DataConfig,
+    GradientName,
+    ModelConfig,
+    ParallelConfig,
+    ParallelName,
+    RunConfig,
+    SolveConfig,
+)
 from jaxode.data import DataError, ImageSet, load
 from jaxode.nn import build_classifier
 from jaxode.nn.kernels import LIBRARY
@@ -34,6 +46,7 @@ from jaxode.train.program import Program
 from jaxode.train.provenance import commit, device, versions
 from scripts.scaling import prediction, report
 from scripts.scaling.hlo import Collective, collectives
+from scripts.settings import require_width
 
 GRADIENTS = sorted(get_args(GradientName), key=["tape", "replay", "checkpointed", "backsolve", "direct"].index)
 RESNET = "resnet"
@@ -42,11 +55,17 @@ RESNET = "resnet"
 def build_parser() -> Parser:
     """The flags."""
     parser = Parser.of("python -m scripts.communication", __doc__)
-    add, number = parser.add_argument, converter(int)
-    add("--out", type=Path, default=Path("runs/scaling"), metavar="DIR", help="where the files go (runs/scaling)")
-    add("--devices", type=number, default=8, metavar="N", help="virtual devices (default: 8)")
-    add("--batch-size", type=number, default=128, metavar="N", help="images in a step (default: 128)")
-    add("--width", type=number, default=64, metavar="N", help="channels of the feature maps (default: 64)")
+    add = parser.add_argument
+    add("--out", type=to_path, default=Path("runs/scaling"), metavar="DIR", help="where the files go (runs/scaling)")
+    add(
+        "--devices",
+        type=Number(int, Range(2, MOST_DEVICES)),
+        default=8,
+        metavar="N",
+        help="virtual devices (default: 8)",
+    )
+    add("--batch-size", type=Number(int, BATCHES), default=128, metavar="N", help="images in a step (default: 128)")
+    add("--width", type=Number(int, WIDTHS), default=64, metavar="N", help="channels of the feature maps (default: 64)")
     return parser
 
 
@@ -143,24 +162,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = build_parser()
     try:
         options = argparse.Namespace(**given(parser, words))
-        for name in ("devices", "batch_size"):
-            require_count(f"--{name.replace('_', '-')}", getattr(options, name))
-        require(options.devices > 1, "--devices", options.devices, "at least 2, for one device talks to nobody")
         even = options.batch_size % options.devices == 0
         require(even, "--batch-size", options.batch_size, f"a multiple of --devices = {options.devices}")
-        ModelConfig(width=options.width)
+        require_width(options.width)
         make_writable(options.out)
     except SystemExit as stop:
         return int(stop.code or 0)
     except (ConfigError, OSError) as error:
-        print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"{parser.prog}: error: {one_line(error)}", file=sys.stderr)
         return 2
     jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_num_cpu_devices", options.devices)
     try:
         carry_out(options, shlex.join(["python", "-m", "scripts.communication", *words]))
     except (DataError, OSError, ValueError) as error:
-        print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"{parser.prog}: error: {one_line(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"{parser.prog}: stopped; nothing was written", file=sys.stderr)

@@ -24,9 +24,10 @@ import jax
 import torch
 from flax import nnx
 
-from experiments.arguments import given
+from experiments.arguments import Parser, given
 from experiments.cli import announcement, decided
-from jaxode.checks import ConfigError
+from experiments.converters import to_path
+from jaxode.checks import ConfigError, one_line
 from jaxode.config import RunConfig, StemName
 from jaxode.data import SPECS, DataError, load, spec_of, view_shape
 from jaxode.interop import InteropError, from_torch, to_torch
@@ -128,18 +129,28 @@ def convert(source: Path, target: Path, asked: dict[str, Any]) -> None:
     print(f"wrote {target}: {len(weights)} arrays, {numbers:,} numbers")
 
 
+def build_parser() -> Parser:
+    """The flags."""
+    parser = settings_parser("python -m scripts.convert", "SOURCE TARGET [flags]", __doc__ or "")
+    parser.add_argument(
+        "source", type=to_path, metavar="SOURCE", help="a file of weights, a run, or a run's checkpoint"
+    )
+    parser.add_argument(
+        "target", type=to_path, metavar="TARGET", help="a file of weights, or the directory of a new run"
+    )
+    return parser
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
-    parser = settings_parser("python -m scripts.convert", "SOURCE TARGET [flags]", __doc__ or "")
-    parser.add_argument("source", type=Path, metavar="SOURCE", help="a file of weights, a run, or a run's checkpoint")
-    parser.add_argument("target", type=Path, metavar="TARGET", help="a file of weights, or the directory of a new run")
+    parser = build_parser()
     try:
         values = given(parser, list(sys.argv[1:] if argv is None else argv))
         convert(values.pop("source"), values.pop("target"), values)
     except SystemExit as stop:
         return int(stop.code or 0)
     except (ConfigError, DataError, InteropError, WeightsError, ResumeError, CheckpointError, OSError) as error:
-        print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"{parser.prog}: error: {one_line(error)}", file=sys.stderr)
         return 2
     return 0
 

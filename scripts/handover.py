@@ -23,9 +23,10 @@ import numpy as np
 import torch
 from flax import nnx
 
-from experiments.arguments import given
+from experiments.arguments import Parser, given
 from experiments.cli import announcement, decided
-from jaxode.checks import ConfigError, require, require_count
+from experiments.converters import Number, to_path
+from jaxode.checks import COUNTS, ConfigError, one_line, require
 from jaxode.config import ADAPTIVE_IN_BOTH, CHAINS, CONVOLUTIONS_ONLY, FIXED_IN_BOTH, RunConfig, SolveConfig
 from jaxode.data import DataError, load
 from jaxode.interop import to_torch
@@ -122,21 +123,27 @@ def hand_over(config: RunConfig, epochs_given: bool, count: int, out: Path) -> l
     return command(config, program.total_steps, out)
 
 
+def build_parser() -> Parser:
+    """The flags."""
+    parser = settings_parser("python -m scripts.handover", "--batches N --out DIR [flags]", __doc__ or "")
+    add = parser.add_argument
+    add("--batches", type=Number(int, COUNTS), required=True, metavar="N", help="how many batches")
+    add("--out", type=to_path, required=True, metavar="DIR", help="where the two files go")
+    return parser
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
-    parser = settings_parser("python -m scripts.handover", "--batches N --out DIR [flags]", __doc__ or "")
-    parser.add_argument("--batches", type=int, required=True, metavar="N", help="how many batches")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the two files go")
+    parser = build_parser()
     try:
         values = given(parser, list(sys.argv[1:] if argv is None else argv))
         count, out = values.pop("batches"), values.pop("out")
-        require_count("--batches", count)
         config = settings(values)
         words = hand_over(config, "epochs" in values, count, out)
     except SystemExit as stop:
         return int(stop.code or 0)
     except (ConfigError, DataError, OSError) as error:
-        print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"{parser.prog}: error: {one_line(error)}", file=sys.stderr)
         return 2
     adaptive = config.model.ode_blocks > 0 and config.solve.step_size is None
     if adaptive and config.solve.stepping == "diffrax":

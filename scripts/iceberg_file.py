@@ -18,12 +18,16 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.arguments import Parser, converter, given
-from jaxode.checks import ConfigError, require, require_count
+from experiments.arguments import Parser, given
+from experiments.converters import Number, to_path
+from jaxode.checks import SEEDS, ConfigError, Range, one_line, require
 from jaxode.data.bands import PIXELS, SIDE, UNKNOWN_ANGLE
 
 ROWS, ICEBERGS = 1604, 753
 """Of the real file, which gives the classes' shares."""
+
+FILE_ROWS = Range(1, 100_000)
+"""135 kB each."""
 
 UNKNOWN_SHARE = 133 / ROWS
 LOOKS = 4
@@ -81,24 +85,32 @@ def write(path: Path, count: int, seed: int) -> None:
         partial.unlink(missing_ok=True)
 
 
+def build_parser() -> Parser:
+    """The flags."""
+    parser = Parser.of("python -m scripts.iceberg_file", __doc__)
+    add = parser.add_argument
+    add("--out", type=to_path, required=True, metavar="FILE", help="where no file is yet: DIR/train.json")
+    add("--rows", type=Number(int, FILE_ROWS), default=ROWS, metavar="N", help="images (default: %(default)s)")
+    add("--seed", type=Number(int, SEEDS), default=0, metavar="N", help="of what is drawn (default: 0)")
+    return parser
+
+
 def main(argv: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
-    parser = Parser.of("python -m scripts.iceberg_file", __doc__)
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="where no file is yet: DIR/train.json")
-    parser.add_argument("--rows", type=converter(int), default=ROWS, metavar="N", help="images (default: %(default)s)")
-    parser.add_argument("--seed", type=converter(int), default=0, metavar="N", help="of what is drawn (default: 0)")
-    options = given(parser, sys.argv[1:] if argv is None else argv)
-    path, start = options["out"], time.perf_counter()
+    parser = build_parser()
+    start = time.perf_counter()
     try:
-        require_count("--rows", options["rows"])
-        require_count("--seed", options["seed"], at_least=0)
-        require(not path.exists(), "--out", str(path), "a path where nothing is yet")
-        write(path, options["rows"], options["seed"])
+        options = given(parser, list(sys.argv[1:] if argv is None else argv))
+        target = options["out"]
+        require(not os.path.lexists(target), "--out", str(target), "a path where nothing is yet")
+        write(target, options["rows"], options["seed"])
+    except SystemExit as stop:
+        return int(stop.code or 0)
     except (ConfigError, OSError) as error:
-        print(f"{parser.prog}: error: {error}", file=sys.stderr)
+        print(f"{parser.prog}: error: {one_line(error)}", file=sys.stderr)
         return 2
-    size, seconds = path.stat().st_size / 1e6, time.perf_counter() - start
-    print(f"wrote {path}, {options['rows']} rows, {size:.1f} MB in {seconds:.1f} s")
+    size, seconds = target.stat().st_size / 1e6, time.perf_counter() - start
+    print(f"wrote {target}, {options['rows']} rows, {size:.1f} MB in {seconds:.1f} s")
     print(f"{parser.prog}: {MADE_UP}", file=sys.stderr)
     return 0
 

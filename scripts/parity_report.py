@@ -9,16 +9,18 @@ same weights on both sides; compared are outputs, gradients, steps and evaluatio
 
 from __future__ import annotations
 
+import argparse
 import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 import jax
 from tqdm import tqdm
 
-from experiments.arguments import Parser
+from experiments.arguments import Parser, given
+from experiments.converters import nonempty, to_path
+from jaxode.checks import shown
 from jaxode.train.files import make_writable
 from scripts.parity.cells import cells
 from scripts.parity.limits import unreachable
@@ -35,17 +37,24 @@ def selected(word: str) -> list[tuple[str, Callable[[], Row]]]:
     return [(name, work) for name, work in found if word in name]
 
 
+def build_parser() -> Parser:
+    """The flags."""
+    parser = Parser.of("python -m scripts.parity_report", __doc__)
+    add = parser.add_argument
+    add("--out", type=to_path, metavar="DIR", help="where the three files go")
+    add("--only", type=nonempty, metavar="TEXT", help="measure only the cells whose names hold this text")
+    add("--list", action="store_true", help="print the names of the cells and measure nothing")
+    return parser
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code: 1 if a cell fails."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    parser = Parser.of("python -m scripts.parity_report", __doc__)
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where the three files go")
-    parser.add_argument("--only", default="", metavar="TEXT", help="measure only the cells whose names hold this text")
-    parser.add_argument("--list", action="store_true", help="print the names of the cells and measure nothing")
-    options = parser.parse_args(words)
-    work = selected(options.only)
+    argv = list(sys.argv[1:] if argv is None else argv)
+    parser = build_parser()
+    options = argparse.Namespace(**given(parser, argv))
+    work = selected(options.only or "")
     if not work:
-        parser.error(f"--only must be part of a cell's name (see --list), got {options.only!r}")
+        parser.error(f"--only must be part of a cell's name (see --list), got {shown(options.only)}")
     if options.list:
         print("\n".join(name for name, _ in work))
         return 0
@@ -65,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 kept.add(name, asdict(measured()))
                 jax.clear_caches()  # every cell is a program of its own
     rows = [Row(**kept.results[name]) for name, _ in work] + unreachable()
-    write(rows, options.out, shlex.join(["python", "-m", "scripts.parity_report", *words]))
+    write(rows, options.out, shlex.join(["python", "-m", "scripts.parity_report", *argv]))
     kept.finish()
     for row in rows:
         if row.status == FAIL:

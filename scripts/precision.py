@@ -25,9 +25,10 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from experiments.arguments import given
+from experiments.arguments import Parser, given
 from experiments.cli import announcement
-from jaxode.checks import ConfigError, require_choice, require_count
+from experiments.converters import Number, nonempty, to_path
+from jaxode.checks import SEEDS, ConfigError, one_line, require_choice
 from jaxode.config import Precision, RunConfig
 from jaxode.data import DataError, ImageSet, load
 from jaxode.losses import cross_entropy
@@ -165,20 +166,25 @@ def compare(config: RunConfig, chosen: Sequence[Precision], seeds: Sequence[int]
     print(f"{len(rows)} runs; written to {out}")
 
 
+def build_parser() -> Parser:
+    """The flags."""
+    parser = settings_parser("python -m scripts.precision", "--out DIR [flags]", __doc__ or "")
+    add = parser.add_argument
+    add("--out", type=to_path, required=True, metavar="DIR", help="where the two files go")
+    add("--seeds", type=Number(int, SEEDS), nargs="+", metavar="N", help="a run for each (default: --seed)")
+    add("--precisions", type=nonempty, nargs="+", metavar="NAME", help="which (default: all that the device has)")
+    return parser
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    parser = settings_parser("python -m scripts.precision", "--out DIR [flags]", __doc__ or "")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the two files go")
-    parser.add_argument("--seeds", type=int, nargs="+", metavar="N", help="a run for each (default: --seed)")
-    parser.add_argument("--precisions", nargs="+", metavar="NAME", help="which (default: all that the device has)")
+    argv = list(sys.argv[1:] if argv is None else argv)
+    parser = build_parser()
     try:
-        values = given(parser, words)
+        values = given(parser, argv)
         out, seeds, chosen = values.pop("out"), values.pop("seeds", None), values.pop("precisions", None)
         if "precision" in values:
             raise ConfigError("--precision must be left out: every one of --precisions is measured")
-        for seed in seeds or []:
-            require_count("--seeds", seed, at_least=0)
         for name in chosen or []:
             require_choice("--precisions", name, Precision)
         config = settings(values)
@@ -190,7 +196,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             chosen or possible,
             seeds or [config.seed],
             out,
-            shlex.join(["python", "-m", "scripts.precision", *words]),
+            shlex.join(["python", "-m", "scripts.precision", *argv]),
         )
     except SystemExit as stop:
         return int(stop.code or 0)
@@ -198,7 +204,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{parser.prog}: stopped; the same command goes on with the run it was at", file=sys.stderr)
         return 128 + stop.signum
     except (ConfigError, DataError, OSError) as error:
-        print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"{parser.prog}: error: {one_line(error)}", file=sys.stderr)
         return 2
     return 0
 

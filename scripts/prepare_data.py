@@ -19,6 +19,9 @@ from typing import Any
 
 import numpy as np
 
+from experiments.arguments import Parser, given
+from experiments.converters import Choice, path_text, to_path
+from jaxode.checks import one_line
 from jaxode.config import DataConfig
 from jaxode.data import SPECS, DataError, load
 from jaxode.data.differences import to_differences
@@ -69,25 +72,25 @@ def write_sample(dataset: str, data_dir: str, folder: Path) -> Path:
     return path
 
 
+def build_parser() -> Parser:
+    """The flags."""
+    parser = Parser.of("python -m scripts.prepare_data", __doc__)
+    add, names = parser.add_argument, tuple(SPECS)
+    add("dataset", type=Choice(names), metavar="SET", help=f"which set: {', '.join(names)}")
+    add("--data-dir", type=path_text, metavar="DIR", help="folder with the original files, or where to store them")
+    add("--sample", metavar="DIR", type=to_path, help="write the sample DIR/<dataset>.npz instead")
+    return parser
+
+
 def main(argv: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
-    summary, _, rest = (__doc__ or "").partition("\n")
-    parser = argparse.ArgumentParser(
-        prog="python -m scripts.prepare_data",
-        description=summary,
-        epilog=rest,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("dataset", choices=list(SPECS), help="which set")
-    parser.add_argument("--data-dir", help="folder with the original files, or where to store them")
-    parser.add_argument("--sample", metavar="DIR", type=Path, help="write the sample DIR/<dataset>.npz instead")
-    options = parser.parse_args(argv)
+    parser = build_parser()
+    options = argparse.Namespace(**given(parser, sys.argv[1:] if argv is None else argv))
     start = time.perf_counter()
     try:
         if options.sample:
-            path = write_sample(options.dataset, options.data_dir, options.sample)
-            print(f"wrote {path}, {path.stat().st_size / 1e6:.2f} MB")
+            sample = write_sample(options.dataset, options.data_dir, options.sample)
+            print(f"wrote {sample}, {sample.stat().st_size / 1e6:.2f} MB")
         else:
             full = load(DataConfig(dataset=options.dataset, data="full", data_dir=options.data_dir))
             print(
@@ -95,7 +98,7 @@ def main(argv: list[str] | None = None) -> int:
                 f"in {time.perf_counter() - start:.1f} s, SHA-256 {full.fingerprint}"
             )
     except (DataError, OSError) as error:
-        print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"{parser.prog}: error: {one_line(error)}", file=sys.stderr)
         return 2
     return 0
 

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import get_args
 
 from experiments.arguments import Parser, given
-from jaxode.checks import ConfigError
+from experiments.converters import to_path
+from jaxode.checks import ConfigError, one_line
 from jaxode.train import make_writable
 from jaxode.train.files import write_whole
 from scripts.reproduce import RUNS
@@ -93,8 +94,8 @@ def written(records: Sequence[Record], out: Path, command: str) -> list[str]:
 def build_parser() -> Parser:
     """The command line."""
     parser = Parser.of("python -m scripts.report", __doc__, usage="%(prog)s [RUNS ...] [--out DIR]")
-    parser.add_argument("runs", type=Path, nargs="*", metavar="RUNS", help=f"directories of runs (default: {RUNS})")
-    parser.add_argument("--out", type=Path, default=RESULTS, metavar="DIR", help=f"default: {RESULTS}")
+    parser.add_argument("runs", type=to_path, nargs="*", metavar="RUNS", help=f"directories of runs (default: {RUNS})")
+    parser.add_argument("--out", type=to_path, default=RESULTS, metavar="DIR", help=f"default: {RESULTS}")
     return parser
 
 
@@ -119,7 +120,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     except (ConfigError, OSError) as error:
-        print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"{parser.prog}: error: {one_line(error)}", file=sys.stderr)
         return 2
     print(f"{len(found)} runs found, {len(records)} records; written to {out}: {', '.join(names)}")
     return 0

@@ -23,9 +23,10 @@ from typing import Any, get_args
 import jax
 
 from experiments import compilations
-from experiments.arguments import Parser, converter, given
+from experiments.arguments import Parser, given
 from experiments.cli import announcement, conclusion, finished
-from jaxode.checks import ConfigError, require_count
+from experiments.converters import Choice, Number, nonempty, path_text, to_path
+from jaxode.checks import SEEDS, ConfigError, one_line, shown
 from jaxode.config import DataConfig, RunConfig
 from jaxode.data import DataError, ImageSet, load
 from jaxode.train import (
@@ -172,19 +173,22 @@ def carry_out(work: Sequence[Job], data_dir: str | None, progress: Progress) -> 
 def build_parser() -> Parser:
     """The command line."""
     parser = Parser.of("python -m scripts.reproduce", __doc__, usage="%(prog)s TABLE [TABLE ...] [flags]")
-    parser.add_argument("tables", nargs="+", metavar="TABLE", help=f"{', '.join(TABLES)}, or all")
-    parser.add_argument("--scale", default="cpu", choices=get_args(Scale), help="the protocol (default: cpu)")
+    parser.add_argument("tables", type=nonempty, nargs="+", metavar="TABLE", help=f"{', '.join(TABLES)}, or all")
+    scales = get_args(Scale)
+    about = f"the protocol: {', '.join(scales)} (default: cpu)"
+    parser.add_argument("--scale", default="cpu", type=Choice(scales), metavar="NAME", help=about)
     parser.add_argument(
         "--seeds",
-        type=converter(int),
+        type=Number(int, SEEDS),
         nargs="+",
         default=[0],
         metavar="N",
         help="a run of each row for each (default: 0)",
     )
-    parser.add_argument("--only", metavar="TEXT", help="only rows whose label contains TEXT")
-    parser.add_argument("--out", type=Path, default=RUNS, metavar="DIR", help=f"where the runs go (default: {RUNS})")
-    parser.add_argument("--data-dir", metavar="DIR", help="folder with the original files, or where to store them")
+    parser.add_argument("--only", type=nonempty, metavar="TEXT", help="only rows whose label contains TEXT")
+    parser.add_argument("--out", type=to_path, default=RUNS, metavar="DIR", help=f"where the runs go (default: {RUNS})")
+    stored = "folder with the original files, or where to store them"
+    parser.add_argument("--data-dir", type=path_text, metavar="DIR", help=stored)
     parser.add_argument("--list", action="store_true", help="print the rows and how far their runs are; run nothing")
     parser.add_argument("--quiet", action="store_true", help="print only warnings")
     return parser
@@ -195,14 +199,12 @@ def chosen(values: dict[str, Any]) -> list[Job]:
     names = list(TABLES) if values["tables"] == ["all"] else values["tables"]
     for name in names:
         if name not in TABLES:
-            raise ConfigError(f"TABLE must be one of {', '.join(TABLES)}, or all, got {name!r}")
-    for seed in values["seeds"]:
-        require_count("--seeds", seed, at_least=0)
+            raise ConfigError(f"TABLE must be one of {', '.join(TABLES)}, or all, got {shown(name)}")
     tables = [TABLES[name] for name in names]
     found = list(jobs(tables, values["scale"], values["seeds"], values["out"], values["only"]))
     if not found:
         labels = ", ".join(row.label for table in tables for row in table.rows)
-        raise ConfigError(f"--only must be a part of a label, one of {labels}, got {values['only']!r}")
+        raise ConfigError(f"--only must be a part of a label, one of {labels}, got {shown(values['only'])}")
     return found
 
 
@@ -226,10 +228,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{parser.prog}: interrupted; the same command goes on", file=sys.stderr)
         return 128 + signal.SIGINT
     except (ConfigError, DataError, ResumeError, BlockingIOError) as error:
-        print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"{parser.prog}: error: {one_line(error)}", file=sys.stderr)
         return 2
     except (CheckpointError, OSError) as error:
-        print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"{parser.prog}: error: {one_line(error)}", file=sys.stderr)
         return 1
     print(f"{len(work) - failed} of {len(work)} runs complete in {values['out']}")
     return 1 if failed else 0

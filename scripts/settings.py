@@ -6,15 +6,17 @@ import argparse
 import importlib
 from typing import Any, get_args
 
-from experiments.arguments import Parser, add_settings, configured
-from jaxode.config import DatasetName, RunConfig
+from experiments.arguments import Parser, add_settings, configured, in_flags
+from experiments.converters import Choice
+from jaxode.checks import ConfigError
+from jaxode.config import DatasetName, ModelConfig, RunConfig
 
 
 def settings_parser(prog: str, usage: str, doc: str) -> Parser:
     """A parser with --dataset and a flag for every setting; what is not given is left out of its result."""
     parser = Parser.of(prog, doc, usage=f"%(prog)s {usage}", argument_default=argparse.SUPPRESS)
     names = get_args(DatasetName)
-    parser.add_argument("--dataset", choices=names, metavar="NAME", help=f"{', '.join(names)} (default: mnist)")
+    parser.add_argument("--dataset", type=Choice(names), metavar="NAME", help=f"{', '.join(names)} (default: mnist)")
     add_settings(parser, preset("mnist"))
     return parser
 
@@ -27,3 +29,11 @@ def preset(dataset: str) -> RunConfig:
 def settings(values: dict[str, Any]) -> RunConfig:
     """The run's settings from what is given. Raises ConfigError."""
     return configured(preset(values.get("dataset", "mnist")), {k: v for k, v in values.items() if k != "dataset"})
+
+
+def require_width(width: int) -> None:
+    """Raise ConfigError naming --width unless a model can be so wide."""
+    try:
+        ModelConfig(width=width)
+    except ConfigError as error:
+        raise in_flags(error, {"width": width}) from None

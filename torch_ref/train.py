@@ -14,6 +14,7 @@ import itertools
 import json
 import math
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -30,6 +31,13 @@ from torch_ref.updates import OPTIMIZERS, SCHEDULES, Step, make_optimizer, make_
 
 METHODS = ("bosh3", "dopri5", "dopri8", *FIXED_STEP)
 FAILED, WRONG_REQUEST, INTERRUPTED = 1, 2, 130
+LONGEST_MISTAKE, LONGEST_VALUE = 500, 60
+
+NUMBERS = {
+    int: re.compile(r"[+-]?[0-9]{1,30}"),
+    float: re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE),
+}
+"""How numbers are written. Python's own int and float take digits of all scripts, underscores and "infinity" too."""
 
 
 def cost_line(title: str, step: Step) -> str:
@@ -43,30 +51,41 @@ def cost_line(title: str, step: Step) -> str:
     return f"{title}: {', '.join([*solves, f'loss {step.loss:.4f}'])}"
 
 
+def one_line(error: object) -> str:
+    """What an error says, in one line of printable characters."""
+    text = " ".join(str(error).split())
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser that answers a mistake with exactly one line."""
 
     def error(self, message: str) -> NoReturn:
         """Print the line and exit with code 2."""
-        print(f"{self.prog}: error: {message}", file=sys.stderr)
+        short = message if len(message) <= LONGEST_MISTAKE else f"{message[:LONGEST_MISTAKE]}..."
+        print(f"{self.prog}: error: {one_line(short)}", file=sys.stderr)
         raise SystemExit(WRONG_REQUEST)
 
 
-def number(kind: type, low: float, high: float = math.inf, *, zero: bool = False) -> Callable[[str], Any]:
-    """Text to a number above `low` (or equal to it, with `zero`) and at most `high`."""
+def number(kind: type, low: float, high: float) -> Callable[[str], Any]:
+    """Text to a number from `low` to `high`."""
 
     def convert(text: str) -> Any:
-        try:
-            value = kind(text)
-        except ValueError:
-            value = math.nan
-        if not ((low < value or (zero and value == low)) and value <= high and math.isfinite(value)):
-            below = f" and at most {high:g}" if high < math.inf else ""
-            wanted = f"a {'whole ' if kind is int else ''}number {'of at least' if zero else 'above'} {low:g}{below}"
-            raise argparse.ArgumentTypeError(f"must be {wanted}, got {text!r}")
+        value = kind(text) if NUMBERS[kind].fullmatch(text) else math.nan
+        if not low <= value <= high:
+            wanted = f"a {'whole ' if kind is int else ''}number from {low:.10g} to {high:.10g}"
+            got = text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}..."
+            raise argparse.ArgumentTypeError(f"must be {wanted}, got {got!r}")
         return value
 
     return convert
+
+
+def path(text: str) -> Path:
+    """Text to a path, which is not empty and has no NUL character."""
+    if not text or "\0" in text:
+        raise argparse.ArgumentTypeError(f"must be a path, got {text[:LONGEST_VALUE]!r}")
+    return Path(text)
 
 
 def build_parser() -> Parser:
@@ -80,27 +99,27 @@ def build_parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    positive, count = number(float, 0), number(int, 1, zero=True)
+    tolerance, rate, count = number(float, 1e-16, 1e3), number(float, 1e-37, 1e38), number(int, 1, 10**9)
     add = parser.add_argument
-    add("--weights", type=Path, required=True, metavar="FILE", help="state_dict in a .pt or .pth file")
-    add("--batches", type=Path, required=True, metavar="FILE", help=".npz of images and labels")
+    add("--weights", type=path, required=True, metavar="FILE", help="state_dict in a .pt or .pth file")
+    add("--batches", type=path, required=True, metavar="FILE", help=".npz of images and labels")
     add("--method", choices=METHODS, default="dopri5", help="torchdiffeq's name of the solver (default: dopri5)")
-    add("--rtol", type=positive, default=1e-3, metavar="X", help="relative tolerance (default: 0.001)")
-    add("--atol", type=positive, default=1e-3, metavar="X", help="absolute tolerance (default: 0.001)")
-    add("--step-size", type=number(float, 0, 1), metavar="X", help="of the fixed-step methods, which need it")
+    add("--rtol", type=tolerance, default=1e-3, metavar="X", help="relative tolerance (default: 0.001)")
+    add("--atol", type=tolerance, default=1e-3, metavar="X", help="absolute tolerance (default: 0.001)")
+    add("--step-size", type=number(float, 1e-5, 1), metavar="X", help="of the fixed-step methods, which need it")
     add("--adjoint", action="store_true", help="gradient by the adjoint ODE instead of through the steps")
     add("--adjoint-norm", choices=("full", "seminorm"), default="full", help="error norm of the adjoint solve")
     add("--stop-at-ends", action="store_true", help="end the last step of a solve on its end, not past it")
     add("--constant-first-step", action="store_true", help="no gradient through the choice of the first step")
     add("--optimizer", choices=OPTIMIZERS, default="sgd", help="torch.optim's (default: sgd)")
-    add("--lr", type=positive, metavar="X", help="learning rate at the start (default: 0.1; 0.001 for adam, adamw)")
-    add("--momentum", type=number(float, 0, 1, zero=True), default=0.9, metavar="X", help="of sgd (default: 0.9)")
-    add("--weight-decay", type=number(float, 0, zero=True), default=0.0, metavar="X", help="(default: 0)")
+    add("--lr", type=rate, metavar="X", help="learning rate at the start (default: 0.1; 0.001 for adam, adamw)")
+    add("--momentum", type=number(float, 0, 1), default=0.9, metavar="X", help="of sgd (default: 0.9)")
+    add("--weight-decay", type=number(float, 0, 1e38), default=0.0, metavar="X", help="(default: 0)")
     add("--schedule", choices=SCHEDULES, default="step", help="of the learning rate (default: step)")
     add("--total-steps", type=count, metavar="N", help="steps that the schedule spans (default: those taken)")
     add("--epochs", type=count, default=1, metavar="N", help="passes over the batches (default: 1)")
     add("--float64", action="store_true", help="compute in float64 instead of float32")
-    add("--out", type=Path, metavar="FILE", help="write one JSON object a step into this file, however the run ends")
+    add("--out", type=path, metavar="FILE", help="write one JSON object a step into this file, however the run ends")
     add("--quiet", action="store_true", help="print only the summary")
     return parser
 
@@ -109,6 +128,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code: 0, 1 for a failed run, 2 for a wrong request, 130 after Ctrl-C."""
     parser = build_parser()
     try:
+        for word in sys.argv[1:] if argv is None else argv:
+            if word.startswith("--") and word.partition("=")[2] == "--":  # of which argparse makes an empty list
+                parser.error(f"{word.partition('=')[0]}: expected one argument")
         options = parser.parse_args(argv)
         if (options.method in FIXED_STEP) != (options.step_size is not None):
             verb = "needs" if options.method in FIXED_STEP else "takes no"
@@ -117,7 +139,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser.error("--adjoint-norm needs --adjoint")
         if options.stop_at_ends and options.method in FIXED_STEP:
             parser.error(f"--stop-at-ends is for adaptive methods, got --method {options.method}")
-        if options.out and not options.out.parent.is_dir():
+        if options.out and not os.path.isdir(options.out.parent):
             parser.error(f"--out must lie in a folder that exists, got {options.out}")
     except SystemExit as stop:
         return int(stop.code or 0)
@@ -135,14 +157,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         dtype = torch.float64 if options.float64 else torch.float32
         model, batches = load(options.weights, options.batches, settings, dtype)
     except (ValueError, OSError) as error:
-        print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"{parser.prog}: error: {one_line(error)}", file=sys.stderr)
         return WRONG_REQUEST
     try:
         carry_out(options, model, batches)
     except (ArithmeticError, AssertionError, OSError) as error:
         # torchdiffeq asserts that a step can still shrink.
         what = "a solve failed, torchdiffeq says: " if isinstance(error, AssertionError) else ""
-        print(f"{parser.prog}: error: {what}{' '.join(str(error).split())}", file=sys.stderr)
+        print(f"{parser.prog}: error: {what}{one_line(error)}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         print(f"{parser.prog}: error: interrupted", file=sys.stderr)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from experiments import compilations
 from experiments.arguments import Parser, add_fields, given, in_flags
 from experiments.cli import FAILED, KILLED, WRONG_REQUEST, fail, told
+from experiments.converters import to_path
 from jaxode.checks import ConfigError
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def build_parser(prog: str, doc: str, settings: type, out: Path) -> Parser:
     """A flag for every field of `settings`, --out and --quiet."""
     parser = Parser.of(prog, doc, usage="%(prog)s [flags]", argument_default=argparse.SUPPRESS)
     add_fields(parser, settings, dataclasses.asdict(settings()))
-    parser.add_argument("--out", type=Path, metavar="DIR", help=f"where the results go (default: {out})")
+    parser.add_argument("--out", type=to_path, metavar="DIR", help=f"where the results go (default: {out})")
     parser.add_argument("--quiet", action="store_true", help="print only warnings and the final summary")
     return parser
 

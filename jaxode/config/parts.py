@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, get_args
+from dataclasses import dataclass
+from typing import get_args
 
-from jaxode.checks import ConfigError, require, require_choice, require_count, require_positive
+from jaxode.checks import COUNTS, SEEDS, ConfigError, Range, require
 from jaxode.config.choices import (
     ADAPTIVE_IN_BOTH,
     CHAINS,
@@ -29,16 +29,30 @@ from jaxode.config.choices import (
     StemName,
     SteppingName,
 )
+from jaxode.config.fields import check_fields, setting
+
+MOST_ODE_BLOCKS = 32
+"""Every ODE block is a solve that is traced and compiled: 0.3 s each for --describe."""
+
+TOLERANCES = Range(1e-16, 1e3)
+"""Squares of errors that are measured in tolerances stay finite in float32."""
+
+MOST_STEPS = 100_000
+"""Of one solve. The exact gradient modes plan memory for a state of each (or for each of as many as a tape holds)."""
+
+MOST_DEVICES = 256
+"""Of one process. So many virtual devices of a CPU start in about 10 s; no host has more accelerators."""
+
+BATCHES = Range(1, 2**20)
+WIDTHS = Range(1, 2048)
+
+RATES = Range(1e-37, 1e38)
+"""What float32 holds."""
 
 
 def default_gradient(solver: str) -> str:
     """The quickest exact gradient mode that a solver has."""
     return "checkpointed" if solver == "kvaerno3" else "tape"
-
-
-def setting(default: Any, text: str) -> Any:
-    """A dataclass field whose help text the command line prints."""
-    return field(default=default, metadata={"help": text})
 
 
 @dataclass(frozen=True)
@@ -50,9 +64,13 @@ class ModelConfig:
         "classifier: odenet: ODE blocks; resnet: residual blocks; mlp: one hidden layer of 300; of radar images: dense:"
         " four hidden layers of 128; cnn: a residual convolutional net; odecnn: that with an ODE for its two blocks",
     )
-    blocks: int | None = setting(None, "ODE blocks (default 1) or residual blocks (default 6) in the chain; 0: none")
-    width: int = setting(64, "channels of the feature maps; a multiple of 32 if above 32")
-    augment_dims: int = setting(0, "channels that the state of the ODE blocks has more, zero at t = 0")
+    blocks: int | None = setting(
+        None,
+        f"ODE blocks (default 1, at most {MOST_ODE_BLOCKS}) or residual blocks (default 6) in the chain; 0: none",
+        Range(0, 128),
+    )
+    width: int = setting(64, "channels of the feature maps; a multiple of 32 if above 32", WIDTHS)
+    augment_dims: int = setting(0, "channels that the state of the ODE blocks has more, zero at t = 0", Range(0, 1024))
     stem: StemName = setting(
         "quarter",
         "side of the downsampled map, of the image's: quarter: by the thesis's three convolutions; eighth, sixteenth:"
@@ -60,21 +78,19 @@ class ModelConfig:
     )
 
     def __post_init__(self) -> None:
-        require_choice("model", self.model, ModelName)
+        check_fields(self)
         if self.blocks is None:
             object.__setattr__(self, "blocks", DEFAULT_BLOCKS[self.model])
-        require_count("blocks", self.blocks, at_least=0)
         if self.model not in CHAINS:
             own = DEFAULT_BLOCKS[self.model]
             require(
                 self.blocks == own, "blocks", self.blocks, f"left out for the {self.model}, which has {own or 'none'}"
             )
-        require_count("width", self.width)
+        solvable = self.ode_blocks <= MOST_ODE_BLOCKS
+        require(solvable, "blocks", self.blocks, f"at most {MOST_ODE_BLOCKS} for the {self.model}")
         require(self.width % min(32, self.width) == 0, "width", self.width, "at most 32 or a multiple of 32")
-        require_count("augment_dims", self.augment_dims, at_least=0)
         useful = self.augment_dims == 0 or (self.model == "odenet" and self.ode_blocks > 0)
         require(useful, "augment_dims", self.augment_dims, "0 for a model without ODE blocks")
-        require_choice("stem", self.stem, StemName)
         require(self.stem == "quarter" or self.model in CHAINS, "stem", self.stem, f"left out for the {self.model}")
 
     @property
@@ -93,43 +109,38 @@ class SolveConfig:
     """How an ODE block is solved over t in [0, 1]. Raises ConfigError on values outside the stated ranges."""
 
     solver: SolverName = setting("dopri5", "Runge-Kutta method; kvaerno3 is implicit, for stiff fields")
-    rtol: float = setting(1e-3, "relative tolerance of a step")
-    atol: float = setting(1e-3, "absolute tolerance of a step")
-    step_size: float | None = setting(None, "fixed step size in (0, 1]; without it the step size adapts")
+    rtol: float = setting(1e-3, "relative tolerance of a step", TOLERANCES)
+    atol: float = setting(1e-3, "absolute tolerance of a step", TOLERANCES)
+    step_size: float | None = setting(
+        None, "fixed step size; without it the step size adapts", Range(1 / MOST_STEPS, 1)
+    )
     gradient: GradientName = setting(
         None,
         "tape: exact, least time; replay: exact, re-runs every step, little memory; direct and checkpointed: Diffrax's"
         " exact modes; backsolve: the adjoint ODE, constant memory (default tape; checkpointed for kvaerno3)",
     )
-    backward_rtol: float | None = setting(None, "relative tolerance of the backsolve (default: rtol)")
-    backward_atol: float | None = setting(None, "absolute tolerance of the backsolve (default: atol)")
+    backward_rtol: float | None = setting(None, "relative tolerance of the backsolve (default: rtol)", TOLERANCES)
+    backward_atol: float | None = setting(None, "absolute tolerance of the backsolve (default: atol)", TOLERANCES)
     backward_norm: NormName = setting(
         "full", "what the backsolve's error is measured on: full, or seminorm, which leaves the parameters out"
     )
     stepping: SteppingName = setting(
         "diffrax", "whose steps to take: diffrax, or torchdiffeq, with its overshoot, norms and evaluation counts"
     )
-    tape_steps: int = setting(8, "accepted steps that the tape holds at one time; of more, all but the last are re-run")
-    max_steps: int = setting(256, "most steps, accepted and rejected, of one solve")
+    tape_steps: int = setting(
+        8, "accepted steps that the tape holds at one time; of more, all but the last are re-run", Range(1, MOST_STEPS)
+    )
+    max_steps: int = setting(256, "most steps, accepted and rejected, of one solve", Range(1, MOST_STEPS))
     per_sample: bool = setting(False, "solve every image by itself, with its own steps, error and evaluation count")
 
     def __post_init__(self) -> None:
-        require_choice("solver", self.solver, SolverName)
+        check_fields(self)
         if self.gradient is None:
             object.__setattr__(self, "gradient", default_gradient(self.solver))
-        require_choice("gradient", self.gradient, GradientName)
-        require_choice("backward_norm", self.backward_norm, NormName)
-        require_choice("stepping", self.stepping, SteppingName)
-        for name in ("rtol", "atol", "backward_rtol", "backward_atol"):
-            require_positive(name, getattr(self, name))
-        require_count("max_steps", self.max_steps)
-        require_count("tape_steps", self.tape_steps)
-        require(isinstance(self.per_sample, bool), "per_sample", self.per_sample, "true or false")
         if self.solver == "kvaerno3" and self.gradient in EXPLICIT_ONLY:
             others = "checkpointed, direct or backsolve"
             raise ConfigError(f"gradient {self.gradient} needs an explicit solver, got kvaerno3, which has {others}")
         if self.step_size is not None:
-            require(0 < self.step_size <= 1, "step_size", self.step_size, "in (0, 1]")
             enough = self.step_size * self.max_steps >= 1 - 1e-9
             require(enough, "step_size", self.step_size, f"at least 1/max_steps = {1 / self.max_steps:g}")
         elif self.solver in FIXED_STEP_ONLY:
@@ -153,9 +164,9 @@ class DataConfig:
     data: DataChoice = setting(
         "auto", "full: the published set; sample: 2,000 + 500 bundled images; auto: full if it can be had, else sample"
     )
-    data_dir: str | None = setting(None, "folder with the original files, or where to store them")
-    limit_train: int | None = setting(None, "use only the first N training images")
-    limit_test: int | None = setting(None, "use only the first N test images")
+    data_dir: str | None = setting(None, "folder with the original files, or where to store them", path=True)
+    limit_train: int | None = setting(None, "use only the first N training images", COUNTS)
+    limit_test: int | None = setting(None, "use only the first N test images", COUNTS)
     crop: CropName = setting(
         "resize",
         "28x28 windows that training draws: resize: of the image enlarged to 32x32, as the thesis; pad: of the image"
@@ -166,24 +177,15 @@ class DataConfig:
         "what is drawn of training images before they are cropped: none; all; upright: all but transpose and flips,"
         " which change the meaning of hand signs; or names joined by commas: " + ", ".join(get_args(AugmentationName)),
     )
-    classes: int | None = setting(None, "use only the images of the first N classes")
+    classes: int | None = setting(None, "use only the images of the first N classes", Range(2, 1000))
     test_share: float | None = setting(
-        None, "share held out for testing of a set that comes unsplit (default: the set's)"
+        None, "share held out for testing of a set that comes unsplit (default: the set's)", Range(1e-4, 0.9999)
     )
-    split_seed: int = setting(0, "seed of that split, which takes the same share of every class")
+    split_seed: int = setting(0, "seed of that split, which takes the same share of every class", SEEDS)
     angle: bool = setting(False, "iceberg: show the incidence angle as one more plane")
 
     def __post_init__(self) -> None:
-        require_choice("dataset", self.dataset, DatasetName)
-        require_choice("data", self.data, DataChoice)
-        require_choice("crop", self.crop, CropName)
-        require_count("limit_train", self.limit_train)
-        require_count("limit_test", self.limit_test)
-        require_count("classes", self.classes, at_least=2)
-        require_count("split_seed", self.split_seed, at_least=0)
-        share = self.test_share
-        require(share is None or 0 < share < 1, "test_share", share, "above 0 and below 1")
-        require(isinstance(self.angle, bool), "angle", self.angle, "true or false")
+        check_fields(self)
         self.augmentations  # noqa: B018 - says what is wrong
 
     @property
@@ -204,17 +206,19 @@ class OptimConfig:
     """How parameters are updated. Raises ConfigError on values outside the stated ranges."""
 
     optimizer: OptimizerName = setting("sgd", "update rule, with PyTorch's meaning of every number")
-    lr: float = setting(0.1, "learning rate at the start (default 0.1; 0.001 for adam and adamw)")
-    momentum: float = setting(0.9, "momentum of sgd, in [0, 1)")
-    weight_decay: float = setting(0.0, "L2 penalty of sgd and adam; decoupled decay of adamw")
+    lr: float = setting(
+        0.1,
+        "learning rate at the start (default 0.1; 0.001 for adam and adamw)",
+        RATES,
+    )
+    momentum: float = setting(0.9, "momentum of sgd", Range(0, 0.999999))
+    weight_decay: float = setting(
+        0.0, "L2 penalty of sgd and adam; decoupled decay of adamw", RATES._replace(at_least=0)
+    )
     schedule: ScheduleName = setting("step", "step: a tenth after every 0.3 of the epochs; constant; cosine: to zero")
 
     def __post_init__(self) -> None:
-        require_choice("optimizer", self.optimizer, OptimizerName)
-        require_choice("schedule", self.schedule, ScheduleName)
-        require_positive("lr", self.lr)
-        require(0 <= self.momentum < 1, "momentum", self.momentum, "in [0, 1)")
-        require_positive("weight_decay", self.weight_decay, zero=True)
+        check_fields(self)
 
 
 @dataclass(frozen=True)
@@ -224,10 +228,10 @@ class ParallelConfig:
     parallel: ParallelName = setting(
         "jit", "jit: one step size for the whole batch on all devices; pmap: every device solves its part by itself"
     )
-    devices: int | None = setting(None, "devices that each process uses (default all; on a CPU, N virtual ones)")
-    accumulate: int = setting(1, "parts that a batch is solved in one after the other, for less memory")
+    devices: int | None = setting(
+        None, "devices that each process uses (default all; on a CPU, N virtual ones)", Range(1, MOST_DEVICES)
+    )
+    accumulate: int = setting(1, "parts that a batch is solved in one after the other, for less memory", BATCHES)
 
     def __post_init__(self) -> None:
-        require_choice("parallel", self.parallel, ParallelName)
-        require_count("devices", self.devices)
-        require_count("accumulate", self.accumulate)
+        check_fields(self)

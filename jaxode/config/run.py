@@ -7,16 +7,18 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from jaxode.checks import ConfigError, require, require_choice, require_count
+from jaxode.checks import SEEDS, ConfigError, Range, require
 from jaxode.config.choices import CHAINS, DEFAULT_LR, Precision, TrainEvaluation
+from jaxode.config.fields import check_fields, setting
+from jaxode.config.keys import require_keys, require_object
 from jaxode.config.parts import (
+    BATCHES,
     DataConfig,
     ModelConfig,
     OptimConfig,
     ParallelConfig,
     SolveConfig,
     default_gradient,
-    setting,
 )
 
 PARTS = {
@@ -38,9 +40,9 @@ class RunConfig:
     data: DataConfig = field(default_factory=DataConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     parallel: ParallelConfig = field(default_factory=ParallelConfig)
-    epochs: int = setting(30, "passes over the training images (5 on the bundled sample unless given)")
-    batch_size: int = setting(128, "images in a step")
-    seed: int = setting(0, "seed of the initial parameters, the order of the images and the crops")
+    epochs: int = setting(30, "passes over the training images (5 on the bundled sample unless given)", Range(1, 10**6))
+    batch_size: int = setting(128, "images in a step", BATCHES)
+    seed: int = setting(0, "seed of the initial parameters, the order of the images and the crops", SEEDS)
     precision: Precision = setting(
         "float32",
         "float64 or float32: of everything; tf32, bfloat16 or float16: of the convolutions, all else in float32;"
@@ -51,12 +53,9 @@ class RunConfig:
     )
 
     def __post_init__(self) -> None:
-        require_count("epochs", self.epochs)
-        require_count("batch_size", self.batch_size)
-        require_count("seed", self.seed, at_least=0)
-        require(self.seed < 2**32, "seed", self.seed, "below 2**32")
-        require_choice("precision", self.precision, Precision)
-        require_choice("train_evaluation", self.train_evaluation, TrainEvaluation)
+        check_fields(self)
+        parts = self.parallel.accumulate
+        require(parts <= self.batch_size, "accumulate", parts, f"at most the batch_size, {self.batch_size}")
         if self.precision == "float16" and self.model.ode_blocks:
             tolerant = "gradient backsolve" if self.solve.gradient == "backsolve" else "solver kvaerno3"
             if self.solve.gradient == "backsolve" or self.solve.solver == "kvaerno3":
@@ -95,7 +94,7 @@ class RunConfig:
             if changes["model"] not in CHAINS:
                 settings["stem"] = "quarter"
         if changes.get("optimizer", self.optim.optimizer) != self.optim.optimizer:
-            settings["lr"] = DEFAULT_LR.get(changes["optimizer"])
+            settings["lr"] = DEFAULT_LR.get(str(changes["optimizer"]))
         if self.solve.gradient == default_gradient(self.solve.solver):
             settings["gradient"] = None
         for name, value in changes.items():
@@ -113,12 +112,26 @@ class RunConfig:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> RunConfig:
-        """The inverse of to_json. Raises ConfigError on unknown or invalid settings."""
-        try:
-            values = {"parallel": {}, **values}  # which the first runs did not have
-            built = {name: part(**values[name]) for name, part in PARTS.items()}
-            return cls(**built, **{name: value for name, value in values.items() if name not in PARTS})
-        except ConfigError:
-            raise
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise ConfigError(f"not a run's settings: {error}") from error
+        """The inverse of to_json. Raises ConfigError naming the key that is missing, unknown or invalid."""
+        values = {"parallel": {}, **require_object("the settings of a run", values)}  # the first runs had none
+        own = {name: value for name, value in values.items() if name not in PARTS}
+        require_keys("", own, [name for name in _names(cls) if name not in PARTS])
+        return cls(**{name: part_from_json(name, values) for name in PARTS}, **own)
+
+
+def part_from_json(part: str, values: dict[str, Any]) -> Any:
+    """One part of a run's settings, given all of them. Raises ConfigError naming the key as "part.key"."""
+    if part not in values:
+        raise ConfigError(f"{part} is missing")
+    own = require_object(part, values[part])
+    require_keys(f"{part}.", own, _names(PARTS[part]))
+    if own.get("data_dir") == "":
+        own["data_dir"] = None  # earlier versions allowed it, with this meaning
+    try:
+        return PARTS[part](**own)
+    except ConfigError as error:
+        raise ConfigError(f"{part}.{error}") from None
+
+
+def _names(kind: type) -> list[str]:
+    return [spec.name for spec in dataclasses.fields(kind)]

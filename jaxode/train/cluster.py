@@ -19,7 +19,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from jaxode.checks import ConfigError, require
+from jaxode.checks import ConfigError, host_and_port, require
 from jaxode.train.errors import CheckpointError, ResumeError, RunFailed, Stopped
 from jaxode.train.lifeline import Door, Lifeline, knock
 
@@ -142,8 +142,7 @@ def wanted(coordinator: str | None, processes: int | None, process_id: int | Non
     assert coordinator is not None
     assert processes is not None
     assert process_id is not None
-    host, colon, port = coordinator.rpartition(":")
-    require(bool(host and colon and port.isdigit()), "coordinator", coordinator, "HOST:PORT of process 0")
+    host_and_port("coordinator", coordinator)
     require(processes >= 1, "processes", processes, "at least 1")
     require(0 <= process_id < processes, "process_id", process_id, f"in 0, ..., {processes - 1}")
     return processes > 1

@@ -28,6 +28,9 @@ from jaxode.train.tally import Split
 Builder = Callable[..., nnx.Module]
 """A function with the arguments of `jaxode.nn.build_classifier`; tests put a stub in its place."""
 
+MOST_STEPS = 2**31 - 1
+"""Of a run; the step's number is a 32-bit integer of the state."""
+
 
 @dataclass(frozen=True)
 class Span:
@@ -63,7 +66,7 @@ class Program:
         self.train_count, self.test_count = len(data.train_labels), len(data.test_labels)
         self.steps_per_epoch = -(-self.train_count // config.batch_size)
         self.total_steps = config.epochs * self.steps_per_epoch
-        most = (2**31 - 1) // self.steps_per_epoch
+        most = MOST_STEPS // self.steps_per_epoch
         require(config.epochs <= most, "epochs", config.epochs, f"at most {most}, for steps are counted in 32 bits")
         self.dtype = jnp.dtype(config.dtype)
         model_key, self.run_key = jax.random.split(jax.random.key(config.seed))

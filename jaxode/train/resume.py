@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from jaxode.checks import ConfigError
+from jaxode.checks import ConfigError, one_line
 from jaxode.config import RunConfig
 from jaxode.train.errors import ResumeError
 from jaxode.train.recorder import CONFIG
@@ -24,8 +24,8 @@ def read_config(directory: Path) -> RunConfig:
         raise ResumeError(f"{directory} is no run: it has no {CONFIG}") from None
     except OSError as error:
         raise ResumeError(f"cannot read {path}: {error.strerror}") from error
-    except (ConfigError, ValueError) as error:
-        raise ResumeError(f"{path} is damaged: {' '.join(str(error).split())}") from error
+    except (ConfigError, ValueError, RecursionError) as error:  # the last for lists in lists in lists
+        raise ResumeError(f"{path} is damaged: {one_line(error)}") from error
 
 
 def differences(has: RunConfig, asked: dict[str, Any]) -> list[str]:

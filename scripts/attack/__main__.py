@@ -21,14 +21,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from experiments.arguments import Parser, converter, given
-from jaxode.checks import ConfigError, require, require_count
+from experiments.arguments import Parser, given
+from experiments.converters import Number, to_path
+from jaxode.checks import SEEDS, Range, one_line
 from jaxode.train.files import make_writable, write_json, write_whole
 from jaxode.train.provenance import cores, origin
 from scripts.attack import processes, report
 from scripts.attack.inputs import SURFACES, attack
 from scripts.attack.processes import RUNS, Undisturbed
 from scripts.attack.verdict import Finding
+
+MINUTES, KILLS, JOBS = Range(0.01, 10_000), Range(0, 100_000), Range(1, 256)
 
 KILLED, SIGNALLED, FULL = "killed runs", "signalled runs", "runs on a full disk"
 IN_A_ROUND = {KILLED: 12, SIGNALLED: 4, FULL: 4}
@@ -106,13 +109,12 @@ class Attack:
 def build_parser() -> Parser:
     """The command line."""
     parser = Parser.of("python -m scripts.attack", __doc__)
-    parser.add_argument("--minutes", type=converter(float), default=5.0, metavar="N", help="how long (default: 5)")
-    parser.add_argument(
-        "--kills", type=converter(int), default=0, metavar="N", help="go on until N kills have met a run"
-    )
-    parser.add_argument("--seed", type=converter(int), default=0, metavar="N", help="of all that is drawn (default: 0)")
-    parser.add_argument("--jobs", type=converter(int), default=cores(), metavar="N", help="processes at a time")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="write attack.md and attack.json there")
+    add = parser.add_argument
+    add("--minutes", type=Number(float, MINUTES), default=5.0, metavar="X", help="how long (default: 5)")
+    add("--kills", type=Number(int, KILLS), default=0, metavar="N", help="go on until N kills have met a run")
+    add("--seed", type=Number(int, SEEDS), default=0, metavar="N", help="of all that is drawn (default: 0)")
+    add("--jobs", type=Number(int, JOBS), default=cores(), metavar="N", help="processes at a time")
+    add("--out", type=to_path, metavar="DIR", help="write attack.md and attack.json there")
     return parser
 
 
@@ -122,16 +124,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = build_parser()
     try:
         options = given(parser, words)
-        require(0 < options["minutes"] <= 10_000, "--minutes", options["minutes"], "above 0 and at most 10000")
-        for name, least in (("kills", 0), ("seed", 0), ("jobs", 1)):
-            require_count(f"--{name}", options[name], at_least=least)
         out = options["out"]
         if out is not None:
             make_writable(out)
     except SystemExit as stop:
         return int(stop.code or 0)
-    except (ConfigError, OSError) as error:
-        print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
+    except OSError as error:
+        print(f"{parser.prog}: error: {one_line(error)}", file=sys.stderr)
         return 2
     code = 0
     with tempfile.TemporaryDirectory(prefix="jaxode-attack-") as work:

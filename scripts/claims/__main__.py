@@ -26,8 +26,9 @@ from pathlib import Path
 
 import jax
 
-from experiments.arguments import Parser, converter, given
-from jaxode.checks import ConfigError, require, require_count
+from experiments.arguments import Parser, given
+from experiments.converters import Number, nonempty, path_text, to_path
+from jaxode.checks import COUNTS, ConfigError, one_line, require
 from jaxode.data import DataError
 from jaxode.train import CheckpointError, ResumeError
 from jaxode.train.files import make_writable
@@ -41,13 +42,29 @@ def build_parser() -> Parser:
     """The flags."""
     parser = Parser.of("python -m scripts.claims", __doc__)
     add = parser.add_argument
-    add("names", nargs="*", metavar="NAME", help=f"one of {', '.join(CLAIMS)} (default: those not yet measured)")
-    add("--run", type=Path, action="append", default=[], metavar="DIR", help="a trained ODENet's run; may be repeated")
-    add("--out", type=Path, default=Path("docs/results/claims"), metavar="DIR", help="(default: docs/results/claims)")
-    add("--data-dir", metavar="DIR", help="folder with the original data files (default: that of the run)")
+    usual = "folder with the original data files (default: that of the run)"
+    add(
+        "names",
+        type=nonempty,
+        nargs="*",
+        metavar="NAME",
+        help=f"one of {', '.join(CLAIMS)} (default: those not yet measured)",
+    )
+    add(
+        "--run",
+        type=to_path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="a trained ODENet's run; may be repeated",
+    )
+    add(
+        "--out", type=to_path, default=Path("docs/results/claims"), metavar="DIR", help="(default: docs/results/claims)"
+    )
+    add("--data-dir", type=path_text, metavar="DIR", help=usual)
     add(
         "--limit-test",
-        type=converter(int),
+        type=Number(int, COUNTS),
         metavar="N",
         help=f"test images to use (default: the first {USUAL_IMAGES:,})",
     )
@@ -58,7 +75,6 @@ def chosen(options: argparse.Namespace) -> list[str]:
     """The claims to be measured. Raises ConfigError, for a damaged record too."""
     for name in options.names:
         require(name in CLAIMS, "NAME", name, f"one of {', '.join(CLAIMS)}")
-    require_count("--limit-test", options.limit_test)
     finished = report.stored(options.out)
     names = list(dict.fromkeys(options.names)) or [name for name in CLAIMS if name not in finished]
     lacking = [name for name in names if report.module(name).NEEDS_RUN]
@@ -83,20 +99,20 @@ def carry_out(options: argparse.Namespace, names: Sequence[str], command: str) -
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code: 2 for a wrong request, 1 if a measurement fails."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    argv = list(sys.argv[1:] if argv is None else argv)
     parser = build_parser()
     try:
-        options = argparse.Namespace(**given(parser, words))
+        options = argparse.Namespace(**given(parser, argv))
         names = chosen(options)
         make_writable(options.out)
-        carry_out(options, names, shlex.join(["python", "-m", "scripts.claims", *words]))
+        carry_out(options, names, shlex.join(["python", "-m", "scripts.claims", *argv]))
     except SystemExit as stop:
         return int(stop.code or 0)
     except (ConfigError, DataError, ResumeError, CheckpointError, OSError) as error:
-        print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"{parser.prog}: error: {one_line(error)}", file=sys.stderr)
         return 2
     except RuntimeError as error:
-        print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"{parser.prog}: error: {one_line(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"{parser.prog}: stopped; the claims that were finished are kept", file=sys.stderr)

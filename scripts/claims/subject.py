@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from jaxode.checks import require, require_count
+from jaxode.checks import COUNTS, require, require_in
 from jaxode.config import RunConfig, SolveConfig
 from jaxode.data import ImageSet, load, view_shape, views
 from jaxode.data.batches import sequential_order
@@ -140,7 +140,7 @@ def arithmetic(dtype: DType) -> Iterator[None]:
 
 def subject(place: Path, data_dir: str | None, limit: int | None) -> Subject:
     """The run in a directory. Raises what `restored` raises, ConfigError, DataError, OSError."""
-    require_count("--limit-test", limit)
+    require_in("--limit-test", limit, COUNTS)
     found = restored(place)
     config = found.config
     model, solve = config.model, config.solve

@@ -3,10 +3,17 @@
 import importlib
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from parsers import check
 
 from experiments.arguments import build_parser, parse, unused
+from experiments.augmentations import AugmentationsConfig
+from experiments.cli import fail
+from experiments.dynamics import command
+from experiments.dynamics.crossing_config import CrossingConfig
+from experiments.primer import PrimerConfig
 from jaxode.config import RunConfig
 
 NAMES = ("mnist", "qmnist", "fashion_mnist", "cifar10", "cifar100")
@@ -23,6 +30,8 @@ def refused(capsys, *argv, name="mnist"):
     captured = capsys.readouterr()
     (line,) = captured.err.splitlines()
     assert captured.out == ""
+    assert line.isprintable()
+    assert len(line) < 700
     assert line.startswith(f"python -m experiments.{name}: error: ")
     return line
 
@@ -67,35 +76,57 @@ def test_help_explains_every_setting(name, capsys):
     [
         (["--solver", "foo"], "--solver must be one of euler, midpoint"),
         (["--model", "vgg"], "--model must be one of odenet, resnet, mlp, dense, cnn, odecnn, got 'vgg'"),
-        (["--rtol", "-1"], "--rtol must be a positive number, got -1.0"),
-        (["--rtol", "-1e-3"], "--rtol must be a positive number, got -0.001"),
-        (["--atol", "nan"], "--atol must be a positive number, got nan"),
-        (["--atol", "-inf"], "--atol must be a positive number, got -inf"),
-        (["--batch-size", "0"], "--batch-size must be a whole number of at least 1, got 0"),
-        (["--epochs", "two"], "--epochs: must be a whole number, got 'two'"),
-        (["--epochs", "2.5"], "--epochs: must be a whole number, got '2.5'"),
-        (["--lr", "high"], "--lr: must be a number, got 'high'"),
-        (["--lr", "0"], "--lr must be a positive number"),
+        (["--rtol", "-1"], "--rtol must be a number from 1e-16 to 1000, got -1.0"),
+        (["--rtol", "-1e-3"], "--rtol must be a number from 1e-16 to 1000, got -0.001"),
+        (["--atol", "nan"], "--atol must be a number from 1e-16 to 1000, got 'nan'"),
+        (["--atol", "-inf"], "--atol must be a number from 1e-16 to 1000, got '-inf'"),
+        (["--batch-size", "0"], "--batch-size must be a whole number from 1 to 1048576, got 0"),
+        (["--epochs", "two"], "--epochs must be a whole number from 1 to 1000000, got 'two'"),
+        (["--epochs", "2.5"], "--epochs must be a whole number from 1 to 1000000, got '2.5'"),
+        (["--lr", "high"], "--lr must be a number from 1e-37 to 1e+38, got 'high'"),
+        (["--lr", "0"], "--lr must be a number from 1e-37 to 1e+38, got 0.0"),
         (["--lr"], "--lr: expected one argument"),
-        (["--momentum", "1"], "--momentum must be in [0, 1)"),
-        (["--seed", "-1"], "--seed must be a whole number of at least 0"),
+        (["--momentum", "1"], "--momentum must be a number from 0 to 0.999999, got 1.0"),
+        (["--seed", "-1"], "--seed must be a whole number from 0 to 4294967295, got -1"),
         (["--width", "33"], "--width must be at most 32 or a multiple of 32"),
         (["--precision", "half"], "--precision must be one of float64, float32"),
         (["--gradient", "none"], "--gradient must be one of"),
         (["--gradient", "tape", "--solver", "kvaerno3"], "--gradient tape needs an explicit solver, got kvaerno3"),
-        (["--tape-steps", "0"], "--tape-steps must be a whole number of at least 1, got 0"),
+        (["--tape-steps", "0"], "--tape-steps must be a whole number from 1 to 100000, got 0"),
         (["--schedule", "linear"], "--schedule must be one of"),
         (["--optimizer", "lion"], "--optimizer must be one of"),
         (["--data", "half"], "--data must be one of"),
-        (["--limit-train", "0"], "--limit-train must be a whole number of at least 1"),
+        (["--limit-train", "0"], "--limit-train must be a whole number from 1 to 1000000000, got 0"),
         (["--solver", "rk4"], "has no error estimate: give step_size"),
-        (["--step-size", "2"], "--step-size must be in (0, 1]"),
+        (["--step-size", "2"], "--step-size must be a number from 1e-05 to 1, got 2.0"),
         (["--backward-rtol", "1e-5"], "need gradient backsolve"),
         (["--model", "mlp", "--blocks", "2"], "--blocks must be left out"),
         (
             ["--model", "resnet", "--augment-dims", "5"],
             "--augment-dims must be 0 for a model without ODE blocks, got 5",
         ),
+        (["--blocks", "5000"], "--blocks must be a whole number from 0 to 128, got 5000"),
+        (["--blocks", "33"], "--blocks must be at most 32 for the odenet, got 33"),
+        (["--width", "1" + "0" * 30], f"--width must be a whole number from 1 to 2048, got '1{'0' * 30}'"),
+        (["--max-steps", str(2**31)], "--max-steps must be a whole number from 1 to 100000, got 2147483648"),
+        (["--devices", str(2**31)], "--devices must be a whole number from 1 to 256, got 2147483648"),
+        (["--accumulate", "129"], "--accumulate must be at most the batch_size, 128, got 129"),
+        (["--solver", "rk45"], "kvaerno3, got 'rk45': did you mean dopri5?"),
+        (["--out", ""], "--out must be a path, which is not empty, got ''"),
+        (["--out="], "--out must be a path, which is not empty, got ''"),
+        (["--resume", ""], "--resume must be a path, which is not empty, got ''"),
+        (["--data-dir", ""], "--data-dir must be a path, which is not empty, got ''"),
+        (["--out", "a" * 256], "--out must be a path of at most 4095 bytes, and 255 a name, got 'aaa"),
+        (["--coordinator", "127.0.0.1:²"], "--coordinator must be HOST:PORT of process 0 with a port from 1 to 65535"),
+        (["--coordinator", "host:65536"], "--coordinator must be HOST:PORT of process 0 with a port from 1 to 65535"),
+        (["--coordinator", ""], "--coordinator must be HOST:PORT of process 0, got ''"),
+        (["--processes", "0"], "--processes must be a whole number from 1 to 4096, got 0"),
+        (["--tolerance", "1e-3"], "unknown flag --tolerance: did you mean --rtol?"),
+        (["--adjoint"], "unknown flag --adjoint: did you mean --gradient backsolve?"),
+        (["--quiet=" + "x" * 10**5], "--quiet: ignored explicit argument 'xxx"),
+        (["--\x1b[31m"], r"unknown flag --\x1b[31m: see --help"),
+        (["@file"], "unknown argument @file: see --help"),
+        (["x" * 10**6], "unknown argument xxx"),
         (["--sovler", "dopri5"], "unknown flag --sovler: did you mean --solver?"),
         (["--learning-rat", "1"], "unknown flag --learning-rat"),
         (["--epoch=3"], "unknown flag --epoch: did you mean --epochs?"),
@@ -103,10 +134,39 @@ def test_help_explains_every_setting(name, capsys):
         (["dopri5"], "unknown argument dopri5"),
         (["--out", "a", "--resume", "b"], "--resume or --out, not both"),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+    ids=lambda value: " ".join(value)[:40].encode("ascii", "replace").decode() if isinstance(value, list) else "",
 )
 def test_a_mistake_is_answered_by_one_line(argv, text, capsys):
     assert text in refused(capsys, *argv)
+
+
+@pytest.mark.parametrize("name", ["mnist", "iceberg"])
+def test_every_flag_of_an_experiment_is_checked(name, capsys):
+    check(build_parser(experiment(name).PRESET, "doc", "prog"), capsys)
+
+
+@pytest.mark.parametrize("settings", [CrossingConfig, PrimerConfig, AugmentationsConfig])
+def test_every_flag_of_a_small_experiment_is_checked(settings, capsys):
+    check(command.build_parser("prog", "doc", settings, Path("runs")), capsys)
+
+
+def test_what_an_error_says_is_printed_escaped(capsys):
+    assert fail(build_parser(RunConfig(), "doc", "prog"), OSError("a\x1b[31m\nb\udcff is no run"), 2) == 2
+    assert capsys.readouterr().err == "prog: error: a\\x1b[31m b\\udcff is no run\n"
+
+
+def test_the_last_of_repeated_flags_counts():
+    assert parse(build_parser(RunConfig(), "doc", "prog"), ["--lr", "1", "--lr", ".5"]).settings == {"lr": 0.5}
+
+
+@pytest.mark.parametrize(("text", "number"), [("1", 1), ("+7", 7), ("007", 7)])
+def test_a_whole_number_is_written_in_ascii_digits(text, number):
+    assert parse(build_parser(RunConfig(), "doc", "prog"), ["--epochs", text]).settings == {"epochs": number}
+
+
+@pytest.mark.parametrize(("text", "number"), [("1", 1), ("1e-3", 1e-3), (".5E+1", 5), ("2.", 2), ("+0.25", 0.25)])
+def test_a_number_is_written_as_usual(text, number):
+    assert parse(build_parser(RunConfig(), "doc", "prog"), ["--rtol", text]).settings == {"rtol": number}
 
 
 def test_only_what_is_given_is_a_setting():

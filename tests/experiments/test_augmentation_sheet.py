@@ -132,15 +132,9 @@ def test_a_row_has_its_picture_and_what_becomes_of_it(folder, monkeypatch, capsy
     ("flags", "message"),
     [
         (["--images", "missing"], "--images must be a folder, got 'missing'"),
-        (
-            ["--images", "{}/empty"],
-            "--images must be a folder with .jpg, .jpeg, .png files, got '{}/empty'",
-        ),
-        (
-            ["--images", "{}/torn"],
-            "--images must be pictures that can be read, and {}/torn/1.jpg is none: ",
-        ),
-        (["--side", "4"], "--side must be 8 to 256, got 4"),
+        (["--images", "{}/empty"], "--images must be a folder with .jpg, .jpeg, .png files, got '{}/empty'"),
+        (["--images", "{}/torn"], "--images must be pictures that can be read, and {}/torn/1.jpg is none: "),
+        (["--side", "4"], "--side must be a whole number from 8 to 256, got 4"),
         (["--sides"], "unknown flag --sides: did you mean --side?"),
     ],
 )

@@ -192,7 +192,7 @@ def test_only_what_is_named_or_missing_is_measured(measured, tmp_path, capsys):
         (["memory", "drift"], "--run must name the directory of a trained ODENet's run for drift"),
         ([], "--run must name the directory of a trained ODENet's run for tolerance, loose, drift"),
         (["loose", "--run", "nowhere"], "nowhere is no run"),
-        (["loose", "--limit-test", "0", "--run", "x"], "--limit-test must be a whole number of at least 1"),
+        (["loose", "--limit-test", "0", "--run", "x"], "--limit-test must be a whole number from 1 to 1000000000"),
         (["--runs", "x"], "did you mean --run"),
     ],
 )

@@ -141,9 +141,9 @@ def test_the_files_hold_what_was_measured_and_predicted(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--devices", "1"], "--devices must be at least 2"),
+        (["--devices", "1"], "--devices must be a whole number from 2 to 256, got 1"),
         (["--devices", "8", "--batch-size", "12"], "--batch-size must be a multiple of --devices = 8, got 12"),
-        (["--width", "33"], "width must be"),
+        (["--width", "33"], "--width must be at most 32"),
         (["--device", "8"], "did you mean --devices"),
     ],
 )

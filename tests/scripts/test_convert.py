@@ -153,7 +153,7 @@ def test_what_does_not_fit_is_named_and_leaves_nothing(tmp_path, capsys):
         (["model.pth", "out.npz", "--lr", "1"], "--lr is a setting of a run"),
         (["model.pth", "run", "--model", "resnet"], "--model must be left out or mlp"),
         (["model.pth", "run", "--dataset", "cifar10"], "--dataset must be one of 1 channels and 10 classes"),
-        (["model.pth", "run", "--rtol", "-1"], "--rtol must be a positive number"),
+        (["model.pth", "run", "--rtol", "-1"], "--rtol must be a number from 1e-16 to 1000"),
         (["text.pt", "out.npz"], "text.pt"),
         (["text.npz", "out.pt"], "text.npz is no .npz file"),
         (["text.safetensors", "out.pt"], "text.safetensors is no .safetensors file"),

@@ -74,7 +74,7 @@ def test_a_table_is_run_resumed_and_listed(tmp_path, capsys):
     [
         (["nothing"], "TABLE must be one of chen"),
         (["chen", "--only", "zzz"], "--only must be a part of a label, one of 1-layer MLP"),
-        (["chen", "--seeds", "-1"], "--seeds must be a whole number of at least 0, got -1"),
+        (["chen", "--seeds", "-1"], "--seeds must be a whole number from 0 to 4294967295, got -1"),
         (["chen", "--scale", "huge"], "--scale"),
         ([], "TABLE"),
         (["qmnist", "--scale", "smoke"], "qmnist has no bundled sample"),

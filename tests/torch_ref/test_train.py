@@ -160,9 +160,20 @@ def test_an_interrupted_run_ends_in_one_line_and_leaves_its_steps(files, tmp_pat
 @pytest.mark.parametrize(
     ("argv", "text"),
     [
-        (["--lr", "0"], "--lr: must be a number above 0, got '0'"),
-        (["--momentum", "2"], "--momentum: must be a number of at least 0 and at most 1, got '2'"),
-        (["--epochs", "1.5"], "--epochs: must be a whole number of at least 1, got '1.5'"),
+        (["--lr", "0"], "--lr: must be a number from 1e-37 to 1e+38, got '0'"),
+        (["--lr", "1e400"], "--lr: must be a number from 1e-37 to 1e+38, got '1e400'"),
+        (["--lr", "1_0"], "--lr: must be a number from 1e-37 to 1e+38, got '1_0'"),
+        (["--rtol", "infinity"], "--rtol: must be a number from 1e-16 to 1000, got 'infinity'"),
+        (["--momentum", "2"], "--momentum: must be a number from 0 to 1, got '2'"),
+        (["--epochs", "1.5"], "--epochs: must be a whole number from 1 to 1000000000, got '1.5'"),
+        (["--epochs", "١٢"], "--epochs: must be a whole number from 1 to 1000000000, got '١٢'"),
+        (["--epochs", "9" * 10**6], "--epochs: must be a whole number from 1 to 1000000000, got '999"),
+        (["--total-steps=--"], "--total-steps: expected one argument"),
+        (["--method", "\x1b[31m"], r"--method: invalid choice: '\x1b[31m'"),
+        (["x\x1b" * 10**5], r"unrecognized arguments: x\x1b"),
+        (["--out", ""], "--out: must be a path, got ''"),
+        (["--out", "a" * 300 + "/b"], "--out must lie in a folder that exists"),
+        (["--weights", ""], "--weights: must be a path, got ''"),
         (["--method", "rk4"], "--method rk4 needs --step-size"),
         (["--step-size", "0.5"], "--method dopri5 takes no --step-size"),
         (["--adjoint-norm", "seminorm"], "--adjoint-norm needs --adjoint"),
@@ -175,6 +186,7 @@ def test_an_interrupted_run_ends_in_one_line_and_leaves_its_steps(files, tmp_pat
         (["--batches", "many.npz"], "the model has 3 classes, many.npz has a label 7"),
         (["--weights", "less.pt"], 'less.pt does not fit: Error(s) in loading state_dict for Sequential: Missing key'),
     ],
+    ids=lambda value: ascii(value)[:40],
 )  # fmt: skip
 def test_wrong_requests_end_in_one_line(argv, text, files, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -190,6 +202,8 @@ def test_wrong_requests_end_in_one_line(argv, text, files, tmp_path, capsys, mon
     (line,) = captured.err.splitlines()
     assert line.startswith("python -m torch_ref.train: error: ")
     assert text in line
+    assert line.isprintable()
+    assert len(line) < 2000
     assert captured.out == ""
 
 

@@ -8,8 +8,8 @@ import pytest
 from runs import OneRow, StopAt, digests, go, lines
 from stubs import averaging, image_set, run_config
 
-from jaxode.config import ModelConfig
-from jaxode.train import CheckpointError, Cluster, ResumeError, Stopped, run
+from jaxode.config import ModelConfig, RunConfig
+from jaxode.train import CheckpointError, Cluster, ResumeError, Stopped, read_config, run
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -171,3 +171,30 @@ def test_a_resume_goes_on_with_what_a_model_keeps_of_its_batches(tmp_path):
     run(config, image_set(), out, build=averaging)
     assert lines(out) == lines(expected)
     assert digests(out)[max(digests(expected))] == digests(expected)[max(digests(expected))]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "Expecting value"),
+        ("[" * 10**5, "recursion"),
+        ('{"seed": ' + "9" * 5000 + "}", "4300 digits"),
+        ("\xff", "'utf-8' codec"),
+        ("null", "the settings of a run must be an object, got None"),
+        (
+            json.dumps(RunConfig().to_json() | {"epochs": 5.0}),
+            "epochs must be a whole number from 1 to",
+        ),
+        (json.dumps(RunConfig().to_json() | {"a\x1b": 1}), r"a\x1b is no setting"),
+    ],
+    ids=range(7),
+)
+def test_a_damaged_config_json_is_one_line(text, words, tmp_path):
+    (tmp_path / "config.json").write_text(text, encoding="latin-1")
+    with pytest.raises(ResumeError) as caught:
+        read_config(tmp_path)
+    line = str(caught.value)
+    assert line.startswith(f"{tmp_path / 'config.json'} is damaged: ")
+    assert words in line
+    assert line.isprintable()
+    assert len(line) < 400
