@@ -176,7 +176,7 @@ def finished(directory: Path, config: RunConfig) -> bool:
     from jaxode.train import missing
 
     try:
-        result = json.loads((directory / "result.json").read_text())
+        result = json.loads((directory / "result.json").read_text(encoding="utf-8"))
         done = result["status"] == "complete" and result["epochs"] == config.epochs
     except (OSError, ValueError, KeyError, TypeError):
         return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from pathlib import Path
 
 SHORTEST = 0.0
@@ -17,6 +18,8 @@ def keep() -> None:
     """
     import jax
 
+    # JAX compiles what it cannot read and goes on without what it cannot write, but warns of each program in two lines.
+    warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation cache entry")
     if not jax.config.jax_enable_compilation_cache:  # type: ignore[attr-defined]
         return
     chosen = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]

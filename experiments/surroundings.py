@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -21,6 +22,8 @@ TALK = 4096
 def start_jax() -> None:
     """Import JAX. Raises ConfigError where a limit or a variable of the environment forbids it."""
     limits.check()
+    # Without a directory for its caches matplotlib works as well, but says so in several lines.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     refusal = flags_refused(os.environ.get("XLA_FLAGS", ""))
     if refusal is not None:
         raise ConfigError(f"XLA_FLAGS must be flags that XLA knows: {refusal}")
@@ -52,10 +55,10 @@ def start_devices() -> None:
 
     try:
         jax.devices()
-    except RuntimeError as error:
+    except (RuntimeError, AssertionError) as error:  # AssertionError: a known platform without its plugin
         chosen = os.environ.get("JAX_PLATFORMS")
         where = f"JAX_PLATFORMS must name platforms that are there, got {chosen!r}: " if chosen else ""
-        raise ConfigError(f"{where}{error}") from error
+        raise ConfigError(f"{where}{str(error) or 'it cannot be started'}") from error
 
 
 def require_unicode(what: str, path: Path) -> None:

@@ -72,7 +72,7 @@ def write(path: Path, count: int, seed: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.unfinished")
     try:
-        with partial.open("w") as file:
+        with partial.open("w", encoding="utf-8") as file:
             for number, row in enumerate(rows(count, seed)):
                 file.write((", " if number else "[") + row)
             file.write("]\n")

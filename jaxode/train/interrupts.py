@@ -16,6 +16,8 @@ from jaxode.train.errors import Stopped
 
 Result = TypeVar("Result")
 
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGXCPU")
+
 SAVING = "saving and stopping; once more to stop at once without saving"
 COMPILING = "stopping; nothing has been computed since the last checkpoint"
 COMPILING_TOGETHER = "stopping as soon as XLA has compiled; once more to stop at once"
