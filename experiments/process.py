@@ -9,8 +9,9 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from experiments import limits, streams
-from experiments.signals import ENDING, STOPPED, Interrupted, Signals, from_now_on, leave
+from experiments import limits, streams, surroundings
+from experiments.signals import ENDING, STOPPED, Interrupted, Signals, from_now_on, leave, own_name
+from jaxode.checks import ConfigError
 
 if TYPE_CHECKING:
     from jaxode.train import Stopped
@@ -35,6 +36,14 @@ def prepare() -> None:
     from_now_on()
     atexit.register(shield)
     limits.warn_before_kill()
+
+
+def require_jax() -> None:
+    """Import JAX, or end this process with one line and exit code 2."""
+    try:
+        surroundings.start_jax()
+    except ConfigError as error:
+        leave(report(own_name(), error, 2))
 
 
 def shield() -> None:
@@ -78,11 +87,11 @@ def guarded(prog: str, body: Callable[[Signals], int], hint: str = "") -> int:
             if not code and streams.flushed() is not None:  # the help was all that was asked for
                 code = 1
         except BaseException as error:
-            if signals.signum is None:
+            # Once a signal has come, whatever has become of Interrupted: a library may make another error of it.
+            signum = signals.signum or (signal.SIGINT if isinstance(error, KeyboardInterrupt) else None)
+            if signum is None:
                 raise
-            # Whatever has become of Interrupted on its way: a library may turn it into an error of its own.
-            text = error if isinstance(error, Interrupted) else Interrupted(signals.signum)
-            code = interrupted(prog, signals.signum, f"{text}{hint and '; '}{hint}")
+            code = interrupted(prog, signum, f"{Interrupted(signum)}{hint and '; '}{hint}")
     lost = streams.flushed()
     if lost is not None:
         print(f"{prog}: stdout could not be written: {lost.strerror}", file=sys.stderr, flush=True)

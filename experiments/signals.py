@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import sys
@@ -87,10 +88,16 @@ class Signals:
             raise Interrupted(signum)
 
 
+def own_name() -> str:
+    """The command that this process runs, as a person types it."""
+    words = sys.orig_argv
+    name = next((after for word, after in itertools.pairwise(words) if word == "-m"), words[0])
+    return f"python -m {name}"
+
+
 def from_now_on() -> None:
     """End this process by one line on every signal that asks for it, until a context of `Signals` is entered.
 
     A signal that comes while the interpreter itself starts, before it runs any line of this repository, is Python's.
     """
-    name = next((after for word, after in zip(sys.orig_argv, sys.orig_argv[1:], strict=False) if word == "-m"), "")
-    Signals(f"python -m {name}", at_once=True).__enter__()
+    Signals(own_name(), at_once=True).__enter__()

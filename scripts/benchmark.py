@@ -28,6 +28,7 @@ os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # the GPU is sh
 import jax
 import torch
 
+from experiments import process
 from experiments.arguments import Parser
 from jaxode.checks import ConfigError, require_count
 from jaxode.config import ModelConfig, Precision
@@ -99,6 +100,7 @@ def done(case: Case, rows: Sequence[Row], runs: int, threads: int) -> bool:
     return [settings(row) for row in found] == wanted and all(row.status != FAILED for row in found)
 
 
+@process.command("scripts.benchmark", "the same command goes on from here")
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code: 1 if a side of jaxode's failed, 2 for a wrong request."""
     words = list(sys.argv[1:] if argv is None else argv)
@@ -114,17 +116,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     except (ConfigError, OSError, ValueError) as error:
-        print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+        return process.report(parser.prog, error, 2)
     try:
         rows = carry_out(options, chosen, rows)
         report.write(rows, options.out, shlex.join(["python", "-m", "scripts.benchmark", *words]))
-    except KeyboardInterrupt:
-        print(f"{parser.prog}: stopped; the same command goes on from here", file=sys.stderr)
-        return 130
     except OSError as error:
-        print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 1
+        return process.report(parser.prog, error, 1)
     print(f"{report.summary(rows)}; written to {options.out}")
     return int(any(row.status == FAILED and row.framework == FRAMEWORKS[JAXODE] for row in rows))
 

@@ -23,6 +23,7 @@ from typing import Any, get_args
 
 import jax
 
+from experiments import process
 from experiments.arguments import Parser, converter, given
 from jaxode.checks import ConfigError, require, require_count
 from jaxode.config import DataConfig, GradientName, ModelConfig, ParallelConfig, ParallelName, RunConfig, SolveConfig
@@ -137,6 +138,7 @@ def carry_out(options: argparse.Namespace, command: str) -> None:
     write_json(options.out / "communication.json", found)
 
 
+@process.command("scripts.communication", "nothing was written")
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
@@ -153,18 +155,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     except (ConfigError, OSError) as error:
-        print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+        return process.report(parser.prog, error, 2)
     jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_num_cpu_devices", options.devices)
     try:
         carry_out(options, shlex.join(["python", "-m", "scripts.communication", *words]))
     except (DataError, OSError, ValueError) as error:
-        print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(f"{parser.prog}: stopped; nothing was written", file=sys.stderr)
-        return 130
+        return process.report(parser.prog, error, 1)
     print(f"written to {options.out}")
     return 0
 

@@ -24,6 +24,7 @@ import jax
 import torch
 from flax import nnx
 
+from experiments import process
 from experiments.arguments import given
 from experiments.cli import announcement, decided
 from jaxode.checks import ConfigError
@@ -128,6 +129,7 @@ def convert(source: Path, target: Path, asked: dict[str, Any]) -> None:
     print(f"wrote {target}: {len(weights)} arrays, {numbers:,} numbers")
 
 
+@process.command("scripts.convert")
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = settings_parser("python -m scripts.convert", "SOURCE TARGET [flags]", __doc__ or "")
@@ -139,8 +141,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     except (ConfigError, DataError, InteropError, WeightsError, ResumeError, CheckpointError, OSError) as error:
-        print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+        return process.report(parser.prog, error, 2)
     return 0
 
 

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from flax import nnx
 
+from experiments import process
 from experiments.arguments import given
 from experiments.cli import announcement, decided
 from jaxode.checks import ConfigError, require, require_count
@@ -122,6 +123,7 @@ def hand_over(config: RunConfig, epochs_given: bool, count: int, out: Path) -> l
     return command(config, program.total_steps, out)
 
 
+@process.command("scripts.handover")
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = settings_parser("python -m scripts.handover", "--batches N --out DIR [flags]", __doc__ or "")
@@ -136,8 +138,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     except (ConfigError, DataError, OSError) as error:
-        print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+        return process.report(parser.prog, error, 2)
     adaptive = config.model.ode_blocks > 0 and config.solve.step_size is None
     if adaptive and config.solve.stepping == "diffrax":
         print("note: only with --stepping torchdiffeq does the run take torchdiffeq's steps", file=sys.stderr)

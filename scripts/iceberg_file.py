@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from experiments import process
 from experiments.arguments import Parser, converter, given
 from jaxode.checks import ConfigError, require, require_count
 from jaxode.data.bands import PIXELS, SIDE, UNKNOWN_ANGLE
@@ -81,7 +82,8 @@ def write(path: Path, count: int, seed: int) -> None:
         partial.unlink(missing_ok=True)
 
 
-def main(argv: list[str] | None = None) -> int:
+@process.command("scripts.iceberg_file")
+def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = Parser.of("python -m scripts.iceberg_file", __doc__)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="where no file is yet: DIR/train.json")
@@ -95,8 +97,7 @@ def main(argv: list[str] | None = None) -> int:
         require(not path.exists(), "--out", str(path), "a path where nothing is yet")
         write(path, options["rows"], options["seed"])
     except (ConfigError, OSError) as error:
-        print(f"{parser.prog}: error: {error}", file=sys.stderr)
-        return 2
+        return process.report(parser.prog, error, 2)
     size, seconds = path.stat().st_size / 1e6, time.perf_counter() - start
     print(f"wrote {path}, {options['rows']} rows, {size:.1f} MB in {seconds:.1f} s")
     print(f"{parser.prog}: {MADE_UP}", file=sys.stderr)

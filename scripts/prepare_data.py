@@ -12,13 +12,13 @@ from __future__ import annotations
 import argparse
 import io
 import os
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from experiments import process
 from jaxode.config import DataConfig
 from jaxode.data import SPECS, DataError, load
 from jaxode.data.differences import to_differences
@@ -57,7 +57,8 @@ def write_sample(dataset: str, data_dir: str, folder: Path) -> Path:
     return path
 
 
-def main(argv: list[str] | None = None) -> int:
+@process.command("scripts.prepare_data", "the same command begins again")
+def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     summary, _, rest = (__doc__ or "").partition("\n")
     parser = argparse.ArgumentParser(
@@ -83,8 +84,7 @@ def main(argv: list[str] | None = None) -> int:
                 f"in {time.perf_counter() - start:.1f} s, SHA-256 {full.fingerprint}"
             )
     except (DataError, OSError) as error:
-        print(f"{parser.prog}: error: {error}", file=sys.stderr)
-        return 2
+        return process.report(parser.prog, error, 2)
     return 0
 
 

@@ -13,7 +13,6 @@ that are the same run are run once.
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +21,7 @@ from typing import Any, get_args
 
 import jax
 
-from experiments import compilations
+from experiments import compilations, process
 from experiments.arguments import Parser, converter, given
 from experiments.cli import announcement, conclusion, finished
 from jaxode.checks import ConfigError, require_count
@@ -206,6 +205,7 @@ def chosen(values: dict[str, Any]) -> list[Job]:
     return found
 
 
+@process.command("scripts.reproduce", "the same command goes on")
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code: 0, 1 if a run failed, 2 for a wrong request, 128 + signal."""
     parser = build_parser()
@@ -220,17 +220,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     except Stopped as stop:
-        print(f"{parser.prog}: stopped; the same command goes on", file=sys.stderr)
-        return 128 + stop.signum
-    except KeyboardInterrupt:  # while images are fetched or decoded; training saves, and raises Stopped
-        print(f"{parser.prog}: interrupted; the same command goes on", file=sys.stderr)
-        return 128 + signal.SIGINT
+        return process.stopped(stop, f"{parser.prog}: stopped; the same command goes on")
     except (ConfigError, DataError, ResumeError, BlockingIOError) as error:
-        print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+        return process.report(parser.prog, error, 2)
     except (CheckpointError, OSError) as error:
-        print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 1
+        return process.report(parser.prog, error, 1)
     print(f"{len(work) - failed} of {len(work)} runs complete in {values['out']}")
     return 1 if failed else 0
 

@@ -53,6 +53,7 @@ class Interrupts:
         self.previous: dict[int, Any] = {}
         self.answer = SAVING
         self.giving_up = self.waiting = self.retried = False
+        self.retry: threading.Timer | None = None
 
     def __enter__(self) -> Self:
         self.worker = futures.ThreadPoolExecutor(1)
@@ -93,7 +94,8 @@ class Interrupts:
         if not isinstance(lost.exc_value, _GiveUp):
             return sys.__unraisablehook__(lost)
         self.retried = True
-        threading.Timer(RETRY_SECONDS, os.kill, (os.getpid(), self.signum)).start()
+        self.retry = threading.Timer(RETRY_SECONDS, os.kill, (os.getpid(), self.signum))
+        self.retry.start()
 
     @contextlib.contextmanager
     def compiling(self, alone: bool = True) -> Iterator[None]:
@@ -116,6 +118,9 @@ class Interrupts:
         finally:
             self.answer, self.giving_up = SAVING, False
             sys.unraisablehook = hook
+            if self.retry is not None:  # its signal must not come when this class handles signals no more
+                self.retry.cancel()
+                self.retry.join()
 
     def _give_up_if_asked(self) -> None:
         if self.giving_up and self.signum is not None:
@@ -123,9 +128,9 @@ class Interrupts:
 
     def wait(self, work: Callable[[], Result]) -> Result:
         """The result of `work`, done in the second thread. JAX's context managers do not reach it there."""
-        future = self.worker.submit(work)
         self.waiting = True
         try:
+            future = self.worker.submit(work)
             while self.giving_up and not futures.wait([future], POLL_SECONDS).done:
                 if self.signum is not None:
                     raise Stopped(self.signum, compiling=True)

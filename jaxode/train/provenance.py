@@ -39,8 +39,9 @@ def versions() -> dict[str, str | None]:
 def git(root: Path, *arguments: str) -> str | None:
     """Output of a git command, or None where it fails or there is no git."""
     try:
+        command = ["git", *arguments]
         done = subprocess.run(
-            ["git", *arguments], cwd=root, capture_output=True, encoding="utf-8", errors="replace", timeout=30, check=False
+            command, cwd=root, capture_output=True, encoding="utf-8", errors="replace", timeout=30, check=False
         )
     except (OSError, subprocess.SubprocessError):
         return None

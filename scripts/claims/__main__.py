@@ -26,6 +26,7 @@ from pathlib import Path
 
 import jax
 
+from experiments import process
 from experiments.arguments import Parser, converter, given
 from jaxode.checks import ConfigError, require, require_count
 from jaxode.data import DataError
@@ -81,6 +82,7 @@ def carry_out(options: argparse.Namespace, names: Sequence[str], command: str) -
     print(f"{len(measured)} of {len(CLAIMS)} claims measured; written to {options.out}")
 
 
+@process.command("scripts.claims", "the claims that were finished are kept")
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code: 2 for a wrong request, 1 if a measurement fails."""
     words = list(sys.argv[1:] if argv is None else argv)
@@ -93,14 +95,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     except (ConfigError, DataError, ResumeError, CheckpointError, OSError) as error:
-        print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+        return process.report(parser.prog, error, 2)
     except RuntimeError as error:
-        print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(f"{parser.prog}: stopped; the claims that were finished are kept", file=sys.stderr)
-        return 130
+        return process.report(parser.prog, error, 1)
     return 0
 
 
