@@ -96,6 +96,7 @@ def carry_out(parser: Parser, request: Request, config: RunConfig, signals: Sign
             print(f"{request.resume} is complete: all {config.epochs} epochs are done")
             return 0
         cluster = met(request, config)
+        signals.install()
         with cluster:
             surroundings.start_devices()
             out = Path(cluster.told(lambda: str(request.resume or new_directory(request, config))))

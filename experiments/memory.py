@@ -57,12 +57,13 @@ def largest_map(shapes: dict[str, Any]) -> int:
 
 def maps(config: RunConfig) -> int:
     """How many feature maps of each image a training step keeps."""
-    one = MAPS_A_BLOCK * max(1, config.model.blocks)
+    one = MAPS_A_BLOCK * max(1, config.model.blocks or 0)
     if not config.model.ode_blocks:
         return one
-    kept = {"tape": config.solve.tape_steps * STAGES * MAPS_A_BLOCK, "direct": config.solve.max_steps * STAGES}
-    states = 0 if config.solve.gradient == "backsolve" else config.solve.max_steps
-    return one + config.model.ode_blocks * (kept.get(config.solve.gradient, 0) + states)
+    solve, gradient = config.solve, config.solve.gradient
+    steps = {"tape": solve.tape_steps * MAPS_A_BLOCK, "direct": solve.max_steps}
+    states = 0 if gradient == "backsolve" else solve.max_steps
+    return one + config.model.ode_blocks * (STAGES * steps.get(gradient or "", 0) + states)
 
 
 def advice(config: RunConfig, sizes: dict[str, float]) -> str:

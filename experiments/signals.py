@@ -72,9 +72,14 @@ class Signals:
         self.previous: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
-            self.previous = {number: signal.signal(number, self._handle) for number in wanted()}
+        self.previous = self.install()
         return self
+
+    def install(self) -> dict[int, Any]:
+        """Handle the signals here (again: jax.distributed takes SIGTERM for itself); returns the earlier handlers."""
+        if threading.current_thread() is not threading.main_thread():
+            return {}
+        return {number: signal.signal(number, self._handle) for number in wanted()}
 
     def __exit__(self, *exception: object) -> None:
         for number, handler in self.previous.items():

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="where no file is yet: DIR/train.json")
     parser.add_argument("--rows", type=converter(int), default=ROWS, metavar="N", help="images (default: %(default)s)")
     parser.add_argument("--seed", type=converter(int), default=0, metavar="N", help="of what is drawn (default: 0)")
-    options = given(parser, sys.argv[1:] if argv is None else argv)
+    options = given(parser, list(sys.argv[1:] if argv is None else argv))
     path, start = options["out"], time.perf_counter()
     try:
         require_count("--rows", options["rows"])

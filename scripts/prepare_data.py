@@ -13,6 +13,7 @@ import argparse
 import io
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
