@@ -95,7 +95,8 @@ def carry_out(parser: Parser, request: Request, config: RunConfig, signals: Sign
         if request.resume is not None and finished(request.resume, config):
             print(f"{request.resume} is complete: all {config.epochs} epochs are done")
             return 0
-        cluster = met(request, config)
+        with signals.blocked():
+            cluster = met(request, config)
         signals.install()
         with cluster:
             surroundings.start_devices()

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from types import FrameType
 from typing import Any, NoReturn, Self
 
@@ -84,6 +85,33 @@ class Signals:
     def __exit__(self, *exception: object) -> None:
         for number, handler in self.previous.items():
             signal.signal(number, handler)
+
+    @contextlib.contextmanager
+    def blocked(self) -> Iterator[None]:
+        """Context of a call into a library that waits without returning to Python, as a rendezvous of processes does.
+
+        Python's handlers run in the main thread alone, which such a call keeps; here another thread ends the process.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        read, write = os.pipe()
+        os.set_blocking(write, False)
+        watcher = threading.Thread(target=self._watch, args=(read,), daemon=True)
+        before = signal.set_wakeup_fd(write)
+        watcher.start()
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(before)
+            os.close(write)
+            watcher.join()
+            os.close(read)
+
+    def _watch(self, read: int) -> None:
+        while number := os.read(read, 1):
+            if number[0] in self.previous:
+                end_by(number[0], self.prog)
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
         if self.at_once or (self.signum is not None and signum in (signal.SIGINT, signal.SIGTERM)):

@@ -75,6 +75,26 @@ def test_a_closed_terminal_sends_sighup_twice():
         assert signals.signum == signal.SIGHUP
 
 
+BLOCKED = """
+import ctypes, os, pathlib, signal, sys
+from experiments.signals import Signals
+with Signals("test") as signals, signals.blocked():
+    pathlib.Path(sys.argv[1]).touch()
+    ctypes.CDLL(None).sleep(60)  # a call that goes on after a signal, as a rendezvous in C++ does
+    ctypes.CDLL(None).sleep(60)
+"""
+
+
+def test_in_a_call_that_does_not_return_to_python(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", BLOCKED, str(tmp_path / "begun")], env=surroundings(), stderr=subprocess.PIPE, text=True
+    )
+    wait_for(process, tmp_path / "begun")
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=20)[1] == "test: stopped by SIGTERM\n"
+    assert process.returncode == 143
+
+
 COMPILES = """
 import os, signal, sys, threading
 from experiments import mnist
