@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments import compilations
+from experiments import compilations, process, streams, surroundings
 from experiments.arguments import Parser, Request, build_parser, configured, parse, unused
+from experiments.memory import smaller
+from experiments.signals import Interrupted, Signals
 from jaxode.checks import ConfigError, one_line
 from jaxode.config import CHAINS, RunConfig
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 SAMPLE_EPOCHS = 5
 """Epochs on the bundled sample unless given: the protocol's many passes over few images would only memorise them."""
 
-WRONG_REQUEST, FAILED, KILLED = 2, 1, 128
+WRONG_REQUEST, FAILED = 2, 1
 
 
 def main(argv: Sequence[str] | None, *, preset: RunConfig, doc: str, name: str) -> int:
@@ -36,18 +38,20 @@ def main(argv: Sequence[str] | None, *, preset: RunConfig, doc: str, name: str) 
         doc: the experiment's docstring, which --help prints.
         name: the experiment's module, for messages.
     """
-    parser = build_parser(preset, doc, f"python -m {name}")
-    try:
-        request = parse(parser, list(sys.argv[1:] if argv is None else argv))
-        config = configured(preset, request.settings) if request.resume is None else preset
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    except ConfigError as error:
-        return fail(parser, error, WRONG_REQUEST)
-    try:
-        return carry_out(parser, request, config)
-    except KeyboardInterrupt:
-        return fail(parser, "interrupted before anything was trained", KILLED + 2)
+
+    def body(signals: Signals) -> int:
+        signals.at_once = True  # nothing is to be cleaned up yet, and JAX is to be imported
+        parser = build_parser(preset, doc, f"python -m {name}")
+        try:
+            request = parse(parser, list(sys.argv[1:] if argv is None else argv))
+            config = configured(preset, request.settings) if request.resume is None else preset
+            reachable(request)
+            surroundings.start_jax()
+        except ConfigError as error:
+            return fail(parser, error, WRONG_REQUEST)
+        return carry_out(parser, request, config, signals)
+
+    return process.guarded(f"python -m {name}", body)
 
 
 def fail(parser: Parser, error: object, code: int) -> int:
@@ -61,11 +65,22 @@ def told(error: OSError) -> str:
     return f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
 
 
-def carry_out(parser: Parser, request: Request, config: RunConfig) -> int:
+def reachable(request: Request) -> None:
+    """Raise ConfigError if a directory is none that the storage libraries would find under its name."""
+    places = {"--resume": request.resume, "--data-dir": request.settings.get("data_dir")}
+    if request.resume is None and not request.describe:
+        places["--out"] = request.out or Path()
+    for flag, place in places.items():
+        if place is not None:
+            surroundings.require_unicode(flag, Path(place))
+
+
+def carry_out(parser: Parser, request: Request, config: RunConfig, signals: Signals) -> int:
     """A well-formed request; its errors become exit codes."""
     from jaxode.data import SPECS, DataError
     from jaxode.train import CheckpointError, Cluster, ResumeError, RunFailed, Stopped, out_of_memory
 
+    signals.at_once = False
     cluster, out = Cluster(), None
     try:
         if request.resume is not None:
@@ -77,19 +92,26 @@ def carry_out(parser: Parser, request: Request, config: RunConfig) -> int:
             print(f"note: {flag} has no effect on {what}", file=sys.stderr)
         if request.describe:
             print(json.dumps(description(config)))
-            return 0
+            return 0 if streams.flushed() is None else FAILED
         if request.resume is not None and finished(request.resume, config):
             print(f"{request.resume} is complete: all {config.epochs} epochs are done")
             return 0
-        cluster = met(request, config)
+        with signals.blocked():
+            cluster = met(request, config)
+        signals.install()
         with cluster:
+            surroundings.start_devices()
             out = Path(cluster.told(lambda: str(request.resume or new_directory(request, config))))
             return train(request, config, out, cluster)
     except (ConfigError, DataError, ResumeError, BlockingIOError) as error:
         return cluster.end(fail(parser, error, WRONG_REQUEST))
+    except Interrupted as stop:
+        text = aftermath(parser, out, config)
+        return cluster.end(process.interrupted(parser.prog, stop.signum, f"{stop}: {text}"))
     except Stopped as stop:
-        print(f"go on with: {parser.prog} --resume {shlex.quote(str(out))}", file=sys.stderr)
-        return KILLED + stop.signum
+        if stop.result is not None and cluster.first and out is not None:
+            print(conclusion(stop.result, out))
+        return process.stopped(stop, aftermath(parser, out, config))
     except (RunFailed, CheckpointError) as error:
         return fail(parser, error, FAILED)
     except OSError as error:
@@ -100,11 +122,20 @@ def carry_out(parser: Parser, request: Request, config: RunConfig) -> int:
                 traceback.print_exc()
                 cluster.end(FAILED)
             raise
-        return cluster.end(fail(parser, "out of memory: use a smaller --batch-size, or --gradient backsolve", FAILED))
+        return cluster.end(fail(parser, f"out of memory: {smaller(config)}", FAILED))
     finally:
         if out is not None and request.resume is None and cluster.first:
             with contextlib.suppress(OSError):
                 out.rmdir()  # only if nothing was put into it
+
+
+def aftermath(parser: Parser, out: Path | None, config: RunConfig) -> str:
+    """What a signal leaves behind, for a message."""
+    if out is None or not (out / "config.json").exists():
+        return "nothing was trained"
+    if finished(out, config):
+        return f"the run is complete: results in {out}"
+    return f"go on with: {parser.prog} --resume {shlex.quote(str(out))}"
 
 
 def met(request: Request, config: RunConfig) -> Cluster:
@@ -148,7 +179,7 @@ def finished(directory: Path, config: RunConfig) -> bool:
     from jaxode.train import missing
 
     try:
-        result = json.loads((directory / "result.json").read_text())
+        result = json.loads((directory / "result.json").read_text(encoding="utf-8"))
         done = result["status"] == "complete" and result["epochs"] == config.epochs
     except (OSError, ValueError, KeyError, TypeError):
         return False

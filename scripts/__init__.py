@@ -1,1 +1,7 @@
 """Programs around the library; run each with `python -m scripts.NAME`."""
+
+from experiments import process
+
+if process.starts_here():
+    process.prepare()
+    process.require_jax()

@@ -28,9 +28,10 @@ os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # the GPU is sh
 import jax
 import torch
 
+from experiments import process
 from experiments.arguments import Parser, given
 from experiments.converters import Number, nonempty, to_path
-from jaxode.checks import ConfigError, Range, one_line, shown
+from jaxode.checks import ConfigError, Range, shown
 from jaxode.config import BATCHES, WIDTHS, Precision
 from jaxode.train.files import make_writable
 from scripts.bench import report
@@ -100,6 +101,7 @@ def done(case: Case, rows: Sequence[Row], runs: int, threads: int) -> bool:
     return [settings(row) for row in found] == wanted and all(row.status != FAILED for row in found)
 
 
+@process.command("scripts.benchmark", "the same command goes on from here")
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code: 1 if a side of jaxode's failed, 2 for a wrong request."""
     argv = list(sys.argv[1:] if argv is None else argv)
@@ -115,8 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     except (ConfigError, OSError, ValueError) as error:
-        print(f"{parser.prog}: error: {one_line(error)}", file=sys.stderr)
-        return 2
+        return process.report(parser.prog, error, 2)
     try:
         rows = carry_out(options, chosen, rows)
         report.write(rows, options.out, shlex.join(["python", "-m", "scripts.benchmark", *argv]))
@@ -124,8 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{parser.prog}: stopped; the same command goes on from here", file=sys.stderr)
         return 130
     except OSError as error:
-        print(f"{parser.prog}: error: {one_line(error)}", file=sys.stderr)
-        return 1
+        return process.report(parser.prog, error, 1)
     print(f"{report.summary(rows)}; written to {options.out}")
     return int(any(row.status == FAILED and row.framework == FRAMEWORKS[JAXODE] for row in rows))
 

@@ -23,9 +23,10 @@ from typing import Any, get_args
 
 import jax
 
+from experiments import process
 from experiments.arguments import Parser, given
 from experiments.converters import Number, to_path
-from jaxode.checks import ConfigError, Range, one_line, require
+from jaxode.checks import ConfigError, Range, require
 from jaxode.config import (
     BATCHES,
     MOST_DEVICES,
@@ -156,6 +157,7 @@ def carry_out(options: argparse.Namespace, command: str) -> None:
     write_json(options.out / "communication.json", found)
 
 
+@process.command("scripts.communication", "nothing was written")
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
@@ -169,15 +171,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     except (ConfigError, OSError) as error:
-        print(f"{parser.prog}: error: {one_line(error)}", file=sys.stderr)
-        return 2
+        return process.report(parser.prog, error, 2)
     jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_num_cpu_devices", options.devices)
     try:
         carry_out(options, shlex.join(["python", "-m", "scripts.communication", *words]))
     except (DataError, OSError, ValueError) as error:
-        print(f"{parser.prog}: error: {one_line(error)}", file=sys.stderr)
-        return 1
+        return process.report(parser.prog, error, 1)
     except KeyboardInterrupt:
         print(f"{parser.prog}: stopped; nothing was written", file=sys.stderr)
         return 130

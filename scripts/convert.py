@@ -24,10 +24,11 @@ import jax
 import torch
 from flax import nnx
 
+from experiments import process
 from experiments.arguments import Parser, given
 from experiments.cli import announcement, decided
 from experiments.converters import to_path
-from jaxode.checks import ConfigError, one_line
+from jaxode.checks import ConfigError
 from jaxode.config import RunConfig, StemName
 from jaxode.data import SPECS, DataError, load, spec_of, view_shape
 from jaxode.interop import InteropError, from_torch, to_torch
@@ -141,6 +142,7 @@ def build_parser() -> Parser:
     return parser
 
 
+@process.command("scripts.convert")
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = build_parser()
@@ -150,8 +152,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     except (ConfigError, DataError, InteropError, WeightsError, ResumeError, CheckpointError, OSError) as error:
-        print(f"{parser.prog}: error: {one_line(error)}", file=sys.stderr)
-        return 2
+        return process.report(parser.prog, error, 2)
     return 0
 
 

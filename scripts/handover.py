@@ -23,10 +23,11 @@ import numpy as np
 import torch
 from flax import nnx
 
+from experiments import process
 from experiments.arguments import Parser, given
 from experiments.cli import announcement, decided
 from experiments.converters import Number, to_path
-from jaxode.checks import COUNTS, ConfigError, one_line, require
+from jaxode.checks import COUNTS, ConfigError, require
 from jaxode.config import ADAPTIVE_IN_BOTH, CHAINS, CONVOLUTIONS_ONLY, FIXED_IN_BOTH, RunConfig, SolveConfig
 from jaxode.data import DataError, load
 from jaxode.interop import to_torch
@@ -132,6 +133,7 @@ def build_parser() -> Parser:
     return parser
 
 
+@process.command("scripts.handover")
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = build_parser()
@@ -143,8 +145,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     except (ConfigError, DataError, OSError) as error:
-        print(f"{parser.prog}: error: {one_line(error)}", file=sys.stderr)
-        return 2
+        return process.report(parser.prog, error, 2)
     adaptive = config.model.ode_blocks > 0 and config.solve.step_size is None
     if adaptive and config.solve.stepping == "diffrax":
         print("note: only with --stepping torchdiffeq does the run take torchdiffeq's steps", file=sys.stderr)

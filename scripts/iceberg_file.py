@@ -13,14 +13,15 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from experiments import process
 from experiments.arguments import Parser, given
 from experiments.converters import Number, to_path
-from jaxode.checks import SEEDS, ConfigError, Range, one_line, require
+from jaxode.checks import SEEDS, ConfigError, Range, require
 from jaxode.data.bands import PIXELS, SIDE, UNKNOWN_ANGLE
 
 ROWS, ICEBERGS = 1604, 753
@@ -76,7 +77,7 @@ def write(path: Path, count: int, seed: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.unfinished")
     try:
-        with partial.open("w") as file:
+        with partial.open("w", encoding="utf-8") as file:
             for number, row in enumerate(rows(count, seed)):
                 file.write((", " if number else "[") + row)
             file.write("]\n")
@@ -95,7 +96,8 @@ def build_parser() -> Parser:
     return parser
 
 
-def main(argv: list[str] | None = None) -> int:
+@process.command("scripts.iceberg_file")
+def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = build_parser()
     start = time.perf_counter()
@@ -107,8 +109,7 @@ def main(argv: list[str] | None = None) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     except (ConfigError, OSError) as error:
-        print(f"{parser.prog}: error: {one_line(error)}", file=sys.stderr)
-        return 2
+        return process.report(parser.prog, error, 2)
     size, seconds = target.stat().st_size / 1e6, time.perf_counter() - start
     print(f"wrote {target}, {options['rows']} rows, {size:.1f} MB in {seconds:.1f} s")
     print(f"{parser.prog}: {MADE_UP}", file=sys.stderr)

@@ -10,14 +10,18 @@ same weights on both sides; compared are outputs, gradients, steps and evaluatio
 from __future__ import annotations
 
 import argparse
+import json
 import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 import jax
 from tqdm import tqdm
 
+from experiments import process
 from experiments.arguments import Parser, given
 from experiments.converters import nonempty, to_path
 from jaxode.checks import shown
@@ -47,6 +51,16 @@ def build_parser() -> Parser:
     return parser
 
 
+def left_out(out: Path, work: Sequence[tuple[str, Any]]) -> int:
+    """How many cells more the map in a folder has than this one will have; 0 where there is no map."""
+    try:
+        there = json.loads((out / "parity.json").read_text(encoding="utf-8"))
+        return max(0, len(there) - len(work) - len(unreachable()))
+    except (OSError, ValueError, TypeError):
+        return 0
+
+
+@process.command("scripts.parity_report", "the same command goes on from here")
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code: 1 if a cell fails."""
     argv = list(sys.argv[1:] if argv is None else argv)
@@ -64,6 +78,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         make_writable(options.out)
     except OSError as error:
         parser.error(f"--out: cannot write into {options.out}: {error.strerror}")
+    others = left_out(options.out, work)
+    if others:
+        parser.error(f"--only leaves out {others} cells of the map in {options.out}: give another --out")
     kept = Unfinished(options.out)
     if kept.results:
         print(f"{len(kept.results)} cells are there from a report that was interrupted", file=sys.stderr)

@@ -25,10 +25,11 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from experiments import process
 from experiments.arguments import Parser, given
 from experiments.cli import announcement
 from experiments.converters import Number, nonempty, to_path
-from jaxode.checks import SEEDS, ConfigError, one_line, require_choice
+from jaxode.checks import SEEDS, ConfigError, require_choice
 from jaxode.config import Precision, RunConfig
 from jaxode.data import DataError, ImageSet, load
 from jaxode.losses import cross_entropy
@@ -141,7 +142,7 @@ a quiet machine alone, and on a CPU they say nothing about a GPU's."""
 def compare(config: RunConfig, chosen: Sequence[Precision], seeds: Sequence[int], out: Path, command: str) -> None:
     """Measure what is not there yet and write both files.
 
-    Raises ConfigError, DataError, OSError.
+    Raises ConfigError, DataError, OSError, and RunFailed if every run has failed.
     """
     data = load(config.data)
     config = config.replaced(data=data.source)
@@ -160,6 +161,8 @@ def compare(config: RunConfig, chosen: Sequence[Precision], seeds: Sequence[int]
                 kept.add(name, measured(one, data, exact))
                 jax.clear_caches()
             rows.append(kept.results[name])
+    if all(row["failure"] is not None for row in rows):
+        raise RunFailed(f"no run came to its end, and nothing is written: {rows[0]['failure']}")
     write_json(out / "precision.json", rows)
     write_whole(out / "precision.md", markdown(rows, config, data, command))
     kept.finish()
@@ -176,6 +179,7 @@ def build_parser() -> Parser:
     return parser
 
 
+@process.command("scripts.precision", "the same command goes on with the run it was at")
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
@@ -201,11 +205,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     except Stopped as stop:
-        print(f"{parser.prog}: stopped; the same command goes on with the run it was at", file=sys.stderr)
-        return 128 + stop.signum
+        return process.stopped(stop, f"{parser.prog}: stopped; the same command goes on with the run it was at")
     except (ConfigError, DataError, OSError) as error:
-        print(f"{parser.prog}: error: {one_line(error)}", file=sys.stderr)
-        return 2
+        return process.report(parser.prog, error, 2)
     return 0
 
 

@@ -14,14 +14,15 @@ import io
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from experiments import process
 from experiments.arguments import Parser, given
 from experiments.converters import Choice, path_text, to_path
-from jaxode.checks import one_line
 from jaxode.config import DataConfig
 from jaxode.data import SPECS, DataError, load
 from jaxode.data.differences import to_differences
@@ -82,10 +83,11 @@ def build_parser() -> Parser:
     return parser
 
 
-def main(argv: list[str] | None = None) -> int:
+@process.command("scripts.prepare_data", "the same command begins again")
+def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = build_parser()
-    options = argparse.Namespace(**given(parser, sys.argv[1:] if argv is None else argv))
+    options = argparse.Namespace(**given(parser, list(sys.argv[1:] if argv is None else argv)))
     start = time.perf_counter()
     try:
         if options.sample:
@@ -98,8 +100,7 @@ def main(argv: list[str] | None = None) -> int:
                 f"in {time.perf_counter() - start:.1f} s, SHA-256 {full.fingerprint}"
             )
     except (DataError, OSError) as error:
-        print(f"{parser.prog}: error: {one_line(error)}", file=sys.stderr)
-        return 2
+        return process.report(parser.prog, error, 2)
     return 0
 
 

@@ -16,9 +16,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
+from experiments import process
 from experiments.arguments import Parser, given
 from experiments.converters import to_path
-from jaxode.checks import ConfigError, one_line
+from jaxode.checks import ConfigError
 from jaxode.train import make_writable
 from jaxode.train.files import write_whole
 from scripts.reproduce import RUNS
@@ -99,6 +100,7 @@ def build_parser() -> Parser:
     return parser
 
 
+@process.command("scripts.report")
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
@@ -109,10 +111,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         for folder in runs:
             if not folder.is_dir():
                 raise ConfigError(f"RUNS must be directories, and {folder} is none")
-        make_writable(out / "records")
         found, others = collected(runs or [RUNS])
         for reason in others:
             print(f"left out, for {reason}", file=sys.stderr)
+        if not (found or any((out / "records").glob("*.json"))):
+            where = ", ".join(map(str, runs or [RUNS]))
+            raise ConfigError(f"there is nothing to report: no complete run in {where}, and no record in {out}/records")
+        make_writable(out / "records")
         for record in found:
             keep(record, out / "records")
         records = read(out / "records")
@@ -120,8 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     except (ConfigError, OSError) as error:
-        print(f"{parser.prog}: error: {one_line(error)}", file=sys.stderr)
-        return 2
+        return process.report(parser.prog, error, 2)
     print(f"{len(found)} runs found, {len(records)} records; written to {out}: {', '.join(names)}")
     return 0
 

@@ -13,7 +13,6 @@ that are the same run are run once.
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -22,11 +21,11 @@ from typing import Any, get_args
 
 import jax
 
-from experiments import compilations
+from experiments import compilations, process
 from experiments.arguments import Parser, given
 from experiments.cli import announcement, conclusion, finished
 from experiments.converters import Choice, Number, nonempty, path_text, to_path
-from jaxode.checks import SEEDS, ConfigError, one_line, shown
+from jaxode.checks import SEEDS, ConfigError, shown
 from jaxode.config import DataConfig, RunConfig
 from jaxode.data import DataError, ImageSet, load
 from jaxode.train import (
@@ -208,6 +207,7 @@ def chosen(values: dict[str, Any]) -> list[Job]:
     return found
 
 
+@process.command("scripts.reproduce", "the same command goes on")
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code: 0, 1 if a run failed, 2 for a wrong request, 128 + signal."""
     parser = build_parser()
@@ -222,17 +222,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     except Stopped as stop:
-        print(f"{parser.prog}: stopped; the same command goes on", file=sys.stderr)
-        return 128 + stop.signum
-    except KeyboardInterrupt:  # while images are fetched or decoded; training saves, and raises Stopped
-        print(f"{parser.prog}: interrupted; the same command goes on", file=sys.stderr)
-        return 128 + signal.SIGINT
+        return process.stopped(stop, f"{parser.prog}: stopped; the same command goes on")
     except (ConfigError, DataError, ResumeError, BlockingIOError) as error:
-        print(f"{parser.prog}: error: {one_line(error)}", file=sys.stderr)
-        return 2
+        return process.report(parser.prog, error, 2)
     except (CheckpointError, OSError) as error:
-        print(f"{parser.prog}: error: {one_line(error)}", file=sys.stderr)
-        return 1
+        return process.report(parser.prog, error, 1)
     print(f"{len(work) - failed} of {len(work)} runs complete in {values['out']}")
     return 1 if failed else 0
 

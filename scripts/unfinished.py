@@ -20,7 +20,7 @@ class Unfinished:
         self.results: dict[str, dict[str, Any]] = {}
         certain = self._origin["commit"] is not None and not self._origin["commit"].endswith("-dirty")
         try:
-            left = json.loads(self._file.read_text())
+            left = json.loads(self._file.read_text(encoding="utf-8"))
             if certain and left["origin"] == self._origin:
                 self.results = dict(left["results"])
         except (OSError, ValueError, LookupError, TypeError):

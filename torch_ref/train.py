@@ -192,7 +192,7 @@ def carry_out(options: argparse.Namespace, model: nn.Sequential, batches: list[B
     finally:
         if options.out and text:
             temporary = options.out.with_name(f".{options.out.name}.unfinished")
-            temporary.write_text(text)
+            temporary.write_text(text, encoding="utf-8")
             os.replace(temporary, options.out)
     seconds = time.perf_counter() - begin
     mean = sum(step.loss for step in steps) / total

@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments import compilations
+from experiments import compilations, process, surroundings
 from experiments.arguments import Parser, add_fields, given, in_flags
-from experiments.cli import FAILED, KILLED, WRONG_REQUEST, fail, told
+from experiments.cli import FAILED, WRONG_REQUEST, fail, told
 from experiments.converters import to_path
+from experiments.signals import Signals
 from jaxode.checks import ConfigError
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def build_parser(prog: str, doc: str, settings: type, out: Path) -> Parser:
 
 
 def main(argv: Sequence[str] | None, *, name: str, doc: str, settings: type, out: Path, work: Work) -> int:
-    """Run a small experiment in float64; returns its exit code: 0, 1 failed, 2 for a wrong request, 130 for Ctrl-C.
+    """Run a small experiment in float64; returns its exit code: 0, 1 failed, 2 wrong request, 128 + signal.
 
     Args:
         argv: arguments, or None for those of the process.
@@ -44,29 +45,34 @@ def main(argv: Sequence[str] | None, *, name: str, doc: str, settings: type, out
         work: what it does.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    parser = build_parser(f"python -m {name}", doc, settings, out)
-    try:
+
+    def body(signals: Signals) -> int:
+        signals.at_once = True  # nothing is to be cleaned up yet, and JAX is to be imported
+        parser = build_parser(f"python -m {name}", doc, settings, out)
         asked = given(parser, words)
-        out, quiet = asked.pop("out", out), asked.pop("quiet", False)
-        config = settings(**asked)
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    except ConfigError as error:
-        return fail(parser, in_flags(error, asked), WRONG_REQUEST)
-    try:
-        return carry_out(parser, config, out, quiet, shlex.join(["python", "-m", name, *words]), work)
-    except KeyboardInterrupt:
-        return fail(parser, "interrupted: nothing was written", KILLED + 2)
+        place, quiet = asked.pop("out", out), asked.pop("quiet", False)
+        try:
+            config = settings(**asked)
+            surroundings.start_jax()
+        except ConfigError as error:
+            return fail(parser, in_flags(error, asked), WRONG_REQUEST)
+        return carry_out(parser, config, place, quiet, shlex.join(["python", "-m", name, *words]), work, signals)
+
+    return process.guarded(f"python -m {name}", body)
 
 
-def carry_out(parser: Parser, config: Any, out: Path, quiet: bool, command: str, work: Work) -> int:
+def carry_out(parser: Parser, config: Any, out: Path, quiet: bool, command: str, work: Work, signals: Signals) -> int:
     """A well-formed request; its errors become exit codes."""
     import jax
 
-    from jaxode.train import Progress, RunFailed, make_writable
+    from jaxode.train import Progress, RunFailed, make_writable, out_of_memory
 
+    signals.at_once = False
     try:
+        surroundings.start_devices()
         make_writable(out)
+    except ConfigError as error:
+        return fail(parser, error, WRONG_REQUEST)
     except OSError as error:
         return fail(parser, f"cannot write into {out}: {error.strerror or error}", WRONG_REQUEST)
     compilations.keep()
@@ -80,6 +86,10 @@ def carry_out(parser: Parser, config: Any, out: Path, quiet: bool, command: str,
         return fail(parser, error, FAILED)
     except OSError as error:
         return fail(parser, told(error), FAILED)
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        return fail(parser, "out of memory", FAILED)
     finally:
         progress.end()
     return 0

@@ -189,7 +189,7 @@ class Checkpoints:
                 writer.save((unfinished / "state").absolute(), kept)
             content = {**meta, "format": FORMAT, "state_sha256": digest(arrays)}
             content["files_sha256"] = file_digests(unfinished / "state")
-            (unfinished / "meta.json").write_text(sealed(content))
+            (unfinished / "meta.json").write_text(sealed(content), encoding="utf-8")
             to_disk(unfinished)
             if name in self.names():
                 shutil.rmtree(self.directory / name)  # a damaged one
@@ -211,7 +211,7 @@ class Checkpoints:
     def _read(self, name: str, template: Any) -> Checkpoint:
         folder = self.directory / name
         try:
-            meta = unsealed((folder / "meta.json").read_text())
+            meta = unsealed((folder / "meta.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise DamagedError("its meta.json is not readable") from error
         if meta["format"] != FORMAT:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class RunFailed(RuntimeError):
     """Training cannot go on: a value is not finite, or an ODE solve failed. Earlier checkpoints are untouched."""
@@ -16,11 +18,17 @@ class ResumeError(ValueError):
 
 
 class Stopped(Exception):
-    """The run was asked to stop by a signal and has saved its state."""
+    """The run was asked to stop by a signal, and nothing that it computed is lost.
 
-    def __init__(self, signum: int) -> None:
+    Args:
+        signum: the signal.
+        compiling: whether XLA still compiles in another thread, which only the end of the process stops.
+        result: what `run` would have returned, if the signal came when all epochs were done and recorded.
+    """
+
+    def __init__(self, signum: int, compiling: bool = False, result: dict[str, Any] | None = None) -> None:
         super().__init__(f"stopped by signal {signum}")
-        self.signum = signum
+        self.signum, self.compiling, self.result = signum, compiling, result
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -2,51 +2,138 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent import futures
 from types import FrameType
 from typing import Any, Self, TypeVar
 
+from jaxode.train.errors import Stopped
+
 Result = TypeVar("Result")
+
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGXCPU")
+
+SAVING = "saving and stopping; once more to stop at once without saving"
+COMPILING = "stopping; nothing has been computed since the last checkpoint"
+COMPILING_TOGETHER = "stopping as soon as XLA has compiled; once more to stop at once"
+
+POLL_SECONDS = 0.1
+"""How soon a compilation is given up after a signal."""
+
+
+RETRY_SECONDS = 0.02
+
+
+class _GiveUp(KeyboardInterrupt):
+    """Raised by the handler in the midst of work that loses nothing by it; never leaves this module."""
 
 
 class Interrupts:
-    """Context in which SIGINT and SIGTERM set `signum` and are otherwise put off.
+    """Context in which signals that ask for an end set `signum` and are otherwise put off.
 
-    Python runs signal handlers only between the byte codes of the main thread, so what takes long goes to a second
-    thread by `wait`, during which handlers run at once. Outside the main thread the context changes nothing.
+    They are SIGINT, SIGTERM, SIGHUP unless it is ignored (nohup), and SIGXCPU, which says that the limit on CPU time is
+    near. Python runs signal handlers only between the byte codes of the main thread, so what takes long goes to a
+    second thread by `wait`, during which handlers run at once. Outside the main thread the context changes nothing.
     """
 
-    signals = (signal.SIGINT, signal.SIGTERM)
+    signals = tuple(
+        getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGXCPU") if hasattr(signal, name)
+    )
+    again = (signal.SIGINT, signal.SIGTERM)
+    """Of these a second one ends the process; a closed terminal sends SIGHUP twice, and SIGXCPU comes every second."""
 
     def __init__(self, say: Callable[[str], None] | None = None) -> None:
         self.signum: int | None = None
         self.say = say or (lambda text: print(text, file=sys.stderr, flush=True))
         self.previous: dict[int, Any] = {}
+        self.answer = SAVING
+        self.giving_up = self.waiting = self.retried = False
+        self.retry: threading.Timer | None = None
 
     def __enter__(self) -> Self:
-        self.worker = ThreadPoolExecutor(1)
+        self.worker = futures.ThreadPoolExecutor(1)
         if threading.current_thread() is threading.main_thread():
-            self.previous = {number: signal.signal(number, self._handle) for number in self.signals}
+            self.previous = {number: signal.signal(number, self._handle) for number in self._heeded()}
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        self.worker.shutdown(wait=True)
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self.worker.shutdown(wait=not (isinstance(error, Stopped) and error.compiling))
         for number, handler in self.previous.items():
             signal.signal(number, handler)
 
+    def _heeded(self) -> list[int]:
+        hangup = getattr(signal, "SIGHUP", None)
+        return [n for n in self.signals if not (n == hangup and signal.getsignal(n) == signal.SIG_IGN)]
+
     def _handle(self, signum: int, frame: FrameType | None) -> None:
-        if self.signum is not None:
+        if self.signum is None:
+            self.signum = signum
+            cause = "the limit on CPU time (ulimit -t) is near: " if signum == getattr(signal, "SIGXCPU", 0) else ""
+            with contextlib.suppress(OSError, RuntimeError):  # no terminal any more; or in the midst of another print
+                self.say(f"{signal.Signals(signum).name}: {cause}{self.answer}")
+            self._raise_in_work()
+        elif self.retried:
+            self.retried = False
+            self._raise_in_work()
+        elif signum in self.again:
             signal.signal(signum, signal.SIG_DFL)
             os.kill(os.getpid(), signum)
-            return
-        self.signum = signum
-        self.say(f"{signal.Signals(signum).name}: saving and stopping; once more to stop at once without saving")
+
+    def _raise_in_work(self) -> None:
+        if self.giving_up and not self.waiting:
+            raise _GiveUp
+
+    def _lost(self, lost: Any) -> None:
+        # Python cannot hand on an exception out of a callback of its garbage collector (JAX has one), and a signal is
+        # often handled in one, for they are the first lines of Python to run within long work of a library.
+        if not isinstance(lost.exc_value, _GiveUp):
+            return sys.__unraisablehook__(lost)
+        self.retried = True
+        self.retry = threading.Timer(RETRY_SECONDS, os.kill, (os.getpid(), self.signum))
+        self.retry.start()
+
+    @contextlib.contextmanager
+    def compiling(self, alone: bool = True) -> Iterator[None]:
+        """Context of work that is given up when a signal comes: it raises Stopped, wherever the work is.
+
+        Nothing is lost by that: a model that is built, traced or compiled changes no state. One of several processes
+        has to go on instead, for the others would wait for it.
+        """
+        self.answer, self.giving_up = (COMPILING, True) if alone else (COMPILING_TOGETHER, False)
+        hook, sys.unraisablehook = sys.unraisablehook, self._lost
+        try:
+            self._give_up_if_asked()
+            yield
+            self._give_up_if_asked()  # a library may have caught what the handler raised
+        except Stopped:
+            raise
+        except BaseException:
+            self._give_up_if_asked()  # whatever a library has made of it
+            raise
+        finally:
+            self.answer, self.giving_up = SAVING, False
+            sys.unraisablehook = hook
+            if self.retry is not None:  # its signal must not come when this class handles signals no more
+                self.retry.cancel()
+                self.retry.join()
+
+    def _give_up_if_asked(self) -> None:
+        if self.giving_up and self.signum is not None:
+            raise Stopped(self.signum) from None
 
     def wait(self, work: Callable[[], Result]) -> Result:
         """The result of `work`, done in the second thread. JAX's context managers do not reach it there."""
-        return self.worker.submit(work).result()
+        self.waiting = True
+        try:
+            future = self.worker.submit(work)
+            while self.giving_up and not futures.wait([future], POLL_SECONDS).done:
+                if self.signum is not None:
+                    raise Stopped(self.signum, compiling=True)
+            return future.result()
+        finally:
+            self.waiting = False

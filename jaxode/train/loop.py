@@ -57,15 +57,18 @@ def run(
         ResumeError: `out` holds checkpoints of other settings or other data, or results without a checkpoint.
         CheckpointError: a checkpoint could not be written, or none read.
         RunFailed: a value was not finite or a solve failed; named with its epoch and step.
-        Stopped: SIGINT or SIGTERM came; the state is saved.
+        Stopped: a signal asked for an end (see `Interrupts`); the state is saved.
         OSError: a result file could not be written.
     """
     if config.precision == "float64" and not jax.config.jax_enable_x64:  # pyright: ignore[reportAttributeAccessIssue]
         raise ConfigError('precision float64 needs jax.config.update("jax_enable_x64", True) before anything else')
     if config.data.data != data.source:
         raise ConfigError(f"data must be {data.source}, which the images are, got {config.data.data!r}")
+    cluster = cluster or Cluster()
     with Interrupts((progress or Progress(quiet=True)).warn) as interrupts:
-        return Trainer(config, data, out, progress, tensorboard, build, pace, interrupts, cluster or Cluster()).run()
+        with interrupts.compiling(alone=cluster.count == 1):
+            trainer = Trainer(config, data, out, progress, tensorboard, build, pace, interrupts, cluster)
+        return trainer.run()
 
 
 class Trainer:
@@ -115,14 +118,13 @@ class Trainer:
             if len(ledger.history) == self.config.epochs:
                 return self.complete()
             ledger.record("running")
-            seconds = self.program.compile(self.state, self.interrupts.wait)
-            ledger.clock["compile_seconds"] += seconds
-            self.progress.say(f"compiled in {seconds:.1f} s")
+            self.compile()
             while len(ledger.history) < self.config.epochs:
                 self.epoch()
             return self.complete()
-        except Stopped:
-            ledger.record("stopped")
+        except Stopped as stop:
+            if stop.result is None:
+                ledger.record("stopped")
             raise
         except (RunFailed, CheckpointError) as error:
             ledger.record_failure(str(error))
@@ -131,13 +133,28 @@ class Trainer:
             self.progress.end()
             ledger.recorder.close()
 
+    def compile(self) -> None:
+        """Compile training and evaluation. Raises Stopped at once if a signal comes, for nothing is lost by that."""
+        self.progress.say("compiling ...")
+        with self.interrupts.compiling(alone=self.cluster.count == 1):
+            seconds = self.program.compile(self.state, self.interrupts.wait)
+        self.ledger.clock["compile_seconds"] += seconds
+        self.progress.say(f"compiled in {seconds:.1f} s")
+
     def complete(self) -> dict[str, Any]:
-        """Record a run whose epochs are done, with what became of each test image."""
-        return self.ledger.record("complete", self.ledger.images(self.look))
+        """Record a run whose epochs are done, with what became of each test image.
+
+        Raises Stopped after that if a signal came in the meantime, or whoever makes several runs would not hear of it.
+        """
+        result = self.ledger.record("complete", self.ledger.images(self.look))
+        if self.interrupts.signum is not None:
+            raise Stopped(self.interrupts.signum, result=result)
+        return result
 
     def look(self) -> outcomes.Outcomes:
         """The outcomes of all test images with the present parameters. Raises RunFailed if a solve fails."""
-        images = outcomes.Pass(self.program, self.state.learned, self.data, self.interrupts.wait)
+        with self.interrupts.compiling(alone=self.cluster.count == 1):
+            images = outcomes.Pass(self.program, self.state.learned, self.data, self.interrupts.wait)
         self.progress.begin("each test image", images.batches)
         for number in range(images.batches):
             self.pause(1)

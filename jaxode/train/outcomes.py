@@ -37,7 +37,7 @@ def missing(out: Path, config: RunConfig) -> bool:
         return True
     names = {"classification", *(("nfe_per_image",) if "nfe" in found else ())}
     try:
-        told = names <= set(json.loads((out / "result.json").read_text()))
+        told = names <= set(json.loads((out / "result.json").read_text(encoding="utf-8")))
     except (OSError, ValueError):
         told = False
     return not (told and all((out / name).exists() for name in picture_names(found)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any, TextIO
@@ -10,7 +11,7 @@ from tqdm import tqdm
 
 
 def epoch_line(record: dict[str, Any], epochs: int) -> str:
-    """One line for one epoch's metrics."""
+    """One line for one epoch's metrics. Solves of training and of the evaluation differ, so each count says whose."""
     parts = [
         f"epoch {record['epoch']}/{epochs}",
         f"loss {record['loss']:.4f}",
@@ -18,8 +19,8 @@ def epoch_line(record: dict[str, Any], epochs: int) -> str:
         f"test {100 * record['test_accuracy']:.2f} %",
     ]
     if record["nfe_forward"] is not None:
-        parts.append(f"nfe {record['nfe_forward']:.1f}")
-        parts.append(f"steps {record['accepted']:.1f}+{record['rejected']:.1f}")
+        parts.append(f"nfe train {record['nfe_forward_train']:.1f} test {record['nfe_forward']:.1f}")
+        parts.append(f"steps train {record['accepted']:.1f}+{record['rejected']:.1f}")
     parts.append(f"lr {record['lr']:.3g}")
     parts.append(f"{record['images_per_second']:.0f} images/s")
     parts.append(f"{record['train_seconds']:.1f} s + {record['eval_seconds']:.1f} s evaluation")
@@ -41,7 +42,8 @@ class Progress:
     """Progress on stderr (or another stream). `quiet` silences everything but `warn`."""
 
     def __init__(self, quiet: bool = False, stream: TextIO | None = None) -> None:
-        self.stream = stream or sys.stderr
+        # A process without a stderr (2>&-) has None.
+        self.stream = stream or sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
         self.quiet = quiet
         self.bar: tqdm | None = None
 

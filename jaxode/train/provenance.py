@@ -39,7 +39,10 @@ def versions() -> dict[str, str | None]:
 def git(root: Path, *arguments: str) -> str | None:
     """Output of a git command, or None where it fails or there is no git."""
     try:
-        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, timeout=30, check=False)
+        command = ["git", *arguments]
+        done = subprocess.run(
+            command, cwd=root, capture_output=True, encoding="utf-8", errors="replace", timeout=30, check=False
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip() if done.returncode == 0 else None
@@ -58,7 +61,7 @@ def commit(root: Path = ROOT) -> str | None:
 def processor() -> str:
     """Model name of the CPU, as far as the system tells it."""
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     except OSError:

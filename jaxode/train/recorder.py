@@ -125,7 +125,7 @@ class Recorder:
     def written(self) -> dict[str, Any]:
         """The result that an earlier start left; empty where there is none that can be read."""
         try:
-            result = json.loads((self.out / RESULT).read_text())
+            result = json.loads((self.out / RESULT).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
         return result if isinstance(result, dict) else {}

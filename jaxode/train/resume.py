@@ -19,7 +19,7 @@ def read_config(directory: Path) -> RunConfig:
     """Settings of the run in a directory. Raises ResumeError if it holds no run, or one whose settings are damaged."""
     path = directory / CONFIG
     try:
-        return RunConfig.from_json(json.loads(path.read_text()))
+        return RunConfig.from_json(json.loads(path.read_text(encoding="utf-8")))
     except (FileNotFoundError, NotADirectoryError):
         raise ResumeError(f"{directory} is no run: it has no {CONFIG}") from None
     except OSError as error:

@@ -21,9 +21,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+from experiments import process
 from experiments.arguments import Parser, given
 from experiments.converters import Number, to_path
-from jaxode.checks import SEEDS, Range, one_line
+from experiments.signals import STOPPED, Interrupted
+from jaxode.checks import SEEDS, Range
 from jaxode.train.files import make_writable, write_json, write_whole
 from jaxode.train.provenance import cores, origin
 from scripts.attack import processes, report
@@ -118,6 +120,7 @@ def build_parser() -> Parser:
     return parser
 
 
+@process.command("scripts.attack")
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
@@ -130,16 +133,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     except OSError as error:
-        print(f"{parser.prog}: error: {one_line(error)}", file=sys.stderr)
-        return 2
+        return process.report(parser.prog, error, 2)
     code = 0
     with tempfile.TemporaryDirectory(prefix="jaxode-attack-") as work:
         attacked = Attack(options["seed"], Path(work), options["jobs"])
         try:
             attacked.go_on(options["minutes"], options["kills"])
-        except KeyboardInterrupt:
-            print("interrupted: what has been found so far", file=sys.stderr)
-            code = 130
+        except Interrupted as stop:
+            print(f"{parser.prog}: {stop}: what has been found so far", file=sys.stderr)
+            code = STOPPED + stop.signum
     found = attacked.found
     print(report.table(found))
     print(f"{attacked.kills} kills met a running process")

@@ -21,7 +21,8 @@ class Mark(NamedTuple):
 def mark() -> Mark | None:
     """Now; None where the system does not tell."""
     try:
-        user, nice, system, _, _, interrupts, soft, *_ = map(int, STAT.read_text().split("\n")[0].split()[1:])
+        first = STAT.read_text(encoding="utf-8").split("\n")[0]
+        user, nice, system, _, _, interrupts, soft, *_ = map(int, first.split()[1:])
     except (OSError, ValueError):
         return None
     own = os.times()

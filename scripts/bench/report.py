@@ -51,7 +51,7 @@ def read(out: Path) -> list[Row]:
     if not path.exists():
         return []
     try:
-        return [Row(**row) for row in json.loads(path.read_text())]
+        return [Row(**row) for row in json.loads(path.read_text(encoding="utf-8"))]
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path} holds no results of this benchmark ({error}): give another --out") from error
 

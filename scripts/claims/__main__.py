@@ -26,9 +26,10 @@ from pathlib import Path
 
 import jax
 
+from experiments import process
 from experiments.arguments import Parser, given
 from experiments.converters import Number, nonempty, path_text, to_path
-from jaxode.checks import COUNTS, ConfigError, one_line, require
+from jaxode.checks import COUNTS, ConfigError, require
 from jaxode.data import DataError
 from jaxode.train import CheckpointError, ResumeError
 from jaxode.train.files import make_writable
@@ -97,6 +98,7 @@ def carry_out(options: argparse.Namespace, names: Sequence[str], command: str) -
     print(f"{len(measured)} of {len(CLAIMS)} claims measured; written to {options.out}")
 
 
+@process.command("scripts.claims", "the claims that were finished are kept")
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code: 2 for a wrong request, 1 if a measurement fails."""
     argv = list(sys.argv[1:] if argv is None else argv)
@@ -109,11 +111,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     except (ConfigError, DataError, ResumeError, CheckpointError, OSError) as error:
-        print(f"{parser.prog}: error: {one_line(error)}", file=sys.stderr)
-        return 2
+        return process.report(parser.prog, error, 2)
     except RuntimeError as error:
-        print(f"{parser.prog}: error: {one_line(error)}", file=sys.stderr)
-        return 1
+        return process.report(parser.prog, error, 1)
     except KeyboardInterrupt:
         print(f"{parser.prog}: stopped; the claims that were finished are kept", file=sys.stderr)
         return 130

@@ -25,7 +25,7 @@ def stored(out: Path) -> dict[str, dict[str, Any]]:
     for name in CLAIMS:
         path = out / f"{name}.json"
         try:
-            content = json.loads(path.read_text())
+            content = json.loads(path.read_text(encoding="utf-8"))
             found[name] = {"origin": content["origin"], "found": content["found"]}
         except FileNotFoundError:
             continue

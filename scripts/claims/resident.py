@@ -24,7 +24,7 @@ def peak() -> int:
     """Bytes of the most memory that this process has held so far."""
     try:
         # Linux hands the figure of getrusage down from the process that started this one.
-        lines = Path("/proc/self/status").read_text().splitlines()
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
         return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
     except (OSError, StopIteration):
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
@@ -83,7 +83,7 @@ def with_torch(asked: dict[str, Any]) -> dict[str, Any]:
 def measured(**asked: Any) -> dict[str, Any]:
     """What such a process prints. Raises RuntimeError, which ends in the last line of its complaint."""
     words = [sys.executable, "-m", "scripts.claims.resident", json.dumps(asked)]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
     if done.returncode:
         complaint = (done.stderr.strip().splitlines() or [""])[-1]
         raise RuntimeError(f"the process of {json.dumps(asked)} ended with {done.returncode}: {complaint}")

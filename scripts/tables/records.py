@@ -54,8 +54,8 @@ def of_run(directory: Path) -> Record | None:
     """The record of a run's directory; None where there is no complete run."""
     try:
         config = read_config(directory)
-        result = json.loads((directory / "result.json").read_text())
-        lines = (directory / "metrics.jsonl").read_text().splitlines()
+        result = json.loads((directory / "result.json").read_text(encoding="utf-8"))
+        lines = (directory / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
         history = [json.loads(line) for line in lines]
     except (ResumeError, OSError, ValueError):
         return None
@@ -78,7 +78,7 @@ def read(folder: Path) -> list[Record]:
     found = []
     for path in sorted(folder.glob("*.json")):
         try:
-            content = json.loads(path.read_text())
+            content = json.loads(path.read_text(encoding="utf-8"))
             record = Record(RunConfig.from_json(content["config"]), content["result"], content["history"])
             if record.lacking:
                 raise ValueError(f"its result has no {record.lacking[0]}")

@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+from experiments.compilations import unusable
+
 PROGRAM = """
 import json, jax, jax.numpy as jnp
 from experiments.compilations import keep
@@ -43,12 +45,14 @@ def test_the_second_process_compiles_nothing_anew(tmp_path):
     assert all(file.startswith(".cache/jaxode/xla/") for file in files)
 
 
-@pytest.mark.parametrize("case", ["xdg", "own", "off", "file", "slow"])
+@pytest.mark.parametrize("case", ["xdg", "relative", "own", "off", "file", "own file", "slow"])
 def test_what_users_choose_or_lack(case, tmp_path):
     (tmp_path / "file").touch()
     place = str(tmp_path / "place")
     variables, expected = {
         "xdg": ({"XDG_CACHE_HOME": place}, place + "/jaxode/xla"),
+        "relative": ({"XDG_CACHE_HOME": "place"}, str(tmp_path / ".cache/jaxode/xla")),
+        "own file": ({"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "file")}, None),
         "own": ({"JAX_COMPILATION_CACHE_DIR": place}, place),
         "off": ({"JAX_ENABLE_COMPILATION_CACHE": "false"}, None),
         "file": ({"XDG_CACHE_HOME": str(tmp_path / "file")}, None),
@@ -56,7 +60,23 @@ def test_what_users_choose_or_lack(case, tmp_path):
     }[case]
     said, files = start(tmp_path, **variables)
     assert said["dir"] == expected
-    assert bool(files) == (case in ("xdg", "own"))
+    assert bool(files) == (case in ("xdg", "relative", "own"))
+
+
+def test_damaged_entries_are_compiled_anew_without_a_warning(tmp_path):
+    _, files = start(tmp_path)
+    for number, name in enumerate(files):
+        content = (tmp_path / name).read_bytes()
+        broken = content[:40] if number % 2 else content[:-8] + bytes(8)
+        (tmp_path / name).write_bytes(broken)
+    again, _ = start(tmp_path)
+    assert again["hits"] == 0
+
+
+def test_a_directory_of_the_users_that_is_a_file_is_noted(tmp_path, capsys, monkeypatch):
+    (tmp_path / "file").touch()
+    assert unusable(tmp_path / "place") is None
+    assert unusable(tmp_path / "file" / "below") == f"{tmp_path / 'file' / 'below'}: Not a directory"
 
 
 def test_every_run_keeps_its_compilations(kept, tmp_path, capsys):

@@ -155,7 +155,7 @@ def test_ctrl_c_before_training_is_one_line(tmp_path, capsys, monkeypatch):
 
     monkeypatch.setattr(reproduce, "load", interrupted)
     assert reproduce.main(["chen", "--scale", "smoke", "--out", str(tmp_path), "--quiet"]) == 130
-    assert capsys.readouterr().err == "python -m scripts.reproduce: interrupted; the same command goes on\n"
+    assert capsys.readouterr().err == "python -m scripts.reproduce: stopped by SIGINT; the same command goes on\n"
 
 
 def test_damaged_files_are_listed_as_far_as_they_go(tmp_path, capsys):

@@ -1,7 +1,11 @@
 """Whole runs with a stub for a model: files, figures, refusals and failures."""
 
 import dataclasses
+import io
 import json
+import os
+import signal
+import threading
 
 import jax
 import numpy as np
@@ -11,8 +15,9 @@ from stubs import image_set, run_config
 
 from jaxode.checks import ConfigError
 from jaxode.data import ImageSet
-from jaxode.train import RunFailed, program
+from jaxode.train import Progress, RunFailed, Stopped, outcomes, program
 from jaxode.train.curves import draw as draw_curves
+from jaxode.train.program import Program
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -123,3 +128,46 @@ def test_training_images_can_be_evaluated_at_the_end_alone(tmp_path, whole):
     for name in ("train_accuracy", "train_macro_f1", "test_accuracy", "test_loss"):
         assert result[name] == usual[name]
     assert draw_curves(lines[:2], "two of three").startswith(b"\x89PNG")
+
+
+def test_a_signal_while_xla_compiles_stops_at_once_and_the_run_goes_on_later(tmp_path, monkeypatch):
+    go(tmp_path / "whole")
+    compiled, finish = Program.compile, threading.Event()
+
+    def compiling(self, state, wait):
+        wait(lambda: (os.kill(os.getpid(), signal.SIGTERM), finish.wait(60)))
+
+    monkeypatch.setattr(Program, "compile", compiling)
+    said = io.StringIO()
+    with pytest.raises(Stopped) as stopped:
+        go(tmp_path / "run", progress=Progress(stream=said))
+    finish.set()
+    assert stopped.value.compiling
+    assert [line.split(";")[0] for line in said.getvalue().splitlines()] == ["compiling ...", "SIGTERM: stopping"]
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["status"] == "stopped"
+    monkeypatch.setattr(Program, "compile", compiled)
+    go(tmp_path / "run")
+    assert lines(tmp_path / "run") == lines(tmp_path / "whole")
+    assert digests(tmp_path / "run") == digests(tmp_path / "whole")
+
+
+def test_a_signal_while_the_model_is_built_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(Program, "first_state", lambda self: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(Stopped):
+        go(tmp_path / "run")
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_a_signal_while_the_last_pictures_are_drawn_is_not_lost(tmp_path, monkeypatch):
+    drawn = outcomes.pictures
+
+    def draw(*arguments):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return drawn(*arguments)
+
+    monkeypatch.setattr(outcomes, "pictures", draw)
+    with pytest.raises(Stopped) as stopped:
+        go(tmp_path)
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["status"] == "complete"
+    assert stopped.value.result == result

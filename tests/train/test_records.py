@@ -122,7 +122,7 @@ def test_progress_is_one_line_an_epoch_where_there_is_no_terminal():
     progress.say(epoch_line(HISTORY[1], 4))
     progress.end()
     (line,) = stream.getvalue().splitlines()
-    assert line.startswith("epoch 2/4  loss 0.5000  train 75.00 %  test 75.00 %  nfe 26.0")
+    assert line.startswith("epoch 2/4  loss 0.5000  train 75.00 %  test 75.00 %  nfe train 26.0 test 26.0")
 
 
 def test_quiet_leaves_only_warnings():
