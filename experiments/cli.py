@@ -82,10 +82,10 @@ def carry_out(parser: Parser, request: Request, config: RunConfig) -> int:
             print(f"{request.resume} is complete: all {config.epochs} epochs are done")
             return 0
         cluster = met(request, config)
-        with cluster:
-            out = Path(cluster.told(lambda: str(request.resume or new_directory(request, config))))
+        with cluster, contextlib.ExitStack() as kept:
+            out = Path(cluster.told(lambda: str(kept.enter_context(run_directory(request, config)))))
             return train(request, config, out, cluster)
-    except (ConfigError, DataError, ResumeError, BlockingIOError) as error:
+    except (ConfigError, DataError, ResumeError) as error:
         return cluster.end(fail(parser, error, WRONG_REQUEST))
     except Stopped as stop:
         print(f"go on with: {parser.prog} --resume {shlex.quote(str(out))}", file=sys.stderr)
@@ -101,10 +101,6 @@ def carry_out(parser: Parser, request: Request, config: RunConfig) -> int:
                 cluster.end(FAILED)
             raise
         return cluster.end(fail(parser, "out of memory: use a smaller --batch-size, or --gradient backsolve", FAILED))
-    finally:
-        if out is not None and request.resume is None and cluster.first:
-            with contextlib.suppress(OSError):
-                out.rmdir()  # only if nothing was put into it
 
 
 def met(request: Request, config: RunConfig) -> Cluster:
@@ -155,31 +151,22 @@ def finished(directory: Path, config: RunConfig) -> bool:
     return done and not missing(directory, config)
 
 
-def new_directory(request: Request, config: RunConfig) -> Path:
-    """The output directory, made and tried. Raises ConfigError if it cannot be written or already holds a run."""
-    from jaxode.train import make_writable
+def run_directory(request: Request, config: RunConfig) -> contextlib.AbstractContextManager[Path]:
+    """Context in which the run's directory is this process's alone. Entering it raises ConfigError."""
+    from jaxode.train import claimed, claimed_new
 
-    out = request.out
-    if out is None:
-        stem = f"runs/{config.data.dataset}/{config.model.model}-{time.strftime('%Y%m%d-%H%M%S')}"
-        out, number = Path(stem), 1
-        while out.exists():
-            number += 1
-            out = Path(f"{stem}-{number}")
-    if (out / "config.json").exists():
-        raise ConfigError(f"{out} already holds a run: go on with it by --resume {out}, or give another --out")
-    try:
-        make_writable(out)
-    except OSError as error:
-        raise ConfigError(f"cannot write into {out}: {error.strerror or error}") from error
-    return out
+    if request.resume is not None:
+        return claimed(request.resume, may_hold_run=True)
+    if request.out is not None:
+        return claimed(request.out)
+    return claimed_new(Path(f"runs/{config.data.dataset}/{config.model.model}-{time.strftime('%Y%m%d-%H%M%S')}"))
 
 
 def train(request: Request, config: RunConfig, out: Path, cluster: Cluster) -> int:
     """Load, train, and print what came out."""
     from jaxode.data import load
     from jaxode.nn.kernels import has_tf32
-    from jaxode.train import Progress, held, require_tensorboard, run
+    from jaxode.train import Progress, require_tensorboard, run
     from jaxode.train.provenance import device
 
     if request.tensorboard:
@@ -187,12 +174,11 @@ def train(request: Request, config: RunConfig, out: Path, cluster: Cluster) -> i
     progress = Progress(quiet=request.quiet or not cluster.first)
     if config.precision == "tf32" and not has_tf32() and cluster.first:
         print(f"note: this device ({device()}) has no TF32 and computes in float32", file=sys.stderr)
-    with held(out) if cluster.first else contextlib.nullcontext():
-        data = cluster.in_turn(lambda: load(config.data, progress=not progress.quiet))
-        config = decided(config, data, request.resume is not None or "epochs" in request.settings)
-        cluster.alike("settings", config.to_json())
-        progress.say(f"{announcement(data)}; {config.epochs} epochs; results in {out}")
-        result = run(config, data, out, progress=progress, tensorboard=request.tensorboard, cluster=cluster)
+    data = cluster.in_turn(lambda: load(config.data, progress=not progress.quiet))
+    config = decided(config, data, request.resume is not None or "epochs" in request.settings)
+    cluster.alike("settings", config.to_json())
+    progress.say(f"{announcement(data)}; {config.epochs} epochs; results in {out}")
+    result = run(config, data, out, progress=progress, tensorboard=request.tensorboard, cluster=cluster)
     if cluster.first:
         print(conclusion(result, out))
     return 0

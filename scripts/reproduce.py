@@ -34,8 +34,7 @@ from jaxode.train import (
     ResumeError,
     RunFailed,
     Stopped,
-    held,
-    make_writable,
+    claimed,
     out_of_memory,
     run,
 )
@@ -128,7 +127,7 @@ def carry_out(work: Sequence[Job], data_dir: str | None, progress: Progress) -> 
     """Run what is not complete; returns how many runs failed or lack their images.
 
     Raises DataError if there are no images for any of the runs; Stopped, CheckpointError, ResumeError,
-    BlockingIOError, OSError.
+    ConfigError, OSError.
     """
     data: ImageSet | None = None
     loaded: DataConfig | None = None
@@ -148,8 +147,7 @@ def carry_out(work: Sequence[Job], data_dir: str | None, progress: Progress) -> 
                 progress.say(announcement(data))
             check_count(job, data)
             progress.say(f"{head}; {job.out}")
-            make_writable(job.out)
-            with held(job.out):
+            with claimed(job.out, may_hold_run=True):
                 result = run(config, data, job.out, progress=progress)
         except DataError as error:
             if all(other.table.dataset == job.table.dataset for other in work):
@@ -225,7 +223,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:  # while images are fetched or decoded; training saves, and raises Stopped
         print(f"{parser.prog}: interrupted; the same command goes on", file=sys.stderr)
         return 128 + signal.SIGINT
-    except (ConfigError, DataError, ResumeError, BlockingIOError) as error:
+    except (ConfigError, DataError, ResumeError) as error:
         print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except (CheckpointError, OSError) as error:

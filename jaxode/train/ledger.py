@@ -11,12 +11,13 @@ from jaxode.config import RunConfig
 from jaxode.data import ImageSet
 from jaxode.train import outcomes
 from jaxode.train.checkpoint import Checkpoint, Checkpoints, checkpoint_name
+from jaxode.train.claim import CONFIG
 from jaxode.train.cluster import Cluster
 from jaxode.train.errors import ResumeError
 from jaxode.train.files import write_whole
 from jaxode.train.origins import Origins
 from jaxode.train.progress import Progress
-from jaxode.train.recorder import CONFIG, Recorder
+from jaxode.train.recorder import Recorder
 from jaxode.train.resume import FREE, differences
 from jaxode.train.state import TrainState
 

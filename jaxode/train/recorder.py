@@ -10,13 +10,14 @@ from typing import Any
 
 from jaxode.config import CHAINS, RunConfig
 from jaxode.data import SPECS
+from jaxode.train.claim import CONFIG
 from jaxode.train.curves import draw
 from jaxode.train.figures import summary
 from jaxode.train.files import write_json, write_lines, write_whole
 from jaxode.train.origins import Origins
 from jaxode.train.tensorboard import EventWriter
 
-CONFIG, METRICS, RESULT, CURVES = "config.json", "metrics.jsonl", "result.json", "curves.png"
+METRICS, RESULT, CURVES = "metrics.jsonl", "result.json", "curves.png"
 DRAW_EVERY_SECONDS = 60.0
 
 

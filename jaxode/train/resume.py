@@ -8,8 +8,8 @@ from typing import Any
 
 from jaxode.checks import ConfigError
 from jaxode.config import RunConfig
+from jaxode.train.claim import CONFIG
 from jaxode.train.errors import ResumeError
-from jaxode.train.recorder import CONFIG
 
 FREE = ("data_dir", "max_steps", "devices")
 """Settings that decide where data lie, when to give up or who works, never what a step is meant to compute."""

@@ -105,6 +105,25 @@ def test_missing_data_leave_no_directory_behind(tmp_path, capsys):
     assert not out.exists()
 
 
+def test_a_second_start_into_the_same_directory_is_refused_and_harms_nothing(tmp_path, capsys, monkeypatch):
+    from jaxode import data
+
+    out, load, codes = tmp_path / "run", data.load, []
+
+    def while_loading(*args, **values):
+        if not codes:
+            codes.append(None)
+            codes[0] = mnist.main([*SMALL, "--out", str(out)])
+            assert out.is_dir()
+        return load(*args, **values)
+
+    monkeypatch.setattr("jaxode.data.load", while_loading)
+    assert mnist.main([*SMALL, "--out", str(out)]) == 0
+    assert codes == [2]
+    assert f"another process is training into {out}" in capsys.readouterr().err
+    assert json.loads((out / "result.json").read_text())["status"] == "complete"
+
+
 def test_a_diverging_run_ends_with_one_line_and_code_1(tmp_path, capsys):
     line = said(capsys, 1, *SMALL, "--lr", "1e38", "--out", str(tmp_path / "run"))
     assert "epoch 1, step" in line

@@ -10,7 +10,7 @@ from stubs import run_config
 from jaxode.checks import ConfigError
 from jaxode.train.curves import draw
 from jaxode.train.figures import summary
-from jaxode.train.files import held, make_writable, write_json, write_whole
+from jaxode.train.files import make_writable, write_json, write_whole
 from jaxode.train.origins import Origins
 from jaxode.train.pace import FIRST_ROWS, Pace
 from jaxode.train.progress import Progress, epoch_line
@@ -92,13 +92,6 @@ def test_a_directory_is_tried_before_it_is_used(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
         make_writable(tmp_path / "file" / "run")
-
-
-def test_only_one_process_trains_into_a_directory(tmp_path):
-    with held(tmp_path), pytest.raises(BlockingIOError, match="another process"), held(tmp_path):
-        pass
-    with held(tmp_path):
-        pass
 
 
 def test_chunks_take_about_the_time_they_should():
