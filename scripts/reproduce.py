@@ -38,6 +38,7 @@ from jaxode.train import (
     out_of_memory,
     run,
 )
+from jaxode.train.files import count_lines
 from scripts.tables.protocols import Scale, published_epochs, run_name, settings
 from scripts.tables.rows import TABLES
 from scripts.tables.table import Row, Table
@@ -65,10 +66,7 @@ class Job:
     @property
     def epochs_done(self) -> int:
         """Lines of its metrics, complete or not."""
-        try:
-            return len((self.out / "metrics.jsonl").read_bytes().splitlines())
-        except OSError:
-            return 0
+        return count_lines(self.out / "metrics.jsonl")
 
     @property
     def complete(self) -> bool:

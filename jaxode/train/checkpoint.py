@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
-from jaxode.train.errors import CheckpointError
+from jaxode.train.errors import NOT_WRITTEN, CheckpointError
 
 KEEP_LAST = 2
 UNFINISHED = "unfinished"
@@ -197,7 +197,7 @@ class Checkpoints:
         except Exception as error:
             cause = reason(error, self.directory if self.directory.is_dir() else Path("."), wanted)
             shutil.rmtree(unfinished, ignore_errors=True)
-            raise CheckpointError(f"cannot write a checkpoint in {self.directory}: {cause}") from error
+            raise CheckpointError(f"{NOT_WRITTEN} in {self.directory}: {cause}") from error
         self.trusted.add(name)
         self.damaged.discard(name)
         self._prune(best)

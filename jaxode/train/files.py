@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import secrets
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from jaxode.bounded_files import open_regular
 from jaxode.train.claim import try_writing
 
 
@@ -45,6 +47,19 @@ def write_json(path: Path, value: Any) -> None:
 def write_lines(path: Path, values: list[dict[str, Any]]) -> None:
     """Put one JSON object a line into a file."""
     write_whole(path, "".join(json.dumps(value, allow_nan=False) + "\n" for value in values))
+
+
+def count_lines(path: Path) -> int:
+    """Lines of a regular file, an unfinished one too; 0 where there is none that can be read."""
+    try:
+        with open_regular(path) as file:
+            chunks = itertools.islice(iter(lambda: file.read(1 << 20), b""), 1 << 10)  # of a gigabyte at most
+            whole, last = 0, b"\n"
+            for chunk in chunks:
+                whole, last = whole + chunk.count(b"\n"), chunk[-1:]
+    except OSError:
+        return 0
+    return whole + (last != b"\n")
 
 
 def make_writable(directory: Path) -> None:

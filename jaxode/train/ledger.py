@@ -57,6 +57,8 @@ class Ledger:
         self.origins = Origins(facts)
         self.recorder = Recorder(out, config, facts, self.origins, tensorboard and cluster.first)
         self.history: list[dict[str, Any]] = []
+        self.checkpointed = 0
+        """Epochs of the history that are in a checkpoint; result files never tell of more."""
         self.clock = {"train_seconds": 0.0, "eval_seconds": 0.0, "compile_seconds": 0.0}
         self.saved_at = time.monotonic()
         self.opened = False
@@ -75,14 +77,14 @@ class Ledger:
 
     def record(self, status: str, more: dict[str, Any] | None = None) -> dict[str, Any]:
         """Write the files of the run; returns the result."""
-        return self.cluster.told(lambda: self.recorder.write(self.history, status, more=more))
+        return self.cluster.told(lambda: self.recorder.write(self.history[: self.checkpointed], status, more=more))
 
     def record_failure(self, text: str) -> None:
         """Write why the run has failed, unless it never began; alone, for the other processes may be gone."""
         if not (self.opened and self.cluster.first):
             return
         try:
-            self.recorder.write(self.history, "failed", text)
+            self.recorder.write(self.history[: self.checkpointed], "failed", text)
         except OSError as error:  # the failure itself is the news, and a full disk may be its cause
             self.progress.warn(f"result.json could not be written: {error.strerror}")
 
@@ -106,6 +108,7 @@ class Ledger:
         }
         best_name = checkpoint_name(best["epoch"], best["epoch"] * self.steps_per_epoch) if best else None
         self.cluster.told(lambda: self.checkpoints.save(name, state, meta, best_name))
+        self.checkpointed = len(self.history)
         self.saved_at = time.monotonic()
 
     def restored(self, state: TrainState) -> TrainState | None:
@@ -120,12 +123,10 @@ class Ledger:
             nonlocal found
             found = self.checkpoints.load(state, self.progress.warn)
             if found is None:
-                self._not_over_results()
-                if (self.out / CONFIG).exists():
-                    self.progress.say("there is no checkpoint yet: starting from the beginning")
+                self._begin_again()
                 return None
             self._suits(found)
-            self.origins.restore(found.meta, self.recorder.written())
+            self.origins.restore(found.meta, self.recorder.left())
             self.progress.say(f"going on from {found.name}")
             return {"history": found.meta["history"], "clock": found.meta["clock"]}
 
@@ -133,15 +134,21 @@ class Ledger:
         if meta is None:
             return None
         self.history, self.clock = meta["history"], meta["clock"]
+        self.checkpointed = len(self.history)
         return self.cluster.arrays(found.state if found else state)
 
-    def _not_over_results(self) -> None:
+    def _begin_again(self) -> None:
+        """Say so if a run begins again. Raises ResumeError if results would be written over."""
         epochs = self.recorder.epochs_written()
-        if epochs:
+        if epochs and not self.recorder.only_first_checkpoint_lacking(epochs):
             raise ResumeError(
                 f"{self.out} holds results of {epochs} epochs but no checkpoint to go on from: "
                 "train again with another --out, or delete the directory first"
             )
+        if epochs:
+            self.progress.say("the first checkpoint could not be written: starting from the beginning")
+        elif (self.out / CONFIG).exists():
+            self.progress.say("there is no checkpoint yet: starting from the beginning")
 
     def _suits(self, found: Checkpoint) -> None:
         has = RunConfig.from_json(found.meta["config"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from pathlib import Path
@@ -10,10 +9,12 @@ from typing import Any
 
 from jaxode.config import CHAINS, RunConfig
 from jaxode.data import SPECS
+from jaxode.strict_json import need, read_object
 from jaxode.train.claim import CONFIG
 from jaxode.train.curves import draw
+from jaxode.train.errors import NOT_WRITTEN, ResumeError
 from jaxode.train.figures import summary
-from jaxode.train.files import write_json, write_lines, write_whole
+from jaxode.train.files import count_lines, write_json, write_lines, write_whole
 from jaxode.train.origins import Origins
 from jaxode.train.tensorboard import EventWriter
 
@@ -123,22 +124,35 @@ class Recorder:
             self.events.write(history)
         return result
 
-    def written(self) -> dict[str, Any]:
+    def left(self) -> dict[str, Any]:
         """The result that an earlier start left; empty where there is none that can be read."""
         try:
-            result = json.loads((self.out / RESULT).read_text())
+            return read_object(self.out / RESULT)
         except (OSError, ValueError):
             return {}
-        return result if isinstance(result, dict) else {}
 
     def epochs_written(self) -> int:
-        """Epochs of which an earlier start left results, by its metrics or, where they are lost, by its result."""
+        """Epochs of which an earlier start left results, by its metrics or, where they are lost, by its result.
+
+        Raises ResumeError if there is a result that cannot be read: nothing tells what it is of.
+        """
         try:
-            lines = len((self.out / METRICS).read_bytes().splitlines())
-        except OSError:
-            lines = 0
-        told = self.written().get("epochs")
-        return max(lines, told if isinstance(told, int) else 0)
+            told = need(read_object(self.out / RESULT), "epochs", int, self.out / RESULT)
+        except FileNotFoundError:
+            told = 0
+        except OSError as error:
+            raise ResumeError(f"cannot read {self.out / RESULT}: {error.strerror}") from error
+        except ValueError as error:
+            raise ResumeError(f"{error}: train again with another --out, or delete the file first") from error
+        return max(told, count_lines(self.out / METRICS))
+
+    def only_first_checkpoint_lacking(self, epochs: int) -> bool:
+        """Whether so many epochs are those of a start whose first checkpoint found no room.
+
+        Earlier versions wrote the results of that epoch nevertheless; of more epochs there have been checkpoints.
+        """
+        left = self.left()
+        return epochs == 1 and left.get("status") == "failed" and str(left.get("error", "")).startswith(NOT_WRITTEN)
 
     def title(self) -> str:
         """Headline of the picture."""
