@@ -16,6 +16,7 @@ from experiments import compilations
 from experiments.arguments import Parser, Request, build_parser, configured, parse, unused
 from jaxode.checks import ConfigError
 from jaxode.config import CHAINS, RunConfig
+from jaxode.strict_json import need, read_object
 
 if TYPE_CHECKING:
     from jaxode.data import ImageSet
@@ -65,6 +66,7 @@ def carry_out(parser: Parser, request: Request, config: RunConfig) -> int:
     """A well-formed request; its errors become exit codes."""
     from jaxode.data import SPECS, DataError
     from jaxode.train import CheckpointError, Cluster, ResumeError, RunFailed, Stopped, out_of_memory
+    from jaxode.train.leftovers import sweep_unless_claimed
 
     cluster, out = Cluster(), None
     try:
@@ -79,6 +81,7 @@ def carry_out(parser: Parser, request: Request, config: RunConfig) -> int:
             print(json.dumps(description(config)))
             return 0
         if request.resume is not None and finished(request.resume, config):
+            sweep_unless_claimed(request.resume)
             print(f"{request.resume} is complete: all {config.epochs} epochs are done")
             return 0
         cluster = met(request, config)
@@ -144,9 +147,9 @@ def finished(directory: Path, config: RunConfig) -> bool:
     from jaxode.train import missing
 
     try:
-        result = json.loads((directory / "result.json").read_text())
-        done = result["status"] == "complete" and result["epochs"] == config.epochs
-    except (OSError, ValueError, KeyError, TypeError):
+        result = read_object(directory / "result.json")
+        done = result.get("status") == "complete" and need(result, "epochs", int, "result.json") == config.epochs
+    except (OSError, ValueError):
         return False
     return done and not missing(directory, config)
 

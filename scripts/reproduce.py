@@ -39,6 +39,7 @@ from jaxode.train import (
     run,
 )
 from jaxode.train.files import count_lines
+from jaxode.train.leftovers import sweep_unless_claimed
 from scripts.tables.protocols import Scale, published_epochs, run_name, settings
 from scripts.tables.rows import TABLES
 from scripts.tables.table import Row, Table
@@ -134,6 +135,7 @@ def carry_out(work: Sequence[Job], data_dir: str | None, progress: Progress) -> 
     for number, job in enumerate(work, 1):
         head = f"[{number}/{len(work)}] {job.title}"
         if job.complete:
+            sweep_unless_claimed(job.out)
             progress.say(f"{head}: complete")
             continue
         config = job.config.replaced(data_dir=data_dir)

@@ -7,15 +7,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
 from jaxode.config import RunConfig
 from jaxode.data import ImageSet
-from jaxode.train import outcomes
-from jaxode.train.checkpoint import Checkpoint, Checkpoints, checkpoint_name
+from jaxode.strict_json import need
+from jaxode.train import history, leftovers, outcomes
+from jaxode.train.checkpoint import Checkpoint, Checkpoints
+from jaxode.train.checkpoint_folder import CHECKPOINTS, META, checkpoint_name
 from jaxode.train.claim import CONFIG
 from jaxode.train.cluster import Cluster
 from jaxode.train.errors import ResumeError
 from jaxode.train.files import write_whole
-from jaxode.train.origins import Origins
+from jaxode.train.origins import Origins, check_origins
 from jaxode.train.progress import Progress
 from jaxode.train.recorder import Recorder
 from jaxode.train.resume import FREE, differences
@@ -52,7 +57,7 @@ class Ledger:
     ) -> None:
         self.out, self.config, self.data, self.cluster, self.progress = out, config, data, cluster, progress
         self.steps_per_epoch, self.fingerprint = steps_per_epoch, data.fingerprint
-        self.checkpoints = Checkpoints(out / "checkpoints")
+        self.checkpoints = Checkpoints(out / CHECKPOINTS)
         facts = {**facts, "data_fingerprint": self.fingerprint, "processes": cluster.count}
         self.origins = Origins(facts)
         self.recorder = Recorder(out, config, facts, self.origins, tensorboard and cluster.first)
@@ -115,7 +120,8 @@ class Ledger:
         """The newest whole checkpoint's state, as arrays of the host, its history being taken over; None without one.
 
         Raises ResumeError if it is of other settings or other data, or if there are results but no checkpoint,
-        CheckpointError if none can be read. The files of the run are then as they were.
+        CheckpointError if none can be read. The files of the run are then as they were; else what killed processes
+        have left among them is gone.
         """
         found: Checkpoint | None = None
 
@@ -124,16 +130,19 @@ class Ledger:
             found = self.checkpoints.load(state, self.progress.warn)
             if found is None:
                 self._begin_again()
+                leftovers.sweep(self.out)
                 return None
-            self._suits(found)
+            self._check(found, state)
             self.origins.restore(found.meta, self.recorder.left())
+            leftovers.sweep(self.out)
+            self.checkpoints.keep_history(found.meta["history"])
             self.progress.say(f"going on from {found.name}")
             return {"history": found.meta["history"], "clock": found.meta["clock"]}
 
         meta = self.cluster.told(read)
         if meta is None:
             return None
-        self.history, self.clock = meta["history"], meta["clock"]
+        self.history, self.clock = meta["history"], {name: meta["clock"][name] for name in self.clock}
         self.checkpointed = len(self.history)
         return self.cluster.arrays(found.state if found else state)
 
@@ -150,7 +159,12 @@ class Ledger:
         elif (self.out / CONFIG).exists():
             self.progress.say("there is no checkpoint yet: starting from the beginning")
 
-    def _suits(self, found: Checkpoint) -> None:
+    def _check(self, found: Checkpoint, state: TrainState) -> None:
+        """Raise ResumeError unless a checkpoint is one of this run."""
+        try:
+            self._check_values(found)
+        except ValueError as error:
+            raise ResumeError(f"{self.checkpoints.directory / found.name} is damaged: {error}") from error
         has = RunConfig.from_json(found.meta["config"])
         asked = {name: value for name, value in self.config.flat().items() if name not in FREE}
         wrong = differences(has, asked)
@@ -160,6 +174,18 @@ class Ledger:
             raise ResumeError("the images are not those of the run: their fingerprints differ")
         if len(found.meta["history"]) > self.config.epochs:
             raise ResumeError(f"the run already has {len(found.meta['history'])} epochs, asked {self.config.epochs}")
+        if jax.tree.map(jnp.shape, found.state) != jax.tree.map(jnp.shape, state):
+            raise ResumeError(f"checkpoint {found.name} is of another model than config.json: its shapes differ")
+
+    def _check_values(self, found: Checkpoint) -> None:
+        """Raise ValueError naming what the meta data of a checkpoint lack."""
+        RunConfig.from_json(need(found.meta, "config", dict, META))
+        need(found.meta, "fingerprint", str, META)
+        clock = need(found.meta, "clock", dict, META)
+        for name in self.clock:
+            need(clock, name, float, f"{META}: clock")
+        check_origins(found.meta.get("origins", []), META)
+        history.check(found.meta["history"], "history")
 
     def images(self, look: Callable[[], outcomes.Outcomes]) -> dict[str, Any]:
         """Write the record and the pictures of the test images, unless they are there; returns what a result says.

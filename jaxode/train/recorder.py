@@ -14,11 +14,12 @@ from jaxode.train.claim import CONFIG
 from jaxode.train.curves import draw
 from jaxode.train.errors import NOT_WRITTEN, ResumeError
 from jaxode.train.figures import summary
-from jaxode.train.files import count_lines, write_json, write_lines, write_whole
+from jaxode.train.files import count_lines, write_json, write_whole
+from jaxode.train.history import METRICS, HistoryFile
 from jaxode.train.origins import Origins
 from jaxode.train.tensorboard import EventWriter
 
-METRICS, RESULT, CURVES = "metrics.jsonl", "result.json", "curves.png"
+RESULT, CURVES = "result.json", "curves.png"
 DRAW_EVERY_SECONDS = 60.0
 
 
@@ -92,6 +93,7 @@ class Recorder:
     ) -> None:
         self.out, self.config, self.facts, self.origins = out, config, facts, origins
         self.events = EventWriter(out / "tensorboard") if tensorboard else None
+        self.metrics = HistoryFile(out / METRICS)
         self.drawn = -math.inf
 
     def start(self) -> None:
@@ -114,7 +116,7 @@ class Recorder:
             **self.origins.result(),
             **({"error": error} if error else {}),
         }
-        write_lines(self.out / METRICS, history)
+        self.metrics.write(history)
         write_json(self.out / RESULT, result)
         due = status != "running" or time.monotonic() - self.drawn > DRAW_EVERY_SECONDS
         if history and due:

@@ -1,11 +1,13 @@
 """The main function in this process: descriptions, refusals, and a small real run."""
 
 import json
+import os
 import shlex
 
 import pytest
 
 from experiments import cifar10, cifar100, mnist
+from experiments.cli import finished
 from jaxode.train.figures import TIMINGS
 
 SMALL = shlex.split("--data sample --limit-train 40 --limit-test 10 --batch-size 16 --epochs 2 --model mlp --quiet")
@@ -53,8 +55,10 @@ def test_a_run_ends_with_a_summary_and_its_files(done, capsys):
     result = json.loads((done / "result.json").read_text())
     assert (result["data"], result["status"], result["epochs"]) == ("sample", "complete", 2)
     assert json.loads((done / "config.json").read_text())["data"]["data"] == "sample"
+    (done / "checkpoints" / "removed-0123456789abcdef").mkdir()  # by a process that was killed after it
     assert mnist.main(["--resume", str(done)]) == 0
     assert capsys.readouterr().out == f"{done} is complete: all 2 epochs are done\n"
+    assert [path.name for path in done.rglob("removed*")] == []
 
 
 def test_the_sample_is_named_loudly_and_has_its_own_number_of_epochs(tmp_path, capsys, monkeypatch):
@@ -81,6 +85,17 @@ def test_a_resume_with_other_settings_names_them(done, capsys):
     assert "model (run has mlp, asked resnet)" in line
     assert "batch_size" not in line
     assert "dataset (run has mnist, asked cifar10)" in said(capsys, 2, "--resume", str(done), experiment=cifar10)
+
+
+@pytest.mark.parametrize(
+    "content", ['{"status": "complete", "epochs": true}', '{"status": "complete", "epochs": 1e400}', "[" * 9999, "5"]
+)
+def test_a_result_of_wrong_types_is_not_that_of_a_complete_run(content, tmp_path):
+    (tmp_path / "result.json").write_text(content)
+    assert not finished(tmp_path, mnist.PRESET.replaced(epochs=1))
+    (tmp_path / "result.json").unlink()
+    os.mkfifo(tmp_path / "result.json")
+    assert not finished(tmp_path, mnist.PRESET.replaced(epochs=1))
 
 
 @pytest.mark.parametrize("content", [None, "{", "[]", '{"epochs": 3}'])

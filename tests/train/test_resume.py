@@ -7,11 +7,12 @@ import shutil
 import signal
 
 import pytest
-from runs import OneRow, StopAt, digests, go, lines
+from runs import OneRow, StopAt, as_format_3, digests, go, lines
 from stubs import averaging, image_set, run_config, without_pictures
 
 from jaxode.config import ModelConfig
 from jaxode.train import CheckpointError, Cluster, Progress, ResumeError, Stopped, run
+from jaxode.train.checkpoint import sealed, unsealed
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -50,12 +51,65 @@ def test_a_damaged_newest_checkpoint_is_made_again(whole, tmp_path):
     out = tmp_path / "run"
     with pytest.raises(Stopped):
         go(out, progress=StopAt(2 * 12 + 1), pace=OneRow())
-    newest = max((out / "checkpoints").iterdir())
+    newest = max((out / "checkpoints").glob("epoch-*"))
     (newest / "meta.json").write_text("{}")
     progress = StopAt(-1)
     go(out, progress=progress)
     assert [newest.name in text for text in progress.warnings] == [True]
     assert digests(out)[max(digests(expected))] == digests(expected)[max(digests(expected))]
+
+
+def test_a_run_of_the_format_before_goes_on(whole, tmp_path):
+    expected, out = whole[0], tmp_path / "run"
+    with pytest.raises(Stopped):
+        go(out, progress=StopAt(2 * 12 + 3), pace=OneRow())
+    as_format_3(out / "checkpoints")
+    (out / "metrics.jsonl").write_text("")
+    go(out)
+    assert lines(out) == lines(expected)
+    assert digests(out)[max(digests(expected))] == digests(expected)[max(digests(expected))]
+    assert (out / "checkpoints" / "history.jsonl").read_bytes() == (out / "metrics.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("lost", ["metrics.jsonl", "checkpoints/history.jsonl"])
+def test_of_two_histories_one_is_enough_and_the_other_is_made_again(whole, tmp_path, lost):
+    out = tmp_path / "run"
+    shutil.copytree(whole[0], out)
+    content = (out / lost).read_bytes()
+    (out / lost).write_bytes(content[:-40])
+    (out / "checkpoints" / "unfinished-0123456789abcdef").mkdir()
+    (out / ".result.json.unfinished").write_text("")
+    assert go(out) == whole[1]
+    assert (out / lost).read_bytes() == content
+    assert sorted(path.name for path in out.rglob("*unfinished*")) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda meta: meta["clock"].update(eval_seconds="1"),
+            "meta.json: clock: eval_seconds must be a number, got a st",
+        ),
+        (lambda meta: meta.pop("clock"), "meta.json: clock is missing"),
+        (lambda meta: meta.update(origins=[5]), r"meta.json: origins\[0\] must be an object, got 5"),
+        (lambda meta: meta.update(fingerprint=None), "meta.json: fingerprint must be a string, got null"),
+        (lambda meta: meta["history"][1].update(loss=None), "history, epoch 2: loss must be a number, got None"),
+        (lambda meta: meta.update(config=[]), "meta.json: config must be an object, got a list"),
+    ],
+)
+def test_what_only_another_program_writes_is_named(whole, tmp_path, change, said):
+    out = tmp_path / "run"
+    shutil.copytree(whole[0], out)
+    as_format_3(out / "checkpoints")
+    path = max((out / "checkpoints").glob("epoch-*")) / "meta.json"
+    meta = unsealed(path.read_text())
+    change(meta)
+    path.write_text(sealed(meta))
+    before = contents(out)
+    with pytest.raises(ResumeError, match=f"{path.parent.name} is damaged: {said}"):
+        go(out)
+    assert contents(out) == before
 
 
 def contents(out):
@@ -68,7 +122,7 @@ def test_without_a_readable_checkpoint_nothing_that_is_there_is_lost(whole, tmp_
     shutil.copytree(whole[0], out)
     (out / "confusion.png").unlink()
     before = contents(out)
-    for folder in (out / "checkpoints").iterdir():
+    for folder in (out / "checkpoints").glob("epoch-*"):
         (folder / "meta.json").write_text("{}")
     with pytest.raises(CheckpointError, match=r"no checkpoint in .* is readable"):
         go(out)
@@ -158,7 +212,8 @@ def test_a_full_disk_ends_the_run_and_a_resume_goes_on(whole, tmp_path, full_at,
         go(out)
     result = json.loads((out / "result.json").read_text())
     assert (result["status"], result["epochs"], len(lines(out))) == ("failed", number - 1, number - 1)
-    assert [path.name for path in out.glob("checkpoints/*")] == sorted(digests(out))
+    assert sorted(path.name for path in out.glob("checkpoints/*-*")) == sorted(digests(out))
+    assert (out / "checkpoints").exists() == (number > 1)
     go(out, progress=Progress(stream=stream))
     again, on = "there is no checkpoint yet: starting from the beginning", "going on from epoch-00001-step-0000000005"
     said = {1: again, 2: on}
