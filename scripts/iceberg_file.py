@@ -21,6 +21,7 @@ import numpy as np
 from experiments.arguments import Parser, converter, given
 from jaxode.checks import ConfigError, require, require_count
 from jaxode.data.bands import PIXELS, SIDE, UNKNOWN_ANGLE
+from jaxode.train.files import writing_whole
 
 ROWS, ICEBERGS = 1604, 753
 """Of the real file, which gives the classes' shares."""
@@ -70,15 +71,10 @@ def rows(count: int, seed: int) -> Iterator[str]:
 def write(path: Path, count: int, seed: int) -> None:
     """Write the file row by row, whole or not at all. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.unfinished")
-    try:
-        with partial.open("w") as file:
-            for number, row in enumerate(rows(count, seed)):
-                file.write((", " if number else "[") + row)
-            file.write("]\n")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with writing_whole(path) as file:
+        for number, row in enumerate(rows(count, seed)):
+            file.write(((", " if number else "[") + row).encode())
+        file.write(b"]\n")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -92,7 +88,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         require_count("--rows", options["rows"])
         require_count("--seed", options["seed"], at_least=0)
-        require(not path.exists(), "--out", str(path), "a path where nothing is yet")
+        require(not os.path.lexists(path), "--out", str(path), "a path where nothing is yet")
         write(path, options["rows"], options["seed"])
     except (ConfigError, OSError) as error:
         print(f"{parser.prog}: error: {error}", file=sys.stderr)

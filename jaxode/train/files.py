@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,14 +21,17 @@ def create(path: Path) -> BinaryIO:
     return os.fdopen(os.open(path, flags, 0o666), "wb")  # less the umask, as for any other file
 
 
-def write_whole(path: Path, data: str | bytes) -> None:
-    """Put data into a file, or leave the file as it was. Raises OSError, which names the path."""
-    raw = data.encode() if isinstance(data, str) else data
+@contextlib.contextmanager
+def writing_whole(path: Path) -> Iterator[BinaryIO]:
+    """A file to write, which takes its place when the context ends, or none after an error.
+
+    Raises OSError, which names the path.
+    """
     # A name that cannot be guessed: what somebody has put in its place is neither followed nor removed.
     temporary = path.with_name(f".{path.name}.unfinished-{secrets.token_hex(8)}")
     with create(temporary) as file:
         try:
-            file.write(raw)
+            yield file
             file.flush()
             os.fsync(file.fileno())
             os.replace(temporary, path)
@@ -37,6 +41,12 @@ def write_whole(path: Path, data: str | bytes) -> None:
             if isinstance(error, OSError) and error.filename is None:
                 raise OSError(error.errno, error.strerror, str(path)) from error
             raise
+
+
+def write_whole(path: Path, data: str | bytes) -> None:
+    """Put data into a file, or leave the file as it was. Raises OSError, which names the path."""
+    with writing_whole(path) as file:
+        file.write(data.encode() if isinstance(data, str) else data)
 
 
 def write_json(path: Path, value: Any) -> None:

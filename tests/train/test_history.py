@@ -81,6 +81,14 @@ def test_another_file_in_its_place_is_replaced_and_not_appended_to(tmp_path):
     assert not file.path.is_symlink()
 
 
+def test_a_file_that_somebody_has_cut_is_made_whole_again(tmp_path):
+    file = HistoryFile(tmp_path / "h")
+    file.write(LINES[:3])
+    os.truncate(file.path, len(text(2)) + 7)
+    file.write(LINES[:4])
+    assert file.path.read_bytes() == text(4)
+
+
 def test_a_full_disk_leaves_whole_lines(tmp_path, monkeypatch):
     file, write = HistoryFile(tmp_path / "h"), os.write
     file.write(LINES[:3])
