@@ -193,7 +193,7 @@ class Ledger:
         `look` finds what became of them; all processes take part in it.
         """
         epochs = len(self.history)
-        there = self.cluster.told(lambda: outcomes.load(self.out, epochs) is not None)
+        there = self.cluster.told(lambda: outcomes.of(outcomes.load(self.out, epochs), self.data) is not None)
         seen = None if there else look()
 
         def write() -> dict[str, Any]:

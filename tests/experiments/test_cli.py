@@ -98,12 +98,21 @@ def test_a_result_of_wrong_types_is_not_that_of_a_complete_run(content, tmp_path
     assert not finished(tmp_path, mnist.PRESET.replaced(epochs=1))
 
 
-@pytest.mark.parametrize("content", [None, "{", "[]", '{"epochs": 3}'])
+@pytest.mark.parametrize("content", [None, "{", "[]", '{"epochs": 3}', '{"seed": 1, "seed": 2}', "[" * 99_999])
 def test_what_is_no_run_is_not_resumed(content, tmp_path, capsys):
     if content is not None:
         (tmp_path / "config.json").write_text(content)
     text = "is no run: it has no config.json" if content is None else "config.json is damaged"
     assert text in said(capsys, 2, "--resume", str(tmp_path))
+
+
+def test_settings_in_what_is_no_file_are_not_read(tmp_path, capsys):
+    os.mkfifo(tmp_path / "config.json")
+    assert f"cannot read {tmp_path / 'config.json'}: Not a regular file" in said(capsys, 2, "--resume", str(tmp_path))
+    (tmp_path / "config.json").unlink()
+    with open(tmp_path / "config.json", "wb") as file:
+        file.truncate(1 << 42)
+    assert "config.json has more than 1,048,576 bytes" in said(capsys, 2, "--resume", str(tmp_path))
 
 
 def test_a_place_that_cannot_be_written_is_named_before_anything_is_loaded(tmp_path, capsys, monkeypatch):
