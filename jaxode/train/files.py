@@ -54,11 +54,6 @@ def write_json(path: Path, value: Any) -> None:
     write_whole(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
-def write_lines(path: Path, values: list[dict[str, Any]]) -> None:
-    """Put one JSON object a line into a file."""
-    write_whole(path, "".join(json.dumps(value, allow_nan=False) + "\n" for value in values))
-
-
 def count_lines(path: Path) -> int:
     """Lines of a regular file, an unfinished one too; 0 where there is none that can be read."""
     try:

@@ -155,7 +155,7 @@ class Ledger:
                 "train again with another --out, or delete the directory first"
             )
         if epochs:
-            self.progress.say("the first checkpoint could not be written: starting from the beginning")
+            self.progress.warn("the first checkpoint could not be written: starting from the beginning")
         elif (self.out / CONFIG).exists():
             self.progress.say("there is no checkpoint yet: starting from the beginning")
 

@@ -8,7 +8,8 @@ from records import made
 from stubs import image_set
 
 from jaxode.train import RunFailed
-from jaxode.train.files import write_json, write_lines
+from jaxode.train.files import write_json
+from jaxode.train.history import HistoryFile
 from scripts import report, reproduce
 from scripts.tables.records import of_run
 from scripts.tables.thesis import WITH, WITHOUT
@@ -19,7 +20,7 @@ def leave(directory, record):
     directory.mkdir(parents=True)
     write_json(directory / "config.json", record.config.to_json())
     write_json(directory / "result.json", record.result)
-    write_lines(directory / "metrics.jsonl", record.history)
+    HistoryFile(directory / "metrics.jsonl").write(record.history)
 
 
 def test_a_report_collects_complete_runs_of_rows(tmp_path, capsys):
