@@ -29,18 +29,19 @@ def writing_whole(path: Path) -> Iterator[BinaryIO]:
     """
     # A name that cannot be guessed: what somebody has put in its place is neither followed nor removed.
     temporary = path.with_name(f".{path.name}.unfinished-{secrets.token_hex(8)}")
-    with create(temporary) as file:
-        try:
+    opened = create(temporary)
+    try:
+        with opened as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException as error:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            if isinstance(error, OSError) and error.filename is None:
-                raise OSError(error.errno, error.strerror, str(path)) from error
-            raise
+        os.replace(temporary, path)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        if isinstance(error, OSError) and error.filename is None:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
 
 
 def write_whole(path: Path, data: str | bytes) -> None:

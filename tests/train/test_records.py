@@ -4,6 +4,7 @@ import io
 import json
 import math
 import os
+import resource
 
 import pytest
 from stubs import run_config
@@ -118,6 +119,22 @@ def test_a_file_has_the_permissions_that_the_umask_leaves(tmp_path):
     finally:
         os.umask(before)
     assert (tmp_path / "x").stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("size", [100, 100_000])
+def test_a_file_that_may_not_grow_is_named_and_stays_as_it_was(tmp_path, size):
+    """A real refusal of the system, below and above what is buffered."""
+    write_whole(tmp_path / "x", "text")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, hard))
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            write_whole(tmp_path / "x", bytes(size))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caught.value.filename == str(tmp_path / "x")
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+    assert (tmp_path / "x").read_text() == "text"
 
 
 def test_a_file_reaches_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
