@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from pathlib import Path
 from typing import Any
 
+from jaxode.checks import ConfigError
 from jaxode.config import CHAINS, RunConfig
 from jaxode.data import SPECS
-from jaxode.strict_json import need, read_object
+from jaxode.strict_json import loads, need, read_object
 from jaxode.train.claim import CONFIG
 from jaxode.train.curves import draw
 from jaxode.train.errors import NOT_WRITTEN, ResumeError
@@ -97,8 +99,16 @@ class Recorder:
         self.drawn = -math.inf
 
     def start(self) -> None:
-        """Write config.json, which makes the directory a run that can be resumed."""
-        write_json(self.out / CONFIG, self.config.to_json())
+        """Write config.json, which makes the directory a run that can be resumed.
+
+        Raises ConfigError if a setting is nothing that could be read again, such as a folder's name that is no text.
+        """
+        settings = self.config.to_json()
+        try:
+            loads(json.dumps(settings), "settings")
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+        write_json(self.out / CONFIG, settings)
 
     def write(
         self, history: list[dict[str, Any]], status: str, error: str | None = None, more: dict[str, Any] | None = None

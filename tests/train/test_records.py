@@ -69,6 +69,13 @@ def test_the_title_names_the_model(changes, title, tmp_path):
     assert recorder.title() == f"{title} on mnist, 2,000 training images"
 
 
+def test_settings_that_could_not_be_read_again_are_not_written(tmp_path):
+    recorder = Recorder(tmp_path, run_config().replaced(data_dir="data\udcff"), {}, Origins({}))
+    with pytest.raises(ConfigError, match=r"settings: 'data\.data_dir' must be text, got 'data\\udcff'"):
+        recorder.start()
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("nfe", [26.0, None])
 @pytest.mark.parametrize("count", [1, 4])
 def test_the_picture_is_drawn(nfe, count):
