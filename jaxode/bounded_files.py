@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def open_regular(path: Path) -> BufferedReader:
-    """A file open for reading, which never waits for a writer as a FIFO would. Raises OSError if it is not regular."""
+    """A file open for reading. Raises OSError if it is not a regular one, such as a FIFO."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     try:
         mode = os.fstat(descriptor).st_mode
@@ -25,7 +25,7 @@ def open_regular(path: Path) -> BufferedReader:
 
 
 def read_bounded(path: Path, limit: int) -> bytes:
-    """The bytes of a regular file. Raises OSError, and ValueError if there are more than `limit`."""
+    """The bytes of a regular file, at most `limit`. Raises OSError, ValueError."""
     with open_regular(path) as file:
         content = file.read(limit + 1)
     if len(content) > limit:

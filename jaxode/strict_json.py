@@ -1,6 +1,7 @@
-"""JSON as this program writes it, and nothing else: one answer for every file, and an error that names file and key.
+"""JSON as this program writes it and nothing else, with errors that name file and key.
 
-Python's own reader takes more than JSON: NaN, infinity, the last of two equal keys, integers and nesting without end.
+Python's own reader takes more: NaN, infinity, the last of two equal keys, integers and nesting
+without end.
 """
 
 from __future__ import annotations
@@ -22,7 +23,14 @@ DEPTH = 20
 INTEGER_DIGITS = 19
 """Of the largest integers of 64 bits."""
 
-KINDS = {dict: "an object", list: "a list", str: "a string", int: "an integer", float: "a number", bool: "a boolean"}
+KINDS = {
+    dict: "an object",
+    list: "a list",
+    str: "a string",
+    int: "an integer",
+    float: "a number",
+    bool: "a boolean",
+}
 
 
 def _integer(digits: str) -> float:
@@ -41,7 +49,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _members(value: Any, name: str) -> Iterator[tuple[str, Any]]:
-    """What an object or a list holds, by names such as `a.b[2]`; keys of an object too, by the object's name."""
+    """What an object or a list holds, by names such as `a.b[2]`; an object's keys by its name."""
     if isinstance(value, dict):
         for key, member in value.items():
             yield name, key
@@ -107,17 +115,17 @@ def loads_object(text: str | bytes, where: object) -> dict[str, Any]:
 
 
 def read(path: Path, limit: int = LIMIT) -> Any:
-    """The value in a file. Raises OSError, and ValueError as `loads` and for more than `limit` bytes."""
+    """The value in a file of at most `limit` bytes. Raises OSError, ValueError."""
     return loads(read_bounded(path, limit), path)
 
 
 def read_object(path: Path, limit: int = LIMIT) -> dict[str, Any]:
-    """The object in a file. Raises OSError, and ValueError as `loads` and for more than `limit` bytes."""
+    """The object in a file of at most `limit` bytes. Raises OSError, ValueError."""
     return loads_object(read_bounded(path, limit), path)
 
 
 def read_objects(path: Path, limit: int = LIMIT) -> list[dict[str, Any]]:
-    """The objects in a file of one a line. Raises OSError, and ValueError that names the line too."""
+    """The objects in a file, one a line. Raises OSError, and ValueError naming the line too."""
     lines = read_bounded(path, limit).splitlines()
     return [loads_object(line, f"{path}, line {number}") for number, line in enumerate(lines, 1)]
 
@@ -127,10 +135,16 @@ def _kind(value: Any) -> str:
 
 
 def need(content: dict[str, Any], key: str, kind: type, where: object) -> Any:
-    """The value of a key, which must be there and of a kind: dict, list, str, bool, int, or float for any number.
+    """The value of a key.
+
+    Args:
+        content: an object.
+        key: one of its keys.
+        kind: dict, list, str, bool, int, or float for any number.
+        where: what an error calls the object.
 
     Raises:
-        ValueError: one line that names `where` and the key.
+        ValueError: one line that names `where` and the key, which is missing or of another kind.
     """
     if key not in content:
         raise ValueError(f"{where}: {key} is missing")

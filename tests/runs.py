@@ -9,7 +9,7 @@ import signal
 from stubs import builder, image_set, run_config
 
 from jaxode.train import Progress, run
-from jaxode.train.checkpoint import sealed, unsealed
+from jaxode.train.checkpoint_meta import sealed, unsealed
 from jaxode.train.figures import TIMINGS
 from jaxode.train.pace import Pace
 

@@ -1,6 +1,7 @@
-"""The folder of a run's checkpoints: their names, how one is removed, and what killed processes left there.
+"""The folder of a run's checkpoints: their names, their removal, what killed processes left.
 
-A checkpoint gets and loses its name in one step, so that a kill never leaves half a checkpoint under such a name.
+A checkpoint gets and loses its name in one step, so that a kill never leaves half a checkpoint under
+such a name.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def delete(path: Path) -> None:
 
 
 def in_part(checkpoint: Path) -> bool:
-    """Whether files of a checkpoint are missing, as where its removal was interrupted under its own name."""
+    """Whether files of a checkpoint are missing, as after an interrupted removal."""
     try:
         sealed = need(read_object(checkpoint / META, META_BYTES), "content", dict, META)
         files: dict[str, Any] = need(sealed, "files_sha256", dict, META)
@@ -89,7 +90,8 @@ def sweep(directory: Path) -> None:
     for name in entries(directory):
         if name == UNFINISHED or name.startswith((f"{UNFINISHED}-", f"{REMOVED}-")):
             delete(directory / name)
-    # Earlier versions removed a checkpoint under its own name; and removed none but those older than a whole one.
+    # Earlier versions removed a checkpoint under its own name, and only such as were older than a
+    # whole one.
     incomplete = {name for name in names(directory) if in_part(directory / name)}
     whole = [name for name in names(directory) if name not in incomplete]
     for name in incomplete:

@@ -1,4 +1,4 @@
-"""The directory of a run: made by one process, and locked by it from before its first file until the run ends.
+"""The directory of a run: made by one process, and locked by it until the run ends.
 
 Nothing but the standard library and `jaxode.checks`, so that a claim costs no import of JAX.
 """
@@ -39,14 +39,14 @@ class Claim:
 
     @property
     def current(self) -> bool:
-        """Whether the path still names the open directory, and not one made since that was removed."""
+        """Whether the path still names the open directory, not one made after its removal."""
         try:
             return os.path.samestat(os.stat(self.path), os.fstat(self.descriptor))
         except OSError:
             return False
 
     def release(self) -> None:
-        """Remove the directory if this process made it and nothing was put into it, then unlock it."""
+        """Remove the directory if it was made here and nothing was put into it; unlock it."""
         try:
             # Without a lock, another process may have begun to use the directory.
             if self.made and self.locked and self.current:
@@ -87,7 +87,7 @@ def _lock(descriptor: int, path: Path) -> bool:
 
 
 def _opened(path: Path, *, made: bool) -> Claim | None:
-    """The directory, open and locked; None if it was removed meanwhile. Raises _TakenError, OSError."""
+    """The directory, open and locked; None if it is gone. Raises _TakenError, OSError."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     except FileNotFoundError:
@@ -135,8 +135,8 @@ def _not_writable(path: Path, error: OSError) -> ConfigError:
 def claimed(path: Path, *, may_hold_run: bool = False) -> Iterator[Path]:
     """Context in which a directory is this process's alone; it is made if it does not exist.
 
-    On the way out the directory is removed if this process made it and nothing was put into it. The system unlocks it
-    when the process ends, however it ends.
+    On the way out the directory is removed if this process made it and nothing was put into it. The
+    system unlocks it when the process ends, however it ends.
 
     Args:
         path: the directory.
@@ -159,7 +159,7 @@ def claimed(path: Path, *, may_hold_run: bool = False) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def claimed_new(stem: Path) -> Iterator[Path]:
-    """Like `claimed`, with a directory that nobody else has: STEM, or the first of STEM-2, STEM-3, ... not yet there.
+    """Like `claimed`, with a new directory: STEM, or the first of STEM-2, STEM-3, ... not yet there.
 
     Raises:
         ConfigError: no directory can be made or written there.

@@ -1,4 +1,4 @@
-"""The history of a run as a file of JSON lines that only grows, known by the number and the digest of its lines."""
+"""The history of a run: a file of JSON lines that only grows, known by their number and digest."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from jaxode.strict_json import loads_object
 from jaxode.train.files import write_whole
 
 HISTORY, METRICS = "history.jsonl", "metrics.jsonl"
-"""The files of a run that hold its history: beside its checkpoints, which it is read from, and for people."""
+"""The files that hold it: beside the checkpoints, to go on from, and for people."""
 
 LINE_BYTES = 1 << 20
 """More than any line: an epoch takes less than a kilobyte, and some 20 bytes for each block."""
@@ -31,6 +31,8 @@ OPTIONAL = ("train_accuracy", "nfe_forward", "nfe_forward_train", "accepted", "r
 
 History = list[dict[str, Any]]
 
+APPENDING = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
+
 
 def encoded(record: dict[str, Any]) -> bytes:
     """The line of an epoch."""
@@ -40,8 +42,8 @@ def encoded(record: dict[str, Any]) -> bytes:
 class HistoryFile:
     """A file that holds a history, a line an epoch, and is appended to.
 
-    The first writing of a process makes sure of what earlier ones have left there: a kill may leave half a line, or
-    one of an epoch that has no checkpoint.
+    The first writing of a process makes sure of what earlier ones have left there: a kill may leave
+    half a line, or one of an epoch that has no checkpoint.
     """
 
     def __init__(self, path: Path) -> None:
@@ -50,7 +52,7 @@ class HistoryFile:
         self.sure = False
 
     def write(self, history: History) -> None:
-        """Make the file hold this history, on the disk; it begins as the one written before. Raises OSError."""
+        """Make the file hold this history, which begins as the last one. Raises OSError."""
         if len(history) < self.count:
             self.sure = False
         if not (self.sure and self._append(b"".join(map(encoded, history[self.count :])))):
@@ -58,9 +60,9 @@ class HistoryFile:
         self.count, self.sure = len(history), True
 
     def _append(self, lines: bytes) -> bool:
-        """Append lines, or leave the file as it was; False if it is not the file that was written before."""
+        """Append lines, or leave the file as it was; False if it is not the one last written."""
         try:
-            descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK)
+            descriptor = os.open(self.path, APPENDING)
         except OSError:
             return False
         try:
@@ -97,7 +99,7 @@ class HistoryFile:
 
 
 def first_lines(path: Path, count: int, digest: str) -> History | None:
-    """The first so many lines of a file; None if there is no file whose first lines have this digest.
+    """The first so many lines of a file; None unless they have this digest.
 
     Raises ValueError if they have it and are no history.
     """
@@ -121,7 +123,8 @@ def check(history: list[Any], where: object) -> None:
     """Raise ValueError, naming the line and the key, unless this is a history."""
     for number, line in enumerate(history, 1):
         place = f"{where}, epoch {number}"
-        if not isinstance(line, dict) or line.get("epoch") != number or isinstance(line["epoch"], bool):
+        epoch = line.get("epoch") if isinstance(line, dict) else None
+        if epoch != number or isinstance(epoch, bool):
             raise ValueError(f"{place}: epoch must be {number}, got {str(line)[:60]}")
         _check_numbers(line, place)
 
@@ -129,7 +132,8 @@ def check(history: list[Any], where: object) -> None:
 def _check_numbers(line: dict[str, Any], place: str) -> None:
     for key in NUMBERS:
         if not _is_number(line.get(key)):
-            raise ValueError(f"{place}: {key} must be a number, got {str(line.get(key, 'none'))[:60]}")
+            found = str(line.get(key, "none"))[:60]
+            raise ValueError(f"{place}: {key} must be a number, got {found}")
     for key in OPTIONAL:
         if line.get(key) is not None and not _is_number(line[key]):
             raise ValueError(f"{place}: {key} must be a number or null, got {str(line[key])[:60]}")

@@ -1,4 +1,4 @@
-"""What killed processes leave in a run's directory, and its removal by the next process that has the run."""
+"""What killed processes leave in a run's directory is removed by the next that has the run."""
 
 from __future__ import annotations
 
@@ -28,11 +28,12 @@ def _left(path: Path) -> bool:
         found = path.lstat()
     except OSError:
         return False
-    return bool(TRIAL.fullmatch(path.name)) and stat.S_ISREG(found.st_mode) and found.st_size <= TRIAL_BYTES
+    small = stat.S_ISREG(found.st_mode) and found.st_size <= TRIAL_BYTES
+    return small and TRIAL.fullmatch(path.name) is not None
 
 
 def sweep(run: Path) -> None:
-    """Delete what killed processes left of files and checkpoints. Only for the process that has the run."""
+    """Delete what killed processes left. Only for the process that has the run."""
     for folder in (run, run / CHECKPOINTS):
         for name in checkpoint_folder.entries(folder):
             if _left(folder / name):
@@ -42,6 +43,6 @@ def sweep(run: Path) -> None:
 
 
 def sweep_unless_claimed(run: Path) -> None:
-    """Do so for a run that needs nothing else, unless another process has it or it cannot be written."""
+    """Do so for a complete run, unless another process has it or it cannot be written."""
     with contextlib.suppress(ConfigError), claimed(run, may_hold_run=True):
         sweep(run)

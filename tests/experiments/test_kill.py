@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from jaxode.train.checkpoint import unsealed
+from jaxode.train.checkpoint_meta import unsealed
 from jaxode.train.figures import TIMINGS
 
 BASE = shlex.split("--data sample --quiet --schedule step")

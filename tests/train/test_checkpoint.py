@@ -13,8 +13,9 @@ import pytest
 from runs import as_format_3, bytes_written
 
 from jaxode.train import checkpoint
-from jaxode.train.checkpoint import Checkpoints, sealed, unsealed
+from jaxode.train.checkpoint import Checkpoints
 from jaxode.train.checkpoint_folder import checkpoint_name
+from jaxode.train.checkpoint_meta import sealed, unsealed
 from jaxode.train.errors import CheckpointError
 
 

@@ -12,7 +12,7 @@ from stubs import averaging, image_set, run_config, without_pictures
 
 from jaxode.config import ModelConfig
 from jaxode.train import CheckpointError, Cluster, Progress, ResumeError, Stopped, run
-from jaxode.train.checkpoint import sealed, unsealed
+from jaxode.train.checkpoint_meta import sealed, unsealed
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
