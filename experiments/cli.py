@@ -18,6 +18,7 @@ from experiments.memory import smaller
 from experiments.signals import Interrupted, Signals
 from jaxode.checks import ConfigError, one_line
 from jaxode.config import CHAINS, RunConfig
+from jaxode.strict_json import need, read_object
 
 if TYPE_CHECKING:
     from jaxode.data import ImageSet
@@ -79,6 +80,7 @@ def carry_out(parser: Parser, request: Request, config: RunConfig, signals: Sign
     """A well-formed request; its errors become exit codes."""
     from jaxode.data import SPECS, DataError
     from jaxode.train import CheckpointError, Cluster, ResumeError, RunFailed, Stopped, out_of_memory
+    from jaxode.train.leftovers import sweep_unless_claimed
 
     signals.at_once = False
     cluster, out = Cluster(), None
@@ -94,16 +96,17 @@ def carry_out(parser: Parser, request: Request, config: RunConfig, signals: Sign
             print(json.dumps(description(config)))
             return 0 if streams.flushed() is None else FAILED
         if request.resume is not None and finished(request.resume, config):
+            sweep_unless_claimed(request.resume)
             print(f"{request.resume} is complete: all {config.epochs} epochs are done")
             return 0
         with signals.blocked():
             cluster = met(request, config)
         signals.install()
-        with cluster:
+        with cluster, contextlib.ExitStack() as claims:
             surroundings.start_devices()
-            out = Path(cluster.told(lambda: str(request.resume or new_directory(request, config))))
+            out = Path(cluster.told(lambda: str(claims.enter_context(run_directory(request, config)))))
             return train(request, config, out, cluster)
-    except (ConfigError, DataError, ResumeError, BlockingIOError) as error:
+    except (ConfigError, DataError, ResumeError) as error:
         return cluster.end(fail(parser, error, WRONG_REQUEST))
     except Interrupted as stop:
         text = aftermath(parser, out, config)
@@ -123,10 +126,6 @@ def carry_out(parser: Parser, request: Request, config: RunConfig, signals: Sign
                 cluster.end(FAILED)
             raise
         return cluster.end(fail(parser, f"out of memory: {smaller(config)}", FAILED))
-    finally:
-        if out is not None and request.resume is None and cluster.first:
-            with contextlib.suppress(OSError):
-                out.rmdir()  # only if nothing was put into it
 
 
 def aftermath(parser: Parser, out: Path | None, config: RunConfig) -> str:
@@ -179,38 +178,29 @@ def finished(directory: Path, config: RunConfig) -> bool:
     from jaxode.train import missing
 
     try:
-        result = json.loads((directory / "result.json").read_text(encoding="utf-8"))
-        done = result["status"] == "complete" and result["epochs"] == config.epochs
-    except (OSError, ValueError, KeyError, TypeError):
+        result = read_object(directory / "result.json")
+        done = result.get("status") == "complete" and need(result, "epochs", int, "result.json") == config.epochs
+    except (OSError, ValueError):
         return False
     return done and not missing(directory, config)
 
 
-def new_directory(request: Request, config: RunConfig) -> Path:
-    """The output directory, made and tried. Raises ConfigError if it cannot be written or already holds a run."""
-    from jaxode.train import make_writable
+def run_directory(request: Request, config: RunConfig) -> contextlib.AbstractContextManager[Path]:
+    """Context in which the run's directory is this process's alone. Entering it raises ConfigError."""
+    from jaxode.train import claimed, claimed_new
 
-    out = request.out
-    if out is None:
-        stem = f"runs/{config.data.dataset}/{config.model.model}-{time.strftime('%Y%m%d-%H%M%S')}"
-        out, number = Path(stem), 1
-        while out.exists():
-            number += 1
-            out = Path(f"{stem}-{number}")
-    if (out / "config.json").exists():
-        raise ConfigError(f"{out} already holds a run: go on with it by --resume {out}, or give another --out")
-    try:
-        make_writable(out)
-    except OSError as error:
-        raise ConfigError(f"cannot write into {out}: {error.strerror or error}") from error
-    return out
+    if request.resume is not None:
+        return claimed(request.resume, may_hold_run=True)
+    if request.out is not None:
+        return claimed(request.out)
+    return claimed_new(Path(f"runs/{config.data.dataset}/{config.model.model}-{time.strftime('%Y%m%d-%H%M%S')}"))
 
 
 def train(request: Request, config: RunConfig, out: Path, cluster: Cluster) -> int:
     """Load, train, and print what came out."""
     from jaxode.data import load
     from jaxode.nn.kernels import has_tf32
-    from jaxode.train import Progress, held, require_tensorboard, run
+    from jaxode.train import Progress, require_tensorboard, run
     from jaxode.train.provenance import device
 
     if request.tensorboard:
@@ -218,12 +208,11 @@ def train(request: Request, config: RunConfig, out: Path, cluster: Cluster) -> i
     progress = Progress(quiet=request.quiet or not cluster.first)
     if config.precision == "tf32" and not has_tf32() and cluster.first:
         print(f"note: this device ({device()}) has no TF32 and computes in float32", file=sys.stderr)
-    with held(out) if cluster.first else contextlib.nullcontext():
-        data = cluster.in_turn(lambda: load(config.data, progress=not progress.quiet))
-        config = decided(config, data, request.resume is not None or "epochs" in request.settings)
-        cluster.alike("settings", config.to_json())
-        progress.say(f"{announcement(data)}; {config.epochs} epochs; results in {out}")
-        result = run(config, data, out, progress=progress, tensorboard=request.tensorboard, cluster=cluster)
+    data = cluster.in_turn(lambda: load(config.data, progress=not progress.quiet))
+    config = decided(config, data, request.resume is not None or "epochs" in request.settings)
+    cluster.alike("settings", config.to_json())
+    progress.say(f"{announcement(data)}; {config.epochs} epochs; results in {out}")
+    result = run(config, data, out, progress=progress, tensorboard=request.tensorboard, cluster=cluster)
     if cluster.first:
         print(conclusion(result, out))
     return 0

@@ -14,6 +14,7 @@ checkpoint of no steps with the file's parameters; its origin.json names the fil
 from __future__ import annotations
 
 import hashlib
+import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -33,7 +34,7 @@ from jaxode.config import RunConfig, StemName
 from jaxode.data import SPECS, DataError, load, spec_of, view_shape
 from jaxode.interop import InteropError, from_torch, to_torch
 from jaxode.nn import build_classifier
-from jaxode.train import CheckpointError, Progress, ResumeError, make_writable
+from jaxode.train import CheckpointError, Progress, ResumeError, claimed
 from jaxode.train.cluster import Cluster
 from jaxode.train.files import write_json
 from jaxode.train.interrupts import Interrupts
@@ -99,14 +100,21 @@ def to_run(weights: Weights, source: Path, out: Path, asked: dict[str, Any]) -> 
         print(announcement(data), file=sys.stderr)
         config = decided(config, data, "epochs" in asked)
         trainer = Trainer(config, data, out, Progress(), False, started(weights), None, interrupts, Cluster())
-        make_writable(out)
-        write_json(
-            out / "origin.json", {"file": source.name, "sha256": hashlib.sha256(source.read_bytes()).hexdigest()}
-        )
-        # The settings last: they make the directory a run, which without its checkpoint would start from the seed.
-        trainer.ledger.save(trainer.state)
-        trainer.ledger.start()
+        origin = {"file": source.name, "sha256": hashlib.sha256(source.read_bytes()).hexdigest()}
+        with claimed(out):
+            require_new(out)
+            # The settings last: they make the directory a run, which without its checkpoint would start from the seed.
+            trainer.ledger.save(trainer.state)
+            write_json(out / "origin.json", origin)
+            trainer.ledger.start()
     print(f"go on with: python -m experiments.{config.data.dataset} --resume {shlex.quote(str(out))}")
+
+
+def require_new(target: Path) -> None:
+    """Raise ConfigError if something would be written over."""
+    empty = target.is_dir() and not any(target.iterdir())
+    if os.path.lexists(target) and not empty:
+        raise ConfigError(f"TARGET must not exist yet, got {target}")
 
 
 def convert(source: Path, target: Path, asked: dict[str, Any]) -> None:
@@ -116,8 +124,7 @@ def convert(source: Path, target: Path, asked: dict[str, Any]) -> None:
         raise ConfigError(f"TARGET must end in one of {', '.join(ENDINGS)} where SOURCE is a run, got {target}")
     if not run_given and source.suffix not in ENDINGS:
         raise ConfigError(f"SOURCE must be a run's directory or end in one of {', '.join(ENDINGS)}, got {source}")
-    if (target.is_dir() and any(target.iterdir())) or target.is_file():
-        raise ConfigError(f"TARGET must not exist yet, got {target}")
+    require_new(target)
     if asked and not run_wanted:
         flag = "--" + next(iter(asked)).replace("_", "-")
         raise ConfigError(f"{flag} is a setting of a run, and TARGET is a file: {target}")

@@ -23,6 +23,7 @@ from experiments.arguments import Parser, given
 from experiments.converters import Number, to_path
 from jaxode.checks import SEEDS, ConfigError, Range, require
 from jaxode.data.bands import PIXELS, SIDE, UNKNOWN_ANGLE
+from jaxode.train.files import writing_whole
 
 ROWS, ICEBERGS = 1604, 753
 """Of the real file, which gives the classes' shares."""
@@ -75,15 +76,10 @@ def rows(count: int, seed: int) -> Iterator[str]:
 def write(path: Path, count: int, seed: int) -> None:
     """Write the file row by row, whole or not at all. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.unfinished")
-    try:
-        with partial.open("w", encoding="utf-8") as file:
-            for number, row in enumerate(rows(count, seed)):
-                file.write((", " if number else "[") + row)
-            file.write("]\n")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with writing_whole(path) as file:
+        for number, row in enumerate(rows(count, seed)):
+            file.write(((", " if number else "[") + row).encode())
+        file.write(b"]\n")
 
 
 def build_parser() -> Parser:

@@ -51,7 +51,11 @@ def collected(runs: Sequence[Path]) -> tuple[list[Record], list[str]]:
     rows, found, others = known(), [], []
     for folder in runs:
         for directory in sorted(path.parent for path in folder.glob("*/result.json")):
-            record = of_run(directory)
+            try:
+                record = of_run(directory)
+            except ConfigError as error:
+                others.append(f"its files are damaged: {error}")
+                continue
             if record is None:
                 continue
             counts = rows.get(identity(record.config))

@@ -34,11 +34,12 @@ from jaxode.train import (
     ResumeError,
     RunFailed,
     Stopped,
-    held,
-    make_writable,
+    claimed,
     out_of_memory,
     run,
 )
+from jaxode.train.files import count_lines
+from jaxode.train.leftovers import sweep_unless_claimed
 from scripts.tables.protocols import Scale, published_epochs, run_name, settings
 from scripts.tables.rows import TABLES
 from scripts.tables.table import Row, Table
@@ -66,10 +67,7 @@ class Job:
     @property
     def epochs_done(self) -> int:
         """Lines of its metrics, complete or not."""
-        try:
-            return len((self.out / "metrics.jsonl").read_bytes().splitlines())
-        except OSError:
-            return 0
+        return count_lines(self.out / "metrics.jsonl")
 
     @property
     def complete(self) -> bool:
@@ -128,7 +126,7 @@ def carry_out(work: Sequence[Job], data_dir: str | None, progress: Progress) -> 
     """Run what is not complete; returns how many runs failed or lack their images.
 
     Raises DataError if there are no images for any of the runs; Stopped, CheckpointError, ResumeError,
-    BlockingIOError, OSError.
+    ConfigError, OSError.
     """
     data: ImageSet | None = None
     loaded: DataConfig | None = None
@@ -137,6 +135,7 @@ def carry_out(work: Sequence[Job], data_dir: str | None, progress: Progress) -> 
     for number, job in enumerate(work, 1):
         head = f"[{number}/{len(work)}] {job.title}"
         if job.complete:
+            sweep_unless_claimed(job.out)
             progress.say(f"{head}: complete")
             continue
         config = job.config.replaced(data_dir=data_dir)
@@ -148,8 +147,7 @@ def carry_out(work: Sequence[Job], data_dir: str | None, progress: Progress) -> 
                 progress.say(announcement(data))
             check_count(job, data)
             progress.say(f"{head}; {job.out}")
-            make_writable(job.out)
-            with held(job.out):
+            with claimed(job.out, may_hold_run=True):
                 result = run(config, data, job.out, progress=progress)
         except DataError as error:
             if all(other.table.dataset == job.table.dataset for other in work):
@@ -223,7 +221,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(stop.code or 0)
     except Stopped as stop:
         return process.stopped(stop, f"{parser.prog}: stopped; the same command goes on")
-    except (ConfigError, DataError, ResumeError, BlockingIOError) as error:
+    except (ConfigError, DataError, ResumeError) as error:
         return process.report(parser.prog, error, 2)
     except (CheckpointError, OSError) as error:
         return process.report(parser.prog, error, 1)

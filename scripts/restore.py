@@ -16,6 +16,7 @@ from jaxode.nn import Classifier, build_classifier
 from jaxode.optim import optimizer
 from jaxode.train import Progress, ResumeError, read_config
 from jaxode.train.checkpoint import Checkpoints, read_checkpoint
+from jaxode.train.checkpoint_folder import CHECKPOINTS
 from jaxode.train.state import initial_state, split_model
 
 
@@ -33,7 +34,7 @@ def restored(directory: Path) -> Restored:
     Raises ResumeError if there is none, CheckpointError if it is damaged.
     """
     place = directory.resolve()
-    one = place.parent.name == "checkpoints"
+    one = place.parent.name == CHECKPOINTS
     run = place.parents[1] if one else directory
     config = read_config(run)
     spec = spec_of(config.data)
@@ -52,7 +53,7 @@ def restored(directory: Path) -> Restored:
         if one:
             found = read_checkpoint(place, template)
         else:
-            found = Checkpoints(run / "checkpoints").load(template, Progress().warn)
+            found = Checkpoints(run / CHECKPOINTS).load(template, Progress().warn)
         if found is None:
             raise ResumeError(f"{directory} has no checkpoint yet")
         nnx.update(model, *found.state.learned)

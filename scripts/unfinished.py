@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+from jaxode.strict_json import need, read_object
 from jaxode.train.files import write_json
 from jaxode.train.provenance import commit, device, versions
 
@@ -20,10 +20,15 @@ class Unfinished:
         self.results: dict[str, dict[str, Any]] = {}
         certain = self._origin["commit"] is not None and not self._origin["commit"].endswith("-dirty")
         try:
-            left = json.loads(self._file.read_text(encoding="utf-8"))
-            if certain and left["origin"] == self._origin:
-                self.results = dict(left["results"])
-        except (OSError, ValueError, LookupError, TypeError):
+            left = read_object(self._file)
+            results = need(left, "results", dict, self._file)
+            if (
+                certain
+                and left.get("origin") == self._origin
+                and all(isinstance(one, dict) for one in results.values())
+            ):
+                self.results = results
+        except (OSError, ValueError):
             pass  # nothing there, or nothing that this program wrote
 
     def add(self, name: str, result: dict[str, Any]) -> None:

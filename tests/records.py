@@ -17,6 +17,7 @@ def made(name, label, scale="cpu", seed=0, accuracy=0.99, *, seconds=312.4, nfe=
         {"epoch": epoch, "test_accuracy": accuracy, "nfe_forward": nfe if solves else None,
          "nfe_forward_train": 20.0 + epoch if solves else None, "train_seconds": seconds * (9 if epoch == 1 else 1),
          "eval_seconds": 5.0 if epoch < config.epochs else 30.0,
+         "loss": 2.0, "test_loss": 2.0, "images_per_second": 100.0, "compile_seconds": 0.0,
          "train_accuracy": None if epoch < config.epochs else 0.995}
         for epoch in range(1, config.epochs + 1)
     ]  # fmt: skip

@@ -9,7 +9,7 @@ import signal
 from stubs import builder, image_set, run_config
 
 from jaxode.train import Progress, run
-from jaxode.train.checkpoint import unsealed
+from jaxode.train.checkpoint_meta import sealed, unsealed
 from jaxode.train.figures import TIMINGS
 from jaxode.train.pace import Pace
 
@@ -27,8 +27,24 @@ def lines(out):
 
 def digests(out):
     """Digest of the state in each checkpoint."""
-    folders = sorted((out / "checkpoints").iterdir())
+    folders = sorted((out / "checkpoints").glob("epoch-*"))
     return {folder.name: unsealed((folder / "meta.json").read_text())["state_sha256"] for folder in folders}
+
+
+def bytes_written():
+    """By this process so far, as the system counts them."""
+    with open("/proc/self/io") as file:
+        return int(dict(entry.split(": ") for entry in file.read().splitlines())["wchar"])
+
+
+def as_format_3(folder):
+    """Make the checkpoints in a folder what earlier versions wrote: each holds its history."""
+    lines = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    for meta in folder.glob("epoch-*/meta.json"):
+        content = unsealed(meta.read_text())
+        history = lines[: content["history"]["epochs"]]
+        meta.write_text(sealed({**content, "format": 3, "history": history}))
+    (folder / "history.jsonl").unlink()
 
 
 class StopAt(Progress):

@@ -15,6 +15,7 @@ import json
 import math
 import os
 import re
+import secrets
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -172,6 +173,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def write_whole(path: Path, text: str) -> None:
+    """Put text into a file, whole or not at all, following no symlink. Raises OSError."""
+    temporary = path.with_name(f".{path.name}.unfinished-{secrets.token_hex(8)}")
+    try:
+        with open(temporary, "x") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except FileExistsError:  # it is not ours
+        raise
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
 def carry_out(options: argparse.Namespace, model: nn.Sequential, batches: list[Batch]) -> None:
     """Train, tell and write the steps taken, whatever ends them. Raises ArithmeticError for a loss not finite."""
     lr = options.lr or (0.1 if options.optimizer == "sgd" else 1e-3)
@@ -191,9 +208,7 @@ def carry_out(options: argparse.Namespace, model: nn.Sequential, batches: list[B
             text += json.dumps({"step": len(steps), "lr": schedule(len(steps) - 1), **asdict(step)}) + "\n"
     finally:
         if options.out and text:
-            temporary = options.out.with_name(f".{options.out.name}.unfinished")
-            temporary.write_text(text, encoding="utf-8")
-            os.replace(temporary, options.out)
+            write_whole(options.out, text)
     seconds = time.perf_counter() - begin
     mean = sum(step.loss for step in steps) / total
     print(f"{total} steps in {seconds:.1f} s: mean loss {mean:.4f}, last loss {steps[-1].loss:.4f}")

@@ -1,30 +1,13 @@
-"""Regular files alone: no pipe, which keeps its reader waiting, no device, no folder; and bounded."""
+"""What a data set's files share: they are read within a bound, and named in one line."""
 
 from __future__ import annotations
 
 import errno
-import io
 import os
-import stat
 from pathlib import Path
 
-
-def descriptor(path: str | os.PathLike[str], flags: int = os.O_RDONLY) -> int:
-    """A file descriptor for reading, as an `opener`. Raises OSError if the path is no regular file."""
-    # Without O_NONBLOCK, opening a pipe waits for somebody who writes into it.
-    found = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
-    mode = os.fstat(found).st_mode
-    if stat.S_ISREG(mode):
-        return found
-    os.close(found)
-    if stat.S_ISDIR(mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    raise OSError(errno.EINVAL, "Not a regular file", str(path))
-
-
-def opened(path: Path) -> io.BufferedReader:
-    """The file for reading. Raises OSError if it is no regular file."""
-    return io.BufferedReader(io.FileIO(path, opener=descriptor))
+from jaxode.bounded_files import descriptor as descriptor
+from jaxode.bounded_files import open_regular as opened
 
 
 def contents(path: Path, most: int) -> bytes:

@@ -1,5 +1,7 @@
 """Training: state, compiled loops, checkpoints, records, and `run`, which puts them together."""
 
+from jaxode.train.claim import claimed as claimed
+from jaxode.train.claim import claimed_new as claimed_new
 from jaxode.train.cluster import Cluster as Cluster
 from jaxode.train.cluster import join as join
 from jaxode.train.cluster import wanted as wanted
@@ -8,7 +10,6 @@ from jaxode.train.errors import ResumeError as ResumeError
 from jaxode.train.errors import RunFailed as RunFailed
 from jaxode.train.errors import Stopped as Stopped
 from jaxode.train.errors import out_of_memory as out_of_memory
-from jaxode.train.files import held as held
 from jaxode.train.files import make_writable as make_writable
 from jaxode.train.loop import run as run
 from jaxode.train.outcomes import missing as missing

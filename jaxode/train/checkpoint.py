@@ -1,7 +1,9 @@
 """Checkpoints on disk: written whole or not at all, and known to be whole when they are read. Only room of orbax.
 
 A checkpoint is a directory of two things: `state`, which orbax writes, and `meta.json`, which holds digests of the
-state's arrays, of each file and of itself. It is made under another name and renamed when it is whole and on the disk.
+state's arrays, of each file, of its history and of itself. It is made under another name and renamed when it is whole
+and on the disk. The history itself lies in one file beside all checkpoints, which is appended to: each of them knows
+how many of its first lines are its own.
 """
 
 from __future__ import annotations
@@ -9,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import json
 import logging
 import os
 import shutil
@@ -23,13 +24,19 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
-from jaxode.train.errors import CheckpointError
+from jaxode.bounded_files import read_bounded
+from jaxode.train import checkpoint_folder
+from jaxode.train.checkpoint_folder import META, META_BYTES, STATE, UNFINISHED, remove, temporary
+from jaxode.train.checkpoint_meta import FORMAT, DamagedError, checked, file_digest, file_digests, sealed, unsealed
+from jaxode.train.errors import NOT_WRITTEN, CheckpointError
+from jaxode.train.history import HISTORY, METRICS, History, HistoryFile, first_lines
 
 KEEP_LAST = 2
-UNFINISHED = "unfinished"
-FORMAT = 3
 SLACK_BYTES = 1 << 17
 """What a checkpoint takes beside its arrays."""
+
+FILE_SLACK_BYTES = 1 << 24
+"""How much larger than all arrays a file of a checkpoint may be to be read."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +46,6 @@ class Checkpoint:
     name: str
     state: Any
     meta: dict[str, Any]
-
-
-class DamagedError(Exception):
-    """The checkpoint cannot be trusted."""
-
-
-def checkpoint_name(epochs_done: int, step: int) -> str:
-    """Directory name of the checkpoint after so many finished epochs and so many steps; names sort by age."""
-    return f"epoch-{epochs_done:05d}-step-{step:010d}"
 
 
 def flatten(state: Any) -> dict[str, np.ndarray]:
@@ -66,39 +64,20 @@ def digest(arrays: dict[str, np.ndarray]) -> str:
     return total.hexdigest()
 
 
-def file_digests(directory: Path) -> dict[str, str]:
-    """SHA-256 of every file below a directory."""
-    files = sorted(path for path in directory.rglob("*") if path.is_file())
-    return {path.relative_to(directory).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-
-
-def sealed(content: dict[str, Any]) -> str:
-    """JSON text of the content beside the digest of that text."""
-    text = json.dumps(content, sort_keys=True)
-    return json.dumps({"sha256": hashlib.sha256(text.encode()).hexdigest(), "content": content}, sort_keys=True)
-
-
-def unsealed(text: str) -> dict[str, Any]:
-    """The inverse of `sealed`. Raises DamagedError."""
+def synchronise(path: Path) -> None:
+    """Wait until a file's content, or a directory's names, have reached the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        outer = json.loads(text)
-        content, expected = outer["content"], outer["sha256"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise DamagedError("its meta.json is not readable") from error
-    if hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest() != expected:
-        raise DamagedError("its meta.json differs from its digest")
-    return content
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def to_disk(directory: Path) -> None:
     """Wait until everything in a directory has reached the disk, so that a power cut after the rename is harmless."""
     for folder, _, files in os.walk(directory):
         for path in (Path(folder), *(Path(folder) / name for name in files)):
-            handle = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+            synchronise(path)
 
 
 def reserve(path: Path, size: int) -> None:
@@ -158,17 +137,18 @@ class Checkpoints:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self.history = HistoryFile(directory / HISTORY)
         self.trusted: set[str] = set()
         self.damaged: set[str] = set()
 
     def names(self) -> list[str]:
         """Names of the complete checkpoints, oldest first."""
-        if not self.directory.is_dir():
-            return []
-        return sorted(path.name for path in self.directory.iterdir() if path.name.startswith("epoch-"))
+        return checkpoint_folder.names(self.directory)
 
     def save(self, name: str, state: Any, meta: dict[str, Any], best: str | None = None) -> None:
         """Write a checkpoint, then delete all but the last two and the one named `best`.
+
+        `meta` holds JSON values, of which `history` must begin with that of the last call.
 
         Raises CheckpointError, which names the directory and the reason; the earlier checkpoints are then untouched.
         """
@@ -176,57 +156,90 @@ class Checkpoints:
             return  # this state was read from there, or has been saved there already
         arrays = flatten(state)
         wanted = sum(array.nbytes for array in arrays.values())
-        unfinished = self.directory / UNFINISHED
+        unfinished = temporary(self.directory, UNFINISHED)
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
-            shutil.rmtree(unfinished, ignore_errors=True)
             unfinished.mkdir()
-            # orbax refuses arrays without elements; the shapes of the restored state come from its template.
-            kept = {key: array for key, array in arrays.items() if array.size}
-            # orbax writes every array, then gathers them in one file, before it deletes the first copy.
-            reserve(unfinished / "trial", 2 * wanted + SLACK_BYTES)
-            with hushed(), storage() as writer:
-                writer.save((unfinished / "state").absolute(), kept)
-            content = {**meta, "format": FORMAT, "state_sha256": digest(arrays)}
-            content["files_sha256"] = file_digests(unfinished / "state")
-            (unfinished / "meta.json").write_text(sealed(content), encoding="utf-8")
-            to_disk(unfinished)
-            if name in self.names():
-                shutil.rmtree(self.directory / name)  # a damaged one
+            self._fill(unfinished, arrays, wanted, meta)
+            if os.path.lexists(self.directory / name):
+                remove(self.directory / name)  # a damaged one
             os.replace(unfinished, self.directory / name)
+            synchronise(self.directory)
         except Exception as error:
             cause = reason(error, self.directory if self.directory.is_dir() else Path("."), wanted)
             shutil.rmtree(unfinished, ignore_errors=True)
-            raise CheckpointError(f"cannot write a checkpoint in {self.directory}: {cause}") from error
+            with contextlib.suppress(OSError):
+                self.directory.rmdir()  # only if there is nothing in it
+            raise CheckpointError(f"{NOT_WRITTEN} in {self.directory}: {cause}") from error
         self.trusted.add(name)
         self.damaged.discard(name)
         self._prune(best)
 
+    def _fill(self, folder: Path, arrays: dict[str, np.ndarray], wanted: int, meta: dict[str, Any]) -> None:
+        """Write all of a checkpoint into its folder, and what it needs beside it."""
+        # orbax refuses arrays without elements; the shapes of the restored state come from its template.
+        kept = {key: array for key, array in arrays.items() if array.size}
+        # orbax writes every array, then gathers them in one file, before it deletes the first copy.
+        reserve(folder / "trial", 2 * wanted + SLACK_BYTES)
+        with hushed(), storage() as writer:
+            writer.save((folder / STATE).absolute(), kept)
+        content = {**meta, "format": FORMAT, "state_sha256": digest(arrays)}
+        content["files_sha256"] = file_digests(folder / STATE)
+        content["history"] = self.keep_history(meta.get("history", []))
+        (folder / META).write_text(sealed(content))
+        to_disk(folder)
+
+    def keep_history(self, history: History) -> dict[str, Any]:
+        """Make the file of the history hold this one; returns what identifies it. Raises OSError."""
+        if history:
+            self.history.write(history)
+        return {"epochs": len(history), "sha256": self.history.digest.hexdigest()}
+
     def _prune(self, best: str | None) -> None:
         good = [name for name in self.names() if name not in self.damaged]
         for name in set(self.names()) - {*good[-KEEP_LAST:], best}:
-            shutil.rmtree(self.directory / name, ignore_errors=True)
+            remove(self.directory / name)
             self.trusted.discard(name)
+
+    def _meta(self, folder: Path) -> dict[str, Any]:
+        """The meta data of a checkpoint, its history among them. Raises DamagedError."""
+        try:
+            meta = checked(unsealed(read_bounded(folder / META, META_BYTES)))
+        except (OSError, ValueError) as error:
+            raise DamagedError(f"its {META} is not readable") from error
+        return {**meta, "history": self._history(meta)} if meta["format"] == FORMAT else meta
+
+    def _history(self, meta: dict[str, Any]) -> History:
+        """The lines of history that a checkpoint's meta data identify. Raises DamagedError."""
+        count, expected = meta["history"]["epochs"], meta["history"]["sha256"]
+        if not count:
+            return []
+        for path in (self.directory / HISTORY, self.directory.parent / METRICS):
+            try:
+                found = first_lines(path, count, expected)
+            except ValueError as error:
+                raise DamagedError(f"its history is not readable: {error}") from error
+            if found is not None:
+                return found
+        raise DamagedError(f"its history of {count} epochs is neither in {HISTORY} nor in {METRICS}")
 
     def _read(self, name: str, template: Any) -> Checkpoint:
         folder = self.directory / name
-        try:
-            meta = unsealed((folder / "meta.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise DamagedError("its meta.json is not readable") from error
-        if meta["format"] != FORMAT:
-            raise DamagedError(f"its format is {meta['format']}, this program reads {FORMAT}")
+        meta, wanted = self._meta(folder), flatten(template)
+        limit = 2 * sum(array.nbytes for array in wanted.values()) + FILE_SLACK_BYTES
         # Before orbax sees them: it meets a damaged file in a background thread, and says so at length.
-        found = file_digests(folder / "state")
         for path, expected in meta["files_sha256"].items():
-            if found.get(path) != expected:
-                raise DamagedError(f"its file {path} {'differs from its digest' if path in found else 'is missing'}")
+            found = file_digest(folder / STATE / path, limit)
+            if found != expected:
+                raise DamagedError(
+                    f"its file {path} {'differs from its digest' if found else 'is missing or too large'}"
+                )
         try:
             with hushed(), storage() as reader:
-                stored = reader.restore((folder / "state").absolute())
+                stored = reader.restore((folder / STATE).absolute())
+            arrays = {key: np.asarray(stored.get(key, leaf), leaf.dtype) for key, leaf in wanted.items()}
         except Exception as error:  # whatever a storage library raises on damaged files
             raise DamagedError("its state is not readable") from error
-        arrays = {key: np.asarray(stored.get(key, leaf), leaf.dtype) for key, leaf in flatten(template).items()}
         if digest(arrays) != meta["state_sha256"]:
             raise DamagedError("its state differs from its digest")
         # Copies: the state is donated to the compiled step, which may not write into numpy's memory.

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+NOT_WRITTEN = "cannot write a checkpoint"
+"""How the error of a checkpoint that found no room begins, in result.json too."""
+
 
 class RunFailed(RuntimeError):
     """Training cannot go on: a value is not finite, or an ODE solve failed. Earlier checkpoints are untouched."""

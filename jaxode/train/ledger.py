@@ -7,16 +7,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
 from jaxode.config import RunConfig
 from jaxode.data import ImageSet
-from jaxode.train import outcomes
-from jaxode.train.checkpoint import Checkpoint, Checkpoints, checkpoint_name
+from jaxode.strict_json import need
+from jaxode.train import history, leftovers, outcomes
+from jaxode.train.checkpoint import Checkpoint, Checkpoints
+from jaxode.train.checkpoint_folder import CHECKPOINTS, META, checkpoint_name
+from jaxode.train.claim import CONFIG
 from jaxode.train.cluster import Cluster
 from jaxode.train.errors import ResumeError
 from jaxode.train.files import write_whole
-from jaxode.train.origins import Origins
+from jaxode.train.origins import Origins, check_origins
 from jaxode.train.progress import Progress
-from jaxode.train.recorder import CONFIG, Recorder
+from jaxode.train.recorder import Recorder
 from jaxode.train.resume import FREE, differences
 from jaxode.train.state import TrainState
 
@@ -51,11 +57,13 @@ class Ledger:
     ) -> None:
         self.out, self.config, self.data, self.cluster, self.progress = out, config, data, cluster, progress
         self.steps_per_epoch, self.fingerprint = steps_per_epoch, data.fingerprint
-        self.checkpoints = Checkpoints(out / "checkpoints")
+        self.checkpoints = Checkpoints(out / CHECKPOINTS)
         facts = {**facts, "data_fingerprint": self.fingerprint, "processes": cluster.count}
         self.origins = Origins(facts)
         self.recorder = Recorder(out, config, facts, self.origins, tensorboard and cluster.first)
         self.history: list[dict[str, Any]] = []
+        self.checkpointed = 0
+        """Epochs of the history that are in a checkpoint; result files never tell of more."""
         self.clock = {"train_seconds": 0.0, "eval_seconds": 0.0, "compile_seconds": 0.0}
         self.saved_at = time.monotonic()
         self.opened = False
@@ -74,14 +82,14 @@ class Ledger:
 
     def record(self, status: str, more: dict[str, Any] | None = None) -> dict[str, Any]:
         """Write the files of the run; returns the result."""
-        return self.cluster.told(lambda: self.recorder.write(self.history, status, more=more))
+        return self.cluster.told(lambda: self.recorder.write(self.history[: self.checkpointed], status, more=more))
 
     def record_failure(self, text: str) -> None:
         """Write why the run has failed, unless it never began; alone, for the other processes may be gone."""
         if not (self.opened and self.cluster.first):
             return
         try:
-            self.recorder.write(self.history, "failed", text)
+            self.recorder.write(self.history[: self.checkpointed], "failed", text)
         except OSError as error:  # the failure itself is the news, and a full disk may be its cause
             self.progress.warn(f"result.json could not be written: {error.strerror}")
 
@@ -105,13 +113,15 @@ class Ledger:
         }
         best_name = checkpoint_name(best["epoch"], best["epoch"] * self.steps_per_epoch) if best else None
         self.cluster.told(lambda: self.checkpoints.save(name, state, meta, best_name))
+        self.checkpointed = len(self.history)
         self.saved_at = time.monotonic()
 
     def restored(self, state: TrainState) -> TrainState | None:
         """The newest whole checkpoint's state, as arrays of the host, its history being taken over; None without one.
 
         Raises ResumeError if it is of other settings or other data, or if there are results but no checkpoint,
-        CheckpointError if none can be read. The files of the run are then as they were.
+        CheckpointError if none can be read. The files of the run are then as they were; else what killed processes
+        have left among them is gone.
         """
         found: Checkpoint | None = None
 
@@ -119,30 +129,42 @@ class Ledger:
             nonlocal found
             found = self.checkpoints.load(state, self.progress.warn)
             if found is None:
-                self._not_over_results()
-                if (self.out / CONFIG).exists():
-                    self.progress.say("there is no checkpoint yet: starting from the beginning")
+                self._begin_again()
+                leftovers.sweep(self.out)
                 return None
-            self._suits(found)
-            self.origins.restore(found.meta, self.recorder.written())
+            self._check(found, state)
+            self.origins.restore(found.meta, self.recorder.left())
+            leftovers.sweep(self.out)
+            self.checkpoints.keep_history(found.meta["history"])
             self.progress.say(f"going on from {found.name}")
             return {"history": found.meta["history"], "clock": found.meta["clock"]}
 
         meta = self.cluster.told(read)
         if meta is None:
             return None
-        self.history, self.clock = meta["history"], meta["clock"]
+        self.history, self.clock = meta["history"], {name: meta["clock"][name] for name in self.clock}
+        self.checkpointed = len(self.history)
         return self.cluster.arrays(found.state if found else state)
 
-    def _not_over_results(self) -> None:
+    def _begin_again(self) -> None:
+        """Say so if a run begins again. Raises ResumeError if results would be written over."""
         epochs = self.recorder.epochs_written()
-        if epochs:
+        if epochs and not self.recorder.only_first_checkpoint_lacking(epochs):
             raise ResumeError(
                 f"{self.out} holds results of {epochs} epochs but no checkpoint to go on from: "
                 "train again with another --out, or delete the directory first"
             )
+        if epochs:
+            self.progress.warn("the first checkpoint could not be written: starting from the beginning")
+        elif (self.out / CONFIG).exists():
+            self.progress.say("there is no checkpoint yet: starting from the beginning")
 
-    def _suits(self, found: Checkpoint) -> None:
+    def _check(self, found: Checkpoint, state: TrainState) -> None:
+        """Raise ResumeError unless a checkpoint is one of this run."""
+        try:
+            self._check_values(found)
+        except ValueError as error:
+            raise ResumeError(f"{self.checkpoints.directory / found.name} is damaged: {error}") from error
         has = RunConfig.from_json(found.meta["config"])
         asked = {name: value for name, value in self.config.flat().items() if name not in FREE}
         wrong = differences(has, asked)
@@ -152,6 +174,18 @@ class Ledger:
             raise ResumeError("the images are not those of the run: their fingerprints differ")
         if len(found.meta["history"]) > self.config.epochs:
             raise ResumeError(f"the run already has {len(found.meta['history'])} epochs, asked {self.config.epochs}")
+        if jax.tree.map(jnp.shape, found.state) != jax.tree.map(jnp.shape, state):
+            raise ResumeError(f"checkpoint {found.name} is of another model than config.json: its shapes differ")
+
+    def _check_values(self, found: Checkpoint) -> None:
+        """Raise ValueError naming what the meta data of a checkpoint lack."""
+        RunConfig.from_json(need(found.meta, "config", dict, META))
+        need(found.meta, "fingerprint", str, META)
+        clock = need(found.meta, "clock", dict, META)
+        for name in self.clock:
+            need(clock, name, float, f"{META}: clock")
+        check_origins(found.meta.get("origins", []), META)
+        history.check(found.meta["history"], "history")
 
     def images(self, look: Callable[[], outcomes.Outcomes]) -> dict[str, Any]:
         """Write the record and the pictures of the test images, unless they are there; returns what a result says.
@@ -159,7 +193,7 @@ class Ledger:
         `look` finds what became of them; all processes take part in it.
         """
         epochs = len(self.history)
-        there = self.cluster.told(lambda: outcomes.load(self.out, epochs) is not None)
+        there = self.cluster.told(lambda: outcomes.of(outcomes.load(self.out, epochs), self.data) is not None)
         seen = None if there else look()
 
         def write() -> dict[str, Any]:

@@ -45,7 +45,7 @@ def run(
     Args:
         config: settings; `config.data.data` must be what `data` is, "full" or "sample".
         data: images and labels.
-        out: an existing directory, see `files.make_writable`.
+        out: an existing directory that no other process writes into, see `claim.claimed`.
         progress: what a person sees; quiet if left out.
         tensorboard: write event files too.
         build: what makes the model.

@@ -9,6 +9,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from jaxode.strict_json import need
+
 FACTS = ("device", "cores", "devices", "processes", "versions", "commit")
 """What may differ between two starts of a run."""
 
@@ -18,6 +20,16 @@ DATE, EARLIER = "date", "earlier_origins"
 def today() -> str:
     """The day in UTC."""
     return time.strftime("%Y-%m-%d", time.gmtime())
+
+
+def check_origins(values: Any, where: str) -> None:
+    """Raise ValueError unless the values are origins, as a result or a checkpoint lists them."""
+    if not isinstance(values, list):
+        raise ValueError(f"{where}: origins must be a list, got {str(values)[:60]}")
+    for number, one in enumerate(values):
+        if not isinstance(one, dict):
+            raise ValueError(f"{where}: origins[{number}] must be an object, got {str(one)[:60]}")
+        need(one, DATE, str, f"{where}: origins[{number}]")
 
 
 class Origins:
@@ -34,10 +46,7 @@ class Origins:
 
     def restore(self, meta: dict[str, Any], result: dict[str, Any]) -> None:
         """Take over what a checkpoint says; where it is of a time before it said so, what the result says."""
-        names, told = (*FACTS, DATE), []
-        if set(names) <= set(result):
-            told = [*result.get(EARLIER, []), {name: result[name] for name in names}]
-        self.known = meta.get("origins", told)
+        self.known = meta.get("origins", _origins_of(result))
 
     def trained(self) -> None:
         """Note that this start has trained."""
@@ -48,3 +57,17 @@ class Origins:
         """For result.json: where the run as it stands was trained last, and where else before."""
         *earlier, last = self.known or [{**self.present, DATE: today()}]
         return {**last, EARLIER: earlier}
+
+
+def _origins_of(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """The origins that a result names; none where it is damaged."""
+    names = (*FACTS, DATE)
+    if not set(names) <= set(result):
+        return []
+    earlier, last = result.get(EARLIER, []), {name: result[name] for name in names}
+    try:
+        check_origins(earlier, EARLIER)
+        check_origins([last], DATE)
+    except ValueError:
+        return []
+    return [*earlier, last]

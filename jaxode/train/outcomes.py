@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +12,10 @@ import jax
 import numpy as np
 
 from jaxode import metrics
+from jaxode.bounded_files import read_bounded
 from jaxode.config import RunConfig
 from jaxode.data import ImageSet
+from jaxode.strict_json import read_object
 from jaxode.train import hardness, mistakes
 from jaxode.train.files import write_whole
 from jaxode.train.program import Program
@@ -22,6 +23,9 @@ from jaxode.train.state import Learned
 
 IMAGES, MISTAKES, HARDNESS = "images.npz", "confusion.png", "nfe_by_class.png"
 COSTS = ("nfe", "accepted", "rejected")
+FILE_BYTES, UNPACKED_BYTES = 1 << 28, 1 << 30
+"""More than any record takes; what is larger is not read."""
+
 SHOWN = 10
 """How many of the hardest and of the easiest images are shown."""
 
@@ -37,7 +41,7 @@ def missing(out: Path, config: RunConfig) -> bool:
         return True
     names = {"classification", *(("nfe_per_image",) if "nfe" in found else ())}
     try:
-        told = names <= set(json.loads((out / "result.json").read_text(encoding="utf-8")))
+        told = names <= set(read_object(out / "result.json"))
     except (OSError, ValueError):
         told = False
     return not (told and all((out / name).exists() for name in picture_names(found)))
@@ -86,16 +90,35 @@ def load(out: Path, epochs: int) -> Outcomes | None:
     """What images.npz holds; None if it is not there, cannot be read, or is of another number of epochs."""
     try:
         # From memory: NumPy would leave a damaged file open.
-        content = (out / IMAGES).read_bytes()
+        content = read_bounded(out / IMAGES, FILE_BYTES)
         # NumPy reads as many bytes as an array's header asks for, which need not be all that the checksum is of.
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            if archive.testzip() is not None:
+            if sum(member.file_size for member in archive.infolist()) > UNPACKED_BYTES or archive.testzip():
                 return None
         with np.load(io.BytesIO(content), allow_pickle=False) as stored:
             outcomes = dict(stored)
-        return outcomes if int(outcomes["epochs"]) == epochs else None
+        return outcomes if well_formed(outcomes) and int(outcomes["epochs"]) == epochs else None
     except Exception:  # whatever zipfile, zlib and NumPy's parser of headers raise on a damaged file
         return None
+
+
+def well_formed(outcomes: Outcomes) -> bool:
+    """Whether all arrays are there, of the right types and of as many images; KeyError where one is not there."""
+    images = outcomes["label"].size
+    whole = [outcomes[name] for name in ("index", "label", "predicted")]
+    counts = [outcomes[name] for name in COSTS] if "nfe" in outcomes else []
+    numbers = all(array.dtype.kind in "iu" and array.min(initial=0) >= 0 for array in (*whole, *counts))
+    flat = all(array.shape == (images,) for array in (*whole, outcomes["probability"]))
+    deep = all(array.ndim == 2 and array.shape == (images, max(1, array.shape[1])) for array in counts)
+    kinds = (outcomes["probability"].dtype.kind, outcomes["epochs"].dtype.kind)
+    return images > 0 and numbers and flat and deep and kinds == ("f", "i") and outcomes["epochs"].shape == ()
+
+
+def of(outcomes: Outcomes | None, data: ImageSet) -> Outcomes | None:
+    """The outcomes if they are of these test images, else None."""
+    if outcomes is None or not np.array_equal(outcomes["label"], data.test_labels):
+        return None
+    return outcomes if outcomes["predicted"].max() < len(data.spec.class_names) else None
 
 
 def verdicts(logits: np.ndarray) -> Outcomes:

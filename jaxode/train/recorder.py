@@ -8,15 +8,20 @@ import time
 from pathlib import Path
 from typing import Any
 
+from jaxode.checks import ConfigError
 from jaxode.config import CHAINS, RunConfig
 from jaxode.data import SPECS
+from jaxode.strict_json import loads, need, read_object
+from jaxode.train.claim import CONFIG
 from jaxode.train.curves import draw
+from jaxode.train.errors import NOT_WRITTEN, ResumeError
 from jaxode.train.figures import summary
-from jaxode.train.files import write_json, write_lines, write_whole
+from jaxode.train.files import count_lines, write_json, write_whole
+from jaxode.train.history import METRICS, HistoryFile
 from jaxode.train.origins import Origins
 from jaxode.train.tensorboard import EventWriter
 
-CONFIG, METRICS, RESULT, CURVES = "config.json", "metrics.jsonl", "result.json", "curves.png"
+RESULT, CURVES = "result.json", "curves.png"
 DRAW_EVERY_SECONDS = 60.0
 
 
@@ -90,11 +95,20 @@ class Recorder:
     ) -> None:
         self.out, self.config, self.facts, self.origins = out, config, facts, origins
         self.events = EventWriter(out / "tensorboard") if tensorboard else None
+        self.metrics = HistoryFile(out / METRICS)
         self.drawn = -math.inf
 
     def start(self) -> None:
-        """Write config.json, which makes the directory a run that can be resumed."""
-        write_json(self.out / CONFIG, self.config.to_json())
+        """Write config.json, which makes the directory a run that can be resumed.
+
+        Raises ConfigError if a setting is nothing that could be read again, such as a folder's name that is no text.
+        """
+        settings = self.config.to_json()
+        try:
+            loads(json.dumps(settings), "settings")
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+        write_json(self.out / CONFIG, settings)
 
     def write(
         self, history: list[dict[str, Any]], status: str, error: str | None = None, more: dict[str, Any] | None = None
@@ -112,7 +126,7 @@ class Recorder:
             **self.origins.result(),
             **({"error": error} if error else {}),
         }
-        write_lines(self.out / METRICS, history)
+        self.metrics.write(history)
         write_json(self.out / RESULT, result)
         due = status != "running" or time.monotonic() - self.drawn > DRAW_EVERY_SECONDS
         if history and due:
@@ -122,22 +136,35 @@ class Recorder:
             self.events.write(history)
         return result
 
-    def written(self) -> dict[str, Any]:
+    def left(self) -> dict[str, Any]:
         """The result that an earlier start left; empty where there is none that can be read."""
         try:
-            result = json.loads((self.out / RESULT).read_text(encoding="utf-8"))
+            return read_object(self.out / RESULT)
         except (OSError, ValueError):
             return {}
-        return result if isinstance(result, dict) else {}
 
     def epochs_written(self) -> int:
-        """Epochs of which an earlier start left results, by its metrics or, where they are lost, by its result."""
+        """Epochs of which an earlier start left results, by its metrics or, where they are lost, by its result.
+
+        Raises ResumeError if there is a result that cannot be read: nothing tells what it is of.
+        """
         try:
-            lines = len((self.out / METRICS).read_bytes().splitlines())
-        except OSError:
-            lines = 0
-        told = self.written().get("epochs")
-        return max(lines, told if isinstance(told, int) else 0)
+            told = need(read_object(self.out / RESULT), "epochs", int, self.out / RESULT)
+        except FileNotFoundError:
+            told = 0
+        except OSError as error:
+            raise ResumeError(f"cannot read {self.out / RESULT}: {error.strerror}") from error
+        except ValueError as error:
+            raise ResumeError(f"{error}: train again with another --out, or delete the file first") from error
+        return max(told, count_lines(self.out / METRICS))
+
+    def only_first_checkpoint_lacking(self, epochs: int) -> bool:
+        """Whether so many epochs are those of a start whose first checkpoint found no room.
+
+        Earlier versions wrote the results of that epoch nevertheless; of more epochs there have been checkpoints.
+        """
+        left = self.left()
+        return epochs == 1 and left.get("status") == "failed" and str(left.get("error", "")).startswith(NOT_WRITTEN)
 
     def title(self) -> str:
         """Headline of the picture."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from jaxode.checks import ConfigError, one_line
 from jaxode.config import RunConfig
+from jaxode.strict_json import read_object
+from jaxode.train.claim import CONFIG
 from jaxode.train.errors import ResumeError
-from jaxode.train.recorder import CONFIG
+
+CONFIG_BYTES = 1 << 20
+"""More than any settings."""
 
 FREE = ("data_dir", "max_steps", "devices")
 """Settings that decide where data lie, when to give up or who works, never what a step is meant to compute."""
@@ -19,13 +22,13 @@ def read_config(directory: Path) -> RunConfig:
     """Settings of the run in a directory. Raises ResumeError if it holds no run, or one whose settings are damaged."""
     path = directory / CONFIG
     try:
-        return RunConfig.from_json(json.loads(path.read_text(encoding="utf-8")))
+        return RunConfig.from_json(read_object(path, CONFIG_BYTES))
     except (FileNotFoundError, NotADirectoryError):
         raise ResumeError(f"{directory} is no run: it has no {CONFIG}") from None
     except OSError as error:
         raise ResumeError(f"cannot read {path}: {error.strerror}") from error
-    except (ConfigError, ValueError, RecursionError) as error:  # the last for lists in lists in lists
-        raise ResumeError(f"{path} is damaged: {one_line(error)}") from error
+    except (ConfigError, ValueError) as error:
+        raise ResumeError(f"{path} is damaged: {one_line(error).removeprefix(f'{path}: ')}") from error
 
 
 def differences(has: RunConfig, asked: dict[str, Any]) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +29,17 @@ class EventWriter:
         self.written = 0
 
     def write(self, history: list[dict[str, Any]]) -> None:
-        """Add the epochs of the history that are not there yet; the first call starts the files anew."""
+        """Add the epochs of the history that are not there yet; the first call starts the files anew. Raises OSError.
+
+        The files are in the run's own directory under names that cannot be guessed, so that the library, which opens
+        whatever is there, follows no symlink.
+        """
         if self.writer is None:
+            if self.directory.is_symlink():
+                raise OSError(errno.ELOOP, "Is a symbolic link", str(self.directory))
             for path in self.directory.glob("events.out.tfevents.*"):
                 path.unlink()
-            self.writer = self.kind(str(self.directory))
+            self.writer = self.kind(str(self.directory), filename_suffix=f".{secrets.token_hex(8)}")
         for record in history[self.written :]:
             for name, value in record.items():
                 if name != "epoch" and isinstance(value, int | float):

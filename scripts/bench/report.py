@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from jaxode import strict_json
 from jaxode.train.files import write_json, write_whole
 from scripts.bench.cases import DEFAULTS, NOTES, SAME, STOCK
 from scripts.bench.picture import picture
@@ -48,10 +49,10 @@ call."""
 def read(out: Path) -> list[Row]:
     """The rows stored in a folder; none if there are none. Raises OSError, and ValueError if the file is no such."""
     path = out / RESULTS
-    if not path.exists():
+    if not os.path.lexists(path):
         return []
     try:
-        return [Row(**row) for row in json.loads(path.read_text(encoding="utf-8"))]
+        return [Row(**row) for row in strict_json.read(path)]
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path} holds no results of this benchmark ({error}): give another --out") from error
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import importlib
-import json
 from pathlib import Path
 from typing import Any
 
 from jaxode.checks import ConfigError
+from jaxode.strict_json import need, read_object
 from jaxode.train.files import write_json, write_whole
 from scripts.claims import CLAIMS
 
 NOT_YET = "Not yet measured"
+ORIGIN = {"command": str, "date": str, "device": str, "cores": int, "versions": dict}
+"""What the document says of where a record comes from."""
 
 
 def module(name: str) -> Any:
@@ -25,13 +27,22 @@ def stored(out: Path) -> dict[str, dict[str, Any]]:
     for name in CLAIMS:
         path = out / f"{name}.json"
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            found[name] = {"origin": content["origin"], "found": content["found"]}
+            found[name] = _stored(path)
         except FileNotFoundError:
             continue
-        except (ValueError, KeyError, TypeError) as error:
-            raise ConfigError(f"{path} is not the record of a claim: delete it to measure again") from error
+        except (ValueError, OSError) as error:
+            reason = " ".join(str(error).split()).removeprefix(f"{path}: ")
+            raise ConfigError(f"{path} is not the record of a claim ({reason}): delete it to measure again") from error
     return found
+
+
+def _stored(path: Path) -> dict[str, Any]:
+    """The record in a file. Raises OSError, ValueError."""
+    content = read_object(path)
+    origin = need(content, "origin", dict, path)
+    for key, kind in ORIGIN.items():
+        need(origin, key, kind, f"{path}: origin")
+    return {"origin": origin, "found": need(content, "found", dict, path)}
 
 
 def store(out: Path, name: str, content: dict[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,11 @@ from typing import Any
 
 from jaxode.checks import ConfigError
 from jaxode.config import RunConfig
-from jaxode.train import ResumeError, read_config
+from jaxode.strict_json import need, read_object, read_objects
+from jaxode.train import history, read_config
 from jaxode.train.files import write_json
+from jaxode.train.history import METRICS
+from jaxode.train.recorder import RESULT
 from scripts.tables.protocols import Scale, identity, run_name, settings
 from scripts.tables.table import Row, Table
 
@@ -19,11 +21,14 @@ LEFT_OUT = ("data_dir",)
 """Settings that tell of a machine, not of a run."""
 
 
-NEEDED = (
-    "test_accuracy", "train_accuracy", "test_macro_f1", "train_images", "test_images", "parameters", "nfe_forward",
-    "device", "cores", "commit", "versions", "date", "classification",
-)  # fmt: skip
-"""What tables and pictures read of a result."""
+KINDS = {
+    "test_accuracy": float, "train_accuracy": float, "test_macro_f1": float, "train_images": int, "test_images": int,
+    "parameters": int, "nfe_forward": float, "device": str, "cores": int, "commit": str, "versions": dict, "date": str,
+    "classification": dict,
+}  # fmt: skip
+"""What tables and pictures read of a result, and its kinds."""
+
+MAY_BE_NULL = ("nfe_forward", "commit")
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class Record:
     @property
     def lacking(self) -> list[str]:
         """What is needed of the result and is not there."""
-        return [name for name in NEEDED if name not in self.result]
+        return [name for name in KINDS if name not in self.result]
 
     @property
     def images(self) -> int:
@@ -50,17 +55,45 @@ class Record:
         return self.result["train_images"] + self.result["test_images"]
 
 
+def check_result(result: dict[str, Any], where: object) -> None:
+    """Raise ValueError, naming the key, if what tables read of a result is of another kind than a run writes."""
+    for name, kind in KINDS.items():
+        if result.get(name) is not None or (name in result and name not in MAY_BE_NULL):
+            need(result, name, kind, where)
+    table = result.get("classification", {})
+    if not table:
+        return
+    place = f"{where}: classification"
+    classes, confusion = need(table, "by_class", dict, place), need(table, "confusion", list, place)
+    for name in classes:
+        scores = need(classes, name, dict, f"{place}: by_class")
+        need(scores, "recall", float, f"{place}: {name}")
+        need(scores, "images", int, f"{place}: {name}")
+    rows = [row for row in confusion if isinstance(row, list) and len(row) == len(classes)]
+    if len(rows) != len(classes) or any(type(count) is not int for row in rows for count in row):
+        raise ValueError(f"{place}: confusion must be {len(classes)} lists of as many integers")
+
+
 def of_run(directory: Path) -> Record | None:
-    """The record of a run's directory; None where there is no complete run."""
+    """The record of a run's directory; None where there is no complete run.
+
+    Raises ConfigError, naming file and key, if the files of a run are damaged.
+    """
     try:
         config = read_config(directory)
-        result = json.loads((directory / "result.json").read_text(encoding="utf-8"))
-        lines = (directory / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-        history = [json.loads(line) for line in lines]
-    except (ResumeError, OSError, ValueError):
+        result = read_object(directory / RESULT)
+        if result.get("status") != "complete":
+            return None
+        lines = read_objects(directory / METRICS)
+        if len(lines) != config.epochs:
+            return None
+        check_result(result, directory / RESULT)
+        history.check(lines, directory / METRICS)
+    except OSError:
         return None
-    whole = isinstance(result, dict) and result.get("status") == "complete" and len(history) == config.epochs
-    return Record(config, result, history) if whole else None
+    except ValueError as error:
+        raise ConfigError(" ".join(str(error).split())) from error
+    return Record(config, result, lines)
 
 
 def keep(record: Record, folder: Path) -> None:
@@ -78,14 +111,25 @@ def read(folder: Path) -> list[Record]:
     found = []
     for path in sorted(folder.glob("*.json")):
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            record = Record(RunConfig.from_json(content["config"]), content["result"], content["history"])
-            if record.lacking:
-                raise ValueError(f"its result has no {record.lacking[0]}")
-            found.append(record)
-        except (ValueError, LookupError, TypeError) as error:
-            raise ConfigError(f"{path} is no record of a run: {' '.join(str(error).split())}") from error
+            found.append(_read(path))
+        except (ValueError, OSError) as error:
+            reason = " ".join(str(error).split()).removeprefix(f"{path}: ")
+            raise ConfigError(f"{path} is no record of a run: {reason}") from error
     return found
+
+
+def _read(path: Path) -> Record:
+    """The record in a file. Raises OSError, ValueError."""
+    content = read_object(path)
+    result, lines = need(content, "result", dict, path), need(content, "history", list, path)
+    record = Record(RunConfig.from_json(need(content, "config", dict, path)), result, lines)
+    if record.lacking:
+        raise ValueError(f"its result has no {record.lacking[0]}")
+    check_result(result, "result")
+    history.check(lines, "history")
+    if not lines:
+        raise ValueError("its history has no epoch")
+    return record
 
 
 def of_row(records: Iterable[Record], table: Table, row: Row, scale: Scale) -> list[Record]:

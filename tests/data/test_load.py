@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from files import write_cifar_set, write_folders_set, write_idx_set
 
+from jaxode.checks import ConfigError
 from jaxode.config import DataConfig
 from jaxode.data import SPECS, DataError, ImageSet, load, originals
 from jaxode.data.full import Unavailable, load_full, parse_files
@@ -235,7 +236,7 @@ def test_a_set_of_one_image_a_class_has_none_to_test_on(pictures):
 
 def test_two_images_a_class_are_enough_whatever_the_share(pictures):
     config = pictures(2)
-    for share in (1e-9, 0.5, 1 - 1e-9):
+    for share in (1e-4, 0.5, 0.9999):
         data = load(dataclasses.replace(config, test_share=share), progress=False)
         assert (len(data.train_labels), len(data.test_labels)) == (3, 3)
 
@@ -274,8 +275,8 @@ def test_a_data_dir_that_is_no_folder_is_named(tmp_path, make, data):
 
 @pytest.mark.parametrize("name", ["x" * 300, "\0", "d/" * 3000])
 def test_a_data_dir_that_cannot_be_is_one_line(name):
-    with pytest.raises(DataError, match=r"must be a folder|cannot be read: File name too long"):
-        load(DataConfig("mnist", "full", name))
+    with pytest.raises(ConfigError, match="data_dir must be a path"):
+        DataConfig("mnist", "full", name)
 
 
 @pytest.mark.parametrize("dataset", ["mnist", "cifar10", "iceberg", "asl_alphabet"])

@@ -1,11 +1,13 @@
 """The main function in this process: descriptions, refusals, and a small real run."""
 
 import json
+import os
 import shlex
 
 import pytest
 
 from experiments import cifar10, cifar100, mnist
+from experiments.cli import finished
 from jaxode.train.figures import TIMINGS
 
 SMALL = shlex.split("--data sample --limit-train 40 --limit-test 10 --batch-size 16 --epochs 2 --model mlp --quiet")
@@ -53,8 +55,10 @@ def test_a_run_ends_with_a_summary_and_its_files(done, capsys):
     result = json.loads((done / "result.json").read_text())
     assert (result["data"], result["status"], result["epochs"]) == ("sample", "complete", 2)
     assert json.loads((done / "config.json").read_text())["data"]["data"] == "sample"
+    (done / "checkpoints" / "removed-0123456789abcdef").mkdir()  # by a process that was killed after it
     assert mnist.main(["--resume", str(done)]) == 0
     assert capsys.readouterr().out == f"{done} is complete: all 2 epochs are done\n"
+    assert [path.name for path in done.rglob("removed*")] == []
 
 
 def test_the_sample_is_named_loudly_and_has_its_own_number_of_epochs(tmp_path, capsys, monkeypatch):
@@ -83,12 +87,32 @@ def test_a_resume_with_other_settings_names_them(done, capsys):
     assert "dataset (run has mnist, asked cifar10)" in said(capsys, 2, "--resume", str(done), experiment=cifar10)
 
 
-@pytest.mark.parametrize("content", [None, "{", "[]", '{"epochs": 3}'])
+@pytest.mark.parametrize(
+    "content", ['{"status": "complete", "epochs": true}', '{"status": "complete", "epochs": 1e400}', "[" * 9999, "5"]
+)
+def test_a_result_of_wrong_types_is_not_that_of_a_complete_run(content, tmp_path):
+    (tmp_path / "result.json").write_text(content)
+    assert not finished(tmp_path, mnist.PRESET.replaced(epochs=1))
+    (tmp_path / "result.json").unlink()
+    os.mkfifo(tmp_path / "result.json")
+    assert not finished(tmp_path, mnist.PRESET.replaced(epochs=1))
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]", '{"epochs": 3}', '{"seed": 1, "seed": 2}', "[" * 99_999])
 def test_what_is_no_run_is_not_resumed(content, tmp_path, capsys):
     if content is not None:
         (tmp_path / "config.json").write_text(content)
     text = "is no run: it has no config.json" if content is None else "config.json is damaged"
     assert text in said(capsys, 2, "--resume", str(tmp_path))
+
+
+def test_settings_in_what_is_no_file_are_not_read(tmp_path, capsys):
+    os.mkfifo(tmp_path / "config.json")
+    assert f"cannot read {tmp_path / 'config.json'}: Not a regular file" in said(capsys, 2, "--resume", str(tmp_path))
+    (tmp_path / "config.json").unlink()
+    with open(tmp_path / "config.json", "wb") as file:
+        file.truncate(1 << 42)
+    assert "config.json has more than 1,048,576 bytes" in said(capsys, 2, "--resume", str(tmp_path))
 
 
 def test_a_place_that_cannot_be_written_is_named_before_anything_is_loaded(tmp_path, capsys, monkeypatch):
@@ -103,6 +127,25 @@ def test_missing_data_leave_no_directory_behind(tmp_path, capsys):
     argv = ["--data", "full", "--data-dir", str(tmp_path / "data" / "none"), "--out", str(out)]
     assert "none" in said(capsys, 2, *argv)
     assert not out.exists()
+
+
+def test_a_second_start_into_the_same_directory_is_refused_and_harms_nothing(tmp_path, capsys, monkeypatch):
+    from jaxode import data
+
+    out, load, codes = tmp_path / "run", data.load, []
+
+    def while_loading(*args, **values):
+        if not codes:
+            codes.append(None)
+            codes[0] = mnist.main([*SMALL, "--out", str(out)])
+            assert out.is_dir()
+        return load(*args, **values)
+
+    monkeypatch.setattr("jaxode.data.load", while_loading)
+    assert mnist.main([*SMALL, "--out", str(out)]) == 0
+    assert codes == [2]
+    assert f"another process is training into {out}" in capsys.readouterr().err
+    assert json.loads((out / "result.json").read_text())["status"] == "complete"
 
 
 def test_a_diverging_run_ends_with_one_line_and_code_1(tmp_path, capsys):

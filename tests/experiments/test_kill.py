@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from jaxode.train.checkpoint import unsealed
+from jaxode.train.checkpoint_meta import unsealed
 from jaxode.train.figures import TIMINGS
 
 BASE = shlex.split("--data sample --quiet --schedule step")
@@ -70,7 +70,7 @@ def test_killed_runs_end_as_if_nothing_had_happened(model, kills, tmp_path):
     finish(process)
     assert ending(out) == ending(tmp_path / "whole")
     assert json.loads((out / "result.json").read_text())["status"] == "complete"
-    assert not (out / "checkpoints" / "unfinished").exists()
+    assert {path.name.partition("-")[0] for path in (out / "checkpoints").iterdir()} == {"epoch", "history.jsonl"}
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])

@@ -204,7 +204,10 @@ def test_a_wrong_request_is_one_line(words, said, tmp_path, capsys, monkeypatch)
     assert error.count("\n") == 1
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"found": {}, "origin": {}}'])
+@pytest.mark.parametrize(
+    "content",
+    ["{", "[]", '{"found": {}, "origin": {}}', '{"found": {}, "found": {}}', '{"origin": null}', "[" * 99_999],
+)
 def test_a_damaged_record_is_named(content, measured, tmp_path, capsys):
     (tmp_path / "memory.json").write_text(content)
     assert main(["size", "--out", str(tmp_path)]) == 2

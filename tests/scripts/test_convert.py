@@ -19,6 +19,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("torchdiffeq")
 pytest.importorskip("safetensors")
 
+from jaxode.train.claim import claimed  # noqa: E402
 from scripts import convert  # noqa: E402
 from scripts.restore import restored  # noqa: E402
 from torch_ref.model import build  # noqa: E402
@@ -87,7 +88,7 @@ def test_a_resumed_run_trains_the_given_weights(tmp_path):
     model, run = saved(tmp_path / "model.pth"), tmp_path / "run"
     ran(tmp_path / "model.pth", run, *DATA, "--lr", "1e-30", "--epochs", "1")
     assert mnist.main(["--resume", str(run), "--quiet"]) == 0
-    newest = max((run / "checkpoints").iterdir())
+    newest = max((run / "checkpoints").glob("epoch-*"))
     assert newest.name == "epoch-00001-step-0000000002"
     ran(newest, tmp_path / "back.pt")
     same(torch.load(tmp_path / "back.pt"), model.state_dict())  # such steps change no bit
@@ -177,10 +178,26 @@ def test_wrong_requests_end_in_one_line(argv, text, tmp_path, capsys, monkeypatc
     assert not (tmp_path / "run").exists()
 
 
+def test_a_run_that_finds_no_room_leaves_nothing(tmp_path, capsys, monkeypatch):
+    saved(tmp_path / "model.pth")
+    run, argv = tmp_path / "run", (tmp_path / "model.pth", tmp_path / "run", *DATA)
+
+    def full(path, size):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("jaxode.train.checkpoint.reserve", full)
+    assert "cannot write a checkpoint" in refused(capsys, *argv)
+    assert not run.exists()
+    monkeypatch.undo()
+    with claimed(run):
+        assert "another process is training into" in refused(capsys, *argv)
+    ran(*argv)
+
+
 def test_a_damaged_checkpoint_is_refused(tmp_path, capsys):
     saved(tmp_path / "model.pth")
     ran(tmp_path / "model.pth", tmp_path / "run", *DATA)
     capsys.readouterr()
     (only,) = (tmp_path / "run" / "checkpoints").iterdir()
     (only / "meta.json").write_text("{}")
-    assert "damaged: its meta.json is not readable" in refused(capsys, only, tmp_path / "out.pt")
+    assert "damaged: its meta.json: content is missing" in refused(capsys, only, tmp_path / "out.pt")

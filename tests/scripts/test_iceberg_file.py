@@ -53,6 +53,17 @@ def test_a_file_that_is_there_is_left_alone(tmp_path, capsys):
     assert path.read_text() == "the real one"
 
 
+def test_a_symlink_is_not_followed(tmp_path, capsys):
+    path, victim = tmp_path / "train.json", tmp_path / "victim"
+    (tmp_path / ".train.json.unfinished").symlink_to(victim)
+    path.symlink_to(victim)
+    assert iceberg_file.main(["--out", str(path), "--rows", "2"]) == 2
+    assert "a path where nothing is yet" in capsys.readouterr().err
+    path.unlink()
+    assert iceberg_file.main(["--out", str(path), "--rows", "2"]) == 0
+    assert not victim.exists()
+
+
 @pytest.mark.parametrize("flags", [["--rows", "0"], ["--seed", "-1"]])
 def test_a_wrong_number_is_one_line_and_code_2(flags, tmp_path, capsys):
     assert iceberg_file.main(["--out", str(tmp_path / "train.json"), *flags]) == 2

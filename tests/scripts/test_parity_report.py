@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 
 import pytest
@@ -85,3 +86,20 @@ def test_wrong_requests(words, tmp_path, capsys):
     assert parity_report.main(words) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("python -m scripts.parity_report: error: ")
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["[]", '{"results": {}}', '{"origin": ORIGIN, "results": {"cell": 5}}', '{"origin": ORIGIN, "results": []}'],
+)
+def test_what_this_program_did_not_leave_is_not_taken_up(tmp_path, monkeypatch, content):
+    monkeypatch.setattr(unfinished, "commit", lambda: "abc")
+    unfinished.Unfinished(tmp_path).add("cell", {"error": 1.0})
+    assert unfinished.Unfinished(tmp_path).results == {"cell": {"error": 1.0}}
+    path = tmp_path / ".unfinished.json"
+    origin = json.loads(path.read_text())["origin"]
+    path.write_text(content.replace("ORIGIN", json.dumps(origin)))
+    assert unfinished.Unfinished(tmp_path).results == {}
+    path.unlink()
+    os.mkfifo(path)
+    assert unfinished.Unfinished(tmp_path).results == {}

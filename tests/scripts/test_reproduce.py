@@ -8,7 +8,8 @@ from records import made
 from stubs import image_set
 
 from jaxode.train import RunFailed
-from jaxode.train.files import write_json, write_lines
+from jaxode.train.files import write_json
+from jaxode.train.history import HistoryFile
 from scripts import report, reproduce
 from scripts.tables.records import of_run
 from scripts.tables.thesis import WITH, WITHOUT
@@ -19,7 +20,7 @@ def leave(directory, record):
     directory.mkdir(parents=True)
     write_json(directory / "config.json", record.config.to_json())
     write_json(directory / "result.json", record.result)
-    write_lines(directory / "metrics.jsonl", record.history)
+    HistoryFile(directory / "metrics.jsonl").write(record.history)
 
 
 def test_a_report_collects_complete_runs_of_rows(tmp_path, capsys):
@@ -32,6 +33,9 @@ def test_a_report_collects_complete_runs_of_rows(tmp_path, capsys):
     del old.result["test_accuracy"]
     leave(tmp_path / "runs" / "d", other)
     leave(tmp_path / "runs" / "e", old)
+    damaged = made("mnist", WITH, seed=3)
+    damaged.history[1]["test_accuracy"] = None
+    leave(tmp_path / "runs" / "f", damaged)
     out = tmp_path / "out"
     assert report.main([str(tmp_path / "runs"), "--out", str(out)]) == 0
     said = capsys.readouterr()
@@ -40,6 +44,8 @@ def test_a_report_collects_complete_runs_of_rows(tmp_path, capsys):
         f"left out, for it is of no row: {tmp_path / 'runs' / 'b'}",
         f"left out, for it is of 1,450 images, and its row of 500: {tmp_path / 'runs' / 'd'}",
         f"left out, for its result has no test_accuracy: {tmp_path / 'runs' / 'e'}",
+        f"left out, for its files are damaged: {tmp_path / 'runs' / 'f' / 'metrics.jsonl'}, epoch 2: test_accuracy must"
+        " be a number, got None",
     ]
     assert [path.name for path in (out / "records").iterdir()] == [f"{record.name}.json"]
     assert "99.00" in (out / "README.md").read_text()

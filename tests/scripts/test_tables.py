@@ -2,6 +2,8 @@
 
 import dataclasses
 import hashlib
+import json
+import os
 
 import pytest
 from records import made, signs
@@ -233,6 +235,47 @@ def test_records_are_kept_and_read(tmp_path):
     (tmp_path / "z.json").unlink()
     with pytest.raises(ConfigError, match=r"is no record of a run: its result has no test_macro_f1"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda one: one["result"].update(test_accuracy="0.9"), "result: test_accuracy must be a number, got a string"),
+        (lambda one: one["result"].update(versions=None), "result: versions must be an object, got null"),
+        (
+            lambda one: one["result"].update(classification={"by_class": {"A": 1}, "confusion": [[1]]}),
+            "A must be an",
+        ),
+        (lambda one: one["result"]["classification"]["confusion"][0].pop(), "confusion must be 10 lists of as many"),
+        (lambda one: one["history"][2].update(epoch=7), "history, epoch 3: epoch must be 3"),
+        (lambda one: one["history"][0].update(eval_seconds=None), "history, epoch 1: eval_seconds must be a number"),
+        (lambda one: one.update(history=[]), "its history has no epoch"),
+        (lambda one: one.update(config=[]), "config must be an object, got a list"),
+        (lambda one: one.pop("history"), "history is missing"),
+    ],
+)
+def test_of_a_damaged_record_file_and_key_are_named(tmp_path, change, said):
+    record = signs("asl_10", "augmented, 16 channels more", [1.0] * 10)
+    keep(record, tmp_path)
+    (path,) = tmp_path.iterdir()
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+    with pytest.raises(ConfigError, match=f"{path.name} is no record of a run: .*{said}") as caught:
+        read(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b'{"a": 1, "a": 1}', b"[" * 99_999, b'{"result": 1e999}', None])
+def test_a_file_that_is_no_json_of_ours_is_no_record(tmp_path, content):
+    path = tmp_path / "x.json"
+    if content is None:
+        os.mkfifo(path)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"x\.json is no record of a run: ") as caught:
+        read(tmp_path)
+    assert len(str(caught.value)) < 300
 
 
 def test_labels_are_unknown_or_unique():

@@ -16,7 +16,7 @@ pytest.importorskip("torchdiffeq")
 
 from torch_ref.model import build  # noqa: E402
 from torch_ref.solve import Settings  # noqa: E402
-from torch_ref.train import cost_line, main  # noqa: E402
+from torch_ref.train import cost_line, main, write_whole  # noqa: E402
 from torch_ref.updates import Step, make_optimizer, make_schedule, train  # noqa: E402
 
 
@@ -212,3 +212,19 @@ def test_help_names_every_flag(capsys):
     text = capsys.readouterr().out
     for flag in ("--weights", "--batches", "--adjoint-norm", "--total-steps", "--float64", "odenet_mnist.py"):
         assert flag in text
+
+
+def test_the_file_of_steps_is_whole_and_follows_no_symlink(tmp_path, monkeypatch):
+    victim, out = tmp_path / "victim", tmp_path / "losses.jsonl"
+    victim.write_text("mine")
+    monkeypatch.setattr("torch_ref.train.secrets.token_hex", lambda size: "guessed")
+    for name in (".losses.jsonl.unfinished", ".losses.jsonl.unfinished-guessed"):
+        (tmp_path / name).symlink_to(victim)
+    with pytest.raises(FileExistsError):
+        write_whole(out, "steps")
+    monkeypatch.undo()
+    write_whole(out, "steps")
+    with pytest.raises(OSError, match="directory"):
+        write_whole(tmp_path, "steps")
+    assert (out.read_text(), victim.read_text()) == ("steps", "mine")
+    assert len(list(tmp_path.parent.glob(f".{tmp_path.name}*"))) == 0

@@ -1,16 +1,21 @@
 """Checkpoints: exact, whole or absent, and never trusted when damaged."""
 
+import contextlib
 import errno
 import json
+import os
 import resource
 import shutil
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from runs import as_format_3, bytes_written
 
 from jaxode.train import checkpoint
-from jaxode.train.checkpoint import Checkpoints, checkpoint_name
+from jaxode.train.checkpoint import Checkpoints
+from jaxode.train.checkpoint_folder import checkpoint_name
+from jaxode.train.checkpoint_meta import sealed, unsealed
 from jaxode.train.errors import CheckpointError
 
 
@@ -22,10 +27,15 @@ def state(value):
     }
 
 
+def meta(number):
+    """Of a run after so many epochs."""
+    return {"history": [{"epoch": epoch, "loss": 0.1 / epoch} for epoch in range(1, number + 1)]}
+
+
 def saved(path, count=2):
     checkpoints = Checkpoints(path)
     for number in range(1, count + 1):
-        checkpoints.save(checkpoint_name(number, 10 * number), state(number), {"history": [number, 0.1]})
+        checkpoints.save(checkpoint_name(number, 10 * number), state(number), meta(number))
     return checkpoints
 
 
@@ -38,7 +48,7 @@ def assert_holds(found, number):
     for name, value in state(number).items():
         assert found.state[name].dtype == value.dtype
         assert np.array_equal(found.state[name], value)
-    assert found.meta["history"] == [number, 0.1]
+    assert found.meta["history"] == meta(number)["history"]
 
 
 def test_the_newest_comes_back_bit_by_bit(tmp_path):
@@ -94,11 +104,103 @@ def test_changed_meta_data_are_seen(tmp_path):
     saved(tmp_path)
     path = tmp_path / checkpoint_name(2, 20) / "meta.json"
     outer = json.loads(path.read_text())
-    outer["content"]["history"] = [2, 0.2]
+    outer["content"]["history"]["epochs"] = 1
     path.write_text(json.dumps(outer))
     found, said = loaded(tmp_path)
     assert_holds(found, 1)
     assert "digest" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"format": 5}, "format is 5, this program reads 3 and 4"),
+        ({"format": True}, "meta.json: format must be an integer, got a boolean"),
+        ({"history": None}, "meta.json: history must be an object, got null"),
+        ({"history": {"epochs": -1, "sha256": ""}}, "epochs of the history must be at least 0, got -1"),
+        ({"history": {"epochs": 2}}, "meta.json: history: sha256 is missing"),
+        (
+            {"history": {"epochs": 2, "sha256": "0"}},
+            "its history of 2 epochs is neither in history.jsonl nor in metrics",
+        ),
+        ({"files_sha256": []}, "meta.json: files_sha256 must be an object, got a list"),
+        ({"files_sha256": {"../../x": "0"}}, "files_sha256 must be digests of the checkpoint's files, got '../../x'"),
+        ({"state_sha256": None}, "meta.json: state_sha256 must be a string, got null"),
+    ],
+)
+def test_meta_data_of_wrong_types_are_named(tmp_path, changes, said):
+    """With a digest that fits: nobody but another program writes them."""
+    saved(tmp_path)
+    path = tmp_path / checkpoint_name(2, 20) / "meta.json"
+    path.write_text(sealed({**unsealed(path.read_text()), **changes}))
+    found, warned = loaded(tmp_path)
+    assert_holds(found, 1)
+    assert said in warned[0]
+    assert "\n" not in warned[0]
+
+
+def test_of_its_files_no_more_is_read_than_there_can_be(tmp_path):
+    saved(tmp_path)
+    (tmp_path / checkpoint_name(2, 20) / "meta.json").unlink()
+    os.mkfifo(tmp_path / checkpoint_name(2, 20) / "meta.json")
+    found, said = loaded(tmp_path)
+    assert_holds(found, 1)
+    assert len(said) == 1
+    data = max((tmp_path / checkpoint_name(1, 10) / "state" / "d").iterdir(), key=lambda path: path.stat().st_size)
+    os.truncate(data, 1 << 42)  # of which the disk holds nothing
+    with pytest.raises(CheckpointError, match="no checkpoint"):
+        loaded(tmp_path)
+
+
+def test_the_history_is_read_from_whichever_file_has_it(tmp_path):
+    folder, metrics = tmp_path / "checkpoints", tmp_path / "metrics.jsonl"
+    saved(folder, 3)
+    content = (folder / "history.jsonl").read_bytes()
+    for damaged in (None, content[:-9], content.replace(b"0.1", b"0.2"), content[len(content) // 3 :]):
+        (folder / "history.jsonl").unlink()
+        if damaged is not None:
+            (folder / "history.jsonl").write_bytes(damaged)
+        metrics.write_bytes(content + b'{"epoch": 4, "half')
+        found, said = loaded(folder)
+        assert_holds(found, 3)
+        assert said == []
+        metrics.unlink()
+        (folder / "history.jsonl").write_bytes(damaged or b"")
+        assert "its history of 3 epochs is neither in history.jsonl nor" in "".join(warnings_of(folder))
+
+
+def warnings_of(folder):
+    """What is said of the newest."""
+    said = []
+    with contextlib.suppress(CheckpointError):
+        Checkpoints(folder).load(state(0), said.append)
+    return said[:1]
+
+
+def test_checkpoints_of_the_format_before_are_read_and_gone_on_from(tmp_path):
+    saved(tmp_path, 2)
+    as_format_3(tmp_path)
+    assert_holds(loaded(tmp_path)[0], 2)
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.load(state(0), lambda text: None)
+    checkpoints.save(checkpoint_name(3, 30), state(3), meta(3))
+    assert_holds(loaded(tmp_path)[0], 3)
+    (tmp_path / checkpoint_name(3, 30) / "meta.json").unlink()
+    assert_holds(loaded(tmp_path)[0], 2)
+
+
+def test_a_late_checkpoint_writes_no_more_than_an_early_one(tmp_path):
+    def written(epochs):
+        checkpoints = Checkpoints(tmp_path / str(epochs))
+        checkpoints.directory.mkdir()
+        checkpoints.keep_history(meta(epochs - 1)["history"])
+        before = bytes_written()
+        checkpoints.save(checkpoint_name(epochs, 10 * epochs), state(1), meta(epochs))
+        return bytes_written() - before
+
+    early, late = written(20), written(2000)
+    assert abs(late - early) < 500  # some numbers have more digits
+    assert late < 500 * 40
 
 
 def test_a_damaged_one_does_not_count_as_kept(tmp_path):
@@ -106,7 +208,7 @@ def test_a_damaged_one_does_not_count_as_kept(tmp_path):
     flip(tmp_path / checkpoint_name(3, 30) / "meta.json", 40)
     checkpoints = Checkpoints(tmp_path)
     assert checkpoints.load(state(0), lambda text: None).name == checkpoint_name(2, 20)
-    checkpoints.save(checkpoint_name(2, 25), state(3), {"history": [3, 0.1]})
+    checkpoints.save(checkpoint_name(2, 25), state(3), meta(3))
     assert checkpoints.names() == [checkpoint_name(2, 20), checkpoint_name(2, 25)]
 
 
@@ -115,7 +217,7 @@ def test_a_damaged_one_is_written_anew(tmp_path):
     flip(tmp_path / checkpoint_name(3, 30) / "meta.json", 40)
     checkpoints = Checkpoints(tmp_path)
     checkpoints.load(state(0), lambda text: None)
-    checkpoints.save(checkpoint_name(3, 30), state(3), {"history": [3, 0.1]})
+    checkpoints.save(checkpoint_name(3, 30), state(3), meta(3))
     assert checkpoints.names() == [checkpoint_name(2, 20), checkpoint_name(3, 30)]
     found, said = loaded(tmp_path)
     assert_holds(found, 3)
@@ -124,19 +226,19 @@ def test_a_damaged_one_is_written_anew(tmp_path):
 
 def test_if_all_are_damaged_one_error_says_so(tmp_path):
     saved(tmp_path)
-    for folder in tmp_path.iterdir():
-        (folder / "meta.json").unlink()
+    for name in Checkpoints(tmp_path).names():
+        (tmp_path / name / "meta.json").unlink()
     with pytest.raises(CheckpointError, match=r"no checkpoint in .* is readable"):
         loaded(tmp_path)
 
 
 def assert_fails_cleanly(checkpoints, reason, capfd):
     with pytest.raises(CheckpointError) as caught:
-        checkpoints.save(checkpoint_name(2, 20), state(2), {"history": [2, 0.1]})
+        checkpoints.save(checkpoint_name(2, 20), state(2), meta(2))
     assert str(checkpoints.directory) in str(caught.value)
     assert reason in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert [path.name for path in checkpoints.directory.iterdir()] == [checkpoint_name(1, 10)]
+    assert sorted(path.name for path in checkpoints.directory.iterdir()) == [checkpoint_name(1, 10), "history.jsonl"]
     assert capfd.readouterr().err == ""
 
 
@@ -149,7 +251,7 @@ def test_a_full_disk_leaves_the_earlier_ones(tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(checkpoint, "reserve", full)
     assert_fails_cleanly(checkpoints, "No space left on device", capfd)
     monkeypatch.undo()
-    checkpoints.save(checkpoint_name(2, 20), state(2), {"history": [2, 0.1]})
+    checkpoints.save(checkpoint_name(2, 20), state(2), meta(2))
     assert_holds(loaded(tmp_path / "checkpoints")[0], 2)
 
 
@@ -172,9 +274,9 @@ def test_files_that_may_not_grow(tmp_path, capfd):
     resource.setrlimit(resource.RLIMIT_FSIZE, (64, hard))
     try:
         with pytest.raises(CheckpointError, match="File too large"):
-            checkpoints.save(checkpoint_name(2, 20), state(2), {"history": [2, 0.1]})
+            checkpoints.save(checkpoint_name(2, 20), state(2), meta(2))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert [path.name for path in checkpoints.directory.iterdir()] == [checkpoint_name(1, 10)]
+    assert sorted(path.name for path in checkpoints.directory.iterdir()) == [checkpoint_name(1, 10), "history.jsonl"]
     assert_holds(loaded(tmp_path / "checkpoints")[0], 1)
     assert capfd.readouterr().err == ""

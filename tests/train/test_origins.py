@@ -62,5 +62,8 @@ def test_a_checkpoint_that_says_nothing_leaves_it_to_the_result():
     assert origins.result() == {**second, "earlier_origins": [first]}
     origins.restore({}, {**second, "loss": 0.1})  # as it was written when it could not name two
     assert origins.result() == {**second, "earlier_origins": []}
+    for earlier in (5, None, [5], [{"commit": "a"}]):
+        origins.restore({}, {**second, "earlier_origins": earlier})
+        assert origins.result()["commit"] == "c"
     origins.restore({}, {"status": "running"})
     assert origins.result()["commit"] == "c"

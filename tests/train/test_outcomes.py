@@ -1,6 +1,7 @@
 """The record of a run's test images, with a stub for a model."""
 
 import json
+import os
 
 import jax.numpy as jnp
 import numpy as np
@@ -103,10 +104,56 @@ def test_a_damaged_or_outdated_record_is_none(whole, tmp_path):
         assert outcomes.load(tmp_path, 2) is None
     np.savez(tmp_path / "images.npz", epochs=np.arange(3))
     assert outcomes.load(tmp_path, 2) is None
-    np.savez(tmp_path / "images.npz", index=np.arange(5000), epochs=2)  # not compressed: a header can be changed
+    numbers = dict.fromkeys(("index", "label", "predicted"), np.arange(5000))
+    np.savez(tmp_path / "images.npz", **numbers, probability=np.ones(5000), epochs=2)  # headers that can be changed
     stored = (tmp_path / "images.npz").read_bytes()
     assert outcomes.load(tmp_path, 2) is not None
     (tmp_path / "images.npz").write_bytes(stored.replace(b"(5000,)", b"(3000,)"))
+    assert outcomes.load(tmp_path, 2) is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"label": np.full(23, -1)},
+        {"predicted": np.zeros(23)},
+        {"predicted": np.zeros(22, int)},
+        {"index": np.zeros((23, 1), int)},
+        {"nfe": np.zeros(23, int)},
+        {"nfe": np.zeros((23, 0), int)},
+        {"accepted": None},
+        {"label": None},
+        {"probability": np.array(["x"] * 23)},
+        {"epochs": np.array(2.5)},
+    ],
+)
+def test_a_record_of_other_arrays_is_none(whole, tmp_path, changes):
+    found = {**outcomes.load(whole[0], 2), **changes}
+    np.savez(tmp_path / "images.npz", **{name: array for name, array in found.items() if array is not None})
+    assert outcomes.load(tmp_path, 2) is None
+
+
+def test_a_record_of_other_images_is_made_again(whole):
+    out, result = whole
+    found, before = outcomes.load(out, 2), (out / "images.npz").read_bytes()
+    for wrong in ({"label": found["label"][::-1]}, {"predicted": found["predicted"] + 10}):
+        outcomes.save(out, {**found, **wrong})
+        assert go(out)["classification"] == result["classification"]
+        assert (out / "images.npz").read_bytes() == before
+
+
+def test_a_record_that_would_fill_the_memory_is_not_read(tmp_path, whole, monkeypatch):
+    found = outcomes.load(whole[0], 2)
+    np.savez_compressed(tmp_path / "images.npz", **found, more=np.zeros(1 << 20, np.uint8))
+    assert outcomes.load(tmp_path, 2) is not None
+    monkeypatch.setattr(outcomes, "UNPACKED_BYTES", 1 << 20)
+    assert outcomes.load(tmp_path, 2) is None
+    monkeypatch.undo()
+    monkeypatch.setattr(outcomes, "FILE_BYTES", (tmp_path / "images.npz").stat().st_size - 1)
+    assert outcomes.load(tmp_path, 2) is None
+    monkeypatch.undo()
+    (tmp_path / "images.npz").unlink()
+    os.mkfifo(tmp_path / "images.npz")
     assert outcomes.load(tmp_path, 2) is None
 
 

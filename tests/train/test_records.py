@@ -3,14 +3,17 @@
 import io
 import json
 import math
+import os
+import resource
 
 import pytest
 from stubs import run_config
 
 from jaxode.checks import ConfigError
+from jaxode.train import files
 from jaxode.train.curves import draw
 from jaxode.train.figures import summary
-from jaxode.train.files import held, make_writable, write_json, write_whole
+from jaxode.train.files import count_lines, make_writable, write_json, write_whole
 from jaxode.train.origins import Origins
 from jaxode.train.pace import FIRST_ROWS, Pace
 from jaxode.train.progress import Progress, epoch_line
@@ -66,6 +69,13 @@ def test_the_title_names_the_model(changes, title, tmp_path):
     assert recorder.title() == f"{title} on mnist, 2,000 training images"
 
 
+def test_settings_that_could_not_be_read_again_are_not_written(tmp_path):
+    recorder = Recorder(tmp_path, run_config().replaced(data_dir="data\udcff"), {}, Origins({}))
+    with pytest.raises(ConfigError, match=r"settings: 'data\.data_dir' must be text, got 'data\\udcff'"):
+        recorder.start()
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("nfe", [26.0, None])
 @pytest.mark.parametrize("count", [1, 4])
 def test_the_picture_is_drawn(nfe, count):
@@ -86,19 +96,76 @@ def test_a_file_is_whole_or_as_it_was(tmp_path):
     assert [item.name for item in tmp_path.iterdir()] == ["x.json"]
 
 
+def test_what_somebody_has_put_in_the_way_is_neither_followed_nor_changed(tmp_path, monkeypatch):
+    victim, tokens = tmp_path / "victim", iter(("guessed", "guessed", "other"))
+    victim.write_text("mine")
+    for name in (".x.json.unfinished", ".x.json.unfinished-guessed"):
+        (tmp_path / name).symlink_to(victim)
+    monkeypatch.setattr(files.secrets, "token_hex", lambda size: next(tokens))
+    with pytest.raises(FileExistsError):
+        write_whole(tmp_path / "x.json", "text")
+    (tmp_path / ".x.json.unfinished-guessed").unlink()
+    (tmp_path / ".x.json.unfinished-guessed").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(FileExistsError):
+        write_whole(tmp_path / "x.json", "text")
+    write_whole(tmp_path / "x.json", "text")
+    assert (tmp_path / "x.json").read_text() == "text"
+    assert victim.read_text() == "mine"
+    assert not (tmp_path / "nowhere").exists()
+    (tmp_path / "link.json").symlink_to(victim)
+    monkeypatch.undo()
+    write_whole(tmp_path / "link.json", "text")
+    assert not (tmp_path / "link.json").is_symlink()
+    assert victim.read_text() == "mine"
+
+
+def test_a_file_has_the_permissions_that_the_umask_leaves(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_whole(tmp_path / "x", "text")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "x").stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("size", [100, 100_000])
+def test_a_file_that_may_not_grow_is_named_and_stays_as_it_was(tmp_path, size):
+    """A real refusal of the system, below and above what is buffered."""
+    write_whole(tmp_path / "x", "text")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, hard))
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            write_whole(tmp_path / "x", bytes(size))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caught.value.filename == str(tmp_path / "x")
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+    assert (tmp_path / "x").read_text() == "text"
+
+
+def test_a_file_reaches_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
+    done, fsync, replace = [], os.fsync, os.replace
+    monkeypatch.setattr(files.os, "fsync", lambda file: done.append("fsync") or fsync(file))
+    monkeypatch.setattr(files.os, "replace", lambda *paths: done.append("replace") or replace(*paths))
+    write_whole(tmp_path / "x", "text")
+    assert done == ["fsync", "replace"]
+
+
+def test_lines_are_counted_to_the_last_unfinished_one(tmp_path):
+    for content, lines in ((b"", 0), (b"a\nb\n", 2), (b"a\nb", 2), (b"\n", 1), (b"\xff\r\n", 1)):
+        (tmp_path / "x").write_bytes(content)
+        assert count_lines(tmp_path / "x") == lines
+    os.mkfifo(tmp_path / "fifo")
+    assert count_lines(tmp_path / "fifo") == count_lines(tmp_path / "none") == count_lines(tmp_path) == 0
+
+
 def test_a_directory_is_tried_before_it_is_used(tmp_path):
     make_writable(tmp_path / "a" / "b")
     assert list((tmp_path / "a" / "b").iterdir()) == []
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
         make_writable(tmp_path / "file" / "run")
-
-
-def test_only_one_process_trains_into_a_directory(tmp_path):
-    with held(tmp_path), pytest.raises(BlockingIOError, match="another process"), held(tmp_path):
-        pass
-    with held(tmp_path):
-        pass
 
 
 def test_chunks_take_about_the_time_they_should():
@@ -145,8 +212,9 @@ def test_outside_a_checkout_there_is_no_commit(tmp_path):
 class Events:
     """In place of tensorboardX's writer."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, filename_suffix):
         self.scalars = []
+        self.suffix = filename_suffix
 
     def add_scalar(self, name, value, epoch):
         self.scalars.append((name, value, epoch))
@@ -166,6 +234,23 @@ def test_events_are_written_once_an_epoch(tmp_path, monkeypatch):
     writer.close()
     assert [item for item in writer.writer.scalars if item[0] == "loss"] == [("loss", 1.0, 1), ("loss", 0.5, 2)]
     assert writer.writer.scalars[-1] == "closed"
+
+
+def test_events_are_not_written_through_a_symlink(tmp_path, monkeypatch):
+    monkeypatch.setattr("jaxode.train.tensorboard.require_tensorboard", lambda: Events)
+    other, link = tmp_path / "other", tmp_path / "tensorboard"
+    other.mkdir()
+    (other / "events.out.tfevents.1.host").write_text("somebody's")
+    link.symlink_to(other)
+    with pytest.raises(OSError, match="symbolic link"):
+        EventWriter(link).write(HISTORY)
+    assert (other / "events.out.tfevents.1.host").read_text() == "somebody's"
+    suffixes = set()
+    for _ in range(2):
+        writer = EventWriter(tmp_path / "own")
+        writer.write(HISTORY)
+        suffixes.add(writer.writer.suffix)
+    assert len(suffixes) == 2
 
 
 def test_without_tensorboardx_one_line_says_what_to_install(tmp_path, monkeypatch):

@@ -1,15 +1,18 @@
 """Runs that are stopped, damaged or refused: a resume changes no bit and loses nothing."""
 
+import io
 import json
+import os
 import shutil
 import signal
 
 import pytest
-from runs import OneRow, StopAt, digests, go, lines
-from stubs import averaging, image_set, run_config
+from runs import OneRow, StopAt, as_format_3, digests, go, lines
+from stubs import averaging, image_set, run_config, without_pictures
 
 from jaxode.config import ModelConfig, RunConfig
-from jaxode.train import CheckpointError, Cluster, ResumeError, Stopped, read_config, run
+from jaxode.train import CheckpointError, Cluster, Progress, ResumeError, Stopped, read_config, run
+from jaxode.train.checkpoint_meta import sealed, unsealed
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -48,12 +51,65 @@ def test_a_damaged_newest_checkpoint_is_made_again(whole, tmp_path):
     out = tmp_path / "run"
     with pytest.raises(Stopped):
         go(out, progress=StopAt(2 * 12 + 1), pace=OneRow())
-    newest = max((out / "checkpoints").iterdir())
+    newest = max((out / "checkpoints").glob("epoch-*"))
     (newest / "meta.json").write_text("{}")
     progress = StopAt(-1)
     go(out, progress=progress)
     assert [newest.name in text for text in progress.warnings] == [True]
     assert digests(out)[max(digests(expected))] == digests(expected)[max(digests(expected))]
+
+
+def test_a_run_of_the_format_before_goes_on(whole, tmp_path):
+    expected, out = whole[0], tmp_path / "run"
+    with pytest.raises(Stopped):
+        go(out, progress=StopAt(2 * 12 + 3), pace=OneRow())
+    as_format_3(out / "checkpoints")
+    (out / "metrics.jsonl").write_text("")
+    go(out)
+    assert lines(out) == lines(expected)
+    assert digests(out)[max(digests(expected))] == digests(expected)[max(digests(expected))]
+    assert (out / "checkpoints" / "history.jsonl").read_bytes() == (out / "metrics.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("lost", ["metrics.jsonl", "checkpoints/history.jsonl"])
+def test_of_two_histories_one_is_enough_and_the_other_is_made_again(whole, tmp_path, lost):
+    out = tmp_path / "run"
+    shutil.copytree(whole[0], out)
+    content = (out / lost).read_bytes()
+    (out / lost).write_bytes(content[:-40])
+    (out / "checkpoints" / "unfinished-0123456789abcdef").mkdir()
+    (out / ".result.json.unfinished").write_text("")
+    assert go(out) == whole[1]
+    assert (out / lost).read_bytes() == content
+    assert sorted(path.name for path in out.rglob("*unfinished*")) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda meta: meta["clock"].update(eval_seconds="1"),
+            "meta.json: clock: eval_seconds must be a number, got a st",
+        ),
+        (lambda meta: meta.pop("clock"), "meta.json: clock is missing"),
+        (lambda meta: meta.update(origins=[5]), r"meta.json: origins\[0\] must be an object, got 5"),
+        (lambda meta: meta.update(fingerprint=None), "meta.json: fingerprint must be a string, got null"),
+        (lambda meta: meta["history"][1].update(loss=None), "history, epoch 2: loss must be a number, got None"),
+        (lambda meta: meta.update(config=[]), "meta.json: config must be an object, got a list"),
+    ],
+)
+def test_what_only_another_program_writes_is_named(whole, tmp_path, change, said):
+    out = tmp_path / "run"
+    shutil.copytree(whole[0], out)
+    as_format_3(out / "checkpoints")
+    path = max((out / "checkpoints").glob("epoch-*")) / "meta.json"
+    meta = unsealed(path.read_text())
+    change(meta)
+    path.write_text(sealed(meta))
+    before = contents(out)
+    with pytest.raises(ResumeError, match=f"{path.parent.name} is damaged: {said}"):
+        go(out)
+    assert contents(out) == before
 
 
 def contents(out):
@@ -66,7 +122,7 @@ def test_without_a_readable_checkpoint_nothing_that_is_there_is_lost(whole, tmp_
     shutil.copytree(whole[0], out)
     (out / "confusion.png").unlink()
     before = contents(out)
-    for folder in (out / "checkpoints").iterdir():
+    for folder in (out / "checkpoints").glob("epoch-*"):
         (folder / "meta.json").write_text("{}")
     with pytest.raises(CheckpointError, match=r"no checkpoint in .* is readable"):
         go(out)
@@ -126,25 +182,122 @@ def test_a_complete_run_is_only_summed_up_again(whole, monkeypatch):
     assert go(out) == result
 
 
-def test_a_full_disk_ends_the_run_and_a_resume_goes_on(whole, tmp_path, monkeypatch):
+@pytest.fixture
+def full_at(monkeypatch):
+    """Lets a full disk be met at a checkpoint, the first being 1."""
     from jaxode.train import checkpoint
 
+    reserve = checkpoint.reserve
+
+    def meet(number):
+        calls = []
+
+        def reserved(path, size):
+            calls.append(size)
+            if len(calls) == number:
+                raise OSError(28, "No space left on device", str(path))
+            reserve(path, size)
+
+        monkeypatch.setattr(checkpoint, "reserve", reserved)
+
+    return meet
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_full_disk_ends_the_run_and_a_resume_goes_on(whole, tmp_path, full_at, number):
     expected, _ = whole
-    out, calls, reserve = tmp_path / "run", [], checkpoint.reserve
-
-    def full_at_the_second(path, size):
-        calls.append(size)
-        if len(calls) == 2:
-            raise OSError(28, "No space left on device", str(path))
-        reserve(path, size)
-
-    monkeypatch.setattr(checkpoint, "reserve", full_at_the_second)
+    out, stream = tmp_path / "run", io.StringIO()
+    full_at(number)
     with pytest.raises(CheckpointError, match="No space left on device"):
         go(out)
-    assert len(digests(out)) == 1
-    go(out)
+    result = json.loads((out / "result.json").read_text())
+    assert (result["status"], result["epochs"], len(lines(out))) == ("failed", number - 1, number - 1)
+    assert sorted(path.name for path in out.glob("checkpoints/*-*")) == sorted(digests(out))
+    assert (out / "checkpoints").exists() == (number > 1)
+    go(out, progress=Progress(stream=stream))
+    again, on = "there is no checkpoint yet: starting from the beginning", "going on from epoch-00001-step-0000000005"
+    said = {1: again, 2: on}
+    assert stream.getvalue().splitlines()[0] == said[number]
     assert lines(out) == lines(expected)
     assert digests(out)[max(digests(out))] == digests(expected)[max(digests(expected))]
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "result.json"])
+def test_a_disk_that_is_full_of_results_loses_none(whole, tmp_path, monkeypatch, name):
+    """The results of the second epoch find no room."""
+    from jaxode.train import ledger
+
+    out, expected, written = tmp_path / "run", whole[0], ledger.Recorder.write
+
+    def full(self, history, *args, **values):
+        with pytest.MonkeyPatch.context() as patch:
+            if len(history) == 2:
+                patch.setattr("jaxode.train.files.os.fsync", lambda descriptor: failing(descriptor))
+            return written(self, history, *args, **values)
+
+    def failing(descriptor):
+        if os.readlink(f"/proc/self/fd/{descriptor}").rpartition("/")[2].lstrip(".").startswith(name):
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(ledger.Recorder, "write", full)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        go(out)
+    assert caught.value.filename == str(out / name)
+    monkeypatch.undo()
+    without_pictures(monkeypatch)
+    go(out)
+    assert lines(out) == lines(expected)
+
+
+def as_an_earlier_version_left_it(out, **changes):
+    """One epoch of results whose checkpoint found no room."""
+    go(out, run_config(epochs=1))
+    shutil.rmtree(out / "checkpoints")
+    error = f"cannot write a checkpoint in {out / 'checkpoints'}: No space left on device"
+    left = {**json.loads((out / "result.json").read_text()), "status": "failed", "error": error, **changes}
+    (out / "result.json").write_text(json.dumps(left))
+
+
+def test_a_run_whose_first_checkpoint_found_no_room_in_an_earlier_version_starts_over(tmp_path):
+    out, stream = tmp_path / "run", io.StringIO()
+    as_an_earlier_version_left_it(out)
+    assert go(out, run_config(epochs=1), progress=Progress(stream=stream))["status"] == "complete"
+    first = stream.getvalue().splitlines()[0]
+    assert first == "the first checkpoint could not be written: starting from the beginning"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"status": "complete"}, {"status": "running"}, {"error": "epoch 2, step 1: not finite"}, {"epochs": 2}],
+)
+def test_other_results_without_a_checkpoint_are_not_written_over(tmp_path, changes):
+    out = tmp_path / "run"
+    as_an_earlier_version_left_it(out, **changes)
+    before = contents(out)
+    with pytest.raises(ResumeError, match=r"holds results of \d epochs but no checkpoint"):
+        go(out, run_config(epochs=1))
+    assert contents(out) == before
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('{"epochs": 1e400}', "result.json: epochs must be a finite number"),
+        ('{"epochs": true}', "result.json: epochs must be an integer, got a boolean"),
+        ('{"status": "complete"}', "result.json: epochs is missing"),
+        (None, "result.json: Is a directory"),
+    ],
+)
+def test_a_result_that_says_nothing_is_not_written_over(tmp_path, content, said):
+    out = tmp_path / "run"
+    out.mkdir()
+    if content is None:
+        (out / "result.json").mkdir()
+    else:
+        (out / "result.json").write_text(content)
+    with pytest.raises(ResumeError, match=said) as caught:
+        go(out)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_resume_goes_on_with_the_scale(tmp_path, monkeypatch):
@@ -177,10 +330,10 @@ def test_a_resume_goes_on_with_what_a_model_keeps_of_its_batches(tmp_path):
     ("text", "words"),
     [
         ("", "Expecting value"),
-        ("[" * 10**5, "recursion"),
-        ('{"seed": ' + "9" * 5000 + "}", "4300 digits"),
-        ("\xff", "'utf-8' codec"),
-        ("null", "the settings of a run must be an object, got None"),
+        ("[" * 10**5, "nested more than 20 deep"),
+        ('{"seed": ' + "9" * 5000 + "}", "seed must be a finite number, an integer of at most 64 bits"),
+        ("\xff", "damaged: not UTF-8 from byte 0 on"),
+        ("null", "must be an object, got null"),
         (
             json.dumps(RunConfig().to_json() | {"epochs": 5.0}),
             "epochs must be a whole number from 1 to",
