@@ -60,6 +60,8 @@ class Request:
     coordinator: str | None = None
     processes: int | None = None
     process_id: int | None = None
+    secret_file: Path | None = None
+    join_timeout: float | None = None
 
 
 class Parser(argparse.ArgumentParser):
@@ -156,6 +158,10 @@ def build_parser(preset: RunConfig, doc: str, prog: str) -> Parser:
     several.add_argument("--coordinator", metavar="HOST:PORT", help="where process 0 runs, and a free port there")
     several.add_argument("--processes", type=converter(int), metavar="N", help="how many processes there are")
     several.add_argument("--process-id", type=converter(int), metavar="N", help="which of them this is, from 0")
+    where = "where process 0 writes the secret that lets others join (default: in ~/.cache; or set JAXODE_SECRET)"
+    several.add_argument("--secret-file", type=Path, metavar="FILE", help=where)
+    late = "how long to wait for all processes to be ready (default: 60)"
+    several.add_argument("--join-timeout", type=converter(float), metavar="SECONDS", help=late)
     group.add_argument("--out", type=Path, metavar="DIR", help=f"where the results go (default: {run[:-3]}MODEL-TIME)")
     group.add_argument("--resume", type=Path, metavar="DIR", help="go on with the run in DIR, with its settings")
     group.add_argument("--tensorboard", action="store_true", help="write event files too; needs tensorboardX")

@@ -1,0 +1,145 @@
+"""Joining a run of several processes: the meeting, then JAX's own start. Only room of jax.distributed."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+import jax
+from jax.extend import backend
+
+from jaxode.checks import require
+from jaxode.train.cluster import Cluster
+from jaxode.train.errors import RunFailed
+from jaxode.train.processes.membership import Membership
+from jaxode.train.processes.rendezvous import Meeting, Rendezvous, connect, listen
+from jaxode.train.processes.secret import secret_of
+from jaxode.train.processes.tunnel import Tunnel
+from jaxode.train.processes.watchdog import SILENCE_SECONDS, Watchdog
+
+JOIN_SECONDS, MOST_SECONDS = 60.0, 86400
+LATER = 60
+"""Seconds by which JAX's own timeouts come after this program's: they end a process with a stack trace."""
+
+
+def join(member: Membership, *, secret_file: Path | None = None, timeout: float = JOIN_SECONDS) -> Cluster:
+    """Meet the other processes and start JAX in all of them. To be called before JAX has done anything.
+
+    Args:
+        member: which process of which run this is.
+        secret_file: where process 0 writes the run's secret for the others; by default in the user's cache directory.
+        timeout: seconds within which all must be ready.
+
+    Raises:
+        ConfigError: the secret cannot be used.
+        RunFailed: the processes could not meet.
+    """
+    allowed = f"a positive number of seconds, at most {MOST_SECONDS}"
+    require(0 < timeout <= MOST_SECONDS, "join_timeout", timeout, allowed)
+    deadline = time.monotonic() + timeout
+    meeting = meet(member, secret_file, deadline, timeout)
+    cluster = Cluster(member.index, member.count)
+    cluster.watchdog = Watchdog(member.index, meeting.channels, cluster.end_because_lost)
+    with within(cluster, deadline, timeout):
+        start(member, meeting, deadline)
+        cluster.gathered([0])  # connects the devices' collectives
+    return cluster
+
+
+def meet(member: Membership, secret_file: Path | None, deadline: float, timeout: float) -> Meeting:
+    """The connections between process 0 and every other. Raises ConfigError, RunFailed."""
+    source, program = secret_of(member, secret_file), identity()
+    if member.index > 0:
+        try:
+            return connect(member, program, source.read, deadline, timeout)
+        except RunFailed as error:
+            raise RunFailed(f"{error}{source.hint if 'secret' in str(error) else ''}") from error
+    with listen(member, deadline) as listener:
+        secret = source.publish()  # after that, for the file may be that of a run that goes on at this address
+        try:
+            return Rendezvous(listener, member, program, secret).accept(deadline, timeout)
+        finally:
+            source.withdraw()
+
+
+def identity() -> str:
+    """What must be the same in all processes, or they wait for each other in different programs."""
+    return ", ".join(f"{name} {version(name)}" for name in ("jaxode", "jax", "jaxlib"))
+
+
+def version(name: str) -> str:
+    """The version of an installed package, or that it is not installed but run from its source."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "from source"
+
+
+@contextlib.contextmanager
+def within(cluster: Cluster, deadline: float, timeout: float) -> Iterator[None]:
+    """End this process with one line if the work within fails or is not done at the deadline.
+
+    JAX waits in C++, which neither an exception nor a signal reaches, and would wait once more at the process's exit.
+    """
+
+    def end(reason: str) -> None:
+        cluster.abandon(reason)
+        cluster.end_because_lost(cluster.index, reason)
+
+    timer = threading.Timer(
+        deadline - time.monotonic(), end, [f"JAX has not started in all processes within {timeout:g} s"]
+    )
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except Exception as error:
+        cluster.wait_for_news(error)
+        end(f"JAX could not start in all processes: {(str(error) or type(error).__name__).splitlines()[0]}")
+    finally:
+        timer.cancel()
+
+
+def start(member: Membership, meeting: Meeting, deadline: float) -> None:
+    """Start JAX in this process; returns when it has started in all. Raises what JAX raises."""
+    for option in ("jax_enable_preemption_service", "jax_check_proxy_envs"):
+        with contextlib.suppress(AttributeError):
+            # The first would take SIGTERM for itself, and the second warns of proxies that a Unix socket does not use.
+            jax.config.update(option, False)
+    left = max(1, int(deadline - time.monotonic()))
+    with Tunnel(member.index, meeting.tunnels, deadline + LATER) as tunnel:
+        jax.distributed.initialize(
+            tunnel.address,
+            member.count,
+            member.index,
+            coordinator_bind_address=tunnel.address,
+            initialization_timeout=left + LATER,
+            heartbeat_timeout_seconds=int(SILENCE_SECONDS) + LATER,
+            shutdown_timeout_seconds=int(SILENCE_SECONDS) + LATER,
+        )
+    bind_collectives(meeting.address)
+
+
+def bind_collectives(address: str) -> None:
+    """Let the collectives of CPU devices listen at an address that the other processes reach, and at no other.
+
+    By itself Gloo takes the address that the machine's own name has, which may be another network's.
+    """
+    try:
+        from jax._src import distributed, lib, xla_bridge
+
+        make, make_client = lib._jax.make_gloo_tcp_collectives, xla_bridge.make_cpu_client  # pyright: ignore
+    except (ImportError, AttributeError):
+        return  # a later JAX: its own choice is also a single address
+    if jax.config.jax_cpu_collectives_implementation != "gloo":  # pyright: ignore[reportAttributeAccessIssue]
+        return
+
+    def client() -> object:
+        service = distributed.global_state.client
+        return make_client(make(distributed_client=service, hostname=address))
+
+    backend.register_backend_factory("cpu", client, priority=0, fail_quietly=False)
