@@ -38,6 +38,7 @@ MOST_STRANGERS = 128
 BACKLOG = 128
 RETRY_SECONDS, PAUSE_SECONDS = 0.2, 0.01
 WATCHDOG, TUNNEL = "watchdog", "tunnel"
+NO_SECRET = "this process does not know the run's secret"
 SHOWN = 8
 """How many absent processes are named."""
 
@@ -319,15 +320,18 @@ def joined(
 ) -> Channel:
     """A connection that process 0 has accepted; tries until the deadline. Raises RunFailed."""
     greeting = {"process": member.index, "processes": member.count, "program": program, "purpose": purpose}
-    addresses = resolved(member, deadline)
+    addresses, reason, answered = resolved(member, deadline), NO_SECRET, False
     while True:
         known = secret()
-        reason = "this process does not know the run's secret"
+        if not known:
+            reason, answered = NO_SECRET, False
         for family, address in addresses if known else ():
             try:
                 return attempt(family, address, known or b"", greeting, deadline)
+            except TimeoutError:  # perhaps only because the time is up
+                reason = reason if answered else "process 0 does not answer"
             except OSError as error:
-                reason = error.strerror or str(error)
+                reason, answered = error.strerror or str(error), True
                 if isinstance(error, WrongSecret):
                     break
         if time.monotonic() >= deadline:
