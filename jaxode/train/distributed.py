@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -15,9 +14,12 @@ from jax.extend import backend
 from jaxode.checks import require
 from jaxode.train.cluster import Cluster
 from jaxode.train.errors import RunFailed
+from jaxode.train.processes.joining import Joining
+from jaxode.train.processes.meeting import Meeting, listen
 from jaxode.train.processes.membership import Membership
-from jaxode.train.processes.rendezvous import Meeting, Rendezvous, connect, listen
+from jaxode.train.processes.rendezvous import Rendezvous
 from jaxode.train.processes.secret import secret_of
+from jaxode.train.processes.timeout import Timeout
 from jaxode.train.processes.tunnel import Tunnel
 from jaxode.train.processes.watchdog import SILENCE_SECONDS, Watchdog
 
@@ -31,37 +33,40 @@ def join(member: Membership, *, secret_file: Path | None = None, timeout: float 
 
     Args:
         member: which process of which run this is.
-        secret_file: where process 0 writes the run's secret for the others; by default in the user's cache directory.
+        secret_file: where process 0 writes the run's secret for the others; by default in the user's
+            cache directory.
         timeout: seconds within which all must be ready.
 
     Raises:
-        ConfigError: the secret cannot be used.
+        ConfigError: the secret cannot be used, or the timeout is none.
         RunFailed: the processes could not meet.
     """
     allowed = f"a positive number of seconds, at most {MOST_SECONDS}"
     require(0 < timeout <= MOST_SECONDS, "join_timeout", timeout, allowed)
-    deadline = time.monotonic() + timeout
-    meeting = meet(member, secret_file, deadline, timeout)
+    limit = Timeout.after(timeout)
+    meeting = meet(member, secret_file, limit)
     cluster = Cluster(member.index, member.count)
     cluster.watchdog = Watchdog(member.index, meeting.channels, cluster.end_because_lost)
-    with within(cluster, deadline, timeout):
-        start(member, meeting, deadline)
+    with within(cluster, limit):
+        start(member, meeting, limit)
         cluster.gathered([0])  # connects the devices' collectives
     return cluster
 
 
-def meet(member: Membership, secret_file: Path | None, deadline: float, timeout: float) -> Meeting:
+def meet(member: Membership, secret_file: Path | None, timeout: Timeout) -> Meeting:
     """The connections between process 0 and every other. Raises ConfigError, RunFailed."""
     source, program = secret_of(member, secret_file), identity()
     if member.index > 0:
         try:
-            return connect(member, program, source.read, deadline, timeout)
+            return Joining(member, program, source.read, timeout).connect()
         except RunFailed as error:
-            raise RunFailed(f"{error}{source.hint if 'secret' in str(error) else ''}") from error
-    with listen(member, deadline) as listener:
-        secret = source.publish()  # after that, for the file may be that of a run that goes on at this address
+            hint = source.hint if "secret" in str(error) else ""
+            raise RunFailed(f"{error}{hint}") from error
+    with listen(member, timeout) as listener:
+        # Published only now, for the file may be that of a run that goes on at this address.
+        secret = source.publish()
         try:
-            return Rendezvous(listener, member, program, secret).accept(deadline, timeout)
+            return Rendezvous(listener, member, program, secret).accept(timeout)
         finally:
             source.withdraw()
 
@@ -80,7 +85,7 @@ def version(name: str) -> str:
 
 
 @contextlib.contextmanager
-def within(cluster: Cluster, deadline: float, timeout: float) -> Iterator[None]:
+def within(cluster: Cluster, timeout: Timeout) -> Iterator[None]:
     """End this process with one line if the work within fails or is not done at the deadline.
 
     JAX waits in C++, which neither an exception nor a signal reaches, and would wait once more at the process's exit.
@@ -90,9 +95,8 @@ def within(cluster: Cluster, deadline: float, timeout: float) -> Iterator[None]:
         cluster.abandon(reason)
         cluster.end_because_lost(cluster.index, reason)
 
-    timer = threading.Timer(
-        deadline - time.monotonic(), end, [f"JAX has not started in all processes within {timeout:g} s"]
-    )
+    late = f"JAX has not started in all processes within {timeout}"
+    timer = threading.Timer(timeout.left, end, [late])
     timer.daemon = True
     timer.start()
     try:
@@ -104,20 +108,19 @@ def within(cluster: Cluster, deadline: float, timeout: float) -> Iterator[None]:
         timer.cancel()
 
 
-def start(member: Membership, meeting: Meeting, deadline: float) -> None:
+def start(member: Membership, meeting: Meeting, timeout: Timeout) -> None:
     """Start JAX in this process; returns when it has started in all. Raises what JAX raises."""
     for option in ("jax_enable_preemption_service", "jax_check_proxy_envs"):
         with contextlib.suppress(AttributeError):
             # The first would take SIGTERM for itself, and the second warns of proxies that a Unix socket does not use.
             jax.config.update(option, False)
-    left = max(1, int(deadline - time.monotonic()))
-    with Tunnel(member.index, meeting.tunnels, deadline + LATER) as tunnel:
+    with Tunnel(member.index, meeting.tunnels, timeout.end) as tunnel:
         jax.distributed.initialize(
             tunnel.address,
             member.count,
             member.index,
             coordinator_bind_address=tunnel.address,
-            initialization_timeout=left + LATER,
+            initialization_timeout=int(timeout.left) + LATER,
             heartbeat_timeout_seconds=int(SILENCE_SECONDS) + LATER,
             shutdown_timeout_seconds=int(SILENCE_SECONDS) + LATER,
         )

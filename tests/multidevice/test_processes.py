@@ -17,6 +17,7 @@ import pytest
 from jaxode.train.distributed import meet
 from jaxode.train.figures import TIMINGS
 from jaxode.train.processes.membership import Membership
+from jaxode.train.processes.timeout import Timeout
 from jaxode.train.processes.watchdog import Watchdog
 
 BASE = shlex.split("--data sample --precision float64 --schedule constant --parallel pmap --devices 2 --batch-size 20")
@@ -180,8 +181,8 @@ def partner(cache, monkeypatch):
         port = free_port()
         (process,) = start(*BASE, *MLP, *argv, "--out", tmp_path / "out", processes=2, numbers=[0], port=port)
         with ThreadPoolExecutor(1) as pool:
-            member, end = Membership("localhost", port, 1, 2), time.monotonic() + SECONDS
-            return process, pool.submit(meet, member, None, end, SECONDS).result()
+            member = Membership("localhost", port, 1, 2)
+            return process, pool.submit(meet, member, None, Timeout.after(SECONDS)).result()
 
     return begin
 

@@ -11,12 +11,16 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from jaxode.train.errors import RunFailed
-from jaxode.train.processes import channel, rendezvous
+from jaxode.train.processes import channel, joining, rendezvous
 from jaxode.train.processes.channel import CLIENT, PROTOCOL, WrongProtocol, digest, greet
+from jaxode.train.processes.joining import Joining
+from jaxode.train.processes.meeting import listen, resolved
 from jaxode.train.processes.membership import Membership
-from jaxode.train.processes.rendezvous import Rendezvous, connect, listen, resolved
+from jaxode.train.processes.rendezvous import Rendezvous
+from jaxode.train.processes.timeout import Timeout
 
 SECRET = secrets.token_bytes(32)
+NOW = Timeout.after(0)
 
 
 def free_port():
@@ -32,14 +36,14 @@ def meet():
     pool = ThreadPoolExecutor(16)
 
     def begin(index, count=2, *, secret=SECRET, program="1.0", seconds=10.0, name=None):
-        member, deadline = Membership("127.0.0.1", port, index, count), time.monotonic() + seconds
+        member, timeout = Membership("127.0.0.1", port, index, count), Timeout.after(seconds)
 
         if index == 0:
-            rendezvous.append(Rendezvous(listen(member, deadline), member, program, secret))
-            future = pool.submit(rendezvous[0].accept, deadline, seconds)
+            rendezvous.append(Rendezvous(listen(member, timeout), member, program, secret))
+            future = pool.submit(rendezvous[0].accept, timeout)
         else:
             known = secret if callable(secret) else lambda: secret
-            future = pool.submit(connect, member, program, known, deadline, seconds)
+            future = pool.submit(Joining(member, program, known, timeout).connect)
         futures[name or index] = future
         return future
 
@@ -95,15 +99,15 @@ def test_processes_meet_whoever_comes_first_and_nobody_listens_any_more(meet):
 
 def test_it_listens_at_the_coordinator_s_address_alone():
     member = Membership("127.0.0.1", free_port(), 0, 2)
-    with listen(member, 0) as listener:
+    with listen(member, NOW) as listener:
         assert listener.getsockname() == ("127.0.0.1", member.port)
         with pytest.raises(RunFailed, match=r"cannot listen at .*: Address already in use: HOST must be"):
-            listen(member, 0)  # a second process 0
+            listen(member, NOW)  # a second process 0
     with pytest.raises(RunFailed, match=r"cannot listen at .*: Cannot assign requested address: HOST must be"):
-        listen(Membership("203.0.113.1", member.port, 0, 2), 0)
+        listen(Membership("203.0.113.1", member.port, 0, 2), NOW)
     for every in ("0.0.0.0", "::"):
         with pytest.raises(RunFailed, match="stands for every address"):
-            listen(Membership(every, member.port, 0, 2), 0)
+            listen(Membership(every, member.port, 0, 2), NOW)
 
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a" * 64 + ".example", "999.1.1.1"])
@@ -111,7 +115,7 @@ def test_it_listens_at_the_coordinator_s_address_alone():
 def test_a_host_that_cannot_be_resolved_is_one_line(host, index):
     member, begin = Membership(host, 5000, index, 2), time.monotonic()
     with pytest.raises(RunFailed, match=r"cannot resolve .*, the machine of process 0: ") as caught:
-        resolved(member, time.monotonic() + 0.3)
+        resolved(member, Timeout.after(0.3))
     assert len(str(caught.value).splitlines()) == 1
     assert time.monotonic() - begin < 30  # the system's resolver has timeouts of its own
 
@@ -199,7 +203,7 @@ def test_process_0_must_know_the_secret_too():
 
 @pytest.mark.parametrize("words", [b"", b"SSH-2.0-OpenSSH_9.6\r\n", PROTOCOL + b" zz\n", b"x" * 10_000])
 def test_something_else_at_the_port_is_one_line_in_time(words, monkeypatch):
-    monkeypatch.setattr(rendezvous, "STRANGER_SECONDS", 0.3)
+    monkeypatch.setattr(joining, "ANSWER_SECONDS", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         stop = threading.Event()
 
@@ -219,7 +223,7 @@ def test_something_else_at_the_port_is_one_line_in_time(words, monkeypatch):
         thread.start()
         member, begin = Membership("127.0.0.1", listener.getsockname()[1], 1, 2), time.monotonic()
         with pytest.raises(RunFailed, match=r"could not meet process 0 at 127.0.0.1:\d+ within 0.5 s: "):
-            connect(member, "1.0", lambda: SECRET, begin + 0.5, 0.5)
+            Joining(member, "1.0", lambda: SECRET, Timeout.after(0.5)).connect()
         assert time.monotonic() - begin < 3
         stop.set()
         thread.join()
@@ -290,7 +294,7 @@ def test_the_death_of_process_0_before_the_meeting_is_complete_ends_the_others(m
         other = meet(1)
         member = Membership("127.0.0.1", meet.port, 0, 2)
         process_0 = Rendezvous(listener, member, "1.0", SECRET)
-        end = time.monotonic() + 5
+        end = Timeout.after(5)
         process_0.listener.setblocking(False)
         process_0.selector.register(listener, 1, process_0._admit)
         while not process_0.meeting.tunnels:
