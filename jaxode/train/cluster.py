@@ -151,7 +151,7 @@ class Cluster:
         if self.watchdog is not None and not self.watchdog.abandon(f"process {self.index} has ended: {reason}"):
             wait_for_the_end()
 
-    def end_because_lost(self, number: int, words: str) -> None:
+    def end_because_lost(self, number: int, words: str, code: int = 1) -> None:
         """End this process, whatever it does, with one line. Another one is lost, or this one alone cannot go on."""
         try:
             advice = ": go on with --resume, with as many processes as there are" if self.at_loss else ""
@@ -162,7 +162,7 @@ class Cluster:
             sys.stdout.flush()
         finally:
             # The main thread may wait for a device that waits for the lost process; nothing else would end this one.
-            os._exit(1)
+            os._exit(code)
 
     def _act_on_loss(self, number: int, words: str) -> None:
         for action in self.at_loss:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import threading
 from collections.abc import Iterator
 from importlib import metadata
@@ -91,9 +92,9 @@ def within(cluster: Cluster, timeout: Timeout) -> Iterator[None]:
     JAX waits in C++, which neither an exception nor a signal reaches, and would wait once more at the process's exit.
     """
 
-    def end(reason: str) -> None:
+    def end(reason: str, code: int = 1) -> None:
         cluster.abandon(reason)
-        cluster.end_because_lost(cluster.index, reason)
+        cluster.end_because_lost(cluster.index, reason, code)
 
     late = f"JAX has not started in all processes within {timeout}"
     timer = threading.Timer(timeout.left, end, [late])
@@ -104,6 +105,8 @@ def within(cluster: Cluster, timeout: Timeout) -> Iterator[None]:
     except Exception as error:
         cluster.wait_for_news(error)
         end(f"JAX could not start in all processes: {(str(error) or type(error).__name__).splitlines()[0]}")
+    except KeyboardInterrupt:
+        end("interrupted", 128 + signal.SIGINT)
     finally:
         timer.cancel()
 
