@@ -158,7 +158,7 @@ def build_parser(preset: RunConfig, doc: str, prog: str) -> Parser:
     several.add_argument("--coordinator", metavar="HOST:PORT", help="where process 0 runs, and a free port there")
     several.add_argument("--processes", type=converter(int), metavar="N", help="how many processes there are")
     several.add_argument("--process-id", type=converter(int), metavar="N", help="which of them this is, from 0")
-    where = "where process 0 writes the secret that lets others join (default: in ~/.cache; or set JAXODE_SECRET)"
+    where = "where process 0 writes the secret for the others (default: in ~/.cache; or set JAXODE_SECRET)"
     several.add_argument("--secret-file", type=Path, metavar="FILE", help=where)
     late = "how long to wait for all processes to be ready (default: 60)"
     several.add_argument("--join-timeout", type=converter(float), metavar="SECONDS", help=late)

@@ -25,14 +25,14 @@ from jaxode.train.errors import CheckpointError, ResumeError, RunFailed, Stopped
 from jaxode.train.processes.watchdog import Watchdog
 
 GRACE_SECONDS = 20.0
-"""How long an error waits for the news that another process is lost, which comes in milliseconds unless a machine is
-overloaded."""
+"""How long an error waits for the news that another process is lost. It comes within milliseconds
+unless a machine is overloaded."""
 
 LAST_SECONDS = 10.0
 """How long the last actions of a process may take when another is lost."""
 
 OWN_ERRORS = (OSError, MemoryError, KeyboardInterrupt, ConfigError, DataError)
-"""Errors that the loss of another process does not cause: it comes out of JAX, as one of several types."""
+"""Errors that no lost process causes: such a loss comes out of JAX, as one of several types."""
 
 SMALLEST_TEXT = 4096
 """Bytes, in which most of what process 0 tells has room."""
@@ -56,7 +56,7 @@ class Cluster:
     count: int = 1
     watchdog: Watchdog | None = None
     at_loss: list[Callable[[int, str], None]] = field(default_factory=list)
-    """What to do before this process ends because another is lost: its number and a sentence are given."""
+    """What to do before this process ends because another is lost, with its number and a sentence."""
     torn: bool = False
     agreed: Exception | None = None
     """An error of process 0 of which it has told the others."""
@@ -128,7 +128,8 @@ class Cluster:
         """Leave in order after an end that all processes come to, and let the others know of any other."""
         if self.watchdog is None:
             return
-        agreed = error is None or error is self.agreed or isinstance(error, (Stopped, *RETOLD.values()))
+        agreed = error is None or error is self.agreed
+        agreed = agreed or isinstance(error, (Stopped, *RETOLD.values()))
         self.torn = not agreed
         reason = " ".join(str(error or "").split()) or (kind.__name__ if kind else "")
         if error is not None and not agreed:
@@ -140,33 +141,34 @@ class Cluster:
             self.watchdog.close()
 
     def wait_for_news(self, error: BaseException) -> None:
-        """Before an error is shown: return only if no other process is lost, whose loss would be its cause."""
+        """Before an error is shown: return only if it is not the loss of another process."""
         if self.watchdog is None or isinstance(error, OWN_ERRORS) or out_of_memory(error):
             return
         if self.watchdog.lost.wait(GRACE_SECONDS):
             wait_for_the_end()
 
     def abandon(self, reason: str) -> None:
-        """Let the others know that this process ends without them; returns only if none of them is lost."""
-        if self.watchdog is not None and not self.watchdog.abandon(f"process {self.index} has ended: {reason}"):
+        """Let the others know that this process ends alone; returns only if none of them is lost."""
+        words = f"process {self.index} has ended: {reason}"
+        if self.watchdog is not None and not self.watchdog.abandon(words):
             wait_for_the_end()
 
     def end_because_lost(self, number: int, words: str, code: int = 1) -> None:
-        """End this process, whatever it does, with one line. Another one is lost, or this one alone cannot go on."""
+        """End this process, whatever it does, with one line: another is lost, or it cannot go on."""
         try:
-            advice = ": go on with --resume, with as many processes as there are" if self.at_loss else ""
-            print(f"error: {words}{advice}", file=sys.stderr, flush=True)
+            advice = ": go on with --resume, with as many processes as there are"
+            print(f"error: {words}{advice if self.at_loss else ''}", file=sys.stderr, flush=True)
             last = threading.Thread(target=self._act_on_loss, args=(number, words), daemon=True)
             last.start()
             last.join(LAST_SECONDS)
             sys.stdout.flush()
         finally:
-            # The main thread may wait for a device that waits for the lost process; nothing else would end this one.
+            # The main thread may wait for a device that waits for the lost process.
             os._exit(code)
 
     def _act_on_loss(self, number: int, words: str) -> None:
         for action in self.at_loss:
-            with contextlib.suppress(Exception):  # the loss is the news, and a full disk may come with it
+            with contextlib.suppress(Exception):  # a full disk may come with it
                 action(number, words)
 
     def end(self, code: int) -> int:

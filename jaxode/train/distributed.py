@@ -1,4 +1,4 @@
-"""Joining a run of several processes: the meeting, then JAX's own start. Only room of jax.distributed."""
+"""Joining a run of several processes: the meeting, then JAX's own start."""
 
 from __future__ import annotations
 
@@ -26,16 +26,21 @@ from jaxode.train.processes.watchdog import SILENCE_SECONDS, Watchdog
 
 JOIN_SECONDS, MOST_SECONDS = 60.0, 86400
 LATER = 60
-"""Seconds by which JAX's own timeouts come after this program's: they end a process with a stack trace."""
+"""Seconds by which JAX's own timeouts come later: they end a process with a stack trace."""
 
 
-def join(member: Membership, *, secret_file: Path | None = None, timeout: float = JOIN_SECONDS) -> Cluster:
-    """Meet the other processes and start JAX in all of them. To be called before JAX has done anything.
+def join(
+    member: Membership,
+    *,
+    secret_file: Path | None = None,
+    timeout: float = JOIN_SECONDS,
+) -> Cluster:
+    """Meet the other processes and start JAX in all of them, before it has done anything else.
 
     Args:
         member: which process of which run this is.
-        secret_file: where process 0 writes the run's secret for the others; by default in the user's
-            cache directory.
+        secret_file: where process 0 writes the run's secret for the others; by default in the
+            user's cache directory.
         timeout: seconds within which all must be ready.
 
     Raises:
@@ -89,7 +94,7 @@ def version(name: str) -> str:
 def within(cluster: Cluster, timeout: Timeout) -> Iterator[None]:
     """End this process with one line if the work within fails or is not done at the deadline.
 
-    JAX waits in C++, which neither an exception nor a signal reaches, and would wait once more at the process's exit.
+    JAX waits in C++, which neither an exception nor a signal reaches, and once more at exit.
     """
 
     def end(reason: str, code: int = 1) -> None:
@@ -104,7 +109,8 @@ def within(cluster: Cluster, timeout: Timeout) -> Iterator[None]:
         yield
     except Exception as error:
         cluster.wait_for_news(error)
-        end(f"JAX could not start in all processes: {(str(error) or type(error).__name__).splitlines()[0]}")
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        end(f"JAX could not start in all processes: {reason}")
     except KeyboardInterrupt:
         end("interrupted", 128 + signal.SIGINT)
     finally:
@@ -114,8 +120,8 @@ def within(cluster: Cluster, timeout: Timeout) -> Iterator[None]:
 def start(member: Membership, meeting: Meeting, timeout: Timeout) -> None:
     """Start JAX in this process; returns when it has started in all. Raises what JAX raises."""
     for option in ("jax_enable_preemption_service", "jax_check_proxy_envs"):
+        # The first would take SIGTERM, and the second warns of proxies that a Unix socket ignores.
         with contextlib.suppress(AttributeError):
-            # The first would take SIGTERM for itself, and the second warns of proxies that a Unix socket does not use.
             jax.config.update(option, False)
     with Tunnel(member.index, meeting.tunnels, timeout.end) as tunnel:
         jax.distributed.initialize(
@@ -131,17 +137,18 @@ def start(member: Membership, meeting: Meeting, timeout: Timeout) -> None:
 
 
 def bind_collectives(address: str) -> None:
-    """Let the collectives of CPU devices listen at an address that the other processes reach, and at no other.
+    """Let CPU devices' collectives listen at the address that the other processes reach.
 
-    By itself Gloo takes the address that the machine's own name has, which may be another network's.
+    Gloo's own choice is the address of the machine's name, which may be in another network.
     """
     try:
         from jax._src import distributed, lib, xla_bridge
 
-        make, make_client = lib._jax.make_gloo_tcp_collectives, xla_bridge.make_cpu_client  # pyright: ignore
+        make = lib._jax.make_gloo_tcp_collectives  # pyright: ignore[reportPrivateImportUsage]
+        make_client = xla_bridge.make_cpu_client
     except (ImportError, AttributeError):
         return  # a later JAX: its own choice is also a single address
-    if jax.config.jax_cpu_collectives_implementation != "gloo":  # pyright: ignore[reportAttributeAccessIssue]
+    if getattr(jax.config, "jax_cpu_collectives_implementation", None) != "gloo":
         return
 
     def client() -> object:

@@ -97,13 +97,13 @@ class Ledger:
             self.progress.warn(f"result.json could not be written: {error.strerror}")
 
     def record_loss(self, number: int, text: str) -> None:
-        """Turn a result that says "running" into that of a failed run, because process `number` is lost.
+        """Turn a result that says "running" into that of a failed run: process `number` is lost.
 
-        Called in the thread that noticed it, before this process ends. Where it is process 0 that is lost, each of the
-        others does so, for none knows which of them are left; all write the same.
+        Called in the thread that noticed it, before this process ends. If process 0 is lost, each of
+        the others writes, for none knows which of them are left; all write the same.
         """
         if self.opened and self.cluster.first:
-            self.writing.acquire(timeout=LOCK_SECONDS)  # for good: the main thread is to write nothing after this
+            self.writing.acquire(timeout=LOCK_SECONDS)  # for good: nothing is to be written after this
         if self.opened and (self.cluster.first or number == 0):
             self.recorder.fail_running(text)
 

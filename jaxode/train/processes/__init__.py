@@ -1,1 +1,1 @@
-"""How the processes of one run find each other, know each other and notice that one is gone. Does not import JAX."""
+"""How the processes of one run meet, and notice that one of them has died. Does not import JAX."""

@@ -1,8 +1,8 @@
 """A connection between two processes that know the run's secret. Every line carries an HMAC.
 
-Each side draws a nonce. The one who connects proves by an HMAC of both nonces and its greeting that
-it knows the secret. From then on a key made of all these authenticates the lines of both sides, each
-with its number, so that no line can be made up, altered, repeated or left out. Nothing is encrypted.
+Each side draws a nonce. The client proves by an HMAC of both nonces and its greeting that it knows
+the secret. From then on a key derived from all these authenticates the lines of both sides, each
+with its number, so that no line can be forged, altered, repeated or left out. Nothing is encrypted.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import hmac
 import json
+import re
 import secrets
 import select
 import socket
@@ -20,11 +21,12 @@ from typing import Any
 
 PROTOCOL = b"jaxode-rendezvous-1"
 REFUSED = b"refused"
-"""The only answer to one who does not know the secret."""
+"""The only answer to a client that does not know the secret."""
 NONCE_BYTES = 32
+NONCE = re.compile(rb"[0-9a-f]{%d}" % (2 * NONCE_BYTES))
 LONGEST_LINE = 4096
 SEND_SECONDS = 20.0
-"""How long a line may wait for room in the system's buffers, which a process that is stopped leaves full."""
+"""How long a line may wait for room in the buffers, which a stopped process leaves full."""
 SERVER, CLIENT = b"server", b"client"
 
 
@@ -37,29 +39,31 @@ class WrongProtocol(ConnectionError):
 
 
 def digest(key: bytes, *parts: bytes) -> bytes:
-    """HMAC-SHA256 of parts of any length in hexadecimal digits; other parts never give the same text."""
+    """HMAC-SHA256 in hexadecimal digits; no other parts are the same text."""
     text = b"".join(len(part).to_bytes(8, "big") + part for part in (PROTOCOL, *parts))
     return hmac.new(key, text, hashlib.sha256).hexdigest().encode()
 
 
 def hello(nonce: bytes) -> bytes:
-    """What the one who listens says first."""
+    """The server's first line."""
     return PROTOCOL + b" " + nonce.hex().encode() + b"\n"
 
 
 def greeting_of(line: bytes, nonce: bytes, secret: bytes) -> tuple[dict[str, Any], bytes] | None:
-    """The greeting in a line and the key for all that follows; None unless the sender knows the secret.
+    """The greeting in a line and the key for all that follows; None for a wrong secret.
 
     Args:
         line: what was received.
-        nonce: the listener's.
+        nonce: the server's.
         secret: the run's.
     """
     parts = line.split(b" ", 2)
-    if len(parts) != 3 or not hmac.compare_digest(parts[1], digest(secret, CLIENT, nonce, parts[0], parts[2])):
+    if len(parts) != 3:
         return None
-    greeting = parsed(parts[2])
-    return None if greeting is None else (greeting, digest(secret, b"key", nonce, parts[0], parts[2]))
+    own, mac, text = parts
+    greeting = parsed(text)
+    good = hmac.compare_digest(mac, digest(secret, CLIENT, nonce, own, text))
+    return (greeting, digest(secret, b"key", nonce, own, text)) if good and greeting else None
 
 
 def parsed(text: bytes) -> dict[str, Any] | None:
@@ -97,11 +101,17 @@ class Channel:
             self.connection.sendall(line)
 
     def receive(self, deadline: float) -> dict[str, Any]:
-        """The next JSON object. Raises TimeoutError at the deadline (of time.monotonic), ConnectionError at the end."""
+        """The next JSON object.
+
+        Raises:
+            TimeoutError: none came before the deadline, a moment of time.monotonic.
+            ConnectionError: the connection has ended, or the line is not authentic.
+        """
         line, self.buffer = read_line(self.connection, self.buffer, deadline)
         mac, _, text = line.partition(b" ")
-        message = parsed(text)
-        if message is None or not hmac.compare_digest(mac, self._digest(self.other, self.received, text)):
+        authentic = hmac.compare_digest(mac, self._digest(self.other, self.received, text))
+        message = parsed(text) if authentic else None
+        if message is None:
             raise WrongProtocol("a line that the other process has not sent")
         self.received += 1
         return message
@@ -133,27 +143,30 @@ def read_line(connection: socket.socket, buffer: bytes, deadline: float) -> tupl
     return line, rest
 
 
-def greet(connection: socket.socket, secret: bytes, greeting: dict[str, Any], soon: float, deadline: float) -> Channel:
-    """Prove to the one who listens that this process knows the secret; the first line received proves the reverse.
+def greet(
+    connection: socket.socket,
+    secret: bytes,
+    greeting: dict[str, Any],
+    soon: float,
+    deadline: float,
+) -> Channel:
+    """The client's side. The first line received by the channel proves that the server is authentic.
 
     Args:
-        connection: to whoever listens.
+        connection: to the server.
         secret: the run's.
-        greeting: who this is.
-        soon: until when the other must have begun to speak, of time.monotonic.
-        deadline: until when he must have answered.
+        greeting: which process this is.
+        soon: until when the server's first line must have come, of time.monotonic.
+        deadline: until when its answer must have come.
 
     Raises:
-        WrongSecret, WrongProtocol, OSError: there is no way with this one.
+        WrongSecret, WrongProtocol, OSError: this server does not accept it.
     """
     line, rest = read_line(connection, b"", soon)
     name, _, theirs = line.partition(b" ")
-    if name != PROTOCOL or len(theirs) != 2 * NONCE_BYTES or rest:
+    if name != PROTOCOL or not NONCE.fullmatch(theirs) or rest:
         raise WrongProtocol("what listens there is no process 0 of this version of jaxode")
-    try:
-        nonce = bytes.fromhex(theirs.decode("ascii"))
-    except ValueError:
-        raise WrongProtocol("what listens there is no process 0 of this version of jaxode") from None
+    nonce = bytes.fromhex(theirs.decode())
     own, text = secrets.token_hex(NONCE_BYTES).encode(), json.dumps(greeting).encode()
     connection.sendall(b" ".join((own, digest(secret, CLIENT, nonce, own, text), text)) + b"\n")
     answer, rest = read_line(connection, b"", deadline)

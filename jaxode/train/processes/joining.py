@@ -1,4 +1,4 @@
-"""How every process but 0 joins: it connects to process 0 until that lets it in or the time is up."""
+"""How every process but 0 joins: it connects until process 0 accepts it or the time is up."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Joining:
         while True:
             try:
                 return self._attempt(addresses, purpose)
-            except TimeoutError:  # perhaps only because the time is up: an earlier reason tells more
+            except TimeoutError:  # perhaps only for the time is up: an earlier reason tells more
                 reason = "process 0 does not answer" if reason == NO_SECRET else reason
             except OSError as error:
                 reason = error.strerror or str(error)
@@ -83,7 +83,7 @@ class Joining:
             soon = self.timeout.at_most(ANSWER_SECONDS)
             connection.settimeout(max(0.01, soon.left))
             connection.connect(address)
-            if connection.getsockname() == connection.getpeername():  # TCP lets a socket meet itself
+            if connection.getsockname() == connection.getpeername():  # a socket can meet itself
                 raise ConnectionRefusedError("nothing listens there")
             channel = greet(connection, secret, self._greeting(purpose), soon.end, self.timeout.end)
             answer = channel.receive(self.timeout.end)

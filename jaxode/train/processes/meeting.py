@@ -78,8 +78,7 @@ def listen(member: Membership, timeout: Timeout) -> socket.socket:
     reason = "it has no address"
     for family, address in resolved(member, timeout):
         if plain(address[0]).is_unspecified:
-            message = f"{member.host} stands for every address of a machine: give the one of process 0"
-            raise RunFailed(message)
+            raise RunFailed(f"{member.host} stands for every address: give that of process 0")
         try:
             return socket.create_server(address, family=family, backlog=BACKLOG)
         except OSError as error:

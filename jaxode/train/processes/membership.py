@@ -1,4 +1,4 @@
-"""Which process of which run this is: by arguments, or by what SLURM or Open MPI tell the processes they start."""
+"""Which process of which run this is: by arguments, or by the variables of SLURM or Open MPI."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ MOST_PROCESSES = 10_000
 OPEN_MPI, SLURM = "OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS"
 """The variables in which launchers say how many processes they have started."""
 LAUNCHERS = {OPEN_MPI: "OMPI_COMM_WORLD_RANK", SLURM: "SLURM_PROCID"}
-"""The number of processes, and the number of this one. In JAX's order: mpirun may itself run under SLURM."""
+"""The number of processes, and of this one. In JAX's order: mpirun may itself run under SLURM."""
 FIRST_PORT, PORTS = 61440, 4096
-"""Ports that Linux gives to no outgoing connection; one is taken by the number of the launcher's job, as JAX does."""
-ADDRESS = re.compile(r"\[([0-9A-Fa-f:.%A-Za-z]+)\]:([0-9]{1,5})|([A-Za-z0-9._-]+):([0-9]{1,5})", re.ASCII)
+"""Ports that Linux gives to no outgoing connection; as in JAX, the job's number selects one."""
+ADDRESS = re.compile(r"(?:\[([0-9A-Za-z:.%]+)\]|([0-9A-Za-z._-]+)):([0-9]{1,5})")
 NODE = re.compile(r"([^,\[\]]+)(?:\[([^,\-\]]+))?")
 MPIRUN = re.compile(r"(\d+)[^;]*;(?:tcp://([^,:]+)|tcp6://\[([^,\]]+))", re.ASCII)
 
@@ -58,15 +58,18 @@ def membership(
     Raises:
         ConfigError: half is given, or something that cannot be.
     """
-    launcher = next((name for name in LAUNCHERS if environment.get(name, "1") not in ("", "0", "1")), None)
+    counts = {name: environment.get(name, "1") for name in LAUNCHERS}
+    launcher = next((name for name, count in counts.items() if count not in ("", "0", "1")), None)
     if processes is None and process_id is None and launcher is not None:
-        return launched(launcher, coordinator or environment.get("JAX_COORDINATOR_ADDRESS"), environment)
+        coordinator = coordinator or environment.get("JAX_COORDINATOR_ADDRESS")
+        return launched(launcher, coordinator, environment)
     given = {"coordinator": coordinator, "processes": processes, "process_id": process_id}
     missing = [name for name, value in given.items() if value is None]
     if len(missing) == len(given):
         return None
     if coordinator is None or processes is None or process_id is None:
-        raise ConfigError(f"coordinator, processes and process_id belong together: {missing[0]} is missing")
+        together = "coordinator, processes and process_id belong together"
+        raise ConfigError(f"{together}: {missing[0]} is missing")
     host, port = endpoint(coordinator)
     checked(processes, process_id)
     return Membership(host, port, process_id, processes) if processes > 1 else None
@@ -82,7 +85,7 @@ def checked(processes: int, process_id: int) -> None:
 def endpoint(text: str) -> tuple[str, int]:
     """Host and port; an IPv6 address is given in brackets. Raises ConfigError."""
     match = ADDRESS.fullmatch(text)
-    host, port = (match[1] or match[3], int(match[2] or match[4])) if match else ("", 0)
+    host, port = (match[1] or match[2], int(match[3])) if match else ("", 0)
     allowed = "HOST:PORT of process 0, with a port from 1 to 65535 and an IPv6 address in brackets"
     require(1 <= port <= 65535, "coordinator", text, allowed)
     return host, port
@@ -96,7 +99,8 @@ def launched(launcher: str, coordinator: str | None, environment: Mapping[str, s
     if environment.get("JAX_COORDINATOR_PORT"):
         port = number("JAX_COORDINATOR_PORT", environment)
     if coordinator is None and not host:
-        raise ConfigError("the launcher does not say where process 0 runs: give --coordinator HOST:PORT")
+        where = "the launcher does not say where process 0 runs"
+        raise ConfigError(f"{where}: give --coordinator HOST:PORT")
     host, port = endpoint(coordinator or Membership(host, port, index, count).address)
     return Membership(host, port, index, count, job)
 
@@ -104,13 +108,15 @@ def launched(launcher: str, coordinator: str | None, environment: Mapping[str, s
 def number(name: str, environment: Mapping[str, str]) -> int:
     """A whole number in a variable. Raises ConfigError."""
     text = environment.get(name, "")
-    require(re.fullmatch("[0-9]{1,9}", text) is not None, name, text, "a whole number, which the launcher sets")
+    good = re.fullmatch("[0-9]{1,9}", text) is not None
+    require(good, name, text, "a whole number, which the launcher sets")
     return int(text)
 
 
 def by_slurm(environment: Mapping[str, str]) -> tuple[str, int, str]:
     """The first machine of the step, a port, and the name of the step."""
-    node = NODE.match(environment.get("SLURM_STEP_NODELIST", ""))  # as in node1,other2 and in node[001-015,020]
+    # As in node1,other2 and in node[001-015,020].
+    node = NODE.match(environment.get("SLURM_STEP_NODELIST", ""))
     job = number("SLURM_JOB_ID", environment)
     step = environment.get("SLURM_STEP_ID", "")  # several steps of a job may run at once
     moved = int(step) if re.fullmatch("[0-9]{1,9}", step) else 0
@@ -119,7 +125,7 @@ def by_slurm(environment: Mapping[str, str]) -> tuple[str, int, str]:
 
 
 def by_mpirun(environment: Mapping[str, str]) -> tuple[str, int, str]:
-    """The machine where mpirun was started, a port, and the name of the job. Open MPI 5 tells nothing of these."""
+    """The machine of mpirun, a port, and the name of the job. Open MPI 5 tells none of these."""
     found = MPIRUN.match(environment.get("OMPI_MCA_orte_hnp_uri", ""))
     if found is None:
         return "", FIRST_PORT, environment.get("PMIX_NAMESPACE", "")

@@ -1,4 +1,4 @@
-"""Where the processes of a run meet before JAX has done anything: process 0 listens, at one address.
+"""Where the processes of a run meet before JAX starts: process 0 listens, at one address.
 
 Every other process makes two authenticated connections to it: one for its watchdog, and one that
 becomes a tunnel to JAX's coordination service. When all have come, nobody listens any more.
@@ -28,19 +28,19 @@ from jaxode.train.processes.meeting import TUNNEL, WATCHDOG, Meeting
 from jaxode.train.processes.membership import Membership
 from jaxode.train.processes.timeout import Timeout
 
-STRANGER_SECONDS = 10.0
-"""How long one who has connected may take to say who he is."""
-MOST_STRANGERS = 128
-"""How many may be about to say it; for one more, the one who has taken longest is sent away."""
+AUTHENTICATION_SECONDS = 10.0
+"""How long a new connection may take to authenticate itself."""
+MOST_PENDING = 128
+"""How many may be about to do so; one more displaces the oldest, for those of the run take milliseconds."""
 PAUSE_SECONDS, LINE_SECONDS = 0.01, 1.0
 MOST_NAMED = 8
 """How many absent processes a message names."""
-INTRUDER = "one who did not know the secret was refused"
+UNKNOWN = "a connection that did not know the secret was refused"
 
 
 @dataclass
-class Stranger:
-    """One who has connected and not yet said who he is, until the moment when he is sent away."""
+class Pending:
+    """A connection that has not authenticated itself yet, and the moment when it is closed."""
 
     connection: socket.socket
     nonce: bytes
@@ -49,7 +49,7 @@ class Stranger:
 
 
 class Rendezvous:
-    """Process 0's side. Waits for all connections at once, so that nobody is waited for in turn.
+    """Process 0's side. Reads from all connections as bytes come, so that none delays another.
 
     Args:
         listener: see `meeting.listen`; is closed at the end.
@@ -58,12 +58,20 @@ class Rendezvous:
         secret: the run's.
     """
 
-    def __init__(self, listener: socket.socket, member: Membership, program: str, secret: bytes) -> None:
-        self.listener, self.member, self.program, self.secret = listener, member, program, secret
+    def __init__(
+        self,
+        listener: socket.socket,
+        member: Membership,
+        program: str,
+        secret: bytes,
+    ) -> None:
+        self.listener, self.member = listener, member
+        self.program, self.secret = program, secret
         self.meeting = Meeting(listener.getsockname()[0])
-        self.strangers: dict[int, Stranger] = {}
-        """By file descriptor, the first who came first."""
+        self.pending: dict[int, Pending] = {}
+        """By file descriptor, the oldest first."""
         self.refusal = ""
+        """Why a connection was refused, which may be why a process is missing."""
         self.selector = selectors.DefaultSelector()
 
     def accept(self, timeout: Timeout) -> Meeting:
@@ -73,7 +81,7 @@ class Rendezvous:
             RunFailed: one has not come or has died; the others raise it too.
         """
         self.listener.setblocking(False)
-        self.selector.register(self.listener, selectors.EVENT_READ, self._admit)
+        self.selector.register(self.listener, selectors.EVENT_READ, self._accept)
         with self.listener, self.selector:
             try:
                 while len(self.meeting.tunnels) < self.member.count - 1:
@@ -86,19 +94,21 @@ class Rendezvous:
                 self._give_up(str(error) if known else "process 0 was interrupted")
                 raise
             finally:
-                for stranger in list(self.strangers.values()):
-                    self._send_away(stranger)
+                for pending in list(self.pending.values()):
+                    self._drop(pending)
         return self.meeting
 
     def _step(self, timeout: Timeout) -> None:
         """Do what can be done now, or wait until something can."""
-        first = next(iter(self.strangers.values()), None)
-        left = timeout.left if first is None else min(timeout.left, first.until - time.monotonic())
+        oldest = next(iter(self.pending.values()), None)
+        left = timeout.left
+        if oldest is not None:
+            left = min(left, oldest.until - time.monotonic())
         for key, _ in self.selector.select(max(0.0, left)):
             key.data()
         now = time.monotonic()
-        for stranger in [each for each in self.strangers.values() if each.until <= now]:
-            self._send_away(stranger)
+        for pending in [each for each in self.pending.values() if each.until <= now]:
+            self._drop(pending)
 
     def _begin(self) -> None:
         for number, channel in self.meeting.channels.items():
@@ -113,102 +123,104 @@ class Rendezvous:
                 channel.send({"failed": reason})
         self.meeting.close()
 
-    def _admit(self) -> None:
+    def _accept(self) -> None:
         try:
             connection, _ = self.listener.accept()
-        except OSError:  # he has gone again, or there are no more file descriptors
+        except OSError:  # it was closed already, or there are no more file descriptors
             self._make_room(0)
             time.sleep(PAUSE_SECONDS)
             return
         connection.setblocking(False)
-        self._make_room(MOST_STRANGERS - 1)
-        nonce, until = secrets.token_bytes(NONCE_BYTES), time.monotonic() + STRANGER_SECONDS
-        stranger = self.strangers[connection.fileno()] = Stranger(connection, nonce, until)
-        self.selector.register(connection, selectors.EVENT_READ, lambda: self._hear(stranger))
+        self._make_room(MOST_PENDING - 1)
+        nonce, until = secrets.token_bytes(NONCE_BYTES), time.monotonic() + AUTHENTICATION_SECONDS
+        pending = self.pending[connection.fileno()] = Pending(connection, nonce, until)
+        self.selector.register(connection, selectors.EVENT_READ, lambda: self._read(pending))
         try:
             connection.sendall(hello(nonce))  # a new connection has room for a line
         except OSError:
-            self._send_away(stranger)
+            self._drop(pending)
 
     def _make_room(self, at_most: int) -> None:
-        if len(self.strangers) > at_most:
-            self._send_away(next(iter(self.strangers.values())))
+        if len(self.pending) > at_most:
+            self._drop(next(iter(self.pending.values())))
 
-    def _send_away(self, stranger: Stranger) -> None:
-        self._forget(stranger)
-        stranger.connection.close()
+    def _drop(self, pending: Pending) -> None:
+        self._release(pending)
+        pending.connection.close()
 
-    def _forget(self, stranger: Stranger) -> None:
-        if self.strangers.pop(stranger.connection.fileno(), None):
-            self.selector.unregister(stranger.connection)
+    def _release(self, pending: Pending) -> None:
+        if self.pending.pop(pending.connection.fileno(), None):
+            self.selector.unregister(pending.connection)
 
-    def _hear(self, stranger: Stranger) -> None:
-        if stranger.connection.fileno() not in self.strangers:
-            return  # sent away to make room, in the same round
+    def _read(self, pending: Pending) -> None:
+        if pending.connection.fileno() not in self.pending:
+            return  # closed to make room, in the same round
         try:
-            part = stranger.connection.recv(LONGEST_LINE - len(stranger.buffer))
+            part = pending.connection.recv(LONGEST_LINE - len(pending.buffer))
         except BlockingIOError:
             return
         except OSError:
             part = b""
-        stranger.buffer += part
-        if b"\n" in stranger.buffer:
-            self._judge(stranger)
-        elif not part or len(stranger.buffer) >= LONGEST_LINE:
-            self._send_away(stranger)
+        pending.buffer += part
+        if b"\n" in pending.buffer:
+            self._authenticate(pending)
+        elif not part or len(pending.buffer) >= LONGEST_LINE:
+            self._drop(pending)
 
-    def _judge(self, stranger: Stranger) -> None:
-        line, _, rest = stranger.buffer.partition(b"\n")
-        known = greeting_of(line, stranger.nonce, self.secret) if not rest else None
+    def _authenticate(self, pending: Pending) -> None:
+        line, _, rest = pending.buffer.partition(b"\n")
+        known = greeting_of(line, pending.nonce, self.secret) if not rest else None
         if known is None:
             with contextlib.suppress(OSError):
-                stranger.connection.sendall(REFUSED + b"\n")
-            self._send_away(stranger)
-            self.refusal = self.refusal or INTRUDER
+                pending.connection.sendall(REFUSED + b"\n")
+            self._drop(pending)
+            self.refusal = self.refusal or UNKNOWN
             return
-        self._forget(stranger)
+        self._release(pending)
         greeting, key = known
-        self._answer(Channel(stranger.connection, key, SERVER), greeting)
+        self._answer(Channel(pending.connection, key, SERVER), greeting)
 
     def _answer(self, channel: Channel, greeting: dict[str, Any]) -> None:
-        """Let in one who knows the secret, or tell him why he cannot take part."""
+        """Accept a process that knows the secret, or say why it cannot take part."""
         refusal = self._mistake(greeting)
         try:
             channel.send({"refused": refusal} if refusal else {"accepted": True})
         except OSError:
-            refusal = refusal or "a process that had died was refused"
+            refusal = refusal or "a process died while it joined"
         if refusal:
             self.refusal = refusal
             channel.close()
         elif greeting["purpose"] == TUNNEL:
             self.meeting.tunnels[greeting["process"]] = channel.connection, b""
         else:
-            self._enter(greeting["process"], channel)
+            self._add(greeting["process"], channel)
 
-    def _enter(self, number: int, channel: Channel) -> None:
+    def _add(self, number: int, channel: Channel) -> None:
         self.meeting.channels[number] = channel
-        self.selector.register(channel.connection, selectors.EVENT_READ, lambda: self._lost(number))
+        connection = channel.connection
+        self.selector.register(connection, selectors.EVENT_READ, lambda: self._fail(number))
 
     def _mistake(self, greeting: dict[str, Any]) -> str:
-        """Why somebody who knows the secret cannot take part; empty if he can."""
-        number, count, program = (greeting.get(name) for name in ("process", "processes", "program"))
-        channels, tunnels = self.meeting.channels, self.meeting.tunnels
+        """Why a process that knows the secret cannot take part; empty if it can."""
+        names = ("process", "processes", "program", "purpose")
+        number, count, program, purpose = map(greeting.get, names)
+        channels, tunnels, own = self.meeting.channels, self.meeting.tunnels, self.member.count
         if program != self.program:
             return f"process 0 runs {self.program}, process {number} {program}"
-        if count != self.member.count:
-            return f"process 0 was told of {self.member.count} processes, process {number} of {count}"
-        if type(number) is not int or not 0 < number < self.member.count:
+        if count != own:
+            return f"process 0 was told of {own} processes, process {number} of {count}"
+        if type(number) is not int or not 0 < number < own:
             return f"there is no process {number} beside process 0"
-        purpose = greeting.get("purpose")
         if purpose == WATCHDOG and number in channels:
             return f"process {number} was started twice: each needs a --process-id of its own"
-        good = purpose == WATCHDOG or (purpose == TUNNEL and number in channels and number not in tunnels)
-        return "" if good else f"process {number} came out of turn"
+        second = purpose == TUNNEL and number in channels and number not in tunnels
+        return "" if second or purpose == WATCHDOG else f"process {number} came out of turn"
 
-    def _lost(self, number: int) -> None:
-        """A process that was accepted says something now: that it gives up, or that it is gone."""
+    def _fail(self, number: int) -> None:
+        """A process that was accepted sends something now: that it gives up, or its end."""
         try:
-            reason = self.meeting.channels[number].receive(time.monotonic() + LINE_SECONDS).get("failed")
+            message = self.meeting.channels[number].receive(time.monotonic() + LINE_SECONDS)
+            reason = message.get("failed")
         except OSError:
             reason = None
         raise RunFailed(str(reason or f"process {number} has died"))
@@ -218,7 +230,10 @@ class Rendezvous:
         names = ", ".join(map(str, absent[:MOST_NAMED]))
         names += f" and {len(absent) - MOST_NAMED} more" if absent[MOST_NAMED:] else ""
         which = f"process{'es' if len(absent) > 1 else ''} {names}"
-        hints = [self.refusal] if self.refusal else []
+        parts = [f"{which} did not come to {self.member.address} within {timeout}"]
+        if self.refusal:
+            parts.append(self.refusal)
         if self.meeting.of_one_machine:
-            hints.append(f"only this machine reaches {self.meeting.address}, the address of {self.member.host}")
-        return "; ".join([f"{which} did not come to {self.member.address} within {timeout}", *hints])
+            address, host = self.meeting.address, self.member.host
+            parts.append(f"only this machine reaches {address}, the address of {host}")
+        return "; ".join(parts)

@@ -1,7 +1,7 @@
 """The run's secret: a random text that a process must know to join. It never crosses the network.
 
-It comes from the environment, the same in every process, or from a file that process 0 writes for the others: by
-default in the user's cache directory, which the machines of a cluster usually share.
+It comes from the environment, the same in every process, or from a file that process 0 writes for
+the others: by default in the user's cache directory, which the machines of a cluster usually share.
 """
 
 from __future__ import annotations
@@ -31,12 +31,13 @@ LOOPBACK = re.compile(r"localhost|127\.[0-9.]+|::1")
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> bytes | None:
-    """The secret in JAXODE_SECRET; None where it is not set. Raises ConfigError, without its value, if it is short."""
+    """The secret in JAXODE_SECRET; None where it is not set. Raises ConfigError if it is short."""
     text = environment.get(VARIABLE)
     if text is None:
         return None
     if len(text) < LEAST_CHARACTERS:
-        raise ConfigError(f"{VARIABLE} must have at least {LEAST_CHARACTERS} characters, got {len(text)}")
+        least = f"at least {LEAST_CHARACTERS} characters"
+        raise ConfigError(f"{VARIABLE} must have {least}, got {len(text)}")  # and no word of it
     return text.encode("utf-8", "surrogateescape")
 
 
@@ -46,7 +47,7 @@ def default_path(member: Membership, environment: Mapping[str, str] = os.environ
     try:
         cache = Path(home) if os.path.isabs(home) else Path.home() / ".cache"
     except RuntimeError:
-        raise ConfigError(f"this user has no home directory for the run's secret: {ADVICE}") from None
+        raise ConfigError(f"there is no home directory for the run's secret: {ADVICE}") from None
     # Every machine of a cluster has a localhost of its own.
     machine = f"{socket.gethostname()}-" if LOOPBACK.fullmatch(member.host) else ""
     name = f"{machine}{member.host}-{member.port}{f'-{member.job}' if member.job else ''}"
@@ -87,7 +88,7 @@ class SecretFile:
         self.value: bytes | None = None
 
     def publish(self) -> bytes:
-        """Draw a secret and write it. Raises RunFailed, ConfigError if something else is in its place."""
+        """Draw a secret and write it. Raises RunFailed, ConfigError if another file is there."""
         self.value = secrets.token_bytes(SECRET_BYTES)
         try:
             if self.make_directory:
@@ -95,7 +96,8 @@ class SecretFile:
             self._refuse_to_replace()
             self._write(HEADER + self.value.hex().encode() + b"\n")
         except OSError as error:
-            message = f"cannot write the run's secret to {self.path}: {error.strerror or error}: {ADVICE}"
+            reason = error.strerror or error
+            message = f"cannot write the run's secret to {self.path}: {reason}: {ADVICE}"
             raise RunFailed(message) from error
         return self.value
 
@@ -117,10 +119,11 @@ class SecretFile:
         except FileNotFoundError:
             return
         if not stat.S_ISREG(status.st_mode) or not self._content().startswith(HEADER):
-            raise ConfigError(f"{self.path} exists and is no secret of an earlier run: give another --secret-file")
+            what = "exists and is no secret of an earlier run"
+            raise ConfigError(f"{self.path} {what}: give another --secret-file")
 
     def read(self) -> bytes | None:
-        """The secret that is in the file now; None before there is one. Raises ConfigError if it is not private."""
+        """The secret in the file now; None before there is one. Raises ConfigError if it is not private."""
         try:
             match = CONTENT.fullmatch(self._content())
         except FileNotFoundError:
@@ -128,7 +131,8 @@ class SecretFile:
         except OSError as error:
             if error.errno == errno.ESTALE:  # replaced on a network file system
                 return None
-            raise ConfigError(f"cannot read the run's secret in {self.path}: {error.strerror or error}") from error
+            reason = error.strerror or error
+            raise ConfigError(f"cannot read the run's secret in {self.path}: {reason}") from error
         return bytes.fromhex(match[1].decode()) if match else None
 
     def _content(self) -> bytes:
@@ -136,11 +140,10 @@ class SecretFile:
         with os.fdopen(descriptor, "rb") as file:
             status = os.fstat(descriptor)
             if status.st_uid != os.geteuid():
-                raise ConfigError(
-                    f"{self.path} belongs to another user: the run's secret must be in a file of your own"
-                )
+                raise ConfigError(f"{self.path} belongs to another user: the secret must be in your own")
             if status.st_mode & 0o077:
-                raise ConfigError(f"{self.path} can be read or written by other users: its mode must be 0600")
+                others = "can be read or written by other users"
+                raise ConfigError(f"{self.path} {others}: its mode must be 0600")
             return file.read(1024) if stat.S_ISREG(status.st_mode) else b""
 
     def withdraw(self) -> None:

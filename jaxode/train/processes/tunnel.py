@@ -1,9 +1,9 @@
 """The way from JAX's client in every process to its coordination service in process 0.
 
-The service authenticates nobody. So it listens on a Unix socket in a directory that only this user can enter, and the
-other processes reach it through the connections that were authenticated when they met. JAX ends a process with a stack
-trace as soon as its connection to the service breaks; through the tunnel it does not break when process 0 dies, so that
-the watchdog, which knows what has happened, comes first.
+The service authenticates nobody. So it listens on a Unix socket in a directory that only this user
+can enter, and the other processes reach it through the connections that were authenticated when they
+met. JAX ends a process with a stack trace as soon as its connection to the service breaks. Through
+the tunnel it does not break when process 0 dies, so that the watchdog comes first.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import socket
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -58,8 +59,8 @@ class Tunnel:
         """The socket's name as gRPC writes it."""
         return f"unix:{self.path}"
 
-    def _start(self, work: object, *arguments: object) -> None:
-        threading.Thread(target=work, args=arguments, name="tunnel", daemon=True).start()  # pyright: ignore[reportArgumentType]
+    def _start(self, work: Callable[..., None], *arguments: object) -> None:
+        threading.Thread(target=work, args=arguments, name="tunnel", daemon=True).start()
 
     def _serve(self, listener: socket.socket) -> None:
         """In a process that has no service: take JAX's client for its only connection."""
@@ -99,7 +100,7 @@ def private_directory() -> Path:
 
 
 def copy(source: socket.socket, target: socket.socket, first: bytes, hold: bool) -> None:
-    """Copy what comes from one connection to the other until it ends; `hold` keeps that end from the other."""
+    """Copy what comes from one connection to another until it ends; `hold` hides that end."""
     with contextlib.suppress(OSError):
         target.sendall(first)
         while part := source.recv(CHUNK):

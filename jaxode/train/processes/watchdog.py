@@ -1,9 +1,9 @@
 """How the processes of one run notice at once that one of them has died.
 
-JAX's heartbeats take their time, and then end a process in the midst of its work with a stack trace. Here every process
-keeps a connection to process 0, which the system closes when a process dies, however it dies. A process that is alive
-says so again and again, so that one that hangs, or one behind a broken network, is noticed too. Whoever leaves in order
-says that as well.
+JAX's heartbeats take their time, and then end a process in the midst of its work with a stack trace.
+Here every process keeps a connection to process 0, which the system closes when a process dies,
+however it dies. Heartbeats on it tell of a process that hangs or that the network no longer reaches.
+A process that leaves in order says so.
 """
 
 from __future__ import annotations
@@ -29,10 +29,16 @@ class Watchdog:
     Args:
         own: the number of this process.
         channels: by the numbers of the processes at their other ends.
-        on_loss: called once, with the number of a process that is lost and a sentence, in the thread that noticed it.
+        on_loss: called once, with the number of a process that is lost and a sentence, in the
+            thread that noticed it.
     """
 
-    def __init__(self, own: int, channels: dict[int, Channel], on_loss: Callable[[int, str], None]) -> None:
+    def __init__(
+        self,
+        own: int,
+        channels: dict[int, Channel],
+        on_loss: Callable[[int, str], None],
+    ) -> None:
         self.own, self.channels, self.on_loss = own, channels, on_loss
         self.lock = threading.Lock()
         self.lost = threading.Event()
@@ -40,11 +46,14 @@ class Watchdog:
         self.leaving, self.left = threading.Event(), threading.Event()
         self.over = threading.Event()
         for number, channel in channels.items():
-            threading.Thread(target=self._watch, args=(number, channel), name=f"watch {number}", daemon=True).start()
-        threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
+            self._start(f"watch {number}", self._watch, number, channel)
+        self._start("heartbeat", self._beat)
+
+    def _start(self, name: str, work: Callable[..., None], *arguments: object) -> None:
+        threading.Thread(target=work, args=arguments, name=name, daemon=True).start()
 
     def leave(self, reason: str = "") -> None:
-        """Say that this process has come to its end in order, for a reason; the others are watched on."""
+        """Say that this process has come to its end in order, and why; the others are still watched."""
         self.leaving.set()
         self._say({"leaving": reason})
 
@@ -58,7 +67,7 @@ class Watchdog:
         self.over.set()
 
     def abandon(self, reason: str) -> bool:
-        """Say that this process ends without the others, and why. Returns False if one of them is lost already."""
+        """Say that this process ends alone, and why. Returns False if another is lost already."""
         with self.lock:
             if self.lost.is_set():
                 return False
@@ -81,7 +90,7 @@ class Watchdog:
         try:
             while "left" not in (message := channel.receive(time.monotonic() + SILENCE_SECONDS)):
                 if "leaving" in message:
-                    threading.Thread(target=self._expect, args=(number, message["leaving"]), daemon=True).start()
+                    self._start(f"leave {number}", self._expect, number, message["leaving"])
                 if "lost" in message:
                     lost, words = message["process"], message["lost"]
                     break

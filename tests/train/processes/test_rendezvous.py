@@ -122,7 +122,7 @@ def test_a_host_that_cannot_be_resolved_is_one_line(host, index):
 
 def test_strangers_who_say_nothing_or_anything_delay_nobody(meet, monkeypatch):
     """200 who are silent, more than are waited for at a time, and some of every other kind."""
-    monkeypatch.setattr(rendezvous, "MOST_STRANGERS", 32)
+    monkeypatch.setattr(rendezvous, "MOST_PENDING", 32)
     first = meet(0)
     silent = [stranger(meet.port) for _ in range(200)]
     talkers = []
@@ -147,7 +147,7 @@ def test_strangers_who_say_nothing_or_anything_delay_nobody(meet, monkeypatch):
 
 
 def test_one_who_takes_too_long_is_sent_away(meet, monkeypatch):
-    monkeypatch.setattr(rendezvous, "STRANGER_SECONDS", 0.2)
+    monkeypatch.setattr(rendezvous, "AUTHENTICATION_SECONDS", 0.2)
     meet(0, seconds=3)
     with stranger(meet.port) as slow:
         assert slow.recv(1000).startswith(PROTOCOL)
@@ -296,7 +296,7 @@ def test_the_death_of_process_0_before_the_meeting_is_complete_ends_the_others(m
         process_0 = Rendezvous(listener, member, "1.0", SECRET)
         end = Timeout.after(5)
         process_0.listener.setblocking(False)
-        process_0.selector.register(listener, 1, process_0._admit)
+        process_0.selector.register(listener, 1, process_0._accept)
         while not process_0.meeting.tunnels:
             process_0._step(end)
         process_0.meeting.close()  # as the system does for a process that is dead

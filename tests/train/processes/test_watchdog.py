@@ -36,7 +36,7 @@ def three():
         for channel in dog.channels.values():
             channel.close()
     for thread in threading.enumerate():
-        if thread.name.startswith(("watch ", "heartbeat")) or "(_expect)" in thread.name:
+        if thread.name.startswith(("watch ", "leave ", "heartbeat")):
             thread.join(10)
             assert not thread.is_alive()
 
