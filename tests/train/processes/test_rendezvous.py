@@ -54,7 +54,7 @@ def meet():
             assert time.monotonic() < end
             time.sleep(0.01)
 
-    begin.port, begin.wait_for = port, wait_for
+    begin.port, begin.wait_for, begin.rendezvous = port, wait_for, rendezvous
     yield begin
     for future in futures.values():
         if not future.exception(20):
@@ -138,6 +138,7 @@ def test_strangers_who_say_nothing_or_anything_delay_nobody(meet, monkeypatch):
         talkers.append(stranger(meet.port))
         with contextlib.suppress(OSError):  # sent away while still talking
             talkers[-1].sendall(words)
+    assert len(meet.rendezvous[0].pending) <= 32
     begin = time.monotonic()
     meet(1).result(10)
     assert set(first.result(10).channels) == {1}
