@@ -111,8 +111,8 @@ def within(cluster: Cluster, timeout: Timeout) -> Iterator[None]:
         cluster.wait_for_news(error)
         reason = (str(error) or type(error).__name__).splitlines()[0]
         end(f"JAX could not start in all processes: {reason}")
-    except KeyboardInterrupt:
-        end("interrupted", 128 + signal.SIGINT)
+    except KeyboardInterrupt as stop:  # or a kind of it that knows its signal
+        end("interrupted", 128 + getattr(stop, "signum", signal.SIGINT))
     finally:
         timer.cancel()
 

@@ -195,13 +195,13 @@ def test_a_death_while_jax_starts_ends_the_others_with_the_line(start, partner, 
 
 
 def test_a_partner_with_which_jax_does_not_start_in_time_ends_all_with_the_line(start, partner, tmp_path):
-    process, meeting = partner(start, tmp_path, "--join-timeout", 15)
+    process, meeting = partner(start, tmp_path, "--join-timeout", 5)
     heard = []
     watchdog = Watchdog(1, meeting.channels, lambda *loss: heard.append(loss))
     (said,) = ended([process], 1)
-    assert said == "error: JAX has not started in all processes within 15 s\n"
+    assert said == "error: JAX has not started in all processes within 5 s\n"
     assert watchdog.lost.wait(10)
-    assert heard == [(0, "process 0 has ended: JAX has not started in all processes within 15 s")]
+    assert heard == [(0, "process 0 has ended: JAX has not started in all processes within 5 s")]
     meeting.close()
 
 
