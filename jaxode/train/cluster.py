@@ -56,7 +56,8 @@ class Cluster:
     count: int = 1
     watchdog: Watchdog | None = None
     at_loss: list[Callable[[int, str], None]] = field(default_factory=list)
-    """What to do before this process ends because another is lost, with its number and a sentence."""
+    """What to do before this process ends because one of them, or it itself, cannot go on: the
+    number of that process and a sentence are given."""
     torn: bool = False
     agreed: Exception | None = None
     """An error of process 0 of which it has told the others."""
@@ -126,16 +127,16 @@ class Cluster:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         """Leave in order after an end that all processes come to, and let the others know of any other."""
-        if self.watchdog is None:
-            return
         agreed = error is None or error is self.agreed
         agreed = agreed or isinstance(error, (Stopped, *RETOLD.values()))
-        self.torn = not agreed
+        self.torn = not agreed and self.watchdog is not None
         reason = " ".join(str(error or "").split()) or (kind.__name__ if kind else "")
         if error is not None and not agreed:
             self.wait_for_news(error)
             self.abandon(reason)
-        if agreed:
+        if isinstance(error, Exception) and not isinstance(error, Stopped):
+            self._act_on_loss(self.index, reason)  # whatever the error, no result is left "running"
+        if agreed and self.watchdog is not None:
             self.watchdog.leave(reason)
             jax.distributed.shutdown()  # waits for the others, which the watchdog still watches
             self.watchdog.close()

@@ -99,7 +99,7 @@ class Ledger:
     def record_loss(self, number: int, text: str) -> None:
         """Turn a result that says "running" into that of a failed run: process `number` is lost.
 
-        Called in the thread that noticed it, before this process ends. If process 0 is lost, each of
+        Called before this process ends, in the thread that noticed it. If process 0 is lost, each of
         the others writes, for none knows which of them are left; all write the same.
         """
         if self.opened and self.cluster.first:

@@ -7,7 +7,7 @@ import pytest
 from jaxode.checks import ConfigError
 from jaxode.train import cluster as module
 from jaxode.train.cluster import Cluster
-from jaxode.train.errors import RunFailed
+from jaxode.train.errors import RunFailed, Stopped
 
 
 def test_one_process_agrees_with_itself():
@@ -118,3 +118,21 @@ def test_a_loss_ends_the_process_with_one_line_even_if_its_last_actions_fail_or_
     line = "error: process 0 has died: go on with --resume, with as many processes as there are\n"
     assert capsys.readouterr().err == line
     assert (codes, done) == ([1], [(0, "process 0 has died")])
+
+
+@pytest.mark.parametrize("error", [ValueError("of JAX"), MemoryError("much"), OSError("disk"), RunFailed("not finite")])
+@pytest.mark.parametrize("several", [False, True])
+def test_no_error_leaves_a_result_that_says_running(cluster, monkeypatch, several, error):
+    monkeypatch.setattr(module, "GRACE_SECONDS", 0)
+    cluster, done = cluster if several else Cluster(1), []
+    cluster.at_loss.append(lambda *loss: done.append(loss))
+    assert ended_by(cluster, error) is error
+    assert done == [(1, str(error))]
+    assert cluster.torn is (several and not isinstance(error, RunFailed))
+
+
+def test_a_stop_by_a_signal_is_no_failure(cluster):
+    cluster.at_loss.append(lambda *loss: 1 / 0)
+    error = Stopped(15)
+    assert ended_by(cluster, error) is error
+    assert not cluster.torn
