@@ -209,5 +209,6 @@ def test_a_partner_that_never_comes_is_one_line_within_the_timeout(start, tmp_pa
     begin = time.monotonic()
     (said,) = ended(start("--join-timeout", 1, processes=2, numbers=[0]), 1)
     assert "process 1 did not come to localhost:" in said
+    assert said.endswith(" within 1 s; only this machine reaches 127.0.0.1, the address of localhost\n")
     assert len(said.splitlines()) == 1
     assert time.monotonic() - begin < SECONDS

@@ -17,7 +17,7 @@ from jaxode.train.processes.timeout import Timeout
 
 ANSWER_SECONDS = 10.0
 """How long whatever listens at the address may take to say what it is."""
-NO_SECRET = "this process does not know the run's secret"
+NO_SECRET = "no secret of process 0 was found"
 
 
 @dataclass

@@ -235,5 +235,6 @@ class Rendezvous:
             parts.append(self.refusal)
         if self.meeting.of_one_machine:
             address, host = self.meeting.address, self.member.host
-            parts.append(f"only this machine reaches {address}, the address of {host}")
+            which = "" if host == address else f", the address of {host}"
+            parts.append(f"only this machine reaches {address}{which}")
         return "; ".join(parts)

@@ -84,7 +84,7 @@ class SecretFile:
 
     def __init__(self, path: Path, *, make_directory: bool = False) -> None:
         self.path, self.make_directory = path, make_directory
-        self.hint = f", which is read from {path}: {ADVICE}"
+        self.hint = f" in {path}: if process 0 is running, {ADVICE}"
         self.value: bytes | None = None
 
     def publish(self) -> bytes:

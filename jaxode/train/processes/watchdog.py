@@ -67,9 +67,9 @@ class Watchdog:
         self.over.set()
 
     def abandon(self, reason: str) -> bool:
-        """Say that this process ends alone, and why. Returns False if another is lost already."""
+        """Say that this process ends alone, and why. Returns False if its end has begun already."""
         with self.lock:
-            if self.lost.is_set():
+            if self.lost.is_set() or self.left.is_set():
                 return False
             self.left.set()
         self._say({"lost": reason, "process": self.own})

@@ -249,7 +249,7 @@ def test_process_0_that_never_comes_is_one_line_in_time(meet):
 
 
 def test_a_process_without_the_secret_says_so(meet):
-    assert line_of(meet(1, secret=lambda: None, seconds=0.3)).endswith("this process does not know the run's secret")
+    assert line_of(meet(1, secret=lambda: None, seconds=0.3)).endswith("no secret of process 0 was found")
 
 
 def test_one_whose_time_is_up_first_lets_the_others_know(meet):

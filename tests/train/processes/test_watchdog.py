@@ -64,6 +64,7 @@ def test_a_reason_is_told_in_place_of_a_death(three):
     assert heard[0].get(timeout=10) == heard[2].get(timeout=10) == (1, "process 1 has ended: no such file")
     assert heard[1].empty()
     assert not dogs[0].abandon("late")  # the loss came first, and is being acted on
+    assert not dogs[1].abandon("twice")
 
 
 def test_leaving_in_order_is_no_loss(three):
