@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from experiments.converters import Number, address, nonempty, path_text, to_path
 from experiments.suggestions import suggestion
-from jaxode.checks import ConfigError, Range, one_line, shortened
+from jaxode.checks import PROCESSES, ConfigError, Range, one_line, shortened
 from jaxode.config import (
     CHAINS,
     CONVOLUTIONS_ONLY,
@@ -47,7 +47,7 @@ GROUPS: dict[str, tuple[type, tuple[str, ...]]] = {
 
 NEGATIVE = re.compile(r"-(\d|\.\d|inf|nan)", re.IGNORECASE)
 
-PROCESSES = Range(1, 4096)
+JOIN_SECONDS = Range(0.1, 86_400)
 
 EXPLICIT = re.compile("(?<=ignored explicit argument ).*", re.DOTALL)
 """The value of a flag that takes none, in argparse's message."""
@@ -66,6 +66,8 @@ class Request:
     coordinator: str | None = None
     processes: int | None = None
     process_id: int | None = None
+    secret_file: Path | None = None
+    join_timeout: float | None = None
 
 
 class Parser(argparse.ArgumentParser):
@@ -157,6 +159,10 @@ def build_parser(preset: RunConfig, doc: str, prog: str) -> Parser:
     several.add_argument("--processes", type=Number(int, PROCESSES), metavar="N", help="how many processes there are")
     which = Number(int, Range(0, PROCESSES.at_most - 1))
     several.add_argument("--process-id", type=which, metavar="N", help="which of them this is, from 0")
+    where = "where process 0 writes the secret for the others (default: in ~/.cache; or set JAXODE_SECRET)"
+    several.add_argument("--secret-file", type=to_path, metavar="FILE", help=where)
+    late = "how long to wait for all processes to be ready (default: 60)"
+    several.add_argument("--join-timeout", type=Number(float, JOIN_SECONDS), metavar="SECONDS", help=late)
     group.add_argument(
         "--out", type=to_path, metavar="DIR", help=f"where the results go (default: {run[:-3]}MODEL-TIME)"
     )

@@ -141,15 +141,18 @@ def met(request: Request, config: RunConfig) -> Cluster:
     """JAX set up for this run, and the processes that take part in it. Raises ConfigError, RunFailed."""
     import jax
 
-    from jaxode.train import Cluster, join, wanted
+    from jaxode.train import Cluster, join, membership
 
-    several = wanted(request.coordinator, request.processes, request.process_id)
+    member = membership(request.coordinator, request.processes, request.process_id)
     jax.config.update("jax_enable_x64", config.precision == "float64")
     if config.parallel.devices is not None:
         with contextlib.suppress(RuntimeError):  # JAX has begun with what there is, which the run is told if too few
             jax.config.update("jax_num_cpu_devices", config.parallel.devices)
     compilations.keep()
-    return join(request.coordinator, request.processes, request.process_id) if several else Cluster()
+    if member is None:
+        return Cluster()
+    timeout = {} if request.join_timeout is None else {"timeout": request.join_timeout}
+    return join(member, secret_file=request.secret_file, **timeout)
 
 
 def description(config: RunConfig) -> dict[str, Any]:

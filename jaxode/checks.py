@@ -18,7 +18,7 @@ LONGEST_NAME, LONGEST_PATH = 255, 4095
 DIGITS_IN_WORDS = 50
 """Integers of more digits are described in messages: Python refuses to write out those of thousands."""
 
-PORT = re.compile("[0-9]{1,5}")  # str.isdigit and int() accept digits of other scripts, which a resolver does not
+ADDRESS = re.compile(r"(?:\[([0-9A-Za-z:.%]+)\]|([0-9A-Za-z._-]+)):([0-9]{1,5})")
 
 
 class ConfigError(ValueError):
@@ -52,6 +52,9 @@ def plain(number: float) -> str:
 
 
 PORTS = Range(1, 65535)
+PROCESSES = Range(1, 4096)
+"""How many a run of several can have."""
+
 SEEDS = Range(0, 2**32 - 1)
 COUNTS = Range(1, 10**9)
 """Of images, rows and whatever has no tighter bound."""
@@ -162,10 +165,9 @@ def require_path(name: str, value: str) -> None:
 
 
 def host_and_port(name: str, value: str) -> tuple[str, int]:
-    """The two parts of HOST:PORT. Raises ConfigError unless the port is a number from 1 to 65535 in ASCII digits."""
-    host, _, port = value.rpartition(":")
-    good = bool(host) and all(char.isprintable() and not char.isspace() for char in host)
-    require(good and port.isdigit(), name, value, "HOST:PORT of process 0")
-    good = PORT.fullmatch(port) is not None and int(port) in PORTS
-    require(good, name, value, f"HOST:PORT of process 0 with a port {PORTS}")
-    return host, int(port)
+    """Host and port; an IPv6 address is given in brackets. Raises ConfigError, naming the setting."""
+    match = ADDRESS.fullmatch(value)
+    host, port = (match[1] or match[2], int(match[3])) if match else ("", 0)
+    allowed = f"HOST:PORT of process 0, with a port {PORTS} and an IPv6 address in brackets"
+    require(port in PORTS, name, value, allowed)
+    return host, port

@@ -3,8 +3,7 @@
 from jaxode.train.claim import claimed as claimed
 from jaxode.train.claim import claimed_new as claimed_new
 from jaxode.train.cluster import Cluster as Cluster
-from jaxode.train.cluster import join as join
-from jaxode.train.cluster import wanted as wanted
+from jaxode.train.distributed import join as join
 from jaxode.train.errors import CheckpointError as CheckpointError
 from jaxode.train.errors import ResumeError as ResumeError
 from jaxode.train.errors import RunFailed as RunFailed
@@ -13,6 +12,7 @@ from jaxode.train.errors import out_of_memory as out_of_memory
 from jaxode.train.files import make_writable as make_writable
 from jaxode.train.loop import run as run
 from jaxode.train.outcomes import missing as missing
+from jaxode.train.processes.membership import membership as membership
 from jaxode.train.progress import Progress as Progress
 from jaxode.train.resume import FREE as FREE
 from jaxode.train.resume import read_config as read_config

@@ -1,16 +1,16 @@
 """A run of several processes, one on each host or for each device: how they come together and agree.
 
 Every process runs the same program on its own devices and reads the images from its own disk. Process 0 alone decides
-what is not the same everywhere, writes results and checkpoints, and tells the others. Only room of jax.distributed.
+what is not the same everywhere, writes results and checkpoints, and tells the others.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import socket
 import sys
-import time
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
@@ -19,19 +19,20 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from jaxode.checks import ConfigError, host_and_port, require
-from jaxode.train.errors import CheckpointError, ResumeError, RunFailed, Stopped
-from jaxode.train.lifeline import Door, Lifeline, knock
+from jaxode.checks import ConfigError
+from jaxode.data import DataError
+from jaxode.train.errors import CheckpointError, ResumeError, RunFailed, Stopped, out_of_memory
+from jaxode.train.processes.watchdog import Watchdog
 
-JOIN_SECONDS = 120
-HEARTBEAT_SECONDS = 60
-"""After so long a process that hangs, or one behind a broken network, is given up by JAX."""
+GRACE_SECONDS = 20.0
+"""How long an error waits for the news that another process is lost. It comes within milliseconds
+unless a machine is overloaded."""
 
-SEVERAL = ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
-"""What launchers that JAX understands say of the number of processes they started."""
+LAST_SECONDS = 10.0
+"""How long the last actions of a process may take when another is lost."""
 
-GRACE_SECONDS = 2.0
-"""How long a failed computation waits for the news that another process has died, which is then the cause."""
+OWN_ERRORS = (OSError, MemoryError, KeyboardInterrupt, ConfigError, DataError)
+"""Errors that no lost process causes: such a loss comes out of JAX, as one of several types."""
 
 SMALLEST_TEXT = 4096
 """Bytes, in which most of what process 0 tells has room."""
@@ -42,16 +43,24 @@ RETOLD = {kind.__name__: kind for kind in (ConfigError, ResumeError, CheckpointE
 Found = TypeVar("Found")
 
 
+def wait_for_the_end() -> None:
+    """Let the thread that has noticed a loss end this process."""
+    threading.Event().wait()
+
+
 @dataclass
 class Cluster:
     """The processes of a run; without arguments, the one process of an ordinary run."""
 
     index: int = 0
     count: int = 1
-    lifeline: Lifeline | None = None
-    at_loss: list[Callable[[str], None]] = field(default_factory=list)
-    """What to do before this process ends because another has died."""
+    watchdog: Watchdog | None = None
+    at_loss: list[Callable[[int, str], None]] = field(default_factory=list)
+    """What to do before this process ends because one of them, or it itself, cannot go on: the
+    number of that process and a sentence are given."""
     torn: bool = False
+    agreed: Exception | None = None
+    """An error of process 0 of which it has told the others."""
 
     @property
     def first(self) -> bool:
@@ -88,6 +97,7 @@ class Cluster:
         room = max(SMALLEST_TEXT, 1 << (size - 1).bit_length())  # few lengths, for each compiles a program
         text = bytes(self.arrays(np.frombuffer(text.ljust(room), np.uint8)))
         if error is not None:
+            self.agreed = error
             raise error
         answer = json.loads(text)
         if "error" in answer:
@@ -117,79 +127,56 @@ class Cluster:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         """Leave in order after an end that all processes come to, and let the others know of any other."""
-        self.torn = error is not None and not isinstance(error, (Stopped, *RETOLD.values()))
-        if isinstance(error, jax.errors.JaxRuntimeError) and self.lifeline is not None:
-            time.sleep(GRACE_SECONDS)  # most likely another process has died, and the lifeline ends this one
-        if self.lifeline is not None:
-            self.lifeline.leave(f"process {self.index} has ended: {error or kind}" if self.torn else "")
+        agreed = error is None or error is self.agreed
+        agreed = agreed or isinstance(error, (Stopped, *RETOLD.values()))
+        self.torn = not agreed and self.watchdog is not None
+        reason = " ".join(str(error or "").split()) or (kind.__name__ if kind else "")
+        if error is not None and not agreed:
+            self.wait_for_news(error)
+            self.abandon(reason)
+        if isinstance(error, Exception) and not isinstance(error, Stopped):
+            self._act_on_loss(self.index, reason)  # whatever the error, no result is left "running"
+        if agreed and self.watchdog is not None:
+            self.watchdog.leave(reason)
+            jax.distributed.shutdown()  # waits for the others, which the watchdog still watches
+            self.watchdog.close()
+
+    def wait_for_news(self, error: BaseException) -> None:
+        """Before an error is shown: return only if it is not the loss of another process."""
+        if self.watchdog is None or isinstance(error, OWN_ERRORS) or out_of_memory(error):
+            return
+        if self.watchdog.lost.wait(GRACE_SECONDS):
+            wait_for_the_end()
+
+    def abandon(self, reason: str) -> None:
+        """Let the others know that this process ends alone; returns only if none of them is lost."""
+        words = f"process {self.index} has ended: {reason}"
+        if self.watchdog is not None and not self.watchdog.abandon(words):
+            wait_for_the_end()
+
+    def end_because_lost(self, number: int, words: str, code: int = 1) -> None:
+        """End this process, whatever it does, with one line: another is lost, or it cannot go on."""
+        try:
+            advice = ": go on with --resume, with as many processes as there are"
+            print(f"error: {words}{advice if self.at_loss else ''}", file=sys.stderr, flush=True)
+            last = threading.Thread(target=self._act_on_loss, args=(number, words), daemon=True)
+            last.start()
+            last.join(LAST_SECONDS)
+            sys.stdout.flush()
+        finally:
+            # The main thread may wait for a device that waits for the lost process.
+            os._exit(code)
+
+    def _act_on_loss(self, number: int, words: str) -> None:
+        for action in self.at_loss:
+            with contextlib.suppress(Exception):  # a full disk may come with it
+                action(number, words)
 
     def end(self, code: int) -> int:
         """The exit code; a process torn from the others ends here with it, for JAX would wait for them."""
-        if self.torn and self.count > 1:
-            sys.stderr.flush()
+        if self.torn:
+            with contextlib.suppress(OSError):
+                sys.stdout.flush()
+                sys.stderr.flush()
             os._exit(code)
         return code
-
-
-def wanted(coordinator: str | None, processes: int | None, process_id: int | None) -> bool:
-    """Whether several processes are asked for, by arguments or by a launcher. Raises ConfigError if half is given."""
-    given = {"coordinator": coordinator, "processes": processes, "process_id": process_id}
-    missing = [name for name, value in given.items() if value is None]
-    if len(missing) == len(given):
-        return any(os.environ.get(name, "1") not in ("", "0", "1") for name in SEVERAL)
-    if missing:
-        raise ConfigError(f"coordinator, processes and process_id belong together: {missing[0]} is missing")
-    assert coordinator is not None
-    assert processes is not None
-    assert process_id is not None
-    host_and_port("coordinator", coordinator)
-    require(processes >= 1, "processes", processes, "at least 1")
-    require(0 <= process_id < processes, "process_id", process_id, f"in 0, ..., {processes - 1}")
-    return processes > 1
-
-
-def join(coordinator: str | None = None, processes: int | None = None, process_id: int | None = None) -> Cluster:
-    """Meet the other processes; without arguments as the launcher says. To be called before JAX has done anything.
-
-    Raises:
-        RunFailed: they could not be met.
-    """
-    try:
-        jax.distributed.initialize(
-            coordinator,
-            processes,
-            process_id,
-            initialization_timeout=JOIN_SECONDS,
-            heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
-            shutdown_timeout_seconds=JOIN_SECONDS,
-        )
-    except (RuntimeError, ValueError) as error:
-        raise RunFailed(f"could not meet the other processes: {str(error).splitlines()[0]}") from error
-    cluster = Cluster(jax.process_index(), jax.process_count())
-    try:
-        cluster.lifeline = _connected(cluster, coordinator)
-    except OSError as error:
-        print(
-            f"note: no direct connection between the processes ({error}): a lost one is noticed late", file=sys.stderr
-        )
-    return cluster
-
-
-def _connected(cluster: Cluster, coordinator: str | None) -> Lifeline:
-    """Connections between process 0 and every other. Raises OSError."""
-    host = coordinator.rpartition(":")[0] if coordinator else socket.gethostname()
-    door = Door() if cluster.first else None
-    found = cluster.told(lambda: [host, door.port, door.key.hex()] if door else None)
-    if door is not None:
-        connections = door.admit(cluster.count - 1)
-    else:
-        connections = knock(found[0], found[1], bytes.fromhex(found[2]), cluster.index)
-
-    def lost(words: str) -> None:
-        for action in cluster.at_loss:
-            action(words)
-        print(f"error: {words}: go on with --resume, with as many processes as there are", file=sys.stderr, flush=True)
-        # The main thread waits for a device that waits for the lost process; nothing else would end this one.
-        os._exit(1)
-
-    return Lifeline(connections, lost)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +29,9 @@ from jaxode.train.state import TrainState
 
 SAVE_EVERY_SECONDS = 600.0
 """Longest time between checkpoints; an epoch of the protocol takes an hour on a slow machine."""
+
+LOCK_SECONDS = 5.0
+"""How long the news of a lost process waits for files that are being written."""
 
 
 class Ledger:
@@ -68,7 +72,8 @@ class Ledger:
         self.saved_at = time.monotonic()
         self.opened = False
         """Whether the history is that of the run; before, the files of an earlier start are not to be touched."""
-        cluster.at_loss.append(self.record_failure)
+        self.writing = threading.Lock()
+        cluster.at_loss.append(self.record_loss)
 
     @property
     def due(self) -> bool:
@@ -82,16 +87,33 @@ class Ledger:
 
     def record(self, status: str, more: dict[str, Any] | None = None) -> dict[str, Any]:
         """Write the files of the run; returns the result."""
-        return self.cluster.told(lambda: self.recorder.write(self.history[: self.checkpointed], status, more=more))
+
+        def write() -> dict[str, Any]:
+            with self.writing:
+                return self.recorder.write(self.history[: self.checkpointed], status, more=more)
+
+        return self.cluster.told(write)
 
     def record_failure(self, text: str) -> None:
         """Write why the run has failed, unless it never began; alone, for the other processes may be gone."""
         if not (self.opened and self.cluster.first):
             return
         try:
-            self.recorder.write(self.history[: self.checkpointed], "failed", text)
+            with self.writing:
+                self.recorder.write(self.history[: self.checkpointed], "failed", text)
         except OSError as error:  # the failure itself is the news, and a full disk may be its cause
             self.progress.warn(f"result.json could not be written: {error.strerror}")
+
+    def record_loss(self, number: int, text: str) -> None:
+        """Turn a result that says "running" into that of a failed run: process `number` is lost.
+
+        Called before this process ends, in the thread that noticed it. If process 0 is lost, each of
+        the others writes, for none knows which of them are left; all write the same.
+        """
+        if self.opened and self.cluster.first:
+            self.writing.acquire(timeout=LOCK_SECONDS)  # for good: nothing is to be written after this
+        if self.opened and (self.cluster.first or number == 0):
+            self.recorder.fail_running(text)
 
     def enter(self, line: dict[str, Any]) -> None:
         """Add the metrics of an epoch, and set the clock to zero."""

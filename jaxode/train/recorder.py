@@ -136,6 +136,12 @@ class Recorder:
             self.events.write(history)
         return result
 
+    def fail_running(self, error: str) -> None:
+        """Turn a result that says "running" into that of a failed run. Raises OSError."""
+        result = self.left()
+        if result.get("status") == "running":
+            write_json(self.out / RESULT, {**result, "status": "failed", "error": error})
+
     def left(self) -> dict[str, Any]:
         """The result that an earlier start left; empty where there is none that can be read."""
         try:

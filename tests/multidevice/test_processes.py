@@ -9,15 +9,21 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
+from jaxode.train.distributed import meet
 from jaxode.train.figures import TIMINGS
+from jaxode.train.processes.membership import Membership
+from jaxode.train.processes.timeout import Timeout
+from jaxode.train.processes.watchdog import Watchdog
 
 BASE = shlex.split("--data sample --precision float64 --schedule constant --parallel pmap --devices 2 --batch-size 20")
 MLP = shlex.split("--model mlp --limit-train 390 --limit-test 30 --lr 0.01")
 SECONDS = 60
-"""Far more than the end of a process takes after the other's death, and less than JAX's own heartbeats and a minute."""
+"""Far more than the end of a process takes after the other's death."""
 
 
 def free_port():
@@ -34,24 +40,31 @@ def task(job, number, processes):
 
 
 @pytest.fixture(scope="module")
-def start():
-    """Starts an experiment in one process or in two."""
+def cache(tmp_path_factory):
+    """Where the processes find their secret."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def start(cache):
+    """Starts an experiment in one process or in two, or some processes of it."""
     running = []
 
-    def begin(*argv, processes=1, slurm=False):
-        several = ["--coordinator", f"localhost:{free_port()}", "--processes", processes] if processes > 1 else []
-        job = str(os.getpid() + len(running))  # of which JAX makes a port
-        for number in range(processes):
-            which = [*several, "--process-id", number] if several and not slurm else []
+    def begin(*argv, processes=1, slurm=False, numbers=None, port=None):
+        several = ["--coordinator", f"localhost:{port or free_port()}", "--processes", processes]
+        job = str(os.getpid() + len(running))  # of which the launcher's port is made
+        numbers = range(processes) if numbers is None else numbers
+        for number in numbers:
+            which = [*several, "--process-id", number] if processes > 1 and not slurm else []
             process = subprocess.Popen(
                 [sys.executable, "-m", "experiments.mnist", *map(str, [*argv, *which])],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
-                env={**os.environ, **(task(job, number, processes) if slurm else {})},
+                env={**os.environ, "XDG_CACHE_HOME": cache, **(task(job, number, processes) if slurm else {})},
             )
             running.append(process)
-        return running[-processes:]
+        return running[-len(numbers) :]
 
     yield begin
     for process in running:
@@ -65,6 +78,16 @@ def ended(processes, code=0):
     found = [process.communicate(timeout=240) for process in processes]
     assert [process.returncode for process in processes] == [code] * len(processes), found
     return [err for _, err in found]
+
+
+def listening(process):
+    """Addresses at which a process listens, in hexadecimal digits, with their ports."""
+    links = []
+    for descriptor in Path(f"/proc/{process.pid}/fd").iterdir():
+        with contextlib.suppress(OSError):  # closed in the meantime
+            links.append(os.readlink(descriptor))
+    rows = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]]
+    return {row[1] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in links}
 
 
 def metrics(out):
@@ -112,15 +135,17 @@ def test_the_other_ends_soon_and_clearly_when_one_is_killed_and_the_run_goes_on(
     out = tmp_path / "out"
     processes = start(*BASE, *MLP, "--epochs", 5000, "--out", out, processes=2)
     wait_for(processes, lambda: epochs_done(out) >= 2)
+    found = [listening(process) for process in processes]
+    assert all(found)  # those of Gloo
+    assert all(address.split(":")[0] == "0100007F" for each in found for address in each), found
     processes[victim].kill()
     _, err = processes[1 - victim].communicate(timeout=SECONDS)
     assert processes[1 - victim].returncode == 1
     line = f"error: process {victim} has died: go on with --resume"
     assert [text for text in err.splitlines() if text.startswith(line)], err
     assert "Traceback" not in err
-    if victim == 1:
-        result = json.loads((out / "result.json").read_text())
-        assert (result["status"], result["error"]) == ("failed", "process 1 has died")
+    result = json.loads((out / "result.json").read_text())
+    assert (result["status"], result["error"]) == ("failed", f"process {victim} has died")
     done = epochs_done(out)
     resumed = start("--resume", out, "--epochs", 5001) if victim == 1 else []
     for process in resumed:
@@ -145,3 +170,45 @@ def test_processes_that_disagree_or_cannot_write_all_say_so(start, tmp_path):
     (said, other) = ended(start(*BASE, *MLP, "--epochs", 1, "--out", tmp_path / "file" / "out", processes=2), 2)
     assert "cannot write into" in said
     assert "cannot write into" in other
+
+
+@pytest.fixture
+def partner(cache, monkeypatch):
+    """Starts process 0 and plays process 1 up to the meeting's end; returns the process and the meeting."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+
+    def begin(start, tmp_path, *argv):
+        port = free_port()
+        (process,) = start(*BASE, *MLP, *argv, "--out", tmp_path / "out", processes=2, numbers=[0], port=port)
+        with ThreadPoolExecutor(1) as pool:
+            member = Membership("localhost", port, 1, 2)
+            return process, pool.submit(meet, member, None, Timeout.after(SECONDS)).result()
+
+    return begin
+
+
+def test_a_death_while_jax_starts_ends_the_others_with_the_line(start, partner, tmp_path):
+    process, meeting = partner(start, tmp_path)
+    meeting.close()  # as the system does for a process that is dead
+    assert ended([process], 1) == ["error: process 1 has died\n"]
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_partner_with_which_jax_does_not_start_in_time_ends_all_with_the_line(start, partner, tmp_path):
+    process, meeting = partner(start, tmp_path, "--join-timeout", 5)
+    heard = []
+    watchdog = Watchdog(1, meeting.channels, lambda *loss: heard.append(loss))
+    (said,) = ended([process], 1)
+    assert said == "error: JAX has not started in all processes within 5 s\n"
+    assert watchdog.lost.wait(10)
+    assert heard == [(0, "process 0 has ended: JAX has not started in all processes within 5 s")]
+    meeting.close()
+
+
+def test_a_partner_that_never_comes_is_one_line_within_the_timeout(start, tmp_path):
+    begin = time.monotonic()
+    (said,) = ended(start("--join-timeout", 1, processes=2, numbers=[0]), 1)
+    assert "process 1 did not come to localhost:" in said
+    assert said.endswith(" within 1 s; only this machine reaches 127.0.0.1, the address of localhost\n")
+    assert len(said.splitlines()) == 1
+    assert time.monotonic() - begin < SECONDS

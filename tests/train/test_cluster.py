@@ -1,45 +1,13 @@
-"""Asking for several processes, agreeing where there is one, and the connection that tells of a death."""
+"""Agreeing where there is one process, and what an error of one of several leads to."""
 
-import queue
-import socket
 import threading
 
 import pytest
 
 from jaxode.checks import ConfigError
-from jaxode.train.cluster import SEVERAL, Cluster, wanted
-from jaxode.train.lifeline import KEY_BYTES, NUMBER_BYTES, Door, Lifeline, knock
-
-
-@pytest.fixture(autouse=True)
-def no_launcher(monkeypatch):
-    for name in SEVERAL:
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.mark.parametrize(
-    ("asked", "message"),
-    [
-        ((None, 2, None), "belong together: coordinator is missing"),
-        (("host:1", 2, None), "belong together: process_id is missing"),
-        (("host", 2, 0), "coordinator must be HOST:PORT of process 0, got 'host'"),
-        (("host:1", 0, 0), "processes must be at least 1, got 0"),
-        (("host:1", 2, 2), r"process_id must be in 0, ..., 1, got 2"),
-    ],
-)
-def test_half_a_request_is_refused(asked, message):
-    with pytest.raises(ConfigError, match=message):
-        wanted(*asked)
-
-
-def test_several_processes_are_wanted_by_flags_or_by_a_launcher(monkeypatch):
-    assert wanted("host:1", 2, 1)
-    assert not wanted("host:1", 1, 0)
-    assert not wanted(None, None, None)
-    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "1")
-    assert not wanted(None, None, None)
-    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "4")
-    assert wanted(None, None, None)
+from jaxode.train import cluster as module
+from jaxode.train.cluster import Cluster
+from jaxode.train.errors import RunFailed, Stopped
 
 
 def test_one_process_agrees_with_itself():
@@ -52,46 +20,119 @@ def test_one_process_agrees_with_itself():
         alone.told(lambda: 1 / 0)
 
 
+class Watch:
+    """What a watchdog does for its cluster; `said` is what the other processes were told."""
+
+    def __init__(self):
+        self.lost, self.said = threading.Event(), []
+
+    def leave(self, reason):
+        self.said.append(("leave", reason))
+
+    def close(self):
+        self.said.append(("close", ""))
+
+    def abandon(self, reason):
+        self.said.append(("abandon", reason))
+        return not self.lost.is_set()
+
+
+class Ended(BaseException):
+    """In place of the end of this process."""
+
+
 @pytest.fixture
-def three():
-    """Lifelines of three processes, and what each hears of a loss."""
-    door, heard = Door(), [queue.Queue() for _ in range(3)]
-    with socket.create_connection(("localhost", door.port)) as stranger:
-        stranger.sendall(bytes(KEY_BYTES + NUMBER_BYTES))
-        ends = [knock("localhost", door.port, door.key, number) for number in (1, 2)]
-        ends.insert(0, door.admit(2))
-    lines = [Lifeline(each, box.put) for each, box in zip(ends, heard, strict=True)]
-    yield lines, heard
-    for line in lines:
-        line.leave()
-    for thread in threading.enumerate():
-        if thread.name.endswith("(_watch)"):
-            thread.join(10)
-    for line in lines:
-        for connection in line.connections.values():
-            connection.close()
+def cluster(monkeypatch):
+    def end():
+        raise Ended
+
+    monkeypatch.setattr(module, "wait_for_the_end", end)
+    monkeypatch.setattr(module, "GRACE_SECONDS", 0.5)
+    return Cluster(1, 2, Watch())
 
 
-def test_a_death_is_told_to_all_with_its_number(three):
-    lines, heard = three
-    lines[2].connections[0].shutdown(socket.SHUT_RDWR)  # without a word, as the system does it for a dead process
-    assert heard[0].get(timeout=10) == "process 2 has died"
-    assert heard[1].get(timeout=10) == "process 2 has died"
+def ended_by(cluster, error):
+    """Leave the cluster with an error, and what came of it."""
+    try:
+        with cluster:
+            raise error
+    except BaseException as caught:
+        return caught
 
 
-def test_a_reason_is_told_in_place_of_a_death(three):
-    lines, heard = three
-    lines[1].leave("process 1 has ended: no such file")
-    assert heard[0].get(timeout=10) == heard[2].get(timeout=10) == "process 1 has ended: no such file"
-    assert heard[1].empty()
+@pytest.mark.parametrize("kind", [ValueError, RuntimeError, TypeError])
+def test_whatever_jax_raises_when_another_process_is_lost_is_not_shown(cluster, kind):
+    """The news may come after the error: Gloo and XLA raise errors of several types, and at once."""
+    threading.Timer(0.1, cluster.watchdog.lost.set).start()
+    assert isinstance(ended_by(cluster, kind("Gloo AllGather failed: Connection closed by peer")), Ended)
 
 
-def test_leaving_in_order_is_no_loss(three):
-    lines, heard = three
-    for line in lines:
-        line.leave()
-    for thread in threading.enumerate():
-        if thread.name.endswith("(_watch)"):
-            thread.join(10)
-            assert not thread.is_alive()
-    assert all(box.empty() for box in heard)
+def test_an_error_without_a_loss_is_shown_and_the_others_are_told(cluster):
+    error = ValueError("two\nlines")
+    assert ended_by(cluster, error) is error
+    assert cluster.watchdog.said == [("abandon", "process 1 has ended: two lines")]
+    assert cluster.torn
+
+
+@pytest.mark.parametrize(
+    "error", [OSError("disk"), MemoryError("much"), RuntimeError("RESOURCE_EXHAUSTED: Out of memory")]
+)
+def test_an_error_of_its_own_waits_for_no_news(cluster, monkeypatch, error):
+    monkeypatch.setattr(module, "GRACE_SECONDS", 60)
+    assert ended_by(cluster, error) is error
+    assert cluster.torn
+
+
+def test_a_loss_that_comes_while_an_error_is_told_goes_first(cluster):
+    cluster.watchdog.lost.set()
+    assert isinstance(ended_by(cluster, OSError("disk")), Ended)
+
+
+@pytest.mark.parametrize("error", [ConfigError("no"), RunFailed("not finite")])
+def test_errors_that_all_come_to_end_in_order_with_their_reason(cluster, error):
+    assert ended_by(cluster, error) is error
+    assert cluster.watchdog.said == [("leave", str(error)), ("close", "")]
+    assert not cluster.torn
+
+
+def test_an_error_of_process_0_that_all_were_told_is_an_end_in_order(cluster, monkeypatch):
+    cluster.index = 0
+    monkeypatch.setattr(Cluster, "arrays", lambda self, tree: tree)
+
+    def work():
+        raise OSError("disk")
+
+    with pytest.raises(OSError, match="disk"), cluster:
+        cluster.told(work)
+    assert cluster.watchdog.said == [("leave", "disk"), ("close", "")]
+
+
+def test_a_loss_ends_the_process_with_one_line_even_if_its_last_actions_fail_or_hang(cluster, monkeypatch, capsys):
+    codes, done = [], []
+    monkeypatch.setattr(module.os, "_exit", codes.append)
+    monkeypatch.setattr(module, "LAST_SECONDS", 0.2)
+    stop = threading.Event()
+    cluster.at_loss += [lambda *loss: 1 / 0, lambda *loss: done.append(loss), lambda *loss: stop.wait(60)]
+    cluster.end_because_lost(0, "process 0 has died")
+    stop.set()
+    line = "error: process 0 has died: go on with --resume, with as many processes as there are\n"
+    assert capsys.readouterr().err == line
+    assert (codes, done) == ([1], [(0, "process 0 has died")])
+
+
+@pytest.mark.parametrize("error", [ValueError("of JAX"), MemoryError("much"), OSError("disk"), RunFailed("not finite")])
+@pytest.mark.parametrize("several", [False, True])
+def test_no_error_leaves_a_result_that_says_running(cluster, monkeypatch, several, error):
+    monkeypatch.setattr(module, "GRACE_SECONDS", 0)
+    cluster, done = cluster if several else Cluster(1), []
+    cluster.at_loss.append(lambda *loss: done.append(loss))
+    assert ended_by(cluster, error) is error
+    assert done == [(1, str(error))]
+    assert cluster.torn is (several and not isinstance(error, RunFailed))
+
+
+def test_a_stop_by_a_signal_is_no_failure(cluster):
+    cluster.at_loss.append(lambda *loss: 1 / 0)
+    error = Stopped(15)
+    assert ended_by(cluster, error) is error
+    assert not cluster.torn
