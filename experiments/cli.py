@@ -177,15 +177,15 @@ def resumed(directory: Path, request: Request, preset: RunConfig) -> RunConfig:
 
 
 def finished(directory: Path, config: RunConfig) -> bool:
-    """Whether the run's result says that all epochs are done, and nothing that belongs to it is missing."""
-    from jaxode.train import missing
+    """Whether the run's result says that all epochs are done, and nothing of the run is missing or damaged."""
+    from jaxode.train import Checkpoints, missing
 
     try:
         result = read_object(directory / "result.json")
         done = result.get("status") == "complete" and need(result, "epochs", int, "result.json") == config.epochs
     except (OSError, ValueError):
         return False
-    return done and not missing(directory, config)
+    return done and not missing(directory, config) and Checkpoints(directory / "checkpoints").whole(config.epochs)
 
 
 def run_directory(request: Request, config: RunConfig) -> contextlib.AbstractContextManager[Path]:

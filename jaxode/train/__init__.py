@@ -1,5 +1,6 @@
 """Training: state, compiled loops, checkpoints, records, and `run`, which puts them together."""
 
+from jaxode.train.checkpoint import Checkpoints as Checkpoints
 from jaxode.train.claim import claimed as claimed
 from jaxode.train.claim import claimed_new as claimed_new
 from jaxode.train.cluster import Cluster as Cluster

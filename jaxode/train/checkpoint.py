@@ -29,7 +29,7 @@ from jaxode.train import checkpoint_folder
 from jaxode.train.checkpoint_folder import META, META_BYTES, STATE, UNFINISHED, remove, temporary
 from jaxode.train.checkpoint_meta import FORMAT, DamagedError, checked, file_digest, file_digests, sealed, unsealed
 from jaxode.train.errors import NOT_WRITTEN, CheckpointError
-from jaxode.train.history import HISTORY, METRICS, History, HistoryFile, first_lines
+from jaxode.train.history import HISTORY, METRICS, History, HistoryFile, first_lines, holds
 
 KEEP_LAST = 2
 SLACK_BYTES = 1 << 17
@@ -37,6 +37,9 @@ SLACK_BYTES = 1 << 17
 
 FILE_SLACK_BYTES = 1 << 24
 """How much larger than all arrays a file of a checkpoint may be to be read."""
+
+STATE_BYTES = 1 << 38
+"""More than any file of a state."""
 
 
 @dataclass(frozen=True)
@@ -223,17 +226,36 @@ class Checkpoints:
                 return found
         raise DamagedError(f"its history of {count} epochs is neither in {HISTORY} nor in {METRICS}")
 
-    def _read(self, name: str, template: Any) -> Checkpoint:
-        folder = self.directory / name
-        meta, wanted = self._meta(folder), flatten(template)
-        limit = 2 * sum(array.nbytes for array in wanted.values()) + FILE_SLACK_BYTES
-        # Before orbax sees them: it meets a damaged file in a background thread, and says so at length.
+    def _compare_files(self, folder: Path, meta: dict[str, Any], limit: int) -> None:
+        """Raise DamagedError unless each file of a state has its digest, and at most so many bytes."""
         for path, expected in meta["files_sha256"].items():
             found = file_digest(folder / STATE / path, limit)
             if found != expected:
                 raise DamagedError(
                     f"its file {path} {'differs from its digest' if found else 'is missing or too large'}"
                 )
+
+    def whole(self, epochs: int) -> bool:
+        """Whether the newest checkpoint is of so many epochs, undamaged, and the metrics are its history.
+
+        True where there is no checkpoint, as in a complete run whose checkpoints were deleted to save space.
+        """
+        if not self.names():
+            return True
+        folder = self.directory / self.names()[-1]
+        try:
+            meta = self._meta(folder)
+            self._compare_files(folder, meta, STATE_BYTES)
+        except DamagedError:
+            return False
+        return len(meta["history"]) == epochs and holds(self.directory.parent / METRICS, meta["history"])
+
+    def _read(self, name: str, template: Any) -> Checkpoint:
+        folder = self.directory / name
+        meta, wanted = self._meta(folder), flatten(template)
+        limit = 2 * sum(array.nbytes for array in wanted.values()) + FILE_SLACK_BYTES
+        # Before orbax sees them: it meets a damaged file in a background thread, and says so at length.
+        self._compare_files(folder, meta, limit)
         try:
             with hushed(), storage() as reader:
                 stored = reader.restore((folder / STATE).absolute())

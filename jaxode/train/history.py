@@ -56,7 +56,7 @@ class HistoryFile:
         if len(history) < self.count:
             self.sure = False
         if not (self.sure and self._append(b"".join(map(encoded, history[self.count :])))):
-            self._replace(b"".join(map(encoded, history)))
+            self._replace(history)
         self.count, self.sure = len(history), True
 
     def _append(self, lines: bytes) -> bool:
@@ -87,15 +87,21 @@ class HistoryFile:
                 os.ftruncate(descriptor, self.size)
             raise OSError(error.errno, error.strerror, str(self.path)) from error
 
-    def _replace(self, content: bytes) -> None:
-        """Write the file anew unless it has this content already."""
-        try:
-            same = not self.path.is_symlink() and read_bounded(self.path, len(content)) == content
-        except (OSError, ValueError):
-            same = False
-        if not same:
+    def _replace(self, history: History) -> None:
+        """Write the file anew unless it holds this history already."""
+        content = b"".join(map(encoded, history))
+        if self.path.is_symlink() or not holds(self.path, history):
             write_whole(self.path, content)
         self.size, self.digest = len(content), hashlib.sha256(content)
+
+
+def holds(path: Path, history: History) -> bool:
+    """Whether a file is one that holds this history and nothing else."""
+    content = b"".join(map(encoded, history))
+    try:
+        return read_bounded(path, len(content)) == content
+    except (OSError, ValueError):
+        return False
 
 
 def first_lines(path: Path, count: int, digest: str) -> History | None:

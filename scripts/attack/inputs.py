@@ -23,12 +23,13 @@ Cases = Callable[[Random, int, Path], Iterator[Case]]
 
 SURFACES: dict[str, tuple[Cases, int]] = {
     "command line": (lambda rng, count, work: commands.cases(rng, count), 340),
-    "files of a run": (run_files.cases, 120),
-    "IDX files": (idx_files.cases, 150),
-    "prepared sets": (prepared_sets.cases, 80),
-    "pictures": (picture_files.cases, 120),
-    "radar images": (radar_files.cases, 80),
-    "weights": (weight_files.cases, 160),
+    "files of a complete run": (run_files.complete, 60),
+    "files of a run that goes on": (run_files.going_on, 14),
+    "IDX files": (idx_files.cases, 200),
+    "prepared sets": (prepared_sets.cases, 100),
+    "pictures": (picture_files.cases, 140),
+    "radar images": (radar_files.cases, 120),
+    "weights": (weight_files.cases, 220),
 }
 """Each surface: its cases, and how many of them make a round."""
 

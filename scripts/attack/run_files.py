@@ -1,7 +1,8 @@
 """Hostile files in the directory of a run: each is damaged, then the run is resumed.
 
-Right is a resume that ends with the bits of the undamaged run, or one line that refuses; in both cases
-every checkpoint that was not damaged is still there, byte for byte.
+The run is complete, or is asked for one epoch more, which needs its checkpoints. Right is a resume that ends with the
+bits of the undamaged run, or one line that refuses; then every checkpoint that was not damaged is still there, byte for
+byte.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from random import Random
 
 from experiments import mnist
 from scripts.attack.damage import damage
-from scripts.attack.runs import Ending, complete_run, copied, difference, fingerprints
+from scripts.attack.runs import EPOCHS, Ending, complete_run, copied, difference, ending, fingerprints
 from scripts.attack.verdict import Answer, Case, of_command
 
 
@@ -34,26 +35,43 @@ def lost(before: dict[str, str], out: Path, damaged: str) -> str:
     return ""
 
 
-def attempt(seed: str, base: Path, expected: Ending, name: str, work: Path) -> tuple[str, Case]:
-    """Damage one file of a fresh copy of the run; returns what was done, and the case of resuming it."""
+def attempt(seed: str, base: Path, expected: Ending, name: str, work: Path, flags: list[str]) -> Case:
+    """Damage one file of a fresh copy of the run; returns the case of resuming it."""
     out = copied(base, work / "run")
     before = fingerprints(out)
     done = damage(Random(seed), out / name)
 
     def act() -> tuple[Answer, str]:
-        argv = ["--resume", str(out), "--quiet"]
+        argv = ["--resume", str(out), "--quiet", *flags]
         answer, detail = of_command(mnist.main, argv, lambda _: difference(out, expected))
         gone = lost(before, out, name) if answer is Answer.CLEAR_LINE else ""
         return (Answer.LOST, f"{gone}, and the line was: {detail}") if gone else (answer, detail)
 
-    return done, Case(f"{Path(name).parent}/{done} [{seed}]", act)
+    return Case(f"{Path(name).parent}/{done} [{seed}]", act)
 
 
-def cases(rng: Random, count: int, work: Path) -> Iterator[Case]:
-    """So many damaged runs, one after the other in the same folder: carry each out before the next is asked for."""
+def complete(rng: Random, count: int, work: Path) -> Iterator[Case]:
+    """So many damaged runs that are complete.
+
+    One after the other in the same folder: carry each out before the next is asked for.
+    """
     base = work / "whole"
-    expected = complete_run(base)
+    yield from damaged(rng, count, work, base, complete_run(base), [])
+
+
+def going_on(rng: Random, count: int, work: Path) -> Iterator[Case]:
+    """So many damaged runs that are to train one epoch more; see `complete`."""
+    base, longer = work / "whole", work / "longer"
+    complete_run(base)
+    copied(base, longer)
+    flags = ["--epochs", str(EPOCHS + 1)]
+    if mnist.main(["--resume", str(longer), "--quiet", *flags]):
+        raise RuntimeError("the undamaged run could not go on")
+    yield from damaged(rng, count, work, base, ending(longer), flags)
+
+
+def damaged(rng: Random, count: int, work: Path, base: Path, expected: Ending, flags: list[str]) -> Iterator[Case]:
+    """So many copies of a run, each with one damage, resumed with flags."""
     names = files(base)
     for _ in range(count):
-        seed = f"{rng.getrandbits(48):x}"
-        yield attempt(seed, base, expected, rng.choice(names), work)[1]
+        yield attempt(f"{rng.getrandbits(48):x}", base, expected, rng.choice(names), work, flags)

@@ -12,9 +12,11 @@ from typing import Any
 from experiments import mnist
 from jaxode.train.figures import TIMINGS
 
+EPOCHS = 3
+
 MLP = (
     "--data", "sample", "--quiet", "--model", "mlp", "--limit-train", "40", "--limit-test", "10",
-    "--batch-size", "16", "--epochs", "3", "--schedule", "constant",
+    "--batch-size", "16", "--epochs", str(EPOCHS), "--schedule", "constant",
 )  # fmt: skip
 """Flags of a run of a few seconds, most of them for the imports."""
 

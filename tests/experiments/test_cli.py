@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 
 import pytest
 
@@ -192,3 +193,32 @@ def test_float64_reaches_the_state(tmp_path, monkeypatch):
 def test_the_timings_are_fields_of_the_metrics(done):
     for line in (done / "metrics.jsonl").read_text().splitlines():
         assert set(TIMINGS) < set(json.loads(line))
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+@pytest.mark.parametrize("damaged", ["metrics.jsonl", "epoch-*/meta.json", "epoch-*/state/_METADATA"])
+def test_a_complete_run_that_is_damaged_is_mended(done, tmp_path, damaged, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(done, run)
+    path = run / damaged if damaged == "metrics.jsonl" else max((run / "checkpoints").glob(damaged))
+    before = path.read_bytes()
+    cut(path)
+    assert mnist.main(["--resume", str(run), "--quiet"]) == 0
+    captured = capsys.readouterr()
+    assert "is complete" not in captured.out
+    assert ("is damaged" in captured.err) == (damaged != "metrics.jsonl")
+    if damaged == "metrics.jsonl":
+        assert path.read_bytes() == before
+    assert mnist.main(["--resume", str(run)]) == 0
+    assert "is complete" in capsys.readouterr().out
+
+
+def test_a_complete_run_without_its_checkpoints_stays_complete(done, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(done, run)
+    shutil.rmtree(run / "checkpoints")
+    assert mnist.main(["--resume", str(run)]) == 0
+    assert "is complete" in capsys.readouterr().out

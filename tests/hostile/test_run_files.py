@@ -1,0 +1,13 @@
+"""Runs of which one file is damaged: a resume mends it, goes on without it, or refuses in one line."""
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("safetensors")
+
+from hostile.answers import RUNS, check
+
+
+@pytest.mark.parametrize("surface", RUNS)
+def test_every_damaged_run_is_answered_as_it_should_be(surface, tmp_path):
+    check(surface, tmp_path)
