@@ -16,7 +16,7 @@ from experiments import compilations, process, streams, surroundings
 from experiments.arguments import Parser, Request, build_parser, configured, parse, unused
 from experiments.memory import smaller
 from experiments.signals import Interrupted, Signals
-from jaxode.checks import ConfigError, one_line
+from jaxode.checks import ConfigError
 from jaxode.config import CHAINS, RunConfig
 from jaxode.strict_json import need, read_object
 
@@ -57,8 +57,7 @@ def main(argv: Sequence[str] | None, *, preset: RunConfig, doc: str, name: str) 
 
 def fail(parser: Parser, error: object, code: int) -> int:
     """Print one line and hand the exit code on."""
-    print(f"{parser.prog}: error: {one_line(error)}", file=sys.stderr, flush=True)
-    return code
+    return process.report(parser.prog, error, code)
 
 
 def told(error: OSError) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from experiments import limits, streams, surroundings
-from experiments.signals import ENDING, STOPPED, Interrupted, Signals, from_now_on, leave, own_name
+from experiments.signals import STOPPED, Interrupted, Signals, from_now_on, leave, own_name
 from jaxode.checks import ConfigError, one_line
 
 if TYPE_CHECKING:

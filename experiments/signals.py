@@ -13,12 +13,13 @@ from types import FrameType
 from typing import Any, NoReturn, Self
 
 from experiments import streams
+from jaxode.ending_signals import heeded
 
 STOPPED = 128
 """Added to the number of a signal, it makes the exit code of a command that the signal ended."""
 
-ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGXCPU") if hasattr(signal, name))
-"""Signals that ask a process to end."""
+RETURN_SECONDS = 1.0
+"""How long a thread waits for the main thread to react to a signal, before it ends the process."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -33,16 +34,6 @@ def described(signum: int) -> str:
     """The signal's name; for the limit on CPU time also what it means."""
     name = signal.Signals(signum).name
     return f"{name}: the limit on CPU time (ulimit -t) is reached" if name == "SIGXCPU" else name
-
-
-def wanted() -> list[int]:
-    """The signals to handle: all but a SIGHUP that is ignored, as it is under nohup."""
-    return [number for number in ENDING if not (number == signal.SIGHUP and ignored(number))]
-
-
-def ignored(signum: int) -> bool:
-    """Whether whoever started this process had it ignore the signal."""
-    return signal.getsignal(signum) == signal.SIG_IGN
 
 
 def leave(code: int) -> NoReturn:
@@ -80,7 +71,7 @@ class Signals:
         """Handle the signals here (again: jax.distributed takes SIGTERM for itself); returns the earlier handlers."""
         if threading.current_thread() is not threading.main_thread():
             return {}
-        return {number: signal.signal(number, self._handle) for number in wanted()}
+        return {number: signal.signal(number, self._handle) for number in heeded()}
 
     def __exit__(self, *exception: object) -> None:
         for number, handler in self.previous.items():
@@ -97,20 +88,23 @@ class Signals:
             return
         read, write = os.pipe()
         os.set_blocking(write, False)
-        watcher = threading.Thread(target=self._watch, args=(read,), daemon=True)
+        returned = threading.Event()
+        watcher = threading.Thread(target=self._watch, args=(read, returned), daemon=True)
         before = signal.set_wakeup_fd(write)
         watcher.start()
         try:
             yield
         finally:
+            returned.set()
             signal.set_wakeup_fd(before)
             os.close(write)
             watcher.join()
             os.close(read)
 
-    def _watch(self, read: int) -> None:
+    def _watch(self, read: int, returned: threading.Event) -> None:
         while number := os.read(read, 1):
-            if number[0] in self.previous:
+            # Where the main thread is in Python, its handler comes first and cleans up.
+            if number[0] in self.previous and not returned.wait(RETURN_SECONDS):
                 end_by(number[0], self.prog)
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:

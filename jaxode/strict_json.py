@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxode.bounded_files import read_bounded
+from jaxode.checks import one_line, printable, shortened, shown
 
 LIMIT = 1 << 26
 """Bytes of a file, unless another limit is given."""
@@ -33,6 +34,10 @@ KINDS = {
 }
 
 
+def _short(name: str) -> str:
+    return shortened(printable(name))
+
+
 def _integer(digits: str) -> float:
     """An integer, or infinity, which `_check` refuses, in place of one that is too large."""
     return int(digits) if len(digits.lstrip("-")) <= INTEGER_DIGITS else math.inf
@@ -44,7 +49,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))
-        raise ValueError(f"key {twice!r} is listed twice")
+        raise ValueError(f"key {shown(twice)} is listed twice")
     return found
 
 
@@ -63,12 +68,12 @@ def _check_scalar(name: str, value: Any) -> None:
     """Raise ValueError naming a number or a string that this program never writes."""
     if isinstance(value, float) and not math.isfinite(value):
         allowed = "a finite number, an integer of at most 64 bits"
-        raise ValueError(f"{name or 'the value'} must be {allowed}")
+        raise ValueError(f"{_short(name) or 'the value'} must be {allowed}")
     if isinstance(value, str):
         try:
             value.encode()
         except UnicodeEncodeError as error:
-            raise ValueError(f"{name or value!a} must be text, got {ascii(value)[:80]}") from error
+            raise ValueError(f"{_short(name) or shown(value)} must be text, got {shown(value)}") from error
 
 
 def _check(value: Any) -> None:
@@ -80,7 +85,7 @@ def _check(value: Any) -> None:
         level = [found for name, member in level for found in _members(member, name)]
         if not level:
             return
-    raise ValueError(f"{level[0][0][:80]!r} is nested more than {DEPTH} deep")
+    raise ValueError(f"{_short(level[0][0])} is nested more than {DEPTH} deep")
 
 
 def loads(text: str | bytes, where: object) -> Any:
@@ -102,7 +107,7 @@ def loads(text: str | bytes, where: object) -> Any:
     except RecursionError as error:
         raise ValueError(f"{where}: nested more than {DEPTH} deep") from error
     except ValueError as error:
-        raise ValueError(f"{where}: {' '.join(str(error).split())}") from error
+        raise ValueError(f"{where}: {one_line(error)}") from error
     return value
 
 

@@ -34,7 +34,7 @@ from jaxode.config import RunConfig, StemName
 from jaxode.data import SPECS, DataError, load, spec_of, view_shape
 from jaxode.interop import InteropError, from_torch, to_torch
 from jaxode.nn import build_classifier
-from jaxode.train import CheckpointError, Progress, ResumeError, claimed
+from jaxode.train import CheckpointError, Progress, ResumeError, Stopped, claimed
 from jaxode.train.cluster import Cluster
 from jaxode.train.files import write_json
 from jaxode.train.interrupts import Interrupts
@@ -99,7 +99,8 @@ def to_run(weights: Weights, source: Path, out: Path, asked: dict[str, Any]) -> 
         data = load(config.data)
         print(announcement(data), file=sys.stderr)
         config = decided(config, data, "epochs" in asked)
-        trainer = Trainer(config, data, out, Progress(), False, started(weights), None, interrupts, Cluster())
+        with interrupts.compiling():
+            trainer = Trainer(config, data, out, Progress(), False, started(weights), None, interrupts, Cluster())
         origin = {"file": source.name, "sha256": hashlib.sha256(source.read_bytes()).hexdigest()}
         with claimed(out):
             require_new(out)
@@ -107,6 +108,8 @@ def to_run(weights: Weights, source: Path, out: Path, asked: dict[str, Any]) -> 
             trainer.ledger.save(trainer.state)
             write_json(out / "origin.json", origin)
             trainer.ledger.start()
+        if interrupts.signum is not None:
+            raise Stopped(interrupts.signum)
     print(f"go on with: python -m experiments.{config.data.dataset} --resume {shlex.quote(str(out))}")
 
 
@@ -160,6 +163,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(stop.code or 0)
     except (ConfigError, DataError, InteropError, WeightsError, ResumeError, CheckpointError, OSError) as error:
         return process.report(parser.prog, error, 2)
+    except Stopped as stop:
+        return process.stopped(stop, f"{parser.prog}: stopped")
     return 0
 
 

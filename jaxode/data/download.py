@@ -40,7 +40,8 @@ def fetch(spec: DatasetSpec, data_dir: Path, *, progress: bool) -> originals.Fou
         reason = error.strerror or error
         raise Unreachable(f"{spec.name} cannot be stored in {folder}: {reason}") from error
     found = originals.find(spec, data_dir)
-    assert found is not None
+    if found is None:  # somebody has taken files away meanwhile
+        raise Unreachable(originals.places(spec, data_dir))
     return found
 
 

@@ -41,7 +41,7 @@ _GZIP = ".gz"
 
 def names(file: SourceFile) -> tuple[str, ...]:
     """Names of a file: the published one and, of a gzip file, those of what it unpacks to."""
-    if not file.name.endswith(_GZIP):
+    if not file.name.endswith(_GZIP) or file.name.endswith(".tar.gz"):  # an archive is used packed
         return (file.name,)
     bare = file.name.removesuffix(_GZIP)
     return file.name, bare, bare.replace("-idx", ".idx")  # the last is Kaggle's

@@ -25,11 +25,12 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from jaxode.bounded_files import read_bounded
+from jaxode.checks import one_line
 from jaxode.train import checkpoint_folder
 from jaxode.train.checkpoint_folder import META, META_BYTES, STATE, UNFINISHED, remove, temporary
 from jaxode.train.checkpoint_meta import FORMAT, DamagedError, checked, file_digest, file_digests, sealed, unsealed
 from jaxode.train.errors import NOT_WRITTEN, CheckpointError
-from jaxode.train.history import HISTORY, METRICS, History, HistoryFile, first_lines, holds
+from jaxode.train.history import HISTORY, METRICS, History, HistoryFile, agrees, first_lines
 
 KEEP_LAST = 2
 SLACK_BYTES = 1 << 17
@@ -248,7 +249,7 @@ class Checkpoints:
             self._compare_files(folder, meta, STATE_BYTES)
         except DamagedError:
             return False
-        return len(meta["history"]) == epochs and holds(self.directory.parent / METRICS, meta["history"])
+        return len(meta["history"]) == epochs and agrees(self.directory.parent / METRICS, meta["history"])
 
     def _read(self, name: str, template: Any) -> Checkpoint:
         folder = self.directory / name
@@ -281,7 +282,7 @@ class Checkpoints:
                 found = self._read(name, template)
             except DamagedError as error:
                 self.damaged.add(name)
-                warn(f"checkpoint {self.directory / name} is damaged: {error}; trying the one before")
+                warn(f"checkpoint {self.directory / name} is damaged: {one_line(error)}; trying the one before")
                 continue
             self.trusted.add(name)
             return found

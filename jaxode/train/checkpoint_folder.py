@@ -82,7 +82,7 @@ def in_part(checkpoint: Path) -> bool:
         return True
     except (OSError, ValueError):
         return False  # damaged, which is for a person to look at
-    return not all((checkpoint / STATE / name).is_file() for name in files)
+    return not all(os.path.isfile(checkpoint / STATE / name) for name in files)  # never raises, whatever the name
 
 
 def sweep(directory: Path) -> None:

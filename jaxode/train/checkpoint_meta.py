@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxode.bounded_files import open_regular
+from jaxode.checks import shown
 from jaxode.strict_json import loads_object, need
 from jaxode.train.checkpoint_folder import META
 
@@ -28,7 +29,7 @@ def file_digest(path: Path, limit: float = math.inf) -> str | None:
         with open_regular(path) as file:
             small = os.fstat(file.fileno()).st_size <= limit
             return hashlib.file_digest(file, "sha256").hexdigest() if small else None
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a name with NUL
         return None
 
 
@@ -67,7 +68,7 @@ def checked(content: dict[str, Any]) -> dict[str, Any]:
             inside = name and not Path(name).is_absolute() and ".." not in Path(name).parts
             if not (inside and isinstance(value, str)):
                 allowed = "digests of the checkpoint's files"
-                raise ValueError(f"{META}: files_sha256 must be {allowed}, got {name[:80]!r}")
+                raise ValueError(f"{META}: files_sha256 must be {allowed}, got {shown(name)}")
         if form == FORMAT:
             history = need(content, "history", dict, META)
             need(history, "sha256", str, f"{META}: history")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxode.bounded_files import open_regular, read_bounded
-from jaxode.strict_json import loads_object
+from jaxode.strict_json import loads_object, read_objects
 from jaxode.train.files import write_whole
 
 HISTORY, METRICS = "history.jsonl", "metrics.jsonl"
@@ -95,8 +95,16 @@ class HistoryFile:
         self.size, self.digest = len(content), hashlib.sha256(content)
 
 
+def agrees(path: Path, history: History) -> bool:
+    """Whether a file says what this history says, in any order of keys: format 3 sorted them in one file."""
+    try:
+        return read_objects(path, FILE_BYTES) == history
+    except (OSError, ValueError):
+        return False
+
+
 def holds(path: Path, history: History) -> bool:
-    """Whether a file is one that holds this history and nothing else."""
+    """Whether a file has the very bytes that this history is written as."""
     content = b"".join(map(encoded, history))
     try:
         return read_bounded(path, len(content)) == content

@@ -12,11 +12,10 @@ from concurrent import futures
 from types import FrameType
 from typing import Any, Self, TypeVar
 
+from jaxode.ending_signals import heeded
 from jaxode.train.errors import Stopped
 
 Result = TypeVar("Result")
-
-NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGXCPU")
 
 SAVING = "saving and stopping; once more to stop at once without saving"
 COMPILING = "stopping; nothing has been computed since the last checkpoint"
@@ -41,9 +40,6 @@ class Interrupts:
     second thread by `wait`, during which handlers run at once. Outside the main thread the context changes nothing.
     """
 
-    signals = tuple(
-        getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGXCPU") if hasattr(signal, name)
-    )
     again = (signal.SIGINT, signal.SIGTERM)
     """Of these a second one ends the process; a closed terminal sends SIGHUP twice, and SIGXCPU comes every second."""
 
@@ -58,17 +54,13 @@ class Interrupts:
     def __enter__(self) -> Self:
         self.worker = futures.ThreadPoolExecutor(1)
         if threading.current_thread() is threading.main_thread():
-            self.previous = {number: signal.signal(number, self._handle) for number in self._heeded()}
+            self.previous = {number: signal.signal(number, self._handle) for number in heeded()}
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self.worker.shutdown(wait=not (isinstance(error, Stopped) and error.compiling))
         for number, handler in self.previous.items():
             signal.signal(number, handler)
-
-    def _heeded(self) -> list[int]:
-        hangup = getattr(signal, "SIGHUP", None)
-        return [n for n in self.signals if not (n == hangup and signal.getsignal(n) == signal.SIG_IGN)]
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
         if self.signum is None:
@@ -121,6 +113,7 @@ class Interrupts:
             if self.retry is not None:  # its signal must not come when this class handles signals no more
                 self.retry.cancel()
                 self.retry.join()
+                self.retry, self.retried = None, False
 
     def _give_up_if_asked(self) -> None:
         if self.giving_up and self.signum is not None:

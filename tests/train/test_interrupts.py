@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from jaxode.ending_signals import ENDING
 from jaxode.train.errors import Stopped
 from jaxode.train.interrupts import Interrupts
 
@@ -34,10 +35,10 @@ def test_the_first_signal_is_noted_while_work_goes_on(signum):
 
 
 def test_handlers_come_back():
-    before = [signal.getsignal(number) for number in Interrupts.signals]
+    before = [signal.getsignal(number) for number in ENDING]
     with Interrupts():
-        assert [signal.getsignal(number) for number in Interrupts.signals] != before
-    assert [signal.getsignal(number) for number in Interrupts.signals] == before
+        assert [signal.getsignal(number) for number in ENDING] != before
+    assert [signal.getsignal(number) for number in ENDING] == before
 
 
 def test_outside_the_main_thread_signals_are_left_alone():
