@@ -129,7 +129,10 @@ class Channel:
 def read_line(connection: socket.socket, buffer: bytes, deadline: float) -> tuple[bytes, bytes]:
     """The first line without its end, and what was received beyond it. Raises OSError."""
     poll = select.poll()
-    poll.register(connection, select.POLLIN)
+    try:
+        poll.register(connection, select.POLLIN)
+    except ValueError:  # it has no file descriptor any more
+        raise ConnectionError("the connection was closed by another thread") from None
     while b"\n" not in buffer:
         if len(buffer) > LONGEST_LINE:
             raise WrongProtocol("a line that does not end")

@@ -117,3 +117,11 @@ def test_a_line_that_was_altered_is_a_loss(three):
     dogs, heard = three
     dogs[1].channels[0].connection.sendall(b"0" * 64 + b' {"lost": "all", "process": 1}\n')
     assert heard[0].get(timeout=10) == (1, "process 1 has died")
+
+
+def test_a_connection_that_another_thread_has_closed_has_ended():
+    one, other = pair()
+    one.close()
+    with pytest.raises(ConnectionError, match="closed by another thread"):
+        one.receive(time.monotonic() + 5)
+    other.close()
