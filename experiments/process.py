@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from experiments import limits, streams, surroundings
 from experiments.signals import STOPPED, Interrupted, Signals, from_now_on, leave, own_name
 from jaxode.checks import ConfigError, one_line
+from jaxode.ending_signals import ENDING
 
 if TYPE_CHECKING:
     from jaxode.train import Stopped

@@ -21,7 +21,7 @@ DEEP = "[" * 200_000
         ('{"epochs": 1e400}', "epochs must be a finite number"),
         ('{"epochs": 100000000000000000000}', "epochs must be a finite number, an integer of at most 64 bits"),
         (f'{{"epochs": -1{"0" * 9999}}}', "epochs must be a finite number"),
-        ('{"a": "\\ud800"}', r"'a' must be text, got '\\ud800'"),
+        ('{"a": "\\ud800"}', r"a must be text, got '\\ud800'"),
         ('{"\\udfff": 1}', r"'\\udfff' must be text"),
         (b'{"a": "\xff"}', ": not UTF-8 from byte 7 on"),
         (b"\xef\xbb\xbf{}", "BOM"),

@@ -12,7 +12,7 @@ import pytest
 import requests
 from files import write_idx_set
 
-from jaxode.data import DataError, download, locks, originals
+from jaxode.data import SPECS, DataError, download, locks, originals
 from jaxode.data.full import Unavailable, load_full
 
 
@@ -153,3 +153,15 @@ def test_no_network_and_no_files_is_unavailable(tmp_path):
     spec = write_idx_set(tmp_path / "elsewhere", url="http://127.0.0.1:9/")
     with pytest.raises(Unavailable, match=r"there is no train-images.*cannot be reached"):
         images(spec, tmp_path / "empty")
+
+
+def test_an_archive_that_was_unpacked_is_fetched_all_the_same(tmp_path, monkeypatch):
+    """Only packed archives are used, so cifar-10-binary.tar stands for none."""
+    spec = SPECS["cifar10"]
+    (tmp_path / spec.name).mkdir()
+    (tmp_path / spec.name / "cifar-10-binary.tar").write_bytes(b"")
+    asked = []
+    monkeypatch.setattr(download, "_download", lambda file, folder, progress: asked.append(file.name))
+    with pytest.raises(download.Unreachable, match=r"cifar-10-binary\.tar\.gz"):
+        download.fetch(spec, tmp_path, progress=False)
+    assert asked == ["cifar-10-binary.tar.gz"]

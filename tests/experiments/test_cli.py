@@ -6,9 +6,12 @@ import shlex
 import shutil
 
 import pytest
+from runs import as_format_3
 
 from experiments import cifar10, cifar100, mnist
 from experiments.cli import finished
+from jaxode.train import read_config
+from jaxode.train.checkpoint_meta import sealed, unsealed
 from jaxode.train.figures import TIMINGS
 
 SMALL = shlex.split("--data sample --limit-train 40 --limit-test 10 --batch-size 16 --epochs 2 --model mlp --quiet")
@@ -222,3 +225,41 @@ def test_a_complete_run_without_its_checkpoints_stays_complete(done, tmp_path, c
     shutil.rmtree(run / "checkpoints")
     assert mnist.main(["--resume", str(run)]) == 0
     assert "is complete" in capsys.readouterr().out
+
+
+def test_a_complete_run_of_the_previous_format_stays_complete(done, tmp_path, capsys):
+    """Its checkpoints have the keys of each line sorted, and metrics.jsonl has not."""
+    run = tmp_path / "run"
+    shutil.copytree(done, run)
+    as_format_3(run / "checkpoints")
+    before = (run / "metrics.jsonl").read_bytes()
+    assert mnist.main(["--resume", str(run)]) == 0
+    assert "is complete" in capsys.readouterr().out
+    assert (run / "metrics.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["a\0b", "x" * 300])
+def test_names_that_no_file_can_have_are_no_traceback(done, tmp_path, name, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(done, run)
+    for meta in (run / "checkpoints").glob("epoch-*/meta.json"):
+        content = unsealed(meta.read_text())
+        meta.write_text(sealed({**content, "files_sha256": {name: "0" * 64}}))
+    assert not finished(run, read_config(run))
+    assert mnist.main(["--resume", str(run), "--quiet"]) == 1
+    *damaged, last = capsys.readouterr().err.splitlines()
+    assert len(damaged) == 2
+    assert all("is damaged" in line for line in damaged)
+    assert "no checkpoint in" in last
+
+
+def test_keys_of_a_damaged_file_are_printed_escaped_and_shortened(done, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(done, run)
+    text = json.dumps({"\x1b]0;title\x07" + "x" * 5000: 10**30})
+    for meta in (run / "checkpoints").glob("epoch-*/meta.json"):
+        meta.write_text(text)
+    assert mnist.main(["--resume", str(run), "--quiet"]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert all(line.isprintable() and len(line) < 500 for line in lines)
+    assert "damaged" in lines[0]

@@ -79,9 +79,11 @@ BLOCKED = """
 import ctypes, os, pathlib, signal, sys
 from experiments.signals import Signals
 with Signals("test") as signals, signals.blocked():
+    library, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(256)
+    library.pthread_mutex_init(mutex, None)
+    library.pthread_mutex_lock(mutex)
     pathlib.Path(sys.argv[1]).touch()
-    ctypes.CDLL(None).sleep(60)  # a call that goes on after a signal, as a rendezvous in C++ does
-    ctypes.CDLL(None).sleep(60)
+    library.pthread_mutex_lock(mutex)  # never returns, whatever signal comes, as a rendezvous in C++ does not
 """
 
 
