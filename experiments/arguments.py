@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from experiments.converters import Number, address, nonempty, path_text, to_path
 from experiments.suggestions import suggestion
-from jaxode.checks import PROCESSES, ConfigError, Range, one_line, shortened
+from jaxode.checks import JOIN_SECONDS, PROCESSES, ConfigError, Range, one_line, shortened
 from jaxode.config import (
     CHAINS,
     CONVOLUTIONS_ONLY,
@@ -47,7 +47,6 @@ GROUPS: dict[str, tuple[type, tuple[str, ...]]] = {
 
 NEGATIVE = re.compile(r"-(\d|\.\d|inf|nan)", re.IGNORECASE)
 
-JOIN_SECONDS = Range(0.1, 86_400)
 
 EXPLICIT = re.compile("(?<=ignored explicit argument ).*", re.DOTALL)
 """The value of a flag that takes none, in argparse's message."""

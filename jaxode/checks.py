@@ -55,6 +55,9 @@ PORTS = Range(1, 65535)
 PROCESSES = Range(1, 4096)
 """How many a run of several can have."""
 
+JOIN_SECONDS = Range(0.1, 86_400)
+"""How long the processes of a run may wait for each other."""
+
 SEEDS = Range(0, 2**32 - 1)
 COUNTS = Range(1, 10**9)
 """Of images, rows and whatever has no tighter bound."""

@@ -8,7 +8,6 @@ system without locks this is not known, and nothing is removed.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import sys
@@ -16,6 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from jaxode.advisory_locks import lock
 from jaxode.data.specs import SPECS
 
 LEFTOVER = "incomplete.jaxode-"
@@ -59,16 +59,13 @@ def tidy(folder: Path) -> None:
 
 def _lock(handle: int, folder: Path, purpose: str, *, wait: bool) -> bool:
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return lock(handle)
     except BlockingIOError:
         if not wait:
             return False
         message = f"jaxode: waiting for another process that {purpose} in {folder}"
         print(message, file=sys.stderr, flush=True)
-        fcntl.flock(handle, fcntl.LOCK_EX)
-    except OSError:  # no locks here
-        return False
-    return True
+        return lock(handle, wait=True)
 
 
 def _leftovers(folder: Path) -> list[Path]:

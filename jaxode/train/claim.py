@@ -6,7 +6,6 @@ Nothing but the standard library and `jaxode.checks`, so that a claim costs no i
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import itertools
 import os
 import tempfile
@@ -14,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from jaxode.advisory_locks import lock
 from jaxode.checks import ConfigError
 
 CONFIG = "config.json"
@@ -78,12 +78,9 @@ def _make(path: Path, *, new: bool) -> bool:
 def _lock(descriptor: int, path: Path) -> bool:
     """Whether the file system has locks. Raises _TakenError."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return lock(descriptor)
     except BlockingIOError:
         raise _TakenError(f"another process is training into {path}") from None
-    except OSError:
-        return False
-    return True
 
 
 def _opened(path: Path, *, made: bool) -> Claim | None:

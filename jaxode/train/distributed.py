@@ -12,7 +12,7 @@ from pathlib import Path
 import jax
 from jax.extend import backend
 
-from jaxode.checks import require
+from jaxode.checks import JOIN_SECONDS, require
 from jaxode.train.cluster import Cluster
 from jaxode.train.errors import RunFailed
 from jaxode.train.processes.joining import Joining
@@ -24,7 +24,7 @@ from jaxode.train.processes.timeout import Timeout
 from jaxode.train.processes.tunnel import Tunnel
 from jaxode.train.processes.watchdog import SILENCE_SECONDS, Watchdog
 
-JOIN_SECONDS, MOST_SECONDS = 60.0, 86400
+USUAL_SECONDS = 60.0
 LATER = 60
 """Seconds by which JAX's own timeouts come later: they end a process with a stack trace."""
 
@@ -33,7 +33,7 @@ def join(
     member: Membership,
     *,
     secret_file: Path | None = None,
-    timeout: float = JOIN_SECONDS,
+    timeout: float = USUAL_SECONDS,
 ) -> Cluster:
     """Meet the other processes and start JAX in all of them, before it has done anything else.
 
@@ -47,8 +47,7 @@ def join(
         ConfigError: the secret cannot be used, or the timeout is none.
         RunFailed: the processes could not meet.
     """
-    allowed = f"a positive number of seconds, at most {MOST_SECONDS}"
-    require(0 < timeout <= MOST_SECONDS, "join_timeout", timeout, allowed)
+    require(timeout in JOIN_SECONDS, "join_timeout", timeout, f"a number of seconds {JOIN_SECONDS}")
     limit = Timeout.after(timeout)
     meeting = meet(member, secret_file, limit)
     cluster = Cluster(member.index, member.count)

@@ -312,7 +312,7 @@ def test_nothing_is_swept_without_the_lock(small, monkeypatch, locking):
         def none(*_):
             raise OSError(95, "Operation not supported")
 
-        monkeypatch.setattr(locks.fcntl, "flock", none)
+        monkeypatch.setattr(fcntl, "flock", none)
     assert_equal(load_full(spec, root, progress=False), arrays)
     os.close(handle)
     assert all(path.exists() for path in left)
@@ -322,7 +322,7 @@ def test_without_locks_a_set_is_still_prepared_and_replaced(tmp_path, monkeypatc
     def none(*_):
         raise OSError(95, "Operation not supported")
 
-    monkeypatch.setattr(locks.fcntl, "flock", none)
+    monkeypatch.setattr(fcntl, "flock", none)
     spec = write_idx_set(tmp_path)
     arrays = load_full(spec, tmp_path, progress=False)
     next((tmp_path / "prepared").rglob("metadata.json")).write_text("{")

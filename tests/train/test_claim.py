@@ -127,7 +127,7 @@ def test_a_lock_on_a_removed_directory_is_none(tmp_path, monkeypatch):
             out.rmdir()
         flock(descriptor, operation)
 
-    monkeypatch.setattr(claim.fcntl, "flock", late)
+    monkeypatch.setattr(fcntl, "flock", late)
     with claimed(out) as found:
         assert not left
         assert found.is_dir()
@@ -138,7 +138,7 @@ def test_without_locks_nothing_is_removed(tmp_path, monkeypatch):
     def none(descriptor, operation):
         raise OSError(95, "Operation not supported")
 
-    monkeypatch.setattr(claim.fcntl, "flock", none)
+    monkeypatch.setattr(fcntl, "flock", none)
     with claimed(tmp_path / "run"), claimed(tmp_path / "run"):
         pass
     assert (tmp_path / "run").is_dir()

@@ -13,7 +13,7 @@ OPEN_MPI, SLURM = "OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS"
 """The variables in which launchers say how many processes they have started."""
 LAUNCHERS = {OPEN_MPI: "OMPI_COMM_WORLD_RANK", SLURM: "SLURM_PROCID"}
 """The number of processes, and of this one. In JAX's order: mpirun may itself run under SLURM."""
-FIRST_PORT, PORTS = 61440, 4096
+FIRST_PORT, PORT_COUNT = 61440, 4096
 """Ports that Linux gives to no outgoing connection; as in JAX, the job's number selects one."""
 NODE = re.compile(r"([^,\[\]]+)(?:\[([^,\-\]]+))?")
 MPIRUN = re.compile(r"(\d+)[^;]*;(?:tcp://([^,:]+)|tcp6://\[([^,\]]+))", re.ASCII)
@@ -110,7 +110,7 @@ def by_slurm(environment: Mapping[str, str]) -> tuple[str, int, str]:
     step = environment.get("SLURM_STEP_ID", "")  # several steps of a job may run at once
     moved = int(step) if re.fullmatch("[0-9]{1,9}", step) else 0
     host = node[1] + (node[2] or "") if node else ""
-    return host, FIRST_PORT + (job + moved) % PORTS, f"slurm-{job}-{step}"
+    return host, FIRST_PORT + (job + moved) % PORT_COUNT, f"slurm-{job}-{step}"
 
 
 def by_mpirun(environment: Mapping[str, str]) -> tuple[str, int, str]:
@@ -118,5 +118,5 @@ def by_mpirun(environment: Mapping[str, str]) -> tuple[str, int, str]:
     found = MPIRUN.match(environment.get("OMPI_MCA_orte_hnp_uri", ""))
     if found is None:
         return "", FIRST_PORT, environment.get("PMIX_NAMESPACE", "")
-    job = int(found[1]) // PORTS  # the number of a job is a multiple of 4096
-    return found[2] or found[3], FIRST_PORT + job % PORTS, f"mpi-{job}"
+    job = int(found[1]) // PORT_COUNT  # the number of a job is a multiple of 4096
+    return found[2] or found[3], FIRST_PORT + job % PORT_COUNT, f"mpi-{job}"
