@@ -235,8 +235,9 @@ def _step(opcode: pickletools.OpcodeInfo, stack: list[int], marks: list[int]) ->
 
 
 def line(error: Exception) -> str:
-    """An error's message on one line, or its kind where it has none."""
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    """An error's message on one line that is safe to print, or its kind where it has none."""
+    text = " ".join(str(error).split())[:200] or type(error).__name__
+    return text if text.isprintable() else ascii(text)[1:-1]
 
 
 def _shown(name: str) -> str:

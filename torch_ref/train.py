@@ -177,7 +177,7 @@ def write_whole(path: Path, text: str) -> None:
     """Put text into a file, whole or not at all, following no symlink. Raises OSError."""
     temporary = path.with_name(f".{path.name}.unfinished-{secrets.token_hex(8)}")
     try:
-        with open(temporary, "x") as file:
+        with open(temporary, "x", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

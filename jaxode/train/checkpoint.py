@@ -190,7 +190,7 @@ class Checkpoints:
         content = {**meta, "format": FORMAT, "state_sha256": digest(arrays)}
         content["files_sha256"] = file_digests(folder / STATE)
         content["history"] = self.keep_history(meta.get("history", []))
-        (folder / META).write_text(sealed(content))
+        (folder / META).write_text(sealed(content), encoding="utf-8")
         to_disk(folder)
 
     def keep_history(self, history: History) -> dict[str, Any]:

@@ -22,7 +22,7 @@ COMPILING = "stopping; nothing has been computed since the last checkpoint"
 COMPILING_TOGETHER = "stopping as soon as XLA has compiled; once more to stop at once"
 
 POLL_SECONDS = 0.1
-"""How soon a compilation is given up after a signal."""
+"""How soon a signal is answered that was delivered to another thread, and a compilation given up."""
 
 
 RETRY_SECONDS = 0.02
@@ -124,8 +124,9 @@ class Interrupts:
         self.waiting = True
         try:
             future = self.worker.submit(work)
-            while self.giving_up and not futures.wait([future], POLL_SECONDS).done:
-                if self.signum is not None:
+            # Not without end: the system may deliver a signal to another thread, which does not wake this one.
+            while not futures.wait([future], POLL_SECONDS).done:
+                if self.giving_up and self.signum is not None:
                     raise Stopped(self.signum, compiling=True)
             return future.result()
         finally:
