@@ -36,7 +36,7 @@ from scripts.attack.verdict import Finding
 MINUTES, KILLS, JOBS = Range(0.01, 10_000), Range(0, 100_000), Range(1, 256)
 
 KILLED, SIGNALLED, FULL = "killed runs", "signalled runs", "runs on a full disk"
-IN_A_ROUND = {KILLED: 56, SIGNALLED: 8, FULL: 8}
+IN_A_ROUND = {KILLED: 56, SIGNALLED: 4, FULL: 4}
 """How many runs of each kind make a round."""
 
 
