@@ -9,7 +9,12 @@ from experiments.memory import smaller
 @pytest.mark.parametrize(
     ("settings", "largest", "remedies", "no_remedies"),
     [
-        ({"width": 2048, "blocks": 32, "batch_size": 1}, "parameters", ["--width", "--blocks"], ["--batch-size", "--gradient"]),
+        (
+            {"width": 2048, "blocks": 32, "batch_size": 1},
+            "parameters",
+            ["--width", "--blocks"],
+            ["--batch-size", "--gradient"],
+        ),
         ({"batch_size": 2**20}, "feature maps", ["--batch-size", "--tape-steps", "--gradient backsolve"], []),
         ({"tape_steps": 256, "batch_size": 1024}, "feature maps", ["--tape-steps"], []),
         ({"batch_size": 2**20, "gradient": "backsolve"}, "feature maps", ["--accumulate"], ["--gradient", "--tape"]),
