@@ -105,9 +105,7 @@ def test_what_is_no_address_is_refused(value):
 
 @pytest.mark.parametrize("port", ["²", "١٢", "0", "65536", "1" * 10**6], ids=KIND)
 def test_what_is_no_port_is_refused(port):
-    with pytest.raises(
-        ConfigError, match="HOST:PORT of process 0, with a port from 1 to 65535 and an IPv6 address in brackets, got"
-    ):
+    with pytest.raises(ConfigError, match="HOST:PORT of process 0, with a port from 1 to 65535"):
         host_and_port("coordinator", f"127.0.0.1:{port}")
 
 

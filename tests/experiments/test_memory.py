@@ -10,7 +10,7 @@ from experiments.memory import smaller
     ("settings", "largest", "remedies", "no_remedies"),
     [
         (
-            {"width": 2048, "blocks": 32, "batch_size": 1},
+            {"width": 2048, "batch_size": 1},
             "parameters",
             ["--width", "--blocks"],
             ["--batch-size", "--gradient"],
