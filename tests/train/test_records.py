@@ -71,7 +71,7 @@ def test_the_title_names_the_model(changes, title, tmp_path):
 
 def test_settings_that_could_not_be_read_again_are_not_written(tmp_path):
     recorder = Recorder(tmp_path, run_config().replaced(data_dir="data\udcff"), {}, Origins({}))
-    with pytest.raises(ConfigError, match=r"settings: 'data\.data_dir' must be text, got 'data\\udcff'"):
+    with pytest.raises(ConfigError, match=r"settings: data\.data_dir must be text, got 'data\\udcff'"):
         recorder.start()
     assert list(tmp_path.iterdir()) == []
 
