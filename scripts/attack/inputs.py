@@ -23,7 +23,7 @@ Cases = Callable[[Random, int, Path], Iterator[Case]]
 
 SURFACES: dict[str, tuple[Cases, int]] = {
     "command line": (lambda rng, count, work: commands.cases(rng, count), 240),
-    "files of a complete run": (run_files.complete, 45),
+    "files of a complete run": (run_files.complete, 60),
     "files of a run that goes on": (run_files.going_on, 14),
     "IDX files": (idx_files.cases, 200),
     "prepared sets": (prepared_sets.cases, 100),
