@@ -152,8 +152,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f"{attacked.kills} kills met a running process")
     if out is not None:
         facts = origin(shlex.join(["python", "-m", "scripts.attack", *words]))
-        write_json(out / "attack.json", report.as_json(found, facts, attacked.kills))
-        write_whole(out / "attack.md", report.markdown(found, facts, attacked.kills))
+        write_json(out / "attack.json", report.as_json(found, facts, attacked.kills, code != 0))
+        write_whole(out / "attack.md", report.markdown(found, facts, attacked.kills, code != 0))
     return code or (1 if report.faults(found) else 0)
 
 

@@ -10,6 +10,9 @@ from scripts.attack.verdict import Answer, Finding, counted
 COLUMNS = ("one clear line", "right acceptance", "anything else")
 
 
+STOPPED = "**The attack was stopped before its last round was done:** attacks that had not begun have no row."
+
+
 def columns(findings: Sequence[Finding]) -> tuple[int, int, int]:
     """Clear lines, right acceptances, and everything else."""
     counts = counted(list(findings))
@@ -36,17 +39,20 @@ def faults(found: Mapping[str, Sequence[Finding]]) -> list[str]:
     ]
 
 
-def as_json(found: Mapping[str, Sequence[Finding]], origin: Mapping[str, Any], kills: int) -> dict[str, Any]:
-    """What attack.json holds."""
+def as_json(
+    found: Mapping[str, Sequence[Finding]], origin: Mapping[str, Any], kills: int, stopped: bool
+) -> dict[str, Any]:
+    """What attack.json holds. `stopped`: the attack was ended before its last round was done."""
     return {
         "origin": dict(origin),
         "attacks": {name: counted(list(findings)) for name, findings in found.items()},
         "kills": kills,
+        "stopped": stopped,
         "faults": faults(found),
     }
 
 
-def markdown(found: Mapping[str, Sequence[Finding]], origin: Mapping[str, Any], kills: int) -> str:
+def markdown(found: Mapping[str, Sequence[Finding]], origin: Mapping[str, Any], kills: int, stopped: bool) -> str:
     """The document."""
     wrong = faults(found)
     lines = [
@@ -62,6 +68,7 @@ def markdown(found: Mapping[str, Sequence[Finding]], origin: Mapping[str, Any], 
         table(found),
         "",
         f"{kills} kills met a running process.",
+        *(["", STOPPED] if stopped else []),
         *(["", "## Anything else", "", *(f"- {line}" for line in wrong)] if wrong else []),
     ]
     return "\n".join(lines) + "\n"
