@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from scripts.attack.report import columns, faults, table
+from scripts.attack.report import as_json, columns, faults, markdown, table
 from scripts.attack.verdict import Answer, Case, Finding, carry_out, of_call, of_command
 
 
@@ -97,3 +97,10 @@ def test_the_table_counts_and_names_what_is_not_right():
     assert columns(found["one"]) == (1, 0, 1)
     assert table(found).splitlines()[-1] == "| **all** | 3 | 1 | 1 | 1 |"
     assert faults(found) == ["one: hang: b: no answer"]
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_a_record_says_whether_the_attack_was_stopped(stopped):
+    origin = {"command": "c", "date": "d", "device": "x", "cores": 2, "versions": {"jax": "0"}, "commit": None}
+    assert ("The attack was stopped" in markdown({}, origin, 0, stopped)) == stopped
+    assert as_json({}, origin, 0, stopped)["stopped"] is stopped
