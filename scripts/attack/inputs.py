@@ -23,13 +23,13 @@ Cases = Callable[[Random, int, Path], Iterator[Case]]
 
 SURFACES: dict[str, tuple[Cases, int]] = {
     "command line": (lambda rng, count, work: commands.cases(rng, count), 240),
-    "files of a complete run": (run_files.complete, 60),
-    "files of a run that goes on": (run_files.going_on, 14),
-    "IDX files": (idx_files.cases, 200),
+    "files of a complete run": (run_files.complete, 36),
+    "files of a run that goes on": (run_files.going_on, 12),
+    "IDX files": (idx_files.cases, 220),
     "prepared sets": (prepared_sets.cases, 100),
     "pictures": (picture_files.cases, 140),
-    "radar images": (radar_files.cases, 120),
-    "weights": (weight_files.cases, 220),
+    "radar images": (radar_files.cases, 130),
+    "weights": (weight_files.cases, 230),
 }
 """Each surface: its cases, and how many of them make a round."""
 

@@ -7,6 +7,7 @@ byte.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -17,11 +18,21 @@ from scripts.attack.runs import EPOCHS, Ending, complete_run, copied, difference
 from scripts.attack.verdict import Answer, Case, of_command
 
 
-def files(out: Path) -> list[str]:
-    """The files of a run; those that a resume reads first are there more than once, to be drawn more often."""
-    every = sorted(fingerprints(out))
-    small = [name for name in every if name.endswith((".json", ".jsonl", ".npz"))]
-    return every + 4 * small
+RANDOM = re.compile(r"[0-9a-f]{32}")
+"""What Orbax draws for the names of a checkpoint's data files."""
+
+
+def files(out: Path) -> list[list[str]]:
+    """The files of a run in groups, of which each holds one file or the data files of one folder.
+
+    Those that a resume reads first are there more than once, to be drawn more often. The groups are the same for every
+    run of the same settings, whatever the names and the number of its data files, so that a seed stands for its cases.
+    """
+    groups: dict[str, list[str]] = {}
+    for name in sorted(fingerprints(out)):
+        groups.setdefault(RANDOM.sub("*", name), []).append(name)
+    small = [group for name, group in groups.items() if name.endswith((".json", ".jsonl", ".npz"))]
+    return [*groups.values(), *4 * small]
 
 
 def lost(before: dict[str, str], out: Path, damaged: str) -> str:
@@ -72,6 +83,8 @@ def going_on(rng: Random, count: int, work: Path) -> Iterator[Case]:
 
 def damaged(rng: Random, count: int, work: Path, base: Path, expected: Ending, flags: list[str]) -> Iterator[Case]:
     """So many copies of a run, each with one damage, resumed with flags."""
-    names = files(base)
+    groups = files(base)
     for _ in range(count):
-        yield attempt(f"{rng.getrandbits(48):x}", base, expected, rng.choice(names), work, flags)
+        seed = f"{rng.getrandbits(48):x}"
+        name = Random(seed).choice(rng.choice(groups))
+        yield attempt(seed, base, expected, name, work, flags)

@@ -126,17 +126,19 @@ def cells() -> Iterator[Cell]:
             slow = solver == "dopri8" and mode[0] == "backsolve"
             for tolerance in (1e-2, 1e-3):
                 plain = mode[0] not in SLOW_MODES or (solver, mode[0]) == ("dopri5", "direct")
-                quick = tolerance == 1e-3 and plain and not slow and (mode[1] == "full" or solver == "dopri5")
+                backsolve = mode[0] == "backsolve"
+                quick = tolerance == 1e-3 and plain and (not backsolve or solver == "dopri5")
                 yield Cell(BLOCK, adaptive(solver, tolerance, *mode, "torchdiffeq"), quick=quick)
                 yield Cell(BLOCK, adaptive(solver, tolerance, *mode, "diffrax"), quick=False)
             for tolerance in TOLERANCES:
                 tight = solver == "dopri5" and mode[0] not in SLOW_MODES
-                quick = tolerance == (1e-3 if slow else 1e-6) and (slow or tight)
+                quick = tolerance == (1e-3 if slow else 1e-6) and (slow or tight) and mode[1] == "full"
                 yield Cell(SMOOTH, adaptive(solver, tolerance, *mode, "torchdiffeq"), quick=quick)
     for blocks in (1, 2):
         for mode in MODES:
             solve = adaptive("dopri5", 1e-3, *mode, "torchdiffeq")
-            yield Cell(_model("odenet", blocks, 1, 10, "grey"), solve, quick=blocks == 1 and mode[0] not in SLOW_MODES)
+            quick = blocks == 1 and mode[0] not in SLOW_MODES and mode[1] == "full"
+            yield Cell(_model("odenet", blocks, 1, 10, "grey"), solve, quick=quick)
     for mode in MODES:
         for subject in (BLOCK, SMOOTH):
             quick = subject is BLOCK and mode[1] == "full" and mode[0] not in SLOW_MODES
