@@ -3,7 +3,7 @@
     python -m scripts.attack --minutes 5
     python -m scripts.attack --minutes 45 --seed 7 --out docs/attack
 
-A round is about 1,200 inputs to command line, run files, data files and weights, each judged, then 72 small runs that
+A round is about 1,100 inputs to command line, run files, data files and weights, each judged, then 72 small runs that
 are killed, signalled or denied space at random moments and resumed, whose last state must have the bits of an
 undisturbed run; it takes about a quarter of an hour on 2 cores. Rounds follow one another until the time is up and
 --kills kills have met a running process. Prints a table; with --out also writes attack.md and attack.json. Exit code 1

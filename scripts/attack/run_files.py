@@ -17,7 +17,6 @@ from scripts.attack.damage import damage
 from scripts.attack.runs import EPOCHS, Ending, complete_run, copied, difference, ending, fingerprints
 from scripts.attack.verdict import Answer, Case, of_command
 
-
 RANDOM = re.compile(r"[0-9a-f]{32}")
 """What Orbax draws for the names of a checkpoint's data files."""
 
