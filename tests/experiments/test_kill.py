@@ -54,7 +54,7 @@ def ending(out):
     return [{k: v for k, v in line.items() if k not in TIMINGS} for line in lines], meta["state_sha256"]
 
 
-@pytest.mark.parametrize(("model", "kills"), [("mlp", 1), ("odenet", 1)])
+@pytest.mark.parametrize(("model", "kills"), [("odenet", 1)])
 def test_killed_runs_end_as_if_nothing_had_happened(model, kills, tmp_path):
     settings = [*BASE, *MODELS[model]]
     finish(start(*settings, "--out", tmp_path / "whole"))

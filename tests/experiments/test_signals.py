@@ -76,13 +76,13 @@ def test_a_closed_terminal_sends_sighup_twice():
 
 
 BLOCKED = """
-import ctypes, os, pathlib, signal, sys
+import ctypes, os, pathlib, signal, sys, threading
 from experiments.signals import Signals
 with Signals("test") as signals, signals.blocked():
     library, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(256)
     library.pthread_mutex_init(mutex, None)
     library.pthread_mutex_lock(mutex)
-    pathlib.Path(sys.argv[1]).touch()
+    threading.Timer(0.3, pathlib.Path(sys.argv[1]).touch).start()  # when the main thread is in the call
     library.pthread_mutex_lock(mutex)  # never returns, whatever signal comes, as a rendezvous in C++ does not
 """
 
