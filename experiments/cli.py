@@ -200,6 +200,7 @@ def run_directory(request: Request, config: RunConfig) -> contextlib.AbstractCon
 
 def train(request: Request, config: RunConfig, out: Path, cluster: Cluster) -> int:
     """Load, train, and print what came out."""
+    from experiments.native_note import tell_once
     from jaxode.data import load
     from jaxode.nn.kernels import has_tf32
     from jaxode.train import Progress, require_tensorboard, run
@@ -210,6 +211,8 @@ def train(request: Request, config: RunConfig, out: Path, cluster: Cluster) -> i
     progress = Progress(quiet=request.quiet or not cluster.first)
     if config.precision == "tf32" and not has_tf32() and cluster.first:
         print(f"note: this device ({device()}) has no TF32 and computes in float32", file=sys.stderr)
+    if cluster.first:
+        tell_once(config)
     data = cluster.in_turn(lambda: load(config.data, progress=not progress.quiet))
     config = decided(config, data, request.resume is not None or "epochs" in request.settings)
     cluster.alike("settings", config.to_json())

@@ -11,6 +11,7 @@ from jaxode.config.choices import BandModelName as BandModelName
 from jaxode.config.choices import CropName as CropName
 from jaxode.config.choices import DatasetName as DatasetName
 from jaxode.config.choices import GradientName as GradientName
+from jaxode.config.choices import KernelsName as KernelsName
 from jaxode.config.choices import ModelName as ModelName
 from jaxode.config.choices import OptimizerName as OptimizerName
 from jaxode.config.choices import ParallelName as ParallelName

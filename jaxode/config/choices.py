@@ -23,6 +23,7 @@ AugmentationName = Literal[
     "hue_saturation_value", "brightness_contrast", "coarse_dropout", "cutout",
 ]  # fmt: skip
 Precision = Literal["float64", "float32", "tf32", "bfloat16", "float16"]
+KernelsName = Literal["auto", "native", "matmul", "plain"]
 ParallelName = Literal["jit", "pmap"]
 TrainEvaluation = Literal["every", "last"]
 

@@ -8,9 +8,11 @@ from flax import nnx
 
 from jaxode.config import SolveConfig
 from jaxode.nn.downsampling import Segment
-from jaxode.nn.fields import ConvField
+from jaxode.nn.fields import ConvField, pre_activation
 from jaxode.nn.kernels import Kernels
 from jaxode.nn.layers import NORM_EPS, Conv, GroupNorm, Linear
+from jaxode.nn.native.chain import Settings
+from jaxode.nn.native.layers import fits
 from jaxode.ode import Stats, odeint
 from jaxode.types import Images, Logits, Maps
 
@@ -92,6 +94,7 @@ class ResidualBlock(nnx.Module):
 
     def __init__(self, width: int, *, kernels: Kernels, rngs: nnx.Rngs, dtype: jnp.dtype) -> None:
         """A block on maps of `width` channels."""
+        self.chain = kernels.chain
         self.norm1 = GroupNorm(width, kernels=kernels, dtype=dtype)
         self.conv1 = Conv(width, width, 3, padding=1, bias=False, kernels=kernels, rngs=rngs, dtype=dtype)
         self.norm2 = GroupNorm(width, kernels=kernels, dtype=dtype)
@@ -99,6 +102,9 @@ class ResidualBlock(nnx.Module):
 
     def __call__(self, z: Maps) -> Maps:
         """[B, H, W, C] → [B, H, W, C]."""
+        if self.chain is not None and fits(z):
+            units = pre_activation(self.norm1, self.conv1), pre_activation(self.norm2, self.conv2)
+            return self.chain(None, z, units, None, Settings(self.norm1.groups, NORM_EPS, residual=True))
         out = self.conv1(jax.nn.relu(self.norm1(z)))
         return z + self.conv2(jax.nn.relu(self.norm2(out)))
 

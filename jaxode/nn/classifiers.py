@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxode.checks import ConfigError, require, require_count
-from jaxode.config import CHAINS, ModelConfig, Precision, SolveConfig
+from jaxode.config import CHAINS, EXPLICIT_ONLY, ModelConfig, Precision, SolveConfig
 from jaxode.nn.bands import BandsNet, Dense, build_bands
 from jaxode.nn.blocks import Downsample, Head, ODEBlock, ResidualBlock, augmented
 from jaxode.nn.kernels import Kernels, choose_kernels
@@ -105,6 +105,7 @@ def build_classifier(
     dtype: Any = jnp.float32,
     precision: Precision = "float32",
     kernels: Kernels | None = None,
+    partitioned: bool = False,
 ) -> Classifier:
     """A classifier with fresh parameters, drawn as PyTorch draws them.
 
@@ -117,6 +118,7 @@ def build_classifier(
       dtype: floating-point type of parameters, images and states.
       precision: of the convolutions: tf32, bfloat16 and float16 are less than float32; the others are `dtype`.
       kernels: instead of the quickest for backend and precision, for looking at what another backend would run.
+      partitioned: whether XLA will cut the program into parts for several devices; it cannot cut native calls.
 
     Raises:
       ConfigError: an image too small to be downsampled, or no classes.
@@ -124,8 +126,14 @@ def build_classifier(
     require_count("classes", classes)
     height, width, channels = image_shape
     implicit = model.ode_blocks > 0 and solve.solver == "kvaerno3"
-    plain: dict[str, Any] = {"kernels": kernels or choose_kernels(precision), "rngs": rngs, "dtype": dtype}
-    inside: dict[str, Any] = plain | {"kernels": kernels or choose_kernels(precision, forward_mode=implicit)}
+    # jax.vmap calls native kernels image by image; of the modes per sample only tape and replay do without it.
+    mapped = solve.per_sample and solve.gradient not in EXPLICIT_ONLY
+    outside = kernels or choose_kernels(precision, native_calls=not partitioned)
+    within = kernels or choose_kernels(
+        precision, forward_mode=implicit, native_calls=not (partitioned or (model.ode_blocks > 0 and mapped))
+    )
+    plain: dict[str, Any] = {"kernels": outside, "rngs": rngs, "dtype": dtype}
+    inside: dict[str, Any] = plain | {"kernels": within}
     if model.model in ("dense", "cnn", "odecnn"):
         require(classes == 2, "model", model.model, f"{' or '.join(CHAINS)} or mlp for {classes} classes")
         return build_bands(model.model, solve, image_shape=image_shape, inside=inside["kernels"], **plain)

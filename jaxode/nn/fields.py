@@ -8,8 +8,16 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxode.nn.kernels import Kernels
-from jaxode.nn.layers import GroupNorm, Linear, TimeConv
+from jaxode.nn.layers import NORM_EPS, Conv, GroupNorm, Linear, TimeConv
+from jaxode.nn.native.chain import Settings, Tail, Unit
+from jaxode.nn.native.layers import fits
 from jaxode.types import Maps, Time
+
+
+def pre_activation(norm: GroupNorm, conv: TimeConv | Conv) -> Unit:
+    """The parameters of a group norm and of the convolution that follows it and a ReLU."""
+    shift = None if conv.bias is None else conv.bias[...]
+    return Unit(norm.scale[...], norm.bias[...], conv.kernel[...], shift)
 
 
 class ConvField(nnx.Module):
@@ -20,6 +28,7 @@ class ConvField(nnx.Module):
 
     def __init__(self, width: int, *, kernels: Kernels, rngs: nnx.Rngs, dtype: jnp.dtype) -> None:
         """A field on maps of `width` channels."""
+        self.chain = kernels.chain
         self.norm1 = GroupNorm(width, kernels=kernels, dtype=dtype)
         self.conv1 = TimeConv(width, kernels=kernels, rngs=rngs, dtype=dtype)
         self.norm2 = GroupNorm(width, kernels=kernels, dtype=dtype)
@@ -28,6 +37,11 @@ class ConvField(nnx.Module):
 
     def __call__(self, t: Time, z: Maps) -> Maps:
         """dz/dt at time t, shaped as z: [B, H, W, C]."""
+        if self.chain is not None and fits(z):
+            units = tuple(pre_activation(*pair) for pair in ((self.norm1, self.conv1), (self.norm2, self.conv2)))
+            tail = Tail(self.norm3.scale[...], self.norm3.bias[...])
+            times = jnp.asarray(t, z.dtype).reshape(-1)  # a scalar, or [B, 1, 1, 1]
+            return self.chain(times, z, units, tail, Settings(self.norm1.groups, NORM_EPS, residual=False))
         out = self.conv1(t, jax.nn.relu(self.norm1(z)))
         out = self.conv2(t, jax.nn.relu(self.norm2(out)))
         return self.norm3(out)

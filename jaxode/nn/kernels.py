@@ -1,30 +1,42 @@
-"""Which implementation of convolution and group norm runs: one choice, by backend, precision and derivatives needed."""
+"""Which implementation of convolution and group norm runs: one choice, by backend, precision and derivatives needed.
+
+| name | what it is | where it is chosen |
+|---|---|---|
+| native | in C++ (`jaxode.nn.native`), and by matrix products what does not fit it | a CPU, where it was built |
+| matmul | matrix products | a CPU otherwise |
+| plain | XLA's own convolution: cuDNN's on a GPU | every other backend |
+"""
 
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
 
-from jaxode.config import Precision
-from jaxode.nn import convolution, normalization
+from jaxode.checks import ConfigError
+from jaxode.config import KernelsName, Precision
+from jaxode.nn import convolution, native, normalization
 from jaxode.nn.convolution import Kernel
 from jaxode.nn.downsampling import downsampling
+from jaxode.nn.native import chain, layers, segment
 from jaxode.types import Maps
 
 
 class Kernels(NamedTuple):
     """A convolution (x, kernel, stride, padding) and a group norm (x, scale, bias, groups, eps).
 
-    Where it is quicker as a whole, also the downsampling segment (images, parameters, groups, eps).
+    Where it is quicker as a whole, also the downsampling segment (images, parameters, groups, eps) and a chain of
+    pre-activation units (times, maps, units, tail, settings: `jaxode.nn.native.chain`).
     """
 
     convolution: Callable[..., Any]
     group_norm: Callable[..., Any]
     downsampling: Callable[..., Any] | None = None
+    chain: Callable[..., Any] | None = None
 
 
 LIBRARY = Kernels(convolution.library, normalization.group_norm)
@@ -36,14 +48,65 @@ LIBRARY_TF32 = Kernels(convolution.library_tf32, normalization.group_norm)
 MATMUL = Kernels(convolution.matmul, normalization.group_norm, downsampling)
 """Matrix products: for a CPU."""
 
+NATIVE = Kernels(layers.convolution, layers.group_norm, segment.downsampling, chain.chain)
+"""In C++, for a CPU, and for float32."""
+
 ANY_MODE = Kernels(convolution.matmul_any_mode, normalization.group_norm_any_mode)
 """Matrix products without gradients of their own: for implicit solvers, which differentiate in forward mode."""
 
 
-def choose_kernels(precision: Precision = "float32", *, forward_mode: bool = False) -> Kernels:
-    """The quickest kernels for the default backend in this precision that offer the derivatives asked for."""
-    if jax.default_backend() == "cpu":
-        kernels = ANY_MODE if forward_mode else MATMUL
+VARIABLE = "JAXODE_KERNELS"
+"""Environment variable that chooses kernels where a run's settings leave the choice."""
+
+
+def kernels_name(
+    wanted: KernelsName = "auto", precision: Precision = "float32", *, native_calls: bool = True
+) -> KernelsName:
+    """Name of the kernels that run on the default backend.
+
+    Args:
+      wanted: a run's setting; "auto" leaves the choice to JAXODE_KERNELS, and then to backend and precision.
+      precision: the native kernels are for float32.
+      native_calls: whether the program may hold native calls; XLA can neither cut nor map them.
+
+    Raises:
+      ConfigError: the native kernels are asked for by name and cannot be used here; the reason is said. Or the
+        environment variable names no kernels.
+    """
+    names = get_args(KernelsName)
+    if wanted == "auto":
+        wanted = os.environ.get(VARIABLE, "auto")  # type: ignore[assignment]
+        if wanted not in names:
+            raise ConfigError(f"{VARIABLE} must be one of {', '.join(names)}, got {wanted!r}")
+    on_cpu, fits = jax.default_backend() == "cpu", precision == "float32"
+    if wanted == "native":
+        if not on_cpu:
+            raise ConfigError(f"kernels native are for a CPU, and JAX computes on {jax.default_backend()}")
+        if not native.load():
+            raise ConfigError(f"kernels native cannot be used: {native.missing()}")
+    if wanted == "auto":
+        return ("native" if fits and native_calls and native.load() else "matmul") if on_cpu else "plain"
+    return "matmul" if wanted == "native" and not native_calls else wanted
+
+
+def choose_kernels(
+    precision: Precision = "float32",
+    *,
+    forward_mode: bool = False,
+    native_calls: bool = True,
+    wanted: KernelsName = "auto",
+) -> Kernels:
+    """The quickest kernels for the default backend in this precision that offer the derivatives asked for.
+
+    Args:
+      precision: of the convolutions.
+      forward_mode: whether the field is differentiated in forward mode, as implicit solvers do.
+      native_calls: see `kernels_name`.
+      wanted: kernels by name, likewise.
+    """
+    name = kernels_name(wanted, precision, native_calls=native_calls)
+    if name in ("native", "matmul"):
+        kernels = ANY_MODE if forward_mode else NATIVE if name == "native" else MATMUL
     else:
         kernels = LIBRARY_TF32 if precision == "tf32" else LIBRARY
         if forward_mode:

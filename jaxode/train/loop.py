@@ -99,6 +99,7 @@ class Trainer:
             "train_images": self.program.train_count,
             "test_images": self.program.test_count,
             "parameters": self.program.parameters,
+            "kernels": self.program.kernels,
             "device": device(),
             "cores": cores(),
             "devices": self.program.spread.count,

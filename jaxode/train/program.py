@@ -19,6 +19,7 @@ from jaxode.config import RunConfig
 from jaxode.data import ImageSet, view_shape, views
 from jaxode.data.batches import epoch_order, sequential_order
 from jaxode.nn import build_classifier
+from jaxode.nn.kernels import kernels_name
 from jaxode.optim import learning_rate, optimizer
 from jaxode.train.parallel import Spread
 from jaxode.train.state import Learned, Totals, TrainState, initial_state, split_model
@@ -69,6 +70,8 @@ class Program:
         most = MOST_STEPS // self.steps_per_epoch
         require(config.epochs <= most, "epochs", config.epochs, f"at most {most}, for steps are counted in 32 bits")
         self.dtype = jnp.dtype(config.dtype)
+        partitioned = self.spread.count > 1 and not self.spread.separate
+        self.kernels = kernels_name(precision=config.precision, native_calls=not partitioned)
         model_key, self.run_key = jax.random.split(jax.random.key(config.seed))
         model = build(
             config.model,
@@ -78,6 +81,7 @@ class Program:
             rngs=nnx.Rngs(model_key),
             dtype=self.dtype,
             precision=config.precision,
+            **({"partitioned": True} if partitioned else {}),
         )
         self.graphdef, self.learned = split_model(model)
         self.classes = data.spec.classes

@@ -84,6 +84,9 @@ def test_images_do_not_see_each_other():
     np.testing.assert_array_equal(one[0], many[0])
 
 
-def test_the_choice_of_kernels():
+def test_the_choice_of_kernels(monkeypatch):
+    """Native ones are chosen in `test_native`."""
+    monkeypatch.delenv("JAXODE_KERNELS", raising=False)
+    monkeypatch.setattr("jaxode.nn.kernels.native.load", lambda: False)
     assert choose_kernels(forward_mode=True) is ANY_MODE
     assert choose_kernels() is (MATMUL if jax.default_backend() == "cpu" else LIBRARY)

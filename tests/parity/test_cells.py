@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from jaxode.nn import native
 from jaxode.ode import Stats
 
 pytest.importorskip("torch")
@@ -25,6 +26,15 @@ TRAININGS = list(trainings())
 
 @pytest.mark.parametrize("cell", [c for c in CELLS if c.quick], ids=lambda c: c.name)
 def test_cell(cell, x64):
+    row = measure(cell)
+    assert row.status == PASS, row
+
+
+@pytest.mark.skipif(not native.load(), reason=native.missing() or "built")
+@pytest.mark.parametrize("cell", [c for c in CELLS if c.quick and c.dtype == "float32"], ids=lambda c: c.name)
+def test_a_cell_without_the_native_kernels(cell, x64, monkeypatch):
+    """In float64 they never run."""
+    monkeypatch.setenv("JAXODE_KERNELS", "matmul")
     row = measure(cell)
     assert row.status == PASS, row
 

@@ -1,0 +1,144 @@
+"""A chain of pre-activation units as one call: the field of an ODE block, and a residual block.
+
+Each unit is group norm, ReLU and a 3x3 convolution with padding 1, of z or of z with a channel of times in front
+(`jaxode.nn.layers.TimeConv`). After one or two of them comes nothing, a group norm, or the sum with the chain's input.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.ad_checkpoint import checkpoint_name
+from jaxtyping import Array, Float
+
+from jaxode.nn.convolution import Kernel, matmul_any_mode
+from jaxode.nn.native.derivatives import differentiable
+from jaxode.nn.native.loading import PREFIX
+from jaxode.nn.normalization import Channels, group_norm_any_mode
+from jaxode.ode.residuals import DEAR
+from jaxode.types import Maps
+
+Times = Float[Array, " T"]
+"""None (T = 0), one for all images (T = 1), or one for each (T = B)."""
+
+
+class Unit(NamedTuple):
+    """Parameters of a group norm and of the convolution after it; `shift`, its bias, in a chain with times alone."""
+
+    scale: Channels
+    bias: Channels
+    kernel: Kernel
+    shift: Channels | None = None
+
+
+class Tail(NamedTuple):
+    """Parameters of the group norm at the end."""
+
+    scale: Channels
+    bias: Channels
+
+
+class Settings(NamedTuple):
+    """What is known when a program is compiled."""
+
+    groups: int
+    eps: float
+    residual: bool
+
+
+Parameters = tuple[tuple[Unit, ...], Tail | None]
+
+
+def chain(times: Times | None, z: Maps, units: tuple[Unit, ...], tail: Tail | None, settings: Settings) -> Maps:
+    """[B, H, W, C] → [B, H, W, C], in float32 and with C a multiple of 8; reverse mode only."""
+    return _chain(settings, times, z, (units, tail))
+
+
+def reference(settings: Settings, times: Times | None, z: Maps, parameters: Parameters) -> Maps:
+    """The same in XLA's operations, for every derivative of any type."""
+    units, tail = parameters
+    out = z
+    for unit in units:
+        out = jax.nn.relu(group_norm_any_mode(out, unit.scale, unit.bias, settings.groups, settings.eps))
+        skip = 0 if times is None else 1
+        shift: Any = 0
+        if times is not None:
+            assert unit.shift is not None
+            plane = matmul_any_mode(jnp.ones((1, *z.shape[1:3], 1), z.dtype), unit.kernel[:, :, :1], 1, 1)
+            shift = times[:, None, None, None] * plane + unit.shift
+        out = matmul_any_mode(out, unit.kernel[:, :, skip:], 1, 1) + shift
+    if tail is not None:
+        out = group_norm_any_mode(out, tail.scale, tail.bias, settings.groups, settings.eps)
+    return out + z if settings.residual else out
+
+
+def _attributes(settings: Settings, times: Times | None, parameters: Parameters) -> dict[str, Any]:
+    units, tail = parameters
+    return {
+        "groups": np.int64(settings.groups),
+        "eps": np.float32(settings.eps),
+        "units": np.int64(len(units)),
+        "tail": np.int64(2 if settings.residual else 0 if tail is None else 1),
+        "times": np.int64(0 if times is None else len(times)),
+    }
+
+
+def _present(*values: Any) -> list[Any]:
+    return [value for value in values if value is not None]
+
+
+def _shape(of: Array) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(of.shape, of.dtype)
+
+
+def _forward(settings: Settings, times: Times | None, z: Maps, parameters: Parameters, keep: bool) -> list[Maps]:
+    """The chain's output and, if kept, those of its convolutions but for one that is the chain's."""
+    units, tail = parameters
+    kept = (len(units) - (tail is None)) * keep
+    call = jax.ffi.ffi_call(f"{PREFIX}chain", (_shape(z),) * (1 + kept), vmap_method="sequential")
+    arrays = _present(times, z, *(array for unit in units for array in unit), *(tail or ()))
+    return list(call(*arrays, keep=keep, **_attributes(settings, times, parameters)))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _chain(settings: Settings, times: Times | None, z: Maps, parameters: Parameters) -> Maps:
+    return _forward(settings, times, z, parameters, False)[0]
+
+
+def _chain_forward(settings: Settings, times: Times | None, z: Maps, parameters: Parameters) -> tuple[Maps, Any]:
+    out, *kept = _forward(settings, times, z, parameters, True)
+    kept = [checkpoint_name(each, DEAR) for each in kept]
+    skip = 0 if times is None else 1
+    # Made of parameters alone, so a solve makes them once.
+    exchanged = [unit.kernel[:, :, skip:].transpose(0, 1, 3, 2) for unit in parameters[0]]
+    return out, (times, z, parameters, kept, exchanged)
+
+
+def _call_gradient(settings: Settings, saved: Any, slope: Maps) -> tuple[Any, ...]:
+    times, z, parameters, kept, exchanged = saved
+    units, tail = parameters
+    arrays = [*_present(times), z, *kept, slope]
+    for unit, kernel in zip(units, exchanged, strict=True):
+        arrays += [unit.scale, unit.bias, kernel, *_present(None if times is None else unit.kernel[:, :, 0])]
+    arrays += _present(tail and tail.scale)
+    results = _present(times, z, *(array for unit in units for array in unit), *(tail or ()))
+    call = jax.ffi.ffi_call(
+        f"{PREFIX}chain_gradient", tuple(_shape(each) for each in results), vmap_method="sequential"
+    )
+    found: Any = iter(call(*arrays, **_attributes(settings, times, parameters)))
+    to_times = None if times is None else next(found)
+    to_z = next(found)
+    to_units = tuple(Unit._make(None if each is None else next(found) for each in unit) for unit in units)
+    return to_times, to_z, (to_units, None if tail is None else Tail(next(found), next(found)))
+
+
+def _reference_gradient(settings: Settings, saved: Any, slope: Maps) -> tuple[Any, ...]:
+    return jax.vjp(functools.partial(reference, settings), *saved[:3])[1](slope)
+
+
+_gradient = differentiable(_call_gradient, _reference_gradient)
+_chain.defvjp(_chain_forward, _gradient)

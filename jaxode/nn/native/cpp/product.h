@@ -1,0 +1,71 @@
+// Products of small matrices that lie in the cache.
+#pragma once
+
+#include "lanes.h"
+
+namespace jaxode {
+
+// Sums a register tile holds: Rows x Columns vectors, with a row of the second factor and one broadcast number.
+constexpr int kRows = 6;
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int kColumns = 4;  // 24 sums of 32 registers
+#else
+constexpr int kColumns = 2;  // 12 sums of 16 registers
+#endif
+
+// A matrix seen through strides: element (row, k) is at data[row * by_row + k * by_depth].
+struct Factor {
+  const float* data;
+  ptrdiff_t by_row, by_depth;
+};
+
+template <int L, int R, int N, bool Add>
+JAXODE_INLINE void tile(Factor a, const float* b, float* c, int columns, int depth) {
+  Vec<L> sums[R][N];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; r++) {
+#pragma GCC unroll 4
+    for (int n = 0; n < N; n++) sums[r][n] = Add ? load<L>(c + r * columns + n * L) : Vec<L>{};
+  }
+  for (int k = 0; k < depth; k++) {
+    Vec<L> row[N];
+#pragma GCC unroll 4
+    for (int n = 0; n < N; n++) row[n] = load<L>(b + k * columns + n * L);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; r++) {
+      Vec<L> factor = splat<L>(a.data[r * a.by_row + k * a.by_depth]);
+#pragma GCC unroll 4
+      for (int n = 0; n < N; n++) sums[r][n] += factor * row[n];
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < R; r++) {
+#pragma GCC unroll 4
+    for (int n = 0; n < N; n++) store<L>(c + r * columns + n * L, sums[r][n]);
+  }
+}
+
+template <int L, int N, bool Add>
+JAXODE_INLINE void column_block(Factor a, const float* b, float* c, int rows, int columns, int depth) {
+  int r = 0;
+  auto from = [&](int row) { return Factor{a.data + row * a.by_row, a.by_row, a.by_depth}; };
+  for (; r + kRows <= rows; r += kRows) tile<L, kRows, N, Add>(from(r), b, c + r * columns, columns, depth);
+  switch (rows - r) {
+    case 5: tile<L, 5, N, Add>(from(r), b, c + r * columns, columns, depth); break;
+    case 4: tile<L, 4, N, Add>(from(r), b, c + r * columns, columns, depth); break;
+    case 3: tile<L, 3, N, Add>(from(r), b, c + r * columns, columns, depth); break;
+    case 2: tile<L, 2, N, Add>(from(r), b, c + r * columns, columns, depth); break;
+    case 1: tile<L, 1, N, Add>(from(r), b, c + r * columns, columns, depth); break;
+    default: break;
+  }
+}
+
+// c[rows][columns] = (or +=) a[rows][depth] b[depth][columns], the columns a multiple of L.
+template <int L, bool Add>
+void product(Factor a, const float* b, float* c, int rows, int columns, int depth) {
+  in_blocks<kColumns>(0, columns / L, [&](auto count, int first) {
+    column_block<L, decltype(count)::value, Add>(a, b + first * L, c + first * L, rows, columns, depth);
+  });
+}
+
+}  // namespace jaxode

@@ -1,0 +1,56 @@
+"""Gradients of native calls that can be differentiated once more.
+
+A gradient computed in C++ is linear in the cotangent that it is given. Diffrax's adjoint takes its derivative in this
+cotangent, which is the same call again; every other derivative is that of a reference in XLA's operations.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
+
+Gradient = Callable[[Any, Any, Any], Any]
+"""(static settings, residuals, cotangent of the result) → cotangents of the inputs."""
+
+
+def differentiable(call: Gradient, reference: Gradient) -> Gradient:
+    """A gradient in C++ with the derivatives of its reference.
+
+    Args:
+        call: computes the gradient; XLA cannot differentiate it.
+        reference: the same function of residuals and cotangent in XLA's operations.
+
+    Returns:
+        A function that computes as `call` does, with derivatives in forward mode, and in reverse mode with respect to
+        the residuals.
+    """
+
+    @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+    def gradient(settings: Any, residuals: Any, cotangent: Any) -> Any:
+        return call(settings, residuals, cotangent)
+
+    def jvp(settings: Any, primals: Any, tangents: Any) -> Any:
+        (residuals, cotangent), (to_residuals, to_cotangent) = primals, tangents
+        out = gradient(settings, residuals, cotangent)
+        if all(isinstance(leaf, SymbolicZero) for leaf in jax.tree.leaves(to_residuals, is_leaf=_is_zero)):
+            if isinstance(to_cotangent, SymbolicZero):
+                return out, jax.tree.map(jnp.zeros_like, out)
+            return out, gradient(settings, residuals, to_cotangent)
+        filled = jax.tree.map(_filled, (to_residuals, to_cotangent), (residuals, cotangent), is_leaf=_is_zero)
+        return out, jax.jvp(functools.partial(reference, settings), (residuals, cotangent), filled)[1]
+
+    gradient.defjvp(jvp, symbolic_zeros=True)
+    return gradient
+
+
+def _is_zero(leaf: Any) -> bool:
+    return isinstance(leaf, SymbolicZero)
+
+
+def _filled(tangent: Any, primal: Any) -> Any:
+    return jnp.zeros_like(primal) if _is_zero(tangent) else tangent

@@ -1,0 +1,112 @@
+"""Single layers as native calls: a convolution and a group norm, with gradients of their own (reverse mode only)."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import numpy as np
+from jax.ad_checkpoint import checkpoint_name
+
+from jaxode.nn import convolution as matrix_products
+from jaxode.nn import normalization
+from jaxode.nn.convolution import Kernel
+from jaxode.nn.native.derivatives import differentiable
+from jaxode.nn.native.loading import PREFIX
+from jaxode.nn.normalization import Channels
+from jaxode.ode.residuals import DEAR
+from jaxode.types import Maps
+
+STRIDES = {(3, 1): 1, (4, 2): 2}
+"""Stride by number of taps a side and stride: the two kinds of convolution there are, both with padding 1."""
+
+
+def fits(maps: Any, channels: int | None = None) -> bool:
+    """Whether maps [B, H, W, C] suit the native kernels: float32, and both numbers of channels multiples of 8."""
+    wide = maps.shape[3] if channels is None else channels
+    return maps.dtype == np.float32 and maps.shape[3] % 8 == 0 and wide % 8 == 0 and min(maps.shape[1:3]) >= 1
+
+
+def convolution(x: Maps, kernel: Kernel, stride: int, padding: int) -> Maps:
+    """A convolution, native where it can be, by matrix products elsewhere."""
+    taps = kernel.shape[0]
+    square = kernel.shape[0] == kernel.shape[1] and padding == 1 and (taps, stride) in STRIDES
+    if square and fits(x, kernel.shape[3]) and min(x.shape[1:3]) >= stride and kernel.dtype == np.float32:
+        return _convolution(stride, x, kernel)
+    return matrix_products.matmul(x, kernel, stride, padding)
+
+
+def group_norm(x: Maps, scale: Channels, bias: Channels, groups: int, eps: float) -> Maps:
+    """A group norm, native where it can be."""
+    if fits(x):
+        return _group_norm((groups, eps), x, scale, bias)
+    return normalization.group_norm(x, scale, bias, groups, eps)
+
+
+def _like(*arrays: Any) -> tuple[jax.ShapeDtypeStruct, ...]:
+    return tuple(jax.ShapeDtypeStruct(each.shape, each.dtype) for each in arrays)
+
+
+def _convolve(stride: int, x: Maps, kernel: Kernel) -> Maps:
+    rows, columns = ((extent - 2) // 2 + 1 if stride == 2 else extent for extent in x.shape[1:3])
+    out = jax.ShapeDtypeStruct((x.shape[0], rows, columns, kernel.shape[3]), x.dtype)
+    call = jax.ffi.ffi_call(f"{PREFIX}convolution", out, vmap_method="sequential")
+    return checkpoint_name(call(x, kernel, stride=np.int64(stride), outer=np.int64(kernel.shape[3])), DEAR)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _convolution(stride: int, x: Maps, kernel: Kernel) -> Maps:
+    return _convolve(stride, x, kernel)
+
+
+def _convolution_forward(stride: int, x: Maps, kernel: Kernel) -> tuple[Maps, Any]:
+    return _convolve(stride, x, kernel), (x, kernel, kernel.transpose(0, 1, 3, 2))
+
+
+def _convolution_call(stride: int, saved: Any, slope: Maps) -> tuple[Maps, Kernel]:
+    x, kernel, exchanged = saved
+    call = jax.ffi.ffi_call(f"{PREFIX}convolution_gradient", _like(x, kernel), vmap_method="sequential")
+    to_x, to_kernel = call(x, exchanged, slope, stride=np.int64(stride), outer=np.int64(kernel.shape[3]))
+    return to_x, to_kernel
+
+
+def _convolution_reference(stride: int, saved: Any, slope: Maps) -> tuple[Maps, Kernel]:
+    def convolve(x: Maps, kernel: Kernel) -> Maps:
+        return matrix_products.matmul_any_mode(x, kernel, stride, 1)
+
+    return jax.vjp(convolve, *saved[:2])[1](slope)
+
+
+_convolution.defvjp(_convolution_forward, differentiable(_convolution_call, _convolution_reference))
+
+
+def _attributes(groups: int, eps: float) -> dict[str, Any]:
+    return {"groups": np.int64(groups), "eps": np.float32(eps)}
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _group_norm(settings: tuple[int, float], x: Maps, scale: Channels, bias: Channels) -> Maps:
+    call = jax.ffi.ffi_call(f"{PREFIX}group_norm", _like(x)[0], vmap_method="sequential")
+    return call(x, scale, bias, **_attributes(*settings))
+
+
+def _group_norm_forward(settings: tuple[int, float], x: Maps, scale: Channels, bias: Channels) -> tuple[Maps, Any]:
+    return _group_norm(settings, x, scale, bias), (x, scale, bias)
+
+
+def _group_norm_call(settings: tuple[int, float], saved: Any, slope: Maps) -> tuple[Maps, Channels, Channels]:
+    x, scale, bias = saved
+    call = jax.ffi.ffi_call(f"{PREFIX}group_norm_gradient", _like(x, scale, bias), vmap_method="sequential")
+    to_x, to_scale, to_bias = call(x, scale, slope, **_attributes(*settings))
+    return to_x, to_scale, to_bias
+
+
+def _group_norm_reference(settings: tuple[int, float], saved: Any, slope: Maps) -> tuple[Maps, Channels, Channels]:
+    def norm(x: Maps, scale: Channels, bias: Channels) -> Maps:
+        return normalization.group_norm_any_mode(x, scale, bias, *settings)
+
+    return jax.vjp(norm, *saved)[1](slope)
+
+
+_group_norm.defvjp(_group_norm_forward, differentiable(_group_norm_call, _group_norm_reference))

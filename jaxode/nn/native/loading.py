@@ -1,0 +1,71 @@
+"""Finds the module built for this processor and makes its handlers known to XLA, once a process."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import platform
+from pathlib import Path
+from types import ModuleType
+
+import jax
+
+PREFIX = "jaxode_native_"
+"""Before the names of handlers, among all that a process registers."""
+
+HINT = "install a C++ compiler (GCC or Clang) and then jaxode once more: pip install --force-reinstall --no-deps ."
+
+
+def processor_flags() -> frozenset[str]:
+    """What the processor can do, in Linux's words; empty where nobody says."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return frozenset()
+    line = next((line for line in text.splitlines() if line.startswith("flags")), "")
+    return frozenset(line.partition(":")[2].split())
+
+
+def candidates() -> list[str]:
+    """Names of the modules that this processor can run, the quickest first."""
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return ["_native"]
+    flags = processor_flags()
+    wanted = {"_avx512": {"avx512f", "avx512vl", "avx512dq", "avx512bw", "fma"}, "_avx2": {"avx2", "fma"}}
+    return [name for name, needs in wanted.items() if needs <= flags]
+
+
+@functools.cache
+def _loaded() -> tuple[ModuleType | None, str]:
+    """The module, its handlers registered; or None and the reason."""
+    names = candidates()
+    if not names:
+        return None, "the native kernels need a processor with AVX2 and FMA"
+    for name in names:
+        try:
+            module = importlib.import_module(f"{__package__}.{name}")
+        except ImportError:
+            continue
+        try:
+            for target, capsule in module.targets().items():
+                jax.ffi.register_ffi_target(PREFIX + target, capsule, platform="cpu")
+        except Exception as error:  # XLA's own types: it compares the versions of its interface
+            return None, f"jaxlib does not take the native kernels ({str(error).splitlines()[0]}); build them anew"
+        return module, ""
+    return None, f"the native kernels were not built; {HINT}"
+
+
+def load() -> bool:
+    """Whether the native kernels can be used in this process; the first call registers them."""
+    return _loaded()[0] is not None
+
+
+def missing() -> str:
+    """Why they cannot, and what to do; empty if they can."""
+    return _loaded()[1]
+
+
+def lanes() -> int:
+    """Floats in a vector of the module in use: 16 for AVX-512, 8 for AVX2, 4 for NEON; 0 without one."""
+    module = _loaded()[0]
+    return 0 if module is None else module.lanes

@@ -1,0 +1,75 @@
+"""The optional part of the build: the kernels in C++. Everything else is in pyproject.toml.
+
+Where no compiler is found, or it fails, the package is installed without them (`optional`).
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import platform
+import sys
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+ROOM = "jaxode/nn/native"
+SOURCES = [f"{ROOM}/cpp/{name}.cc" for name in ("chain_calls", "convolution_calls", "segment_calls", "module")]
+WINDOWS = sys.platform == "win32"
+X86 = platform.machine().lower() in ("x86_64", "amd64")
+
+
+def targets() -> dict[str, list[str]]:
+    """A module for each kind of processor that one machine may turn out to be, and its flags."""
+    if not X86:
+        return {"_native": []}
+    if WINDOWS:
+        return {"_avx2": ["/arch:AVX2"], "_avx512": ["/arch:AVX512"]}
+    return {"_avx2": ["-mavx2", "-mfma"], "_avx512": ["-mavx512f", "-mavx512vl", "-mavx512dq", "-mavx512bw", "-mfma"]}
+
+
+class BuildKernels(build_ext):
+    """Builds the modules side by side: each takes half a minute."""
+
+    def initialize_options(self) -> None:
+        """As many at a time as there are."""
+        super().initialize_options()
+        self.parallel = len(targets())
+
+    def build_extension(self, ext: Extension) -> None:
+        """Each module's objects in a folder of their own: they come from the same sources with other flags."""
+        own = copy.copy(self)
+        own.build_temp = os.path.join(self.build_temp, ext.name)
+        build_ext.build_extension(own, ext)
+
+    def build_extensions(self) -> None:
+        """MSVC knows no vector extensions; LLVM's compiler takes its flags."""
+        if WINDOWS:
+            self.compiler.initialize()
+            self.compiler.cc = "clang-cl"
+        super().build_extensions()
+
+
+COMMON = (
+    ["/std:c++17", "/O2", "/EHsc"]
+    if WINDOWS
+    else ["-std=c++17", "-O2", "-ftree-vectorize", "-g0", "-fvisibility=hidden", "-ffp-contract=fast", "-Wno-psabi"]
+)
+
+setup(
+    cmdclass={"build_ext": BuildKernels},
+    ext_modules=[
+        Extension(
+            f"jaxode.nn.native.{name}",
+            SOURCES,
+            include_dirs=[ROOM, f"{ROOM}/cpp"],
+            define_macros=[("JAXODE_MODULE", name), ("NDEBUG", None)],
+            extra_compile_args=[*COMMON, *flags],
+            language="c++",
+            py_limited_api=True,
+            optional=True,
+        )
+        for name, flags in targets().items()
+    ],
+    options={"bdist_wheel": {"py_limited_api": "cp311"}},
+)
