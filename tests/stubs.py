@@ -69,7 +69,7 @@ class Linear(nnx.Module):
 def builder(fail: str = ""):
     """A function in place of build_classifier; `fail` is "", "nan", "solve" or, for a gradient of NaN, "slope"."""
 
-    def build(model, solve, *, image_shape, classes, rngs, dtype=jnp.float32, precision="float32"):
+    def build(model, solve, *, image_shape, classes, rngs, dtype=jnp.float32, precision="float32", **_):
         blocks = model.blocks if model.model == "odenet" else 0
         inputs = 49 * image_shape[2]
         return Linear(inputs, classes, blocks, rngs, dtype, precision, fail, solve.per_sample)
@@ -94,7 +94,7 @@ class Averaging(nnx.Module):
         return logits, Stats.chain([])
 
 
-def averaging(model, solve, *, image_shape, classes, rngs, dtype, precision):
+def averaging(model, solve, *, image_shape, classes, rngs, dtype, **_):
     """In place of build_classifier."""
     return Averaging(rngs, dtype)
 

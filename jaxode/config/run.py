@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from jaxode.checks import SEEDS, ConfigError, Range, require
-from jaxode.config.choices import CHAINS, DEFAULT_LR, Precision, TrainEvaluation
+from jaxode.config.choices import CHAINS, DEFAULT_LR, KernelsName, Precision, TrainEvaluation
 from jaxode.config.fields import check_fields, setting
 from jaxode.config.keys import require_keys, require_object
 from jaxode.config.parts import (
@@ -47,6 +47,10 @@ class RunConfig:
         "float32",
         "float64 or float32: of everything; tf32, bfloat16 or float16: of the convolutions, all else in float32;"
         " float16 scales the loss",
+    )
+    kernels: KernelsName = setting(
+        "auto",
+        "convolutions and norms: native (C++ for a CPU), matmul (matrix products), plain (XLA's); auto is the quickest",
     )
     train_evaluation: TrainEvaluation = setting(
         "every", "epochs after which the training images are evaluated too: every, or the last alone, for less time"

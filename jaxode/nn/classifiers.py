@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxode.checks import ConfigError, require, require_count
-from jaxode.config import CHAINS, EXPLICIT_ONLY, ModelConfig, Precision, SolveConfig
+from jaxode.config import CHAINS, EXPLICIT_ONLY, KernelsName, ModelConfig, Precision, SolveConfig
 from jaxode.nn.bands import BandsNet, Dense, build_bands
 from jaxode.nn.blocks import Downsample, Head, ODEBlock, ResidualBlock, augmented
 from jaxode.nn.kernels import Kernels, choose_kernels
@@ -104,7 +104,7 @@ def build_classifier(
     rngs: nnx.Rngs,
     dtype: Any = jnp.float32,
     precision: Precision = "float32",
-    kernels: Kernels | None = None,
+    kernels: Kernels | KernelsName = "auto",
     partitioned: bool = False,
 ) -> Classifier:
     """A classifier with fresh parameters, drawn as PyTorch draws them.
@@ -117,7 +117,7 @@ def build_classifier(
       rngs: stream `params` of keys.
       dtype: floating-point type of parameters, images and states.
       precision: of the convolutions: tf32, bfloat16 and float16 are less than float32; the others are `dtype`.
-      kernels: instead of the quickest for backend and precision, for looking at what another backend would run.
+      kernels: a name, or functions to use instead; "auto" is the quickest for backend and precision.
       partitioned: whether XLA will cut the program into parts for several devices; it cannot cut native calls.
 
     Raises:
@@ -128,10 +128,12 @@ def build_classifier(
     implicit = model.ode_blocks > 0 and solve.solver == "kvaerno3"
     # jax.vmap calls native kernels image by image; of the modes per sample only tape and replay do without it.
     mapped = solve.per_sample and solve.gradient not in EXPLICIT_ONLY
-    outside = kernels or choose_kernels(precision, native_calls=not partitioned)
-    within = kernels or choose_kernels(
-        precision, forward_mode=implicit, native_calls=not (partitioned or (model.ode_blocks > 0 and mapped))
-    )
+    if isinstance(kernels, Kernels):
+        outside = within = kernels
+    else:
+        outside = choose_kernels(precision, wanted=kernels, native_calls=not partitioned)
+        calls = not (partitioned or (model.ode_blocks > 0 and mapped))
+        within = choose_kernels(precision, wanted=kernels, forward_mode=implicit, native_calls=calls)
     plain: dict[str, Any] = {"kernels": outside, "rngs": rngs, "dtype": dtype}
     inside: dict[str, Any] = plain | {"kernels": within}
     if model.model in ("dense", "cnn", "odecnn"):

@@ -11,6 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxode.ode.allocation import uninitialized
+
 
 def spread(values: Any, leaf: Any) -> Any:
     """Times or step sizes so that they broadcast against a state: [B] → [B, 1, …, 1] where each image has its own."""
@@ -33,7 +35,7 @@ def read(buffers: Any, index: Any) -> Any:
 
 def allocate(length: int, like: Any) -> Any:
     """Buffers for `length` values of these shapes and types, with no defined content."""
-    return jax.tree.map(lambda leaf: lax.empty((length, *leaf.shape), leaf.dtype), like)
+    return jax.tree.map(lambda leaf: uninitialized((length, *leaf.shape), leaf.dtype), like)
 
 
 def zeros(length: int, like: Any) -> Any:
@@ -41,14 +43,30 @@ def zeros(length: int, like: Any) -> Any:
     return jax.tree.map(lambda leaf: jnp.zeros((length, *leaf.shape), leaf.dtype), like)
 
 
-def combine(y: Any, weights: Any, ks: Any) -> Any:
-    """Sum y + Σ_i weights_i k_i, where leaves of `ks` hold one k_i an index."""
+def combine(y: Any, weights: Any, ks: Any, which: Any = None) -> Any:
+    """Sum y + Σ_i weights_i k_i over all i, or those of `which`; leaves of `ks` hold one k_i an index."""
 
     def leaf(y: Any, k: Any) -> Any:
-        terms = [weights[i] * k[i] for i in range(k.shape[0])]
+        terms = [weights[i] * k[i] for i in (range(k.shape[0]) if which is None else which)]
         return y + sum(terms[1:], terms[0])
 
     return jax.tree.map(leaf, y, ks)
+
+
+def combine_row(y: Any, table: np.ndarray, row: Any, ks: Any) -> Any:
+    """`combine` with a row of a table of weights; the row's number is known only when the program runs.
+
+    What a CPU does with it is to read k's from memory, so it reads those alone whose weight is not zero.
+    """
+
+    def one(row: int) -> Any:
+        used = np.flatnonzero(table[row])
+        return lambda: combine(y, table[row], ks, used) if len(used) else y
+
+    def branches() -> Any:
+        return lax.switch(row, [one(number) for number in range(len(table))])
+
+    return lax.platform_dependent(cpu=branches, default=lambda: combine(y, jnp.asarray(table)[row], ks))
 
 
 class Method:
@@ -96,7 +114,7 @@ class Method:
         def stage(i: Any, carry: Any) -> Any:
             ks, slope, trace = carry
             at = jnp.where(jnp.asarray(self.c)[i] == 1, t_next, t + jnp.asarray(self.c)[i] * h)
-            found, kept = evaluate(at, combine(y, jnp.asarray(self.a)[i], ks))
+            found, kept = evaluate(at, combine_row(y, self.a, i, ks))
             ks = write(ks, jax.tree.map(lambda f: spread(h, f) * f, found), i)
             return ks, None if slope is None else found, None if trace is None else write(trace, kept, place(i))
 

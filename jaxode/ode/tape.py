@@ -22,7 +22,7 @@ from jax import lax
 
 from jaxode.ode.discrete import Loop, Problem
 from jaxode.ode.residuals import Inputs
-from jaxode.ode.stepping import allocate, combine, read, spread, write, zeros
+from jaxode.ode.stepping import allocate, combine, combine_row, read, spread, write, zeros
 
 Cotangents = tuple[Any, list[Any]]
 """Of the state between two steps, of the real inputs."""
@@ -129,7 +129,7 @@ class _Sweep:
             i = count - 1 - m
             to_k = jax.tree.map(lambda leaf: jnp.asarray(method.b)[i] * leaf, y)
             to_k = self._add_last(n, to_k, None if self.to_ks is None else read(self.to_ks, i))
-            to_k = combine(to_k, jnp.asarray(method.a)[:, i], stages)
+            to_k = combine_row(to_k, method.a.T, i, stages)
             to_y, to_real = split.pull(
                 read(tape, problem.place(n, i)), self.common, jax.tree.map(lambda leaf: spread(h, leaf) * leaf, to_k)
             )

@@ -71,7 +71,7 @@ class Program:
         require(config.epochs <= most, "epochs", config.epochs, f"at most {most}, for steps are counted in 32 bits")
         self.dtype = jnp.dtype(config.dtype)
         partitioned = self.spread.count > 1 and not self.spread.separate
-        self.kernels = kernels_name(precision=config.precision, native_calls=not partitioned)
+        self.kernels = kernels_name(config.kernels, config.precision, native_calls=not partitioned)
         model_key, self.run_key = jax.random.split(jax.random.key(config.seed))
         model = build(
             config.model,
@@ -81,7 +81,8 @@ class Program:
             rngs=nnx.Rngs(model_key),
             dtype=self.dtype,
             precision=config.precision,
-            **({"partitioned": True} if partitioned else {}),
+            kernels=config.kernels,
+            partitioned=partitioned,
         )
         self.graphdef, self.learned = split_model(model)
         self.classes = data.spec.classes

@@ -14,8 +14,8 @@ from jaxode.train.errors import ResumeError
 CONFIG_BYTES = 1 << 20
 """More than any settings."""
 
-FREE = ("data_dir", "max_steps", "devices")
-"""Settings that decide where data lie, when to give up or who works, never what a step is meant to compute."""
+FREE = ("data_dir", "max_steps", "devices", "kernels")
+"""Settings that decide where data lie, when to give up or who works how, never what a step is meant to compute."""
 
 
 def read_config(directory: Path) -> RunConfig:

@@ -12,9 +12,9 @@ Work = Literal["training", "inference", "solve"]
 """Loss and gradient of a batch; logits of a batch; or the forward solve of one ODE block alone."""
 
 JAXODE, SAME, DEFAULTS, COMPILED, CHANNELS_LAST = "jaxode", "same steps", "defaults", "torch.compile", "channels last"
-TORCHODE, STOCK, JOINT = "torchode", "stock", "joint solve"
+TORCHODE, STOCK, JOINT, PRODUCTS = "torchode", "stock", "joint solve", "matrix products"
 
-FRAMEWORKS = {JAXODE: "jaxode", JOINT: "jaxode, joint solve", TORCHODE: "torchode", STOCK: "flax and diffrax"}
+FRAMEWORKS = {JAXODE: "jaxode", JOINT: "jaxode, joint solve", PRODUCTS: "jaxode, matrix products", TORCHODE: "torchode", STOCK: "flax and diffrax"}
 """By side; all others are PyTorch's."""
 
 NOTES = {
@@ -24,6 +24,7 @@ NOTES = {
     COMPILED: "same steps; field, downsampling and head (or the whole ResNet) each compiled by torch.compile",
     CHANNELS_LAST: "same steps; images and weights in torch.channels_last",
     TORCHODE: "an error and a step size for every image: not the same steps",
+    PRODUCTS: "jaxode without its native kernels: the same steps",
     JOINT: "jaxode with one step size for the batch: not the same steps",
     STOCK: "nnx.Conv, nnx.GroupNorm, Diffrax's default adjoint and steps: not the same steps",
 }
@@ -32,7 +33,8 @@ NOTES = {
 OWN_STEPS = (TORCHODE, STOCK, JOINT)
 """Sides that choose steps by other rules, so that neither steps nor outputs can be held to be the same."""
 
-BATCHES = (32, 64, 128, 256, 512, 1024)
+BATCHES = (1, 8, 32, 64, 128, 256, 512, 1024)
+WIDE = (32, 64, 128)
 TOLERANCES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 PRECISIONS: tuple[Precision, ...] = ("float32", "tf32", "bfloat16")
 DEFAULT_MODE: GradientName = SolveConfig().gradient
@@ -50,6 +52,8 @@ class Case:
     batch: int = 128
     tolerance: float = 1e-3
     width: int = 64
+    channels: int = 1
+    """1: grey images of 28 x 28, MNIST's; 3: of 32 x 32, CIFAR's."""
     per_sample: bool = False
     rivals: tuple[str, ...] = (SAME,)
     precision: Precision = "float32"
@@ -72,8 +76,15 @@ class Case:
         """Unique among the cases."""
         words = [f"{self.group}: {self.title}", self.mode or self.work, f"batch {self.batch}"]
         words += [f"tolerance {self.tolerance:g}"] * (self.model == "odenet")
+        words += [f"width {self.width}"] * (self.group == "width")
         words += [self.precision] * (self.group == "arithmetic")
         return ", ".join(words)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels."""
+        side = 28 if self.channels == 1 else 32
+        return side, side, self.channels
 
     @property
     def model_config(self) -> ModelConfig:
@@ -97,12 +108,13 @@ def cases(batch: int = 128, width: int = 64, *, gpu: bool = False) -> Iterator[C
     """Everything; `batch` is that of all cases but the sweep over batches. Only a GPU gains from lower precision."""
     base = Case("", batch=batch, width=width)
     swept = tuple(dict.fromkeys((DEFAULT_MODE, "backsolve")))
+    kinds = (SAME,) if gpu else (SAME, PRODUCTS)
     for mode in get_args(GradientName):
-        yield replace(base, group="gradient", gradient=mode, rivals=(SAME, DEFAULTS))
-    yield replace(base, group="inference", work="inference")
+        yield replace(base, group="gradient", gradient=mode, rivals=(*kinds, DEFAULTS))
+    yield replace(base, group="inference", work="inference", rivals=kinds)
     resnet = replace(base, model="resnet", blocks=6)
-    yield replace(resnet, group="resnet")
-    yield replace(resnet, group="resnet", work="inference")
+    yield replace(resnet, group="resnet", rivals=kinds)
+    yield replace(resnet, group="resnet", work="inference", rivals=kinds)
     yield replace(base, group="stock", rivals=(STOCK,), runs=3)
     for tolerance in TOLERANCES:
         yield replace(base, group="precision", work="solve", tolerance=tolerance)
@@ -128,6 +140,10 @@ def cases(batch: int = 128, width: int = 64, *, gpu: bool = False) -> Iterator[C
         if size != batch:
             yield from (replace(base, group="batch", gradient=mode, batch=size) for mode in swept)
             yield replace(base, group="batch", work="inference", batch=size)
+    for channels in WIDE:
+        if channels != width:
+            yield from (replace(base, group="width", gradient=mode, width=channels) for mode in swept)
+    yield from (replace(base, group="colour", gradient=mode, channels=3) for mode in swept)
     if gpu:
         yield from precision_cases(base)
 

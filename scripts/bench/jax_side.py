@@ -11,13 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from jaxode.config import KernelsName
 from jaxode.interop import from_torch, to_torch
 from jaxode.losses import cross_entropy
 from jaxode.nn import build_classifier
 from jaxode.ode import Stats
 from jaxode.train.provenance import device
 from scripts.bench.cases import Case
-from scripts.bench.sides import CLASSES, IMAGE_SHAPE, Outcome, Problem, Ready
+from scripts.bench.sides import CLASSES, Outcome, Problem, Ready
 from scripts.bench.timing import reason
 
 
@@ -35,9 +36,10 @@ class Counting(nnx.Module):
         return self.field(t, z)  # type: ignore[operator]
 
 
-def build(case: Case, problem: Problem) -> Any:
+def build(case: Case, problem: Problem, kernels: KernelsName = "auto") -> Any:
     """The model with the given weights."""
-    options: Any = {"image_shape": IMAGE_SHAPE, "classes": CLASSES, "rngs": nnx.Rngs(0), "precision": case.precision}
+    options: Any = {"image_shape": case.image_shape, "classes": CLASSES, "rngs": nnx.Rngs(0), "precision": case.precision}
+    options["kernels"] = kernels
     model = build_classifier(case.model_config, case.solve, **options)
     nnx.update(model, from_torch(model, problem.weights))
     return model
@@ -69,9 +71,9 @@ def costs(stats: Stats) -> dict[str, int | None]:
     }
 
 
-def ready(case: Case, problem: Problem, *, count: bool = False) -> Ready:
+def ready(case: Case, problem: Problem, *, count: bool = False, kernels: KernelsName = "auto") -> Ready:
     """The side of jaxode in a case. `count` has the evaluations of the backward pass counted, by another program."""
-    model = build(case, problem)
+    model = build(case, problem, kernels)
     if case.work == "solve":
         return _solve(case, problem, model)
     graph, params = nnx.split(model)

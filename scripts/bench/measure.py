@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from scripts.bench import jax_side, load, stock, torch_side, torchode_side
-from scripts.bench.cases import DEFAULTS, FRAMEWORKS, JAXODE, JOINT, NOTES, OWN_STEPS, STOCK, TORCHODE, Case
+from scripts.bench.cases import DEFAULTS, FRAMEWORKS, JAXODE, JOINT, NOTES, OWN_STEPS, PRODUCTS, STOCK, TORCHODE, Case
 from scripts.bench.rows import FAILED, NOT_COMPARED, Row, provenance
 from scripts.bench.sides import Outcome, Problem, Ready, pose
 from scripts.bench.timing import in_turn, ratios, reason, spread
@@ -38,6 +38,8 @@ def make(case: Case, problem: Problem, side: str) -> Ready:
         return jax_side.ready(case, problem, count=case.group == "gradient")
     if side == JOINT:
         return jax_side.ready(replace(case, per_sample=False), problem)
+    if side == PRODUCTS:
+        return jax_side.ready(case, problem, kernels="matmul")
     if side == STOCK:
         return stock.ready(case, problem)
     if side == TORCHODE:

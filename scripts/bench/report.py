@@ -30,6 +30,8 @@ GROUPS = {
     "blocks": "More ODE blocks",
     "tolerance": "Tolerance",
     "batch": "Batch size",
+    "width": "Channels",
+    "colour": "Images of 32 x 32 in colour",
     "arithmetic": "Precision of the convolutions",
     "precision": "One forward solve: work and precision",
 }

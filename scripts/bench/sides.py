@@ -14,15 +14,14 @@ from jaxode.interop import to_torch
 from jaxode.nn import build_classifier
 from scripts.bench.cases import Case
 
-SIDE, CLASSES = 28, 10
-IMAGE_SHAPE = (SIDE, SIDE, 1)
+CLASSES = 10
 
 Arrays = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Images [B, H, W, 1], labels [B], weights in PyTorch's layout, and the state [B, H', W', C] of an ODE block."""
+    """Images [B, H, W, channels], labels [B], weights in PyTorch's layout, and the state [B, H', W', C] of an ODE block."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -66,10 +65,10 @@ class Ready:
 def pose(case: Case, seed: int = 0) -> Problem:
     """Random images of mean 0 and deviation 1, as normalised ones have, random labels, and fresh weights."""
     rng = np.random.default_rng(seed)
-    images = rng.normal(size=(case.batch, *IMAGE_SHAPE)).astype(np.float32)
+    images = rng.normal(size=(case.batch, *case.image_shape)).astype(np.float32)
     labels = rng.integers(CLASSES, size=case.batch)
     model: Any = build_classifier(
-        case.model_config, case.solve, image_shape=IMAGE_SHAPE, classes=CLASSES, rngs=nnx.Rngs(seed)
+        case.model_config, case.solve, image_shape=case.image_shape, classes=CLASSES, rngs=nnx.Rngs(seed)
     )
     state = np.zeros(0, np.float32)
     if case.work == "solve":

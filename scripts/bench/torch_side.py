@@ -14,7 +14,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from jaxode.train.provenance import processor
 from scripts.bench.cases import CHANNELS_LAST, COMPILED, DEFAULTS, SAME, Case
-from scripts.bench.sides import CLASSES, SIDE, Outcome, Problem, Ready
+from scripts.bench.sides import CLASSES, Outcome, Problem, Ready
 from scripts.parity.measure import their_settings
 from scripts.parity.subjects import first, last
 from torch_ref.model import ODEBlock, build
@@ -54,10 +54,10 @@ def model_of(case: Case, problem: Problem, side: str) -> nn.Sequential:
     model: Any = build(
         case.model,
         case.blocks,
-        channels=1,
+        channels=case.channels,
         classes=CLASSES,
         width=case.width,
-        side=SIDE,
+        side=case.image_shape[0],
         settings=settings(case, side),
     )
     model.load_state_dict({name: torch.from_numpy(array) for name, array in problem.weights.items()})

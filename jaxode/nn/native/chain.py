@@ -16,7 +16,7 @@ from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
 from jaxode.nn.convolution import Kernel, matmul_any_mode
-from jaxode.nn.native.derivatives import differentiable
+from jaxode.nn.native.derivatives import differentiable, with_derivatives
 from jaxode.nn.native.loading import PREFIX
 from jaxode.nn.normalization import Channels, group_norm_any_mode
 from jaxode.ode.residuals import DEAR
@@ -60,8 +60,13 @@ def chain(times: Times | None, z: Maps, units: tuple[Unit, ...], tail: Tail | No
 
 def reference(settings: Settings, times: Times | None, z: Maps, parameters: Parameters) -> Maps:
     """The same in XLA's operations, for every derivative of any type."""
+    return _reference_outputs(settings, times, z, parameters)[0]
+
+
+def _reference_outputs(settings: Settings, times: Times | None, z: Maps, parameters: Parameters) -> list[Maps]:
+    """The chain's output and those of its convolutions."""
     units, tail = parameters
-    out = z
+    out, outputs = z, []
     for unit in units:
         out = jax.nn.relu(group_norm_any_mode(out, unit.scale, unit.bias, settings.groups, settings.eps))
         skip = 0 if times is None else 1
@@ -71,9 +76,10 @@ def reference(settings: Settings, times: Times | None, z: Maps, parameters: Para
             plane = matmul_any_mode(jnp.ones((1, *z.shape[1:3], 1), z.dtype), unit.kernel[:, :, :1], 1, 1)
             shift = times[:, None, None, None] * plane + unit.shift
         out = matmul_any_mode(out, unit.kernel[:, :, skip:], 1, 1) + shift
+        outputs.append(out)
     if tail is not None:
         out = group_norm_any_mode(out, tail.scale, tail.bias, settings.groups, settings.eps)
-    return out + z if settings.residual else out
+    return [out + z if settings.residual else out, *outputs]
 
 
 def _attributes(settings: Settings, times: Times | None, parameters: Parameters) -> dict[str, Any]:
@@ -95,22 +101,37 @@ def _shape(of: Array) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(of.shape, of.dtype)
 
 
-def _forward(settings: Settings, times: Times | None, z: Maps, parameters: Parameters, keep: bool) -> list[Maps]:
-    """The chain's output and, if kept, those of its convolutions but for one that is the chain's."""
+def _kept(parameters: Parameters) -> int:
+    """How many outputs of convolutions a gradient needs: all, but for one that is the chain's own."""
     units, tail = parameters
-    kept = (len(units) - (tail is None)) * keep
+    return len(units) - (tail is None)
+
+
+def _call(static: tuple[Settings, bool], arrays: tuple[Times | None, Maps, Parameters]) -> list[Maps]:
+    """The chain's output and, if kept, those of its convolutions."""
+    (settings, keep), (times, z, parameters) = static, arrays
+    units, tail = parameters
+    kept = _kept(parameters) * keep
     call = jax.ffi.ffi_call(f"{PREFIX}chain", (_shape(z),) * (1 + kept), vmap_method="sequential")
-    arrays = _present(times, z, *(array for unit in units for array in unit), *(tail or ()))
-    return list(call(*arrays, keep=keep, **_attributes(settings, times, parameters)))
+    flat = _present(times, z, *(array for unit in units for array in unit), *(tail or ()))
+    return list(call(*flat, keep=keep, **_attributes(settings, times, parameters)))
+
+
+def _reference_call(static: tuple[Settings, bool], arrays: tuple[Times | None, Maps, Parameters]) -> list[Maps]:
+    (settings, keep), parameters = static, arrays[2]
+    return _reference_outputs(settings, *arrays)[: 1 + _kept(parameters) * keep]
+
+
+_forward = with_derivatives(_call, _reference_call)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _chain(settings: Settings, times: Times | None, z: Maps, parameters: Parameters) -> Maps:
-    return _forward(settings, times, z, parameters, False)[0]
+    return _forward((settings, False), (times, z, parameters))[0]
 
 
 def _chain_forward(settings: Settings, times: Times | None, z: Maps, parameters: Parameters) -> tuple[Maps, Any]:
-    out, *kept = _forward(settings, times, z, parameters, True)
+    out, *kept = _forward((settings, True), (times, z, parameters))
     kept = [checkpoint_name(each, DEAR) for each in kept]
     skip = 0 if times is None else 1
     # Made of parameters alone, so a solve makes them once.

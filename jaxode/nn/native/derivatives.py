@@ -1,7 +1,7 @@
-"""Gradients of native calls that can be differentiated once more.
+"""Native calls that can be differentiated: by a reference in XLA's operations, which XLA's rules apply to.
 
 A gradient computed in C++ is linear in the cotangent that it is given. Diffrax's adjoint takes its derivative in this
-cotangent, which is the same call again; every other derivative is that of a reference in XLA's operations.
+cotangent, which is the same call again; every other derivative is the reference's.
 """
 
 from __future__ import annotations
@@ -16,6 +16,25 @@ from jax.custom_derivatives import SymbolicZero
 
 Gradient = Callable[[Any, Any, Any], Any]
 """(static settings, residuals, cotangent of the result) → cotangents of the inputs."""
+
+
+def with_derivatives(call: Callable[..., Any], reference: Callable[..., Any]) -> Callable[..., Any]:
+    """A call in C++ with the derivatives of its reference.
+
+    Args:
+        call: (static settings, arrays) → arrays; XLA cannot differentiate it.
+        reference: the same function in XLA's operations.
+    """
+
+    @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+    def function(settings: Any, arrays: Any) -> Any:
+        return call(settings, arrays)
+
+    def jvp(settings: Any, primals: Any, tangents: Any) -> Any:
+        return function(settings, *primals), jax.jvp(functools.partial(reference, settings), primals, tangents)[1]
+
+    function.defjvp(jvp)
+    return function
 
 
 def differentiable(call: Gradient, reference: Gradient) -> Gradient:

@@ -12,7 +12,7 @@ from jax.ad_checkpoint import checkpoint_name
 from jaxode.nn import convolution as matrix_products
 from jaxode.nn import normalization
 from jaxode.nn.convolution import Kernel
-from jaxode.nn.native.derivatives import differentiable
+from jaxode.nn.native.derivatives import differentiable, with_derivatives
 from jaxode.nn.native.loading import PREFIX
 from jaxode.nn.normalization import Channels
 from jaxode.ode.residuals import DEAR
@@ -48,11 +48,23 @@ def _like(*arrays: Any) -> tuple[jax.ShapeDtypeStruct, ...]:
     return tuple(jax.ShapeDtypeStruct(each.shape, each.dtype) for each in arrays)
 
 
-def _convolve(stride: int, x: Maps, kernel: Kernel) -> Maps:
+def _convolution_values(stride: int, arrays: tuple[Maps, Kernel]) -> Maps:
+    x, kernel = arrays
     rows, columns = ((extent - 2) // 2 + 1 if stride == 2 else extent for extent in x.shape[1:3])
     out = jax.ShapeDtypeStruct((x.shape[0], rows, columns, kernel.shape[3]), x.dtype)
     call = jax.ffi.ffi_call(f"{PREFIX}convolution", out, vmap_method="sequential")
-    return checkpoint_name(call(x, kernel, stride=np.int64(stride), outer=np.int64(kernel.shape[3])), DEAR)
+    return call(x, kernel, stride=np.int64(stride), outer=np.int64(kernel.shape[3]))
+
+
+def _convolution_reference(stride: int, arrays: tuple[Maps, Kernel]) -> Maps:
+    return matrix_products.matmul_any_mode(*arrays, stride, 1)
+
+
+_convolution_forward_call = with_derivatives(_convolution_values, _convolution_reference)
+
+
+def _convolve(stride: int, x: Maps, kernel: Kernel) -> Maps:
+    return checkpoint_name(_convolution_forward_call(stride, (x, kernel)), DEAR)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -71,24 +83,32 @@ def _convolution_call(stride: int, saved: Any, slope: Maps) -> tuple[Maps, Kerne
     return to_x, to_kernel
 
 
-def _convolution_reference(stride: int, saved: Any, slope: Maps) -> tuple[Maps, Kernel]:
-    def convolve(x: Maps, kernel: Kernel) -> Maps:
-        return matrix_products.matmul_any_mode(x, kernel, stride, 1)
-
-    return jax.vjp(convolve, *saved[:2])[1](slope)
+def _convolution_reference_gradient(stride: int, saved: Any, slope: Maps) -> tuple[Maps, Kernel]:
+    return jax.vjp(functools.partial(_convolution_reference, stride), saved[:2])[1](slope)[0]
 
 
-_convolution.defvjp(_convolution_forward, differentiable(_convolution_call, _convolution_reference))
+_convolution.defvjp(_convolution_forward, differentiable(_convolution_call, _convolution_reference_gradient))
 
 
 def _attributes(groups: int, eps: float) -> dict[str, Any]:
     return {"groups": np.int64(groups), "eps": np.float32(eps)}
 
 
+def _group_norm_values(settings: tuple[int, float], arrays: tuple[Maps, Channels, Channels]) -> Maps:
+    call = jax.ffi.ffi_call(f"{PREFIX}group_norm", _like(*arrays)[0], vmap_method="sequential")
+    return call(*arrays, **_attributes(*settings))
+
+
+def _group_norm_reference(settings: tuple[int, float], arrays: tuple[Maps, Channels, Channels]) -> Maps:
+    return normalization.group_norm_any_mode(*arrays, *settings)
+
+
+_group_norm_forward_call = with_derivatives(_group_norm_values, _group_norm_reference)
+
+
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _group_norm(settings: tuple[int, float], x: Maps, scale: Channels, bias: Channels) -> Maps:
-    call = jax.ffi.ffi_call(f"{PREFIX}group_norm", _like(x)[0], vmap_method="sequential")
-    return call(x, scale, bias, **_attributes(*settings))
+    return _group_norm_forward_call(settings, (x, scale, bias))
 
 
 def _group_norm_forward(settings: tuple[int, float], x: Maps, scale: Channels, bias: Channels) -> tuple[Maps, Any]:
@@ -102,11 +122,10 @@ def _group_norm_call(settings: tuple[int, float], saved: Any, slope: Maps) -> tu
     return to_x, to_scale, to_bias
 
 
-def _group_norm_reference(settings: tuple[int, float], saved: Any, slope: Maps) -> tuple[Maps, Channels, Channels]:
-    def norm(x: Maps, scale: Channels, bias: Channels) -> Maps:
-        return normalization.group_norm_any_mode(x, scale, bias, *settings)
+def _group_norm_reference_gradient(
+    settings: tuple[int, float], saved: Any, slope: Maps
+) -> tuple[Maps, Channels, Channels]:
+    return jax.vjp(functools.partial(_group_norm_reference, settings), saved)[1](slope)[0]
 
-    return jax.vjp(norm, *saved)[1](slope)
 
-
-_group_norm.defvjp(_group_norm_forward, differentiable(_group_norm_call, _group_norm_reference))
+_group_norm.defvjp(_group_norm_forward, differentiable(_group_norm_call, _group_norm_reference_gradient))

@@ -7,8 +7,11 @@ import importlib
 import platform
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import jax
+
+from jaxode.ode import allocation
 
 PREFIX = "jaxode_native_"
 """Before the names of handlers, among all that a process registers."""
@@ -51,8 +54,14 @@ def _loaded() -> tuple[ModuleType | None, str]:
                 jax.ffi.register_ffi_target(PREFIX + target, capsule, platform="cpu")
         except Exception as error:  # XLA's own types: it compares the versions of its interface
             return None, f"jaxlib does not take the native kernels ({str(error).splitlines()[0]}); build them anew"
+        allocation.register("cpu", uninitialized)
         return module, ""
     return None, f"the native kernels were not built; {HINT}"
+
+
+def uninitialized(like: jax.ShapeDtypeStruct) -> Any:
+    """An array of this shape and type with any content, in large pages where the system has them."""
+    return jax.ffi.ffi_call(f"{PREFIX}uninitialized", like)()
 
 
 def load() -> bool:

@@ -60,8 +60,8 @@ struct Convolution {
         for (int e = 0; e < nn; e++) {
           const Factor rows{v + e * in_plane, inner, 1};
           const float* by = u + (size_t)(phase * nn + e) * inner * outer;
-          if (phase == 0) product<L, false>(rows, by, x + e * out_plane, many, outer, inner);
-          else product<L, true>(rows, by, x + e * out_plane, many, outer, inner);
+          if (phase == 0) product<L, false, Layout::panels>(rows, by, x + e * out_plane, many, outer, inner);
+          else product<L, true, Layout::panels>(rows, by, x + e * out_plane, many, outer, inner);
         }
       }
       for (int t = 0; t < many; t++) {
@@ -88,8 +88,8 @@ struct Convolution {
         for (int e = 0; e < nn; e++) {
           const Factor columns{v + e * in_plane, 1, inner}, rows{x + e * out_plane, outer, 1};
           const size_t at = (size_t)(phase * nn + e) * inner * outer;
-          product<L, true>(columns, x + e * out_plane, du + at, inner, outer, many);
-          if (backs != nullptr) product<L, false>(rows, ut + at, dv + e * in_plane, many, inner, outer);
+          product<L, true, Layout::rows>(columns, x + e * out_plane, du + at, inner, outer, many);
+          if (backs != nullptr) product<L, false, Layout::panels>(rows, ut + at, dv + e * in_plane, many, inner, outer);
         }
         if (backs == nullptr) continue;
         for (int t = 0; t < many; t++) {

@@ -15,6 +15,7 @@ XLA_FFI_Error* JaxodeGroupNorm(XLA_FFI_CallFrame*);
 XLA_FFI_Error* JaxodeGroupNormGradient(XLA_FFI_CallFrame*);
 XLA_FFI_Error* JaxodeSegment(XLA_FFI_CallFrame*);
 XLA_FFI_Error* JaxodeSegmentGradient(XLA_FFI_CallFrame*);
+XLA_FFI_Error* JaxodeUninitialized(XLA_FFI_CallFrame*);
 }
 
 #define JAXODE_QUOTED(name) #name
@@ -38,6 +39,7 @@ constexpr Target kTargets[] = {
     {"group_norm_gradient", JaxodeGroupNormGradient},
     {"segment", JaxodeSegment},
     {"segment_gradient", JaxodeSegmentGradient},
+    {"uninitialized", JaxodeUninitialized},
 };
 
 // {name: capsule}

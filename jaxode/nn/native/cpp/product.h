@@ -20,7 +20,7 @@ struct Factor {
 };
 
 template <int L, int R, int N, bool Add>
-JAXODE_INLINE void tile(Factor a, const float* b, float* c, int columns, int depth) {
+JAXODE_INLINE void tile(Factor a, const float* b, size_t by_depth, float* c, int columns, int depth) {
   Vec<L> sums[R][N];
 #pragma GCC unroll 8
   for (int r = 0; r < R; r++) {
@@ -30,7 +30,7 @@ JAXODE_INLINE void tile(Factor a, const float* b, float* c, int columns, int dep
   for (int k = 0; k < depth; k++) {
     Vec<L> row[N];
 #pragma GCC unroll 4
-    for (int n = 0; n < N; n++) row[n] = load<L>(b + k * columns + n * L);
+    for (int n = 0; n < N; n++) row[n] = load<L>(b + k * by_depth + n * L);
 #pragma GCC unroll 8
     for (int r = 0; r < R; r++) {
       Vec<L> factor = splat<L>(a.data[r * a.by_row + k * a.by_depth]);
@@ -46,25 +46,32 @@ JAXODE_INLINE void tile(Factor a, const float* b, float* c, int columns, int dep
 }
 
 template <int L, int N, bool Add>
-JAXODE_INLINE void column_block(Factor a, const float* b, float* c, int rows, int columns, int depth) {
+JAXODE_INLINE void column_block(Factor a, const float* b, size_t by_depth, float* c, int rows, int columns, int depth) {
   int r = 0;
   auto from = [&](int row) { return Factor{a.data + row * a.by_row, a.by_row, a.by_depth}; };
-  for (; r + kRows <= rows; r += kRows) tile<L, kRows, N, Add>(from(r), b, c + r * columns, columns, depth);
+  for (; r + kRows <= rows; r += kRows) tile<L, kRows, N, Add>(from(r), b, by_depth, c + r * columns, columns, depth);
   switch (rows - r) {
-    case 5: tile<L, 5, N, Add>(from(r), b, c + r * columns, columns, depth); break;
-    case 4: tile<L, 4, N, Add>(from(r), b, c + r * columns, columns, depth); break;
-    case 3: tile<L, 3, N, Add>(from(r), b, c + r * columns, columns, depth); break;
-    case 2: tile<L, 2, N, Add>(from(r), b, c + r * columns, columns, depth); break;
-    case 1: tile<L, 1, N, Add>(from(r), b, c + r * columns, columns, depth); break;
+    case 5: tile<L, 5, N, Add>(from(r), b, by_depth, c + r * columns, columns, depth); break;
+    case 4: tile<L, 4, N, Add>(from(r), b, by_depth, c + r * columns, columns, depth); break;
+    case 3: tile<L, 3, N, Add>(from(r), b, by_depth, c + r * columns, columns, depth); break;
+    case 2: tile<L, 2, N, Add>(from(r), b, by_depth, c + r * columns, columns, depth); break;
+    case 1: tile<L, 1, N, Add>(from(r), b, by_depth, c + r * columns, columns, depth); break;
     default: break;
   }
 }
 
+// How the second factor lies in memory: as it is, or each block of columns that a register tile reads by itself, one
+// after another. Rows of a wide matrix lie so far apart that those of a block would evict each other from the cache.
+enum class Layout { rows, panels };
+
 // c[rows][columns] = (or +=) a[rows][depth] b[depth][columns], the columns a multiple of L.
-template <int L, bool Add>
+template <int L, bool Add, Layout layout>
 void product(Factor a, const float* b, float* c, int rows, int columns, int depth) {
   in_blocks<kColumns>(0, columns / L, [&](auto count, int first) {
-    column_block<L, decltype(count)::value, Add>(a, b + first * L, c + first * L, rows, columns, depth);
+    constexpr int N = decltype(count)::value;
+    const bool panels = layout == Layout::panels;
+    const float* block = b + (size_t)first * L * (panels ? depth : 1);
+    column_block<L, N, Add>(a, block, panels ? N * L : columns, c + first * L, rows, columns, depth);
   });
 }
 

@@ -84,27 +84,32 @@ struct Taps {
   }
 };
 
-// kernel -> u[n n][I][O] = G g G^T for each pair of channels.
+// kernel -> u[n n][I][O] = G g G^T for each pair of channels, each of the n n matrices in panels.
 template <template <int> class Scheme, int L>
 void transform_kernel(const float* kernel, const Taps& taps, float* u) {
   using F = Scheme<L>;
   constexpr int n = F::n, r = F::r;
   const int inner = taps.inner - taps.skip, outer = taps.outer;
-  for (int k = 0; k < inner; k++) {
-    for (int q = 0; q < outer; q += L) {
-      Vec<L> half[n][r], line[n];
-      for (int j = 0; j < r; j++) {
-        Vec<L> w[r];
-        for (int i = 0; i < r; i++) w[i] = load<L>(kernel + taps.at(i, j, k) + q);
-        F::g(w, line);
-        for (int i = 0; i < n; i++) half[i][j] = line[i];
-      }
-      for (int i = 0; i < n; i++) {
-        F::g(half[i], line);
-        for (int j = 0; j < n; j++) store<L>(u + ((size_t)(i * n + j) * inner + k) * outer + q, line[j]);
+  const size_t plane = (size_t)inner * outer;
+  in_blocks<kColumns>(0, outer / L, [&](auto count, int first) {
+    constexpr int N = decltype(count)::value;
+    for (int k = 0; k < inner; k++) {
+      float* panel = u + ((size_t)first * inner + k * N) * L;
+      for (int b = 0; b < N; b++) {
+        Vec<L> half[n][r], line[n];
+        for (int j = 0; j < r; j++) {
+          Vec<L> w[r];
+          for (int i = 0; i < r; i++) w[i] = load<L>(kernel + taps.at(i, j, k) + (first + b) * L);
+          F::g(w, line);
+          for (int i = 0; i < n; i++) half[i][j] = line[i];
+        }
+        for (int i = 0; i < n; i++) {
+          F::g(half[i], line);
+          for (int j = 0; j < n; j++) store<L>(panel + (i * n + j) * plane + b * L, line[j]);
+        }
       }
     }
-  }
+  });
 }
 
 // Its transpose: du[n n][I][O] -> the taps' gradient, written.
