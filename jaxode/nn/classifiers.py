@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxode.checks import ConfigError, require, require_count
-from jaxode.config import CHAINS, EXPLICIT_ONLY, KernelsName, ModelConfig, Precision, SolveConfig
+from jaxode.config import CHAINS, KernelsName, ModelConfig, Precision, SolveConfig
 from jaxode.nn.bands import BandsNet, Dense, build_bands
 from jaxode.nn.blocks import Downsample, Head, ODEBlock, ResidualBlock, augmented
 from jaxode.nn.kernels import Kernels, choose_kernels
@@ -105,7 +105,6 @@ def build_classifier(
     dtype: Any = jnp.float32,
     precision: Precision = "float32",
     kernels: Kernels | KernelsName = "auto",
-    partitioned: bool = False,
 ) -> Classifier:
     """A classifier with fresh parameters, drawn as PyTorch draws them.
 
@@ -118,7 +117,6 @@ def build_classifier(
       dtype: floating-point type of parameters, images and states.
       precision: of the convolutions: tf32, bfloat16 and float16 are less than float32; the others are `dtype`.
       kernels: a name, or functions to use instead; "auto" is the quickest for backend and precision.
-      partitioned: whether XLA will cut the program into parts for several devices; it cannot cut native calls.
 
     Raises:
       ConfigError: an image too small to be downsampled, or no classes.
@@ -126,14 +124,11 @@ def build_classifier(
     require_count("classes", classes)
     height, width, channels = image_shape
     implicit = model.ode_blocks > 0 and solve.solver == "kvaerno3"
-    # jax.vmap calls native kernels image by image; of the modes per sample only tape and replay do without it.
-    mapped = solve.per_sample and solve.gradient not in EXPLICIT_ONLY
     if isinstance(kernels, Kernels):
         outside = within = kernels
     else:
-        outside = choose_kernels(precision, wanted=kernels, native_calls=not partitioned)
-        calls = not (partitioned or (model.ode_blocks > 0 and mapped))
-        within = choose_kernels(precision, wanted=kernels, forward_mode=implicit, native_calls=calls)
+        outside = choose_kernels(precision, wanted=kernels)
+        within = choose_kernels(precision, wanted=kernels, forward_mode=implicit)
     plain: dict[str, Any] = {"kernels": outside, "rngs": rngs, "dtype": dtype}
     inside: dict[str, Any] = plain | {"kernels": within}
     if model.model in ("dense", "cnn", "odecnn"):

@@ -59,52 +59,51 @@ VARIABLE = "JAXODE_KERNELS"
 """Environment variable that chooses kernels where a run's settings leave the choice."""
 
 
-def kernels_name(
-    wanted: KernelsName = "auto", precision: Precision = "float32", *, native_calls: bool = True
-) -> KernelsName:
+def kernels_name(wanted: KernelsName = "auto", precision: Precision = "float32") -> KernelsName:
     """Name of the kernels that run on the default backend.
 
     Args:
       wanted: a run's setting; "auto" leaves the choice to JAXODE_KERNELS, and then to backend and precision.
       precision: the native kernels are for float32.
-      native_calls: whether the program may hold native calls; XLA can neither cut nor map them.
 
     Raises:
       ConfigError: the native kernels are asked for by name and cannot be used here; the reason is said. Or the
         environment variable names no kernels.
     """
+    fits = precision == "float32"
+    if wanted == "native" and not fits:
+        raise ConfigError(f"kernels native are for precision float32, got precision {precision}")
     names = get_args(KernelsName)
     if wanted == "auto":
         wanted = os.environ.get(VARIABLE, "auto")  # type: ignore[assignment]
         if wanted not in names:
             raise ConfigError(f"{VARIABLE} must be one of {', '.join(names)}, got {wanted!r}")
-    on_cpu, fits = jax.default_backend() == "cpu", precision == "float32"
+    on_cpu = jax.default_backend() == "cpu"
     if wanted == "native":
         if not on_cpu:
             raise ConfigError(f"kernels native are for a CPU, and JAX computes on {jax.default_backend()}")
         if not native.load():
             raise ConfigError(f"kernels native cannot be used: {native.missing()}")
+        return "native" if fits else "matmul"
     if wanted == "auto":
-        return ("native" if fits and native_calls and native.load() else "matmul") if on_cpu else "plain"
-    return "matmul" if wanted == "native" and not native_calls else wanted
+        return ("native" if fits and native.load() else "matmul") if on_cpu else "plain"
+    return wanted
 
 
 def choose_kernels(
-    precision: Precision = "float32",
-    *,
-    forward_mode: bool = False,
-    native_calls: bool = True,
-    wanted: KernelsName = "auto",
+    precision: Precision = "float32", *, forward_mode: bool = False, wanted: KernelsName = "auto"
 ) -> Kernels:
     """The quickest kernels for the default backend in this precision that offer the derivatives asked for.
 
     Args:
       precision: of the convolutions.
       forward_mode: whether the field is differentiated in forward mode, as implicit solvers do.
-      native_calls: see `kernels_name`.
-      wanted: kernels by name, likewise.
+      wanted: kernels by name; see `kernels_name`.
+
+    Raises:
+      ConfigError: see `kernels_name`.
     """
-    name = kernels_name(wanted, precision, native_calls=native_calls)
+    name = kernels_name(wanted, precision)
     if name in ("native", "matmul"):
         kernels = ANY_MODE if forward_mode else NATIVE if name == "native" else MATMUL
     else:

@@ -9,6 +9,7 @@ are added up once a step. JAX's own `pmap` is a shard_map today, which is what s
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -81,6 +82,10 @@ class Spread:
             spec = PartitionSpec()
             function = jax.shard_map(function, mesh=self.mesh, in_specs=spec, out_specs=spec, check_vma=False)
         return jax.jit(function, out_shardings=self.everywhere, **options)
+
+    def on_mesh(self) -> AbstractContextManager[Any]:
+        """A context to trace in: native kernels share their images out over the devices of the mesh in use."""
+        return nullcontext() if self.separate or self.count == 1 else jax.set_mesh(self.mesh)
 
     def _constrained(self, rows: Any) -> Any:
         return jax.lax.with_sharding_constraint(rows, NamedSharding(self.mesh, PartitionSpec(AXIS)))

@@ -70,8 +70,7 @@ class Program:
         most = MOST_STEPS // self.steps_per_epoch
         require(config.epochs <= most, "epochs", config.epochs, f"at most {most}, for steps are counted in 32 bits")
         self.dtype = jnp.dtype(config.dtype)
-        partitioned = self.spread.count > 1 and not self.spread.separate
-        self.kernels = kernels_name(config.kernels, config.precision, native_calls=not partitioned)
+        self.kernels = kernels_name(config.kernels, config.precision)
         model_key, self.run_key = jax.random.split(jax.random.key(config.seed))
         model = build(
             config.model,
@@ -82,7 +81,6 @@ class Program:
             dtype=self.dtype,
             precision=config.precision,
             kernels=config.kernels,
-            partitioned=partitioned,
         )
         self.graphdef, self.learned = split_model(model)
         self.classes = data.spec.classes
@@ -149,7 +147,7 @@ class Program:
 
     def _traced(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         # Convolutions say their own precision; everything else, in libraries too, a GPU would multiply in TF32.
-        with jax.default_matmul_precision("highest"):
+        with jax.default_matmul_precision("highest"), self.spread.on_mesh():
             return self.spread.compiled(function, **options).lower(*arguments)
 
     def train(self, state: TrainState, key: PRNGKeyArray, table: Table, stop: int) -> TrainState:

@@ -9,12 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxode.checks import ConfigError
 from jaxode.config import ModelConfig, SolveConfig
-from jaxode.nn import convolution, kernels, native, normalization
+from jaxode.nn import build_classifier, convolution, kernels, native, normalization
 from jaxode.nn.downsampling import Segment
 from jaxode.nn.kernels import ANY_MODE, MATMUL, NATIVE, choose_kernels, kernels_name
 from jaxode.nn.layers import group_count
@@ -256,7 +257,8 @@ def test_which_kernels_run_is_one_choice(monkeypatch):
     monkeypatch.setattr(kernels.native, "load", lambda: True)
     assert kernels_name() == "native"
     assert choose_kernels() is NATIVE
-    assert choose_kernels(native_calls=False) is MATMUL
+    with pytest.raises(ConfigError, match="kernels native are for precision float32, got precision float64"):
+        kernels_name("native", "float64")
     assert choose_kernels(forward_mode=True) is ANY_MODE
     assert kernels_name(precision="float64") == kernels_name(precision="bfloat16") == "matmul"
     monkeypatch.setenv("JAXODE_KERNELS", "matmul")
@@ -291,20 +293,14 @@ def test_a_processor_takes_only_modules_that_it_can_run(monkeypatch):
 
 @needs_native
 @pytest.mark.parametrize(
-    ("solve", "partitioned", "calls"),
+    ("solve", "calls"),
     [
-        (SolveConfig(), False, True), (SolveConfig(gradient="backsolve"), False, True),
-        (SolveConfig(per_sample=True), False, True), (SolveConfig(), True, False),
-        (SolveConfig(solver="kvaerno3"), False, False),
-        (SolveConfig(per_sample=True, gradient="backsolve"), False, False),
+        (SolveConfig(), True), (SolveConfig(gradient="backsolve"), True), (SolveConfig(per_sample=True), True),
+        (SolveConfig(per_sample=True, gradient="backsolve"), True), (SolveConfig(solver="kvaerno3"), False),
     ],
 )  # fmt: skip
-def test_a_field_calls_native_kernels_where_it_may(solve, partitioned, calls, monkeypatch):
+def test_a_field_calls_native_kernels_where_it_may(solve, calls, monkeypatch):
     monkeypatch.delenv("JAXODE_KERNELS", raising=False)
-    from flax import nnx
-
-    from jaxode.nn import build_classifier
-
-    options = {"image_shape": (12, 12, 1), "classes": 3, "rngs": nnx.Rngs(0), "partitioned": partitioned}
+    options = {"image_shape": (12, 12, 1), "classes": 3, "rngs": nnx.Rngs(0)}
     model = build_classifier(ModelConfig(width=8), solve, **options)
     assert (model.blocks[0].field.chain is not None) == calls

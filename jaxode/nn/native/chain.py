@@ -16,8 +16,8 @@ from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
 from jaxode.nn.convolution import Kernel, matmul_any_mode
+from jaxode.nn.native.calls import Arguments, Handler, call
 from jaxode.nn.native.derivatives import differentiable, with_derivatives
-from jaxode.nn.native.loading import PREFIX
 from jaxode.nn.normalization import Channels, group_norm_any_mode
 from jaxode.ode.residuals import DEAR
 from jaxode.types import Maps
@@ -82,23 +82,20 @@ def _reference_outputs(settings: Settings, times: Times | None, z: Maps, paramet
     return [out + z if settings.residual else out, *outputs]
 
 
-def _attributes(settings: Settings, times: Times | None, parameters: Parameters) -> dict[str, Any]:
+def _handler(target: str, settings: Settings, parameters: Parameters, **results: Any) -> Handler:
     units, tail = parameters
-    return {
+    attributes = {
         "groups": np.int64(settings.groups),
         "eps": np.float32(settings.eps),
         "units": np.int64(len(units)),
         "tail": np.int64(2 if settings.residual else 0 if tail is None else 1),
-        "times": np.int64(0 if times is None else len(times)),
+        **results.pop("attributes", {}),
     }
+    return Handler(target, tuple(attributes.items()), **results, timed=True)
 
 
 def _present(*values: Any) -> list[Any]:
     return [value for value in values if value is not None]
-
-
-def _shape(of: Array) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(of.shape, of.dtype)
 
 
 def _kept(parameters: Parameters) -> int:
@@ -110,11 +107,12 @@ def _kept(parameters: Parameters) -> int:
 def _call(static: tuple[Settings, bool], arrays: tuple[Times | None, Maps, Parameters]) -> list[Maps]:
     """The chain's output and, if kept, those of its convolutions."""
     (settings, keep), (times, z, parameters) = static, arrays
-    units, tail = parameters
-    kept = _kept(parameters) * keep
-    call = jax.ffi.ffi_call(f"{PREFIX}chain", (_shape(z),) * (1 + kept), vmap_method="sequential")
-    flat = _present(times, z, *(array for unit in units for array in unit), *(tail or ()))
-    return list(call(*flat, keep=keep, **_attributes(settings, times, parameters)))
+    maps = 1 + _kept(parameters) * keep
+    handler = _handler(
+        "chain", settings, parameters, image_results=(z.shape[1:],) * maps, attributes={"keep": keep}
+    )
+    shared = tuple(_present(*(array for unit in parameters[0] for array in unit), *(parameters[1] or ())))
+    return list(call(handler, Arguments(times, (z,), shared)).images)
 
 
 def _reference_call(static: tuple[Settings, bool], arrays: tuple[Times | None, Maps, Parameters]) -> list[Maps]:
@@ -142,19 +140,23 @@ def _chain_forward(settings: Settings, times: Times | None, z: Maps, parameters:
 def _call_gradient(settings: Settings, saved: Any, slope: Maps) -> tuple[Any, ...]:
     times, z, parameters, kept, exchanged = saved
     units, tail = parameters
-    arrays = [*_present(times), z, *kept, slope]
+    shared = []
     for unit, kernel in zip(units, exchanged, strict=True):
-        arrays += [unit.scale, unit.bias, kernel, *_present(None if times is None else unit.kernel[:, :, 0])]
-    arrays += _present(tail and tail.scale)
-    results = _present(times, z, *(array for unit in units for array in unit), *(tail or ()))
-    call = jax.ffi.ffi_call(
-        f"{PREFIX}chain_gradient", tuple(_shape(each) for each in results), vmap_method="sequential"
+        shared += [unit.scale, unit.bias, kernel, *_present(None if times is None else unit.kernel[:, :, 0])]
+    shared += _present(tail and tail.scale)
+    sums = _present(*(array for unit in units for array in unit), *(tail or ()))
+    handler = _handler(
+        "chain_gradient",
+        settings,
+        parameters,
+        image_results=(z.shape[1:],),
+        sums=tuple(array.shape for array in sums),
     )
-    found: Any = iter(call(*arrays, **_attributes(settings, times, parameters)))
-    to_times = None if times is None else next(found)
-    to_z = next(found)
-    to_units = tuple(Unit._make(None if each is None else next(found) for each in unit) for unit in units)
-    return to_times, to_z, (to_units, None if tail is None else Tail(next(found), next(found)))
+    found = call(handler, Arguments(times, (z, *kept, slope), tuple(shared)))
+    to_parameters: Any = (array[0] for array in found.sums)  # of the one example
+    to_units = tuple(Unit._make(None if each is None else next(to_parameters) for each in unit) for unit in units)
+    to_tail = None if tail is None else Tail(next(to_parameters), next(to_parameters))
+    return found.times, found.images[0], (to_units, to_tail)
 
 
 def _reference_gradient(settings: Settings, saved: Any, slope: Maps) -> tuple[Any, ...]:

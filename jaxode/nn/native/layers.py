@@ -12,8 +12,8 @@ from jax.ad_checkpoint import checkpoint_name
 from jaxode.nn import convolution as matrix_products
 from jaxode.nn import normalization
 from jaxode.nn.convolution import Kernel
+from jaxode.nn.native.calls import Arguments, Handler, call
 from jaxode.nn.native.derivatives import differentiable, with_derivatives
-from jaxode.nn.native.loading import PREFIX
 from jaxode.nn.normalization import Channels
 from jaxode.ode.residuals import DEAR
 from jaxode.types import Maps
@@ -44,16 +44,16 @@ def group_norm(x: Maps, scale: Channels, bias: Channels, groups: int, eps: float
     return normalization.group_norm(x, scale, bias, groups, eps)
 
 
-def _like(*arrays: Any) -> tuple[jax.ShapeDtypeStruct, ...]:
-    return tuple(jax.ShapeDtypeStruct(each.shape, each.dtype) for each in arrays)
+def _convolution_attributes(stride: int, kernel: Kernel) -> tuple[tuple[str, Any], ...]:
+    return ("stride", np.int64(stride)), ("outer", np.int64(kernel.shape[3]))
 
 
 def _convolution_values(stride: int, arrays: tuple[Maps, Kernel]) -> Maps:
     x, kernel = arrays
     rows, columns = ((extent - 2) // 2 + 1 if stride == 2 else extent for extent in x.shape[1:3])
-    out = jax.ShapeDtypeStruct((x.shape[0], rows, columns, kernel.shape[3]), x.dtype)
-    call = jax.ffi.ffi_call(f"{PREFIX}convolution", out, vmap_method="sequential")
-    return call(x, kernel, stride=np.int64(stride), outer=np.int64(kernel.shape[3]))
+    results = ((rows, columns, kernel.shape[3]),)
+    handler = Handler("convolution", _convolution_attributes(stride, kernel), results)
+    return call(handler, Arguments(None, (x,), (kernel,))).images[0]
 
 
 def _convolution_reference(stride: int, arrays: tuple[Maps, Kernel]) -> Maps:
@@ -78,9 +78,10 @@ def _convolution_forward(stride: int, x: Maps, kernel: Kernel) -> tuple[Maps, An
 
 def _convolution_call(stride: int, saved: Any, slope: Maps) -> tuple[Maps, Kernel]:
     x, kernel, exchanged = saved
-    call = jax.ffi.ffi_call(f"{PREFIX}convolution_gradient", _like(x, kernel), vmap_method="sequential")
-    to_x, to_kernel = call(x, exchanged, slope, stride=np.int64(stride), outer=np.int64(kernel.shape[3]))
-    return to_x, to_kernel
+    attributes = _convolution_attributes(stride, kernel)
+    handler = Handler("convolution_gradient", attributes, (x.shape[1:],), (kernel.shape,))
+    found = call(handler, Arguments(None, (x, slope), (exchanged,)))
+    return found.images[0], found.sums[0][0]
 
 
 def _convolution_reference_gradient(stride: int, saved: Any, slope: Maps) -> tuple[Maps, Kernel]:
@@ -90,13 +91,14 @@ def _convolution_reference_gradient(stride: int, saved: Any, slope: Maps) -> tup
 _convolution.defvjp(_convolution_forward, differentiable(_convolution_call, _convolution_reference_gradient))
 
 
-def _attributes(groups: int, eps: float) -> dict[str, Any]:
-    return {"groups": np.int64(groups), "eps": np.float32(eps)}
+def _norm_attributes(groups: int, eps: float) -> tuple[tuple[str, Any], ...]:
+    return ("groups", np.int64(groups)), ("eps", np.float32(eps))
 
 
 def _group_norm_values(settings: tuple[int, float], arrays: tuple[Maps, Channels, Channels]) -> Maps:
-    call = jax.ffi.ffi_call(f"{PREFIX}group_norm", _like(*arrays)[0], vmap_method="sequential")
-    return call(*arrays, **_attributes(*settings))
+    x, *shared = arrays
+    handler = Handler("group_norm", _norm_attributes(*settings), (x.shape[1:],))
+    return call(handler, Arguments(None, (x,), tuple(shared))).images[0]
 
 
 def _group_norm_reference(settings: tuple[int, float], arrays: tuple[Maps, Channels, Channels]) -> Maps:
@@ -112,14 +114,15 @@ def _group_norm(settings: tuple[int, float], x: Maps, scale: Channels, bias: Cha
 
 
 def _group_norm_forward(settings: tuple[int, float], x: Maps, scale: Channels, bias: Channels) -> tuple[Maps, Any]:
-    return _group_norm(settings, x, scale, bias), (x, scale, bias)
+    return _group_norm_forward_call(settings, (x, scale, bias)), (x, scale, bias)
 
 
 def _group_norm_call(settings: tuple[int, float], saved: Any, slope: Maps) -> tuple[Maps, Channels, Channels]:
     x, scale, bias = saved
-    call = jax.ffi.ffi_call(f"{PREFIX}group_norm_gradient", _like(x, scale, bias), vmap_method="sequential")
-    to_x, to_scale, to_bias = call(x, scale, slope, **_attributes(*settings))
-    return to_x, to_scale, to_bias
+    attributes = _norm_attributes(*settings)
+    handler = Handler("group_norm_gradient", attributes, (x.shape[1:],), (scale.shape, bias.shape))
+    found = call(handler, Arguments(None, (x, slope), (scale,)))
+    return found.images[0], found.sums[0][0], found.sums[1][0]
 
 
 def _group_norm_reference_gradient(

@@ -10,9 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxode.nn import downsampling as matrix_products
+from jaxode.nn.convolution import matmul_any_mode
 from jaxode.nn.downsampling import Segment
-from jaxode.nn.native.loading import PREFIX
+from jaxode.nn.native.calls import Arguments, Handler, call
+from jaxode.nn.native.derivatives import differentiable, with_derivatives
+from jaxode.nn.normalization import group_norm_any_mode
 from jaxode.types import Images, Maps
+
+Settings = tuple[int, float]
+"""Groups of the norms, and what is added to a variance."""
 
 
 def fits(images: Images, segment: Segment) -> bool:
@@ -26,56 +32,87 @@ def fits(images: Images, segment: Segment) -> bool:
 def downsampling(images: Images, segment: Segment, groups: int, eps: float) -> Maps:
     """As `jaxode.nn.downsampling.downsampling`, native where it can be."""
     if fits(images, segment):
-        return _segment(groups, eps, images, segment)
+        return _segment((groups, eps), images, segment)
     return matrix_products.downsampling(images, segment, groups, eps)
 
 
-def _shapes(images: Images, width: int) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
-    """Of the second convolution's output and of the third's."""
-    middle = [(extent - 4) // 2 + 1 for extent in images.shape[1:3]]
-    last = [(extent - 2) // 2 + 1 for extent in middle]
-    return tuple(jax.ShapeDtypeStruct((images.shape[0], *size, width), images.dtype) for size in (middle, last))  # type: ignore[return-value]
+def reference(settings: Settings, images: Images, segment: Segment) -> tuple[Maps, Maps]:
+    """The segment's output and that of its second convolution in XLA's operations, for every derivative of any type."""
+    out = matmul_any_mode(images, segment.first, 1, 0) + segment.first_shift
+    out = jax.nn.relu(group_norm_any_mode(out, segment.first_scale, segment.first_bias, *settings))
+    middle = matmul_any_mode(out, segment.second, 2, 1) + segment.second_shift
+    out = jax.nn.relu(group_norm_any_mode(middle, segment.second_scale, segment.second_bias, *settings))
+    return matmul_any_mode(out, segment.third, 2, 1) + segment.third_shift, middle
 
 
-def _attributes(groups: int, eps: float, segment: Segment) -> dict[str, Any]:
-    return {"width": np.int64(segment.first.shape[3]), "groups": np.int64(groups), "eps": np.float32(eps)}
+def _attributes(settings: Settings, segment: Segment, **more: bool) -> tuple[tuple[str, Any], ...]:
+    width, (groups, eps) = segment.first.shape[3], settings
+    named = {"width": np.int64(width), "groups": np.int64(groups), "eps": np.float32(eps), **more}
+    return tuple(named.items())
 
 
-def _call(groups: int, eps: float, images: Images, segment: Segment, keep: bool) -> list[Maps]:
-    middle, last = _shapes(images, segment.first.shape[3])
-    results = (last, middle) if keep else (last,)
-    call = jax.ffi.ffi_call(f"{PREFIX}segment", results, vmap_method="sequential")
-    return list(call(images, *segment, keep=keep, **_attributes(groups, eps, segment)))
+def _values(static: tuple[Settings, bool], arrays: tuple[Images, Segment]) -> list[Maps]:
+    (settings, keep), (images, segment) = static, arrays
+    width = segment.first.shape[3]
+    middle = tuple((extent - 4) // 2 + 1 for extent in images.shape[1:3])
+    last = tuple((extent - 2) // 2 + 1 for extent in middle)
+    results = ((*last, width), (*middle, width))[: 1 + keep]
+    handler = Handler("segment", _attributes(settings, segment, keep=keep), results)
+    return list(call(handler, Arguments(None, (images,), tuple(segment))).images)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def _segment(groups: int, eps: float, images: Images, segment: Segment) -> Maps:
-    return _call(groups, eps, images, segment, False)[0]
+def _reference_values(static: tuple[Settings, bool], arrays: tuple[Images, Segment]) -> list[Maps]:
+    return list(reference(static[0], *arrays))[: 1 + static[1]]
 
 
-def _forward(groups: int, eps: float, images: Any, segment: Any) -> tuple[Maps, Any]:
+_forward_call = with_derivatives(_values, _reference_values)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _segment(settings: Settings, images: Images, segment: Segment) -> Maps:
+    return _forward_call((settings, False), (images, segment))[0]
+
+
+def _forward(settings: Settings, images: Any, segment: Any) -> tuple[Maps, Any]:
     """Whether anybody asks for the images' gradient is known here: training does not, and it would cost."""
     asked = images.perturbed
     images, segment = (
         images.value,
         jax.tree.map(lambda leaf: leaf.value, segment, is_leaf=lambda leaf: hasattr(leaf, "perturbed")),
     )
-    out, middle = _call(groups, eps, images, segment, True)
+    out, middle = _forward_call((settings, True), (images, segment))
     return out, (images, segment, middle, jnp.zeros(()) if asked else None)
 
 
-def _backward(groups: int, eps: float, saved: Any, slope: Any) -> tuple[Any, Segment]:
+def _call_gradient(settings: Settings, saved: Any, slope: Maps) -> tuple[Images, Segment]:
     images, segment, middle, asked = saved
-    if isinstance(slope, jax.custom_derivatives.SymbolicZero):
-        slope = jnp.zeros(slope.shape, images.dtype)
     to_images = asked is not None
-    to_segment = [jax.ShapeDtypeStruct(each.shape, each.dtype) for each in segment]
-    results = [jax.ShapeDtypeStruct(images.shape, images.dtype)] * to_images + to_segment
     exchanged = segment._replace(second=segment.second.transpose(0, 1, 3, 2), third=segment.third.transpose(0, 1, 3, 2))
-    parameters = [value for name, value in exchanged._asdict().items() if name not in ("second_shift", "third_shift")]
-    call = jax.ffi.ffi_call(f"{PREFIX}segment_gradient", tuple(results), vmap_method="sequential")
-    found = call(images, *parameters, middle, slope, to_images=to_images, **_attributes(groups, eps, segment))
-    return (found[0] if to_images else jnp.zeros_like(images)), Segment(*found[to_images:])
+    shared = [value for name, value in exchanged._asdict().items() if name not in ("second_shift", "third_shift")]
+    handler = Handler(
+        "segment_gradient",
+        _attributes(settings, segment, to_images=to_images),
+        (images.shape[1:],) * to_images,
+        tuple(array.shape for array in segment),
+    )
+    found = call(handler, Arguments(None, (images, middle, slope), tuple(shared)))
+    return found.images[0] if to_images else jnp.zeros_like(images), Segment(*(array[0] for array in found.sums))
+
+
+def _reference_gradient(settings: Settings, saved: Any, slope: Maps) -> tuple[Images, Segment]:
+    def function(images: Images, segment: Segment) -> Maps:
+        return reference(settings, images, segment)[0]
+
+    return jax.vjp(function, *saved[:2])[1](slope)  # type: ignore[return-value]
+
+
+_gradient = differentiable(_call_gradient, _reference_gradient)
+
+
+def _backward(settings: Settings, saved: Any, slope: Any) -> tuple[Images, Segment]:
+    if isinstance(slope, jax.custom_derivatives.SymbolicZero):
+        slope = jnp.zeros(slope.shape, slope.dtype)
+    return _gradient(settings, saved, slope)
 
 
 _segment.defvjp(_forward, _backward, symbolic_zeros=True)

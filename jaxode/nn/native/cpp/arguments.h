@@ -26,10 +26,10 @@ class Arguments {
     if (found.has_error()) return fail(std::string(name) + " cannot be read"), nullptr;
     return const_cast<float*>(address(**found, name, shape));
   }
-  // The shape of the next argument, which stays the next; empty if there is none.
-  ffi::Span<const int64_t> shape_of_next() {
-    if (next_in_ >= args_.size()) return {};
-    auto found = args_.get<ffi::AnyBuffer>(next_in_);
+  // The shape of the next argument, which stays the next, or of one further on; empty if there is none.
+  ffi::Span<const int64_t> shape_of_next(size_t further = 0) {
+    if (next_in_ + further >= args_.size()) return {};
+    auto found = args_.get<ffi::AnyBuffer>(next_in_ + further);
     return found.has_error() ? ffi::Span<const int64_t>{} : found->dimensions();
   }
   void require(bool holds, const char* what) {

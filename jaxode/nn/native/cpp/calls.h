@@ -7,6 +7,7 @@
 #include "xla/ffi/api/ffi.h"
 
 namespace jaxode {
+
 // Vectors as wide as the channels allow: a width of 8 times an odd number takes vectors of 8 on AVX-512 too.
 template <class Body>
 ffi::Error with_lanes(int64_t channels, const Body& body) {
@@ -23,16 +24,33 @@ ffi::Error with_lanes(int64_t channels, const Body& body) {
   }
 }
 
+// How many threads to share work out to.
+inline int threads_of(const ffi::ThreadPool& pool) { return pool.num_threads() < 1 ? 1 : (int)pool.num_threads(); }
+
 // The batch in parts, each of which sums up the parameters' gradients by itself.
 struct Parts {
   int batch, count;
-  Parts(ffi::ThreadPool& pool, int64_t batch) : batch((int)batch) {
-    const int threads = (int)pool.num_threads();
-    count = smaller(threads < 1 ? 1 : threads, this->batch < 1 ? 1 : this->batch);
-  }
+  Parts(int threads, int64_t batch) : batch((int)batch), count(smaller(threads, batch < 1 ? 1 : (int)batch)) {}
   int begin(int part) const { return (int)((int64_t)batch * part / count); }
   int end(int part) const { return begin(part + 1); }
 };
+
+// A batch of so many examples of as many images each; the parameters' gradients are summed up for each example by
+// itself. Calls body(example, threads): all threads for one example after the other where there is one, else a thread
+// for each.
+template <class Body>
+void for_examples(ffi::ThreadPool& pool, int64_t examples, const Body& body) {
+  if (examples == 1) return body((int64_t)0, threads_of(pool));
+  const Parts parts(threads_of(pool), examples);
+  parallel(pool, parts.count, [&](int part) {
+    for (int64_t example = parts.begin(part); example < parts.end(part); example++) body(example, 1);
+  });
+}
+
+// Whether a batch can be that many examples.
+inline bool divides(int64_t examples, int64_t batch) { return examples >= 1 && examples <= INT32_MAX && batch % examples == 0; }
+
+constexpr const char* kNoExamples = "the batch must be examples of as many images each";
 
 // Sums part 1, 2, ... into part 0, in this order.
 inline void sum_parts(float* sums, int parts, size_t stride, size_t first, size_t last) {

@@ -51,29 +51,35 @@ void run_forward(ffi::ThreadPool& pool, const ConvolutionCall& call, const Tilin
   Workspace room;
   float* u = room.take((size_t)call.phases * grid.nn * inner * outer);
   transform_phases<Scheme, L>(kernel, call.phases, (int)call.taps, inner, outer, 0, u);
-  const Parts parts(pool, call.batch);
+  const Parts parts(threads_of(pool), call.batch);
   parallel(pool, parts.count, [&](int part) {
     convolve<Scheme, L>(grid, inner, outer, x, u, y, parts.begin(part), parts.end(part));
   });
 }
 
 template <int L, template <int> class Scheme>
-void run_backward(ffi::ThreadPool& pool, const ConvolutionCall& call, const Tiling<Scheme>& grid, const float* x,
-                  const float* kernel, const float* dy, float* dx, float* dkernel) {
+void run_backward(ffi::ThreadPool& pool, const ConvolutionCall& call, int64_t examples, const Tiling<Scheme>& grid,
+                  const float* x, const float* dy, const float* kernel, float* dx, float* dkernel) {
   const int inner = (int)call.inner, outer = (int)call.outer;
   const size_t all = (size_t)call.phases * grid.nn * inner * outer;
   Workspace room;
   float* ut = room.take(all);
   transform_phases<Scheme, L>(kernel, call.phases, (int)call.taps, outer, inner, 0, ut);
-  const Parts parts(pool, call.batch);
-  float* sums = room.take(parts.count * all);
-  parallel(pool, parts.count, [&](int part) {
-    std::memset(sums + part * all, 0, all * sizeof(float));
-    if (call.batch == 0) return;
-    convolve_backward<Scheme, L>(grid, inner, outer, x, ut, dy, dx, sums + part * all, parts.begin(part), parts.end(part));
+  for_examples(pool, examples, [&](int64_t example, int threads) {
+    const int images = (int)(call.batch / examples), first = (int)example * images;
+    const Parts parts(threads, images);
+    Workspace own;
+    float* sums = own.take(parts.count * all);
+    parallel(pool, parts.count, [&](int part) {
+      std::memset(sums + part * all, 0, all * sizeof(float));
+      if (images == 0) return;
+      convolve_backward<Scheme, L>(grid, inner, outer, x, ut, dy, dx, sums + part * all, first + parts.begin(part),
+                                   first + parts.end(part));
+    });
+    sum_parts(sums, parts.count, all, 0, all);
+    float* to = dkernel + example * call.taps * call.taps * inner * outer;
+    transform_phases_transpose<Scheme, L>(sums, call.phases, (int)call.taps, inner, outer, 0, to);
   });
-  sum_parts(sums, parts.count, all, 0, all);
-  transform_phases_transpose<Scheme, L>(sums, call.phases, (int)call.taps, inner, outer, 0, dkernel);
 }
 
 // Arguments: x, kernel [taps][taps][I][O]. Result: their convolution.
@@ -91,21 +97,22 @@ ffi::Error convolution(ffi::ThreadPool pool, int64_t stride, int64_t outer, ffi:
   });
 }
 
-// Arguments: x, the kernel with its channels exchanged [taps][taps][O][I], the result's gradient. Results: the
-// gradients of x and of the kernel.
-ffi::Error convolution_gradient(ffi::ThreadPool pool, int64_t stride, int64_t outer, ffi::RemainingArgs in,
-                                ffi::RemainingRets out) {
+// Arguments: x, the result's gradient, the kernel with its channels exchanged [taps][taps][O][I]. Results: the
+// gradients of x and, for each example, of the kernel.
+ffi::Error convolution_gradient(ffi::ThreadPool pool, int64_t stride, int64_t outer, int64_t examples,
+                                ffi::RemainingArgs in, ffi::RemainingRets out) {
   Arguments args(in, out);
   const ConvolutionCall call = convolution_call(args, stride, outer);
   const float* x = args.in("the map", {call.batch, call.height, call.width, call.inner});
-  const float* kernel = args.in("the kernel", {call.taps, call.taps, call.outer, call.inner});
   const float* dy = args.in("the result's gradient", {call.batch, call.out_height, call.out_width, call.outer});
+  const float* kernel = args.in("the kernel", {call.taps, call.taps, call.outer, call.inner});
+  args.require(divides(examples, call.batch), kNoExamples);
   float* dx = args.out("the map's gradient", {call.batch, call.height, call.width, call.inner});
-  float* dkernel = args.out("the kernel's gradient", {call.taps, call.taps, call.inner, call.outer});
+  float* dkernel = args.out("the kernel's gradient", {examples, call.taps, call.taps, call.inner, call.outer});
   if (auto problem = args.finish("convolution's gradient"); problem.failure()) return problem;
   return with_lanes(call.inner | call.outer, [&](auto lanes) {
     with_scheme(call, [&](const auto& grid) {
-      run_backward<decltype(lanes)::value>(pool, call, grid, x, kernel, dy, dx, dkernel);
+      run_backward<decltype(lanes)::value>(pool, call, examples, grid, x, dy, kernel, dx, dkernel);
     });
     return ffi::Error::Success();
   });
@@ -136,7 +143,7 @@ ffi::Error group_norm(ffi::ThreadPool pool, int64_t groups, float eps, ffi::Rema
   if (auto problem = args.finish("group norm"); problem.failure()) return problem;
   return with_lanes(shape.channels, [&](auto lanes) {
     constexpr int L = decltype(lanes)::value;
-    const Parts parts(pool, batch);
+    const Parts parts(threads_of(pool), batch);
     const size_t row = (size_t)shape.width * shape.channels;
     parallel(pool, parts.count, [&](int part) {
       Workspace room;
@@ -150,39 +157,44 @@ ffi::Error group_norm(ffi::ThreadPool pool, int64_t groups, float eps, ffi::Rema
   });
 }
 
-// Arguments: x, scale, the result's gradient. Results: the gradients of x, scale and bias.
-ffi::Error group_norm_gradient(ffi::ThreadPool pool, int64_t groups, float eps, ffi::RemainingArgs in,
+// Arguments: x, the result's gradient, scale. Results: the gradients of x and, for each example, of scale and bias.
+ffi::Error group_norm_gradient(ffi::ThreadPool pool, int64_t groups, float eps, int64_t examples, ffi::RemainingArgs in,
                                ffi::RemainingRets out) {
   Arguments args(in, out);
   int64_t batch = 0;
   const MapShape shape = norm_call(args, groups, eps, batch);
   const std::initializer_list<int64_t> map = {batch, shape.height, shape.width, shape.channels};
   const float* x = args.in("the map", map);
-  const float* scale = args.in("the scale", {shape.channels});
   const float* dy = args.in("the result's gradient", map);
+  const float* scale = args.in("the scale", {shape.channels});
+  args.require(divides(examples, batch), kNoExamples);
   float* dx = args.out("the map's gradient", map);
-  float* dscale = args.out("the scale's gradient", {shape.channels});
-  float* dbias = args.out("the bias's gradient", {shape.channels});
+  float* dscale = args.out("the scale's gradient", {examples, shape.channels});
+  float* dbias = args.out("the bias's gradient", {examples, shape.channels});
   if (auto problem = args.finish("group norm's gradient"); problem.failure()) return problem;
   return with_lanes(shape.channels, [&](auto lanes) {
     constexpr int L = decltype(lanes)::value;
-    const Parts parts(pool, batch);
     const size_t row = (size_t)shape.width * shape.channels, each = 2 * (size_t)shape.channels;
-    Workspace all;
-    float* sums = all.zeros(parts.count * each);
-    parallel(pool, parts.count, [&](int part) {
-      Workspace room;
-      float *means = room.take(each), *own = sums + part * each;
-      const Statistics stats{room.take(shape.channels), room.take(shape.channels)};
-      for (int b = parts.begin(part); b < parts.end(part); b++) {
-        const size_t at = b * shape.size();
-        statistics<L>(x + at, shape, stats);
-        norm_gradient<L, false>(x + at, shape, stats, scale, scale, dy + at, row, own, own + shape.channels, dx + at, nullptr, means);
-      }
+    for_examples(pool, examples, [&](int64_t example, int threads) {
+      const int images = (int)(batch / examples), first = (int)example * images;
+      const Parts parts(threads, images);
+      Workspace all;
+      float* sums = all.zeros(parts.count * each);
+      parallel(pool, parts.count, [&](int part) {
+        Workspace room;
+        float *means = room.take(each), *own = sums + part * each;
+        const Statistics stats{room.take(shape.channels), room.take(shape.channels)};
+        for (int b = first + parts.begin(part); b < first + parts.end(part); b++) {
+          const size_t at = b * shape.size();
+          statistics<L>(x + at, shape, stats);
+          norm_gradient<L, false>(x + at, shape, stats, scale, scale, dy + at, row, own, own + shape.channels, dx + at,
+                                  nullptr, means);
+        }
+      });
+      sum_parts(sums, parts.count, each, 0, each);
+      std::memcpy(dscale + example * shape.channels, sums, shape.channels * sizeof(float));
+      std::memcpy(dbias + example * shape.channels, sums + shape.channels, shape.channels * sizeof(float));
     });
-    sum_parts(sums, parts.count, each, 0, each);
-    std::memcpy(dscale, sums, shape.channels * sizeof(float));
-    std::memcpy(dbias, sums + shape.channels, shape.channels * sizeof(float));
     return ffi::Error::Success();
   });
 }
@@ -192,12 +204,13 @@ ffi::Error group_norm_gradient(ffi::ThreadPool pool, int64_t groups, float eps, 
 
 namespace ffi = ::xla::ffi;
 
-#define JAXODE_CONVOLUTION \
-  ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Attr<int64_t>("stride").Attr<int64_t>("outer").RemainingArgs().RemainingRets()
-#define JAXODE_NORM \
-  ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Attr<int64_t>("groups").Attr<float>("eps").RemainingArgs().RemainingRets()
+#define JAXODE_CONVOLUTION ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Attr<int64_t>("stride").Attr<int64_t>("outer")
+#define JAXODE_NORM ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Attr<int64_t>("groups").Attr<float>("eps")
+#define JAXODE_REST RemainingArgs().RemainingRets()
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(JaxodeConvolution, jaxode::convolution, JAXODE_CONVOLUTION);
-XLA_FFI_DEFINE_HANDLER_SYMBOL(JaxodeConvolutionGradient, jaxode::convolution_gradient, JAXODE_CONVOLUTION);
-XLA_FFI_DEFINE_HANDLER_SYMBOL(JaxodeGroupNorm, jaxode::group_norm, JAXODE_NORM);
-XLA_FFI_DEFINE_HANDLER_SYMBOL(JaxodeGroupNormGradient, jaxode::group_norm_gradient, JAXODE_NORM);
+XLA_FFI_DEFINE_HANDLER_SYMBOL(JaxodeConvolution, jaxode::convolution, JAXODE_CONVOLUTION.JAXODE_REST);
+XLA_FFI_DEFINE_HANDLER_SYMBOL(JaxodeConvolutionGradient, jaxode::convolution_gradient,
+                              JAXODE_CONVOLUTION.Attr<int64_t>("examples").JAXODE_REST);
+XLA_FFI_DEFINE_HANDLER_SYMBOL(JaxodeGroupNorm, jaxode::group_norm, JAXODE_NORM.JAXODE_REST);
+XLA_FFI_DEFINE_HANDLER_SYMBOL(JaxodeGroupNormGradient, jaxode::group_norm_gradient,
+                              JAXODE_NORM.Attr<int64_t>("examples").JAXODE_REST);

@@ -47,7 +47,7 @@ void run_forward(ffi::ThreadPool& pool, Segment s, int64_t batch, const Tiling<S
   const size_t channels = (size_t)s.width * s.width;
   Workspace room;
   float *second = room.take(4 * Tiling<Second>::nn * channels), *third = room.take(4 * Tiling<Third>::nn * channels);
-  const Parts parts(pool, batch);
+  const Parts parts(threads_of(pool), batch);
   auto transform = [&](int which) {
     if (which == 0) transform_phases<Second, L>(s.second, 4, 4, s.width, s.width, 0, second);
     if (which == 1) transform_phases<Third, L>(s.third, 4, 4, s.width, s.width, 0, third);
@@ -60,15 +60,14 @@ void run_forward(ffi::ThreadPool& pool, Segment s, int64_t batch, const Tiling<S
 }
 
 template <int L, template <int> class Second, template <int> class Third>
-void run_backward(ffi::ThreadPool& pool, Segment s, int64_t batch, const Tiling<Second>&, const Tiling<Third>&,
-                  const float* images, const float* middle, const float* dout, float* dimages, const SegmentSlopes& to) {
+void run_backward(ffi::ThreadPool& pool, Segment s, int64_t batch, int64_t examples, const Tiling<Second>&,
+                  const Tiling<Third>&, const float* images, const float* middle, const float* dout, float* dimages,
+                  const SegmentSlopes& to) {
   const size_t C = s.width, square = C * C, first_size = (size_t)9 * s.image.channels * C;
   const size_t second_size = 4 * Tiling<Second>::nn * square, third_size = 4 * Tiling<Third>::nn * square;
   Workspace room;
   float *second = room.take(second_size), *third = room.take(third_size);
-  const Parts parts(pool, batch);
   const size_t all = first_size + second_size + third_size + 7 * C;
-  float* sums = room.take(parts.count * all);
   auto slopes = [&](float* at) {
     float* vectors = at + first_size + second_size + third_size;
     return SegmentSlopes{at, vectors, vectors + C, vectors + 2 * C, at + first_size, vectors + 3 * C, vectors + 4 * C,
@@ -80,29 +79,39 @@ void run_backward(ffi::ThreadPool& pool, Segment s, int64_t batch, const Tiling<
   };
   parallel(pool, 2, transform);
   s.second = second, s.third = third;
-  parallel(pool, parts.count, [&](int part) {
-    float* own = sums + part * all;
-    std::memset(own, 0, all * sizeof(float));
-    if (batch == 0) return;
-    segment_backward<Second, Third, L>(s, images, middle, dout, dimages, slopes(own), parts.begin(part), parts.end(part));
-  });
-  parallel(pool, 2, [&](int which) {  // the second kernel's sums, and all others
-    if (which == 0) sum_parts(sums, parts.count, all, first_size, first_size + second_size);
-    if (which == 1) {
-      sum_parts(sums, parts.count, all, 0, first_size);
-      sum_parts(sums, parts.count, all, first_size + second_size, all);
-    }
+  for_examples(pool, examples, [&](int64_t example, int threads) {
+    const int many = (int)(batch / examples), first = (int)example * many;
+    const Parts parts(threads, many);
+    Workspace workspace;
+    float* sums = workspace.take(parts.count * all);
+    parallel(pool, parts.count, [&](int part) {
+      float* own = sums + part * all;
+      std::memset(own, 0, all * sizeof(float));
+      if (many == 0) return;
+      segment_backward<Second, Third, L>(s, images, middle, dout, dimages, slopes(own), first + parts.begin(part),
+                                         first + parts.end(part));
+    });
     const SegmentSlopes from = slopes(sums);
-    if (which == 0) transform_phases_transpose<Second, L>(from.second, 4, 4, s.width, s.width, 0, to.second);
-    if (which == 1) transform_phases_transpose<Third, L>(from.third, 4, 4, s.width, s.width, 0, to.third);
+    const size_t kernel = example * 16 * square;
+    const auto finish = [&](int which) {  // the second kernel's sums, and all others
+      if (which == 0) {
+        sum_parts(sums, parts.count, all, first_size, first_size + second_size);
+        transform_phases_transpose<Second, L>(from.second, 4, 4, s.width, s.width, 0, to.second + kernel);
+      } else {
+        sum_parts(sums, parts.count, all, 0, first_size);
+        sum_parts(sums, parts.count, all, first_size + second_size, all);
+        transform_phases_transpose<Third, L>(from.third, 4, 4, s.width, s.width, 0, to.third + kernel);
+      }
+    };
+    if (parts.count > 1) parallel(pool, 2, finish);
+    else finish(0), finish(1);
+    std::memcpy(to.first + example * first_size, from.first, first_size * sizeof(float));
+    const std::pair<float*, float*> vectors[] = {
+        {to.first_shift, from.first_shift},   {to.first_scale, from.first_scale},   {to.first_bias, from.first_bias},
+        {to.second_shift, from.second_shift}, {to.second_scale, from.second_scale}, {to.second_bias, from.second_bias},
+        {to.third_shift, from.third_shift}};
+    for (const auto& [target, source] : vectors) std::memcpy(target + example * C, source, C * sizeof(float));
   });
-  const SegmentSlopes from = slopes(sums);
-  std::memcpy(to.first, from.first, first_size * sizeof(float));
-  const std::pair<float*, float*> vectors[] = {
-      {to.first_shift, from.first_shift},   {to.first_scale, from.first_scale},   {to.first_bias, from.first_bias},
-      {to.second_shift, from.second_shift}, {to.second_scale, from.second_scale}, {to.second_bias, from.second_bias},
-      {to.third_shift, from.third_shift}};
-  for (const auto& [target, source] : vectors) std::memcpy(target, source, C * sizeof(float));
 }
 
 // Arguments: images, then for each of the three convolutions its kernel and bias, and after the first two those of the
@@ -137,17 +146,20 @@ ffi::Error segment_forward_call(ffi::ThreadPool pool, int64_t width, int64_t gro
   });
 }
 
-// Arguments: images, the first kernel and bias, the first norm's scale and bias, the second kernel with its channels
-// exchanged, the second norm's scale and bias, the third kernel likewise, the kept map, the result's gradient. Results:
-// the images' gradient, if asked for, and those of the parameters in their order.
+// Arguments: images, the kept map, the result's gradient, the first kernel and bias, the first norm's scale and bias,
+// the second kernel with its channels exchanged, the second norm's scale and bias, the third kernel likewise. Results:
+// the images' gradient, if asked for, and, for each example, those of the parameters in their order.
 ffi::Error segment_backward_call(ffi::ThreadPool pool, int64_t width, int64_t groups, float eps, bool to_images,
-                                 ffi::RemainingArgs in, ffi::RemainingRets out) {
+                                 int64_t examples, ffi::RemainingArgs in, ffi::RemainingRets out) {
   Arguments args(in, out);
   SegmentCall call = segment_call(args, width, groups, eps);
   Segment& s = call.segment;
   const ImageShape image = s.image;
   const std::initializer_list<int64_t> picture = {call.batch, image.height, image.width, image.channels};
   const float* images = args.in("the images", picture);
+  const MapShape mid = call.good ? s.middle() : MapShape{}, end = call.good ? s.last() : MapShape{};
+  const float* middle = args.in("the kept map", {call.batch, mid.height, mid.width, width});
+  const float* dout = args.in("the result's gradient", {call.batch, end.height, end.width, width});
   s.first = args.in("the first kernel", {3, 3, image.channels, width});
   s.first_shift = args.in("the first convolution's bias", {width});
   s.first_scale = args.in("the first norm's scale", {width});
@@ -156,25 +168,23 @@ ffi::Error segment_backward_call(ffi::ThreadPool pool, int64_t width, int64_t gr
   s.second_scale = args.in("the second norm's scale", {width});
   s.second_bias = args.in("the second norm's bias", {width});
   s.third = args.in("the third kernel with its channels exchanged", {4, 4, width, width});
-  const MapShape mid = call.good ? s.middle() : MapShape{}, end = call.good ? s.last() : MapShape{};
-  const float* middle = args.in("the kept map", {call.batch, mid.height, mid.width, width});
-  const float* dout = args.in("the result's gradient", {call.batch, end.height, end.width, width});
+  args.require(divides(examples, call.batch), kNoExamples);
   float* dimages = to_images ? args.out("the images' gradient", picture) : nullptr;
   SegmentSlopes to{};
-  to.first = args.out("the first kernel's gradient", {3, 3, image.channels, width});
-  to.first_shift = args.out("the first bias's gradient", {width});
-  to.first_scale = args.out("the first scale's gradient", {width});
-  to.first_bias = args.out("the first norm's bias's gradient", {width});
-  to.second = args.out("the second kernel's gradient", {4, 4, width, width});
-  to.second_shift = args.out("the second bias's gradient", {width});
-  to.second_scale = args.out("the second scale's gradient", {width});
-  to.second_bias = args.out("the second norm's bias's gradient", {width});
-  to.third = args.out("the third kernel's gradient", {4, 4, width, width});
-  to.third_shift = args.out("the third bias's gradient", {width});
+  to.first = args.out("the first kernel's gradient", {examples, 3, 3, image.channels, width});
+  to.first_shift = args.out("the first bias's gradient", {examples, width});
+  to.first_scale = args.out("the first scale's gradient", {examples, width});
+  to.first_bias = args.out("the first norm's bias's gradient", {examples, width});
+  to.second = args.out("the second kernel's gradient", {examples, 4, 4, width, width});
+  to.second_shift = args.out("the second bias's gradient", {examples, width});
+  to.second_scale = args.out("the second scale's gradient", {examples, width});
+  to.second_bias = args.out("the second norm's bias's gradient", {examples, width});
+  to.third = args.out("the third kernel's gradient", {examples, 4, 4, width, width});
+  to.third_shift = args.out("the third bias's gradient", {examples, width});
   if (auto problem = args.finish("downsampling's gradient"); problem.failure()) return problem;
   return with_lanes(width, [&](auto lanes) {
     with_schemes(s, [&](const auto& second, const auto& third) {
-      run_backward<decltype(lanes)::value>(pool, s, call.batch, second, third, images, middle, dout, dimages, to);
+      run_backward<decltype(lanes)::value>(pool, s, call.batch, examples, second, third, images, middle, dout, dimages, to);
     });
     return ffi::Error::Success();
   });
@@ -191,4 +201,4 @@ namespace ffi = ::xla::ffi;
 XLA_FFI_DEFINE_HANDLER_SYMBOL(JaxodeSegment, jaxode::segment_forward_call,
                               JAXODE_SEGMENT.Attr<bool>("keep").RemainingArgs().RemainingRets());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(JaxodeSegmentGradient, jaxode::segment_backward_call,
-                              JAXODE_SEGMENT.Attr<bool>("to_images").RemainingArgs().RemainingRets());
+                              JAXODE_SEGMENT.Attr<bool>("to_images").Attr<int64_t>("examples").RemainingArgs().RemainingRets());
