@@ -14,7 +14,9 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 ROOM = "jaxode/nn/native"
-SOURCES = [f"{ROOM}/cpp/{name}.cc" for name in ("chain_calls", "convolution_calls", "segment_calls", "memory_calls", "module")]
+SOURCES = [
+    f"{ROOM}/cpp/{name}.cc" for name in ("chain_calls", "convolution_calls", "segment_calls", "memory_calls", "module")
+]
 WINDOWS = sys.platform == "win32"
 X86 = platform.machine().lower() in ("x86_64", "amd64")
 

@@ -20,19 +20,32 @@ def tell_once(config: RunConfig) -> None:
     """A line on stderr where a run would be quicker with kernels that were not built; nothing the next time.
 
     Args:
-        config: the run. One in another precision, or of a model without convolutions, would not use them.
+        config: the run. One in another precision, of a model without convolutions, or with kernels by name
+            would not use them.
     """
     would_use = config.precision == "float32" and config.model.model not in ("mlp", "dense")
+    would_use = would_use and config.kernels == "auto"
     if jax.default_backend() != "cpu" or not would_use or VARIABLE in os.environ or native.load():
         return
-    folder = usual()
-    told = folder.parent / TOLD if folder is not None else None
-    try:
-        if told is not None:
-            told.parent.mkdir(parents=True, exist_ok=True)
-            told.open("x", encoding="utf-8").close()
-    except FileExistsError:
+    if not _first_time():
         return
-    except OSError:
-        pass  # nowhere to remember it: then it is said again
     print(f"note: training takes two to three times as long as it could: {native.missing()}", file=sys.stderr)
+
+
+def _first_time() -> bool:
+    """Whether it was not said before; remembers that it is said now, where that can be remembered."""
+    folder = usual()
+    if folder is None:
+        return True
+    told = folder.parent / TOLD
+    try:
+        told.parent.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return True
+    try:
+        told.open("x", encoding="utf-8").close()
+    except FileExistsError:
+        return False
+    except OSError:
+        pass
+    return True

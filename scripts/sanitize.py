@@ -67,7 +67,7 @@ def build(folder: Path) -> None:
 
 
 def run_tests(folder: Path, libraries: str, only: str | None) -> int:
-    """pytest's exit code."""
+    """Exit code of pytest."""
     environment = os.environ | {
         "LD_PRELOAD": libraries,
         "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1",  # the interpreter keeps what it has to its end

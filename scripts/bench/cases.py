@@ -14,7 +14,13 @@ Work = Literal["training", "inference", "solve"]
 JAXODE, SAME, DEFAULTS, COMPILED, CHANNELS_LAST = "jaxode", "same steps", "defaults", "torch.compile", "channels last"
 TORCHODE, STOCK, JOINT, PRODUCTS = "torchode", "stock", "joint solve", "matrix products"
 
-FRAMEWORKS = {JAXODE: "jaxode", JOINT: "jaxode, joint solve", PRODUCTS: "jaxode, matrix products", TORCHODE: "torchode", STOCK: "flax and diffrax"}
+FRAMEWORKS = {
+    JAXODE: "jaxode",
+    JOINT: "jaxode, joint solve",
+    PRODUCTS: "jaxode, matrix products",
+    TORCHODE: "torchode",
+    STOCK: "flax and diffrax",
+}
 """By side; all others are PyTorch's."""
 
 NOTES = {

@@ -38,7 +38,12 @@ class Counting(nnx.Module):
 
 def build(case: Case, problem: Problem, kernels: KernelsName = "auto") -> Any:
     """The model with the given weights."""
-    options: Any = {"image_shape": case.image_shape, "classes": CLASSES, "rngs": nnx.Rngs(0), "precision": case.precision}
+    options: Any = {
+        "image_shape": case.image_shape,
+        "classes": CLASSES,
+        "rngs": nnx.Rngs(0),
+        "precision": case.precision,
+    }
     options["kernels"] = kernels
     model = build_classifier(case.model_config, case.solve, **options)
     nnx.update(model, from_torch(model, problem.weights))

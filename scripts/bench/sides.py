@@ -21,7 +21,7 @@ Arrays = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Problem:
-    """Images [B, H, W, channels], labels [B], weights in PyTorch's layout, and the state [B, H', W', C] of an ODE block."""
+    """Images [B, H, W, I], labels [B], weights in PyTorch's layout, and the state [B, H', W', C] of an ODE block."""
 
     images: np.ndarray
     labels: np.ndarray

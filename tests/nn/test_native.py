@@ -19,7 +19,7 @@ from jaxode.nn import build_classifier, convolution, kernels, native, normalizat
 from jaxode.nn.downsampling import Segment
 from jaxode.nn.kernels import ANY_MODE, MATMUL, NATIVE, choose_kernels, kernels_name
 from jaxode.nn.layers import group_count
-from jaxode.nn.native import chain, layers, segment
+from jaxode.nn.native import chain, layers, loading, segment
 from jaxode.nn.native.loading import PREFIX, candidates
 
 needs_native = pytest.mark.skipif(not native.load(), reason=native.missing() or "built")
@@ -289,6 +289,64 @@ def test_a_processor_takes_only_modules_that_it_can_run(monkeypatch):
         assert candidates() == expected
     monkeypatch.setattr(f"{found}.platform.machine", lambda: "aarch64")
     assert candidates() == ["_native"]
+
+
+class Module:
+    """In place of a built module."""
+
+    lanes = 8
+
+    @staticmethod
+    def targets():
+        return {"chain": None}
+
+
+@pytest.fixture
+def fresh(monkeypatch):
+    """The search for a module, as in a process where nobody has searched yet."""
+    loading._loaded.cache_clear()
+    monkeypatch.setattr(loading, "candidates", lambda: ["_avx512", "_avx2"])
+    yield monkeypatch
+    monkeypatch.undo()
+    loading._loaded.cache_clear()
+
+
+def test_the_next_module_is_taken_where_the_quickest_was_not_built(fresh):
+    def found(name):
+        if name.endswith("_avx512"):
+            raise ImportError(name)
+        return Module
+
+    fresh.setattr(loading.importlib, "import_module", found)
+    fresh.setattr(loading.jax.ffi, "register_ffi_target", lambda *_, **__: None)
+    fresh.setattr(loading.allocation, "register", lambda *_: None)
+    assert native.load()
+    assert loading.lanes() == 8
+    assert native.missing() == ""
+
+
+def test_another_version_of_the_interface_is_said(fresh):
+    def refuse(*_, **__):
+        raise RuntimeError("FFI handler API version 0.9 is not compatible\nmore")
+
+    fresh.setattr(loading.importlib, "import_module", lambda _: Module)
+    fresh.setattr(loading.jax.ffi, "register_ffi_target", refuse)
+    assert not native.load()
+    assert native.missing() == (
+        "jaxlib does not take the native kernels (FFI handler API version 0.9 is not compatible); build them anew"
+    )
+
+
+def test_a_module_that_was_not_built_is_said_with_what_to_do(fresh):
+    def missing(name):
+        raise ImportError(name)
+
+    fresh.setattr(loading.importlib, "import_module", missing)
+    assert not native.load()
+    assert native.missing().startswith("the native kernels were not built; install a C++ compiler")
+    fresh.setattr(loading, "candidates", list)
+    loading._loaded.cache_clear()
+    assert native.missing() == "the native kernels need a processor with AVX2 and FMA"
 
 
 @needs_native

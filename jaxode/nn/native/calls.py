@@ -94,30 +94,30 @@ def _each(handler: Handler, size: int, batched: Arguments, arguments: Arguments)
 
 def _folded(handler: Handler, size: int, batched: Arguments, arguments: Arguments) -> Results:
     """All examples' images as one batch."""
-    times, images, shared = arguments
-    batch = images[0].shape[int(batched.images[0])]
+    times: Any = arguments.times
+    batch = arguments.images[0].shape[int(batched.images[0])]
 
     def joined(array: Any, own: bool) -> Any:
         rows = array if own else jnp.broadcast_to(array, (size, *array.shape))
         return rows.reshape(size * batch, *rows.shape[2:])
 
-    images = tuple(joined(array, own) for array, own in zip(images, batched.images, strict=True))
+    images = tuple(joined(array, own) for array, own in zip(arguments.images, batched.images, strict=True))
     one_time = times is not None and times.shape[-1] == 1
+    # Where examples differ in their one time, it becomes the time of each of their images.
     apart = times is not None and (bool(batched.times) or not one_time)
     if apart:
         each = times if batched.times else jnp.broadcast_to(times, (size, *times.shape))
         times = jnp.broadcast_to(each, (size, batch)).reshape(-1)
-    found = _mapped(
-        handler._replace(examples=size * handler.examples if handler.sums else 1), Arguments(times, images, shared)
-    )
-    to_times = found.times
+    examples = size * handler.examples if handler.sums else 1
+    found = _mapped(handler._replace(examples=examples), Arguments(times, images, arguments.shared))
+    to_times: Any = found.times
     if to_times is not None:
-        if len(to_times) == size * batch and apart:
-            to_times = to_times.reshape(size, batch)
-            if one_time:
-                to_times = to_times.reshape(size, handler.examples, -1).sum(2)
-        else:
+        if not apart:
             to_times = to_times.reshape(size, handler.examples)
+        elif one_time:
+            to_times = to_times.reshape(size, handler.examples, -1).sum(2)
+        else:
+            to_times = to_times.reshape(size, batch)
     return Results(
         to_times,
         tuple(array.reshape(size, batch, *array.shape[1:]) for array in found.images),
@@ -139,9 +139,7 @@ def _on_devices(handler: Handler, arguments: Arguments) -> Results:
     summed = parts if handler.examples > 1 else whole
 
     def share(arguments: Arguments) -> Results:
-        found = _foreign(
-            handler._replace(examples=max(1, handler.examples // devices)), arguments, own_times=own_times
-        )
+        found = _foreign(handler._replace(examples=max(1, handler.examples // devices)), arguments, own_times=own_times)
         if handler.examples > 1:
             return found
         sums = jax.lax.psum((found.sums, None if own_times else found.times), mesh.axis_names)

@@ -108,9 +108,7 @@ def _call(static: tuple[Settings, bool], arrays: tuple[Times | None, Maps, Param
     """The chain's output and, if kept, those of its convolutions."""
     (settings, keep), (times, z, parameters) = static, arrays
     maps = 1 + _kept(parameters) * keep
-    handler = _handler(
-        "chain", settings, parameters, image_results=(z.shape[1:],) * maps, attributes={"keep": keep}
-    )
+    handler = _handler("chain", settings, parameters, image_results=(z.shape[1:],) * maps, attributes={"keep": keep})
     shared = tuple(_present(*(array for unit in parameters[0] for array in unit), *(parameters[1] or ())))
     return list(call(handler, Arguments(times, (z,), shared)).images)
 

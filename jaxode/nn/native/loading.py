@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import importlib
 import platform
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,11 +18,17 @@ from jaxode.ode import allocation
 PREFIX = "jaxode_native_"
 """Before the names of handlers, among all that a process registers."""
 
+PF_AVX2_INSTRUCTIONS_AVAILABLE = 40
+"""Windows' number for it (processthreadsapi.h)."""
+
 HINT = "install a C++ compiler (GCC or Clang) and then jaxode once more: pip install --force-reinstall --no-deps ."
 
 
 def processor_flags() -> frozenset[str]:
     """What the processor can do, in Linux's words; empty where nobody says."""
+    if sys.platform == "win32":
+        avx2 = ctypes.windll.kernel32.IsProcessorFeaturePresent(PF_AVX2_INSTRUCTIONS_AVAILABLE)
+        return frozenset(("avx2", "fma")) if avx2 else frozenset()
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -111,7 +111,7 @@ _gradient = differentiable(_call_gradient, _reference_gradient)
 
 def _backward(settings: Settings, saved: Any, slope: Any) -> tuple[Images, Segment]:
     if isinstance(slope, jax.custom_derivatives.SymbolicZero):
-        slope = jnp.zeros(slope.shape, slope.dtype)
+        slope = jnp.zeros(slope.shape, saved[0].dtype)
     return _gradient(settings, saved, slope)
 
 
