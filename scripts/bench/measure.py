@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from scripts.bench import jax_side, load, stock, torch_side, torchode_side
+from jaxode.config import KernelsName
+from jaxode.nn.kernels import kernels_name
+from scripts.bench import arithmetic, jax_side, load, stock, torch_side, torchode_side
 from scripts.bench.cases import DEFAULTS, FRAMEWORKS, JAXODE, JOINT, NOTES, OWN_STEPS, PRODUCTS, STOCK, TORCHODE, Case
 from scripts.bench.rows import FAILED, NOT_COMPARED, Row, provenance
 from scripts.bench.sides import Outcome, Problem, Ready, pose
@@ -75,6 +77,7 @@ def measure(case: Case, runs: int, threads: int, maker: Callable[..., Ready] = m
         if rows[side].status != FAILED:
             fill(rows[side], ready, seconds, side, reference)
             rows[side].others_busy = busy
+            bound(case, rows[side], ready, side)
     for side in case.rivals:
         compare(case, rows, sides, seconds, side)
     return list(rows.values())
@@ -125,6 +128,23 @@ def fill(row: Row, ready: Ready, seconds: Mapping[str, list[float]], side: str, 
     if ready.field and outcome.accepted:
         outside = [a - b for a, b in zip(seconds[side], seconds[f"{side} field"], strict=True)]
         row.outside_ms_per_step = 1e3 * spread(outside).median / outcome.accepted
+
+
+def bound(case: Case, row: Row, ready: Ready, side: str) -> None:
+    """Put into a row which kernels ran and how near its arithmetic is to the processor's ceiling."""
+    ours = side in (JAXODE, PRODUCTS, JOINT)
+    kernels: KernelsName | None = None
+    if ours:
+        kernels = "matmul" if side == PRODUCTS else kernels_name(precision=case.precision)
+        row.kernels = kernels
+    steps_known = side == JAXODE or side not in OWN_STEPS
+    if case.per_sample or not steps_known or not row.device.startswith("cpu") or row.ms_median is None:
+        return
+    counted = arithmetic.operations(case, ready.outcome, kernels)
+    if counted is not None:
+        whole, done = counted
+        row.gflops = whole / row.ms_median / 1e6
+        row.ceiling_share = 1e3 * done / row.ms_median / arithmetic.ceiling()
 
 
 def compare(

@@ -44,8 +44,11 @@ this side's time over jaxode's within a round: above 1, jaxode is faster. Beside
 beside all exact modes torchdiffeq's odeint, differentiated through its steps. Sides whose outputs, loss, gradient,
 steps or evaluations differ are not compared. MB is what a call needs beside its arguments: by XLA's memory analysis, or
 at the peak of torch's allocator. Evaluations are those of the field; backward ones are counted as they are carried out:
-again by `checkpointed`, in the adjoint solve by `backsolve`. What PyTorch compiles, and its warming up, is its first
-call."""
+again by `checkpointed` and `replay`, in the adjoint solve by `backsolve`; `tape` and `direct` compute only norms and
+ReLUs again, which are counted too. What PyTorch compiles, and its warming up, is its first
+call. GFLOP/s are the convolutions' operations, counted by their definition; the ceiling is the speed of PyTorch's
+product of two 2048 x 2048 matrices, and its column the share that the operations really done take of it: Winograd's
+convolutions do half of them."""
 
 
 def read(out: Path) -> list[Row]:
@@ -106,6 +109,7 @@ def facts(rows: Sequence[Row]) -> str:
     packages = ("python", "jax", "flax", "diffrax", "torch", "torchdiffeq", "torchode")
     parts = [sorted({row.device for row in rows if row.device}), sorted({row.date for row in rows})]
     parts.append(sorted({f"{row.threads} threads" for row in rows}))
+    parts.append(sorted({f"kernels {row.kernels}" for row in rows if row.kernels and row.framework == "jaxode"}))
     parts.append([f"{name} {rows[-1].versions.get(name)}" for name in packages if rows[-1].versions.get(name)])
     parts.append(sorted({f"commit {row.commit[:9]}" for row in rows if row.commit}))
     busy = [row.others_busy for row in rows if row.others_busy is not None]
@@ -163,7 +167,7 @@ def _end(row: Row) -> str:
 
 
 def _times(rows: Sequence[Row]) -> list[str]:
-    header = ("case", "side", "ms (lowest–highest)", "ratio", "images/s", "compile s", "MB")
+    header = ("case", "side", "ms (lowest–highest)", "ratio", "images/s", "GFLOP/s", "ceiling", "compile s", "MB")
     lines = [
         (
             row.case.partition(": ")[2],
@@ -171,6 +175,8 @@ def _times(rows: Sequence[Row]) -> list[str]:
             _time(row),
             _ratio(row),
             _number(row.images_per_second, ".0f"),
+            _number(row.gflops, ".0f"),
+            _number(row.ceiling_share, ".0%"),
             _number(row.compile_seconds, ".1f"),
             _number(row.memory_mb, ".0f"),
             _number(row.accepted, "d") + (f" ({row.rejected})" if row.rejected else ""),

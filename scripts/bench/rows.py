@@ -19,7 +19,9 @@ class Row:
 
     `ratio_` is this side's time over jaxode's, taken within each round. `error` is that of the final state against the
     reference, `outside_ms_per_step` the time of an accepted step less that of the field's evaluations, `others_busy`
-    how many cores worked for other processes meanwhile.
+    how many cores worked for other processes meanwhile. `gflops` are the convolutions' operations by their definition
+    in a second, and `ceiling_share` is the share of the processor's ceiling that those really done take
+    (`scripts.bench.arithmetic`).
     """
 
     case: str
@@ -58,6 +60,9 @@ class Row:
     date: str = ""
     versions: dict[str, Any] = field(default_factory=dict)
     precision: str = "float32"
+    kernels: str = ""
+    gflops: float | None = None
+    ceiling_share: float | None = None
 
 
 PACKAGES = ("torch", "torchdiffeq", "torchode")

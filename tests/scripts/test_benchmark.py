@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from jaxode.config import GradientName
+from jaxode.nn.kernels import kernels_name
 from scripts import benchmark
 from scripts.bench import stock, torch_side
-from scripts.bench.cases import DEFAULTS, JAXODE, SAME, STOCK, Case, cases, quick_cases
+from scripts.bench.cases import DEFAULTS, JAXODE, PRODUCTS, SAME, STOCK, Case, cases, quick_cases
 from scripts.bench.measure import disagreement, make, measure
 from scripts.bench.rows import FAILED, MEASURED, NOT_COMPARED
 from scripts.bench.sides import Outcome, pose
@@ -86,9 +87,25 @@ def test_every_gradient_mode_has_a_case_and_names_are_unique():
 def test_low_precision_is_measured_on_a_gpu_alone():
     more = list(cases(gpu=True))
     assert len({case.name for case in more}) == len(more)
-    added = [case for case in more if case not in list(cases())]
+    names = {case.name for case in cases()}
+    added = [case for case in more if case.name not in names]
     assert {case.group for case in added} == {"arithmetic"}
     assert {case.precision for case in added} == {"float32", "tf32", "bfloat16"}
+    assert not any(PRODUCTS in case.rivals for case in more)  # the native kernels are for a CPU
+
+
+def test_the_native_kernels_are_measured_beside_matrix_products():
+    beside = [case for case in cases() if PRODUCTS in case.rivals]
+    assert {(case.group, case.work) for case in beside} >= {
+        ("gradient", "training"), ("inference", "inference"), ("resnet", "training"), ("resnet", "inference")
+    }  # fmt: skip
+    case = replace(SMALL, width=8, work="inference")
+    problem = pose(case)
+    ours, products = (make(case, problem, side) for side in (JAXODE, PRODUCTS))
+    assert relative([ours.outcome.output], [products.outcome.output]) < 1e-5
+    rows = measure(replace(case, rivals=(PRODUCTS,)), 1, 1, lambda c, p, side: ours if side == JAXODE else products)
+    assert [row.kernels for row in rows] == [kernels_name(), "matmul"]
+    assert all(row.gflops > 0 and 0 < row.ceiling_share < 1 for row in rows)
 
 
 @pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])

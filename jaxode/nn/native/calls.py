@@ -104,8 +104,8 @@ def _folded(handler: Handler, size: int, batched: Arguments, arguments: Argument
     images = tuple(joined(array, own) for array, own in zip(arguments.images, batched.images, strict=True))
     one_time = times is not None and times.shape[-1] == 1
     # Where examples differ in their one time, it becomes the time of each of their images.
-    apart = times is not None and (bool(batched.times) or not one_time)
-    if apart:
+    apart = bool(batched.times) or not one_time
+    if times is not None and apart:
         each = times if batched.times else jnp.broadcast_to(times, (size, *times.shape))
         times = jnp.broadcast_to(each, (size, batch)).reshape(-1)
     examples = size * handler.examples if handler.sums else 1
