@@ -213,6 +213,8 @@ def unused(config: RunConfig, asked: dict[str, Any], *, unsplit: bool = False) -
     idle: set[str] = set() if unsplit else {"test_share", "split_seed"}
     if not config.model.ode_blocks:
         idle |= {"augment_dims", *(spec.name for spec in dataclasses.fields(SolveConfig))}
+    if config.model.model in ("mlp", "dense"):
+        idle.add("kernels")  # they have no convolution
     if config.model.model not in CHAINS:
         idle |= {"width", "augment_dims"}
         if config.model.model in ("mlp", "dense") and config.precision in CONVOLUTIONS_ONLY:

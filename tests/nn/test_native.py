@@ -189,6 +189,43 @@ def test_what_is_not_finite_stays_with_its_image(bad):
 
 
 @needs_native
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("name", ["convolution", "strided convolution", "group norm", "downsampling"])
+def test_what_is_not_finite_reaches_all_that_it_reaches_by_the_formula(name, bad):
+    """And no other image. A Winograd tile may take it a pixel further, and make NaN of an infinity."""
+    if name == "downsampling":
+        shapes = [(3, 3, 1, 8), (8,), (8,), (8,), (4, 4, 8, 8), (8,), (8,), (8,), (4, 4, 8, 8), (8,)]
+        values = Segment(*map(jnp.float32, arrays(1, *shapes)))
+        x = arrays(0, (3, 14, 14, 1))[0]
+        pair = (
+            lambda x: segment.downsampling(x, values, 4, EPS),
+            lambda x: segment.reference((4, EPS), x, values)[0],
+        )
+    elif name == "group norm":
+        scale, bias = map(jnp.float32, arrays(1, (8,), (8,)))
+        x = arrays(0, (3, 6, 6, 8))[0]
+        pair = (
+            lambda x: layers.group_norm(x, scale, bias, 4, EPS),
+            lambda x: normalization.group_norm_any_mode(x, scale, bias, 4, EPS),
+        )
+    else:
+        size, stride = (3, 1) if name == "convolution" else (4, 2)
+        kernel = jnp.float32(arrays(1, (size, size, 8, 8))[0])
+        x = arrays(0, (3, 9, 9, 8))[0]
+        pair = (
+            lambda x: layers.convolution(x, kernel, stride, 1),
+            lambda x: convolution.library(x, kernel, stride, 1),
+        )
+    x[1, 4, 5, 0] = bad
+    ours, plain = (~np.isfinite(np.asarray(jax.jit(function)(jnp.float32(x)))) for function in pair)
+    assert plain[1].any()
+    assert not ours[[0, 2]].any()
+    assert (ours >= plain).all()
+    if name == "group norm":
+        np.testing.assert_array_equal(ours, plain)
+
+
+@needs_native
 def test_calls_give_the_same_bits_each_time():
     z, slope = (jnp.float32(each) for each in arrays(0, *[(64, 6, 6, 64)] * 2))
     inputs = jax.tree.map(jnp.float32, parameters(64, 2, np.zeros(1), True))
