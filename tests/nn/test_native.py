@@ -188,6 +188,13 @@ def test_what_is_not_finite_stays_with_its_image(bad):
     np.testing.assert_array_equal(np.isnan(out[1]), np.isnan(np.asarray(plain)[1]))
 
 
+def plain_group_norm(x, scale, bias, groups):
+    """By its definition; that of matrix products takes a NaN to other groups, for 0 times NaN is NaN."""
+    split = x.reshape(*x.shape[:3], groups, -1)
+    mean, variance = (function(split, (1, 2, 4), keepdims=True) for function in (jnp.mean, jnp.var))
+    return ((split - mean) / jnp.sqrt(variance + EPS)).reshape(x.shape) * scale + bias
+
+
 @needs_native
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("name", ["convolution", "strided convolution", "group norm", "downsampling"])
@@ -206,7 +213,7 @@ def test_what_is_not_finite_reaches_all_that_it_reaches_by_the_formula(name, bad
         x = arrays(0, (3, 6, 6, 8))[0]
         pair = (
             lambda x: layers.group_norm(x, scale, bias, 4, EPS),
-            lambda x: normalization.group_norm_any_mode(x, scale, bias, 4, EPS),
+            lambda x: plain_group_norm(x, scale, bias, 4),
         )
     else:
         size, stride = (3, 1) if name == "convolution" else (4, 2)

@@ -202,3 +202,82 @@ def test_a_late_checkpoint_writes_no_more_than_an_early_one(tmp_path):
     early, late = (min(written(epochs, number) for number in range(3)) for epochs in (20, 2000))
     assert abs(late - early) < 500  # some numbers have more digits
     assert late < 500 * 40
+
+
+def test_a_damaged_one_does_not_count_as_kept(tmp_path):
+    checkpoints = saved(tmp_path, 3)
+    flip(tmp_path / checkpoint_name(3, 30) / "meta.json", 40)
+    checkpoints = Checkpoints(tmp_path)
+    assert checkpoints.load(state(0), lambda text: None).name == checkpoint_name(2, 20)
+    checkpoints.save(checkpoint_name(2, 25), state(3), meta(3))
+    assert checkpoints.names() == [checkpoint_name(2, 20), checkpoint_name(2, 25)]
+
+
+def test_a_damaged_one_is_written_anew(tmp_path):
+    checkpoints = saved(tmp_path, 3)
+    flip(tmp_path / checkpoint_name(3, 30) / "meta.json", 40)
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.load(state(0), lambda text: None)
+    checkpoints.save(checkpoint_name(3, 30), state(3), meta(3))
+    assert checkpoints.names() == [checkpoint_name(2, 20), checkpoint_name(3, 30)]
+    found, said = loaded(tmp_path)
+    assert_holds(found, 3)
+    assert said == []
+
+
+def test_if_all_are_damaged_one_error_says_so(tmp_path):
+    saved(tmp_path)
+    for name in Checkpoints(tmp_path).names():
+        (tmp_path / name / "meta.json").unlink()
+    with pytest.raises(CheckpointError, match=r"no checkpoint in .* is readable"):
+        loaded(tmp_path)
+
+
+def assert_fails_cleanly(checkpoints, reason, capfd):
+    with pytest.raises(CheckpointError) as caught:
+        checkpoints.save(checkpoint_name(2, 20), state(2), meta(2))
+    assert str(checkpoints.directory) in str(caught.value)
+    assert reason in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert sorted(path.name for path in checkpoints.directory.iterdir()) == [checkpoint_name(1, 10), "history.jsonl"]
+    assert capfd.readouterr().err == ""
+
+
+def test_a_full_disk_leaves_the_earlier_ones(tmp_path, monkeypatch, capfd):
+    checkpoints = saved(tmp_path / "checkpoints", 1)
+
+    def full(path, size):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(checkpoint, "reserve", full)
+    assert_fails_cleanly(checkpoints, "No space left on device", capfd)
+    monkeypatch.undo()
+    checkpoints.save(checkpoint_name(2, 20), state(2), meta(2))
+    assert_holds(loaded(tmp_path / "checkpoints")[0], 2)
+
+
+def test_an_error_inside_orbax_is_told_in_one_line(tmp_path, monkeypatch, capfd):
+    checkpoints = saved(tmp_path / "checkpoints", 1)
+
+    def broken(self, directory, state):
+        directory.mkdir()
+        (directory / "half").write_text("half")
+        raise ValueError("RESOURCE_EXHAUSTED: could not write\nand many more lines")
+
+    monkeypatch.setattr(checkpoint.ocp.Checkpointer, "save", broken)
+    assert_fails_cleanly(checkpoints, "RESOURCE_EXHAUSTED: could not write", capfd)
+
+
+def test_files_that_may_not_grow(tmp_path, capfd):
+    """A real refusal of the system."""
+    checkpoints = saved(tmp_path / "checkpoints", 1)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, hard))
+    try:
+        with pytest.raises(CheckpointError, match="File too large"):
+            checkpoints.save(checkpoint_name(2, 20), state(2), meta(2))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert sorted(path.name for path in checkpoints.directory.iterdir()) == [checkpoint_name(1, 10), "history.jsonl"]
+    assert_holds(loaded(tmp_path / "checkpoints")[0], 1)
+    assert capfd.readouterr().err == ""
