@@ -1,8 +1,8 @@
 """QMNIST: ODENet or ResNet on the reconstructed MNIST, with 60,000 test digits.
 
-Source: the thesis's QMNIST runs (60 epochs, with and without the adjoint).
+Source: Gładzik 2019, the QMNIST runs (60 epochs, with and without the adjoint).
 Expected: 99.5 % on the training images, 26 function evaluations a forward solve.
-Time: 2470 s an epoch with the adjoint, 1883 s without, in the thesis (PyTorch, 4-core CPU).
+Time: 2470 s an epoch with the adjoint, 1883 s without, in Gładzik 2019 (PyTorch, 4-core CPU).
 
     python -m experiments.qmnist --solver dopri5
 

@@ -21,7 +21,7 @@ def learning_rate(config: OptimConfig, total_steps: int) -> optax.Schedule:
     step: lr / 10^k from step round(0.3 k total_steps) on, for k = 1, 2, 3. cosine: from lr to 0 over total_steps.
     constant: lr throughout, whatever total_steps is.
 
-    Source: the thesis's protocol, "divided by 10 after every 0.3 x max_epochs".
+    Source: Gładzik 2019, "divided by 10 after every 0.3 x max_epochs".
     """
     match config.schedule:
         case "step":

@@ -92,8 +92,8 @@ LINES: dict[AugmentationName, tuple[str, str, str, str]] = {
 
 ABOUT = """\
 What `jaxode.data.augmentations` makes of training images, on the device and within the compiled step: the augmentations
-of a plan for the ASL alphabet, in its order. A row shows what one of them does when it is applied, once where nothing
-is drawn. The last row shows what training draws: all of them, each with its probability."""
+of Mukherjee and Sarkar's plan for the ASL alphabet, in its order. A row shows what one of them does when it is applied,
+once where nothing is drawn. The last row shows what training draws: all of them, each with its probability."""
 
 CHOICES = """\
 What the plan leaves open, or what would have no effect in its library's units, is decided where it is done, with the

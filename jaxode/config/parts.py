@@ -73,7 +73,7 @@ class ModelConfig:
     augment_dims: int = setting(0, "channels that the state of the ODE blocks has more, zero at t = 0", Range(0, 1024))
     stem: StemName = setting(
         "quarter",
-        "side of the downsampled map, of the image's: quarter: by the thesis's three convolutions; eighth, sixteenth:"
+        "side of the downsampled map, of the image's: quarter: by three convolutions; eighth, sixteenth:"
         " by one or two of stride 2 more, for larger images",
     )
 
@@ -169,7 +169,7 @@ class DataConfig:
     limit_test: int | None = setting(None, "use only the first N test images", COUNTS)
     crop: CropName = setting(
         "resize",
-        "28x28 windows that training draws: resize: of the image enlarged to 32x32, as the thesis; pad: of the image"
+        "28x28 windows that training draws: resize: of the image enlarged to 32x32; pad: of the image"
         " with 4 black pixels around, as Chen et al.; none: the whole image",
     )
     augment: str = setting(

@@ -17,10 +17,10 @@ from jaxode.config import CropName
 from jaxode.types import Images, Keys, Pixels
 
 CROP = 28
-"""Pixels a side of what a model sees of the thesis's images."""
+"""Pixels a side of what a model sees of images that are enlarged before they are cropped."""
 
 ENLARGED = 8 / 7
-"""By how much the thesis enlarges an image before it takes its training crops: 28 to 32 pixels a side."""
+"""By how much Gładzik (2019) enlarges an image before it takes its training crops: 28 to 32 pixels a side."""
 
 PADDING = 4
 """Black pixels on each side from which Chen et al. take theirs."""
@@ -86,7 +86,7 @@ def training_views(
 ) -> Images:
     """Normalised windows: [B, H, W, C] → [B, side, side, C].
 
-    resize: a random one of the image resized to 8/7 of `side` (the thesis). It shows a part of 7/8 a side, enlarged,
+    resize: a random one of the image resized to 8/7 of `side` (Gładzik 2019). It shows a part of 7/8 a side, enlarged,
     where evaluation shows all. pad: a random one of the image resized to `side` with 4 black pixels around
     (torchdiffeq's odenet_mnist.py). none: what evaluation shows.
     """

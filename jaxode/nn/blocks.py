@@ -20,8 +20,8 @@ from jaxode.types import Images, Logits, Maps
 class Downsample(nnx.Module):
     """Convolutions of stride 2 after one of stride 1: by three, [B, 28, 28, channels] → [B, 6, 6, width].
 
-    The first three are torchdiffeq's and the thesis's. More of them, each after a norm and a ReLU as the others, make
-    smaller maps of larger images: of 64 x 64 pixels three leave 15 x 15, four 7 x 7, five 3 x 3.
+    The first three are those of torchdiffeq's example and of Gładzik 2019. More of them, each after a norm and a ReLU
+    as the others, make smaller maps of larger images: of 64 x 64 pixels three leave 15 x 15, four 7 x 7, five 3 x 3.
     """
 
     def __init__(

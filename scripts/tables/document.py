@@ -24,7 +24,7 @@ INTRODUCTION = """\
 Under each model what was published, and what this project measures. `full` is the published protocol. `cpu` is a
 smaller one, of fewer epochs, and its figures are not those of the published protocol. Where several seeds were run,
 figures are means ± standard deviations. Rows of several tables that are the same run were run once. Accuracies are
-those of the last epoch on evaluation views; the thesis's are those of training images, Chen et al.'s errors those of
+those of the last epoch on evaluation views; Gładzik's are those of training images, Chen et al.'s errors those of
 test images. Times are medians of the epochs on the machine named below a table, whatever else it did meanwhile;
 evaluation times are of training and test images together. Every record, with all settings, class scores, confusion
 matrix, seed, hardware, versions and commit, is in [records](records/)."""

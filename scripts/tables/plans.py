@@ -1,4 +1,4 @@
-"""The tables of the plans and reports around the thesis: sign language and icebergs."""
+"""The tables of two project plans: sign language (Mukherjee and Sarkar) and icebergs."""
 
 from __future__ import annotations
 

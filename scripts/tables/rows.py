@@ -1,4 +1,4 @@
-"""Every table: table 1 of Chen et al. 2018 (test error), the thesis's, this project's own, and those of the plans."""
+"""Every table: table 1 of Chen et al. 2018, those of Gładzik 2019, this project's own, and those of two plans."""
 
 from __future__ import annotations
 

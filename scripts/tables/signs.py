@@ -1,4 +1,4 @@
-"""What the runs on hand signs say: of the plan's learning rate, of its augmentations, and which signs are confused."""
+"""What the runs on hand signs say: of the learning rate and the augmentations of Mukherjee and Sarkar's plan."""
 
 from __future__ import annotations
 

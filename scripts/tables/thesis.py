@@ -1,7 +1,7 @@
-"""The tables of the thesis that compares ODENet with ResNet: which runs make their rows, and what it reports of each.
+"""The tables of Gładzik 2019, which compares ODENet with ResNet: the runs of their rows, and what it reports of each.
 
-Source: the thesis of 2019 (PyTorch 1.3.0, torchdiffeq 0.0.1, 4-core CPU); its accuracies are those of the training
-images.
+Source: F. Gładzik 2019, "Comparison of ResNet and ODENet neural network" (docs/sources.md), of PyTorch 1.3.0 and
+torchdiffeq 0.0.1 on a CPU of 4 cores; its accuracies are those of the training images.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from scripts.tables.table import Published, Row, Settings, Table
 
 ADJOINT: Settings = {"model": "odenet", "stepping": "torchdiffeq", "gradient": "backsolve"}
 THROUGH: Settings = {"model": "odenet", "stepping": "torchdiffeq", "gradient": "tape"}
-"""Through the steps of the solver: the thesis's "without adjoint", Chen et al.'s RK-Net."""
+"""Through the steps of the solver: Gładzik's "without adjoint", Chen et al.'s RK-Net."""
 
 WITH, WITHOUT = "ODENet, adjoint", "ODENet, without adjoint"
 

@@ -14,7 +14,7 @@ from jaxode.nn import ODENet, build_classifier, describe, parameter_count
 from jaxode.nn.kernels import ANY_MODE
 from jaxode.ode import Stats
 
-COUNTS = {  # the thesis's table: grey with 10 classes, RGB with 10, RGB with 100; and both nets without their blocks
+COUNTS = {  # Gładzik's table: grey with 10 classes, RGB with 10, RGB with 100; and both nets without their blocks
     ("odenet", 0): (132_874, 134_026, 139_876),
     ("resnet", 0): (132_874, 134_026, 139_876),
     ("odenet", 1): (208_266, 209_418, 215_268),

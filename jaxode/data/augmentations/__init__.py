@@ -1,10 +1,10 @@
-"""Augmentations of training images in [0, 1], as pure functions of a key: the plan for the ASL alphabet, in its order.
+"""Augmentations of training images in [0, 1], as pure functions of a key: a plan's for the ASL alphabet, in its order.
 
-The plan (RandomResizedCrop, Transpose, HorizontalFlip, VerticalFlip, ShiftScaleRotate, HueSaturationValue,
-RandomBrightnessContrast, CoarseDropout, Cutout) is written for Albumentations (Buslaev et al. 2020), which works image
-by image on the host. Here a whole batch is augmented on the device, inside the compiled step. Each augmentation is a
-part that draws what to do and a part that does it, in `geometry`, `colour` and `holes`; what is done is tested against
-OpenCV and SciPy.
+The plan of Mukherjee and Sarkar, "Rule Discovery using Neural ODEs – ASL Classification" (RandomResizedCrop, Transpose,
+HorizontalFlip, VerticalFlip, ShiftScaleRotate, HueSaturationValue, RandomBrightnessContrast, CoarseDropout, Cutout), is
+written for Albumentations (Buslaev et al. 2020), which works image by image on the host. Here a whole batch is
+augmented on the device, inside the compiled step. Each augmentation is a part that draws what to do and a part that
+does it, in `geometry`, `colour` and `holes`; what is done is tested against OpenCV and SciPy.
 """
 
 from __future__ import annotations
