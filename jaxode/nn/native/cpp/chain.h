@@ -65,7 +65,7 @@ void chain_forward(const Chain& chain, const float* z, float* out, float* const*
   const int channels = shape.channels;
   const size_t size = shape.size(), row = (size_t)shape.width * channels;
   const FieldGrid grid(shape.height, shape.width, shape.height, shape.width);
-  const int at_once = smaller(images_at_once(grid.tiles), last - first);
+  const int at_once = smaller(images_at_once(grid.tiles, channels), last - first);
   Workspace room;
   const FieldConvolution convolution(grid, channels, channels, at_once, room, false);
   const size_t padded = grid.padded(channels), pad_row = (size_t)grid.pad_width * channels;
@@ -124,7 +124,7 @@ void chain_backward(const Chain& chain, const float* z, const float* const* kept
   const int channels = shape.channels;
   const size_t size = shape.size(), row = (size_t)shape.width * channels;
   const FieldGrid grid(shape.height, shape.width, shape.height, shape.width);
-  const int at_once = smaller(images_at_once(grid.tiles), last - first);
+  const int at_once = smaller(images_at_once(grid.tiles, channels), last - first);
   Workspace room;
   const FieldConvolution convolution(grid, channels, channels, at_once, room, true);
   const size_t padded = grid.padded(channels), pad_row = (size_t)grid.pad_width * channels;

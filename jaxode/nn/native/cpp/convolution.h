@@ -6,17 +6,21 @@
 
 namespace jaxode {
 
-// Tiles worked through at a time: their transforms stay in the second-level cache beside the kernel's.
-constexpr int kTiles = 48;
+// Tiles worked through at a time, at most and at least: their transforms stay in the second-level cache beside the
+// kernel's. That of many channels does not stay there anyway, and is read less often with more tiles at a time.
+struct AtOnce {
+  int most, least;
+  explicit AtOnce(int channels) : most(channels > 96 ? 96 : 48), least(channels > 96 ? 72 : 36) {}
+};
 
 inline int smaller(int a, int b) { return a < b ? a : b; }
 
 // Images at a time, such that small maps share their products.
-inline int images_at_once(int tiles) { return tiles >= 36 ? 1 : (36 + tiles - 1) / tiles; }
+inline int images_at_once(int tiles, int channels) { return (AtOnce(channels).least + tiles - 1) / tiles; }
 
 // Tiles at a time: all in equal shares, each a whole number of register tiles.
-inline int tiles_at_once(int total) {
-  const int shares = (total + kTiles - 1) / kTiles, each = (total + shares - 1) / shares;
+inline int tiles_at_once(int total, int channels) {
+  const int most = AtOnce(channels).most, shares = (total + most - 1) / most, each = (total + shares - 1) / shares;
   return (each + kRows - 1) / kRows * kRows;
 }
 
@@ -39,7 +43,7 @@ struct Convolution {
   size_t in_plane, out_plane;
 
   Convolution(const Grid& grid, int inner, int outer, int images, Workspace& room, bool gradients)
-      : grid(grid), inner(inner), outer(outer), phases(grid.step * grid.step), most(tiles_at_once(images * grid.tiles)) {
+      : grid(grid), inner(inner), outer(outer), phases(grid.step * grid.step), most(tiles_at_once(images * grid.tiles, inner)) {
     in_plane = plane_size(most, inner), out_plane = plane_size(most, outer);
     v = room.take(nn * in_plane);
     x = room.take(nn * out_plane);
@@ -60,8 +64,8 @@ struct Convolution {
         for (int e = 0; e < nn; e++) {
           const Factor rows{v + e * in_plane, inner, 1};
           const float* by = u + (size_t)(phase * nn + e) * inner * outer;
-          if (phase == 0) product<L, false, Layout::panels>(rows, by, x + e * out_plane, many, outer, inner);
-          else product<L, true, Layout::panels>(rows, by, x + e * out_plane, many, outer, inner);
+          if (phase == 0) product<L, false, Layout::panels, Layout::rows>(rows, by, x + e * out_plane, many, outer, inner);
+          else product<L, true, Layout::panels, Layout::rows>(rows, by, x + e * out_plane, many, outer, inner);
         }
       }
       for (int t = 0; t < many; t++) {
@@ -88,8 +92,8 @@ struct Convolution {
         for (int e = 0; e < nn; e++) {
           const Factor columns{v + e * in_plane, 1, inner}, rows{x + e * out_plane, outer, 1};
           const size_t at = (size_t)(phase * nn + e) * inner * outer;
-          product<L, true, Layout::rows>(columns, x + e * out_plane, du + at, inner, outer, many);
-          if (backs != nullptr) product<L, false, Layout::panels>(rows, ut + at, dv + e * in_plane, many, inner, outer);
+          product<L, true, Layout::rows, Layout::panels>(columns, x + e * out_plane, du + at, inner, outer, many);
+          if (backs != nullptr) product<L, false, Layout::panels, Layout::rows>(rows, ut + at, dv + e * in_plane, many, inner, outer);
         }
         if (backs == nullptr) continue;
         for (int t = 0; t < many; t++) {
@@ -147,7 +151,7 @@ inline void copy_out(const float* inside, size_t pad_row, int height, int width,
 // A convolution by itself, of images first, ..., last - 1.
 template <template <int> class Scheme, int L>
 void convolve(const Tiling<Scheme>& grid, int inner, int outer, const float* x, const float* u, float* y, int first, int last) {
-  const int at_once = smaller(images_at_once(grid.tiles), last - first);
+  const int at_once = smaller(images_at_once(grid.tiles, inner), last - first);
   Workspace room;
   const Convolution<Scheme> convolution(grid, inner, outer, at_once, room, false);
   const size_t padded = grid.padded(inner), pad_row = (size_t)grid.pad_width * inner;
@@ -169,7 +173,7 @@ void convolve(const Tiling<Scheme>& grid, int inner, int outer, const float* x, 
 template <template <int> class Scheme, int L>
 void convolve_backward(const Tiling<Scheme>& grid, int inner, int outer, const float* x, const float* ut, const float* dy,
                        float* dx, float* du, int first, int last) {
-  const int at_once = smaller(images_at_once(grid.tiles), last - first);
+  const int at_once = smaller(images_at_once(grid.tiles, inner), last - first);
   Workspace room;
   const Convolution<Scheme> convolution(grid, inner, outer, at_once, room, true);
   const size_t padded = grid.padded(inner), pad_row = (size_t)grid.pad_width * inner;

@@ -156,28 +156,36 @@ void segment_forward(const Segment& s, const float* images, float* out, float* m
   const MapShape wide = s.wide(), mid = s.middle(), end = s.last();
   const Tiling<Second> second_grid(mid.height, mid.width, wide.height, wide.width, 2);
   const Tiling<Third> third_grid(end.height, end.width, mid.height, mid.width, 2);
-  const int C = s.width, at_once = smaller(images_at_once(third_grid.tiles), last - first);
+  const int C = s.width, at_once = smaller(images_at_once(third_grid.tiles, C), last - first);
   Workspace room;
-  const Convolution<Second> second(second_grid, C, C, 1, room, false);
+  const int together = smaller(images_at_once(second_grid.tiles, C), at_once);
+  const Convolution<Second> second(second_grid, C, C, together, room, false);
   const Convolution<Third> third(third_grid, C, C, at_once, room, false);
-  const size_t third_padded = third_grid.padded(C);
-  float *map = room.take(wide.size()), *own = middle == nullptr ? room.take(mid.size()) : nullptr;
-  float *pad = room.zeros(second_grid.padded(C)), *pads = room.zeros(at_once * third_padded);
+  const size_t third_padded = third_grid.padded(C), second_padded = second_grid.padded(C);
+  float *map = room.take(wide.size()), *own = middle == nullptr ? room.take(together * mid.size()) : nullptr;
+  float *wide_pads = room.zeros(together * second_padded), *pads = room.zeros(at_once * third_padded);
   const Statistics stats{room.take(C), room.take(C)};
   for (int b = first; b < last; b += at_once) {
     const int many = smaller(at_once, last - b);
-    for (int i = 0; i < many; i++) {
-      first_convolution<L>(s, images + (b + i) * s.image.size(), map);
-      statistics<L>(map, wide, stats);
-      apply_norm<L, true>(map, wide, stats, s.first_scale, s.first_bias, pad + second_grid.inside(0, 0, C),
-                          (size_t)wide.width * C, (size_t)second_grid.pad_width * C);
-      float* y = own != nullptr ? own : middle + (b + i) * mid.size();
+    for (int from = 0; from < many; from += together) {
+      const int few = smaller(together, many - from);
+      for (int i = 0; i < few; i++) {
+        first_convolution<L>(s, images + (b + from + i) * s.image.size(), map);
+        statistics<L>(map, wide, stats);
+        apply_norm<L, true>(map, wide, stats, s.first_scale, s.first_bias,
+                            wide_pads + i * second_padded + second_grid.inside(0, 0, C), (size_t)wide.width * C,
+                            (size_t)second_grid.pad_width * C);
+      }
+      float* y = own != nullptr ? own : middle + (b + from) * mid.size();
       auto shift = [&](int) { return s.second_shift; };
-      auto to = [&](int) { return y; };
-      second.template forward<L, Tiling<Second>::Plus::channels>(pad, 1, s.second, shift, to);
-      statistics<L>(y, mid, stats);
-      apply_norm<L, true>(y, mid, stats, s.second_scale, s.second_bias, pads + i * third_padded + third_grid.inside(0, 0, C),
-                          (size_t)mid.width * C, (size_t)third_grid.pad_width * C);
+      auto to = [&](int i) { return y + i * mid.size(); };
+      second.template forward<L, Tiling<Second>::Plus::channels>(wide_pads, few, s.second, shift, to);
+      for (int i = 0; i < few; i++) {
+        statistics<L>(y + i * mid.size(), mid, stats);
+        apply_norm<L, true>(y + i * mid.size(), mid, stats, s.second_scale, s.second_bias,
+                            pads + (from + i) * third_padded + third_grid.inside(0, 0, C), (size_t)mid.width * C,
+                            (size_t)third_grid.pad_width * C);
+      }
     }
     auto shift = [&](int) { return s.third_shift; };
     auto to = [&](int i) { return out + (b + i) * end.size(); };
@@ -192,15 +200,17 @@ void segment_backward(const Segment& s, const float* images, const float* middle
   const MapShape wide = s.wide(), mid = s.middle(), end = s.last();
   const Tiling<Second> second_grid(mid.height, mid.width, wide.height, wide.width, 2);
   const Tiling<Third> third_grid(end.height, end.width, mid.height, mid.width, 2);
-  const int C = s.width, at_once = smaller(images_at_once(third_grid.tiles), last - first);
+  const int C = s.width, at_once = smaller(images_at_once(third_grid.tiles, C), last - first);
   Workspace room;
-  const Convolution<Second> second(second_grid, C, C, 1, room, true);
+  const int together = smaller(images_at_once(second_grid.tiles, C), at_once);
+  const Convolution<Second> second(second_grid, C, C, together, room, true);
   const Convolution<Third> third(third_grid, C, C, at_once, room, true);
   const size_t third_padded = third_grid.padded(C), second_padded = second_grid.padded(C);
   const size_t third_row = (size_t)third_grid.pad_width * C, second_row = (size_t)second_grid.pad_width * C;
   const size_t third_inside = third_grid.inside(0, 0, C), second_inside = second_grid.inside(0, 0, C);
-  float *map = room.take(wide.size()), *dmap = room.take(wide.size()), *dmiddle = room.take(mid.size());
-  float *pad = room.zeros(second_padded), *back = room.take(second_padded);
+  float *maps = room.take(together * wide.size()), *dmap = room.take(wide.size());
+  float* dmiddle = room.take(together * mid.size());
+  float *wide_pads = room.zeros(together * second_padded), *wide_backs = room.take(together * second_padded);
   float *pads = room.zeros(at_once * third_padded), *backs = room.take(at_once * third_padded);
   float* means = room.take(2 * C);
   const Statistics stats{room.take(C), room.take(C)};
@@ -216,23 +226,36 @@ void segment_backward(const Segment& s, const float* images, const float* middle
     std::memset(backs, 0, many * third_padded * sizeof(float));
     auto slope_of_last = [&](int i) { return dout + (b + i) * end.size(); };
     third.template backward<L>(pads, many, s.third, slope_of_last, slopes.third, backs);
-    for (int i = 0; i < many; i++) {
-      const float *y = middle + (b + i) * mid.size(), *image = images + (b + i) * s.image.size();
-      statistics<L>(y, mid, stats);
-      norm_gradient<L, true>(y, mid, stats, s.second_scale, s.second_bias, backs + i * third_padded + third_inside, third_row,
-                             slopes.second_scale, slopes.second_bias, dmiddle, nullptr, means);
-      add_pixels<L>(dmiddle, mid, slopes.second_shift);
-      first_convolution<L>(s, image, map);
-      statistics<L>(map, wide, stats);
-      apply_norm<L, true>(map, wide, stats, s.first_scale, s.first_bias, pad + second_inside, (size_t)wide.width * C, second_row);
-      std::memset(back, 0, second_padded * sizeof(float));
-      auto slope_of_middle = [&](int) { return dmiddle; };
-      second.template backward<L>(pad, 1, s.second, slope_of_middle, slopes.second, back);
-      norm_gradient<L, true>(map, wide, stats, s.first_scale, s.first_bias, back + second_inside, second_row,
-                             slopes.first_scale, slopes.first_bias, dmap, nullptr, means);
-      add_pixels<L>(dmap, wide, slopes.first_shift);
-      first_kernel_gradient<L>(s, image, dmap, slopes.first);
-      if (dimages != nullptr) first_image_gradient<L>(s, dmap, dimages + (b + i) * s.image.size());
+    for (int from = 0; from < many; from += together) {
+      const int few = smaller(together, many - from);
+      for (int i = 0; i < few; i++) {
+        const int image = b + from + i;
+        const float* y = middle + image * mid.size();
+        float *map = maps + i * wide.size(), *slope = dmiddle + i * mid.size();
+        statistics<L>(y, mid, stats);
+        norm_gradient<L, true>(y, mid, stats, s.second_scale, s.second_bias,
+                               backs + (from + i) * third_padded + third_inside, third_row, slopes.second_scale,
+                               slopes.second_bias, slope, nullptr, means);
+        add_pixels<L>(slope, mid, slopes.second_shift);
+        first_convolution<L>(s, images + image * s.image.size(), map);
+        statistics<L>(map, wide, stats);
+        apply_norm<L, true>(map, wide, stats, s.first_scale, s.first_bias, wide_pads + i * second_padded + second_inside,
+                            (size_t)wide.width * C, second_row);
+      }
+      std::memset(wide_backs, 0, few * second_padded * sizeof(float));
+      auto slope_of_middle = [&](int i) { return dmiddle + i * mid.size(); };
+      second.template backward<L>(wide_pads, few, s.second, slope_of_middle, slopes.second, wide_backs);
+      for (int i = 0; i < few; i++) {
+        const int image = b + from + i;
+        const float *map = maps + i * wide.size(), *pixels = images + image * s.image.size();
+        statistics<L>(map, wide, stats);
+        norm_gradient<L, true>(map, wide, stats, s.first_scale, s.first_bias,
+                               wide_backs + i * second_padded + second_inside, second_row, slopes.first_scale,
+                               slopes.first_bias, dmap, nullptr, means);
+        add_pixels<L>(dmap, wide, slopes.first_shift);
+        first_kernel_gradient<L>(s, pixels, dmap, slopes.first);
+        if (dimages != nullptr) first_image_gradient<L>(s, dmap, dimages + image * s.image.size());
+      }
     }
   }
 }

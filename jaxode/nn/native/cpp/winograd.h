@@ -112,27 +112,32 @@ void transform_kernel(const float* kernel, const Taps& taps, float* u) {
   });
 }
 
-// Its transpose: du[n n][I][O] -> the taps' gradient, written.
+// Its transpose: du[n n][I][O], in panels likewise -> the taps' gradient, written.
 template <template <int> class Scheme, int L>
 void transform_kernel_transpose(const float* du, const Taps& taps, float* dkernel) {
   using F = Scheme<L>;
   constexpr int n = F::n, r = F::r;
   const int inner = taps.inner - taps.skip, outer = taps.outer;
-  for (int k = 0; k < inner; k++) {
-    for (int q = 0; q < outer; q += L) {
-      Vec<L> half[r][n], w[r];
-      for (int j = 0; j < n; j++) {
-        Vec<L> line[n];
-        for (int i = 0; i < n; i++) line[i] = load<L>(du + ((size_t)(i * n + j) * inner + k) * outer + q);
-        F::gt(line, w);
-        for (int i = 0; i < r; i++) half[i][j] = w[i];
-      }
-      for (int i = 0; i < r; i++) {
-        F::gt(half[i], w);
-        for (int j = 0; j < r; j++) store<L>(dkernel + taps.at(i, j, k) + q, w[j]);
+  const size_t plane = (size_t)inner * outer;
+  in_blocks<kColumns>(0, outer / L, [&](auto count, int first) {
+    constexpr int N = decltype(count)::value;
+    for (int k = 0; k < inner; k++) {
+      const float* panel = du + ((size_t)first * inner + k * N) * L;
+      for (int b = 0; b < N; b++) {
+        Vec<L> half[r][n], w[r];
+        for (int j = 0; j < n; j++) {
+          Vec<L> line[n];
+          for (int i = 0; i < n; i++) line[i] = load<L>(panel + (i * n + j) * plane + b * L);
+          F::gt(line, w);
+          for (int i = 0; i < r; i++) half[i][j] = w[i];
+        }
+        for (int i = 0; i < r; i++) {
+          F::gt(half[i], w);
+          for (int j = 0; j < r; j++) store<L>(dkernel + taps.at(i, j, k) + (first + b) * L, w[j]);
+        }
       }
     }
-  }
+  });
 }
 
 // The tiles of an output map, and the padded input map that they read with a stride of `step` pixels.
