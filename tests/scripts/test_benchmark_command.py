@@ -78,10 +78,15 @@ def test_a_failed_case_is_measured_again():
 
 def test_what_was_aimed_at_is_judged_on_a_quiet_machine_only():
     rows = blanks(replace(SMALL, group="gradient", gradient="backsolve"), 1, 1)
-    fast = replace(rows[SAME], ratio_median=1.3, ratio_min=1.0, ratio_max=1.5, ms_median=1.0)
+    fast = replace(rows[SAME], ratio_median=1.3, ratio_min=1.0, ratio_max=1.5, ms_median=1.0, device="gpu: a")
     assert "| 1.2 | 1.30 (1.00–1.50) | yes |" in report.targets([fast])[4]
     assert "| no |" in report.targets([replace(fast, ratio_median=1.1)])[4]
     assert "cannot be told" in report.targets([replace(fast, others_busy=1.0)])[4]
+    assert "| 2.7 | 1.30 (1.00–1.50) | no |" in report.targets([replace(fast, device="cpu: a")])[4]
+    swept = replace(fast, device="cpu: a", group="width", gradient="tape", batch=32)
+    assert "| 2 | 1.30 (1.00–1.50) | no |" in report.targets([swept])[4]
+    assert not report.targets([replace(swept, batch=8)])
+    assert not report.targets([rows[JAXODE]])
 
 
 def test_the_list_measures_nothing(capsys, tmp_path):
