@@ -21,6 +21,13 @@ from scripts.bench.cases import Case
 from scripts.bench.sides import CLASSES, Outcome, Problem, Ready
 from scripts.bench.timing import reason
 
+STEPS = 4
+"""Training steps in a timed call. The trainer runs many in one, and so pays once a call what XLA does once a call: it
+allocates all memory anew, whose pages the system zeroes."""
+
+RATE = 1e-9
+"""Learning rate between them: too small to change anything, but the next step depends on the gradient."""
+
 
 class Counting(nnx.Module):
     """A vector field that counts its evaluations as they are carried out, on the host."""
@@ -104,6 +111,9 @@ def ready(case: Case, problem: Problem, *, count: bool = False, kernels: Kernels
             outcome.nfe_backward = backward_evaluations(case, problem, images, labels)
         except Exception as error:
             note = f"backward evaluations not counted: {reason(error)}"
+    if case.work == "training":
+        several, _, _ = compiled(repeated(step), params, images)
+        return Ready(several, outcome, seconds, memory, device(), note=note, steps=STEPS)
     return Ready(run, outcome, seconds, memory, device(), note=note)
 
 
@@ -115,6 +125,20 @@ def training(graph: Any, labels: jax.Array) -> Callable[..., Any]:
         return cross_entropy(logits, labels, jnp.ones(len(labels))), (logits, stats)
 
     return jax.value_and_grad(loss, has_aux=True)
+
+
+def repeated(step: Callable[..., Any]) -> Callable[..., Any]:
+    """(parameters, images) → parameters after STEPS steps and the last one's loss."""
+
+    def several(params: Any, images: jax.Array) -> tuple[Any, jax.Array]:
+        def one(_: Any, carry: tuple[Any, jax.Array]) -> tuple[Any, jax.Array]:
+            params, _ = carry
+            (loss, _), gradient = step(params, images)
+            return jax.tree.map(lambda p, g: p - RATE * g, params, gradient), loss
+
+        return jax.lax.fori_loop(0, STEPS, one, (params, jnp.zeros((), images.dtype)))
+
+    return several
 
 
 def backward_evaluations(case: Case, problem: Problem, images: jax.Array, labels: jax.Array) -> int:

@@ -64,6 +64,9 @@ def measure(case: Case, runs: int, threads: int, maker: Callable[..., Ready] = m
     before = load.mark()
     seconds, failures = in_turn(calls, rows[JAXODE].runs)
     busy = load.others(before)
+    for side, ready in sides.items():
+        if side in seconds:
+            seconds[side] = [value / ready.steps for value in seconds[side]]
     for side, text in failures.items():
         name = side.removesuffix(" field")
         rows[name].status, rows[name].reason = FAILED, text

@@ -51,6 +51,8 @@ GROUPS = {
 
 READING = """\
 A training step is the loss of a batch and its gradient with respect to all parameters; inference is a batch's logits.
+jaxode's training steps run four in one call, each from the parameters that the one before it leaves, as its trainer
+runs many; PyTorch's run one after the other without an update.
 Both sides have the same weights and the same random images; compilation is apart; their calls take turns. The ratio is
 this side's time over jaxode's within a round: above 1, jaxode is faster. Beside `backsolve` stands odeint_adjoint,
 beside all exact modes torchdiffeq's odeint, differentiated through its steps. Sides whose outputs, loss, gradient,

@@ -47,7 +47,7 @@ class Outcome:
 
 @dataclass
 class Ready:
-    """A side ready to be timed: `run` returns when all is computed.
+    """A side ready to be timed: `run` computes so many `steps` and returns when all is computed.
 
     `setup_seconds` are those of compilation, or of the first call where nothing is compiled ahead. `field` makes
     as many evaluations of the vector field as the solve does, one after the other.
@@ -60,6 +60,7 @@ class Ready:
     device: str
     field: Callable[[], Any] | None = None
     note: str = ""
+    steps: int = 1
 
 
 def pose(case: Case, seed: int = 0) -> Problem:

@@ -80,7 +80,9 @@ def growth(records: Sequence[Record], scale: Scale) -> Finding:
 
 def second_block(records: Sequence[Record], scale: Scale) -> Finding:
     """One block against two."""
-    claim = "A second ODE block gains no accuracy, and each of the two takes fewer evaluations than the one (thesis)."
+    claim = (
+        "A second ODE block gains no accuracy, and each of the two takes fewer evaluations than the one (Gładzik 2019)."
+    )
     runs = rows_with_runs(records, ["fashion_mnist_chained"], scale)
     pairs: dict[str, dict[int | None, Record]] = {}
     for _, row, record in runs:

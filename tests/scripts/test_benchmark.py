@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import get_args
 
+import jax
 import numpy as np
 import pytest
 import torch
@@ -12,7 +13,7 @@ import torch
 from jaxode.config import GradientName
 from jaxode.nn.kernels import kernels_name
 from scripts import benchmark
-from scripts.bench import stock, torch_side
+from scripts.bench import jax_side, stock, torch_side
 from scripts.bench.cases import DEFAULTS, JAXODE, PRODUCTS, SAME, STOCK, Case, cases, quick_cases
 from scripts.bench.measure import disagreement, make, measure
 from scripts.bench.rows import FAILED, MEASURED, NOT_COMPARED
@@ -146,6 +147,11 @@ def test_both_sides_compute_the_same_and_are_compared(both):
     # Diffrax evaluates the field once more than torchdiffeq at the start of a solve.
     assert ours.nfe_backward == theirs.nfe_backward + 1
     assert not ours.reason
+    assert sides[JAXODE].steps == jax_side.STEPS
+    assert sides[SAME].steps == 1
+    params, loss = sides[JAXODE].run()
+    assert float(loss) == pytest.approx(ours.loss, rel=1e-5)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params))
     for row in rows:
         assert row.runs == 1  # the case's own number, for it is smaller
         assert row.images_per_second == pytest.approx(1e3 * 2 / row.ms_median)
