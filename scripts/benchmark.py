@@ -7,7 +7,7 @@ warmed up, must agree in outputs, loss, gradient, steps and evaluations, and are
 medians, and the median and ends of the ratio within a round. A side that cannot run has a row that says why.
 
 Writes benchmark.json, benchmark.md and pictures. Rows are kept after every case: the same command goes on where it was
-stopped, and cases measured with other settings, versions or sources are measured again. Takes about an hour on 2 cores,
+stopped, and cases measured with other settings, versions or sources are measured again. Takes about two hours on 2 cores,
 --quick under three minutes. Leave the machine to it: a row tells how busy others kept it.
 """
 
