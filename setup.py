@@ -15,7 +15,8 @@ from setuptools.command.build_ext import build_ext
 
 ROOM = "jaxode/nn/native"
 SOURCES = [
-    f"{ROOM}/cpp/{name}.cc" for name in ("chain_calls", "convolution_calls", "segment_calls", "memory_calls", "module")
+    f"{ROOM}/cpp/{name}.cc"
+    for name in ("chain_calls", "convolution_calls", "segment_calls", "memory_calls", "module")
 ]
 WINDOWS = sys.platform == "win32"
 X86 = platform.machine().lower() in ("x86_64", "amd64")
@@ -27,7 +28,10 @@ def targets() -> dict[str, list[str]]:
         return {"_native": []}
     if WINDOWS:
         return {"_avx2": ["/arch:AVX2"], "_avx512": ["/arch:AVX512"]}
-    return {"_avx2": ["-mavx2", "-mfma"], "_avx512": ["-mavx512f", "-mavx512vl", "-mavx512dq", "-mavx512bw", "-mfma"]}
+    return {
+        "_avx2": ["-mavx2", "-mfma"],
+        "_avx512": ["-mavx512f", "-mavx512vl", "-mavx512dq", "-mavx512bw", "-mfma"],
+    }
 
 
 class BuildKernels(build_ext):
@@ -39,7 +43,9 @@ class BuildKernels(build_ext):
         self.parallel = len(targets())
 
     def build_extension(self, ext: Extension) -> None:
-        """Each module's objects in a folder of their own: they come from the same sources with other flags."""
+        """Each module's objects in a folder of their own: they come from the same sources with
+        other flags.
+        """
         own = copy.copy(self)
         own.build_temp = os.path.join(self.build_temp, ext.name)
         build_ext.build_extension(own, ext)
@@ -55,7 +61,15 @@ class BuildKernels(build_ext):
 COMMON = (
     ["/std:c++17", "/O2", "/EHsc"]
     if WINDOWS
-    else ["-std=c++17", "-O2", "-ftree-vectorize", "-g0", "-fvisibility=hidden", "-ffp-contract=fast", "-Wno-psabi"]
+    else [
+        "-std=c++17",
+        "-O2",
+        "-ftree-vectorize",
+        "-g0",
+        "-fvisibility=hidden",
+        "-ffp-contract=fast",
+        "-Wno-psabi",
+    ]
 )
 
 setup(

@@ -1,4 +1,7 @@
-"""The command line, made from the settings' own fields. Imports nothing slow, so that help and errors come at once."""
+"""The command line, made from the settings' own fields.
+
+Imports nothing slow, so that help and errors come at once.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,8 @@ GROUPS: dict[str, tuple[type, tuple[str, ...]]] = {
     "devices": (ParallelConfig, ()),
     "run": (RunConfig, tuple(PARTS)),
 }
-"""Title of each group of flags, the class whose fields they are, and the fields that are no flags."""
+"""Title of each group of flags, the class whose fields they are, and the fields that are no flags.
+"""
 
 NEGATIVE = re.compile(r"-(\d|\.\d|inf|nan)", re.IGNORECASE)
 
@@ -54,7 +58,10 @@ EXPLICIT = re.compile("(?<=ignored explicit argument ).*", re.DOTALL)
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked for. `settings` has only the flags that were given, under their setting's name."""
+    """What was asked for.
+
+    `settings` has only the flags that were given, under their setting's name.
+    """
 
     settings: dict[str, Any] = field(default_factory=dict)
     out: Path | None = None
@@ -74,7 +81,9 @@ class Parser(argparse.ArgumentParser):
 
     @classmethod
     def of(cls, prog: str, doc: str | None, **options: Any) -> Parser:
-        """A parser whose help is a module's docstring: the first line above the flags, the rest below them."""
+        """A parser whose help is a module's docstring: the first line above the flags, the rest
+        below them.
+        """
         about, _, rest = (doc or "").partition("\n")
         return cls(
             prog=prog,
@@ -107,7 +116,10 @@ def explained(spec: dataclasses.Field[Any], hint: Any, default: Any) -> str:
 
 
 def add_settings(parser: Parser, preset: RunConfig) -> Any:
-    """Add a flag for every setting; returns the group of those of the run. `preset` gives the defaults."""
+    """Add a flag for every setting; returns the group of those of the run.
+
+    `preset` gives the defaults.
+    """
     group: Any = None
     for title, (settings, left_out) in GROUPS.items():
         group = parser.add_argument_group(title)
@@ -115,7 +127,9 @@ def add_settings(parser: Parser, preset: RunConfig) -> Any:
     return group
 
 
-def add_fields(group: Any, settings: type, defaults: dict[str, Any], left_out: tuple[str, ...] = ()) -> None:
+def add_fields(
+    group: Any, settings: type, defaults: dict[str, Any], left_out: tuple[str, ...] = ()
+) -> None:
     """Add a flag for every field of a dataclass of settings, less those left out."""
     kinds = hints(settings)
     for spec in dataclasses.fields(settings):
@@ -151,32 +165,66 @@ def build_parser(preset: RunConfig, doc: str, prog: str) -> Parser:
         argument_default=argparse.SUPPRESS,
     )
     group = add_settings(parser, preset)
-    several = parser.add_argument_group("several processes", "each started with the same flags; found out under SLURM")
-    several.add_argument(
-        "--coordinator", type=address, metavar="HOST:PORT", help="where process 0 runs, and a free port there"
+    several = parser.add_argument_group(
+        "several processes", "each started with the same flags; found out under SLURM"
     )
-    several.add_argument("--processes", type=Number(int, PROCESSES), metavar="N", help="how many processes there are")
+    several.add_argument(
+        "--coordinator",
+        type=address,
+        metavar="HOST:PORT",
+        help="where process 0 runs, and a free port there",
+    )
+    several.add_argument(
+        "--processes", type=Number(int, PROCESSES), metavar="N", help="how many processes there are"
+    )
     which = Number(int, Range(0, PROCESSES.at_most - 1))
-    several.add_argument("--process-id", type=which, metavar="N", help="which of them this is, from 0")
-    where = "where process 0 writes the secret for the others (default: in ~/.cache; or set JAXODE_SECRET)"
+    several.add_argument(
+        "--process-id", type=which, metavar="N", help="which of them this is, from 0"
+    )
+    where = (
+        "where process 0 writes the secret for the others (default: in ~/.cache; or set"
+        " JAXODE_SECRET)"
+    )
     several.add_argument("--secret-file", type=to_path, metavar="FILE", help=where)
     late = "how long to wait for all processes to be ready (default: 60)"
-    several.add_argument("--join-timeout", type=Number(float, JOIN_SECONDS), metavar="SECONDS", help=late)
-    group.add_argument(
-        "--out", type=to_path, metavar="DIR", help=f"where the results go (default: {run[:-3]}MODEL-TIME)"
+    several.add_argument(
+        "--join-timeout", type=Number(float, JOIN_SECONDS), metavar="SECONDS", help=late
     )
-    group.add_argument("--resume", type=to_path, metavar="DIR", help="go on with the run in DIR, with its settings")
-    group.add_argument("--tensorboard", action="store_true", help="write event files too; needs tensorboardX")
-    group.add_argument("--quiet", action="store_true", help="print only warnings and the final summary")
-    group.add_argument("--describe", action="store_true", help="print the model as one JSON object and train nothing")
+    group.add_argument(
+        "--out",
+        type=to_path,
+        metavar="DIR",
+        help=f"where the results go (default: {run[:-3]}MODEL-TIME)",
+    )
+    group.add_argument(
+        "--resume", type=to_path, metavar="DIR", help="go on with the run in DIR, with its settings"
+    )
+    group.add_argument(
+        "--tensorboard", action="store_true", help="write event files too; needs tensorboardX"
+    )
+    group.add_argument(
+        "--quiet", action="store_true", help="print only warnings and the final summary"
+    )
+    group.add_argument(
+        "--describe",
+        action="store_true",
+        help="print the model as one JSON object and train nothing",
+    )
     return parser
 
 
 def joined(argv: list[str]) -> list[str]:
-    """Arguments with "--flag -1e-3" as "--flag=-1e-3": argparse takes some negative numbers for flags."""
+    """Arguments with "--flag -1e-3" as "--flag=-1e-3": argparse takes some negative numbers for
+    flags.
+    """
     result: list[str] = []
     for word in argv:
-        if NEGATIVE.match(word) and result and result[-1].startswith("--") and "=" not in result[-1]:
+        if (
+            NEGATIVE.match(word)
+            and result
+            and result[-1].startswith("--")
+            and "=" not in result[-1]
+        ):
             result[-1] += "=" + word
         else:
             result.append(word)
@@ -187,29 +235,44 @@ def given(parser: Parser, argv: list[str]) -> dict[str, Any]:
     """What the arguments give. Exits with code 2 and one line on a mistake, with 0 after --help."""
     for word in argv:
         flag, equals, value = word.partition("=")
-        if flag.startswith("--") and equals and value == "--":  # of which argparse makes an empty list
+        if (
+            flag.startswith("--") and equals and value == "--"
+        ):  # of which argparse makes an empty list
             parser.error(f"{shortened(flag)} must be followed by a value, got '--'")
     known, unknown = parser.parse_known_args(joined(argv))
     if unknown:
         flags = [name for action in parser._actions for name in action.option_strings]
-        word = next((text for text in unknown if text.startswith("-")), unknown[0]).partition("=")[0]
+        word = next((text for text in unknown if text.startswith("-")), unknown[0]).partition("=")[
+            0
+        ]
         close = suggestion(word, flags) if word.startswith("-") else None
         hint = f": did you mean {close}?" if close else ": see --help"
-        parser.error(f"unknown {'flag' if word.startswith('-') else 'argument'} {shortened(word)}{hint}")
+        parser.error(
+            f"unknown {'flag' if word.startswith('-') else 'argument'} {shortened(word)}{hint}"
+        )
     return vars(known)
 
 
 def parse(parser: Parser, argv: list[str]) -> Request:
-    """The request in the arguments. Exits with code 2 and one line on a mistake, with 0 after --help."""
+    """The request in the arguments.
+
+    Exits with code 2 and one line on a mistake, with 0 after --help.
+    """
     values = given(parser, argv)
-    own = {spec.name: values.pop(spec.name) for spec in dataclasses.fields(Request) if spec.name in values}
+    own = {
+        spec.name: values.pop(spec.name)
+        for spec in dataclasses.fields(Request)
+        if spec.name in values
+    }
     if "out" in own and "resume" in own:
         parser.error("give --resume or --out, not both: a resumed run stays in its directory")
     return Request(settings=values, **own)
 
 
 def unused(config: RunConfig, asked: dict[str, Any], *, unsplit: bool = False) -> list[str]:
-    """The given settings that have no effect on this model, optimiser or set, which may come unsplit; as flags."""
+    """The given settings that have no effect on this model, optimiser or set, which may come
+    unsplit; as flags.
+    """
     idle: set[str] = set() if unsplit else {"test_share", "split_seed"}
     if not config.model.ode_blocks:
         idle |= {"augment_dims", *(spec.name for spec in dataclasses.fields(SolveConfig))}
@@ -237,6 +300,8 @@ def configured(preset: RunConfig, asked: dict[str, Any]) -> RunConfig:
 
 
 def in_flags(error: ConfigError, asked: dict[str, Any]) -> ConfigError:
-    """The error with its setting, which is named as in the code, under the name that people know: the flag's."""
+    """The error with its setting, which is named as in the code, under the name that people know:
+    the flag's.
+    """
     name, _, rest = str(error).partition(" ")
     return ConfigError(f"--{name.replace('_', '-')} {rest}") if name in asked else error

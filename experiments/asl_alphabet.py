@@ -1,9 +1,10 @@
-"""ASL alphabet: ODENet or ResNet on colour pictures of hand signs of 29 classes: A to Z, del, nothing, space.
+"""ASL alphabet: ODENet or ResNet on colour pictures of hand signs of 29 classes: A to Z, del,
+nothing, space.
 
-Source: Mukherjee and Sarkar's plan "Rule Discovery using Neural ODEs – ASL Classification"; pictures of Kaggle's
-grassknotted/asl-alphabet, one folder a class.
-Expected: no accuracy was published. The plan's learning rate of 1e-14 moves nothing; here it is 1e-3.
-Time: 19 s of training an epoch of 1,160 pictures on one core of a CPU, 11 s for ResNet 6 (docs/results).
+Source: Mukherjee and Sarkar's plan "Rule Discovery using Neural ODEs – ASL Classification";
+pictures of Kaggle's grassknotted/asl-alphabet, one folder a class. Expected: no accuracy was
+published. The plan's learning rate of 1e-14 moves nothing; here it is 1e-3. Time: 19 s of training
+an epoch of 1,160 pictures on one core of a CPU, 11 s for ResNet 6 (docs/results).
 
     python -m experiments.asl_alphabet --data-dir DIR                    # DIR holds the zip, or what it unpacks to
     python -m experiments.asl_alphabet --data-dir DIR --classes 10       # the first ten classes, A to J
@@ -11,12 +12,13 @@ Time: 19 s of training an epoch of 1,160 pictures on one core of a CPU, 11 s for
     python -m experiments.asl_alphabet --data-dir DIR --augment-dims 16  # an augmented ODENet
     python -m experiments.asl_alphabet --data-dir DIR --augment all      # every augmentation the plan names
 
-The defaults are the plan: 64x64 pixels, ImageNet's mean and deviation, batches of 128, Adam with weight decay 1e-4,
-learning rate divided by ten after every 0.3 of the epochs, cross-entropy, convolutions in 16 bits, all devices; a fifth
-of every class held out for testing, drawn by --split-seed. Two differ: the learning rate, and --augment upright, which
-leaves out the plan's transpose and flips, for they make other signs of some (--augment all has them). The stem is one
-convolution deeper than for 28x28 pixels, so that the ODE is solved on maps of 7x7. A CPU is quicker with --precision
-float32. Pictures are decoded once, into DIR/prepared.
+The defaults are the plan: 64x64 pixels, ImageNet's mean and deviation, batches of 128, Adam with
+weight decay 1e-4, learning rate divided by ten after every 0.3 of the epochs, cross-entropy,
+convolutions in 16 bits, all devices; a fifth of every class held out for testing, drawn by
+--split-seed. Two differ: the learning rate, and --augment upright, which leaves out the plan's
+transpose and flips, for they make other signs of some (--augment all has them). The stem is one
+convolution deeper than for 28x28 pixels, so that the ODE is solved on maps of 7x7. A CPU is quicker
+with --precision float32. Pictures are decoded once, into DIR/prepared.
 """
 
 from __future__ import annotations

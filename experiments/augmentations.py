@@ -1,12 +1,13 @@
 """A sheet of the augmentations: for each an untouched picture and what training may make of it.
 
-Source: Buslaev et al. (2020), Albumentations, for a plan for the ASL alphabet; DeVries and Taylor (2017) for cutout.
-Expected: hands turned, mirrored and of other colours, with the shape of the sign left in nearly all of them.
-Time: about half a minute on 2 CPU cores.
+Source: Buslaev et al. (2020), Albumentations, for a plan for the ASL alphabet; DeVries and Taylor
+(2017) for cutout. Expected: hands turned, mirrored and of other colours, with the shape of the sign
+left in nearly all of them. Time: about half a minute on 2 CPU cores.
 
     python -m experiments.augmentations --images asl_alphabet --out runs/augmentations
 
-The folder's subfolders are classes, one picture is taken of each of several. Writes README.md and augmentations.png.
+The folder's subfolders are classes, one picture is taken of each of several. Writes README.md and
+augmentations.png.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ class AugmentationsConfig:
     """What is shown. Raises ConfigError on values outside the stated ranges."""
 
     images: str | None = setting(
-        None, "folder of JPEG or PNG files, or of folders of them (default: CIFAR-10's sample)", path=True
+        None,
+        "folder of JPEG or PNG files, or of folders of them (default: CIFAR-10's sample)",
+        path=True,
     )
     seed: int = setting(0, "seed of the draws", SEEDS)
     side: int = setting(64, "pixels a side of a picture", Range(8, 256))

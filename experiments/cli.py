@@ -1,4 +1,6 @@
-"""The main function that all experiments share: from arguments to results, every mistake answered in one line."""
+"""The main function that all experiments share: from arguments to results, every mistake answered
+in one line.
+"""
 
 from __future__ import annotations
 
@@ -25,13 +27,16 @@ if TYPE_CHECKING:
     from jaxode.train import Cluster
 
 SAMPLE_EPOCHS = 5
-"""Epochs on the bundled sample unless given: the protocol's many passes over few images would only memorise them."""
+"""Epochs on the bundled sample unless given: the protocol's many passes over few images would only
+memorise them.
+"""
 
 WRONG_REQUEST, FAILED = 2, 1
 
 
 def main(argv: Sequence[str] | None, *, preset: RunConfig, doc: str, name: str) -> int:
-    """Run an experiment; returns its exit code: 0, 1 for a failed run, 2 for a wrong request, 128 + signal.
+    """Run an experiment; returns its exit code: 0, 1 for a failed run, 2 for a wrong request, 128 +
+    signal.
 
     Args:
         argv: arguments, or None for those of the process.
@@ -62,11 +67,15 @@ def fail(parser: Parser, error: object, code: int) -> int:
 
 def told(error: OSError) -> str:
     """What the system says, with the file it says it of."""
-    return f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+    return (
+        f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+    )
 
 
 def reachable(request: Request) -> None:
-    """Raise ConfigError if a directory is none that the storage libraries would find under its name."""
+    """Raise ConfigError if a directory is none that the storage libraries would find under its
+    name.
+    """
     places = {"--resume": request.resume, "--data-dir": request.settings.get("data_dir")}
     if request.resume is None and not request.describe:
         places["--out"] = request.out or Path()
@@ -78,7 +87,14 @@ def reachable(request: Request) -> None:
 def carry_out(parser: Parser, request: Request, config: RunConfig, signals: Signals) -> int:
     """A well-formed request; its errors become exit codes."""
     from jaxode.data import SPECS, DataError
-    from jaxode.train import CheckpointError, Cluster, ResumeError, RunFailed, Stopped, out_of_memory
+    from jaxode.train import (
+        CheckpointError,
+        Cluster,
+        ResumeError,
+        RunFailed,
+        Stopped,
+        out_of_memory,
+    )
     from jaxode.train.leftovers import sweep_unless_claimed
 
     signals.at_once = False
@@ -89,7 +105,10 @@ def carry_out(parser: Parser, request: Request, config: RunConfig, signals: Sign
         empty = " of 0 blocks" if config.model.model in CHAINS and not config.model.blocks else ""
         unsplit = SPECS[config.data.dataset].unsplit
         for flag in unused(config, request.settings, unsplit=unsplit):
-            what = f"{config.model.model}{empty} with {config.optim.optimizer} on {config.data.dataset}"
+            what = (
+                f"{config.model.model}{empty} with {config.optim.optimizer} on"
+                f" {config.data.dataset}"
+            )
             print(f"note: {flag} has no effect on {what}", file=sys.stderr)
         if request.describe:
             print(json.dumps(description(config)))
@@ -103,7 +122,9 @@ def carry_out(parser: Parser, request: Request, config: RunConfig, signals: Sign
         signals.install()
         with cluster, contextlib.ExitStack() as claims:
             surroundings.start_devices()
-            out = Path(cluster.told(lambda: str(claims.enter_context(run_directory(request, config)))))
+            out = Path(
+                cluster.told(lambda: str(claims.enter_context(run_directory(request, config))))
+            )
             return train(request, config, out, cluster)
     except (ConfigError, DataError, ResumeError) as error:
         return cluster.end(fail(parser, error, WRONG_REQUEST))
@@ -137,7 +158,10 @@ def aftermath(parser: Parser, out: Path | None, config: RunConfig) -> str:
 
 
 def met(request: Request, config: RunConfig) -> Cluster:
-    """JAX set up for this run, and the processes that take part in it. Raises ConfigError, RunFailed."""
+    """JAX set up for this run, and the processes that take part in it.
+
+    Raises ConfigError, RunFailed.
+    """
     import jax
 
     from jaxode.train import Cluster, join, membership
@@ -145,7 +169,9 @@ def met(request: Request, config: RunConfig) -> Cluster:
     member = membership(request.coordinator, request.processes, request.process_id)
     jax.config.update("jax_enable_x64", config.precision == "float64")
     if config.parallel.devices is not None:
-        with contextlib.suppress(RuntimeError):  # JAX has begun with what there is, which the run is told if too few
+        with contextlib.suppress(
+            RuntimeError
+        ):  # JAX has begun with what there is, which the run is told if too few
             jax.config.update("jax_num_cpu_devices", config.parallel.devices)
     compilations.keep()
     if member is None:
@@ -160,7 +186,9 @@ def description(config: RunConfig) -> dict[str, Any]:
     from jaxode.nn import describe
 
     spec = spec_of(config.data)
-    found = describe(config.model, config.solve, image_shape=view_shape(config, spec), classes=spec.classes)
+    found = describe(
+        config.model, config.solve, image_shape=view_shape(config, spec), classes=spec.classes
+    )
     return {"dataset": config.data.dataset, **found, "config": config.to_json()}
 
 
@@ -176,26 +204,40 @@ def resumed(directory: Path, request: Request, preset: RunConfig) -> RunConfig:
 
 
 def finished(directory: Path, config: RunConfig) -> bool:
-    """Whether the run's result says that all epochs are done, and nothing of the run is missing or damaged."""
+    """Whether the run's result says that all epochs are done, and nothing of the run is missing or
+    damaged.
+    """
     from jaxode.train import Checkpoints, missing
 
     try:
         result = read_object(directory / "result.json")
-        done = result.get("status") == "complete" and need(result, "epochs", int, "result.json") == config.epochs
+        done = (
+            result.get("status") == "complete"
+            and need(result, "epochs", int, "result.json") == config.epochs
+        )
     except (OSError, ValueError):
         return False
-    return done and not missing(directory, config) and Checkpoints(directory / "checkpoints").whole(config.epochs)
+    return (
+        done
+        and not missing(directory, config)
+        and Checkpoints(directory / "checkpoints").whole(config.epochs)
+    )
 
 
 def run_directory(request: Request, config: RunConfig) -> contextlib.AbstractContextManager[Path]:
-    """Context in which the run's directory is this process's alone. Entering it raises ConfigError."""
+    """Context in which the run's directory is this process's alone.
+
+    Entering it raises ConfigError.
+    """
     from jaxode.train import claimed, claimed_new
 
     if request.resume is not None:
         return claimed(request.resume, may_hold_run=True)
     if request.out is not None:
         return claimed(request.out)
-    return claimed_new(Path(f"runs/{config.data.dataset}/{config.model.model}-{time.strftime('%Y%m%d-%H%M%S')}"))
+    return claimed_new(
+        Path(f"runs/{config.data.dataset}/{config.model.model}-{time.strftime('%Y%m%d-%H%M%S')}")
+    )
 
 
 def train(request: Request, config: RunConfig, out: Path, cluster: Cluster) -> int:
@@ -210,21 +252,27 @@ def train(request: Request, config: RunConfig, out: Path, cluster: Cluster) -> i
         require_tensorboard()
     progress = Progress(quiet=request.quiet or not cluster.first)
     if config.precision == "tf32" and not has_tf32() and cluster.first:
-        print(f"note: this device ({device()}) has no TF32 and computes in float32", file=sys.stderr)
+        print(
+            f"note: this device ({device()}) has no TF32 and computes in float32", file=sys.stderr
+        )
     if cluster.first:
         tell_once(config)
     data = cluster.in_turn(lambda: load(config.data, progress=not progress.quiet))
     config = decided(config, data, request.resume is not None or "epochs" in request.settings)
     cluster.alike("settings", config.to_json())
     progress.say(f"{announcement(data)}; {config.epochs} epochs; results in {out}")
-    result = run(config, data, out, progress=progress, tensorboard=request.tensorboard, cluster=cluster)
+    result = run(
+        config, data, out, progress=progress, tensorboard=request.tensorboard, cluster=cluster
+    )
     if cluster.first:
         print(conclusion(result, out))
     return 0
 
 
 def decided(config: RunConfig, data: ImageSet, epochs_given: bool) -> RunConfig:
-    """The settings with what the images decide: which they are, and the number of epochs unless it was given."""
+    """The settings with what the images decide: which they are, and the number of epochs unless it
+    was given.
+    """
     fewer = {"epochs": SAMPLE_EPOCHS} if data.source == "sample" and not epochs_given else {}
     return config.replaced(data=data.source, **fewer)
 
@@ -242,10 +290,10 @@ def conclusion(result: dict[str, Any], out: Path) -> str:
     """The last lines of a run."""
     source = " (bundled sample)" if result["data"] == "sample" else ""
     lines = [
-        f"{result['model']} on {result['dataset']}{source}, {result['epochs']} epochs:"
-        f" test accuracy {100 * result['test_accuracy']:.2f} %,"
-        f" macro F1 {result['test_macro_f1']:.4f}, training accuracy {100 * result['train_accuracy']:.2f} %"
-        f" (best test {100 * result['best_test_accuracy']:.2f} % in epoch {result['best_epoch']})"
+        f"{result['model']} on {result['dataset']}{source}, {result['epochs']} epochs: test"
+        f" accuracy {100 * result['test_accuracy']:.2f} %, macro F1 {result['test_macro_f1']:.4f},"
+        f" training accuracy {100 * result['train_accuracy']:.2f} % (best test"
+        f" {100 * result['best_test_accuracy']:.2f} % in epoch {result['best_epoch']})"
     ]
     if result["nfe_forward"] is not None:
         lines.append(f"{result['nfe_forward']:.1f} function evaluations a forward solve")

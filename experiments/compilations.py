@@ -8,18 +8,26 @@ import warnings
 from pathlib import Path
 
 SHORTEST = 0.0
-"""Seconds; what compiles faster is compiled anew each time. JAX's default, 1, leaves out a start's many small ones."""
+"""Seconds; what compiles faster is compiled anew each time.
+
+JAX's default, 1, leaves out a start's many small ones.
+"""
 
 
 def keep() -> None:
-    """Let later runs load what this one compiles, from the user's cache directory, if that can be written.
+    """Let later runs load what this one compiles, from the user's cache directory, if that can be
+    written.
 
-    JAX_COMPILATION_CACHE_DIR names another directory, JAX_ENABLE_COMPILATION_CACHE=false keeps nothing.
+    JAX_COMPILATION_CACHE_DIR names another directory, JAX_ENABLE_COMPILATION_CACHE=false keeps
+    nothing.
     """
     import jax
 
-    # JAX compiles what it cannot read and goes on without what it cannot write, but warns of each program in two lines.
-    warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation cache entry")
+    # JAX compiles what it cannot read and goes on without what it cannot write, but warns of each
+    # program in two lines.
+    warnings.filterwarnings(
+        "ignore", message="Error (reading|writing) persistent compilation cache entry"
+    )
     if not jax.config.jax_enable_compilation_cache:  # type: ignore[attr-defined]
         return
     chosen = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
@@ -31,7 +39,10 @@ def keep() -> None:
         jax.config.update("jax_compilation_cache_dir", str(directory))
         return shorten()
     if chosen is not None:
-        print(f"note: compiled programs are not kept: JAX_COMPILATION_CACHE_DIR: {problem}", file=sys.stderr)
+        print(
+            f"note: compiled programs are not kept: JAX_COMPILATION_CACHE_DIR: {problem}",
+            file=sys.stderr,
+        )
         jax.config.update("jax_compilation_cache_dir", None)
 
 

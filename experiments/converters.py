@@ -9,18 +9,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jaxode.checks import ConfigError, Range, allowed_number, closest, host_and_port, require_path, shown
+from jaxode.checks import (
+    ConfigError,
+    Range,
+    allowed_number,
+    closest,
+    host_and_port,
+    require_path,
+    shown,
+)
 
 NUMBERS = {
     int: re.compile(r"[+-]?[0-9]{1,30}"),
     float: re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE),
 }
-"""How numbers are written. Python's own int and float take digits of all scripts, underscores and "infinity" too."""
+"""How numbers are written.
+
+Python's own int and float take digits of all scripts, underscores and "infinity" too.
+"""
 
 
 @dataclass(frozen=True)
 class Number:
-    """Text to a number of a kind (int or float) in a range, with an error that says what was wanted."""
+    """Text to a number of a kind (int or float) in a range, with an error that says what was
+    wanted.
+    """
 
     kind: type
     within: Range
@@ -30,7 +43,9 @@ class Number:
         value = self.kind(text) if NUMBERS[self.kind].fullmatch(text) else math.nan
         if value not in self.within:
             got = shown(value if math.isfinite(value) else text)
-            raise argparse.ArgumentTypeError(f"must be {allowed_number(self.kind, self.within)}, got {got}")
+            raise argparse.ArgumentTypeError(
+                f"must be {allowed_number(self.kind, self.within)}, got {got}"
+            )
         return value
 
 
@@ -45,7 +60,9 @@ class Choice:
         if text not in self.names:
             close = closest(text, self.names)
             hint = f": did you mean {close}?" if close else ""
-            raise argparse.ArgumentTypeError(f"must be one of {', '.join(self.names)}, got {shown(text)}{hint}")
+            raise argparse.ArgumentTypeError(
+                f"must be one of {', '.join(self.names)}, got {shown(text)}{hint}"
+            )
         return text
 
 

@@ -1,15 +1,15 @@
 """Crossing trajectories: a neural ODE on a line that has to take −1 to 1 and 1 to −1.
 
-Source: Dupont, Doucet and Teh (2019), "Augmented Neural ODEs", section 3.
-Expected: the exact flow keeps its paths in order and ends near loss 1, both points at 0; Euler's method with few large
-steps jumps over the other path and ends near 0, but the exact flow of the field that it trained does not; with one
-dimension more the exact flow ends near 0.
-Time: about half a minute on 2 CPU cores.
+Source: Dupont, Doucet and Teh (2019), "Augmented Neural ODEs", section 3. Expected: the exact flow
+keeps its paths in order and ends near loss 1, both points at 0; Euler's method with few large steps
+jumps over the other path and ends near 0, but the exact flow of the field that it trained does not;
+with one dimension more the exact flow ends near 0. Time: about half a minute on 2 CPU cores.
 
     python -m experiments.crossing --out runs/crossing
 
-Trains three small fields f(t, z) from one seed, each with the solver named, and solves the one trained with Euler again
-with tight tolerances and with more steps. Writes crossing.png, crossing.json and crossing.md.
+Trains three small fields f(t, z) from one seed, each with the solver named, and solves the one
+trained with Euler again with tight tolerances and with more steps. Writes crossing.png,
+crossing.json and crossing.md.
 """
 
 from __future__ import annotations

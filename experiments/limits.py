@@ -55,17 +55,20 @@ def check() -> None:
     needed = ADDRESS_SPACE + ADDRESS_SPACE_A_CORE * max(0, cores() - 2)
     if space is not None and space < needed:
         raise ConfigError(
-            f"the limit on address space (ulimit -v) must be at least {needed // 1024}, got {space // 1024}"
+            f"the limit on address space (ulimit -v) must be at least {needed // 1024}, got"
+            f" {space // 1024}"
         )
     files = soft("RLIMIT_NOFILE")
     if files is not None and files < FILES:
-        raise ConfigError(f"the limit on open files (ulimit -n) must be at least {FILES}, got {files}")
+        raise ConfigError(
+            f"the limit on open files (ulimit -n) must be at least {FILES}, got {files}"
+        )
     count = THREADS + THREADS_A_CORE * cores()
     started = startable(count)
     if started < count:
         raise ConfigError(
-            f"the limit on processes and threads (ulimit -u, or the container's) must leave room for {count},"
-            f" got {started}"
+            "the limit on processes and threads (ulimit -u, or the container's) must leave room"
+            f" for {count}, got {started}"
         )
 
 

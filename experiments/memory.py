@@ -32,14 +32,19 @@ def takes(config: RunConfig) -> dict[str, float]:
     from jaxode.nn import describe
 
     spec = spec_of(config.data)
-    # Described at a width that does fit; a chain's parameters grow with its square, its feature maps in proportion.
+    # Described at a width that does fit; a chain's parameters grow with its square, its feature
+    # maps in proportion.
     growth = config.model.width / USUAL_WIDTH if config.model.model in CHAINS else 1
     model = replace(config.model, width=USUAL_WIDTH) if growth != 1 else config.model
-    found = describe(model, config.solve, image_shape=view_shape(config, spec), classes=spec.classes)
+    found = describe(
+        model, config.solve, image_shape=view_shape(config, spec), classes=spec.classes
+    )
     item = 8 if config.precision == "float64" else 4
     count = SAMPLE_IMAGES if config.data.data == "sample" else spec.train_images + spec.test_images
     return {
-        "parameters": found["parameters"] * growth**2 * item * COPIES.get(config.optim.optimizer, 4),
+        "parameters": (
+            found["parameters"] * growth**2 * item * COPIES.get(config.optim.optimizer, 4)
+        ),
         "maps": batch_in_turn(config) * largest_map(found["shapes"]) * growth * item * maps(config),
         "images": count * spec.image_size**2 * spec.channels * spec.stored().itemsize,
     }
@@ -71,7 +76,11 @@ def advice(config: RunConfig, sizes: dict[str, float]) -> str:
     largest = max(sizes, key=lambda name: sizes[name])
     size = f"about {sizes[largest] / 1e9:.3g} GB"
     if largest == "parameters":
-        remedy = "a smaller --width or fewer --blocks" if config.model.model in CHAINS else "another --model"
+        remedy = (
+            "a smaller --width or fewer --blocks"
+            if config.model.model in CHAINS
+            else "another --model"
+        )
         return f"the parameters, their gradient and the optimiser's state take {size}: use {remedy}"
     if largest == "images":
         return f"the images take {size}: use a smaller --limit-train and --limit-test"
@@ -79,9 +88,15 @@ def advice(config: RunConfig, sizes: dict[str, float]) -> str:
 
 
 def for_maps(config: RunConfig) -> list[str]:
-    """Changes that leave fewer feature maps in memory, of which a setting that is at its least is none."""
-    found = ["a smaller --batch-size, or a larger --accumulate"] if batch_in_turn(config) > 1 else []
-    found += ["a smaller --width"] if config.model.model in CHAINS and config.model.width > 1 else []
+    """Changes that leave fewer feature maps in memory, of which a setting that is at its least is
+    none.
+    """
+    found = (
+        ["a smaller --batch-size, or a larger --accumulate"] if batch_in_turn(config) > 1 else []
+    )
+    found += (
+        ["a smaller --width"] if config.model.model in CHAINS and config.model.width > 1 else []
+    )
     if config.model.ode_blocks and config.solve.gradient == "tape" and config.solve.tape_steps > 1:
         found.append("fewer --tape-steps")
     if config.model.ode_blocks and config.solve.gradient != "backsolve":

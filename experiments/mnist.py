@@ -1,13 +1,14 @@
 """MNIST: ODENet or ResNet on 60,000 handwritten digits.
 
-Source: Gładzik 2019, the MNIST runs (30 epochs, with and without the adjoint); Chen et al. 2018, table 1.
-Expected: 99 % on the training images, 26 function evaluations a forward solve.
-Time: 2270 s an epoch with the adjoint, 1826 s without, in Gładzik 2019 (PyTorch, 4-core CPU).
+Source: Gładzik 2019, the MNIST runs (30 epochs, with and without the adjoint); Chen et al. 2018,
+table 1. Expected: 99 % on the training images, 26 function evaluations a forward solve. Time: 2270
+s an epoch with the adjoint, 1826 s without, in Gładzik 2019 (PyTorch, 4-core CPU).
 
     python -m experiments.mnist --solver dopri5
 
-The defaults are the protocol: ODENet of one block, dopri5 with rtol = atol = 1e-3, batches of 128, SGD with momentum
-0.9, learning rate 0.1 divided by ten after every 0.3 of the epochs, cross-entropy; random 28x28 crops for training.
+The defaults are the protocol: ODENet of one block, dopri5 with rtol = atol = 1e-3, batches of 128,
+SGD with momentum 0.9, learning rate 0.1 divided by ten after every 0.3 of the epochs,
+cross-entropy; random 28x28 crops for training.
 """
 
 from __future__ import annotations

@@ -17,11 +17,12 @@ TOLD = "native-kernels-missing"
 
 
 def tell_once(config: RunConfig) -> None:
-    """A line on stderr where a run would be quicker with kernels that were not built; nothing the next time.
+    """A line on stderr where a run would be quicker with kernels that were not built; nothing the
+    next time.
 
     Args:
-        config: the run. One in another precision, of a model without convolutions, or with kernels by name
-            would not use them.
+        config: the run. One in another precision, of a model without convolutions, or with kernels
+            by name would not use them.
     """
     would_use = config.precision == "float32" and config.model.model not in ("mlp", "dense")
     would_use = would_use and config.kernels == "auto"
@@ -29,7 +30,10 @@ def tell_once(config: RunConfig) -> None:
         return
     if not _first_time():
         return
-    print(f"note: training takes two to three times as long as it could: {native.missing()}", file=sys.stderr)
+    print(
+        f"note: training takes two to three times as long as it could: {native.missing()}",
+        file=sys.stderr,
+    )
 
 
 def _first_time() -> bool:

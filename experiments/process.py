@@ -48,7 +48,9 @@ def require_jax() -> None:
 
 
 def shield() -> None:
-    """Let the interpreter's last half second, in which it has no handlers any more, not change the exit code."""
+    """Let the interpreter's last half second, in which it has no handlers any more, not change the
+    exit code.
+    """
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
 
@@ -66,13 +68,16 @@ def interrupted(prog: str, signum: int, text: str) -> int:
 
 
 def stopped(stop: Stopped, text: str) -> int:
-    """Say how to go on after a stop; returns the exit code, or ends the process here if XLA is still compiling."""
+    """Say how to go on after a stop; returns the exit code, or ends the process here if XLA is
+    still compiling.
+    """
     print(text, file=sys.stderr, flush=True)
     return leave(STOPPED + stop.signum) if stop.compiling else STOPPED + stop.signum
 
 
 def guarded(prog: str, body: Callable[[Signals], int], hint: str = "") -> int:
-    """The exit code of a command's body, with its streams made safe and signals answered in one line.
+    """The exit code of a command's body, with its streams made safe and signals answered in one
+    line.
 
     Args:
         prog: the command, for messages.
@@ -88,8 +93,11 @@ def guarded(prog: str, body: Callable[[Signals], int], hint: str = "") -> int:
             if not code and streams.flushed() is not None:  # the help was all that was asked for
                 code = 1
         except BaseException as error:
-            # Once a signal has come, whatever has become of Interrupted: a library may make another error of it.
-            signum = signals.signum or (signal.SIGINT if isinstance(error, KeyboardInterrupt) else None)
+            # Once a signal has come, whatever has become of Interrupted: a library may make another
+            # error of it.
+            signum = signals.signum or (
+                signal.SIGINT if isinstance(error, KeyboardInterrupt) else None
+            )
             if signum is None:
                 raise
             code = interrupted(prog, signum, f"{Interrupted(signum)}{hint and '; '}{hint}")

@@ -6,9 +6,10 @@ Time: 2470 s an epoch with the adjoint, 1883 s without, in Gładzik 2019 (PyTorc
 
     python -m experiments.qmnist --solver dopri5
 
-The defaults are the protocol: ODENet of one block, dopri5 with rtol = atol = 1e-3, batches of 128, SGD with momentum
-0.9, learning rate 0.1 divided by ten after every 0.3 of the epochs, cross-entropy; random 28x28 crops for training.
-No sample of this set is bundled: it needs the original files, or network.
+The defaults are the protocol: ODENet of one block, dopri5 with rtol = atol = 1e-3, batches of 128,
+SGD with momentum 0.9, learning rate 0.1 divided by ten after every 0.3 of the epochs,
+cross-entropy; random 28x28 crops for training. No sample of this set is bundled: it needs the
+original files, or network.
 """
 
 from __future__ import annotations

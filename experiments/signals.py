@@ -1,4 +1,7 @@
-"""Signals outside of training: one line, the exit code 128 + signal, no traceback. Training has its own handler."""
+"""Signals outside of training: one line, the exit code 128 + signal, no traceback.
+
+Training has its own handler.
+"""
 
 from __future__ import annotations
 
@@ -37,25 +40,30 @@ def described(signum: int) -> str:
 
 
 def leave(code: int) -> NoReturn:
-    """End the process now: neither handlers of the interpreter's exit nor other threads are waited for."""
+    """End the process now: neither handlers of the interpreter's exit nor other threads are waited
+    for.
+    """
     streams.flushed()
     os._exit(code)
 
 
 def end_by(signum: int, prog: str) -> NoReturn:
     """One line, and the end of the process, from within a signal handler."""
-    # Not by print: the signal may have come in the midst of another print, whose buffer is then locked.
+    # Not by print: the signal may have come in the midst of another print, whose buffer is then
+    # locked.
     with contextlib.suppress(OSError):  # the terminal may be gone
         os.write(2, f"{prog}: stopped by {described(signum)}\n".encode(errors="backslashreplace"))
     leave(STOPPED + signum)
 
 
 class Signals:
-    """Context in which the first of the signals that ask for an end raises Interrupted in the main thread.
+    """Context in which the first of the signals that ask for an end raises Interrupted in the main
+    thread.
 
-    While `at_once` is True it ends the process instead: an exception in the midst of the import of an extension module
-    is lost, or becomes an ImportError. So does a second signal, unless the system sends it by itself: a terminal that
-    is closed and its shell both send SIGHUP, and SIGXCPU comes every second.
+    While `at_once` is True it ends the process instead: an exception in the midst of the import of
+    an extension module is lost, or becomes an ImportError. So does a second signal, unless the
+    system sends it by itself: a terminal that is closed and its shell both send SIGHUP, and SIGXCPU
+    comes every second.
     """
 
     def __init__(self, prog: str, at_once: bool = False) -> None:
@@ -68,7 +76,9 @@ class Signals:
         return self
 
     def install(self) -> dict[int, Any]:
-        """Handle the signals here (again: jax.distributed takes SIGTERM for itself); returns the earlier handlers."""
+        """Handle the signals here (again: jax.distributed takes SIGTERM for itself); returns the
+        earlier handlers.
+        """
         if threading.current_thread() is not threading.main_thread():
             return {}
         return {number: signal.signal(number, self._handle) for number in heeded()}
@@ -79,9 +89,11 @@ class Signals:
 
     @contextlib.contextmanager
     def blocked(self) -> Iterator[None]:
-        """Context of a call into a library that waits without returning to Python, as a rendezvous of processes does.
+        """Context of a call into a library that waits without returning to Python, as a rendezvous
+        of processes does.
 
-        Python's handlers run in the main thread alone, which such a call keeps; here another thread ends the process.
+        Python's handlers run in the main thread alone, which such a call keeps; here another thread
+        ends the process.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
@@ -123,8 +135,10 @@ def own_name() -> str:
 
 
 def from_now_on() -> None:
-    """End this process by one line on every signal that asks for it, until a context of `Signals` is entered.
+    """End this process by one line on every signal that asks for it, until a context of `Signals`
+    is entered.
 
-    A signal that comes while the interpreter itself starts, before it runs any line of this repository, is Python's.
+    A signal that comes while the interpreter itself starts, before it runs any line of this
+    repository, is Python's.
     """
     Signals(own_name(), at_once=True).__enter__()

@@ -1,4 +1,6 @@
-"""The standard streams of a command: missing ones are opened, and none of them can fail or refuse a character."""
+"""The standard streams of a command: missing ones are opened, and none of them can fail or refuse a
+character.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,8 @@ STANDARD = (0, 1, 2)
 class Forgiving(io.FileIO):
     """A file descriptor to write to, where an error loses what is written and nothing else.
 
-    Results are on disk; what is printed besides must not end a run whose reader has gone (`| head -1`), whose terminal
-    was closed, or whose log file has no room. The first error is kept.
+    Results are on disk; what is printed besides must not end a run whose reader has gone (`| head
+    -1`), whose terminal was closed, or whose log file has no room. The first error is kept.
     """
 
     failure: OSError | None = None
@@ -41,26 +43,31 @@ class Forgiving(io.FileIO):
 def open_missing() -> None:
     """Open /dev/null as every standard file descriptor that is closed.
 
-    The lowest free number is given to the next file that is opened: without this, messages would be written into a
-    checkpoint that happened to be opened as file descriptor 2.
+    The lowest free number is given to the next file that is opened: without this, messages would be
+    written into a checkpoint that happened to be opened as file descriptor 2.
     """
     for number in STANDARD:
         try:
             os.fstat(number)
         except OSError:
             with contextlib.suppress(OSError):
-                os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest free number, which is this one
+                os.set_inheritable(
+                    os.open(os.devnull, os.O_RDWR), True
+                )  # the lowest free number, which is this one
 
 
 def forgiving(stream: TextIO | None, number: int) -> TextIO:
-    """A text stream to a file descriptor that neither fails nor refuses a character, in place of Python's own."""
+    """A text stream to a file descriptor that neither fails nor refuses a character, in place of
+    Python's own.
+    """
     encoding = "utf-8"
     if stream is not None:
         encoding = stream.encoding or encoding
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
     raw = Forgiving(number, "w", closefd=False)
-    # What an encoding lacks (a minus sign in ASCII, half a path in UTF-8) is printed as \u2212 instead of raising.
+    # What an encoding lacks (a minus sign in ASCII, half a path in UTF-8) is printed as \u2212
+    # instead of raising.
     return io.TextIOWrapper(
         io.BufferedWriter(raw),
         encoding=encoding,
@@ -96,7 +103,9 @@ def replaceable(stream: TextIO | None, original: TextIO | None) -> bool:
 
 
 def flushed() -> OSError | None:
-    """Write out what is buffered; returns the first error of stdout, of which the person has seen nothing."""
+    """Write out what is buffered; returns the first error of stdout, of which the person has seen
+    nothing.
+    """
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, RuntimeError, AttributeError):
             stream.flush()

@@ -34,11 +34,15 @@ MEANT = {
     "rank": "process-id", "nprocs": "processes", "master": "coordinator", "per-example": "per-sample",
     "num-classes": "classes", "n-classes": "classes", "train-size": "limit-train", "test-size": "test-share",
 }  # fmt: skip
-"""What people call a setting who know it from elsewhere, and the flag for it here, with its value if that is meant."""
+"""What people call a setting who know it from elsewhere, and the flag for it here, with its value
+if that is meant.
+"""
 
 
 def suggestion(word: str, flags: Iterable[str]) -> str | None:
-    """The flag that was most likely meant by an unknown one, of a parser's flags; with its value if that is meant."""
+    """The flag that was most likely meant by an unknown one, of a parser's flags; with its value if
+    that is meant.
+    """
     names = [flag[2:] for flag in flags if flag.startswith("--")]
     found = closest(word.lstrip("-").replace("_", "-"), names, MEANT)
     return f"--{found}" if found else None

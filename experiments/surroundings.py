@@ -1,4 +1,6 @@
-"""The environment that JAX is started in: what would end the process, or a run at its first checkpoint, in one line."""
+"""The environment that JAX is started in: what would end the process, or a run at its first
+checkpoint, in one line.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,10 @@ from pathlib import Path
 from experiments import limits
 from jaxode.checks import ConfigError
 
-PARSE_FLAGS = "from jaxlib import xla_client; xla_client.CompileOptions().executable_build_options.debug_options"
+PARSE_FLAGS = (
+    "from jaxlib import xla_client;"
+    " xla_client.CompileOptions().executable_build_options.debug_options"
+)
 """A program that reads XLA_FLAGS and does nothing else: a third of a second."""
 
 TALK = 4096
@@ -42,11 +47,15 @@ def flags_refused(flags: str) -> str | None:
     if not flags:
         return None
     command = [sys.executable, "-c", PARSE_FLAGS]
-    done = subprocess.run(command, env={**os.environ, "XLA_FLAGS": flags}, capture_output=True, check=False)
+    done = subprocess.run(
+        command, env={**os.environ, "XLA_FLAGS": flags}, capture_output=True, check=False
+    )
     if done.returncode == 0:
         return None
     lines = done.stderr[:TALK].decode(errors="replace").splitlines()
-    return next((line.partition("] ")[2] for line in lines if "] " in line), f"exit code {done.returncode}")
+    return next(
+        (line.partition("] ")[2] for line in lines if "] " in line), f"exit code {done.returncode}"
+    )
 
 
 def start_devices() -> None:
@@ -55,14 +64,20 @@ def start_devices() -> None:
 
     try:
         jax.devices()
-    except (RuntimeError, AssertionError) as error:  # AssertionError: a known platform without its plugin
+    except (
+        RuntimeError,
+        AssertionError,
+    ) as error:  # AssertionError: a known platform without its plugin
         chosen = os.environ.get("JAX_PLATFORMS")
-        where = f"JAX_PLATFORMS must name platforms that are there, got {chosen!r}: " if chosen else ""
+        where = (
+            f"JAX_PLATFORMS must name platforms that are there, got {chosen!r}: " if chosen else ""
+        )
         raise ConfigError(f"{where}{str(error) or 'it cannot be started'}") from error
 
 
 def require_unicode(what: str, path: Path) -> None:
-    """Raise ConfigError if a path is another file to Python than to the storage libraries, which encode it in UTF-8.
+    """Raise ConfigError if a path is another file to Python than to the storage libraries, which
+    encode it in UTF-8.
 
     So it is in a locale without UTF-8, and where a name is not UTF-8 on the disk.
     """
@@ -79,4 +94,7 @@ def require_unicode(what: str, path: Path) -> None:
     except UnicodeDecodeError:
         raise ConfigError(f"{what} must be a path in UTF-8, got {whole!r}") from None
     locale = sys.getfilesystemencoding()
-    raise ConfigError(f"{what} is not in ASCII, and the locale's encoding is {locale}: set PYTHONUTF8=1, got {whole!r}")
+    raise ConfigError(
+        f"{what} is not in ASCII, and the locale's encoding is {locale}: set PYTHONUTF8=1, got"
+        f" {whole!r}"
+    )

@@ -1,4 +1,7 @@
-"""Advisory locks of open files and directories. The system releases them when the process ends, however it ends."""
+"""Advisory locks of open files and directories.
+
+The system releases them when the process ends, however it ends.
+"""
 
 from __future__ import annotations
 

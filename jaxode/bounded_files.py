@@ -10,7 +10,10 @@ from pathlib import Path
 
 
 def descriptor(path: str | os.PathLike[str], flags: int = os.O_RDONLY) -> int:
-    """A file descriptor for reading, as an `opener`. Raises OSError if the path is no regular file."""
+    """A file descriptor for reading, as an `opener`.
+
+    Raises OSError if the path is no regular file.
+    """
     # Without O_NONBLOCK, opening a FIFO waits for somebody who writes into it.
     found = os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     mode = os.fstat(found).st_mode
@@ -28,7 +31,10 @@ def open_regular(path: Path) -> io.BufferedReader:
 
 
 def read_bounded(path: Path, limit: int) -> bytes:
-    """The bytes of a regular file. Raises OSError, and ValueError if there are more than `limit`."""
+    """The bytes of a regular file.
+
+    Raises OSError, and ValueError if there are more than `limit`.
+    """
     with open_regular(path) as file:
         content = file.read(limit + 1)
     if len(content) > limit:

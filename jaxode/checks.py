@@ -1,4 +1,7 @@
-"""Checks of settings, each answered in one line: what is wrong, its value, what is allowed. Standard library only."""
+"""Checks of settings, each answered in one line: what is wrong, its value, what is allowed.
+
+Standard library only.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,9 @@ LONGEST_NAME, LONGEST_PATH = 255, 4095
 """Bytes of a file's name and of a path, the limits of Linux."""
 
 DIGITS_IN_WORDS = 50
-"""Integers of more digits are described in messages: Python refuses to write out those of thousands."""
+"""Integers of more digits are described in messages: Python refuses to write out those of
+thousands.
+"""
 
 ADDRESS = re.compile(r"(?:\[([0-9A-Za-z:.%]+)\]|([0-9A-Za-z._-]+)):([0-9]{1,5})")
 
@@ -64,7 +69,9 @@ COUNTS = Range(1, 10**9)
 
 
 def printable(text: str) -> str:
-    """The text with control characters, surrogates and invisible characters escaped as in a Python string."""
+    """The text with control characters, surrogates and invisible characters escaped as in a Python
+    string.
+    """
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
@@ -76,7 +83,11 @@ def one_line(error: object) -> str:
 def shortened(text: str) -> str:
     """The text, or its beginning and its end if it is long."""
     tail = LONGEST_VALUE // 4
-    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - tail - 3]}...{text[-tail:]}"
+    return (
+        text
+        if len(text) <= LONGEST_VALUE
+        else f"{text[: LONGEST_VALUE - tail - 3]}...{text[-tail:]}"
+    )
 
 
 def shown(value: object) -> str:
@@ -85,13 +96,17 @@ def shown(value: object) -> str:
         return f"a whole number of about {int(value.bit_length() * 0.30103) + 1} digits"
     try:
         text = repr(shortened(value) if isinstance(value, str) else value)
-    except Exception:  # an integer of thousands of digits in a list, or a class of which nothing is known
+    except (
+        Exception
+    ):  # an integer of thousands of digits in a list, or a class of which nothing is known
         text = f"a {type(value).__name__}"
     return shortened(printable(text))
 
 
 def require(condition: bool, name: str, value: object, allowed: str) -> None:
-    """Raise ConfigError naming the setting, its value and what is allowed, unless the condition holds."""
+    """Raise ConfigError naming the setting, its value and what is allowed, unless the condition
+    holds.
+    """
     if not condition:
         raise ConfigError(f"{name} must be {allowed}, got {shown(value)}")
 
@@ -113,11 +128,15 @@ def allowed_number(kind: type, within: Range) -> str:
 
 
 def require_count(name: str, value: int | None, at_least: int = 1) -> None:
-    """Raise ConfigError unless value is None or a whole number from `at_least` to a thousand million."""
+    """Raise ConfigError unless value is None or a whole number from `at_least` to a thousand
+    million.
+    """
     require_in(name, value, COUNTS._replace(at_least=at_least))
 
 
-def require_choice(name: str, value: object, literal: Any, meant: Mapping[str, str] | None = None) -> None:
+def require_choice(
+    name: str, value: object, literal: Any, meant: Mapping[str, str] | None = None
+) -> None:
     """Raise ConfigError unless value is one of the strings of a Literal type.
 
     Args:
@@ -142,11 +161,14 @@ def closest(word: str, known: Iterable[str], meant: Mapping[str, str] | None = N
     Args:
         word: what was given.
         known: the words there are.
-        meant: other people's words for them, each with a known word, and perhaps a second one after a space.
+        meant: other people's words for them, each with a known word, and perhaps a second one after
+          a space.
     """
     known = list(known)
     meant = {key: target for key, target in (meant or {}).items() if target.split()[0] in known}
-    word = word[:LONGEST_VALUE].lower()  # the comparison takes time that grows with the square of the length
+    word = word[
+        :LONGEST_VALUE
+    ].lower()  # the comparison takes time that grows with the square of the length
     if word in meant:
         return meant[word]
     spelled = {name.lower(): name for name in known} | {key: key for key in meant}
@@ -155,20 +177,27 @@ def closest(word: str, known: Iterable[str], meant: Mapping[str, str] | None = N
 
 
 def require_path(name: str, value: str) -> None:
-    """Raise ConfigError unless value can be a path: not empty, without NUL, no longer than the system allows."""
+    """Raise ConfigError unless value can be a path: not empty, without NUL, no longer than the
+    system allows.
+    """
     require(value != "", name, value, "a path, which is not empty")
     require("\0" not in value, name, value, "a path, which has no NUL character")
     try:
         encoded = os.fsencode(value)
     except UnicodeEncodeError:
-        raise ConfigError(f"{name} must be a path in the system's encoding, got {shown(value)}") from None
+        raise ConfigError(
+            f"{name} must be a path in the system's encoding, got {shown(value)}"
+        ) from None
     long = len(encoded) > LONGEST_PATH or max(map(len, encoded.split(b"/"))) > LONGEST_NAME
     allowed = f"a path of at most {LONGEST_PATH} bytes, and {LONGEST_NAME} a name"
     require(not long, name, value, allowed)
 
 
 def host_and_port(name: str, value: str) -> tuple[str, int]:
-    """Host and port; an IPv6 address is given in brackets. Raises ConfigError, naming the setting."""
+    """Host and port; an IPv6 address is given in brackets.
+
+    Raises ConfigError, naming the setting.
+    """
     match = ADDRESS.fullmatch(value)
     host, port = (match[1] or match[2], int(match[3])) if match else ("", 0)
     allowed = f"HOST:PORT of process 0, with a port {PORTS} and an IPv6 address in brackets"

@@ -20,7 +20,13 @@ from jaxode.nn import MLP, BandsNet, Classifier, Dense, ODENet, ResNet
 
 Arrays = dict[str, np.ndarray]
 
-LEAVES = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "variance": "running_var"}
+LEAVES = {
+    "kernel": "weight",
+    "scale": "weight",
+    "bias": "bias",
+    "mean": "running_mean",
+    "variance": "running_var",
+}
 """PyTorch's names of a layer's arrays."""
 
 CARRIED = (nnx.Param, nnx.BatchStat)
@@ -68,7 +74,9 @@ def _sequential_names(model: MLP | ODENet | ResNet) -> dict[tuple[Any, ...], str
             for name in (*parts, "norm3") if isinstance(model, ODENet) else parts:
                 if isinstance(model, ODENet):
                     layer = "._layer" if name.startswith("conv") else ""
-                    modules["blocks", number, "field", name] = f"{first + number}.odefunc.{name}{layer}"
+                    modules["blocks", number, "field", name] = (
+                        f"{first + number}.odefunc.{name}{layer}"
+                    )
                 else:
                     modules["blocks", number, name] = f"{first + number}.{name}"
         head = first + len(model.blocks)
@@ -95,12 +103,18 @@ def to_torch(model: Classifier, *, channels: int = 1) -> Arrays:
     for path, value in nnx.to_flat_state(nnx.state(model, CARRIED)):
         name, array = names[tuple(path)], np.asarray(value[...])
         if _pixel_order(model, name, channels):
-            array = array.reshape(-1, channels, array.shape[1]).transpose(1, 0, 2).reshape(array.shape)
-        arrays[name] = np.array(_to_torch(array), order="C")  # a copy of its own: torch wants to write
+            array = (
+                array.reshape(-1, channels, array.shape[1]).transpose(1, 0, 2).reshape(array.shape)
+            )
+        arrays[name] = np.array(
+            _to_torch(array), order="C"
+        )  # a copy of its own: torch wants to write
     return arrays
 
 
-def from_torch(model: Classifier, state_dict: Mapping[str, np.ndarray], *, channels: int = 1) -> nnx.State[Any, Any]:
+def from_torch(
+    model: Classifier, state_dict: Mapping[str, np.ndarray], *, channels: int = 1
+) -> nnx.State[Any, Any]:
     """Parameters for the model from a PyTorch state_dict, in the model's floating-point type.
 
     Put them to use by `nnx.update(model, parameters)`. Raises InteropError naming every key that is missing, unexpected
@@ -108,7 +122,10 @@ def from_torch(model: Classifier, state_dict: Mapping[str, np.ndarray], *, chann
     """
     names = torch_names(model)
     state = nnx.state(model, CARRIED)
-    known = (*names.values(), *(name.replace("running_mean", "num_batches_tracked") for name in names.values()))
+    known = (
+        *names.values(),
+        *(name.replace("running_mean", "num_batches_tracked") for name in names.values()),
+    )
     problems = [f"unexpected {name}" for name in state_dict if name not in known]
     loaded = []
     for path, value in nnx.to_flat_state(state):
@@ -122,7 +139,9 @@ def from_torch(model: Classifier, state_dict: Mapping[str, np.ndarray], *, chann
             continue
         array = _from_torch(array)
         if _pixel_order(model, name, channels):
-            array = array.reshape(channels, -1, array.shape[1]).transpose(1, 0, 2).reshape(array.shape)
+            array = (
+                array.reshape(channels, -1, array.shape[1]).transpose(1, 0, 2).reshape(array.shape)
+            )
         # A copy: `asarray` may keep the memory of a torch tensor, which training there goes on to change.
         loaded.append((path, value.replace(jnp.array(array, value.get_value().dtype))))
     if problems:

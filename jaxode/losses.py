@@ -13,13 +13,15 @@ def cross_entropy(
     weights: Float[Array, " B"],
     total: Float[Array, ""] | None = None,
 ) -> Float[Array, ""]:
-    """Mean over images of weights times minus the log-softmax of the label's logit, in nats; at least 0.
+    """Mean over images of weights times minus the log-softmax of the label's logit, in nats; at
+    least 0.
 
     Args:
         logits: one row of finite numbers an image.
         labels: 0, ..., K - 1.
         weights: in [0, 1], not all of them 0 unless `total` is given.
-        total: sum of the weights of a larger batch, of which this is a part; the parts' losses add up to the batch's.
+        total: sum of the weights of a larger batch, of which this is a part; the parts' losses add
+          up to the batch's.
 
     Source: torch.nn.functional.cross_entropy, which this equals where all weights are 1.
     """

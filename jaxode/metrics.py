@@ -16,12 +16,15 @@ Confusion = np.ndarray
 """Int [K, K]: images of class k (row) that were taken for class j (column)."""
 
 
-def confusion(logits: Float[Array, "B K"], labels: Int[Array, " B"], weights: Float[Array, " B"]) -> Int[Array, "K K"]:
+def confusion(
+    logits: Float[Array, "B K"], labels: Int[Array, " B"], weights: Float[Array, " B"]
+) -> Int[Array, "K K"]:
     """How many images of weight above 0 and label k have their largest logit at j: row k, column j."""
     classes = logits.shape[-1]
     label = jax.nn.one_hot(labels, classes) * (weights > 0)[:, None]
     taken = jax.nn.one_hot(jnp.argmax(logits, axis=-1), classes)
-    # A product rather than a scatter, which devices that share a batch would have to gather for. Exact below 2**24.
+    # A product rather than a scatter, which devices that share a batch would have to gather for.
+    # Exact below 2**24.
     return jnp.einsum("bk,bj->kj", label, taken).astype(jnp.int32)
 
 
@@ -31,7 +34,10 @@ def image_count(weights: Float[Array, " B"]) -> Int[Array, ""]:
 
 
 class Scores(NamedTuple):
-    """Of each class, in [0, 1]: [K]; 0 where there is nothing to divide by. `support` counts the class's images."""
+    """Of each class, in [0, 1]: [K]; 0 where there is nothing to divide by.
+
+    `support` counts the class's images.
+    """
 
     precision: Float[np.ndarray, " K"]
     """Share of the images taken for the class that are of it."""
@@ -43,7 +49,9 @@ class Scores(NamedTuple):
 
 
 def scores(counts: Confusion) -> Scores:
-    """Precision, recall and F1 of each class (van Rijsbergen 1979, chapter 7), as scikit-learn's zero_division=0."""
+    """Precision, recall and F1 of each class (van Rijsbergen 1979, chapter 7), as scikit-learn's
+    zero_division=0.
+    """
     counts = np.asarray(counts)
     hits, labels, taken = np.diag(counts), counts.sum(1), counts.sum(0)
 
@@ -61,7 +69,9 @@ def accuracy(counts: Confusion) -> float:
 def macro(counts: Confusion) -> dict[str, float]:
     """Means of precision, recall and F1 over the classes that images are of or are taken for."""
     found, present = scores(counts), counts.sum(0) + counts.sum(1) > 0
-    return {name: float(getattr(found, name)[present].mean()) for name in ("precision", "recall", "f1")}
+    return {
+        name: float(getattr(found, name)[present].mean()) for name in ("precision", "recall", "f1")
+    }
 
 
 def report(counts: Confusion, names: tuple[str, ...]) -> dict[str, Any]:

@@ -1,4 +1,6 @@
-"""Optimisers with PyTorch's meaning of every number, and the learning-rate schedules of the protocol."""
+"""Optimisers with PyTorch's meaning of every number, and the learning-rate schedules of the
+protocol.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,8 @@ DECAY_SHARE = 0.3
 def learning_rate(config: OptimConfig, total_steps: int) -> optax.Schedule:
     """Learning rate of step 0, 1, ..., total_steps - 1.
 
-    step: lr / 10^k from step round(0.3 k total_steps) on, for k = 1, 2, 3. cosine: from lr to 0 over total_steps.
-    constant: lr throughout, whatever total_steps is.
+    step: lr / 10^k from step round(0.3 k total_steps) on, for k = 1, 2, 3. cosine: from lr to 0
+    over total_steps. constant: lr throughout, whatever total_steps is.
 
     Source: Gładzik 2019, "divided by 10 after every 0.3 x max_epochs".
     """
@@ -41,8 +43,9 @@ def learning_rate(config: OptimConfig, total_steps: int) -> optax.Schedule:
 def optimizer(config: OptimConfig, total_steps: int) -> Transform:
     """The update rule as an optax transformation.
 
-    sgd: g <- g + weight_decay p; b <- momentum b + g; p <- p - lr b. adam: the same L2 term, then Adam with
-    beta = (0.9, 0.999), eps = 1e-8. adamw: Adam, and p <- p - lr weight_decay p beside it.
+    sgd: g <- g + weight_decay p; b <- momentum b + g; p <- p - lr b. adam: the same L2 term, then
+    Adam with beta = (0.9, 0.999), eps = 1e-8. adamw: Adam, and p <- p - lr weight_decay p beside
+    it.
 
     Source: torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW.
     """
@@ -58,7 +61,9 @@ def optimizer(config: OptimConfig, total_steps: int) -> Transform:
             return optax.chain(optax.scale_by_adam(), *decay, rate)
 
 
-def update(transform: Transform, gradient: Params, state: Any, params: Params) -> tuple[Params, Any]:
+def update(
+    transform: Transform, gradient: Params, state: Any, params: Params
+) -> tuple[Params, Any]:
     """Parameters and optimiser state after one update."""
     changes, state = transform.update(gradient, state, params)
     return optax.apply_updates(params, changes), state

@@ -73,7 +73,9 @@ def _check_scalar(name: str, value: Any) -> None:
         try:
             value.encode()
         except UnicodeEncodeError as error:
-            raise ValueError(f"{_short(name) or shown(value)} must be text, got {shown(value)}") from error
+            raise ValueError(
+                f"{_short(name) or shown(value)} must be text, got {shown(value)}"
+            ) from error
 
 
 def _check(value: Any) -> None:

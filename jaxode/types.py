@@ -1,4 +1,7 @@
-"""Names for the arrays that cross rooms. Shapes: B images, H x W pixels, C channels, K classes, N parameters."""
+"""Names for the arrays that cross rooms.
+
+Shapes: B images, H x W pixels, C channels, K classes, N parameters.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,9 @@ Keys = Key[Array, " B"]
 
 
 class Training(NamedTuple):
-    """What a model is told beside the images while it trains: each image's random key and its weight (0: padding)."""
+    """What a model is told beside the images while it trains: each image's random key and its
+    weight (0: padding).
+    """
 
     keys: Keys
     weights: Float[Array, " B"]

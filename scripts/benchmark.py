@@ -1,14 +1,17 @@
-"""Time jaxode against PyTorch with the same weights on the same batch, and write tables and pictures.
+"""Time jaxode against PyTorch with the same weights on the same batch, and write tables and
+pictures.
 
     python -m scripts.benchmark --out runs/benchmark
 
-A case is one kind of work: a training step's loss and gradient, inference, or one solve. Its sides are compiled and
-warmed up, must agree in outputs, loss, gradient, steps and evaluations, and are then timed in turn; reported are
-medians, and the median and ends of the ratio within a round. A side that cannot run has a row that says why.
+A case is one kind of work: a training step's loss and gradient, inference, or one solve. Its sides
+are compiled and warmed up, must agree in outputs, loss, gradient, steps and evaluations, and are
+then timed in turn; reported are medians, and the median and ends of the ratio within a round. A
+side that cannot run has a row that says why.
 
-Writes benchmark.json, benchmark.md and pictures. Rows are kept after every case: the same command goes on where it was
-stopped, and cases measured with other settings, versions or sources are measured again. Takes about two hours on 2 cores,
---quick under three minutes. Leave the machine to it: a row tells how busy others kept it.
+Writes benchmark.json, benchmark.md and pictures. Rows are kept after every case: the same command
+goes on where it was stopped, and cases measured with other settings, versions or sources are
+measured again. Takes about two hours on 2 cores, --quick under three minutes. Leave the machine to
+it: a row tells how busy others kept it.
 """
 
 from __future__ import annotations
@@ -23,7 +26,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # the GPU is shared with torch; read once, by jax
+os.environ.setdefault(
+    "XLA_PYTHON_CLIENT_PREALLOCATE", "false"
+)  # the GPU is shared with torch; read once, by jax
 
 import jax
 import torch
@@ -46,14 +51,41 @@ def build_parser() -> Parser:
     parser = Parser.of("python -m scripts.benchmark", __doc__)
     add = parser.add_argument
     count = Number(int, Range(1, 10_000))
-    add("--out", type=to_path, default=Path("runs/benchmark"), metavar="DIR", help="where results go (runs/benchmark)")
+    add(
+        "--out",
+        type=to_path,
+        default=Path("runs/benchmark"),
+        metavar="DIR",
+        help="where results go (runs/benchmark)",
+    )
     add("--quick", action="store_true", help="few cases, small batch, 3 runs")
     add("--only", type=nonempty, metavar="TEXT", help="only the cases whose names hold this text")
     add("--list", action="store_true", help="print the names of the cases and measure nothing")
-    add("--runs", type=count, metavar="N", help="paired runs of a case (default: 10; 3 with --quick)")
-    add("--threads", type=count, metavar="N", help="CPU cores to use (default: all that this process may)")
-    add("--batch", type=Number(int, BATCHES), metavar="N", help="images in a step (default: 128; 32 with --quick)")
-    add("--width", type=Number(int, WIDTHS), default=64, metavar="N", help="channels of the feature maps (default: 64)")
+    add(
+        "--runs",
+        type=count,
+        metavar="N",
+        help="paired runs of a case (default: 10; 3 with --quick)",
+    )
+    add(
+        "--threads",
+        type=count,
+        metavar="N",
+        help="CPU cores to use (default: all that this process may)",
+    )
+    add(
+        "--batch",
+        type=Number(int, BATCHES),
+        metavar="N",
+        help="images in a step (default: 128; 32 with --quick)",
+    )
+    add(
+        "--width",
+        type=Number(int, WIDTHS),
+        default=64,
+        metavar="N",
+        help="channels of the feature maps (default: 64)",
+    )
     return parser
 
 
@@ -64,20 +96,30 @@ def checked(options: argparse.Namespace) -> list[Case]:
     require_width(options.width)
     here = available()
     if options.threads is not None and options.threads > len(here):
-        raise ConfigError(f"--threads must be at most {len(here)}, the cores there are, got {options.threads}")
+        raise ConfigError(
+            f"--threads must be at most {len(here)}, the cores there are, got {options.threads}"
+        )
     gpu = jax.default_backend() == "gpu"
     found = list(
-        quick_cases(options.batch, options.width) if options.quick else cases(options.batch, options.width, gpu=gpu)
+        quick_cases(options.batch, options.width)
+        if options.quick
+        else cases(options.batch, options.width, gpu=gpu)
     )
     chosen = [case for case in found if (options.only or "") in case.name]
     if not chosen:
-        raise ConfigError(f"--only must be part of a case's name (see --list), got {shown(options.only)}")
+        raise ConfigError(
+            f"--only must be part of a case's name (see --list), got {shown(options.only)}"
+        )
     return chosen
 
 
 def available() -> list[int]:
     """The cores that this process may use."""
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+    return (
+        sorted(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else list(range(os.cpu_count() or 1))
+    )
 
 
 def confine(threads: int | None) -> int:
@@ -94,7 +136,15 @@ def done(case: Case, rows: Sequence[Row], runs: int, threads: int) -> bool:
     """Whether rows hold this case, measured as it would be measured now and without a failure."""
 
     def settings(row: Row) -> tuple[Any, ...]:
-        return row.framework, row.variant, row.runs, row.threads, row.width, row.commit, row.versions
+        return (
+            row.framework,
+            row.variant,
+            row.runs,
+            row.threads,
+            row.width,
+            row.commit,
+            row.versions,
+        )
 
     found = [row for row in rows if row.case == case.name]
     wanted = [settings(row) for row in blanks(case, runs, threads).values()]
@@ -132,7 +182,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def same_arithmetic(precision: Precision) -> Iterator[None]:
-    """float32 unless TF32 is asked for: it rounds otherwise in each framework, so that their steps could differ.
+    """float32 unless TF32 is asked for: it rounds otherwise in each framework, so that their steps
+    could differ.
 
     Our models say their precision themselves; a newcomer's, and torch, are told here.
     """
@@ -149,7 +200,10 @@ def same_arithmetic(precision: Precision) -> Iterator[None]:
 
 
 def carry_out(options: argparse.Namespace, chosen: Sequence[Case], rows: list[Row]) -> list[Row]:
-    """Measure what is not there yet, telling how it goes; returns all rows. They are stored after every case."""
+    """Measure what is not there yet, telling how it goes; returns all rows.
+
+    They are stored after every case.
+    """
     threads = confine(options.threads)
     begin = time.perf_counter()
     for number, case in enumerate(chosen, 1):
@@ -162,9 +216,16 @@ def carry_out(options: argparse.Namespace, chosen: Sequence[Case], rows: list[Ro
         rows = [row for row in rows if row.case != case.name] + fresh
         report.store(rows, options.out)
         clock = time.perf_counter() - begin
-        print(f"{title}: {'; '.join(report.brief(row) for row in fresh)} ({clock:.0f} s)", file=sys.stderr, flush=True)
+        print(
+            f"{title}: {'; '.join(report.brief(row) for row in fresh)} ({clock:.0f} s)",
+            file=sys.stderr,
+            flush=True,
+        )
         if report.busy(fresh[0]):
-            print(f"warning: others kept {fresh[0].others_busy:.1f} cores busy: this says little", file=sys.stderr)
+            print(
+                f"warning: others kept {fresh[0].others_busy:.1f} cores busy: this says little",
+                file=sys.stderr,
+            )
         jax.clear_caches()  # every case is a program of its own
         if COMPILED in case.rivals:
             torch.compiler.reset()

@@ -2,10 +2,11 @@
 
     python -m scripts.communication --out docs/scaling
 
-Compiles the training step for as many virtual CPU devices as --devices says, with the kernels that a GPU would run, in
-every way of spreading it and every gradient mode. Collectives, their bytes and the loops they are in are read off the
-compiled program; how often each runs is counted by JAX's profiler during one step on the first bundled MNIST images.
-Writes communication.json, communication.md and scaling.png. Takes about ten minutes on 2 cores.
+Compiles the training step for as many virtual CPU devices as --devices says, with the kernels that
+a GPU would run, in every way of spreading it and every gradient mode. Collectives, their bytes and
+the loops they are in are read off the compiled program; how often each runs is counted by JAX's
+profiler during one step on the first bundled MNIST images. Writes communication.json,
+communication.md and scaling.png. Takes about ten minutes on 2 cores.
 """
 
 from __future__ import annotations
@@ -49,7 +50,9 @@ from scripts.scaling import prediction, report
 from scripts.scaling.hlo import Collective, collectives
 from scripts.settings import require_width
 
-GRADIENTS = sorted(get_args(GradientName), key=["tape", "replay", "checkpointed", "backsolve", "direct"].index)
+GRADIENTS = sorted(
+    get_args(GradientName), key=["tape", "replay", "checkpointed", "backsolve", "direct"].index
+)
 RESNET = "resnet"
 
 
@@ -57,7 +60,13 @@ def build_parser() -> Parser:
     """The flags."""
     parser = Parser.of("python -m scripts.communication", __doc__)
     add = parser.add_argument
-    add("--out", type=to_path, default=Path("runs/scaling"), metavar="DIR", help="where the files go (runs/scaling)")
+    add(
+        "--out",
+        type=to_path,
+        default=Path("runs/scaling"),
+        metavar="DIR",
+        help="where the files go (runs/scaling)",
+    )
     add(
         "--devices",
         type=Number(int, Range(2, MOST_DEVICES)),
@@ -65,8 +74,20 @@ def build_parser() -> Parser:
         metavar="N",
         help="virtual devices (default: 8)",
     )
-    add("--batch-size", type=Number(int, BATCHES), default=128, metavar="N", help="images in a step (default: 128)")
-    add("--width", type=Number(int, WIDTHS), default=64, metavar="N", help="channels of the feature maps (default: 64)")
+    add(
+        "--batch-size",
+        type=Number(int, BATCHES),
+        default=128,
+        metavar="N",
+        help="images in a step (default: 128)",
+    )
+    add(
+        "--width",
+        type=Number(int, WIDTHS),
+        default=64,
+        metavar="N",
+        help="channels of the feature maps (default: 64)",
+    )
     return parser
 
 
@@ -75,7 +96,7 @@ def setting(options: argparse.Namespace, parallel: ParallelName, kind: str) -> R
     model = ModelConfig("resnet" if kind == RESNET else "odenet", width=options.width)
     return RunConfig(
         model=model,
-        solve=SolveConfig() if kind == RESNET else SolveConfig(gradient=kind),  # pyright: ignore[reportArgumentType]
+        solve=(SolveConfig() if kind == RESNET else SolveConfig(gradient=kind)),  # pyright: ignore[reportArgumentType]
         data=DataConfig(dataset="mnist", data="sample"),
         parallel=ParallelConfig(parallel, options.devices),
         batch_size=options.batch_size,
@@ -83,7 +104,8 @@ def setting(options: argparse.Namespace, parallel: ParallelName, kind: str) -> R
 
 
 def counted(program: Program, state: Any) -> tuple[Any, dict[str, int]]:
-    """The state after the first training step, and how often one device came to each collective in it.
+    """The state after the first training step, and how often one device came to each collective in
+    it.
 
     Raises ValueError if the devices did not all do the same.
     """
@@ -93,11 +115,15 @@ def counted(program: Program, state: Any) -> tuple[Any, dict[str, int]]:
             state = jax.block_until_ready(program.train(state, key, table, 1))
         (path,) = Path(folder).rglob("*.xplane.pb")
         found = jax.profiler.ProfileData.from_file(str(path))
-        events = Counter(event.name for plane in found.planes for line in plane.lines for event in line.events)
+        events = Counter(
+            event.name for plane in found.planes for line in plane.lines for event in line.events
+        )
     names = {item.name for item in collectives(program.train_loop.as_text())}
     uneven = [name for name in names if events[name] % program.spread.count]
     if uneven:
-        raise ValueError(f"{uneven[0]} ran {events[uneven[0]]} times on {program.spread.count} devices together")
+        raise ValueError(
+            f"{uneven[0]} ran {events[uneven[0]]} times on {program.spread.count} devices together"
+        )
     return state, {name: events[name] // program.spread.count for name in names}
 
 
@@ -115,7 +141,9 @@ def row(item: Collective, times: int) -> dict[str, Any]:
     }
 
 
-def measured(options: argparse.Namespace, parallel: ParallelName, kind: str, data: ImageSet) -> dict[str, Any]:
+def measured(
+    options: argparse.Namespace, parallel: ParallelName, kind: str, data: ImageSet
+) -> dict[str, Any]:
     """What one way of training costs in collectives, or why it cannot be had."""
     named: dict[str, Any] = {"parallel": parallel, "case": kind}
     try:
@@ -128,8 +156,17 @@ def measured(options: argparse.Namespace, parallel: ParallelName, kind: str, dat
     found = collectives(program.train_loop.as_text())
     state, times = counted(program, state)
     totals = state.totals
-    solves = {name: getattr(totals, name).tolist() for name in ("solves", "nfe", "accepted", "rejected")}
-    return named | solves | {"parameters": program.parameters, "rows": [row(item, times[item.name]) for item in found]}
+    solves = {
+        name: getattr(totals, name).tolist() for name in ("solves", "nfe", "accepted", "rejected")
+    }
+    return (
+        named
+        | solves
+        | {
+            "parameters": program.parameters,
+            "rows": [row(item, times[item.name]) for item in found],
+        }
+    )
 
 
 def carry_out(options: argparse.Namespace, command: str) -> None:
@@ -140,7 +177,11 @@ def carry_out(options: argparse.Namespace, command: str) -> None:
         for kind in [*GRADIENTS, RESNET]:
             begin = time.perf_counter()
             cases.append(measured(options, parallel, kind, data))
-            print(f"{parallel}, {kind}: {time.perf_counter() - begin:.0f} s", file=sys.stderr, flush=True)
+            print(
+                f"{parallel}, {kind}: {time.perf_counter() - begin:.0f} s",
+                file=sys.stderr,
+                flush=True,
+            )
             jax.clear_caches()
     facts = {
         "command": command,
@@ -165,7 +206,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         options = argparse.Namespace(**given(parser, words))
         even = options.batch_size % options.devices == 0
-        require(even, "--batch-size", options.batch_size, f"a multiple of --devices = {options.devices}")
+        require(
+            even, "--batch-size", options.batch_size, f"a multiple of --devices = {options.devices}"
+        )
         require_width(options.width)
         make_writable(options.out)
     except SystemExit as stop:

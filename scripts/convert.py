@@ -1,14 +1,16 @@
-"""Turn weights of PyTorch into a run of jaxode that can be trained on, a run into weights, or one file into another.
+"""Turn weights of PyTorch into a run of jaxode that can be trained on, a run into weights, or one
+file into another.
 
     python -m scripts.convert model.pth runs/given --data sample            # then experiments.mnist --resume runs/given
     python -m scripts.convert runs/mnist/RUN weights.pt                     # parameters of the newest checkpoint
     python -m scripts.convert runs/mnist/RUN/checkpoints/NAME weights.npz   # those of this checkpoint
     python -m scripts.convert model.pth model.safetensors
 
-Files are .safetensors, .npz, .pt or .pth with the names and layout of torchdiffeq's odenet_mnist.py: a state_dict, or
-what that script saves. Nothing else that a pickle may hold is read. Any other TARGET is the directory of a new run. It
-gets the settings given by the experiments' flags, but model, blocks, width and augmentation of the file, and a
-checkpoint of no steps with the file's parameters; its origin.json names the file.
+Files are .safetensors, .npz, .pt or .pth with the names and layout of torchdiffeq's
+odenet_mnist.py: a state_dict, or what that script saves. Nothing else that a pickle may hold is
+read. Any other TARGET is the directory of a new run. It gets the settings given by the experiments'
+flags, but model, blocks, width and augmentation of the file, and a checkpoint of no steps with the
+file's parameters; its origin.json names the file.
 """
 
 from __future__ import annotations
@@ -53,30 +55,42 @@ def from_run(directory: Path) -> Weights:
 
 
 def settled(weights: Weights, found: Layout, asked: dict[str, Any]) -> RunConfig:
-    """Settings of a run with these weights. Raises ConfigError if its images are not those of the model."""
+    """Settings of a run with these weights.
+
+    Raises ConfigError if its images are not those of the model.
+    """
     own: dict[str, Any] = {"model": found.kind}
     if found.kind != "mlp":
         stem = get_args(StemName)[found.convolutions - 3]
-        own |= {"blocks": found.blocks, "width": found.width, "augment_dims": found.augment, "stem": stem}
+        own |= {
+            "blocks": found.blocks,
+            "width": found.width,
+            "augment_dims": found.augment,
+            "stem": stem,
+        }
     if any(tensor.dtype == torch.float64 for tensor in weights.values()):
         own["precision"] = "float64"
     for name, value in own.items():
         if name != "precision" and asked.get(name, value) != value:
             flag = "--" + name.replace("_", "-")
-            raise ConfigError(f"{flag} must be left out or {value}, as it is in the file, got {asked[name]}")
+            raise ConfigError(
+                f"{flag} must be left out or {value}, as it is in the file, got {asked[name]}"
+            )
     config = settings({**own, **asked})
     spec = spec_of(config.data)
     if (found.channels, found.classes) != (spec.channels, spec.classes):
         raise ConfigError(
-            f"--dataset must be one of {found.channels} channels and {found.classes} classes, which the model has, "
-            f"got {spec.name} of {spec.channels} and {spec.classes}"
+            f"--dataset must be one of {found.channels} channels and {found.classes} classes, which"
+            f" the model has, got {spec.name} of {spec.channels} and {spec.classes}"
         )
     return config
 
 
 def started(weights: Weights) -> Callable[..., nnx.Module]:
     """A function in place of build_classifier that puts these weights into the model."""
-    arrays = {name: tensor.double().numpy() for name, tensor in weights.items()}  # exact, whatever the file holds
+    arrays = {
+        name: tensor.double().numpy() for name, tensor in weights.items()
+    }  # exact, whatever the file holds
 
     def build(*args: Any, image_shape: tuple[int, int, int], **options: Any) -> nnx.Module:
         model = build_classifier(*args, image_shape=image_shape, **options)
@@ -93,24 +107,34 @@ def to_run(weights: Weights, source: Path, out: Path, asked: dict[str, Any]) -> 
     """
     side = SPECS[asked.get("dataset", RunConfig().data.dataset)].view_size
     config = settled(weights, layout(weights, side), asked)
-    if config.dtype == "float32" and any(tensor.dtype == torch.float64 for tensor in weights.values()):
-        print(f"note: --precision {config.precision} rounds the float64 numbers of the file", file=sys.stderr)
+    if config.dtype == "float32" and any(
+        tensor.dtype == torch.float64 for tensor in weights.values()
+    ):
+        print(
+            f"note: --precision {config.precision} rounds the float64 numbers of the file",
+            file=sys.stderr,
+        )
     with jax.enable_x64(config.precision == "float64"), Interrupts(Progress().warn) as interrupts:
         data = load(config.data)
         print(announcement(data), file=sys.stderr)
         config = decided(config, data, "epochs" in asked)
         with interrupts.compiling():
-            trainer = Trainer(config, data, out, Progress(), False, started(weights), None, interrupts, Cluster())
+            trainer = Trainer(
+                config, data, out, Progress(), False, started(weights), None, interrupts, Cluster()
+            )
         origin = {"file": source.name, "sha256": hashlib.sha256(source.read_bytes()).hexdigest()}
         with claimed(out):
             require_new(out)
-            # The settings last: they make the directory a run, which without its checkpoint would start from the seed.
+            # The settings last: they make the directory a run, which without its checkpoint would
+            # start from the seed.
             trainer.ledger.save(trainer.state)
             write_json(out / "origin.json", origin)
             trainer.ledger.start()
         if interrupts.signum is not None:
             raise Stopped(interrupts.signum)
-    print(f"go on with: python -m experiments.{config.data.dataset} --resume {shlex.quote(str(out))}")
+    print(
+        f"go on with: python -m experiments.{config.data.dataset} --resume {shlex.quote(str(out))}"
+    )
 
 
 def require_new(target: Path) -> None:
@@ -124,9 +148,13 @@ def convert(source: Path, target: Path, asked: dict[str, Any]) -> None:
     """What the command line does; see the module's docstring for what it raises."""
     run_wanted, run_given = target.suffix not in ENDINGS, source.is_dir()
     if run_wanted and run_given:
-        raise ConfigError(f"TARGET must end in one of {', '.join(ENDINGS)} where SOURCE is a run, got {target}")
+        raise ConfigError(
+            f"TARGET must end in one of {', '.join(ENDINGS)} where SOURCE is a run, got {target}"
+        )
     if not run_given and source.suffix not in ENDINGS:
-        raise ConfigError(f"SOURCE must be a run's directory or end in one of {', '.join(ENDINGS)}, got {source}")
+        raise ConfigError(
+            f"SOURCE must be a run's directory or end in one of {', '.join(ENDINGS)}, got {source}"
+        )
     require_new(target)
     if asked and not run_wanted:
         flag = "--" + next(iter(asked)).replace("_", "-")
@@ -144,10 +172,16 @@ def build_parser() -> Parser:
     """The flags."""
     parser = settings_parser("python -m scripts.convert", "SOURCE TARGET [flags]", __doc__ or "")
     parser.add_argument(
-        "source", type=to_path, metavar="SOURCE", help="a file of weights, a run, or a run's checkpoint"
+        "source",
+        type=to_path,
+        metavar="SOURCE",
+        help="a file of weights, a run, or a run's checkpoint",
     )
     parser.add_argument(
-        "target", type=to_path, metavar="TARGET", help="a file of weights, or the directory of a new run"
+        "target",
+        type=to_path,
+        metavar="TARGET",
+        help="a file of weights, or the directory of a new run",
     )
     return parser
 
@@ -161,7 +195,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         convert(values.pop("source"), values.pop("target"), values)
     except SystemExit as stop:
         return int(stop.code or 0)
-    except (ConfigError, DataError, InteropError, WeightsError, ResumeError, CheckpointError, OSError) as error:
+    except (
+        ConfigError,
+        DataError,
+        InteropError,
+        WeightsError,
+        ResumeError,
+        CheckpointError,
+        OSError,
+    ) as error:
         return process.report(parser.prog, error, 2)
     except Stopped as stop:
         return process.stopped(stop, f"{parser.prog}: stopped")

@@ -1,11 +1,13 @@
-"""Hand a run over to PyTorch: its initial weights, its first batches, and the command that trains on them there.
+"""Hand a run over to PyTorch: its initial weights, its first batches, and the command that trains
+on them there.
 
     python -m scripts.handover --dataset mnist --stepping torchdiffeq --batches 20 --out handed
 
-All flags of the experiments are understood. DIR/weights.pt is the state_dict of the initial parameters and
-DIR/batches.npz holds the first N batches as the training step sees them, normalised and cropped. Printed is the command
-of torch_ref.train that repeats the run's first N steps. With --stepping torchdiffeq (or fixed steps) and --precision
-float64 both sides take the same steps, and their losses differ by rounding only.
+All flags of the experiments are understood. DIR/weights.pt is the state_dict of the initial
+parameters and DIR/batches.npz holds the first N batches as the training step sees them, normalised
+and cropped. Printed is the command of torch_ref.train that repeats the run's first N steps. With
+--stepping torchdiffeq (or fixed steps) and --precision float64 both sides take the same steps, and
+their losses differ by rounding only.
 """
 
 from __future__ import annotations
@@ -28,7 +30,14 @@ from experiments.arguments import Parser, given
 from experiments.cli import announcement, decided
 from experiments.converters import Number, to_path
 from jaxode.checks import COUNTS, ConfigError, require
-from jaxode.config import ADAPTIVE_IN_BOTH, CHAINS, CONVOLUTIONS_ONLY, FIXED_IN_BOTH, RunConfig, SolveConfig
+from jaxode.config import (
+    ADAPTIVE_IN_BOTH,
+    CHAINS,
+    CONVOLUTIONS_ONLY,
+    FIXED_IN_BOTH,
+    RunConfig,
+    SolveConfig,
+)
 from jaxode.data import DataError, load
 from jaxode.interop import to_torch
 from jaxode.train import make_writable
@@ -43,18 +52,32 @@ WEIGHTS, BATCHES = "weights.pt", "batches.npz"
 def solver_flags(solve: SolveConfig) -> list[str]:
     """Flags of torch_ref.train for the same solve. Raises ConfigError if torchdiffeq has none."""
     fixed = solve.step_size is not None
-    require(not solve.per_sample, "--per-sample", True, "left out: torchdiffeq has one step size for a batch")
+    require(
+        not solve.per_sample,
+        "--per-sample",
+        True,
+        "left out: torchdiffeq has one step size for a batch",
+    )
     both = FIXED_IN_BOTH if fixed else ADAPTIVE_IN_BOTH
-    allowed = f"one that torchdiffeq has {'with fixed steps' if fixed else 'too'}: {', '.join(both)}"
+    allowed = (
+        f"one that torchdiffeq has {'with fixed steps' if fixed else 'too'}: {', '.join(both)}"
+    )
     require(solve.solver in both, "--solver", solve.solver, allowed)
     for name in ("rtol", "atol"):
         backward = getattr(solve, f"backward_{name}")
         same = backward in (None, getattr(solve, name))
-        require(same, f"--backward-{name}", backward, f"left out or --{name}, which torch_ref takes for both solves")
+        require(
+            same,
+            f"--backward-{name}",
+            backward,
+            f"left out or --{name}, which torch_ref takes for both solves",
+        )
     theirs = their_settings(replace(solve, stepping="torchdiffeq"))
     flags = ["--method", theirs.method]
     flags += (
-        ["--step-size", repr(solve.step_size)] if fixed else ["--rtol", repr(solve.rtol), "--atol", repr(solve.atol)]
+        ["--step-size", repr(solve.step_size)]
+        if fixed
+        else ["--rtol", repr(solve.rtol), "--atol", repr(solve.atol)]
     )
     flags += ["--adjoint", "--adjoint-norm", solve.backward_norm] if theirs.adjoint else []
     flags += ["--stop-at-ends"] if theirs.stop_at_ends else []
@@ -64,7 +87,15 @@ def solver_flags(solve: SolveConfig) -> list[str]:
 def command(config: RunConfig, total_steps: int, out: Path) -> list[str]:
     """The command line of torch_ref.train that repeats the first steps of this run."""
     optim = config.optim
-    words = ["python", "-m", "torch_ref.train", "--weights", str(out / WEIGHTS), "--batches", str(out / BATCHES)]
+    words = [
+        "python",
+        "-m",
+        "torch_ref.train",
+        "--weights",
+        str(out / WEIGHTS),
+        "--batches",
+        str(out / BATCHES),
+    ]
     words += solver_flags(config.solve) if config.model.ode_blocks else []
     words += ["--optimizer", optim.optimizer, "--lr", repr(optim.lr)]
     words += ["--momentum", repr(optim.momentum)] if optim.optimizer == "sgd" else []
@@ -76,14 +107,21 @@ def command(config: RunConfig, total_steps: int, out: Path) -> list[str]:
 def first_batches(program: Program, count: int) -> dict[str, np.ndarray]:
     """Images [count, B, H, W, C] and labels [count, B] of the first training steps.
 
-    Raises ConfigError if the run has fewer steps, or a batch among them is padded: its padding counts for nothing in
-    the loss but takes part in the choice of the solver's steps, so neither keeping nor cutting it would be the same.
+    Raises ConfigError if the run has fewer steps, or a batch among them is padded: its padding
+    counts for nothing in the loss but takes part in the choice of the solver's steps, so neither
+    keeping nor cutting it would be the same.
     """
-    require(count <= program.total_steps, "--batches", count, f"at most {program.total_steps}, the steps of the run")
+    require(
+        count <= program.total_steps,
+        "--batches",
+        count,
+        f"at most {program.total_steps}, the steps of the run",
+    )
     if count >= program.steps_per_epoch and program.train_count % program.config.batch_size:
         raise ConfigError(
-            f"--batches must be below {program.steps_per_epoch}, got {count}: the last batch of an epoch is padded, "
-            f"for {program.train_count} images are no multiple of {program.config.batch_size}"
+            f"--batches must be below {program.steps_per_epoch}, got {count}: the last batch of an"
+            f" epoch is padded, for {program.train_count} images are no multiple of"
+            f" {program.config.batch_size}"
         )
     view = jax.jit(program.views.training)
     images, labels = [], []
@@ -102,7 +140,9 @@ def hand_over(config: RunConfig, epochs_given: bool, count: int, out: Path) -> l
     for name in (WEIGHTS, BATCHES):
         require(not (out / name).exists(), "--out", str(out), f"a folder without {name}")
     known = (*CHAINS, "mlp")
-    require(config.model.model in known, "--model", config.model.model, f"one of {', '.join(known)}")
+    require(
+        config.model.model in known, "--model", config.model.model, f"one of {', '.join(known)}"
+    )
     allowed = "float32 or float64, in which torch_ref computes"
     require(config.precision not in CONVOLUTIONS_ONLY, "--precision", config.precision, allowed)
     if config.model.ode_blocks:
@@ -126,7 +166,9 @@ def hand_over(config: RunConfig, epochs_given: bool, count: int, out: Path) -> l
 
 def build_parser() -> Parser:
     """The flags."""
-    parser = settings_parser("python -m scripts.handover", "--batches N --out DIR [flags]", __doc__ or "")
+    parser = settings_parser(
+        "python -m scripts.handover", "--batches N --out DIR [flags]", __doc__ or ""
+    )
     add = parser.add_argument
     add("--batches", type=Number(int, COUNTS), required=True, metavar="N", help="how many batches")
     add("--out", type=to_path, required=True, metavar="DIR", help="where the two files go")
@@ -148,7 +190,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return process.report(parser.prog, error, 2)
     adaptive = config.model.ode_blocks > 0 and config.solve.step_size is None
     if adaptive and config.solve.stepping == "diffrax":
-        print("note: only with --stepping torchdiffeq does the run take torchdiffeq's steps", file=sys.stderr)
+        print(
+            "note: only with --stepping torchdiffeq does the run take torchdiffeq's steps",
+            file=sys.stderr,
+        )
     print(shlex.join(words))
     return 0
 

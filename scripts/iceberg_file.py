@@ -3,9 +3,10 @@
     python -m scripts.iceberg_file --out made-up/train.json
     python -m scripts.iceberg_file --out small/train.json --rows 64 --seed 1
 
-The real file can only be had from Kaggle. This one shows no ship and no iceberg: blobs on speckle, drawn by a
-generator of random numbers, with 47 % icebergs and angles of which 8 % are "na", as many as in the real file.
-What a model reaches on it measures nothing. The same rows and seed give the same file; 1604 rows take 216 MB.
+The real file can only be had from Kaggle. This one shows no ship and no iceberg: blobs on speckle,
+drawn by a generator of random numbers, with 47 % icebergs and angles of which 8 % are "na", as many
+as in the real file. What a model reaches on it measures nothing. The same rows and seed give the
+same file; 1604 rows take 216 MB.
 """
 
 from __future__ import annotations
@@ -38,11 +39,15 @@ LOOKS = 4
 SEA = (-22.0, -28.0)
 """Mean of the two bands without a target, in dB."""
 
-MADE_UP = "the file is made up, to try the program with: it shows no ship and no iceberg, and measures nothing"
+MADE_UP = (
+    "the file is made up, to try the program with: it shows no ship and no iceberg, and measures"
+    " nothing"
+)
 
 
 def bands(rng: np.random.Generator, iceberg: int) -> np.ndarray:
-    """Two bands in dB, [2, 5625]: a bright ellipse on speckle; icebergs are rounder, and brighter in the second band.
+    """Two bands in dB, [2, 5625]: a bright ellipse on speckle; icebergs are rounder, and brighter
+    in the second band.
 
     The classes overlap in every property.
     """
@@ -86,9 +91,27 @@ def build_parser() -> Parser:
     """The flags."""
     parser = Parser.of("python -m scripts.iceberg_file", __doc__)
     add = parser.add_argument
-    add("--out", type=to_path, required=True, metavar="FILE", help="where no file is yet: DIR/train.json")
-    add("--rows", type=Number(int, FILE_ROWS), default=ROWS, metavar="N", help="images (default: %(default)s)")
-    add("--seed", type=Number(int, SEEDS), default=0, metavar="N", help="of what is drawn (default: 0)")
+    add(
+        "--out",
+        type=to_path,
+        required=True,
+        metavar="FILE",
+        help="where no file is yet: DIR/train.json",
+    )
+    add(
+        "--rows",
+        type=Number(int, FILE_ROWS),
+        default=ROWS,
+        metavar="N",
+        help="images (default: %(default)s)",
+    )
+    add(
+        "--seed",
+        type=Number(int, SEEDS),
+        default=0,
+        metavar="N",
+        help="of what is drawn (default: 0)",
+    )
     return parser
 
 

@@ -2,9 +2,10 @@
 
     python -m scripts.parity_report --out docs/parity
 
-Writes parity.json, parity.md and parity.png. Parts, fields, ODE blocks, whole models, updates and training runs get the
-same weights on both sides; compared are outputs, gradients, steps and evaluations. Takes about half an hour on 2 cores;
---only picks cells by their names, --list prints these. If it is interrupted, the same command goes on.
+Writes parity.json, parity.md and parity.png. Parts, fields, ODE blocks, whole models, updates and
+training runs get the same weights on both sides; compared are outputs, gradients, steps and
+evaluations. Takes about half an hour on 2 cores; --only picks cells by their names, --list prints
+these. If it is interrupted, the same command goes on.
 """
 
 from __future__ import annotations
@@ -37,7 +38,10 @@ from scripts.unfinished import Unfinished
 def selected(word: str) -> list[tuple[str, Callable[[], Row]]]:
     """Name and measure of every cell whose name holds the word."""
     found: list[tuple[str, Callable[[], Row]]] = [(c.name, lambda c=c: measure(c)) for c in cells()]
-    found += [(f"{t.name} {t.solve.gradient if t.solve else ''}", lambda t=t: measure_training(t)) for t in trainings()]
+    found += [
+        (f"{t.name} {t.solve.gradient if t.solve else ''}", lambda t=t: measure_training(t))
+        for t in trainings()
+    ]
     return [(name, work) for name, work in found if word in name]
 
 
@@ -46,7 +50,12 @@ def build_parser() -> Parser:
     parser = Parser.of("python -m scripts.parity_report", __doc__)
     add = parser.add_argument
     add("--out", type=to_path, metavar="DIR", help="where the three files go")
-    add("--only", type=nonempty, metavar="TEXT", help="measure only the cells whose names hold this text")
+    add(
+        "--only",
+        type=nonempty,
+        metavar="TEXT",
+        help="measure only the cells whose names hold this text",
+    )
     add("--list", action="store_true", help="print the names of the cells and measure nothing")
     return parser
 
@@ -68,7 +77,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = argparse.Namespace(**given(parser, argv))
     work = selected(options.only or "")
     if not work:
-        parser.error(f"--only must be part of a cell's name (see --list), got {shown(options.only)}")
+        parser.error(
+            f"--only must be part of a cell's name (see --list), got {shown(options.only)}"
+        )
     if options.list:
         print("\n".join(name for name, _ in work))
         return 0
@@ -80,10 +91,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"--out: cannot write into {options.out}: {error.strerror}")
     others = left_out(options.out, work)
     if others:
-        parser.error(f"--only leaves out {others} cells of the map in {options.out}: give another --out")
+        parser.error(
+            f"--only leaves out {others} cells of the map in {options.out}: give another --out"
+        )
     kept = Unfinished(options.out)
     if kept.results:
-        print(f"{len(kept.results)} cells are there from a report that was interrupted", file=sys.stderr)
+        print(
+            f"{len(kept.results)} cells are there from a report that was interrupted",
+            file=sys.stderr,
+        )
     with jax.enable_x64(True), tqdm(work, unit="cell", disable=not sys.stderr.isatty()) as bar:
         for name, measured in bar:
             bar.set_postfix_str(name)
@@ -95,7 +111,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     kept.finish()
     for row in rows:
         if row.status == FAIL:
-            print(f"fail: {row.subject} {row.solver} {row.gradient} {row.tolerance}: {row.reason}", file=sys.stderr)
+            print(
+                f"fail: {row.subject} {row.solver} {row.gradient} {row.tolerance}: {row.reason}",
+                file=sys.stderr,
+            )
     print(f"{summary(rows)}; written to {options.out}")
     return int(any(row.status == FAIL for row in rows))
 

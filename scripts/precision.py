@@ -2,10 +2,11 @@
 
     python -m scripts.precision --dataset mnist --epochs 2 --limit-train 4096 --out docs/precision
 
-Runs start from the same parameters, drawn in float32, and see the same images in the same order. Writes precision.json
-and precision.md: accuracy, loss, evaluations and steps of each run, and how far its first batch's logits and gradient
-are from float64's. Finished runs are kept: the same command goes on where it was stopped. Without TF32 on this
-device there is nothing to measure for tf32, which is float32 then.
+Runs start from the same parameters, drawn in float32, and see the same images in the same order.
+Writes precision.json and precision.md: accuracy, loss, evaluations and steps of each run, and how
+far its first batch's logits and gradient are from float64's. Finished runs are kept: the same
+command goes on where it was stopped. Without TF32 on this device there is nothing to measure for
+tf32, which is float32 then.
 """
 
 from __future__ import annotations
@@ -45,7 +46,15 @@ from scripts.unfinished import Unfinished
 
 REFERENCE: Precision = "float64"
 
-FIGURES = ("test_accuracy", "test_loss", "loss", "nfe_forward", "accepted", "rejected", "skipped_steps")
+FIGURES = (
+    "test_accuracy",
+    "test_loss",
+    "loss",
+    "nfe_forward",
+    "accepted",
+    "rejected",
+    "skipped_steps",
+)
 """What a row takes from the run's result, besides its speed."""
 
 
@@ -65,7 +74,9 @@ def same_start(*args: Any, dtype: Any, rngs: nnx.Rngs, **options: Any) -> nnx.Mo
 
 
 def first_batch(config: RunConfig, data: ImageSet) -> First:
-    """Logits, and the gradient of the mean cross-entropy, of the first images as evaluation shows them."""
+    """Logits, and the gradient of the mean cross-entropy, of the first images as evaluation shows
+    them.
+    """
     with jax.enable_x64(config.dtype == "float64"):
         program = Program(config, data, same_start)
         count = min(config.batch_size, program.train_count)
@@ -78,7 +89,10 @@ def first_batch(config: RunConfig, data: ImageSet) -> First:
 
         with jax.default_matmul_precision("highest"):
             gradient, logits = jax.jit(jax.grad(objective, has_aux=True))(program.learned.params)
-        return First(np.asarray(logits, np.float64), [np.asarray(g, np.float64) for g in jax.tree.leaves(gradient)])
+        return First(
+            np.asarray(logits, np.float64),
+            [np.asarray(g, np.float64) for g in jax.tree.leaves(gradient)],
+        )
 
 
 def measured(config: RunConfig, data: ImageSet, exact: First) -> dict[str, Any]:
@@ -97,18 +111,27 @@ def measured(config: RunConfig, data: ImageSet, exact: First) -> dict[str, Any]:
         except RunFailed as error:
             return row | {"failure": str(error)}
     facts = {name: result[name] for name in ("images_per_second", "device", "versions", "commit")}
-    return row | {name: result[name] for name in FIGURES} | facts | {"date": time.strftime("%Y-%m-%d")}
+    return (
+        row | {name: result[name] for name in FIGURES} | facts | {"date": time.strftime("%Y-%m-%d")}
+    )
 
 
-def markdown(rows: Sequence[dict[str, Any]], config: RunConfig, data: ImageSet, command: str) -> str:
+def markdown(
+    rows: Sequence[dict[str, Any]], config: RunConfig, data: ImageSet, command: str
+) -> str:
     """The rows as a document."""
     good = [row for row in rows if row["failure"] is None]
     lines = ["# Precision", "", f"`{command}`", ""]
     if good:
-        versions = ", ".join(f"{name} {good[-1]['versions'][name]}" for name in ("python", "jax", "flax", "diffrax"))
+        versions = ", ".join(
+            f"{name} {good[-1]['versions'][name]}" for name in ("python", "jax", "flax", "diffrax")
+        )
         dates = ", ".join(sorted({row["date"] for row in good}))
         machine = f"{good[-1]['device']}, {os.cpu_count()} cores"
-        lines += [f"{announcement(data)}; {config.epochs} epochs; {machine}; {versions}; {dates}.", ""]
+        lines += [
+            f"{announcement(data)}; {config.epochs} epochs; {machine}; {versions}; {dates}.",
+            "",
+        ]
     head = (
         "precision", "seed", "test accuracy %", "test loss", "training loss", "evaluations", "steps (rejected)",
         "skipped updates", "images/s", "logits", "gradient",
@@ -117,16 +140,27 @@ def markdown(rows: Sequence[dict[str, Any]], config: RunConfig, data: ImageSet, 
     for row in rows:
         errors = f"{row['logits_error']:.1e} | {row['gradient_error']:.1e} |"
         if row["failure"] is not None:
-            lines.append(f"| {row['precision']} | {row['seed']} | {row['failure']} | | | | | | | {errors}")
+            lines.append(
+                f"| {row['precision']} | {row['seed']} | {row['failure']} | | | | | | | {errors}"
+            )
             continue
         solve = ["", ""]
         if row["nfe_forward"] is not None:
             solve = [f"{row['nfe_forward']:.2f}", f"{row['accepted']:.2f} ({row['rejected']:.2f})"]
         skipped = "" if row["skipped_steps"] is None else str(row["skipped_steps"])
-        cells = [row["precision"], str(row["seed"]), f"{100 * row['test_accuracy']:.2f}", f"{row['test_loss']:.4f}"]
+        cells = [
+            row["precision"],
+            str(row["seed"]),
+            f"{100 * row['test_accuracy']:.2f}",
+            f"{row['test_loss']:.4f}",
+        ]
         cells += [f"{row['loss']:.4f}", *solve, skipped, f"{row['images_per_second']:.0f}"]
         lines.append(f"| {' | '.join(cells)} | {errors}")
-    missing = "" if any(row["precision"] == "tf32" for row in rows) or has_tf32() else " This device has no TF32."
+    missing = (
+        ""
+        if any(row["precision"] == "tf32" for row in rows) or has_tf32()
+        else " This device has no TF32."
+    )
     lines += ["", READING + missing, ""]
     return "\n".join(lines)
 
@@ -139,7 +173,9 @@ those ReLUs whose inputs it changes the sign of. The runs came one after the oth
 a quiet machine alone, and on a CPU they say nothing about a GPU's."""
 
 
-def compare(config: RunConfig, chosen: Sequence[Precision], seeds: Sequence[int], out: Path, command: str) -> None:
+def compare(
+    config: RunConfig, chosen: Sequence[Precision], seeds: Sequence[int], out: Path, command: str
+) -> None:
     """Measure what is not there yet and write both files.
 
     Raises ConfigError, DataError, OSError, and RunFailed if every run has failed.
@@ -174,8 +210,20 @@ def build_parser() -> Parser:
     parser = settings_parser("python -m scripts.precision", "--out DIR [flags]", __doc__ or "")
     add = parser.add_argument
     add("--out", type=to_path, required=True, metavar="DIR", help="where the two files go")
-    add("--seeds", type=Number(int, SEEDS), nargs="+", metavar="N", help="a run for each (default: --seed)")
-    add("--precisions", type=nonempty, nargs="+", metavar="NAME", help="which (default: all that the device has)")
+    add(
+        "--seeds",
+        type=Number(int, SEEDS),
+        nargs="+",
+        metavar="N",
+        help="a run for each (default: --seed)",
+    )
+    add(
+        "--precisions",
+        type=nonempty,
+        nargs="+",
+        metavar="NAME",
+        help="which (default: all that the device has)",
+    )
     return parser
 
 
@@ -186,13 +234,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = build_parser()
     try:
         values = given(parser, argv)
-        out, seeds, chosen = values.pop("out"), values.pop("seeds", None), values.pop("precisions", None)
+        out, seeds, chosen = (
+            values.pop("out"),
+            values.pop("seeds", None),
+            values.pop("precisions", None),
+        )
         if "precision" in values:
             raise ConfigError("--precision must be left out: every one of --precisions is measured")
         for name in chosen or []:
             require_choice("--precisions", name, Precision)
         config = settings(values)
-        possible: list[Precision] = [name for name in get_args(Precision) if name != "tf32" or has_tf32()]
+        possible: list[Precision] = [
+            name for name in get_args(Precision) if name != "tf32" or has_tf32()
+        ]
         for name in chosen or possible:
             config.replaced(precision=name)  # refused before anything is measured
         compare(
@@ -205,7 +259,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     except Stopped as stop:
-        return process.stopped(stop, f"{parser.prog}: stopped; the same command goes on with the run it was at")
+        return process.stopped(
+            stop, f"{parser.prog}: stopped; the same command goes on with the run it was at"
+        )
     except (ConfigError, DataError, OSError) as error:
         return process.report(parser.prog, error, 2)
     return 0

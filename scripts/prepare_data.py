@@ -3,8 +3,9 @@
     python -m scripts.prepare_data mnist --data-dir data            # writes data/prepared/mnist
     python -m scripts.prepare_data mnist --data-dir data --sample jaxode/data/samples
 
-A sample holds equally many images of every class: 2,000 of the training set and 500 of the test set, drawn without
-replacement by a generator of fixed seed, in the order stored. The positions drawn are stored beside the images.
+A sample holds equally many images of every class: 2,000 of the training set and 500 of the test
+set, drawn without replacement by a generator of fixed seed, in the order stored. The positions
+drawn are stored beside the images.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ def draw(labels: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray
     each = count // len(classes)
     if there.min() < each:
         raise DataError(
-            f"a sample takes {each} images of every class, and class {classes[there.argmin()]} has {there.min()}"
+            f"a sample takes {each} images of every class, and class {classes[there.argmin()]} has"
+            f" {there.min()}"
         )
     picked = [rng.choice(np.flatnonzero(labels == c), each, replace=False) for c in classes]
     return np.sort(np.concatenate(picked))
@@ -49,7 +51,8 @@ def draw(labels: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray
 def write_sample(dataset: str, data_dir: str, folder: Path) -> Path:
     """Draw and write folder/<dataset>.npz, whole or not at all.
 
-    Raises DataError as `jaxode.data.load` does, of a set with too few images, and of one that is no pictures.
+    Raises DataError as `jaxode.data.load` does, of a set with too few images, and of one that is no
+    pictures.
     """
     if SPECS[dataset].stored is not np.uint8:
         raise DataError(f"a sample is of pictures, whose pixels are bytes, and {dataset} has none")
@@ -78,7 +81,12 @@ def build_parser() -> Parser:
     parser = Parser.of("python -m scripts.prepare_data", __doc__)
     add, names = parser.add_argument, tuple(SPECS)
     add("dataset", type=Choice(names), metavar="SET", help=f"which set: {', '.join(names)}")
-    add("--data-dir", type=path_text, metavar="DIR", help="folder with the original files, or where to store them")
+    add(
+        "--data-dir",
+        type=path_text,
+        metavar="DIR",
+        help="folder with the original files, or where to store them",
+    )
     add("--sample", metavar="DIR", type=to_path, help="write the sample DIR/<dataset>.npz instead")
     return parser
 
@@ -96,8 +104,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             full = load(DataConfig(dataset=options.dataset, data="full", data_dir=options.data_dir))
             print(
-                f"{options.dataset}: {len(full.train_images)} training and {len(full.test_images)} test images ready "
-                f"in {time.perf_counter() - start:.1f} s, SHA-256 {full.fingerprint}"
+                f"{options.dataset}: {len(full.train_images)} training and {len(full.test_images)}"
+                f" test images ready in {time.perf_counter() - start:.1f} s, SHA-256"
+                f" {full.fingerprint}"
             )
     except (DataError, OSError) as error:
         return process.report(parser.prog, error, 2)

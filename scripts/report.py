@@ -1,11 +1,12 @@
-"""Turn the records of runs into the published tables with our figures beside them, and into pictures.
+"""Turn the records of runs into the published tables with our figures beside them, and into
+pictures.
 
     python -m scripts.report                                # from runs/reproduce into docs/results
     python -m scripts.report runs/reproduce gpu/runs --out docs/results
 
-Complete runs of the given directories are added to the records of --out (records/*.json, one a run; the same run again
-replaces its record); the tables and pictures are made of all records there. Runs of other settings than those of a row
-are named and left out.
+Complete runs of the given directories are added to the records of --out (records/*.json, one a run;
+the same run again replaces its record); the tables and pictures are made of all records there. Runs
+of other settings than those of a row are named and left out.
 """
 
 from __future__ import annotations
@@ -37,12 +38,16 @@ SHOWN: tuple[Scale, ...] = ("full", "cpu")
 
 
 def known() -> dict[str, set[int | None]]:
-    """Identities of the runs of all rows by all protocols, each with how many images it may be of (None: any)."""
+    """Identities of the runs of all rows by all protocols, each with how many images it may be of
+    (None: any).
+    """
     found: dict[str, set[int | None]] = {}
     for table in TABLES.values():
         for row in table.rows:
             for scale in get_args(Scale):
-                found.setdefault(identity(settings(table, row, scale)), set()).add(table.images.get(scale))
+                found.setdefault(identity(settings(table, row, scale)), set()).add(
+                    table.images.get(scale)
+                )
     return found
 
 
@@ -65,7 +70,9 @@ def collected(runs: Sequence[Path]) -> tuple[list[Record], list[str]]:
                 others.append(f"it is of no row: {directory}")
             elif not counts & {None, record.images}:
                 wanted = " or ".join(f"{count:,}" for count in sorted(filter(None, counts)))
-                others.append(f"it is of {record.images:,} images, and its row of {wanted}: {directory}")
+                others.append(
+                    f"it is of {record.images:,} images, and its row of {wanted}: {directory}"
+                )
             else:
                 found.append(record)
     return found, others
@@ -79,7 +86,9 @@ def written(records: Sequence[Record], out: Path, command: str) -> list[str]:
     for scale in SHOWN:
         panels = learning(records, scale)
         if panels:
-            pictures.append((f"learning-{scale}.png", f"Test error over the epochs, protocol {scale}."))
+            pictures.append(
+                (f"learning-{scale}.png", f"Test error over the epochs, protocol {scale}.")
+            )
             write_whole(out / pictures[-1][0], draw(panels, logarithmic=True))
             names.append(pictures[-1][0])
         for find in (growth, second_block, worth, rate, reflections):
@@ -89,7 +98,12 @@ def written(records: Sequence[Record], out: Path, command: str) -> list[str]:
                 names.append(f"{finding.name}-{scale}.png")
                 write_whole(out / names[-1], finding.png)
         for name, text, png in confusions(records, scale):
-            pictures.append((f"{name}-{scale}.png", f"{text}: which signs are taken for which, protocol {scale}."))
+            pictures.append(
+                (
+                    f"{name}-{scale}.png",
+                    f"{text}: which signs are taken for which, protocol {scale}.",
+                )
+            )
             write_whole(out / pictures[-1][0], png)
             names.append(pictures[-1][0])
     write_whole(out / "README.md", markdown(records, pictures, findings, command))
@@ -99,8 +113,16 @@ def written(records: Sequence[Record], out: Path, command: str) -> list[str]:
 def build_parser() -> Parser:
     """The command line."""
     parser = Parser.of("python -m scripts.report", __doc__, usage="%(prog)s [RUNS ...] [--out DIR]")
-    parser.add_argument("runs", type=to_path, nargs="*", metavar="RUNS", help=f"directories of runs (default: {RUNS})")
-    parser.add_argument("--out", type=to_path, default=RESULTS, metavar="DIR", help=f"default: {RESULTS}")
+    parser.add_argument(
+        "runs",
+        type=to_path,
+        nargs="*",
+        metavar="RUNS",
+        help=f"directories of runs (default: {RUNS})",
+    )
+    parser.add_argument(
+        "--out", type=to_path, default=RESULTS, metavar="DIR", help=f"default: {RESULTS}"
+    )
     return parser
 
 
@@ -120,7 +142,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"left out, for {reason}", file=sys.stderr)
         if not (found or any((out / "records").glob("*.json"))):
             where = ", ".join(map(str, runs or [RUNS]))
-            raise ConfigError(f"there is nothing to report: no complete run in {where}, and no record in {out}/records")
+            raise ConfigError(
+                f"there is nothing to report: no complete run in {where}, and no record in"
+                f" {out}/records"
+            )
         make_writable(out / "records")
         for record in found:
             keep(record, out / "records")

@@ -5,10 +5,10 @@
     python -m scripts.reproduce chen mnist --list                      # the rows and how far their runs are
     python -m scripts.report                                           # tables and figures of all runs
 
---scale says which protocol: full is the published one; cpu is a smaller one that ends overnight on 2 cores; smoke
-trains on a few hundred bundled images and only shows that everything runs. Every run is a directory of --out like those
-of the experiments. The same command goes on where it was stopped and leaves complete runs alone; rows of several tables
-that are the same run are run once.
+--scale says which protocol: full is the published one; cpu is a smaller one that ends overnight on
+2 cores; smoke trains on a few hundred bundled images and only shows that everything runs. Every run
+is a directory of --out like those of the experiments. The same command goes on where it was stopped
+and leaves complete runs alone; rows of several tables that are the same run are run once.
 """
 
 from __future__ import annotations
@@ -78,7 +78,9 @@ class Job:
 def jobs(
     tables: Sequence[Table], scale: Scale, seeds: Sequence[int], out: Path, only: str | None = None
 ) -> Iterator[Job]:
-    """The runs of the tables' rows whose label contains `only`; what several rows share is named once."""
+    """The runs of the tables' rows whose label contains `only`; what several rows share is named
+    once.
+    """
     seen: set[Path] = set()
     for seed in seeds:
         for table in tables:
@@ -98,7 +100,10 @@ def listed(work: Sequence[Job]) -> str:
     for job in work:
         done = "complete" if job.complete else f"{job.epochs_done} of {job.config.epochs} epochs"
         published = published_epochs(job.table)
-        lines.append(f"{job.table.name:22} {job.row.label:24} {done:18} (published: {published} epochs)  {job.out}")
+        lines.append(
+            f"{job.table.name:22} {job.row.label:24} {done:18} (published: {published} epochs) "
+            f" {job.out}"
+        )
     return "\n".join(lines)
 
 
@@ -112,7 +117,10 @@ def check_count(job: Job, data: ImageSet) -> None:
     """Raises DataError if a set that may be had in part is not the part that the table asks for."""
     found = len(data.train_labels) + len(data.test_labels)
     if job.images not in (None, found):
-        raise DataError(f"{job.table.name} by this protocol is of {job.images:,} images, and there are {found:,}")
+        raise DataError(
+            f"{job.table.name} by this protocol is of {job.images:,} images, and there are"
+            f" {found:,}"
+        )
 
 
 def why_failed(error: Exception) -> str | None:
@@ -125,8 +133,8 @@ def why_failed(error: Exception) -> str | None:
 def carry_out(work: Sequence[Job], data_dir: str | None, progress: Progress) -> int:
     """Run what is not complete; returns how many runs failed or lack their images.
 
-    Raises DataError if there are no images for any of the runs; Stopped, CheckpointError, ResumeError,
-    ConfigError, OSError.
+    Raises DataError if there are no images for any of the runs; Stopped, CheckpointError,
+    ResumeError, ConfigError, OSError.
     """
     data: ImageSet | None = None
     loaded: DataConfig | None = None
@@ -169,8 +177,12 @@ def carry_out(work: Sequence[Job], data_dir: str | None, progress: Progress) -> 
 
 def build_parser() -> Parser:
     """The command line."""
-    parser = Parser.of("python -m scripts.reproduce", __doc__, usage="%(prog)s TABLE [TABLE ...] [flags]")
-    parser.add_argument("tables", type=nonempty, nargs="+", metavar="TABLE", help=f"{', '.join(TABLES)}, or all")
+    parser = Parser.of(
+        "python -m scripts.reproduce", __doc__, usage="%(prog)s TABLE [TABLE ...] [flags]"
+    )
+    parser.add_argument(
+        "tables", type=nonempty, nargs="+", metavar="TABLE", help=f"{', '.join(TABLES)}, or all"
+    )
     scales = get_args(Scale)
     about = f"the protocol: {', '.join(scales)} (default: cpu)"
     parser.add_argument("--scale", default="cpu", type=Choice(scales), metavar="NAME", help=about)
@@ -182,11 +194,21 @@ def build_parser() -> Parser:
         metavar="N",
         help="a run of each row for each (default: 0)",
     )
-    parser.add_argument("--only", type=nonempty, metavar="TEXT", help="only rows whose label contains TEXT")
-    parser.add_argument("--out", type=to_path, default=RUNS, metavar="DIR", help=f"where the runs go (default: {RUNS})")
+    parser.add_argument(
+        "--only", type=nonempty, metavar="TEXT", help="only rows whose label contains TEXT"
+    )
+    parser.add_argument(
+        "--out",
+        type=to_path,
+        default=RUNS,
+        metavar="DIR",
+        help=f"where the runs go (default: {RUNS})",
+    )
     stored = "folder with the original files, or where to store them"
     parser.add_argument("--data-dir", type=path_text, metavar="DIR", help=stored)
-    parser.add_argument("--list", action="store_true", help="print the rows and how far their runs are; run nothing")
+    parser.add_argument(
+        "--list", action="store_true", help="print the rows and how far their runs are; run nothing"
+    )
     parser.add_argument("--quiet", action="store_true", help="print only warnings")
     return parser
 
@@ -196,18 +218,24 @@ def chosen(values: dict[str, Any]) -> list[Job]:
     names = list(TABLES) if values["tables"] == ["all"] else values["tables"]
     for name in names:
         if name not in TABLES:
-            raise ConfigError(f"TABLE must be one of {', '.join(TABLES)}, or all, got {shown(name)}")
+            raise ConfigError(
+                f"TABLE must be one of {', '.join(TABLES)}, or all, got {shown(name)}"
+            )
     tables = [TABLES[name] for name in names]
     found = list(jobs(tables, values["scale"], values["seeds"], values["out"], values["only"]))
     if not found:
         labels = ", ".join(row.label for table in tables for row in table.rows)
-        raise ConfigError(f"--only must be a part of a label, one of {labels}, got {shown(values['only'])}")
+        raise ConfigError(
+            f"--only must be a part of a label, one of {labels}, got {shown(values['only'])}"
+        )
     return found
 
 
 @process.command("scripts.reproduce", "the same command goes on")
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line; returns the exit code: 0, 1 if a run failed, 2 for a wrong request, 128 + signal."""
+    """Command line; returns the exit code: 0, 1 if a run failed, 2 for a wrong request, 128 +
+    signal.
+    """
     parser = build_parser()
     try:
         values = given(parser, list(sys.argv[1:] if argv is None else argv))

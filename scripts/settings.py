@@ -1,4 +1,6 @@
-"""The experiments' settings on the command line of a script, which knows the data set by a flag of its own."""
+"""The experiments' settings on the command line of a script, which knows the data set by a flag of
+its own.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +15,14 @@ from jaxode.config import DatasetName, ModelConfig, RunConfig
 
 
 def settings_parser(prog: str, usage: str, doc: str) -> Parser:
-    """A parser with --dataset and a flag for every setting; what is not given is left out of its result."""
+    """A parser with --dataset and a flag for every setting; what is not given is left out of its
+    result.
+    """
     parser = Parser.of(prog, doc, usage=f"%(prog)s {usage}", argument_default=argparse.SUPPRESS)
     names = get_args(DatasetName)
-    parser.add_argument("--dataset", type=Choice(names), metavar="NAME", help=f"{', '.join(names)} (default: mnist)")
+    parser.add_argument(
+        "--dataset", type=Choice(names), metavar="NAME", help=f"{', '.join(names)} (default: mnist)"
+    )
     add_settings(parser, preset("mnist"))
     return parser
 
@@ -28,7 +34,9 @@ def preset(dataset: str) -> RunConfig:
 
 def settings(values: dict[str, Any]) -> RunConfig:
     """The run's settings from what is given. Raises ConfigError."""
-    return configured(preset(values.get("dataset", "mnist")), {k: v for k, v in values.items() if k != "dataset"})
+    return configured(
+        preset(values.get("dataset", "mnist")), {k: v for k, v in values.items() if k != "dataset"}
+    )
 
 
 def require_width(width: int) -> None:

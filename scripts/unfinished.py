@@ -1,4 +1,6 @@
-"""Results of a long measurement on disk after every one, so that a kill loses none and the next run goes on."""
+"""Results of a long measurement on disk after every one, so that a kill loses none and the next run
+goes on.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +13,18 @@ from jaxode.train.provenance import commit, device, versions
 
 
 class Unfinished:
-    """Named results in a hidden file of a folder, taken up again only by the same commit, libraries and device."""
+    """Named results in a hidden file of a folder, taken up again only by the same commit, libraries
+    and device.
+    """
 
     def __init__(self, out: Path) -> None:
         """Look for what an interrupted run left in the folder."""
         self._file = out / ".unfinished.json"
         self._origin = {**versions(), "device": device(), "commit": commit()}
         self.results: dict[str, dict[str, Any]] = {}
-        certain = self._origin["commit"] is not None and not self._origin["commit"].endswith("-dirty")
+        certain = self._origin["commit"] is not None and not self._origin["commit"].endswith(
+            "-dirty"
+        )
         try:
             left = read_object(self._file)
             results = need(left, "results", dict, self._file)

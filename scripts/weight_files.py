@@ -40,7 +40,9 @@ def read_weights(path: Path) -> Weights:
 
 
 def _safetensors(path: Path) -> bytes:
-    """The contents of a file whose header is not too long and names nothing twice. Raises FileError, OSError.
+    """The contents of a file whose header is not too long and names nothing twice.
+
+    Raises FileError, OSError.
 
     The rest of the header is checked by safetensors itself.
     """
@@ -69,7 +71,10 @@ def write_weights(path: Path, weights: Weights) -> None:
         torch.save(weights, packed)
     elif path.suffix == ".safetensors":
         # Copies: safetensors refuses tensors that share their memory, as tied weights do.
-        copies = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in weights.items()}
+        copies = {
+            name: tensor.clone(memory_format=torch.contiguous_format)
+            for name, tensor in weights.items()
+        }
         packed.write(to_safetensors(copies))
     else:
         _write_npz(packed, weights)

@@ -1,4 +1,6 @@
-"""Commands in processes of their own, with a stand-in for JAX where they are to be met before it is there."""
+"""Commands in processes of their own, with a stand-in for JAX where they are to be met before it is
+there.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def surroundings(**changes):
-    """This process's variables with the checkout first on the path, and changes; None takes a variable away."""
+    """This process's variables with the checkout first on the path, and changes; None takes a
+    variable away.
+    """
     path = os.pathsep.join([*(changes.pop("first", [])), str(ROOT)])
     merged = {**os.environ, "PYTHONPATH": path, **changes}
     return {name: value for name, value in merged.items() if value is not None}
@@ -51,7 +55,9 @@ def finished(*argv, **options):
 
 
 def instead_of_jax(folder, body):
-    """A folder for the path in which `import jax` says so by a file `begun`, and does what the body says."""
+    """A folder for the path in which `import jax` says so by a file `begun`, and does what the body
+    says.
+    """
     package = folder / "stand-in" / "jax"
     package.mkdir(parents=True)
     text = f"import pathlib\npathlib.Path({str(folder / 'begun')!r}).touch()\n{body}\n"

@@ -12,10 +12,12 @@ from pathlib import Path
 from jaxlib.version import __version_info__
 
 os.environ.setdefault("MPLBACKEND", "Agg")
-# Torch's threads wait for each other by spinning: two test processes on two cores would mostly wait.
+# Torch's threads wait for each other by spinning: two test processes on two cores would mostly
+# wait.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# Most of the time of a test goes into compiling what runs once, and half of that into XLA's newer emitters of fusions.
-# Reports of parity and benchmarks are made without these flags, as users' programs are.
+# Most of the time of a test goes into compiling what runs once, and half of that into XLA's newer
+# emitters of fusions. Reports of parity and benchmarks are made without these flags, as users'
+# programs are.
 FLAGS = "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
 if __version_info__ < (0, 11):  # a flag that XLA no longer knows would end the process
     FLAGS += " --xla_cpu_use_fusion_emitters=false"
@@ -27,8 +29,8 @@ atexit.register(shutil.rmtree, KEPT, ignore_errors=True)
 os.environ["JAX_COMPILATION_CACHE_DIR"] = KEPT
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
-# Tracing makes millions of small objects that live on: Python's collector and the places that JAX notes of each
-# instruction take a tenth of the tests' time.
+# Tracing makes millions of small objects that live on: Python's collector and the places that JAX
+# notes of each instruction take a tenth of the tests' time.
 os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")
 gc.set_threshold(200_000, 50, 1000)
 
@@ -50,4 +52,6 @@ def real_data() -> Path:
     for candidate in (os.environ.get("JAXODE_TEST_DATA"), root.parent / "shared" / "data"):
         if candidate and Path(candidate).is_dir():
             return Path(candidate)
-    pytest.skip("no original data files: set JAXODE_TEST_DATA to a folder with mnist/*.gz and the like")
+    pytest.skip(
+        "no original data files: set JAXODE_TEST_DATA to a folder with mnist/*.gz and the like"
+    )

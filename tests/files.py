@@ -23,7 +23,9 @@ def small_cifar(label_bytes: int) -> DatasetSpec:
 def idx_bytes(array: np.ndarray) -> bytes:
     """An IDX file of bytes or 32-bit integers."""
     code = {1: 0x08, 4: 0x0C}[array.dtype.itemsize]
-    head = struct.pack(">BBBB", 0, 0, code, array.ndim) + struct.pack(f">{array.ndim}I", *array.shape)
+    head = struct.pack(">BBBB", 0, 0, code, array.ndim) + struct.pack(
+        f">{array.ndim}I", *array.shape
+    )
     return head + array.astype(array.dtype.newbyteorder(">")).tobytes()
 
 
@@ -44,14 +46,24 @@ def write_idx_set(folder: Path, train: int = 30, test: int = 20, url: str = "") 
         packed = {name: gzip.compress(idx_bytes(array), mtime=0) for name, array in named.items()}
         for name, contents in packed.items():
             (folder / name).write_bytes(contents)
-        files[split] = tuple(described(name, contents, url + name) for name, contents in packed.items())
+        files[split] = tuple(
+            described(name, contents, url + name) for name, contents in packed.items()
+        )
     return dataclasses.replace(
-        SPECS["mnist"], train_files=files["train"], test_files=files["test"], train_images=train, test_images=test
+        SPECS["mnist"],
+        train_files=files["train"],
+        test_files=files["test"],
+        train_images=train,
+        test_images=test,
     )
 
 
-def write_cifar_set(folder: Path, *, archived: bool, train: int = 30, test: int = 20) -> DatasetSpec:
-    """Write a small CIFAR-10, as its folder of batches or as its tar archive; returns its spec, with checksums."""
+def write_cifar_set(
+    folder: Path, *, archived: bool, train: int = 30, test: int = 20
+) -> DatasetSpec:
+    """Write a small CIFAR-10, as its folder of batches or as its tar archive; returns its spec,
+    with checksums.
+    """
     rng = np.random.default_rng(4)
     inner = folder / "cifar-10-batches-bin"
     inner.mkdir(parents=True, exist_ok=True)
@@ -82,9 +94,13 @@ def write_cifar_set(folder: Path, *, archived: bool, train: int = 30, test: int 
 
 def write_folders_set(folder: Path, each: int = 2) -> DatasetSpec:
     """Write pictures in a folder a class, three of the ASL alphabet's; returns its spec."""
-    spec = dataclasses.replace(SPECS["asl_alphabet"], class_names=("A", "del", "space"), image_size=16)
+    spec = dataclasses.replace(
+        SPECS["asl_alphabet"], class_names=("A", "del", "space"), image_size=16
+    )
     for label, name in enumerate(spec.class_names):
         (folder / name).mkdir(parents=True, exist_ok=True)
         for number in range(each):
-            Image.new("RGB", (20, 20), (80 * label, 10 * number, 0)).save(folder / name / f"{number}.png")
+            Image.new("RGB", (20, 20), (80 * label, 10 * number, 0)).save(
+                folder / name / f"{number}.png"
+            )
     return spec

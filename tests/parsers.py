@@ -1,4 +1,6 @@
-"""What holds of every flag of every command: a range for each number, a check for each path, one line for a mistake."""
+"""What holds of every flag of every command: a range for each number, a check for each path, one
+line for a mistake.
+"""
 
 from pathlib import Path
 
@@ -52,11 +54,15 @@ def check(parser, capsys):
             check_number(parser, flag, action.type, capsys)
         if action.type in (path_text, to_path):
             for text in NO_PATHS:
-                assert complaint(parser, flag, text, capsys).startswith(f"{flag} must be a path"), text[:20]
+                assert complaint(parser, flag, text, capsys).startswith(f"{flag} must be a path"), (
+                    text[:20]
+                )
         if isinstance(action.type, Choice):
             assert complaint(parser, flag, "zz", capsys).startswith(f"{flag} must be one of ")
         complaint(parser, flag, "", capsys)
-        assert complaint(parser, flag, "--", capsys) == f"{flag} must be followed by a value, got '--'"
+        assert (
+            complaint(parser, flag, "--", capsys) == f"{flag} must be followed by a value, got '--'"
+        )
 
 
 def check_number(parser, flag, number, capsys):

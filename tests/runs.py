@@ -22,13 +22,18 @@ def go(out, config=None, data=None, fail="", **options):
 def lines(out):
     """The metrics, but for the timings."""
     records = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in record.items() if name not in TIMINGS} for record in records]
+    return [
+        {name: value for name, value in record.items() if name not in TIMINGS} for record in records
+    ]
 
 
 def digests(out):
     """Digest of the state in each checkpoint."""
     folders = sorted((out / "checkpoints").glob("epoch-*"))
-    return {folder.name: unsealed((folder / "meta.json").read_text())["state_sha256"] for folder in folders}
+    return {
+        folder.name: unsealed((folder / "meta.json").read_text())["state_sha256"]
+        for folder in folders
+    }
 
 
 def bytes_written():

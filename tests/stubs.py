@@ -1,4 +1,6 @@
-"""Stand-ins for the neighbours of the training room: a model that compiles at once, and made-up images."""
+"""Stand-ins for the neighbours of the training room: a model that compiles at once, and made-up
+images.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,8 @@ def without_pictures(patch: Any) -> None:
 
 
 class Linear(nnx.Module):
-    """Logits linear in 7x7 means of the image, rounded to float16 if asked; made-up counts for each ODE block.
+    """Logits linear in 7x7 means of the image, rounded to float16 if asked; made-up counts for each
+    ODE block.
 
     Of each image, if asked for.
     """
@@ -45,11 +48,20 @@ class Linear(nnx.Module):
         per_sample: bool,
     ) -> None:
         self.dense = nnx.Linear(features, classes, rngs=rngs, dtype=dtype, param_dtype=dtype)
-        self.blocks, self.precision, self.fail, self.per_sample = blocks, precision, fail, per_sample
+        self.blocks, self.precision, self.fail, self.per_sample = (
+            blocks,
+            precision,
+            fail,
+            per_sample,
+        )
 
     def __call__(self, images, training=None):
         count, height, width, channels = images.shape
-        small = images.reshape(count, 7, height // 7, 7, width // 7, channels).mean((2, 4)).reshape(count, -1)
+        small = (
+            images.reshape(count, 7, height // 7, 7, width // 7, channels)
+            .mean((2, 4))
+            .reshape(count, -1)
+        )
         logits = self.dense(small)
         if self.precision == "float16":
             logits = logits.astype(jnp.float16).astype(logits.dtype)
@@ -61,15 +73,21 @@ class Linear(nnx.Module):
         one = jnp.arange(1, self.blocks + 1, dtype=jnp.int32)
         if self.per_sample:  # images taken for a later class cost more
             one, more = one[:, None], jnp.argmax(logits, 1).astype(jnp.int32)
-            return logits, Stats(20 * one + 6 * more, 3 * one + more, one - 1 + 0 * more, 0 * one * more)
+            return logits, Stats(
+                20 * one + 6 * more, 3 * one + more, one - 1 + 0 * more, 0 * one * more
+            )
         failure = jnp.where(poisoned & (self.fail == "solve"), jnp.arange(self.blocks), 0)
         return logits, Stats(20 * one, 3 * one, one - 1, failure.astype(jnp.int32))
 
 
 def builder(fail: str = ""):
-    """A function in place of build_classifier; `fail` is "", "nan", "solve" or, for a gradient of NaN, "slope"."""
+    """A function in place of build_classifier; `fail` is "", "nan", "solve" or, for a gradient of
+    NaN, "slope".
+    """
 
-    def build(model, solve, *, image_shape, classes, rngs, dtype=jnp.float32, precision="float32", **_):
+    def build(
+        model, solve, *, image_shape, classes, rngs, dtype=jnp.float32, precision="float32", **_
+    ):
         blocks = model.blocks if model.model == "odenet" else 0
         inputs = 49 * image_shape[2]
         return Linear(inputs, classes, blocks, rngs, dtype, precision, fail, solve.per_sample)
@@ -78,7 +96,9 @@ def builder(fail: str = ""):
 
 
 class Averaging(nnx.Module):
-    """Logits linear in the image's mean; of the batches seen, keeps a running mean of that and of noise by the keys."""
+    """Logits linear in the image's mean; of the batches seen, keeps a running mean of that and of
+    noise by the keys.
+    """
 
     def __init__(self, rngs, dtype):
         self.dense = nnx.Linear(1, 10, rngs=rngs, dtype=dtype, param_dtype=dtype)
@@ -89,7 +109,9 @@ class Averaging(nnx.Module):
         logits = self.dense(means[:, None]) + (self.seen[...] if training is None else 0)
         if training is not None:
             noise = jax.vmap(lambda key: jax.random.uniform(key, ()))(training.keys)
-            seen = jnp.sum(training.weights * (means + noise)) / jnp.maximum(jnp.sum(training.weights), 1)
+            seen = jnp.sum(training.weights * (means + noise)) / jnp.maximum(
+                jnp.sum(training.weights), 1
+            )
             self.seen[...] = 0.9 * self.seen[...] + 0.1 * seen
         return logits, Stats.chain([])
 
@@ -99,8 +121,12 @@ def averaging(model, solve, *, image_shape, classes, rngs, dtype, **_):
     return Averaging(rngs, dtype)
 
 
-def image_set(train: int = 70, test: int = 23, *, poisoned: tuple[int, ...] = (), seed: int = 5) -> ImageSet:
-    """Noisy 28x28 images whose brightness per row tells the label; training images `poisoned` are all POISON."""
+def image_set(
+    train: int = 70, test: int = 23, *, poisoned: tuple[int, ...] = (), seed: int = 5
+) -> ImageSet:
+    """Noisy 28x28 images whose brightness per row tells the label; training images `poisoned` are
+    all POISON.
+    """
     rng = np.random.default_rng(seed)
 
     def part(count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -111,7 +137,9 @@ def image_set(train: int = 70, test: int = 23, *, poisoned: tuple[int, ...] = ()
 
     (train_images, train_labels), (test_images, test_labels) = part(train), part(test)
     train_images[list(poisoned)] = POISON
-    return ImageSet("mnist", "full", train_images, train_labels, test_images, test_labels, SPECS["mnist"])
+    return ImageSet(
+        "mnist", "full", train_images, train_labels, test_images, test_labels, SPECS["mnist"]
+    )
 
 
 def run_config(**changes: Any) -> RunConfig:

@@ -39,7 +39,9 @@ def test_a_value_is_shown_in_printable_characters(value, text):
     assert shown(value) == text
 
 
-@pytest.mark.parametrize("value", ["9" * 10**6, "\x1b" * 10**6, list(range(10**4)), {"a": "b" * 1000}], ids=KIND)
+@pytest.mark.parametrize(
+    "value", ["9" * 10**6, "\x1b" * 10**6, list(range(10**4)), {"a": "b" * 1000}], ids=KIND
+)
 def test_a_long_value_is_shortened(value):
     text = shown(value)
     assert len(text) <= LONGEST_VALUE
@@ -55,7 +57,9 @@ def test_an_error_becomes_one_printable_line():
 def test_a_range_has_no_place_for_what_is_no_number():
     within = Range(0, 1.5)
     assert all(value in within for value in (0, 1, 1.5, 0.0))
-    assert not any(value in within for value in (-1e-300, 1.6, math.nan, math.inf, 10**400, "1", None, [1], 1j))
+    assert not any(
+        value in within for value in (-1e-300, 1.6, math.nan, math.inf, 10**400, "1", None, [1], 1j)
+    )
     assert str(within) == "from 0 to 1.5"
 
 
@@ -97,9 +101,13 @@ def test_what_can_be_no_path_is_refused(value, words):
     require_path("--out", "\udcff")  # a name that is no UTF-8
 
 
-@pytest.mark.parametrize("value", ["host", ":1", "host:", "ho st:1", "h\x1b:1", "host:-1", "host:+1"], ids=KIND)
+@pytest.mark.parametrize(
+    "value", ["host", ":1", "host:", "ho st:1", "h\x1b:1", "host:-1", "host:+1"], ids=KIND
+)
 def test_what_is_no_address_is_refused(value):
-    with pytest.raises(ConfigError, match="coordinator must be HOST:PORT of process 0, with a port from 1 to 65535"):
+    with pytest.raises(
+        ConfigError, match="coordinator must be HOST:PORT of process 0, with a port from 1 to 65535"
+    ):
         host_and_port("coordinator", value)
 
 

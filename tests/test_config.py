@@ -13,14 +13,21 @@ from jaxode.config.keys import ALWAYS
 
 def test_json_round_trip_is_exact():
     config = RunConfig(
-        model=ModelConfig("resnet", 4, 32), solve=SolveConfig(rtol=1e-7, gradient="backsolve", backward_rtol=0.1)
+        model=ModelConfig("resnet", 4, 32),
+        solve=SolveConfig(rtol=1e-7, gradient="backsolve", backward_rtol=0.1),
     )
     assert RunConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
 
 
 @pytest.mark.parametrize(
     "values",
-    [{}, {"model": 3}, [], {**RunConfig().to_json(), "extra": 1}, {**RunConfig().to_json(), "optim": {"lr": "high"}}],
+    [
+        {},
+        {"model": 3},
+        [],
+        {**RunConfig().to_json(), "extra": 1},
+        {**RunConfig().to_json(), "optim": {"lr": "high"}},
+    ],
 )
 def test_what_is_no_run_is_refused_in_one_line(values):
     with pytest.raises(ConfigError) as caught:
@@ -92,7 +99,9 @@ def test_replaced_fills_in_what_depends_on_a_choice():
         RunConfig().replaced(colour=1)
 
 
-@pytest.mark.parametrize("bad", [{"solver": "tsit5"}, {"solver": "heun"}, {"solver": "rk4_classic", "step_size": 0.1}])
+@pytest.mark.parametrize(
+    "bad", [{"solver": "tsit5"}, {"solver": "heun"}, {"solver": "rk4_classic", "step_size": 0.1}]
+)
 def test_what_torchdiffeq_lacks_is_refused(bad):
     with pytest.raises(ConfigError, match="under stepping torchdiffeq"):
         SolveConfig(stepping="torchdiffeq", **bad)
@@ -103,18 +112,33 @@ def test_what_devices_cannot_do_by_themselves_is_refused():
         RunConfig().replaced(gradient="checkpointed", parallel="pmap")
     with pytest.raises(ConfigError, match="pmap has direct or backsolve"):
         RunConfig().replaced(solver="kvaerno3", parallel="pmap")
-    assert RunConfig().replaced(model="resnet", gradient="checkpointed", parallel="pmap").parallel.devices is None
+    assert (
+        RunConfig()
+        .replaced(model="resnet", gradient="checkpointed", parallel="pmap")
+        .parallel.devices
+        is None
+    )
 
 
 def test_without_ode_blocks_no_solver_is_refused():
-    models = [ModelConfig(*which) for which in (("odenet", 2), ("odenet", 0), ("resnet", 2), ("resnet", 0), ("mlp",))]
+    models = [
+        ModelConfig(*which)
+        for which in (("odenet", 2), ("odenet", 0), ("resnet", 2), ("resnet", 0), ("mlp",))
+    ]
     assert [model.ode_blocks for model in models] == [2, 0, 0, 0, 0]
-    assert RunConfig().replaced(blocks=0, gradient="checkpointed", parallel="pmap").model.blocks == 0
-    assert RunConfig().replaced(blocks=0, gradient="backsolve", precision="float16").model.blocks == 0
+    assert (
+        RunConfig().replaced(blocks=0, gradient="checkpointed", parallel="pmap").model.blocks == 0
+    )
+    assert (
+        RunConfig().replaced(blocks=0, gradient="backsolve", precision="float16").model.blocks == 0
+    )
 
 
 LEAVES = [
-    (part, name) for part, values in RunConfig().to_json().items() if isinstance(values, dict) for name in values
+    (part, name)
+    for part, values in RunConfig().to_json().items()
+    if isinstance(values, dict)
+    for name in values
 ] + [("", name) for name, value in RunConfig().to_json().items() if not isinstance(value, dict)]
 
 
@@ -156,7 +180,12 @@ def test_a_value_of_another_type_is_named_with_its_key(part, name):
         ("solve", "solver", "kvaerno3", "solve.gradient tape needs an explicit solver"),
         ("solve", "rtoll", 1, "solve.rtoll is no setting: did you mean rtol?"),
         ("model", "width\x1b", 1, r"model.width\x1b is no setting: did you mean width?"),
-        ("data", "data_dir", "a\0b", r"data.data_dir must be a path, which has no NUL character, got 'a\x00b'"),
+        (
+            "data",
+            "data_dir",
+            "a\0b",
+            r"data.data_dir must be a path, which has no NUL character, got 'a\x00b'",
+        ),
         ("data", "augment", 3, "data.augment must be a text that is not empty, got 3"),
         ("", "solve", [], "solve must be an object, got []"),
         ("", "optim", None, "optim must be an object, got None"),
@@ -204,8 +233,15 @@ def test_scalars_of_numpy_become_pythons():
         int,
     ]
     assert SolveConfig(per_sample=np.True_).per_sample is True  # pyright: ignore[reportArgumentType]
-    assert type(SolveConfig(rtol=1).rtol) is int  # as it was written, which a run's identity is computed from
-    for bad in ({"max_steps": np.float64(9)}, {"max_steps": np.True_}, {"rtol": np.True_}, {"rtol": np.ones(1)}):
+    assert (
+        type(SolveConfig(rtol=1).rtol) is int
+    )  # as it was written, which a run's identity is computed from
+    for bad in (
+        {"max_steps": np.float64(9)},
+        {"max_steps": np.True_},
+        {"rtol": np.True_},
+        {"rtol": np.ones(1)},
+    ):
         with pytest.raises(ConfigError, match=f"{next(iter(bad))} must be a"):
             SolveConfig(**bad)
 
@@ -220,7 +256,9 @@ def test_the_choice_that_was_meant_is_suggested():
         (RunConfig, "precision", "bf16", "bfloat16"),
         (ModelConfig, "model", "ode-net", "odenet"),
     ):
-        with pytest.raises(ConfigError, match=f"^{name} must be one of .*, got '{value}': did you mean {meant}\\?$"):
+        with pytest.raises(
+            ConfigError, match=f"^{name} must be one of .*, got '{value}': did you mean {meant}\\?$"
+        ):
             kind(**{name: value})
     with pytest.raises(ConfigError, match=r"got 'vgg'$"):
         ModelConfig("vgg")  # pyright: ignore[reportArgumentType]

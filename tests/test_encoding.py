@@ -14,9 +14,15 @@ def is_text(call):
     name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
     if name in METHODS:
         return True
-    if name != "open" or (isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value) in LIBRARIES):
+    if name != "open" or (
+        isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value) in LIBRARIES
+    ):
         return False
-    words = [each.value for each in call.args if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+    words = [
+        each.value
+        for each in call.args
+        if isinstance(each, ast.Constant) and isinstance(each.value, str)
+    ]
     return not any("b" in word and len(word) <= 3 for word in words)
 
 
@@ -28,7 +34,11 @@ def nameless(source):
     """Lines that open text without an encoding."""
     calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
     named = {"encoding"}
-    return [call.lineno for call in calls if is_text(call) and not named & {word.arg for word in call.keywords}]
+    return [
+        call.lineno
+        for call in calls
+        if is_text(call) and not named & {word.arg for word in call.keywords}
+    ]
 
 
 @pytest.mark.parametrize("package", ["jaxode", "experiments", "scripts", "torch_ref"])
@@ -42,5 +52,8 @@ def test_text_files_name_their_encoding(package):
 
 
 def test_what_is_looked_for():
-    source = "a.read_text()\nopen(p, 'rb')\nopen(p)\np.open('w')\nopen(p, encoding='utf-8')\nos.open(p, 0)"
+    source = (
+        "a.read_text()\nopen(p, 'rb')\nopen(p)\np.open('w')\nopen(p,"
+        " encoding='utf-8')\nos.open(p, 0)"
+    )
     assert nameless(source) == [1, 3, 4]

@@ -9,7 +9,9 @@ from jaxode.metrics import accuracy, confusion, image_count, macro, report, scor
 
 RNG = np.random.default_rng(7)
 LABELS = RNG.choice([0, 1, 2, 4], 200)  # no image of class 3 or 5
-TAKEN = np.where(RNG.random(200) < 0.6, LABELS, RNG.choice([0, 1, 3, 4], 200))  # nothing is wrongly taken for 2
+TAKEN = np.where(
+    RNG.random(200) < 0.6, LABELS, RNG.choice([0, 1, 3, 4], 200)
+)  # nothing is wrongly taken for 2
 COUNTS = confusion_matrix(LABELS, TAKEN, labels=range(6))
 
 
@@ -18,7 +20,9 @@ def test_confusion_leaves_padding_out():
     weights = np.where(np.arange(200) < 150, 1.0, 0.0)
     weights[:20] = 0.25
     found = confusion(jnp.asarray(logits), jnp.asarray(LABELS), jnp.asarray(weights))
-    np.testing.assert_array_equal(found, confusion_matrix(LABELS[:150], TAKEN[:150], labels=range(6)))
+    np.testing.assert_array_equal(
+        found, confusion_matrix(LABELS[:150], TAKEN[:150], labels=range(6))
+    )
     assert found.dtype == jnp.int32
     assert int(image_count(jnp.asarray(weights))) == 150
 

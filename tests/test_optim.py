@@ -83,9 +83,13 @@ def test_schedules_equal_their_formulas(schedule, total):
         total - 1,
         *(round(0.3 * k * total) - i for k in (1, 2) for i in (0, 1)),
     }:
-        np.testing.assert_allclose(rate(jnp.asarray(step)), rate_by_hand(config, step, total), rtol=1e-5, atol=1e-8)
+        np.testing.assert_allclose(
+            rate(jnp.asarray(step)), rate_by_hand(config, step, total), rtol=1e-5, atol=1e-8
+        )
 
 
 @pytest.mark.parametrize("total", [1, 2])
 def test_even_the_shortest_run_begins_at_the_full_rate(total):
-    assert float(learning_rate(OptimConfig(lr=0.1, schedule="step"), total)(jnp.asarray(0))) == pytest.approx(0.1)
+    assert float(
+        learning_rate(OptimConfig(lr=0.1, schedule="step"), total)(jnp.asarray(0))
+    ) == pytest.approx(0.1)

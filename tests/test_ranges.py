@@ -50,16 +50,34 @@ def refusal(kind, **values):
 
 def test_every_class_of_settings_is_among_those_tested():
     here = Path(__file__).parents[1]
-    paths = [path for room in ("jaxode", "experiments", "scripts") for path in (here / room).rglob("*.py")]
-    found = {".".join(p.relative_to(here).with_suffix("").parts) for p in paths if FIELD.search(p.read_text())}
+    paths = [
+        path
+        for room in ("jaxode", "experiments", "scripts")
+        for path in (here / room).rglob("*.py")
+    ]
+    found = {
+        ".".join(p.relative_to(here).with_suffix("").parts)
+        for p in paths
+        if FIELD.search(p.read_text())
+    }
     assert found == {kind.__module__ for kind in SETTINGS}
     for name in found:
-        classes = [thing for thing in vars(importlib.import_module(name)).values() if dataclasses.is_dataclass(thing)]
-        own = {kind for kind in classes if any("help" in spec.metadata for spec in dataclasses.fields(kind))}
+        classes = [
+            thing
+            for thing in vars(importlib.import_module(name)).values()
+            if dataclasses.is_dataclass(thing)
+        ]
+        own = {
+            kind
+            for kind in classes
+            if any("help" in spec.metadata for spec in dataclasses.fields(kind))
+        }
         assert own <= set(SETTINGS)
 
 
-@pytest.mark.parametrize(("kind", "name"), NUMBERS, ids=lambda value: getattr(value, "__name__", value))
+@pytest.mark.parametrize(
+    ("kind", "name"), NUMBERS, ids=lambda value: getattr(value, "__name__", value)
+)
 def test_a_number_has_a_range_whose_ends_are_allowed(kind, name):
     within = range_of(kind, name)
     assert isinstance(within, Range)
@@ -70,10 +88,16 @@ def test_a_number_has_a_range_whose_ends_are_allowed(kind, name):
         assert getattr(kind(**{name: end}, **COMPANIONS.get(name, {})), name) == end
 
 
-@pytest.mark.parametrize(("kind", "name"), NUMBERS, ids=lambda value: getattr(value, "__name__", value))
+@pytest.mark.parametrize(
+    ("kind", "name"), NUMBERS, ids=lambda value: getattr(value, "__name__", value)
+)
 def test_a_number_beyond_its_range_is_refused(kind, name):
     whole, (low, high) = hints(kind)[name] is int, range_of(kind, name)
-    below, above = (low - 1, high + 1) if whole else (math.nextafter(low, -math.inf), math.nextafter(high, math.inf))
+    below, above = (
+        (low - 1, high + 1)
+        if whole
+        else (math.nextafter(low, -math.inf), math.nextafter(high, math.inf))
+    )
     allowed = f"{name} must be a {'whole ' if whole else ''}number {range_of(kind, name)}, got "
     for value in (below, above, True, "1", [1], -math.inf):
         assert refusal(kind, **{name: value}) == f"{allowed}{value!r}"
@@ -98,5 +122,7 @@ def test_a_batch_has_no_more_parts_than_images():
 
 def test_a_step_size_and_the_number_of_steps_reach_the_end():
     assert SolveConfig(step_size=1e-5, max_steps=100_000).step_size == 1e-5
-    with pytest.raises(ConfigError, match=r"step_size must be at least 1/max_steps = 0\.00390625, got 0\.001"):
+    with pytest.raises(
+        ConfigError, match=r"step_size must be at least 1/max_steps = 0\.00390625, got 0\.001"
+    ):
         SolveConfig(step_size=1e-3)

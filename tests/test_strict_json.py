@@ -19,7 +19,10 @@ DEEP = "[" * 200_000
         ('{"a": {"b": [0, NaN]}}', r"a\.b\[1\] must be a finite number"),
         ('{"a": -Infinity}', "a must be a finite number"),
         ('{"epochs": 1e400}', "epochs must be a finite number"),
-        ('{"epochs": 100000000000000000000}', "epochs must be a finite number, an integer of at most 64 bits"),
+        (
+            '{"epochs": 100000000000000000000}',
+            "epochs must be a finite number, an integer of at most 64 bits",
+        ),
         (f'{{"epochs": -1{"0" * 9999}}}', "epochs must be a finite number"),
         ('{"a": "\\ud800"}', r"a must be text, got '\\ud800'"),
         ('{"\\udfff": 1}', r"'\\udfff' must be text"),
@@ -45,7 +48,12 @@ def test_what_this_program_never_writes_is_named(text, said):
 
 @pytest.mark.parametrize(
     "value",
-    [{"a": [1, 2.5, None, True, {"b": "ä\n"}], "n": -(2**62), "e": 1e-320}, {}, {"a": {}, "b": [[]]}, {"": "x" * 9999}],
+    [
+        {"a": [1, 2.5, None, True, {"b": "ä\n"}], "n": -(2**62), "e": 1e-320},
+        {},
+        {"a": {}, "b": [[]]},
+        {"": "x" * 9999},
+    ],
 )
 def test_what_it_writes_is_read_exactly(value):
     assert loads(json.dumps(value), "x") == value
@@ -89,7 +97,11 @@ def test_a_value_of_another_kind_is_named(value, kind, said):
 def test_a_value_of_its_kind_is_given():
     content = {"a": 1, "b": 1.5, "c": True, "d": {}}
     assert [need(content, "a", kind, "x") for kind in (int, float)] == [1, 1]
-    assert [need(content, *named, "x") for named in (("b", float), ("c", bool), ("d", dict))] == [1.5, True, {}]
+    assert [need(content, *named, "x") for named in (("b", float), ("c", bool), ("d", dict))] == [
+        1.5,
+        True,
+        {},
+    ]
 
 
 def test_lines_are_named_by_their_numbers(tmp_path):

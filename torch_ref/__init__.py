@@ -1,1 +1,3 @@
-"""A compact PyTorch and torchdiffeq reference: every model, and its training; imports neither jax nor jaxode."""
+"""A compact PyTorch and torchdiffeq reference: every model, and its training; imports neither jax
+nor jaxode.
+"""

@@ -117,7 +117,9 @@ def _verify(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
 
 @contextmanager
 def _reading(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[IO[bytes]]:
-    if not member.CRC:  # PyTorch's way of leaving checksums out (set_crc32_options), which zipfile would miss
+    if (
+        not member.CRC
+    ):  # PyTorch's way of leaving checksums out (set_crc32_options), which zipfile would miss
         member = copy.copy(member)
         del member.CRC
     try:
@@ -166,7 +168,8 @@ def _array(contents: bytes) -> np.ndarray:
 
 
 def examine(path: Path) -> None:
-    """Raise FileError if a file of PyTorch is damaged, too large or nested too deeply to be read; OSError.
+    """Raise FileError if a file of PyTorch is damaged, too large or nested too deeply to be read;
+    OSError.
 
     Only what `torch.load` does not find out by itself, or not without harm.
     """

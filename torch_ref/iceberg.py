@@ -80,7 +80,11 @@ class Exit(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.unit1, self.unit2, self.unit3 = ConvUnit(64, 128), ConvUnit(128, 256), ConvUnit(256, 512)
+        self.unit1, self.unit2, self.unit3 = (
+            ConvUnit(64, 128),
+            ConvUnit(128, 256),
+            ConvUnit(256, 512),
+        )
         self.dropout = nn.Dropout(0.25)
         self.dense1, self.dense2 = DenseUnit(512, 512), DenseUnit(512, 256)
         self.linear = nn.Linear(256, 2)
@@ -110,7 +114,9 @@ class Dense(nn.Module):
 
     def __init__(self, inputs: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList([nn.Linear(*pair) for pair in pairwise((inputs, 128, 128, 128, 128, 1))])
+        self.layers = nn.ModuleList(
+            [nn.Linear(*pair) for pair in pairwise((inputs, 128, 128, 128, 128, 1))]
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         """[B, channels, H, W] → [B, 2]."""
@@ -122,9 +128,15 @@ class Dense(nn.Module):
         return torch.cat([torch.zeros_like(score), score], 1)
 
 
-def build(kind: str, *, channels: int, side: int = 75, settings: Settings = Settings()) -> nn.Module:  # noqa: B008
-    """A dense, cnn or odecnn for images [B, channels, side, side]; `settings` are those of the ODE block."""
+def build(
+    kind: str, *, channels: int, side: int = 75, settings: Settings = Settings()
+) -> nn.Module:
+    """A dense, cnn or odecnn for images [B, channels, side, side]; `settings` are those of the ODE
+    block.
+    """
     if kind == "dense":
         return Dense(channels * side * side)
-    blocks: list[nn.Module] = [Block(), Block()] if kind == "cnn" else [ODEBlock(ODEFunc(64), settings)]
+    blocks: list[nn.Module] = (
+        [Block(), Block()] if kind == "cnn" else [ODEBlock(ODEFunc(64), settings)]
+    )
     return BandsNet(channels, blocks)

@@ -1,4 +1,6 @@
-"""What training starts from: the model with given weights, and given batches, each fitting the other."""
+"""What training starts from: the model with given weights, and given batches, each fitting the
+other.
+"""
 
 from __future__ import annotations
 
@@ -18,31 +20,49 @@ Batch = tuple[Tensor, Tensor]
 
 
 def read_batches(path: Path, dtype: torch.dtype) -> list[Batch]:
-    """The batches in a .npz file. Raises ValueError if it is none, or its arrays are not what they should be."""
+    """The batches in a .npz file.
+
+    Raises ValueError if it is none, or its arrays are not what they should be.
+    """
     try:
         stored = arrays(path)
         images, labels = stored["images"], stored["labels"]
     except (KeyError, FileError) as error:
         why = f": {error}" if isinstance(error, FileError) else ""
-        raise ValueError(f"{path} must be a .npz file of the arrays images and labels{why}") from error
-    if images.ndim != 5 or labels.shape != images.shape[:2] or 0 in images.shape or images.shape[2] != images.shape[3]:
+        raise ValueError(
+            f"{path} must be a .npz file of the arrays images and labels{why}"
+        ) from error
+    if (
+        images.ndim != 5
+        or labels.shape != images.shape[:2]
+        or 0 in images.shape
+        or images.shape[2] != images.shape[3]
+    ):
         wanted = "[N, B, H, H, C] and [N, B]"
-        raise ValueError(f"{path} must hold images and labels {wanted}, got {images.shape} and {labels.shape}")
+        raise ValueError(
+            f"{path} must hold images and labels {wanted}, got {images.shape} and {labels.shape}"
+        )
     if images.dtype.kind != "f" or labels.dtype.kind not in "iu" or labels.min() < 0:
         raise ValueError(
-            f"{path} must hold floating-point images and labels from 0, got {images.dtype}, {labels.dtype}"
+            f"{path} must hold floating-point images and labels from 0, got {images.dtype},"
+            f" {labels.dtype}"
         )
     planes = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 1, 4, 2, 3))).to(dtype)
     return list(zip(planes, torch.from_numpy(labels.astype(np.int64)), strict=True))
 
 
-def load(weights: Path, batches: Path, settings: Settings, dtype: torch.dtype) -> tuple[nn.Sequential, list[Batch]]:
+def load(
+    weights: Path, batches: Path, settings: Settings, dtype: torch.dtype
+) -> tuple[nn.Sequential, list[Batch]]:
     """Model and batches, each fitting the other. Raises ValueError, OSError."""
     state, pairs = read(weights), read_batches(batches, dtype)
     channels, side = pairs[0][0].shape[1:3]
     found = layout(state, side)
     if found.channels != channels:
-        raise ValueError(f"the model takes images of {found.channels} channels, those in {batches} have {channels}")
+        raise ValueError(
+            f"the model takes images of {found.channels} channels, those in {batches} have"
+            f" {channels}"
+        )
     most = max(int(labels.max()) for _, labels in pairs)
     if most >= found.classes:
         raise ValueError(f"the model has {found.classes} classes, {batches} has a label {most}")

@@ -1,7 +1,8 @@
 """The classifiers in PyTorch, laid out as torchdiffeq's example `odenet_mnist.py` lays them out.
 
-A classifier is one nn.Sequential of downsampling, feature and head layers, and a time-concatenated convolution keeps
-its weights in `_layer`, so that state_dict keys such as `7.odefunc.conv1._layer.weight` are those of that script.
+A classifier is one nn.Sequential of downsampling, feature and head layers, and a time-concatenated
+convolution keeps its weights in `_layer`, so that state_dict keys such as
+`7.odefunc.conv1._layer.weight` are those of that script.
 """
 
 from __future__ import annotations
@@ -96,14 +97,18 @@ def build(
     side: int = 28,
     settings: Settings = Settings(),  # noqa: B008 - frozen
 ) -> nn.Sequential:
-    """An odenet, resnet or mlp for images [B, channels, side, side]; `settings` are those of every ODE block.
+    """An odenet, resnet or mlp for images [B, channels, side, side]; `settings` are those of every
+    ODE block.
 
-    `augment` is by how many channels the state of an odenet's blocks is wider than the downsampled map (Dupont, Doucet
-    and Teh 2019). They are appended in the first block, so that every layer keeps its place in the nn.Sequential.
-    Downsampling has `convolutions`, the first of stride 1, the others of stride 2.
+    `augment` is by how many channels the state of an odenet's blocks is wider than the downsampled
+    map (Dupont, Doucet and Teh 2019). They are appended in the first block, so that every layer
+    keeps its place in the nn.Sequential. Downsampling has `convolutions`, the first of stride 1,
+    the others of stride 2.
     """
     if kind == "mlp":
-        return nn.Sequential(nn.Flatten(), nn.Linear(channels * side * side, 300), nn.ReLU(), nn.Linear(300, classes))
+        return nn.Sequential(
+            nn.Flatten(), nn.Linear(channels * side * side, 300), nn.ReLU(), nn.Linear(300, classes)
+        )
     downsampling: list[nn.Module] = [nn.Conv2d(channels, width, 3)]
     for _ in range(convolutions - 1):
         downsampling += [norm(width), nn.ReLU(), nn.Conv2d(width, width, 4, 2, 1)]
@@ -113,5 +118,11 @@ def build(
         feature: list[nn.Module] = [ODEBlock(ODEFunc(width), settings, each) for each in more]
     else:
         feature = [ResBlock(width) for _ in range(blocks)]
-    head = [norm(width), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, classes)]
+    head = [
+        norm(width),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(width, classes),
+    ]
     return nn.Sequential(*downsampling, *feature, *head)

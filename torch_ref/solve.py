@@ -1,4 +1,6 @@
-"""The solve: torchdiffeq with its own defaults, or with options under which other libraries can follow its steps."""
+"""The solve: torchdiffeq with its own defaults, or with options under which other libraries can
+follow its steps.
+"""
 
 from __future__ import annotations
 
@@ -28,16 +30,22 @@ class Settings:
     adjoint: bool = False
     """Gradient by the adjoint ODE instead of through the steps."""
     adjoint_norm: str | Callable[..., Any] | None = None
-    """What the adjoint solve measures its error by: None (torchdiffeq's mixed norm), "seminorm", or a function."""
+    """What the adjoint solve measures its error by: None (torchdiffeq's mixed norm), "seminorm", or
+    a function.
+    """
     stop_at_ends: bool = False
-    """End the last step of each solve on the end of its interval, in place of a step past it and interpolation."""
+    """End the last step of each solve on the end of its interval, in place of a step past it and
+    interpolation.
+    """
     constant_first_step: bool = False
-    """Keep the gradient from flowing through the choice of the first step, as torchdiffeq lets it."""
+    """Keep the gradient from flowing through the choice of the first step, as torchdiffeq lets it.
+    """
 
 
 @dataclass
 class Counts:
-    """What solves cost: evaluations of the field, steps tried, steps rejected; `backward_` those of adjoint solves.
+    """What solves cost: evaluations of the field, steps tried, steps rejected; `backward_` those of
+    adjoint solves.
 
     A fixed-step method rejects none.
     """
@@ -71,11 +79,17 @@ class Solver:
         if chosen.constant_first_step and chosen.method not in FIXED_STEP:
             options["first_step"] = first_step(func, z0, chosen)
             func.nfe -= 1  # f(t0, z0), which the solve evaluates again
-        common = {"method": chosen.method, "rtol": chosen.rtol, "atol": chosen.atol, "options": options}
+        common = {
+            "method": chosen.method,
+            "rtol": chosen.rtol,
+            "atol": chosen.atol,
+            "options": options,
+        }
         if chosen.adjoint:
             backward = {name: value for name, value in options.items() if name != "first_step"}
             if chosen.stop_at_ends:
-                # Where time runs backward, torchdiffeq negates it before its adjoint sees it, but not these options.
+                # Where time runs backward, torchdiffeq negates it before its adjoint sees it, but
+                # not these options.
                 backward["step_t"] = (span if span[0] < span[1] else -span).flip(0)
             if chosen.adjoint_norm is not None:
                 backward["norm"] = chosen.adjoint_norm
@@ -93,7 +107,9 @@ class Solver:
     def listen(self, func: Any) -> None:
         """Have torchdiffeq report its steps; the fixed-step methods report only those tried."""
         adaptive = self.settings.method not in FIXED_STEP
-        for suffix, prefix in (("", ""), ("_adjoint", "backward_")) if self.settings.adjoint else (("", ""),):
+        for suffix, prefix in (
+            (("", ""), ("_adjoint", "backward_")) if self.settings.adjoint else (("", ""),)
+        ):
             setattr(func, f"callback_step{suffix}", self.counter(f"{prefix}steps"))
             if adaptive:
                 setattr(func, f"callback_reject_step{suffix}", self.counter(f"{prefix}rejected"))
@@ -110,7 +126,13 @@ class Solver:
 
 @torch.no_grad()
 def first_step(func: Any, z0: Tensor, chosen: Settings) -> float:
-    """The first step size that torchdiffeq would choose, as a number (Hairer, Nørsett and Wanner 1993, II.4)."""
+    """The first step size that torchdiffeq would choose, as a number (Hairer, Nørsett and Wanner
+    1993, II.4).
+    """
     rtol, atol = (torch.tensor(value, dtype=torch.float64) for value in (chosen.rtol, chosen.atol))
     start = torch.tensor(chosen.span[0], dtype=z0.dtype)
-    return float(_select_initial_step(func, start, z0, SOLVERS[chosen.method].order - 1, rtol, atol, _rms_norm))
+    return float(
+        _select_initial_step(
+            func, start, z0, SOLVERS[chosen.method].order - 1, rtol, atol, _rms_norm
+        )
+    )

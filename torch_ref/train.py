@@ -2,9 +2,10 @@
 
     python -m torch_ref.train --weights handed/weights.pt --batches handed/batches.npz --optimizer sgd --lr 0.1
 
-The weights are a state_dict laid out as in torchdiffeq's odenet_mnist.py; kind, blocks, width and classes of the model
-follow from it. The batches are a .npz of `images` [N, B, H, W, C], ready for the model, and `labels` [N, B].
-scripts.handover writes both for a run of jaxode, with the command that repeats its first steps here.
+The weights are a state_dict laid out as in torchdiffeq's odenet_mnist.py; kind, blocks, width and
+classes of the model follow from it. The batches are a .npz of `images` [N, B, H, W, C], ready for
+the model, and `labels` [N, B]. scripts.handover writes both for a run of jaxode, with the command
+that repeats its first steps here.
 """
 
 from __future__ import annotations
@@ -38,13 +39,17 @@ NUMBERS = {
     int: re.compile(r"[+-]?[0-9]{1,30}"),
     float: re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE),
 }
-"""How numbers are written. Python's own int and float take digits of all scripts, underscores and "infinity" too."""
+"""How numbers are written.
+
+Python's own int and float take digits of all scripts, underscores and "infinity" too.
+"""
 
 
 def cost_line(title: str, step: Step) -> str:
     """One step in words, those in which jaxode reports its first one."""
     solves = [
-        f"{nfe} function evaluations a forward solve ({tried - rejected} accepted and {rejected} rejected steps)"
+        f"{nfe} function evaluations a forward solve ({tried - rejected} accepted and {rejected}"
+        " rejected steps)"
         for nfe, tried, rejected in zip(step.nfe, step.steps, step.rejected, strict=True)
     ]
     if len(solves) > 1:
@@ -100,37 +105,115 @@ def build_parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    tolerance, rate, count = number(float, 1e-16, 1e3), number(float, 1e-37, 1e38), number(int, 1, 10**9)
+    tolerance, rate, count = (
+        number(float, 1e-16, 1e3),
+        number(float, 1e-37, 1e38),
+        number(int, 1, 10**9),
+    )
     add = parser.add_argument
-    add("--weights", type=path, required=True, metavar="FILE", help="state_dict in a .pt or .pth file")
+    add(
+        "--weights",
+        type=path,
+        required=True,
+        metavar="FILE",
+        help="state_dict in a .pt or .pth file",
+    )
     add("--batches", type=path, required=True, metavar="FILE", help=".npz of images and labels")
-    add("--method", choices=METHODS, default="dopri5", help="torchdiffeq's name of the solver (default: dopri5)")
-    add("--rtol", type=tolerance, default=1e-3, metavar="X", help="relative tolerance (default: 0.001)")
-    add("--atol", type=tolerance, default=1e-3, metavar="X", help="absolute tolerance (default: 0.001)")
-    add("--step-size", type=number(float, 1e-5, 1), metavar="X", help="of the fixed-step methods, which need it")
-    add("--adjoint", action="store_true", help="gradient by the adjoint ODE instead of through the steps")
-    add("--adjoint-norm", choices=("full", "seminorm"), default="full", help="error norm of the adjoint solve")
-    add("--stop-at-ends", action="store_true", help="end the last step of a solve on its end, not past it")
-    add("--constant-first-step", action="store_true", help="no gradient through the choice of the first step")
+    add(
+        "--method",
+        choices=METHODS,
+        default="dopri5",
+        help="torchdiffeq's name of the solver (default: dopri5)",
+    )
+    add(
+        "--rtol",
+        type=tolerance,
+        default=1e-3,
+        metavar="X",
+        help="relative tolerance (default: 0.001)",
+    )
+    add(
+        "--atol",
+        type=tolerance,
+        default=1e-3,
+        metavar="X",
+        help="absolute tolerance (default: 0.001)",
+    )
+    add(
+        "--step-size",
+        type=number(float, 1e-5, 1),
+        metavar="X",
+        help="of the fixed-step methods, which need it",
+    )
+    add(
+        "--adjoint",
+        action="store_true",
+        help="gradient by the adjoint ODE instead of through the steps",
+    )
+    add(
+        "--adjoint-norm",
+        choices=("full", "seminorm"),
+        default="full",
+        help="error norm of the adjoint solve",
+    )
+    add(
+        "--stop-at-ends",
+        action="store_true",
+        help="end the last step of a solve on its end, not past it",
+    )
+    add(
+        "--constant-first-step",
+        action="store_true",
+        help="no gradient through the choice of the first step",
+    )
     add("--optimizer", choices=OPTIMIZERS, default="sgd", help="torch.optim's (default: sgd)")
-    add("--lr", type=rate, metavar="X", help="learning rate at the start (default: 0.1; 0.001 for adam, adamw)")
-    add("--momentum", type=number(float, 0, 1), default=0.9, metavar="X", help="of sgd (default: 0.9)")
-    add("--weight-decay", type=number(float, 0, 1e38), default=0.0, metavar="X", help="(default: 0)")
-    add("--schedule", choices=SCHEDULES, default="step", help="of the learning rate (default: step)")
-    add("--total-steps", type=count, metavar="N", help="steps that the schedule spans (default: those taken)")
+    add(
+        "--lr",
+        type=rate,
+        metavar="X",
+        help="learning rate at the start (default: 0.1; 0.001 for adam, adamw)",
+    )
+    add(
+        "--momentum",
+        type=number(float, 0, 1),
+        default=0.9,
+        metavar="X",
+        help="of sgd (default: 0.9)",
+    )
+    add(
+        "--weight-decay", type=number(float, 0, 1e38), default=0.0, metavar="X", help="(default: 0)"
+    )
+    add(
+        "--schedule", choices=SCHEDULES, default="step", help="of the learning rate (default: step)"
+    )
+    add(
+        "--total-steps",
+        type=count,
+        metavar="N",
+        help="steps that the schedule spans (default: those taken)",
+    )
     add("--epochs", type=count, default=1, metavar="N", help="passes over the batches (default: 1)")
     add("--float64", action="store_true", help="compute in float64 instead of float32")
-    add("--out", type=path, metavar="FILE", help="write one JSON object a step into this file, however the run ends")
+    add(
+        "--out",
+        type=path,
+        metavar="FILE",
+        help="write one JSON object a step into this file, however the run ends",
+    )
     add("--quiet", action="store_true", help="print only the summary")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line; returns the exit code: 0, 1 for a failed run, 2 for a wrong request, 130 after Ctrl-C."""
+    """Command line; returns the exit code: 0, 1 for a failed run, 2 for a wrong request, 130 after
+    Ctrl-C.
+    """
     parser = build_parser()
     try:
         for word in sys.argv[1:] if argv is None else argv:
-            if word.startswith("--") and word.partition("=")[2] == "--":  # of which argparse makes an empty list
+            if (
+                word.startswith("--") and word.partition("=")[2] == "--"
+            ):  # of which argparse makes an empty list
                 parser.error(f"{word.partition('=')[0]}: expected one argument")
         options = parser.parse_args(argv)
         if (options.method in FIXED_STEP) != (options.step_size is not None):
@@ -190,22 +273,32 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def carry_out(options: argparse.Namespace, model: nn.Sequential, batches: list[Batch]) -> None:
-    """Train, tell and write the steps taken, whatever ends them. Raises ArithmeticError for a loss not finite."""
+    """Train, tell and write the steps taken, whatever ends them.
+
+    Raises ArithmeticError for a loss not finite.
+    """
     lr = options.lr or (0.1 if options.optimizer == "sgd" else 1e-3)
     total = options.epochs * len(batches)
     schedule = make_schedule(options.schedule, lr, options.total_steps or total)
-    optimizer = make_optimizer(options.optimizer, model.parameters(), lr, options.momentum, options.weight_decay)
+    optimizer = make_optimizer(
+        options.optimizer, model.parameters(), lr, options.momentum, options.weight_decay
+    )
     repeated = itertools.chain.from_iterable(itertools.repeat(batches, options.epochs))
     begin, steps, text = time.perf_counter(), [], ""
     try:
         for step in train(model, repeated, optimizer, schedule):
             steps.append(step)
             if not math.isfinite(step.loss):
-                raise ArithmeticError(f"step {len(steps)} of {total}: the loss is not finite; a smaller --lr may help")
+                raise ArithmeticError(
+                    f"step {len(steps)} of {total}: the loss is not finite; a smaller --lr may help"
+                )
             if not options.quiet:
                 title = f"step {len(steps)}/{total}" if len(steps) > 1 else "first step"
                 print(cost_line(title, step), file=sys.stderr, flush=True)
-            text += json.dumps({"step": len(steps), "lr": schedule(len(steps) - 1), **asdict(step)}) + "\n"
+            text += (
+                json.dumps({"step": len(steps), "lr": schedule(len(steps) - 1), **asdict(step)})
+                + "\n"
+            )
     finally:
         if options.out and text:
             write_whole(options.out, text)
@@ -214,8 +307,13 @@ def carry_out(options: argparse.Namespace, model: nn.Sequential, batches: list[B
     print(f"{total} steps in {seconds:.1f} s: mean loss {mean:.4f}, last loss {steps[-1].loss:.4f}")
     solves = sum(len(step.nfe) for step in steps)
     if solves:
-        forward, backward = (sum(sum(getattr(s, name)) for s in steps) / solves for name in ("nfe", "backward_nfe"))
-        print(f"{forward:.1f} function evaluations a forward solve" + (f", {backward:.1f} backward" * options.adjoint))
+        forward, backward = (
+            sum(sum(getattr(s, name)) for s in steps) / solves for name in ("nfe", "backward_nfe")
+        )
+        print(
+            f"{forward:.1f} function evaluations a forward solve"
+            + (f", {backward:.1f} backward" * options.adjoint)
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""The updates of a training run in PyTorch: torch.optim's optimizers, jaxode's schedules, and what each step cost."""
+"""The updates of a training run in PyTorch: torch.optim's optimizers, jaxode's schedules, and what
+each step cost.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ Schedule = Callable[[int], float]
 
 @dataclass(frozen=True)
 class Step:
-    """Loss of one batch before its update, and what its solves cost, block by block; `steps` counts those tried."""
+    """Loss of one batch before its update, and what its solves cost, block by block; `steps` counts
+    those tried.
+    """
 
     loss: float
     nfe: tuple[int, ...]
@@ -32,7 +36,11 @@ class Step:
 
 
 def make_optimizer(
-    name: str, parameters: Iterable[Tensor], lr: float, momentum: float = 0.9, weight_decay: float = 0.0
+    name: str,
+    parameters: Iterable[Tensor],
+    lr: float,
+    momentum: float = 0.9,
+    weight_decay: float = 0.0,
 ) -> torch.optim.Optimizer:
     """torch.optim's SGD, Adam or AdamW; only SGD has momentum."""
     match name:
@@ -46,7 +54,9 @@ def make_optimizer(
 
 
 def make_schedule(name: str, lr: float, total_steps: int) -> Schedule:
-    """step: lr / 10^k from step round(0.3 k total_steps) on, for k = 1, 2, 3; cosine: from lr to 0; or constant."""
+    """step: lr / 10^k from step round(0.3 k total_steps) on, for k = 1, 2, 3; cosine: from lr to 0;
+    or constant.
+    """
     match name:
         case "step":
             # At least 1, so that even a run of one step begins at lr.
@@ -60,7 +70,10 @@ def make_schedule(name: str, lr: float, total_steps: int) -> Schedule:
 
 
 def train(
-    model: nn.Sequential, batches: Iterable[Batch], optimizer: torch.optim.Optimizer, schedule: Schedule
+    model: nn.Sequential,
+    batches: Iterable[Batch],
+    optimizer: torch.optim.Optimizer,
+    schedule: Schedule,
 ) -> Iterator[Step]:
     """One update with the gradient of the mean cross-entropy for each batch; yields what it cost."""
     blocks = [module for module in model if isinstance(module, ODEBlock)]

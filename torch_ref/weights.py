@@ -1,4 +1,6 @@
-"""Weight files of the models: read without running anything in them, and what their shapes tell of the model."""
+"""Weight files of the models: read without running anything in them, and what their shapes tell of
+the model.
+"""
 
 from __future__ import annotations
 
@@ -46,11 +48,12 @@ class Layout:
 
 
 def read(path: Path) -> Weights:
-    """The state_dict in a .pt or .pth file: a plain one, or that of odenet_mnist.py's {"state_dict", "args"}.
+    """The state_dict in a .pt or .pth file: a plain one, or that of odenet_mnist.py's
+    {"state_dict", "args"}.
 
-    A pickle can hold any program. torch's restricted reader refuses all but tensors and plain values; beside those it
-    is told to take argparse.Namespace, in which odenet_mnist.py keeps its flags and which does nothing when made.
-    Raises WeightsError, OSError.
+    A pickle can hold any program. torch's restricted reader refuses all but tensors and plain
+    values; beside those it is told to take argparse.Namespace, in which odenet_mnist.py keeps its
+    flags and which does nothing when made. Raises WeightsError, OSError.
     """
     try:
         files.examine(path)
@@ -68,7 +71,9 @@ def read(path: Path) -> Weights:
     except pickle.UnpicklingError as error:
         named = re.search(r"(?:GLOBAL|type) (\S+) was not an allowed", str(error))
         what = f": it asks for {named[1]}" if named else ""
-        raise WeightsError(f"{path} is refused, for it is not a file of weights alone{what}") from error
+        raise WeightsError(
+            f"{path} is refused, for it is not a file of weights alone{what}"
+        ) from error
     except Exception as error:  # whatever torch's reader meets in damaged bytes
         raise WeightsError(f"{path} is no file of PyTorch's: {line(error)}") from error
 
@@ -84,50 +89,75 @@ def checked(found: Mapping[str, Any], path: Path) -> Weights:
         if not (isinstance(name, str) and isinstance(value, Tensor) and value.is_floating_point()):
             kind = value.dtype if isinstance(value, Tensor) else type(value).__name__
             under = repr(name)[:100]
-            raise WeightsError(f"{path} must hold floating-point tensors by name, got {kind} under {under}")
+            raise WeightsError(
+                f"{path} must hold floating-point tensors by name, got {kind} under {under}"
+            )
         if not name.isprintable() or len(name) > LONGEST_NAME:
-            raise WeightsError(f"{path} must hold tensors by printable names, got {ascii(name)[:100]}")
+            raise WeightsError(
+                f"{path} must hold tensors by printable names, got {ascii(name)[:100]}"
+            )
         if value.layout is not torch.strided or value.device.type != "cpu":
-            raise WeightsError(f"{path} must hold dense tensors in memory, got another under {name!r}")
+            raise WeightsError(
+                f"{path} must hold dense tensors in memory, got another under {name!r}"
+            )
         # What a tensor announces can be more than it has in memory: one number, repeated.
         size += value.numel() * value.element_size()
         if size > MOST_BYTES:
-            raise WeightsError(f"{path} must hold tensors of at most {MOST_BYTES} bytes, got more by {name!r}")
+            raise WeightsError(
+                f"{path} must hold tensors of at most {MOST_BYTES} bytes, got more by {name!r}"
+            )
         if not bool(torch.isfinite(value.float() if value.element_size() == 1 else value).all()):
-            raise WeightsError(f"{path} must hold finite numbers, got NaN or infinity under {name!r}")
+            raise WeightsError(
+                f"{path} must hold finite numbers, got NaN or infinity under {name!r}"
+            )
     return {name: value.detach().resolve_neg() for name, value in found.items()}
 
 
 def layout(weights: Mapping[str, Tensor], side: int = 28) -> Layout:
-    """Kind and sizes of the model by the names and shapes of its weights; `side` matters to an mlp only.
+    """Kind and sizes of the model by the names and shapes of its weights; `side` matters to an mlp
+    only.
 
-    A model without blocks, which is the same whatever it has none of, is called a resnet, for it solves nothing.
-    Raises WeightsError if they are of none of the models.
+    A model without blocks, which is the same whatever it has none of, is called a resnet, for it
+    solves nothing. Raises WeightsError if they are of none of the models.
     """
     shapes = {name: tuple(value.shape) for name, value in weights.items()}
     if len(shapes.get("1.weight", ())) == 2 and len(shapes.get("3.weight", ())) == 2:
         inputs = shapes["1.weight"][1]
         if inputs % side**2:
-            raise WeightsError(f"1.weight must take a multiple of {side} x {side} numbers, got {inputs}")
+            raise WeightsError(
+                f"1.weight must take a multiple of {side} x {side} numbers, got {inputs}"
+            )
         return Layout("mlp", 0, 0, inputs // side**2, shapes["3.weight"][0])
     found = {
-        kind: {match[1] for name in shapes if (match := re.match(pattern, name))} for kind, pattern in BLOCKS.items()
+        kind: {match[1] for name in shapes if (match := re.match(pattern, name))}
+        for kind, pattern in BLOCKS.items()
     }
-    linear = [int(match[1]) for name, shape in shapes.items() if len(shape) == 2 if (match := NUMBERED.match(name))]
+    linear = [
+        int(match[1])
+        for name, shape in shapes.items()
+        if len(shape) == 2
+        if (match := NUMBERED.match(name))
+    ]
     empty = ["resnet"] if len(linear) == 1 else []  # a model without blocks
     kinds = [kind for kind, numbers in found.items() if numbers] or empty
     if len(kinds) != 1 or len(shapes.get("0.weight", ())) != 4:
         raise WeightsError(
-            "neither an odenet, nor a resnet, nor an mlp laid out as in odenet_mnist.py with --downsampling-method conv"
+            "neither an odenet, nor a resnet, nor an mlp laid out as in odenet_mnist.py with"
+            " --downsampling-method conv"
         )
     numbers = [int(number) for number in found[kinds[0]]]
     blocks, start = len(numbers), min(numbers, default=linear[0] - 4 if linear else 0)
     convolutions, last = (start + 2) // 3, f"{start + blocks + 4}.weight"
     if (start + 2) % 3 or len(shapes.get(f"{start - 1}.weight", ())) != 4:
-        raise WeightsError(f"layer {start - 1} must be the last convolution of the downsampling segment")
+        raise WeightsError(
+            f"layer {start - 1} must be the last convolution of the downsampling segment"
+        )
     if len(shapes.get(last, ())) != 2:
         raise WeightsError(f"missing {last}, the last layer of a {kinds[0]} of {blocks} blocks")
     width, channels = shapes["0.weight"][:2]
     state = shapes.get(f"{start}.odefunc.norm1.weight") or (width,)
-    # A state narrower than the downsampled map is no augmentation: whoever loads the weights will name the shapes.
-    return Layout(kinds[0], blocks, width, channels, shapes[last][0], max(0, state[0] - width), convolutions)
+    # A state narrower than the downsampled map is no augmentation: whoever loads the weights will
+    # name the shapes.
+    return Layout(
+        kinds[0], blocks, width, channels, shapes[last][0], max(0, state[0] - width), convolutions
+    )

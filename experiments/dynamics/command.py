@@ -1,4 +1,6 @@
-"""The command line of the small experiments: an output directory, few flags, every mistake answered in one line."""
+"""The command line of the small experiments: an output directory, few flags, every mistake answered
+in one line.
+"""
 
 from __future__ import annotations
 
@@ -21,20 +23,30 @@ if TYPE_CHECKING:
     from jaxode.train import Progress
 
 Work = Callable[[Any, Path, "Progress", str], str]
-"""Settings, output directory, progress, command → the last line on stdout. Raises ConfigError, RunFailed, OSError."""
+"""Settings, output directory, progress, command → the last line on stdout.
+
+Raises ConfigError, RunFailed, OSError.
+"""
 
 
 def build_parser(prog: str, doc: str, settings: type, out: Path) -> Parser:
     """A flag for every field of `settings`, --out and --quiet."""
     parser = Parser.of(prog, doc, usage="%(prog)s [flags]", argument_default=argparse.SUPPRESS)
     add_fields(parser, settings, dataclasses.asdict(settings()))
-    parser.add_argument("--out", type=to_path, metavar="DIR", help=f"where the results go (default: {out})")
-    parser.add_argument("--quiet", action="store_true", help="print only warnings and the final summary")
+    parser.add_argument(
+        "--out", type=to_path, metavar="DIR", help=f"where the results go (default: {out})"
+    )
+    parser.add_argument(
+        "--quiet", action="store_true", help="print only warnings and the final summary"
+    )
     return parser
 
 
-def main(argv: Sequence[str] | None, *, name: str, doc: str, settings: type, out: Path, work: Work) -> int:
-    """Run a small experiment in float64; returns its exit code: 0, 1 failed, 2 wrong request, 128 + signal.
+def main(
+    argv: Sequence[str] | None, *, name: str, doc: str, settings: type, out: Path, work: Work
+) -> int:
+    """Run a small experiment in float64; returns its exit code: 0, 1 failed, 2 wrong request, 128 +
+    signal.
 
     Args:
         argv: arguments, or None for those of the process.
@@ -56,12 +68,16 @@ def main(argv: Sequence[str] | None, *, name: str, doc: str, settings: type, out
             surroundings.start_jax()
         except ConfigError as error:
             return fail(parser, in_flags(error, asked), WRONG_REQUEST)
-        return carry_out(parser, config, place, quiet, shlex.join(["python", "-m", name, *words]), work, signals)
+        return carry_out(
+            parser, config, place, quiet, shlex.join(["python", "-m", name, *words]), work, signals
+        )
 
     return process.guarded(f"python -m {name}", body)
 
 
-def carry_out(parser: Parser, config: Any, out: Path, quiet: bool, command: str, work: Work, signals: Signals) -> int:
+def carry_out(
+    parser: Parser, config: Any, out: Path, quiet: bool, command: str, work: Work, signals: Signals
+) -> int:
     """A well-formed request; its errors become exit codes."""
     import jax
 

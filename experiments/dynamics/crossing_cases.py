@@ -1,7 +1,9 @@
-"""Two points that have to change places on a line: the fields trained to do it, and where they lead.
+"""Two points that have to change places on a line: the fields trained to do it, and where they
+lead.
 
-On a line the paths of a flow keep their order, z₁ < z₂. With it the mean of (z₁ − 1)² and (z₂ + 1)² is at least 1, its
-value at z₁ = z₂ = 0: no exact flow has a smaller loss, whatever its field (Dupont, Doucet and Teh 2019, proposition 1).
+On a line the paths of a flow keep their order, z₁ < z₂. With it the mean of (z₁ − 1)² and (z₂ + 1)²
+is at least 1, its value at z₁ = z₂ = 0: no exact flow has a smaller loss, whatever its field
+(Dupont, Doucet and Teh 2019, proposition 1).
 """
 
 from __future__ import annotations
@@ -62,13 +64,16 @@ class Case:
         return nnx.merge(self.graph, params)(t, z)
 
     def __call__(self, params: Params) -> tuple[Any, tuple[Any, Stats]]:
-        """Mean of the squared distances from the targets; where the two starts lead [2]; what the solve cost."""
+        """Mean of the squared distances from the targets; where the two starts lead [2]; what the
+        solve cost.
+        """
         z1, stats = odeint(self.slope, self.padded(STARTS), params, self.solve)
         ends = z1[:, 0]
         return jnp.mean((ends - np.array(TARGETS)) ** 2), (ends, stats)
 
     def paths(self, params: Params) -> tuple[np.ndarray, np.ndarray]:
-        """Times [T] and states [T, B, D] from the two starts and, after them, from their neighbours.
+        """Times [T] and states [T, B, D] from the two starts and, after them, from their
+        neighbours.
 
         The times are those of the steps, where steps are fixed.
         """
@@ -81,7 +86,9 @@ class Case:
 
     def arrows(self, params: Params, times: np.ndarray, states: np.ndarray) -> np.ndarray:
         """The field [T, B, D] at each of the times [T] in the states [B, D]."""
-        return np.asarray(jax.vmap(lambda t: self.slope(t, jnp.asarray(states), params))(jnp.asarray(times)))
+        return np.asarray(
+            jax.vmap(lambda t: self.slope(t, jnp.asarray(states), params))(jnp.asarray(times))
+        )
 
 
 @partial(jax.jit, static_argnums=(0, 3))
@@ -127,7 +134,11 @@ def outcome(name: str, title: str, case: Case, found: Trained, trained_here: boo
     facts = {
         "title": title,
         "solver": solve.solver,
-        **({"step_size": solve.step_size} if solve.step_size else {"rtol": solve.rtol, "atol": solve.atol}),
+        **(
+            {"step_size": solve.step_size}
+            if solve.step_size
+            else {"rtol": solve.rtol, "atol": solve.atol}
+        ),
         "dimensions": 1 + case.extra,
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(found.params)),
         "trained_here": trained_here,
@@ -138,19 +149,25 @@ def outcome(name: str, title: str, case: Case, found: Trained, trained_here: boo
         "order_kept": bool((apart[:, 0] > 0).all()),
         "smallest_distance": float(np.linalg.norm(apart, axis=1).min()),
     }
-    return Outcome(name, title, case, found.params, found.losses if trained_here else None, times, paths, facts)
+    return Outcome(
+        name, title, case, found.params, found.losses if trained_here else None, times, paths, facts
+    )
 
 
 def study(config: CrossingConfig, progress: Progress) -> Study:
     """Train the three fields, and solve Euler's again. Raises RunFailed."""
-    exact = SolveConfig(solver=config.solver, rtol=config.rtol, atol=config.atol, max_steps=MAX_STEPS)
+    exact = SolveConfig(
+        solver=config.solver, rtol=config.rtol, atol=config.atol, max_steps=MAX_STEPS
+    )
     euler = SolveConfig(solver="euler", step_size=1 / config.euler_steps)
     count = f"{config.euler_steps} step" + ("s" if config.euler_steps > 1 else "")
     more = f"{config.augment_dims} dimension" + ("s" if config.augment_dims > 1 else "")
     optim = OptimConfig(optimizer="adam", lr=config.lr, schedule="cosine")
 
     def trained(name: str, title: str, solve: SolveConfig, extra: int = 0) -> Outcome:
-        field = DenseField(1 + extra, config.hidden, rngs=nnx.Rngs(config.seed), dtype=jnp.dtype(float))
+        field = DenseField(
+            1 + extra, config.hidden, rngs=nnx.Rngs(config.seed), dtype=jnp.dtype(float)
+        )
         graph, params = nnx.split(field)
         case, begin = Case(graph, solve, extra), time.perf_counter()
         found = fit(case, params, optim, config.steps, progress, title)
@@ -174,15 +191,22 @@ def in_words(found: Outcome) -> str:
     before = "" if facts["first_loss"] is None else f"{loss_text(facts['first_loss'])} → "
     low, high = map(number, facts["ends"])
     ends = f"−1 goes to {low}, 1 goes to {high}"
-    return f"{found.title}: loss {before}{loss_text(facts['loss'])}; {ends}; {facts['nfe']} evaluations a solve"
+    return (
+        f"{found.title}: loss {before}{loss_text(facts['loss'])}; {ends}; {facts['nfe']}"
+        " evaluations a solve"
+    )
 
 
 def refined(steps: Outcome, count: int) -> list[dict[str, Any]]:
     """The field trained with `count` Euler steps, solved with more of them."""
     rows = [{"euler_steps": count, "loss": steps.facts["loss"], "ends": steps.facts["ends"]}]
     for factor in REFINEMENTS:
-        config = SolveConfig(solver="euler", step_size=1 / (factor * count), max_steps=factor * count)
+        config = SolveConfig(
+            solver="euler", step_size=1 / (factor * count), max_steps=factor * count
+        )
         loss, (ends, stats) = jax.jit(replace(steps.case, solve=config))(steps.params)
         checked(stats, f"Euler, {factor * count} steps")
-        rows.append({"euler_steps": factor * count, "loss": float(loss), "ends": np.asarray(ends).tolist()})
+        rows.append(
+            {"euler_steps": factor * count, "loss": float(loss), "ends": np.asarray(ends).tolist()}
+        )
     return rows

@@ -1,4 +1,5 @@
 """Settings of the crossing experiment: each is one of its flags. Standard library only."""
+
 # ruff: noqa: RUF009 - `setting` is dataclasses.field under a shorter name
 
 from __future__ import annotations
@@ -22,11 +23,17 @@ class CrossingConfig:
     steps: int = setting(300, "training steps of each field", Range(1, 10**6))
     lr: float = setting(0.01, "learning rate of Adam, which falls to zero along a cosine", RATES)
     hidden: int = setting(32, "units of each of a field's two hidden layers", Range(1, 4096))
-    solver: SolverName = setting("dopri5", "solver of the exact flow, with adaptive steps: " + ", ".join(ADAPTIVE))
+    solver: SolverName = setting(
+        "dopri5", "solver of the exact flow, with adaptive steps: " + ", ".join(ADAPTIVE)
+    )
     rtol: float = setting(1e-6, "relative tolerance of the exact flow", TOLERANCES)
     atol: float = setting(1e-6, "absolute tolerance of the exact flow", TOLERANCES)
-    euler_steps: int = setting(2, "steps of Euler's method over t in [0, 1]", Range(1, MOST_EULER_STEPS))
-    augment_dims: int = setting(1, "dimensions, zero at the start, that the augmented state has more", Range(1, 1024))
+    euler_steps: int = setting(
+        2, "steps of Euler's method over t in [0, 1]", Range(1, MOST_EULER_STEPS)
+    )
+    augment_dims: int = setting(
+        1, "dimensions, zero at the start, that the augmented state has more", Range(1, 1024)
+    )
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -44,7 +44,11 @@ def projected(panel: Any, each: Outcome) -> None:
     panel.set(xlim=(-0.03, 1.03))
     lines(panel, each)
     decorate(
-        panel, f"{each.title}: loss {loss_text(each.facts['loss'])}", "t", "z, the added dimension left out", "below"
+        panel,
+        f"{each.title}: loss {loss_text(each.facts['loss'])}",
+        "t",
+        "z, the added dimension left out",
+        "below",
     )
 
 
@@ -60,13 +64,17 @@ def lines(panel: Any, each: Outcome) -> None:
 
 
 def plane(panel: Any, each: Outcome) -> None:
-    """Paths of the line and the first dimension added, where they do not meet; the field if there is no other."""
+    """Paths of the line and the first dimension added, where they do not meet; the field if there
+    is no other.
+    """
     z, a = each.paths[..., 0], each.paths[..., 1]
     reach = 1.08 * max(np.abs(z).max(), LIMIT)
     height = 1.15 * max(np.abs(a).max(), 0.5)
     panel.set(xlim=(-reach, reach), ylim=(-height, height))
     if each.case.extra == 1:
-        x, y = np.meshgrid(np.linspace(-reach, reach, 17), np.linspace(-height, height, 15), indexing="ij")
+        x, y = np.meshgrid(
+            np.linspace(-reach, reach, 17), np.linspace(-height, height, 15), indexing="ij"
+        )
         states = np.stack([x.ravel(), y.ravel()], 1)
         slopes = each.case.arrows(each.params, np.array([0.5]), states)[0].reshape(*x.shape, 2)
         arrows(panel, x, y, slopes[..., 0], slopes[..., 1])
@@ -77,7 +85,9 @@ def plane(panel: Any, each: Outcome) -> None:
         panel.plot(z[0, k], a[0, k], "o", color=color, markersize=6, label=("from −1", "from 1")[k])
         panel.annotate("", (z[-1, k], a[-1, k]), (z[-3, k], a[-3, k]),
                        arrowprops={"arrowstyle": "-|>", "color": color, "mutation_scale": 16})  # fmt: skip
-    title = "the same paths, with the added dimension" + ("" if each.case.extra == 1 else " (the first)")
+    title = "the same paths, with the added dimension" + (
+        "" if each.case.extra == 1 else " (the first)"
+    )
     decorate(panel, title, "z", "a", "below")
 
 
@@ -85,7 +95,14 @@ def losses(panel: Any, study: Study) -> None:
     """Losses in training, and the bound of exact flows on the line."""
     for each in study.outcomes:
         if each.losses is not None:
-            panel.semilogy(np.maximum(each.losses, 1e-16), color=COLOURS[each.name], linewidth=1.8, label=each.title)
-    panel.axhline(BOUND, color="black", linewidth=1, linestyle="--", label="least possible on the line")
+            panel.semilogy(
+                np.maximum(each.losses, 1e-16),
+                color=COLOURS[each.name],
+                linewidth=1.8,
+                label=each.title,
+            )
+    panel.axhline(
+        BOUND, color="black", linewidth=1, linestyle="--", label="least possible on the line"
+    )
     panel.grid(alpha=0.25)
     decorate(panel, "losses in training", "updates", "mean squared error", "below", 2)

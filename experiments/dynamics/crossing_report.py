@@ -15,7 +15,10 @@ from jaxode.train.files import write_json, write_whole
 
 
 def write(study: Study, config: CrossingConfig, out: Path, words: str) -> str:
-    """Write crossing.png, crossing.json and crossing.md; returns the last line of the run. Raises OSError."""
+    """Write crossing.png, crossing.json and crossing.md; returns the last line of the run.
+
+    Raises OSError.
+    """
     found = origin(words)
     write_whole(out / "crossing.png", draw(study))
     write_json(out / "crossing.json", {
@@ -26,7 +29,9 @@ def write(study: Study, config: CrossingConfig, out: Path, words: str) -> str:
         **found,
     })  # fmt: skip
     write_whole(out / "crossing.md", markdown(study, config, found))
-    losses = "\n".join(f"{each.title}: loss {loss_text(each.facts['loss'])}" for each in study.outcomes)
+    losses = "\n".join(
+        f"{each.title}: loss {loss_text(each.facts['loss'])}" for each in study.outcomes
+    )
     return f"{losses}\nresults in {out}"
 
 
@@ -34,18 +39,39 @@ def row(each: Outcome) -> list[str]:
     """Of the table of cases."""
     facts = each.facts
     low, high = facts["ends"]
-    solve = f"{facts['solver']}, " + (f"h = {facts['step_size']:g}" if "step_size" in facts else f"{facts['rtol']:g}")
+    solve = f"{facts['solver']}, " + (
+        f"h = {facts['step_size']:g}" if "step_size" in facts else f"{facts['rtol']:g}"
+    )
     cells = [each.title, solve, "" if facts["first_loss"] is None else f"{facts['first_loss']:.2f}"]
-    cells += [loss_text(facts["loss"]), number(low), number(high), "yes" if facts["order_kept"] else "no"]
+    cells += [
+        loss_text(facts["loss"]),
+        number(low),
+        number(high),
+        "yes" if facts["order_kept"] else "no",
+    ]
     cells += [f"{facts['smallest_distance']:.1e}", str(facts["nfe"])]
     return cells
 
 
 def markdown(study: Study, config: CrossingConfig, found: dict[str, Any]) -> str:
     """The document."""
-    head = ("", "solve", "loss before", "loss after", "−1 goes to", "1 goes to", "order kept", "closest", "evaluations")
-    solves = [(str(each["euler_steps"]), each) for each in study.refined] + [("exact", study.outcomes[2].facts)]
-    refined = [[steps, loss_text(each["loss"]), *map(number, each["ends"])] for steps, each in solves]
+    head = (
+        "",
+        "solve",
+        "loss before",
+        "loss after",
+        "−1 goes to",
+        "1 goes to",
+        "order kept",
+        "closest",
+        "evaluations",
+    )
+    solves = [(str(each["euler_steps"]), each) for each in study.refined] + [
+        ("exact", study.outcomes[2].facts)
+    ]
+    refined = [
+        [steps, loss_text(each["loss"]), *map(number, each["ends"])] for steps, each in solves
+    ]
     return "\n\n".join(
         [
             "# Crossing trajectories",

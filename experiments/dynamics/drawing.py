@@ -25,7 +25,9 @@ def sheet(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure, A
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
-def decorate(panel: Any, title: str, x: str, y: str, legend: str | None = None, columns: int = 3) -> None:
+def decorate(
+    panel: Any, title: str, x: str, y: str, legend: str | None = None, columns: int = 3
+) -> None:
     """Title and labels; a legend at that place if one is given, or "below" in so many columns."""
     panel.set_title(title, fontsize=11, loc="left")
     panel.set_xlabel(x)
@@ -38,7 +40,9 @@ def decorate(panel: Any, title: str, x: str, y: str, legend: str | None = None, 
         panel.legend(loc=legend, fontsize=9, framealpha=0.9, edgecolor="none")
 
 
-def arrows(panel: Any, x: np.ndarray, y: np.ndarray, along_x: np.ndarray, along_y: np.ndarray) -> None:
+def arrows(
+    panel: Any, x: np.ndarray, y: np.ndarray, along_x: np.ndarray, along_y: np.ndarray
+) -> None:
     """Directions of a field at points (x, y), all of one length, as curves of the panel run there."""
     length = np.maximum(np.hypot(along_x, along_y), 1e-12)
     panel.quiver(
@@ -51,5 +55,7 @@ def png(figure: Figure) -> bytes:
     canvas, target = FigureCanvasAgg(figure), io.BytesIO()
     figure.set_dpi(100)
     canvas.draw()
-    Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]).quantize(SHADES).save(target, "png", optimize=True)
+    Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]).quantize(SHADES).save(
+        target, "png", optimize=True
+    )
     return target.getvalue()

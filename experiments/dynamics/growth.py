@@ -32,15 +32,18 @@ def topic() -> Topic:
     numbers = {
         "equation": "y' = y, y(0) = 1",
         "exact": np.exp(np.arange(END + 1)).tolist(),
-        "euler": [{"step_size": step, "states": states.tolist()} for step, states in sequences.items()],
+        "euler": [
+            {"step_size": step, "states": states.tolist()} for step, states in sequences.items()
+        ],
     }
     rows = [[f"Euler, h = {step:g}", *(f"{y:.10g}" if step == 1 else number(y) for y in states[:: round(1 / step)])]
             for step, states in sequences.items()]  # fmt: skip
     rows.append(["exact, eᵗ", *(number(y) for y in numbers["exact"])])
     text = (
-        "y′ = y with y(0) = 1 has the solution eᵗ. Euler's method follows the slope at the start of each step,"
-        " y ← y + h·y, so that h = 1 doubles y: 1, 2, 4, 8, 16. It falls behind because the slope grows during a step;"
-        " with h → 0, (1 + h)^(t/h) tends to eᵗ.\n\n" + table(["t", *(str(k) for k in range(int(END) + 1))], rows)
+        "y′ = y with y(0) = 1 has the solution eᵗ. Euler's method follows the slope at the start of"
+        " each step, y ← y + h·y, so that h = 1 doubles y: 1, 2, 4, 8, 16. It falls behind because"
+        " the slope grows during a step; with h → 0, (1 + h)^(t/h) tends to eᵗ.\n\n"
+        + table(["t", *(str(k) for k in range(int(END) + 1))], rows)
     )
     return Topic("euler", "Euler's method: 1, 2, 4, 8, 16", text, numbers, draw(sequences))
 

@@ -14,7 +14,10 @@ def origin(command: str) -> dict[str, Any]:
 
 def in_words(found: dict[str, Any]) -> str:
     """The lines below a document's title."""
-    versions = ", ".join(f"{name} {found['versions'][name]}" for name in ("python", "jax", "flax", "diffrax", "optax"))
+    versions = ", ".join(
+        f"{name} {found['versions'][name]}"
+        for name in ("python", "jax", "flax", "diffrax", "optax")
+    )
     commit = "" if found["commit"] is None else f"; commit {found['commit']}"
     return (
         f"`{found['command']}`\n\n"

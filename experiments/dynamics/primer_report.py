@@ -13,7 +13,10 @@ TOPICS = (growth, relaxation, verhulst, residual)
 
 
 def write(out: Path, progress: Progress, words: str) -> str:
-    """Write a picture for each topic, primer.json and primer.md; returns the run's last line. Raises OSError."""
+    """Write a picture for each topic, primer.json and primer.md; returns the run's last line.
+
+    Raises OSError.
+    """
     topics = []
     for module in TOPICS:
         topics.append(module.topic())

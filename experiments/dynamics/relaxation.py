@@ -58,7 +58,9 @@ def topic() -> Topic:
     rows = []
     for name in FIXED:
         errors = [each["error"] for each in fixed if each["solver"] == name]
-        rows.append([name, *(f"{error:.1e}" for error in errors), f"{np.log2(errors[-2] / errors[-1]):.2f}"])
+        rows.append(
+            [name, *(f"{error:.1e}" for error in errors), f"{np.log2(errors[-2] / errors[-1]):.2f}"]
+        )
     text = (
         "y′ + y/2 = 3/2 with y(0) = 2 has the solution y = 3 − exp(−x/2). Errors at x = 1, and the order that the last"
         " halving of the step shows:\n\n"
@@ -67,7 +69,13 @@ def topic() -> Topic:
         + table(["tolerance", "error", "evaluations"],
                 [[f"{row['tolerance']:.0e}", f"{row['error']:.1e}", str(row["nfe"])] for row in adaptive])
     )  # fmt: skip
-    return Topic("relaxation", "Solvers against an exact answer", text, numbers, draw(polygon, fixed, adaptive))
+    return Topic(
+        "relaxation",
+        "Solvers against an exact answer",
+        text,
+        numbers,
+        draw(polygon, fixed, adaptive),
+    )
 
 
 def draw(polygon: np.ndarray, fixed: list[dict[str, Any]], adaptive: list[dict[str, Any]]) -> bytes:

@@ -45,7 +45,9 @@ def topic() -> Topic:
         return jax.lax.fori_loop(0, count, advance, states)
 
     def flow(config: SolveConfig, count: int) -> np.ndarray:
-        states, stats = jax.jit(lambda p: trajectory(field, z0, p, config, np.linspace(0, 1, count + 1)))(params)
+        states, stats = jax.jit(
+            lambda p: trajectory(field, z0, p, config, np.linspace(0, 1, count + 1))
+        )(params)
         stats.check()
         return np.asarray(states)
 
@@ -59,19 +61,29 @@ def topic() -> Topic:
             "distance_to_euler": relative(chains[count], euler),
             "distance_to_flow": relative(chains[count][-1], exact[-1]),
         })  # fmt: skip
-    numbers = {"state": list(z0.shape), "rows": rows, "flow": {"solver": FLOW.solver, "tolerance": FLOW.rtol}}
-    cells = [[str(row["blocks"]), f"{row['distance_to_euler']:.0e}", f"{row['distance_to_flow']:.2e}"] for row in rows]
+    numbers = {
+        "state": list(z0.shape),
+        "rows": rows,
+        "flow": {"solver": FLOW.solver, "tolerance": FLOW.rtol},
+    }
+    cells = [
+        [str(row["blocks"]), f"{row['distance_to_euler']:.0e}", f"{row['distance_to_flow']:.2e}"]
+        for row in rows
+    ]
     text = (
-        "A residual block computes z + f(z), which is one step of Euler's method of size 1 on dz/dt = f(z). N blocks"
-        " that share their weights, each with f/N, are N steps of size 1/N. Here f is what `jaxode.nn.blocks`'s"
-        " ResidualBlock adds"
-        f" with its initial weights, on a map of {SIDE} × {SIDE} pixels and {WIDTH} channels; in the blocks the last"
-        " convolution is divided by N, and Euler's method is `odeint`'s. Both give the same states to rounding, and"
-        " approach the flow as 1/N: an ODE block is the limit of ever more, ever smaller blocks. Distances are"
-        " ‖a − b‖₂ / ‖b‖₂, to Euler over all states on the way, to the flow at t = 1:\n\n"
+        "A residual block computes z + f(z), which is one step of Euler's method of size 1 on"
+        " dz/dt = f(z). N blocks that share their weights, each with f/N, are N steps of size 1/N."
+        " Here f is what `jaxode.nn.blocks`'s ResidualBlock adds with its initial weights, on a"
+        f" map of {SIDE} × {SIDE} pixels and {WIDTH} channels; in the blocks the last convolution"
+        " is divided by N, and Euler's method is `odeint`'s. Both give the same states to"
+        " rounding, and approach the flow as 1/N: an ODE block is the limit of ever more, ever"
+        " smaller blocks. Distances are ‖a − b‖₂ / ‖b‖₂, to Euler over all states on the way, to"
+        " the flow at t = 1:\n\n"
         + table(["blocks N", "from Euler's method, h = 1/N", "from the flow"], cells)
     )
-    return Topic("residual", "A residual network is Euler's method", text, numbers, draw(chains, exact, rows))
+    return Topic(
+        "residual", "A residual network is Euler's method", text, numbers, draw(chains, exact, rows)
+    )
 
 
 def relative(found: np.ndarray, expected: np.ndarray) -> float:
@@ -83,7 +95,13 @@ def draw(chains: dict[int, np.ndarray], exact: np.ndarray, rows: list[dict[str, 
     """The number of the state that changes most, through the blocks; and the distance to the flow."""
     figure, ((left, right),) = sheet(1, 2, (11.6, 4.4))
     moving = np.unravel_index(np.abs(chains[1][-1] - exact[-1]).argmax(), exact[-1].shape)
-    left.plot(np.linspace(0, 1, len(exact)), exact[(slice(None), *moving)], color=GREY, linewidth=2.4, label="flow")
+    left.plot(
+        np.linspace(0, 1, len(exact)),
+        exact[(slice(None), *moving)],
+        color=GREY,
+        linewidth=2.4,
+        label="flow",
+    )
     for color, count in zip(COLOURS, SHOWN, strict=False):
         left.plot(np.linspace(0, 1, count + 1), chains[count][(slice(None), *moving)], color=color, linewidth=1.4,
                   marker="o", markersize=3.5, label=f"{count} block" + "s" * (count > 1))  # fmt: skip
@@ -91,10 +109,29 @@ def draw(chains: dict[int, np.ndarray], exact: np.ndarray, rows: list[dict[str, 
     decorate(left, "one number of the state", "t = block / N", "z", "best")
     counts = np.array([row["blocks"] for row in rows])
     distances = [row["distance_to_flow"] for row in rows]
-    right.loglog(counts, distances, color=COLOURS[0], marker="o", linewidth=1.8, label="distance from the flow")
-    right.loglog(counts, distances[-1] * counts[-1] / counts, color=GREY, linestyle="--", label="proportional to 1/N")
+    right.loglog(
+        counts,
+        distances,
+        color=COLOURS[0],
+        marker="o",
+        linewidth=1.8,
+        label="distance from the flow",
+    )
+    right.loglog(
+        counts,
+        distances[-1] * counts[-1] / counts,
+        color=GREY,
+        linestyle="--",
+        label="proportional to 1/N",
+    )
     right.set_xticks(counts, [str(count) for count in counts])
     right.minorticks_off()
     right.grid(alpha=0.25)
-    decorate(right, "N blocks with f/N against the flow", "blocks N", "relative distance at t = 1", "lower left")
+    decorate(
+        right,
+        "N blocks with f/N against the flow",
+        "blocks N",
+        "relative distance at t = 1",
+        "lower left",
+    )
     return png(figure)

@@ -20,7 +20,10 @@ CALL = 50
 """Training steps in a compiled call, after which the progress bar moves."""
 
 Objective = Callable[[Params], tuple[Any, tuple[Any, Stats]]]
-"""Parameters → loss, what it was computed from, Stats of its solve. Hashable, so that equal ones are compiled once."""
+"""Parameters → loss, what it was computed from, Stats of its solve.
+
+Hashable, so that equal ones are compiled once.
+"""
 
 
 class Trained(NamedTuple):
@@ -51,9 +54,18 @@ def _advance(objective: Objective, optim: OptimConfig, first: Any, last: Any, lo
     def step(i: Any, loop: _Loop) -> _Loop:
         (loss, (output, stats)), gradient = jax.value_and_grad(objective, has_aux=True)(loop.params)
         updated = update(transform, gradient, loop.state, loop.params)
-        params, state = jax.tree.map(lambda a, b: jnp.where(i < steps, a, b), updated, (loop.params, loop.state))
+        params, state = jax.tree.map(
+            lambda a, b: jnp.where(i < steps, a, b), updated, (loop.params, loop.state)
+        )
         failure = jnp.where(loop.failure == 0, stats.failure, loop.failure)
-        return _Loop(params, state, output, loop.losses.at[i].set(loss), loop.nfe.at[i].set(stats.nfe), failure)
+        return _Loop(
+            params,
+            state,
+            output,
+            loop.losses.at[i].set(loss),
+            loop.nfe.at[i].set(stats.nfe),
+            failure,
+        )
 
     return jax.lax.fori_loop(first, last, step, loop)
 
@@ -62,7 +74,8 @@ def fit(
     objective: Objective, params: Params, optim: OptimConfig, steps: int, progress: Progress, title: str,
     *, done: int = 0,
 ) -> Trained:  # fmt: skip
-    """Train for that many steps, of which some are done: with all of them done this measures, and compiles nothing new.
+    """Train for that many steps, of which some are done: with all of them done this measures, and
+    compiles nothing new.
 
     Raises RunFailed if a solve fails or the loss is not finite.
     """
@@ -80,10 +93,18 @@ def fit(
         last = min(first + CALL, steps + 1)
         loop = _advance(objective, optim, first, last, loop)
         if int(loop.failure):
-            raise RunFailed(f"{title}, training steps {first} to {last - 1}: {explain_failure(int(loop.failure))}")
+            raise RunFailed(
+                f"{title}, training steps {first} to {last - 1}:"
+                f" {explain_failure(int(loop.failure))}"
+            )
         loss = float(loop.losses[last - 1])
         if not np.isfinite(loss):
-            raise RunFailed(f"{title}, training steps {first} to {last - 1}: the loss is not finite: use a lower lr")
+            raise RunFailed(
+                f"{title}, training steps {first} to {last - 1}: the loss is not finite: use a"
+                " lower lr"
+            )
         progress.advance(last - first, loss=f"{loss:.4f}")
     progress.end()
-    return Trained(loop.params, np.asarray(loop.output), np.asarray(loop.losses), np.asarray(loop.nfe))
+    return Trained(
+        loop.params, np.asarray(loop.output), np.asarray(loop.losses), np.asarray(loop.nfe)
+    )

@@ -8,7 +8,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.dynamics.drawing import BLUE, GREEN, GREY, ORANGE, RED, arrows, decorate, png, sheet
+from experiments.dynamics.drawing import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    RED,
+    arrows,
+    decorate,
+    png,
+    sheet,
+)
 from experiments.dynamics.text import number, table
 from experiments.dynamics.topic import Topic
 from jaxode.config import SolveConfig
@@ -39,7 +49,10 @@ def topic() -> Topic:
     stats.check()
     paths = np.asarray(states)
     slope = jax.grad(lambda y: field(0.0, y, given))
-    equilibria = [{"y": y, "derivative": float(slope(y)), "stable": float(slope(y)) < 0} for y in (0.0, CAPACITY)]
+    equilibria = [
+        {"y": y, "derivative": float(slope(y)), "stable": float(slope(y)) < 0}
+        for y in (0.0, CAPACITY)
+    ]
     numbers = {
         "equation": "y' = r (1 - y/K) y",
         "r": RATE,
@@ -53,12 +66,14 @@ def topic() -> Topic:
     rows = [[number(each["y"], 0), number(each["derivative"], 0), "stable" if each["stable"] else "unstable"]
             for each in equilibria]  # fmt: skip
     text = (
-        f"Verhulst's equation y′ = r (1 − y/K) y, here with r = {RATE:g} and K = {CAPACITY:g}, has two equilibria. The"
-        " sign of the derivative of its right-hand side there (`jax.grad`) says what becomes of neighbours:\n\n"
+        f"Verhulst's equation y′ = r (1 − y/K) y, here with r = {RATE:g} and K = {CAPACITY:g}, has"
+        " two equilibria. The sign of the derivative of its right-hand side there (`jax.grad`)"
+        " says what becomes of neighbours:\n\n"
         + table(["equilibrium", "derivative", ""], rows)
-        + "\n\nEvery population above 0 tends to K, growing fastest at K/2; below 0 solutions leave for −∞ in finite"
-        f" time. The curves are dopri5's at tolerance {TOLERANCE:.0e}; they are within"
-        f" {numbers['largest_error']:.1e} of the exact solution K / (1 + (K/y(0) − 1) exp(−r t))."
+        + "\n\nEvery population above 0 tends to K, growing fastest at K/2; below 0 solutions"
+        f" leave for −∞ in finite time. The curves are dopri5's at tolerance {TOLERANCE:.0e};"
+        f" they are within {numbers['largest_error']:.1e} of the exact solution K / (1 + (K/y(0)"
+        " − 1) exp(−r t))."
     )
     return Topic("verhulst", "A phase portrait: Verhulst's equation", text, numbers, draw(paths))
 
@@ -68,7 +83,9 @@ def draw(paths: np.ndarray) -> bytes:
     figure, ((left, right),) = sheet(1, 2, (11.6, 4.4))
     low, high = -0.6, 3.2
     left.set(xlim=(0, TIMES[-1]), ylim=(low, high))
-    x, y = np.meshgrid(np.linspace(0.1, TIMES[-1] - 0.1, 18), np.linspace(low + 0.1, high - 0.1, 15), indexing="ij")
+    x, y = np.meshgrid(
+        np.linspace(0.1, TIMES[-1] - 0.1, 18), np.linspace(low + 0.1, high - 0.1, 15), indexing="ij"
+    )
     slopes = RATE * (1 - y / CAPACITY) * y
     arrows(left, x, y, np.ones_like(slopes), slopes)
     for start, path in zip(STARTS, paths.T, strict=True):

@@ -15,8 +15,13 @@ from jaxode.train import Progress
 from jaxode.train.files import write_whole
 
 
-def write(folder: str | None, seed: int, side: int, out: Path, progress: Progress, words: str) -> str:
-    """Write the sheet and README.md; returns the run's last line. Raises ConfigError for pictures, and OSError."""
+def write(
+    folder: str | None, seed: int, side: int, out: Path, progress: Progress, words: str
+) -> str:
+    """Write the sheet and README.md; returns the run's last line.
+
+    Raises ConfigError for pictures, and OSError.
+    """
     found = pictures(folder, len(sheet.NAMES) + 1, side)
     progress.say(f"{len(found)} pictures")
     picture = sheet.png(sheet.rows(found, seed))
@@ -25,7 +30,12 @@ def write(folder: str | None, seed: int, side: int, out: Path, progress: Progres
         if folder is None
         else f"pictures of {printable(Path(folder).name)}"
     )
-    parts = ["# Augmentations", in_words(origin(words)), ABOUT, "![a row for each augmentation](augmentations.png)"]
+    parts = [
+        "# Augmentations",
+        in_words(origin(words)),
+        ABOUT,
+        "![a row for each augmentation](augmentations.png)",
+    ]
     parts += [
         f"Shown are {whose}, {side} x {side} pixels.",
         table(HEAD, [_line(name) for name in sheet.NAMES]),
@@ -60,13 +70,19 @@ LINES: dict[AugmentationName, tuple[str, str, str, str]] = {
     "vertical_flip": ("top and bottom exchanged", "", "VerticalFlip", "`cv2.flip`"),
     "shift_scale_rotate": (
         "scaled and turned about the centre, then shifted, in its mirror image",
-        f"shifts ±{_percent(geometry.SHIFT)} of a side, scale ±{_percent(geometry.SCALE)}, turn ±{geometry.DEGREES:g}°",
+        (
+            f"shifts ±{_percent(geometry.SHIFT)} of a side, scale ±{_percent(geometry.SCALE)}, turn"
+            f" ±{geometry.DEGREES:g}°"
+        ),
         "ShiftScaleRotate",
         "`scipy.ndimage.affine_transform` by `cv2.getRotationMatrix2D`",
     ),
     "hue_saturation_value": (
         "hue goes round, saturation and value shift; grey stays grey",
-        f"hue ±{colour.HUE:g} of the circle, saturation ±{colour.SATURATION:g}, value ±{colour.VALUE:g}",
+        (
+            f"hue ±{colour.HUE:g} of the circle, saturation ±{colour.SATURATION:g}, value"
+            f" ±{colour.VALUE:g}"
+        ),
         "HueSaturationValue",
         "`cv2.cvtColor`, both ways",
     ),

@@ -26,7 +26,8 @@ INK = "#222222"
 
 
 def rows(pictures: np.ndarray, seed: int) -> np.ndarray:
-    """Each of the pictures [R, side, side, 3] and what becomes of it [R, 1 + DRAWS, side, side, 3], all uint8.
+    """Each of the pictures [R, side, side, 3] and what becomes of it [R, 1 + DRAWS, side, side, 3],
+    all uint8.
 
     An augmentation that draws nothing is shown once, before white.
     """
@@ -56,7 +57,9 @@ def png(found: np.ndarray) -> bytes:
         top = HEAD + k * step
         pen.text((GAP, top + side // 2), name.replace("_", " "), INK, font, anchor="lm")
         for place, picture in enumerate(row):
-            sheet.paste(Image.fromarray(picture), (LABEL + place * step + (GAP if place else 0), top))
+            sheet.paste(
+                Image.fromarray(picture), (LABEL + place * step + (GAP if place else 0), top)
+            )
     target = io.BytesIO()
     sheet.save(target, "png", optimize=True)
     return target.getvalue()

@@ -8,14 +8,26 @@ ModelName = Literal["odenet", "resnet", "mlp", "dense", "cnn", "odecnn"]
 BandModelName = Literal["dense", "cnn", "odecnn"]
 StemName = Literal["quarter", "eighth", "sixteenth"]
 SolverName = Literal[
-    "euler", "midpoint", "heun", "heun3", "rk4", "rk4_classic", "bosh3", "dopri5", "tsit5", "dopri8", "kvaerno3"
+    "euler",
+    "midpoint",
+    "heun",
+    "heun3",
+    "rk4",
+    "rk4_classic",
+    "bosh3",
+    "dopri5",
+    "tsit5",
+    "dopri8",
+    "kvaerno3",
 ]
 GradientName = Literal["backsolve", "checkpointed", "direct", "tape", "replay"]
 SteppingName = Literal["diffrax", "torchdiffeq"]
 NormName = Literal["full", "seminorm"]
 OptimizerName = Literal["sgd", "adam", "adamw"]
 ScheduleName = Literal["step", "constant", "cosine"]
-DatasetName = Literal["mnist", "qmnist", "fashion_mnist", "cifar10", "cifar100", "asl_alphabet", "iceberg"]
+DatasetName = Literal[
+    "mnist", "qmnist", "fashion_mnist", "cifar10", "cifar100", "asl_alphabet", "iceberg"
+]
 DataChoice = Literal["auto", "full", "sample"]
 CropName = Literal["resize", "pad", "none"]
 AugmentationName = Literal[
@@ -41,7 +53,9 @@ EXPLICIT_ONLY = ("tape", "replay")
 """Gradient modes that only know explicit solvers."""
 
 CONVOLUTIONS_ONLY = ("tf32", "bfloat16", "float16")
-"""Precisions of the convolutions alone: parameters, state, error estimate, norms, head and updates are float32."""
+"""Precisions of the convolutions alone: parameters, state, error estimate, norms, head and updates
+are float32.
+"""
 
 DEFAULT_BLOCKS = {"odenet": 1, "resnet": 6, "mlp": 0, "dense": 0, "cnn": 2, "odecnn": 1}
 CHAINS = ("odenet", "resnet")

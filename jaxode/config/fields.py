@@ -1,4 +1,6 @@
-"""The fields of a dataclass of settings: what stands beside each default, and the check that reads it from there."""
+"""The fields of a dataclass of settings: what stands beside each default, and the check that reads
+it from there.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +76,12 @@ def check_value(name: str, value: Any, kind: Any, metadata: typing.Mapping[str, 
         if metadata["path"]:
             require_path(name, value)
         else:
-            require(len(value) <= LONGEST_TEXT, name, value, f"a text of at most {LONGEST_TEXT} characters")
+            require(
+                len(value) <= LONGEST_TEXT,
+                name,
+                value,
+                f"a text of at most {LONGEST_TEXT} characters",
+            )
     elif isinstance(kind, type) and is_dataclass(kind):
         require(isinstance(value, kind), name, value, f"a {kind.__name__}")
     else:

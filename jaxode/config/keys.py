@@ -1,4 +1,7 @@
-"""The keys of stored settings: which there may be and which there must be. Standard library only."""
+"""The keys of stored settings: which there may be and which there must be.
+
+Standard library only.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,10 @@ ALWAYS = {
     "data.": ("dataset", "data", "limit_train", "limit_test"),
     "optim.": ("optimizer", "lr", "momentum", "weight_decay", "schedule"),
 }
-"""Settings that the config.json of every run has. Those added later have their defaults in a run that lacks them."""
+"""Settings that the config.json of every run has.
+
+Those added later have their defaults in a run that lacks them.
+"""
 
 
 def require_object(name: str, value: object) -> dict[str, Any]:
@@ -35,7 +41,9 @@ def require_keys(prefix: str, keys: Collection[object], known: Collection[str]) 
         if key not in known:
             close = closest(key, known) if isinstance(key, str) else None
             shown = printable(shortened(str(key)))
-            raise ConfigError(f"{prefix}{shown} is no setting{f': did you mean {close}?' if close else ''}")
+            raise ConfigError(
+                f"{prefix}{shown} is no setting{f': did you mean {close}?' if close else ''}"
+            )
     for name in ALWAYS.get(prefix, ()):
         if name not in keys:
             raise ConfigError(f"{prefix}{name} is missing")

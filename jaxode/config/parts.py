@@ -1,4 +1,8 @@
-"""The parts of a run's settings. Every field is one command-line flag, and its help text stands beside its default."""
+"""The parts of a run's settings.
+
+Every field is one command-line flag, and its help text stands beside its default.
+"""
+
 # ruff: noqa: RUF009 - `setting` is dataclasses.field under a shorter name
 
 from __future__ import annotations
@@ -38,10 +42,16 @@ TOLERANCES = Range(1e-16, 1e3)
 """Squares of errors that are measured in tolerances stay finite in float32."""
 
 MOST_STEPS = 100_000
-"""Of one solve. The exact gradient modes plan memory for a state of each (or for each of as many as a tape holds)."""
+"""Of one solve.
+
+The exact gradient modes plan memory for a state of each (or for each of as many as a tape holds).
+"""
 
 MOST_DEVICES = 256
-"""Of one process. So many virtual devices of a CPU start in about 10 s; no host has more accelerators."""
+"""Of one process.
+
+So many virtual devices of a CPU start in about 10 s; no host has more accelerators.
+"""
 
 BATCHES = Range(1, 2**20)
 WIDTHS = Range(1, 2048)
@@ -61,20 +71,24 @@ class ModelConfig:
 
     model: ModelName = setting(
         "odenet",
-        "classifier: odenet: ODE blocks; resnet: residual blocks; mlp: one hidden layer of 300; of radar images: dense:"
-        " four hidden layers of 128; cnn: a residual convolutional net; odecnn: that with an ODE for its two blocks",
+        "classifier: odenet: ODE blocks; resnet: residual blocks; mlp: one hidden layer of 300; of"
+        " radar images: dense: four hidden layers of 128; cnn: a residual convolutional net;"
+        " odecnn: that with an ODE for its two blocks",
     )
     blocks: int | None = setting(
         None,
-        f"ODE blocks (default 1, at most {MOST_ODE_BLOCKS}) or residual blocks (default 6) in the chain; 0: none",
+        f"ODE blocks (default 1, at most {MOST_ODE_BLOCKS}) or residual blocks (default 6) in the"
+        " chain; 0: none",
         Range(0, 128),
     )
     width: int = setting(64, "channels of the feature maps; a multiple of 32 if above 32", WIDTHS)
-    augment_dims: int = setting(0, "channels that the state of the ODE blocks has more, zero at t = 0", Range(0, 1024))
+    augment_dims: int = setting(
+        0, "channels that the state of the ODE blocks has more, zero at t = 0", Range(0, 1024)
+    )
     stem: StemName = setting(
         "quarter",
-        "side of the downsampled map, of the image's: quarter: by three convolutions; eighth, sixteenth:"
-        " by one or two of stride 2 more, for larger images",
+        "side of the downsampled map, of the image's: quarter: by three convolutions; eighth,"
+        " sixteenth: by one or two of stride 2 more, for larger images",
     )
 
     def __post_init__(self) -> None:
@@ -84,18 +98,33 @@ class ModelConfig:
         if self.model not in CHAINS:
             own = DEFAULT_BLOCKS[self.model]
             require(
-                self.blocks == own, "blocks", self.blocks, f"left out for the {self.model}, which has {own or 'none'}"
+                self.blocks == own,
+                "blocks",
+                self.blocks,
+                f"left out for the {self.model}, which has {own or 'none'}",
             )
         solvable = self.ode_blocks <= MOST_ODE_BLOCKS
         require(solvable, "blocks", self.blocks, f"at most {MOST_ODE_BLOCKS} for the {self.model}")
-        require(self.width % min(32, self.width) == 0, "width", self.width, "at most 32 or a multiple of 32")
+        require(
+            self.width % min(32, self.width) == 0,
+            "width",
+            self.width,
+            "at most 32 or a multiple of 32",
+        )
         useful = self.augment_dims == 0 or (self.model == "odenet" and self.ode_blocks > 0)
         require(useful, "augment_dims", self.augment_dims, "0 for a model without ODE blocks")
-        require(self.stem == "quarter" or self.model in CHAINS, "stem", self.stem, f"left out for the {self.model}")
+        require(
+            self.stem == "quarter" or self.model in CHAINS,
+            "stem",
+            self.stem,
+            f"left out for the {self.model}",
+        )
 
     @property
     def ode_blocks(self) -> int:
-        """How many ODEs the model solves; 0 for one that solves nothing, be it an odenet without blocks."""
+        """How many ODEs the model solves; 0 for one that solves nothing, be it an odenet without
+        blocks.
+        """
         return (self.blocks or 0) if self.model in ("odenet", "odecnn") else 0
 
     @property
@@ -106,9 +135,14 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class SolveConfig:
-    """How an ODE block is solved over t in [0, 1]. Raises ConfigError on values outside the stated ranges."""
+    """How an ODE block is solved over t in [0, 1].
 
-    solver: SolverName = setting("dopri5", "Runge-Kutta method; kvaerno3 is implicit, for stiff fields")
+    Raises ConfigError on values outside the stated ranges.
+    """
+
+    solver: SolverName = setting(
+        "dopri5", "Runge-Kutta method; kvaerno3 is implicit, for stiff fields"
+    )
     rtol: float = setting(1e-3, "relative tolerance of a step", TOLERANCES)
     atol: float = setting(1e-3, "absolute tolerance of a step", TOLERANCES)
     step_size: float | None = setting(
@@ -116,22 +150,37 @@ class SolveConfig:
     )
     gradient: GradientName = setting(
         None,
-        "tape: exact, least time; replay: exact, re-runs every step, little memory; direct and checkpointed: Diffrax's"
-        " exact modes; backsolve: the adjoint ODE, constant memory (default tape; checkpointed for kvaerno3)",
+        "tape: exact, least time; replay: exact, re-runs every step, little memory; direct and"
+        " checkpointed: Diffrax's exact modes; backsolve: the adjoint ODE, constant memory (default"
+        " tape; checkpointed for kvaerno3)",
     )
-    backward_rtol: float | None = setting(None, "relative tolerance of the backsolve (default: rtol)", TOLERANCES)
-    backward_atol: float | None = setting(None, "absolute tolerance of the backsolve (default: atol)", TOLERANCES)
+    backward_rtol: float | None = setting(
+        None, "relative tolerance of the backsolve (default: rtol)", TOLERANCES
+    )
+    backward_atol: float | None = setting(
+        None, "absolute tolerance of the backsolve (default: atol)", TOLERANCES
+    )
     backward_norm: NormName = setting(
-        "full", "what the backsolve's error is measured on: full, or seminorm, which leaves the parameters out"
+        "full",
+        "what the backsolve's error is measured on: full, or seminorm, which leaves the"
+        " parameters out",
     )
     stepping: SteppingName = setting(
-        "diffrax", "whose steps to take: diffrax, or torchdiffeq, with its overshoot, norms and evaluation counts"
+        "diffrax",
+        "whose steps to take: diffrax, or torchdiffeq, with its overshoot, norms and evaluation"
+        " counts",
     )
     tape_steps: int = setting(
-        8, "accepted steps that the tape holds at one time; of more, all but the last are re-run", Range(1, MOST_STEPS)
+        8,
+        "accepted steps that the tape holds at one time; of more, all but the last are re-run",
+        Range(1, MOST_STEPS),
     )
-    max_steps: int = setting(256, "most steps, accepted and rejected, of one solve", Range(1, MOST_STEPS))
-    per_sample: bool = setting(False, "solve every image by itself, with its own steps, error and evaluation count")
+    max_steps: int = setting(
+        256, "most steps, accepted and rejected, of one solve", Range(1, MOST_STEPS)
+    )
+    per_sample: bool = setting(
+        False, "solve every image by itself, with its own steps, error and evaluation count"
+    )
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -139,12 +188,22 @@ class SolveConfig:
             object.__setattr__(self, "gradient", default_gradient(self.solver))
         if self.solver == "kvaerno3" and self.gradient in EXPLICIT_ONLY:
             others = "checkpointed, direct or backsolve"
-            raise ConfigError(f"gradient {self.gradient} needs an explicit solver, got kvaerno3, which has {others}")
+            raise ConfigError(
+                f"gradient {self.gradient} needs an explicit solver, got kvaerno3, which has"
+                f" {others}"
+            )
         if self.step_size is not None:
             enough = self.step_size * self.max_steps >= 1 - 1e-9
-            require(enough, "step_size", self.step_size, f"at least 1/max_steps = {1 / self.max_steps:g}")
+            require(
+                enough,
+                "step_size",
+                self.step_size,
+                f"at least 1/max_steps = {1 / self.max_steps:g}",
+            )
         elif self.solver in FIXED_STEP_ONLY:
-            raise ConfigError(f"solver {self.solver} has no error estimate: give step_size, for example 0.1")
+            raise ConfigError(
+                f"solver {self.solver} has no error estimate: give step_size, for example 0.1"
+            )
         if self.stepping == "torchdiffeq":
             both = FIXED_IN_BOTH if self.step_size is not None else ADAPTIVE_IN_BOTH
             kind = "with fixed steps" if self.step_size is not None else "with adaptive steps"
@@ -152,8 +211,12 @@ class SolveConfig:
             require(self.solver in both, "solver", self.solver, allowed)
         if self.gradient != "backsolve" and self.backward_norm != "full":
             raise ConfigError(f"backward_norm needs gradient backsolve, got {self.gradient}")
-        if self.gradient != "backsolve" and (self.backward_rtol is not None or self.backward_atol is not None):
-            raise ConfigError(f"backward_rtol and backward_atol need gradient backsolve, got {self.gradient}")
+        if self.gradient != "backsolve" and (
+            self.backward_rtol is not None or self.backward_atol is not None
+        ):
+            raise ConfigError(
+                f"backward_rtol and backward_atol need gradient backsolve, got {self.gradient}"
+            )
 
 
 @dataclass(frozen=True)
@@ -162,26 +225,37 @@ class DataConfig:
 
     dataset: DatasetName = setting("mnist", "data set")
     data: DataChoice = setting(
-        "auto", "full: the published set; sample: 2,000 + 500 bundled images; auto: full if it can be had, else sample"
+        "auto",
+        "full: the published set; sample: 2,000 + 500 bundled images; auto: full if it can be had,"
+        " else sample",
     )
-    data_dir: str | None = setting(None, "folder with the original files, or where to store them", path=True)
+    data_dir: str | None = setting(
+        None, "folder with the original files, or where to store them", path=True
+    )
     limit_train: int | None = setting(None, "use only the first N training images", COUNTS)
     limit_test: int | None = setting(None, "use only the first N test images", COUNTS)
     crop: CropName = setting(
         "resize",
-        "28x28 windows that training draws: resize: of the image enlarged to 32x32; pad: of the image"
-        " with 4 black pixels around, as Chen et al.; none: the whole image",
+        "28x28 windows that training draws: resize: of the image enlarged to 32x32; pad: of the"
+        " image with 4 black pixels around, as Chen et al.; none: the whole image",
     )
     augment: str = setting(
         "none",
-        "what is drawn of training images before they are cropped: none; all; upright: all but transpose and flips,"
-        " which change the meaning of hand signs; or names joined by commas: " + ", ".join(get_args(AugmentationName)),
+        "what is drawn of training images before they are cropped: none; all; upright: all but"
+        " transpose and flips, which change the meaning of hand signs; or names joined by commas: "
+        + ", ".join(get_args(AugmentationName)),
     )
-    classes: int | None = setting(None, "use only the images of the first N classes", Range(2, 1000))
+    classes: int | None = setting(
+        None, "use only the images of the first N classes", Range(2, 1000)
+    )
     test_share: float | None = setting(
-        None, "share held out for testing of a set that comes unsplit (default: the set's)", Range(1e-4, 0.9999)
+        None,
+        "share held out for testing of a set that comes unsplit (default: the set's)",
+        Range(1e-4, 0.9999),
     )
-    split_seed: int = setting(0, "seed of that split, which takes the same share of every class", SEEDS)
+    split_seed: int = setting(
+        0, "seed of that split, which takes the same share of every class", SEEDS
+    )
     angle: bool = setting(False, "iceberg: show the incidence angle as one more plane")
 
     def __post_init__(self) -> None:
@@ -192,12 +266,18 @@ class DataConfig:
     def augmentations(self) -> tuple[AugmentationName, ...]:
         """Names of the augmentations, in the order they are applied. Raises ConfigError."""
         every = get_args(AugmentationName)
-        named = {"none": (), "all": every, "upright": tuple(name for name in every if name not in REFLECTIONS)}
+        named = {
+            "none": (),
+            "all": every,
+            "upright": tuple(name for name in every if name not in REFLECTIONS),
+        }
         if self.augment in named:
             return named[self.augment]
         asked = [name.strip() for name in self.augment.split(",")]
         for name in asked:
-            require(name in every, "augment", name, f"none, all, upright, or some of {', '.join(every)}")
+            require(
+                name in every, "augment", name, f"none, all, upright, or some of {', '.join(every)}"
+            )
         return tuple(name for name in every if name in asked)
 
 
@@ -215,7 +295,9 @@ class OptimConfig:
     weight_decay: float = setting(
         0.0, "L2 penalty of sgd and adam; decoupled decay of adamw", RATES._replace(at_least=0)
     )
-    schedule: ScheduleName = setting("step", "step: a tenth after every 0.3 of the epochs; constant; cosine: to zero")
+    schedule: ScheduleName = setting(
+        "step", "step: a tenth after every 0.3 of the epochs; constant; cosine: to zero"
+    )
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -223,15 +305,24 @@ class OptimConfig:
 
 @dataclass(frozen=True)
 class ParallelConfig:
-    """How a step is spread over devices and time. Raises ConfigError on values outside the stated ranges."""
+    """How a step is spread over devices and time.
+
+    Raises ConfigError on values outside the stated ranges.
+    """
 
     parallel: ParallelName = setting(
-        "jit", "jit: one step size for the whole batch on all devices; pmap: every device solves its part by itself"
+        "jit",
+        "jit: one step size for the whole batch on all devices; pmap: every device solves its part"
+        " by itself",
     )
     devices: int | None = setting(
-        None, "devices that each process uses (default all; on a CPU, N virtual ones)", Range(1, MOST_DEVICES)
+        None,
+        "devices that each process uses (default all; on a CPU, N virtual ones)",
+        Range(1, MOST_DEVICES),
     )
-    accumulate: int = setting(1, "parts that a batch is solved in one after the other, for less memory", BATCHES)
+    accumulate: int = setting(
+        1, "parts that a batch is solved in one after the other, for less memory", BATCHES
+    )
 
     def __post_init__(self) -> None:
         check_fields(self)

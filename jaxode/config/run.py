@@ -1,4 +1,5 @@
 """All settings of a run together, to and from JSON."""
+
 # ruff: noqa: RUF009 - `setting` is dataclasses.field under a shorter name
 
 from __future__ import annotations
@@ -40,37 +41,63 @@ class RunConfig:
     data: DataConfig = field(default_factory=DataConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     parallel: ParallelConfig = field(default_factory=ParallelConfig)
-    epochs: int = setting(30, "passes over the training images (5 on the bundled sample unless given)", Range(1, 10**6))
+    epochs: int = setting(
+        30,
+        "passes over the training images (5 on the bundled sample unless given)",
+        Range(1, 10**6),
+    )
     batch_size: int = setting(128, "images in a step", BATCHES)
-    seed: int = setting(0, "seed of the initial parameters, the order of the images and the crops", SEEDS)
+    seed: int = setting(
+        0, "seed of the initial parameters, the order of the images and the crops", SEEDS
+    )
     precision: Precision = setting(
         "float32",
-        "float64 or float32: of everything; tf32, bfloat16 or float16: of the convolutions, all else in float32;"
-        " float16 scales the loss",
+        "float64 or float32: of everything; tf32, bfloat16 or float16: of the convolutions, all"
+        " else in float32; float16 scales the loss",
     )
     kernels: KernelsName = setting(
         "auto",
-        "convolutions and norms: native (C++ for a CPU), matmul (matrix products), plain (XLA's); auto is the quickest",
+        "convolutions and norms: native (C++ for a CPU), matmul (matrix products), plain (XLA's);"
+        " auto is the quickest",
     )
     train_evaluation: TrainEvaluation = setting(
-        "every", "epochs after which the training images are evaluated too: every, or the last alone, for less time"
+        "every",
+        "epochs after which the training images are evaluated too: every, or the last alone, for"
+        " less time",
     )
 
     def __post_init__(self) -> None:
         check_fields(self)
         parts = self.parallel.accumulate
-        require(parts <= self.batch_size, "accumulate", parts, f"at most the batch_size, {self.batch_size}")
+        require(
+            parts <= self.batch_size,
+            "accumulate",
+            parts,
+            f"at most the batch_size, {self.batch_size}",
+        )
         if self.precision == "float16" and self.model.ode_blocks:
-            tolerant = "gradient backsolve" if self.solve.gradient == "backsolve" else "solver kvaerno3"
+            tolerant = (
+                "gradient backsolve" if self.solve.gradient == "backsolve" else "solver kvaerno3"
+            )
             if self.solve.gradient == "backsolve" or self.solve.solver == "kvaerno3":
                 raise ConfigError(
-                    f"precision float16 scales the gradient, which {tolerant} computes to a tolerance: use precision"
-                    " bfloat16, or an explicit solver with gradient tape"
+                    f"precision float16 scales the gradient, which {tolerant} computes to a"
+                    " tolerance: use precision bfloat16, or an explicit solver with gradient tape"
                 )
-        if self.parallel.parallel == "pmap" and self.model.ode_blocks and self.solve.gradient == "checkpointed":
-            others = "direct or backsolve" if self.solve.solver == "kvaerno3" else "tape, replay, direct or backsolve"
+        if (
+            self.parallel.parallel == "pmap"
+            and self.model.ode_blocks
+            and self.solve.gradient == "checkpointed"
+        ):
+            others = (
+                "direct or backsolve"
+                if self.solve.solver == "kvaerno3"
+                else "tape, replay, direct or backsolve"
+            )
             reason = "Diffrax cannot run its checkpointed loop on one device's part of a batch"
-            raise ConfigError(f"gradient checkpointed needs parallel jit: {reason}; parallel pmap has {others}")
+            raise ConfigError(
+                f"gradient checkpointed needs parallel jit: {reason}; parallel pmap has {others}"
+            )
 
     @property
     def dtype(self) -> Literal["float32", "float64"]:
@@ -78,7 +105,9 @@ class RunConfig:
         return "float64" if self.precision == "float64" else "float32"
 
     def flat(self) -> dict[str, Any]:
-        """All settings by their own names, which are unique across the parts, in the order of the classes."""
+        """All settings by their own names, which are unique across the parts, in the order of the
+        classes.
+        """
         settings: dict[str, Any] = {}
         for name, value in self.to_json().items():
             settings.update(value if isinstance(value, dict) else {name: value})
@@ -87,10 +116,10 @@ class RunConfig:
     def replaced(self, **changes: Any) -> RunConfig:
         """A copy with some settings, named as in `flat`, changed; all are validated together.
 
-        Another model without `blocks` gets its default blocks, and the first stem where it has no other; another
-        optimizer without `lr` gets its usual rate, and another solver without `gradient` its default mode if that is
-        what the present one has.
-        Raises ConfigError on unknown or invalid settings.
+        Another model without `blocks` gets its default blocks, and the first stem where it has no
+        other; another optimizer without `lr` gets its usual rate, and another solver without
+        `gradient` its default mode if that is what the present one has. Raises ConfigError on
+        unknown or invalid settings.
         """
         settings = self.flat()
         if changes.get("model", self.model.model) != self.model.model:
@@ -116,15 +145,24 @@ class RunConfig:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> RunConfig:
-        """The inverse of to_json. Raises ConfigError naming the key that is missing, unknown or invalid."""
-        values = {"parallel": {}, **require_object("the settings of a run", values)}  # the first runs had none
+        """The inverse of to_json.
+
+        Raises ConfigError naming the key that is missing, unknown or invalid.
+        """
+        values = {
+            "parallel": {},
+            **require_object("the settings of a run", values),
+        }  # the first runs had none
         own = {name: value for name, value in values.items() if name not in PARTS}
         require_keys("", own, [name for name in _names(cls) if name not in PARTS])
         return cls(**{name: part_from_json(name, values) for name in PARTS}, **own)
 
 
 def part_from_json(part: str, values: dict[str, Any]) -> Any:
-    """One part of a run's settings, given all of them. Raises ConfigError naming the key as "part.key"."""
+    """One part of a run's settings, given all of them.
+
+    Raises ConfigError naming the key as "part.key".
+    """
     if part not in values:
         raise ConfigError(f"{part} is missing")
     own = require_object(part, values[part])

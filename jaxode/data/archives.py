@@ -21,7 +21,8 @@ A short entry takes 50 bytes there and 700 in memory.
 PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """Ways of packing that are read.
 
-Zips hardly use bzip2, of which Python unpacks 4 KB at a time, without a bound: they can hold gigabytes.
+Zips hardly use bzip2, of which Python unpacks 4 KB at a time, without a bound: they can hold
+gigabytes.
 """
 
 ENCRYPTED = 0x1

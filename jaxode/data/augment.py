@@ -1,4 +1,6 @@
-"""What happens to stored pixels on the device: normalise, resize, crop. Pure functions, for use inside jit.
+"""What happens to stored pixels on the device: normalise, resize, crop.
+
+Pure functions, for use inside jit.
 
 Every image has a random key of its own, so that a part of a batch is drawn as in the whole.
 """
@@ -20,16 +22,20 @@ CROP = 28
 """Pixels a side of what a model sees of images that are enlarged before they are cropped."""
 
 ENLARGED = 8 / 7
-"""By how much Gładzik (2019) enlarges an image before it takes its training crops: 28 to 32 pixels a side."""
+"""By how much Gładzik (2019) enlarges an image before it takes its training crops: 28 to 32 pixels
+a side.
+"""
 
 PADDING = 4
 """Black pixels on each side from which Chen et al. take theirs."""
 
 
 def resize_matrix(old: int, new: int) -> np.ndarray:
-    """Weights [new, old] of bilinear, anti-aliased resizing along one axis (pixel centres at half integers).
+    """Weights [new, old] of bilinear, anti-aliased resizing along one axis (pixel centres at half
+    integers).
 
-    Shrinking widens the triangle kernel by the ratio, as Pillow and torch's `antialias=True` do; rows sum to one.
+    Shrinking widens the triangle kernel by the ratio, as Pillow and torch's `antialias=True` do;
+    rows sum to one.
     """
     scale = old / new
     support = max(scale, 1.0)
@@ -39,7 +45,9 @@ def resize_matrix(old: int, new: int) -> np.ndarray:
     return weights / weights.sum(1, keepdims=True)
 
 
-def normalise(images: Pixels, mean: Sequence[float], std: Sequence[float], dtype: Any = jnp.float32) -> Images:
+def normalise(
+    images: Pixels, mean: Sequence[float], std: Sequence[float], dtype: Any = jnp.float32
+) -> Images:
     """(pixel / 255 - mean) / std, channel by channel."""
     scale = 1 / (255 * np.asarray(std))
     offset = -np.asarray(mean) / np.asarray(std)
@@ -52,7 +60,9 @@ def resize(images: Images, side: int) -> Images:
     for axis in (1, 2):
         if images.shape[axis] != side:
             weights = jnp.asarray(resize_matrix(images.shape[axis], side), images.dtype)
-            images = jnp.moveaxis(jnp.tensordot(weights, images, ((1,), (axis,)), precision=high), 0, axis)
+            images = jnp.moveaxis(
+                jnp.tensordot(weights, images, ((1,), (axis,)), precision=high), 0, axis
+            )
     return images
 
 
@@ -62,14 +72,20 @@ def random_crop(keys: Keys, images: Images, side: int) -> Images:
     most = jnp.array([height - side + 1, width - side + 1], jnp.int32)
 
     def window(key: PRNGKeyArray, image: Array) -> Array:
-        corner = jax.random.randint(key, (2,), 0, most, jnp.int32)  # 32 bits in float64 too: the same windows
-        return jax.lax.dynamic_slice(image, (corner[0], corner[1], np.int32(0)), (side, side, channels))
+        corner = jax.random.randint(
+            key, (2,), 0, most, jnp.int32
+        )  # 32 bits in float64 too: the same windows
+        return jax.lax.dynamic_slice(
+            image, (corner[0], corner[1], np.int32(0)), (side, side, channels)
+        )
 
     return jax.vmap(window)(keys, images)
 
 
 def pad(images: Images, width: int, value: Float[Array, " C"]) -> Images:
-    """With `width` pixels of a value more on each side: [B, H, W, C] → [B, H + 2 width, W + 2 width, C]."""
+    """With `width` pixels of a value more on each side: [B, H, W, C] → [B, H + 2 width, W + 2
+    width, C].
+    """
     count, height, across, channels = images.shape
     around = jnp.broadcast_to(value, (count, height + 2 * width, across + 2 * width, channels))
     return around.at[:, width:-width, width:-width].set(images)
@@ -86,22 +102,32 @@ def training_views(
 ) -> Images:
     """Normalised windows: [B, H, W, C] → [B, side, side, C].
 
-    resize: a random one of the image resized to 8/7 of `side` (Gładzik 2019). It shows a part of 7/8 a side, enlarged,
-    where evaluation shows all. pad: a random one of the image resized to `side` with 4 black pixels around
-    (torchdiffeq's odenet_mnist.py). none: what evaluation shows.
+    resize: a random one of the image resized to 8/7 of `side` (Gładzik 2019). It shows a part of
+    7/8 a side, enlarged, where evaluation shows all. pad: a random one of the image resized to
+    `side` with 4 black pixels around (torchdiffeq's odenet_mnist.py). none: what evaluation shows.
     """
     match crop:
         case "resize":
-            return random_crop(keys, resize(normalise(images, mean, std, dtype), round(ENLARGED * side)), side)
+            return random_crop(
+                keys, resize(normalise(images, mean, std, dtype), round(ENLARGED * side)), side
+            )
         case "pad":
-            black = normalise(jnp.zeros((1, 1, 1, images.shape[-1]), jnp.uint8), mean, std, dtype)[0, 0, 0]
-            return random_crop(keys, pad(evaluation_views(images, mean, std, dtype, side), PADDING, black), side)
+            black = normalise(jnp.zeros((1, 1, 1, images.shape[-1]), jnp.uint8), mean, std, dtype)[
+                0, 0, 0
+            ]
+            return random_crop(
+                keys, pad(evaluation_views(images, mean, std, dtype, side), PADDING, black), side
+            )
         case "none":
             return evaluation_views(images, mean, std, dtype, side)
 
 
 def evaluation_views(
-    images: Pixels, mean: Sequence[float], std: Sequence[float], dtype: Any = jnp.float32, side: int = CROP
+    images: Pixels,
+    mean: Sequence[float],
+    std: Sequence[float],
+    dtype: Any = jnp.float32,
+    side: int = CROP,
 ) -> Images:
     """Normalised and resized: [B, H, W, C] → [B, side, side, C]."""
     return resize(normalise(images, mean, std, dtype), side)

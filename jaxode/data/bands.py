@@ -1,4 +1,5 @@
-"""Radar images of ships and icebergs, from the `train.json` of Kaggle's Statoil/C-CORE classifier challenge.
+"""Radar images of ships and icebergs, from the `train.json` of Kaggle's Statoil/C-CORE classifier
+challenge.
 
 The file has some 200 MB and is read as a stream, one row after the other; its text is never held.
 """
@@ -30,10 +31,12 @@ LABELS = "0 or 1"
 
 
 def read_bands(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
-    """All images, float32 [N, 75, 75, 3], and labels, int32 [N], 1 for an iceberg, in the order of the file.
+    """All images, float32 [N, 75, 75, 3], and labels, int32 [N], 1 for an iceberg, in the order of
+    the file.
 
-    Planes are band_1 and band_2 in dB and the incidence angle in degrees, the same in all pixels, NaN where it is
-    unknown. Raises DataError if the file cannot be read, or naming the first row, from 0, that is not as it should be.
+    Planes are band_1 and band_2 in dB and the incidence angle in degrees, the same in all pixels,
+    NaN where it is unknown. Raises DataError if the file cannot be read, or naming the first row,
+    from 0, that is not as it should be.
     """
     path = Path(path)
     name = printable(path.name)
@@ -74,7 +77,9 @@ def _parsed(row: dict[str, Any], name: str) -> tuple[np.ndarray, int]:
     """Image float32 [75, 75, 3] and label of a row."""
     missing = [key for key in (*BANDS, ANGLE, LABEL) if key not in row]
     if missing:
-        kaggle = ": Kaggle's test.json has no labels, train.json is needed" if missing == [LABEL] else ""
+        kaggle = (
+            ": Kaggle's test.json has no labels, train.json is needed" if missing == [LABEL] else ""
+        )
         raise DataError(f"{name} has no {', '.join(missing)}{kaggle}")
     image = np.empty((SIDE, SIDE, 3), np.float32)
     for plane, key in enumerate(BANDS):

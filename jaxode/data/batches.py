@@ -7,7 +7,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 Table = tuple[Int[Array, "steps batch"], Float[Array, "steps batch"]]
-"""Positions of images, and their weights: 1, or 0 where the last batch is padded by images used before."""
+"""Positions of images, and their weights: 1, or 0 where the last batch is padded by images used
+before.
+"""
 
 
 def steps_per_epoch(count: int, batch_size: int) -> int:

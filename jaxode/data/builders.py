@@ -1,6 +1,8 @@
-"""TensorFlow Datasets builders of our own: they parse original files with NumPy and need no TensorFlow.
+"""TensorFlow Datasets builders of our own: they parse original files with NumPy and need no
+TensorFlow.
 
-A record holds a block of images, so that sixty thousand are written in seconds and read back in one.
+A record holds a block of images, so that sixty thousand are written in seconds and read back in
+one.
 """
 
 from __future__ import annotations
@@ -54,13 +56,16 @@ class ImageBlocks(tfds.core.GeneratorBasedBuilder):
 
     @property
     def recorded(self) -> dict[str, Any]:
-        """What `write` has kept beside the arrays: the checksum of each split and, by name, those of originals."""
+        """What `write` has kept beside the arrays: the checksum of each split and, by name, those
+        of originals.
+        """
         return dict(self.info.metadata or {})
 
     def write(self, splits: dict[str, Arrays], checksums: dict[str, str], downloads: Path) -> None:
         """Write the arrays of each split. Takes a second or two.
 
-        `checksums` of original files are kept beside them; TFDS wants a folder for downloads that never come.
+        `checksums` of original files are kept beside them; TFDS wants a folder for downloads that
+        never come.
         """
         self._splits, self._originals = splits, checksums
         tfds.disable_progress_bar()
@@ -78,22 +83,32 @@ class ImageBlocks(tfds.core.GeneratorBasedBuilder):
         features = tfds.features.FeaturesDict(
             {
                 "images": tfds.features.Tensor(
-                    shape=(None, side, side, channels), dtype=self.spec.stored, encoding=tfds.features.Encoding.BYTES
+                    shape=(None, side, side, channels),
+                    dtype=self.spec.stored,
+                    encoding=tfds.features.Encoding.BYTES,
                 ),
                 "labels": tfds.features.Tensor(shape=(None,), dtype=np.int32),
             }
         )
         metadata = tfds.core.MetadataDict()
-        return tfds.core.DatasetInfo(builder=self, features=features, disable_shuffling=True, metadata=metadata)
+        return tfds.core.DatasetInfo(
+            builder=self, features=features, disable_shuffling=True, metadata=metadata
+        )
 
-    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[int, dict[str, np.ndarray]]]]:
+    def _split_generators(
+        self, dl_manager: Any
+    ) -> dict[str, Iterator[tuple[int, dict[str, np.ndarray]]]]:
         del dl_manager
         assert self.info.metadata is not None
-        self.info.metadata.update({split: checksum(arrays) for split, arrays in self._splits.items()})
+        self.info.metadata.update(
+            {split: checksum(arrays) for split, arrays in self._splits.items()}
+        )
         self.info.metadata["originals"] = self._originals
         return {split: self._generate_examples(*arrays) for split, arrays in self._splits.items()}
 
-    def _generate_examples(self, images: np.ndarray, labels: np.ndarray) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _generate_examples(
+        self, images: np.ndarray, labels: np.ndarray
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
         for start in range(0, len(images), BLOCK):
             stop = start + BLOCK
             yield start // BLOCK, {"images": images[start:stop], "labels": labels[start:stop]}
@@ -110,7 +125,9 @@ def checksum(arrays: Arrays) -> str:
 def _read_split(builder: ImageBlocks, split: str) -> Arrays:
     source: Any = builder.as_data_source(split)  # pyright: ignore[reportCallIssue]  (TFDS decorates it)
     blocks = []
-    for start in range(0, len(source), _AT_ONCE):  # a damaged length ends at the first record that is not there
+    for start in range(
+        0, len(source), _AT_ONCE
+    ):  # a damaged length ends at the first record that is not there
         blocks += source.__getitems__(list(range(start, min(start + _AT_ONCE, len(source)))))
     images = np.concatenate([block["images"] for block in blocks])
     return images, np.concatenate([block["labels"] for block in blocks]).astype(np.int32)

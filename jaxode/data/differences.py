@@ -1,4 +1,7 @@
-"""Colour images as differences of neighbours, which deflate a third better than pixels. Modulo 256, so lossless."""
+"""Colour images as differences of neighbours, which deflate a third better than pixels.
+
+Modulo 256, so lossless.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,11 @@ import numpy as np
 
 
 def to_differences(images: np.ndarray) -> np.ndarray:
-    """Stored form of images uint8 [N, H, W, C]: grey ones as they are, colour ones as uint8 [N, 3, H, W].
+    """Stored form of images uint8 [N, H, W, C]: grey ones as they are, colour ones as uint8 [N, 3,
+    H, W].
 
-    Red and blue are taken relative to green; of each plane what a linear ramp through it does not explain is kept.
+    Red and blue are taken relative to green; of each plane what a linear ramp through it does not
+    explain is kept.
     """
     if images.shape[-1] != 3:
         return images

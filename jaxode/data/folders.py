@@ -1,4 +1,6 @@
-"""Pictures in one folder a class, as they are or in a zip: found, listed, decoded and made of one size."""
+"""Pictures in one folder a class, as they are or in a zip: found, listed, decoded and made of one
+size.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ class Listing:
 
     @property
     def manifest(self) -> str:
-        """SHA-256 of every picture's folder, name and size: quick, and the same of a zip and of what it unpacks to."""
+        """SHA-256 of every picture's folder, name and size: quick, and the same of a zip and of
+        what it unpacks to.
+        """
         lines = "".join(f"{picture.name} {picture.size}\n" for picture in self.pictures)
         # Names that are no UTF-8 count by the bytes that they have on the disk.
         return hashlib.sha256(lines.encode(errors="surrogateescape")).hexdigest()
@@ -79,9 +83,9 @@ def of_the_system(place: str) -> bool:
 def find(spec: DatasetSpec, data_dir: Path) -> Path | None:
     """The folder that holds a folder for each class, or the zip; None if there is neither.
 
-    Looked for in the folder of `data_dir` named after the set and in `data_dir` itself, and there in the folder that
-    the zip unpacks to, which has itself a folder of the same name in it. Raises DataError if they cannot be looked
-    into.
+    Looked for in the folder of `data_dir` named after the set and in `data_dir` itself, and there
+    in the folder that the zip unpacks to, which has itself a folder of the same name in it. Raises
+    DataError if they cannot be looked into.
     """
     roots = [data_dir / spec.name, data_dir]
     inner = [root / spec.folder for root in roots] if spec.folder else []
@@ -90,7 +94,9 @@ def find(spec: DatasetSpec, data_dir: Path) -> Path | None:
         for root in [*roots, *inner, *(root / root.name for root in inner)]:
             if any((root / name).is_dir() for name in spec.class_names):
                 return root
-        return next((root / name for root in roots for name in zips if (root / name).is_file()), None)
+        return next(
+            (root / name for root in roots for name in zips if (root / name).is_file()), None
+        )
     except OSError as error:
         raise _unreadable(Path(error.filename or data_dir), error) from error
 
@@ -105,7 +111,9 @@ def listing(spec: DatasetSpec, root: Path) -> Listing:
     empty = set(range(spec.classes)) - {picture.label for picture in found}
     if empty:
         names = ", ".join(spec.class_names[label] for label in sorted(empty))
-        raise DataError(f"{root} must hold pictures of every class of {spec.name}, but has none of {names}")
+        raise DataError(
+            f"{root} must hold pictures of every class of {spec.name}, but has none of {names}"
+        )
     return Listing(root, tuple(sorted(found, key=lambda picture: (picture.label, picture.place))))
 
 
@@ -177,7 +185,8 @@ def _unreadable(path: Path, error: OSError) -> DataError:
 
 
 def decode(contents: bytes, side: int) -> np.ndarray:
-    """A picture as bytes [side, side, 3], red, green, blue: its middle square, resized with anti-aliasing.
+    """A picture as bytes [side, side, 3], red, green, blue: its middle square, resized with
+    anti-aliasing.
 
     Raises PictureError if the contents are no whole picture.
     """
@@ -187,7 +196,10 @@ def decode(contents: bytes, side: int) -> np.ndarray:
 
 
 def read(spec: DatasetSpec, found: Listing, *, progress: bool) -> tuple[np.ndarray, np.ndarray]:
-    """uint8 [N, side, side, 3] and int32 [N], by class. Raises DataError naming a picture that cannot be decoded."""
+    """uint8 [N, side, side, 3] and int32 [N], by class.
+
+    Raises DataError naming a picture that cannot be decoded.
+    """
     from tqdm import tqdm
 
     images = np.empty((len(found.pictures), spec.image_size, spec.image_size, 3), np.uint8)

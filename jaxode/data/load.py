@@ -1,4 +1,6 @@
-"""One call from a DataConfig to arrays: the full set if it can be had, else the bundled sample, and which it was."""
+"""One call from a DataConfig to arrays: the full set if it can be had, else the bundled sample, and
+which it was.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ Source = Literal["full", "sample"]
 class ImageSet:
     """Images [N, H, W, C] and labels int32 [N] of a set, of the classes asked for, limits applied.
 
-    Raises DataError if there are no images to train on or none to test on, or images without a label.
+    Raises DataError if there are no images to train on or none to test on, or images without a
+    label.
     """
 
     name: str
@@ -36,7 +39,11 @@ class ImageSet:
 
     def __post_init__(self) -> None:
         parts = {
-            "training": (self.train_images, self.train_labels, "--classes, --test-share or --limit-train"),
+            "training": (
+                self.train_images,
+                self.train_labels,
+                "--classes, --test-share or --limit-train",
+            ),
             "test": (self.test_images, self.test_labels, "--classes, --test-share or --limit-test"),
         }
         for part, (images, labels, flags) in parts.items():
@@ -51,7 +58,10 @@ class ImageSet:
     @property
     def whole(self) -> bool:
         """Whether no image of the classes asked for is missing."""
-        found, share = len(self.train_labels) + len(self.test_labels), self.spec.classes / SPECS[self.name].classes
+        found, share = (
+            len(self.train_labels) + len(self.test_labels),
+            self.spec.classes / SPECS[self.name].classes,
+        )
         return found == round(share * (self.spec.train_images + self.spec.test_images))
 
     @property
@@ -67,13 +77,14 @@ class ImageSet:
 def load(config: DataConfig, *, progress: bool = True) -> ImageSet:
     """The images that `config` asks for.
 
-    With data "auto", the full set is used if it is prepared, if its original files are at hand or if they can be
-    fetched; otherwise the sample, and a line on stderr says so and why. Original files at hand are checked at every
-    call, so that a changed byte is never missed (of pictures in folders: a changed name or size); a damaged file is an
-    error under "auto" too. A set that comes in one piece is split by `config.split_seed`.
+    With data "auto", the full set is used if it is prepared, if its original files are at hand or
+    if they can be fetched; otherwise the sample, and a line on stderr says so and why. Original
+    files at hand are checked at every call, so that a changed byte is never missed (of pictures in
+    folders: a changed name or size); a damaged file is an error under "auto" too. A set that comes
+    in one piece is split by `config.split_seed`.
 
-    Raises DataError if the images cannot be had, a file is not what it should be, a limit exceeds the set, a class has
-    no training images, or there are no images left.
+    Raises DataError if the images cannot be had, a file is not what it should be, a limit exceeds
+    the set, a class has no training images, or there are no images left.
     """
     spec = spec_of(config)
     source: Source = "full"
@@ -85,7 +96,10 @@ def load(config: DataConfig, *, progress: bool = True) -> ImageSet:
         except Unavailable as reason:
             if config.data == "full" or not spec.sampled:
                 raise DataError(f"{reason}; {_remedy(spec)}") from reason
-            print(f"jaxode: using the bundled SAMPLE of {spec.name}, not the full set: {reason}", file=sys.stderr)
+            print(
+                f"jaxode: using the bundled SAMPLE of {spec.name}, not the full set: {reason}",
+                file=sys.stderr,
+            )
             (train, test), source = _sample(spec), "sample"
     train, test = _of_classes(train, spec), _of_classes(test, spec)
     _require_classes(train, spec)
@@ -131,16 +145,21 @@ def _require_classes(train: Arrays, spec: DatasetSpec) -> None:
     empty = [name for name, count in zip(spec.class_names, counts, strict=True) if not count]
     if empty:
         raise DataError(
-            f"{spec.name} has no training image of {', '.join(empty)}: of all {spec.classes} classes, "
-            f"{len(images)} images are for training; there must be some of every class"
+            f"{spec.name} has no training image of {', '.join(empty)}: of all {spec.classes}"
+            f" classes, {len(images)} images are for training; there must be some of every class"
         )
 
 
-def _limited(arrays: Arrays, limit: int | None, name: str, spec: DatasetSpec, source: Source) -> Arrays:
+def _limited(
+    arrays: Arrays, limit: int | None, name: str, spec: DatasetSpec, source: Source
+) -> Arrays:
     if limit is None:
         return arrays
     if limit > len(arrays[0]):
-        raise DataError(f"{name} must be at most {len(arrays[0])}, the images of {spec.name} ({source}), got {limit}")
+        raise DataError(
+            f"{name} must be at most {len(arrays[0])}, the images of {spec.name} ({source}), got"
+            f" {limit}"
+        )
     return arrays[0][:limit], arrays[1][:limit]
 
 

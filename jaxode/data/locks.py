@@ -45,7 +45,9 @@ def exclusive(folder: Path, purpose: str, *, wait: bool = True) -> Iterator[bool
 @contextlib.contextmanager
 def temporary_folder(folder: Path) -> Iterator[Path]:
     """A folder inside another, removed in the end; after a kill, by whoever gets the lock."""
-    with tempfile.TemporaryDirectory(prefix=LEFTOVER, dir=folder, ignore_cleanup_errors=True) as path:
+    with tempfile.TemporaryDirectory(
+        prefix=LEFTOVER, dir=folder, ignore_cleanup_errors=True
+    ) as path:
         yield Path(path)
 
 

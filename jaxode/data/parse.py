@@ -18,7 +18,10 @@ _IDX_TYPES = {0x08: np.dtype(">u1"), 0x0C: np.dtype(">i4")}
 
 
 def gunzip(packed: bytes, name: str, most: int) -> bytes:
-    """Contents of a gzip file. Raises DataError if it is not whole, or has more bytes than `most`."""
+    """Contents of a gzip file.
+
+    Raises DataError if it is not whole, or has more bytes than `most`.
+    """
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(packed)) as stream:
             contents = stream.read(most + 1)
@@ -32,11 +35,13 @@ def gunzip(packed: bytes, name: str, most: int) -> bytes:
 def idx(raw: bytes, name: str) -> np.ndarray:
     """Array of an IDX file: two zero bytes, a type, a rank, the sizes, the numbers, all big-endian.
 
-    Raises DataError on another type, a rank that no file of images or labels has, or a length that is not the one
-    announced.
+    Raises DataError on another type, a rank that no file of images or labels has, or a length that
+    is not the one announced.
     """
     if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] not in _IDX_TYPES:
-        raise DataError(f"{name} is not an IDX file of bytes or integers: it begins with {raw[:4].hex(' ')!r}")
+        raise DataError(
+            f"{name} is not an IDX file of bytes or integers: it begins with {raw[:4].hex(' ')!r}"
+        )
     dtype, rank = _IDX_TYPES[raw[2]], raw[3]
     if not 1 <= rank <= 3:
         raise DataError(f"{name} must announce 1 to 3 sizes, found {rank}")
@@ -44,11 +49,15 @@ def idx(raw: bytes, name: str) -> np.ndarray:
     shape = tuple(int(n) for n in np.frombuffer(raw[4:start].ljust(4 * rank, b"\0"), ">u4"))
     expected = start + math.prod(shape) * dtype.itemsize
     if len(raw) != expected or not math.prod(shape):
-        raise DataError(f"{name} announces {shape}, which takes {expected} bytes, but holds {len(raw)}")
+        raise DataError(
+            f"{name} announces {shape}, which takes {expected} bytes, but holds {len(raw)}"
+        )
     return np.frombuffer(raw, dtype, offset=start).reshape(shape)
 
 
-def idx_set(contents: tuple[bytes, bytes], spec: DatasetSpec, names: tuple[str, str], count: int) -> Arrays:
+def idx_set(
+    contents: tuple[bytes, bytes], spec: DatasetSpec, names: tuple[str, str], count: int
+) -> Arrays:
     """Arrays of `count` images from the contents of the files of images and labels.
 
     Packed with gzip or not. Raises DataError if they unpack to more than such a set takes, or are
@@ -65,23 +74,30 @@ def idx_set(contents: tuple[bytes, bytes], spec: DatasetSpec, names: tuple[str, 
 def idx_pair(images: bytes, labels: bytes, spec: DatasetSpec, names: tuple[str, str]) -> Arrays:
     """uint8 [N, H, W, 1] and int32 [N] from the IDX bytes of images and labels.
 
-    Labels of rank two (QMNIST) hold the class in their first column. Raises DataError if the two do not fit.
+    Labels of rank two (QMNIST) hold the class in their first column. Raises DataError if the two do
+    not fit.
     """
     pixels, classes = idx(images, names[0]), idx(labels, names[1])
     side = spec.image_size
     if pixels.ndim != 3 or pixels.shape[1:] != (side, side) or pixels.dtype.itemsize != 1:
-        raise DataError(f"{names[0]} must hold {side} x {side} images of bytes, found shape {pixels.shape}")
+        raise DataError(
+            f"{names[0]} must hold {side} x {side} images of bytes, found shape {pixels.shape}"
+        )
     if classes.ndim == 2:
         classes = classes[:, 0]
     if classes.ndim != 1:
         raise DataError(f"{names[1]} must hold a label for each image, found shape {classes.shape}")
     if len(classes) != len(pixels):
-        raise DataError(f"{names[1]} has {len(classes)} labels for the {len(pixels)} images of {names[0]}")
+        raise DataError(
+            f"{names[1]} has {len(classes)} labels for the {len(pixels)} images of {names[0]}"
+        )
     return pixels.astype(np.uint8)[..., None], _checked(classes, spec, names[1])
 
 
 def cifar(raw: bytes, spec: DatasetSpec, name: str) -> Arrays:
-    """uint8 [N, H, W, 3] and int32 [N] from CIFAR's binary records: label bytes, then red, green and blue planes."""
+    """uint8 [N, H, W, 3] and int32 [N] from CIFAR's binary records: label bytes, then red, green
+    and blue planes.
+    """
     side, head = spec.image_size, spec.label_bytes
     record = head + side * side * spec.channels
     if not raw or len(raw) % record:
@@ -94,5 +110,8 @@ def cifar(raw: bytes, spec: DatasetSpec, name: str) -> Arrays:
 def _checked(labels: np.ndarray, spec: DatasetSpec, name: str) -> np.ndarray:
     labels = labels.astype(np.int32)
     if labels.size and not 0 <= int(labels.min()) <= int(labels.max()) < spec.classes:
-        raise DataError(f"{name} must hold classes 0 to {spec.classes - 1}, found {labels.min()} to {labels.max()}")
+        raise DataError(
+            f"{name} must hold classes 0 to {spec.classes - 1}, found {labels.min()} to"
+            f" {labels.max()}"
+        )
     return labels

@@ -1,4 +1,6 @@
-"""Pictures from bytes: of a few formats, of bounded size, upright, in 8 bits of red, green and blue."""
+"""Pictures from bytes: of a few formats, of bounded size, upright, in 8 bits of red, green and
+blue.
+"""
 
 from __future__ import annotations
 
@@ -81,7 +83,8 @@ def opened(contents: bytes, prepare: Prepare = lambda picture: None) -> Image.Im
     if len(contents) > MOST_BYTES:
         raise PictureError(f"it has {len(contents)} bytes, more than {MOST_BYTES}")
     try:
-        # Warnings of odd metadata would fill stderr; of a size that Pillow warns of, ours is an error.
+        # Warnings of odd metadata would fill stderr; of a size that Pillow warns of, ours is an
+        # error.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return _decoded(contents, prepare)
@@ -110,7 +113,9 @@ def _decoded(contents: bytes, prepare: Prepare) -> Image.Image:
 
 @contextlib.contextmanager
 def _silent_descriptor() -> Iterator[None]:
-    """Without what libtiff writes about damaged bytes, which goes past Python to the descriptor of stderr."""
+    """Without what libtiff writes about damaged bytes, which goes past Python to the descriptor of
+    stderr.
+    """
     stderr = 2
     saved, nowhere = os.dup(stderr), os.open(os.devnull, os.O_WRONLY)
     try:
@@ -134,9 +139,9 @@ def _orientation(picture: Image.Image) -> int:
 def _rgb(picture: Image.Image) -> Image.Image:
     """Pixels of any of Pillow's modes as "RGB".
 
-    What is transparent is laid on black: Pillow's own `convert` would show the colours below it, which
-    nobody can see in the picture. Of 16-bit colours, Pillow keeps the upper 8 bits; 16-bit grey is
-    scaled by 257.
+    What is transparent is laid on black: Pillow's own `convert` would show the colours below it,
+    which nobody can see in the picture. Of 16-bit colours, Pillow keeps the upper 8 bits; 16-bit
+    grey is scaled by 257.
     """
     if picture.mode == "I" or picture.mode.startswith("I;16"):
         return _of_integers(picture)

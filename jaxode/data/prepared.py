@@ -108,7 +108,9 @@ class PreparedSet:
         elif progress:
             print(f"jaxode: preparing {self._spec.name} in {self.folder}", file=sys.stderr)
 
-    def _write(self, splits: dict[str, Arrays], checksums: dict[str, str], *, replace: bool) -> None:
+    def _write(
+        self, splits: dict[str, Arrays], checksums: dict[str, str], *, replace: bool
+    ) -> None:
         """Write beside the folder, then rename. What a kill leaves, the next start removes."""
         with locks.temporary_folder(self._root) as temporary:
             builder: Any = ImageBlocks(self._spec, temporary)

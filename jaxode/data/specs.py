@@ -21,7 +21,9 @@ class DataError(ValueError):
 
 @dataclass(frozen=True)
 class SourceFile:
-    """An original file: name, exact size in bytes and digest ("sha256:…", "md5:…"), the last two where known."""
+    """An original file: name, exact size in bytes and digest ("sha256:…", "md5:…"), the last two
+    where known.
+    """
 
     name: str
     size: int | None
@@ -263,7 +265,8 @@ SPECS: dict[str, DatasetSpec] = {
             layout="bands",
             class_names=("ship", "iceberg"),
             image_size=75,
-            # Round figures near the bands' decibels and the angle's degrees; not of the training images.
+            # Round figures near the bands' decibels and the angle's degrees; not of the training
+            # images.
             mean=(-20.0, -25.0, 39.0),
             std=(5.0, 5.0, 4.0),
             train_files=(),
@@ -286,5 +289,10 @@ def spec_of(config: DataConfig) -> DatasetSpec:
     count = config.classes
     if count is None:
         return spec
-    require(count <= spec.classes, "classes", count, f"at most {spec.classes}, the classes of {spec.name}")
+    require(
+        count <= spec.classes,
+        "classes",
+        count,
+        f"at most {spec.classes}, the classes of {spec.name}",
+    )
     return replace(spec, class_names=spec.class_names[:count])

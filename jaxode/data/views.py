@@ -17,7 +17,9 @@ from jaxode.types import Images, Keys
 
 
 class Views(NamedTuple):
-    """How stored images become the model's input: with each image's random key for training, without for evaluation."""
+    """How stored images become the model's input: with each image's random key for training,
+    without for evaluation.
+    """
 
     training: Callable[[Keys, Any], Images]
     evaluation: Callable[[Any], Images]
@@ -32,11 +34,19 @@ def view_shape(config: RunConfig, spec: DatasetSpec) -> tuple[int, int, int]:
 
 
 def views(config: RunConfig, spec: DatasetSpec) -> Views:
-    """The views of a run. Raises ConfigError where the settings ask for what these images do not have."""
+    """The views of a run.
+
+    Raises ConfigError where the settings ask for what these images do not have.
+    """
     names, crop, dtype = config.data.augmentations, config.data.crop, jnp.dtype(config.dtype)
     if spec.layout == "bands":
         require(crop == "none", "crop", crop, f"none for {spec.name}")
-        require(not names, "augment", config.data.augment, f"none for {spec.name}, whose images are no pictures")
+        require(
+            not names,
+            "augment",
+            config.data.augment,
+            f"none for {spec.name}, whose images are no pictures",
+        )
         return _band_views(config, spec)
     require(not config.data.angle, "angle", True, f"left out for {spec.name}, which has none")
     require_shape(names, spec.image_size, spec.image_size, spec.channels)
@@ -51,11 +61,12 @@ def views(config: RunConfig, spec: DatasetSpec) -> Views:
 
 
 def _band_views(config: RunConfig, spec: DatasetSpec) -> Views:
-    """Band 1, band 2 and their mean, then the angle if that is asked for; the dense net has band 1 alone.
+    """Band 1, band 2 and their mean, then the angle if that is asked for; the dense net has band 1
+    alone.
 
-    They are brought near mean 0 and deviation 1 by fixed figures, which the first batch norm of the nets made for these
-    images undoes. The dense net's band is divided by its largest absolute value instead, image by image. A missing
-    angle is the middle one.
+    They are brought near mean 0 and deviation 1 by fixed figures, which the first batch norm of the
+    nets made for these images undoes. The dense net's band is divided by its largest absolute value
+    instead, image by image. A missing angle is the middle one.
     """
     model, dtype = config.model.model, jnp.dtype(config.dtype)
     mean, std = jnp.asarray(spec.mean, dtype), jnp.asarray(spec.std, dtype)
@@ -66,7 +77,11 @@ def _band_views(config: RunConfig, spec: DatasetSpec) -> Views:
             band = stored[..., :1]
             largest = jnp.max(jnp.abs(band), (1, 2, 3), keepdims=True)
             return band / jnp.where(largest > 0, largest, 1)
-        one, two, angle = jnp.split((jnp.where(jnp.isnan(stored), mean, stored) - mean) / std, 3, -1)
-        return jnp.concatenate([one, two, (one + two) / 2, *([angle] if config.data.angle else [])], -1)
+        one, two, angle = jnp.split(
+            (jnp.where(jnp.isnan(stored), mean, stored) - mean) / std, 3, -1
+        )
+        return jnp.concatenate(
+            [one, two, (one + two) / 2, *([angle] if config.data.angle else [])], -1
+        )
 
     return Views(lambda keys, stored: shown(stored), shown)

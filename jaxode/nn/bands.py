@@ -1,4 +1,6 @@
-"""Classifiers of radar images with two bands and the angle they were taken at: dense, residual, neural ODE."""
+"""Classifiers of radar images with two bands and the angle they were taken at: dense, residual,
+neural ODE.
+"""
 
 from __future__ import annotations
 
@@ -32,13 +34,17 @@ SMALLEST_SIDE = 32
 
 
 def max_pool(x: Maps) -> Maps:
-    """Largest of each 2x2 window, an odd last row or column left out: [B, H, W, C] → [B, H // 2, W // 2, C].
+    """Largest of each 2x2 window, an odd last row or column left out: [B, H, W, C] → [B, H // 2, W
+    // 2, C].
 
-    Of equal numbers the first takes the gradient, as in PyTorch. XLA's own (`reduce_window`) takes 66 ms for this and
-    its gradient on [32, 75, 75, 32] in a loop on a CPU (2 cores), a maximum over a reshaped map 22 ms, this 6 ms.
+    Of equal numbers the first takes the gradient, as in PyTorch. XLA's own (`reduce_window`) takes
+    66 ms for this and its gradient on [32, 75, 75, 32] in a loop on a CPU (2 cores), a maximum over
+    a reshaped map 22 ms, this 6 ms.
     """
     batch, height, width, channels = x.shape
-    windows = x[:, : height // 2 * 2, : width // 2 * 2].reshape(batch, height // 2, 2, width // 2, 2, channels)
+    windows = x[:, : height // 2 * 2, : width // 2 * 2].reshape(
+        batch, height // 2, 2, width // 2, 2, channels
+    )
     upper, lower = (_first_largest(windows[:, :, i, :, 0], windows[:, :, i, :, 1]) for i in (0, 1))
     return _first_largest(upper, lower)
 
@@ -50,7 +56,9 @@ def _first_largest(one: Maps, other: Maps) -> Maps:
 class ConvUnit(nnx.Module):
     """5x5 convolution · batch norm · ELU, the size kept."""
 
-    def __init__(self, inner: int, outer: int, *, kernels: Kernels, rngs: nnx.Rngs, dtype: jnp.dtype) -> None:
+    def __init__(
+        self, inner: int, outer: int, *, kernels: Kernels, rngs: nnx.Rngs, dtype: jnp.dtype
+    ) -> None:
         """Maps of `inner` channels to maps of `outer` channels."""
         self.conv = Conv(inner, outer, 5, padding=2, kernels=kernels, rngs=rngs, dtype=dtype)
         self.norm = BatchNorm(outer, dtype=dtype)
@@ -63,13 +71,17 @@ class ConvUnit(nnx.Module):
 class DenseUnit(nnx.Module):
     """Linear · batch norm · ELU · dropout 0.5."""
 
-    def __init__(self, inner: int, outer: int, place: int, *, rngs: nnx.Rngs, dtype: jnp.dtype) -> None:
+    def __init__(
+        self, inner: int, outer: int, place: int, *, rngs: nnx.Rngs, dtype: jnp.dtype
+    ) -> None:
         """`inner` units to `outer` units; `place` is the dropout's."""
         self.linear = Linear(inner, outer, rngs=rngs, dtype=dtype)
         self.norm = BatchNorm(outer, dtype=dtype)
         self.dropout = Dropout(0.5, place)
 
-    def __call__(self, x: Float[Array, "B I"], training: Training | None = None) -> Float[Array, "B O"]:
+    def __call__(
+        self, x: Float[Array, "B I"], training: Training | None = None
+    ) -> Float[Array, "B O"]:
         """[B, inner] → [B, outer]."""
         return self.dropout(jax.nn.elu(self.norm(self.linear(x), training)), training)
 
@@ -77,7 +89,9 @@ class DenseUnit(nnx.Module):
 class Entry(nnx.Module):
     """Batch norm · 2 × (unit · max pool · dropout 0.25): [B, 75, 75, channels] → [B, 18, 18, 64]."""
 
-    def __init__(self, channels: int, *, kernels: Kernels, rngs: nnx.Rngs, dtype: jnp.dtype) -> None:
+    def __init__(
+        self, channels: int, *, kernels: Kernels, rngs: nnx.Rngs, dtype: jnp.dtype
+    ) -> None:
         """Images of `channels` planes to maps of WIDTH channels."""
         self.norm = BatchNorm(channels, dtype=dtype)
         self.unit1 = ConvUnit(channels, 32, kernels=kernels, rngs=rngs, dtype=dtype)
@@ -111,7 +125,8 @@ class BandsBlock(nnx.Module):
 class Exit(nnx.Module):
     """Three units with max pools, the maximum over the pixels, two dense units and a linear layer.
 
-    unit 128 · max pool · 2 × (unit 256, 512 · dropout 0.25 · max pool) · global max pool · dense 512 · dense 256 · 2.
+    unit 128 · max pool · 2 × (unit 256, 512 · dropout 0.25 · max pool) · global max pool · dense
+    512 · dense 256 · 2.
     """
 
     def __init__(self, place: int, *, kernels: Kernels, rngs: nnx.Rngs, dtype: jnp.dtype) -> None:
@@ -139,7 +154,9 @@ class BandsNet(nnx.Module):
     Of three planes, the cnn has 5 574 024 parameters and the odecnn 4 828 808.
     """
 
-    def __init__(self, downsample: Entry, blocks: Sequence[BandsBlock | ODEBlock], head: Exit) -> None:
+    def __init__(
+        self, downsample: Entry, blocks: Sequence[BandsBlock | ODEBlock], head: Exit
+    ) -> None:
         """The three segments, under the names that they have in the other classifiers."""
         self.downsample, self.blocks, self.head = downsample, nnx.List(blocks), head
 
@@ -155,7 +172,9 @@ class BandsNet(nnx.Module):
         return z, Stats.chain(stats)
 
     def __call__(self, images: Images, training: Training | None = None) -> tuple[Logits, Stats]:
-        """Logits [B, 2] and each ODE block's statistics; with `training`, running statistics are put forward."""
+        """Logits [B, 2] and each ODE block's statistics; with `training`, running statistics are
+        put forward.
+        """
         z, stats = self.features(images, training)
         return self.head(z, training), stats
 
@@ -163,8 +182,8 @@ class BandsNet(nnx.Module):
 class Dense(nnx.Module):
     """flatten · 4 × (linear 128 · ReLU) · linear 1: a score s, returned as the two logits [0, s].
 
-    The softmax of [0, s] is [1 - σ(s), σ(s)], so cross-entropy over the two classes is the binary cross-entropy of a
-    sigmoid, exactly. 769 793 parameters for an image of 75x75.
+    The softmax of [0, s] is [1 - σ(s), σ(s)], so cross-entropy over the two classes is the binary
+    cross-entropy of a sigmoid, exactly. 769 793 parameters for an image of 75x75.
     """
 
     def __init__(self, inputs: int, *, rngs: nnx.Rngs, dtype: jnp.dtype) -> None:

@@ -1,4 +1,6 @@
-"""The segments of a classifier: downsampling, one block of the feature segment, and the classifier's head."""
+"""The segments of a classifier: downsampling, one block of the feature segment, and the
+classifier's head.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +20,12 @@ from jaxode.types import Images, Logits, Maps
 
 
 class Downsample(nnx.Module):
-    """Convolutions of stride 2 after one of stride 1: by three, [B, 28, 28, channels] → [B, 6, 6, width].
+    """Convolutions of stride 2 after one of stride 1: by three, [B, 28, 28, channels] → [B, 6, 6,
+    width].
 
-    The first three are those of torchdiffeq's example and of Gładzik 2019. More of them, each after a norm and a ReLU
-    as the others, make smaller maps of larger images: of 64 x 64 pixels three leave 15 x 15, four 7 x 7, five 3 x 3.
+    The first three are those of torchdiffeq's example and of Gładzik 2019. More of them, each after
+    a norm and a ReLU as the others, make smaller maps of larger images: of 64 x 64 pixels three
+    leave 15 x 15, four 7 x 7, five 3 x 3.
     """
 
     def __init__(
@@ -38,13 +42,20 @@ class Downsample(nnx.Module):
         self.fused = kernels.downsampling
         self.conv1 = Conv(channels, width, 3, kernels=kernels, rngs=rngs, dtype=dtype)
         self.norm1 = GroupNorm(width, kernels=kernels, dtype=dtype)
-        self.conv2 = Conv(width, width, 4, stride=2, padding=1, kernels=kernels, rngs=rngs, dtype=dtype)
+        self.conv2 = Conv(
+            width, width, 4, stride=2, padding=1, kernels=kernels, rngs=rngs, dtype=dtype
+        )
         self.norm2 = GroupNorm(width, kernels=kernels, dtype=dtype)
-        self.conv3 = Conv(width, width, 4, stride=2, padding=1, kernels=kernels, rngs=rngs, dtype=dtype)
+        self.conv3 = Conv(
+            width, width, 4, stride=2, padding=1, kernels=kernels, rngs=rngs, dtype=dtype
+        )
         more = range(convolutions - 3)
         self.norms = nnx.List([GroupNorm(width, kernels=kernels, dtype=dtype) for _ in more])
         self.convs = nnx.List(
-            [Conv(width, width, 4, stride=2, padding=1, kernels=kernels, rngs=rngs, dtype=dtype) for _ in more]
+            [
+                Conv(width, width, 4, stride=2, padding=1, kernels=kernels, rngs=rngs, dtype=dtype)
+                for _ in more
+            ]
         )
 
     def __call__(self, images: Images) -> Maps:
@@ -76,7 +87,9 @@ def augmented(z: Maps, more: int) -> Maps:
 class ODEBlock(nnx.Module):
     """z(1) of dz/dt = f(t, z) with z(0) the block's input (Chen et al. 2018, equation 2)."""
 
-    def __init__(self, width: int, solve: SolveConfig, *, kernels: Kernels, rngs: nnx.Rngs, dtype: jnp.dtype) -> None:
+    def __init__(
+        self, width: int, solve: SolveConfig, *, kernels: Kernels, rngs: nnx.Rngs, dtype: jnp.dtype
+    ) -> None:
         """A block whose field acts on maps of `width` channels."""
         self.field = ConvField(width, kernels=kernels, rngs=rngs, dtype=dtype)
         self.solve = solve
@@ -84,27 +97,42 @@ class ODEBlock(nnx.Module):
     def __call__(self, z: Maps) -> tuple[Maps, Stats]:
         """State at time 1 and what the solve cost: [B, H, W, C] → [B, H, W, C]."""
         graph, state = nnx.split(self.field)
-        # Parameters travel as args, which the adjoint differentiates, and as plain arrays, which every library takes.
+        # Parameters travel as args, which the adjoint differentiates, and as plain arrays, which
+        # every library takes.
         params, tree = jax.tree.flatten(state)
-        return odeint(lambda t, y, p: nnx.merge(graph, jax.tree.unflatten(tree, p))(t, y), z, params, self.solve)
+        return odeint(
+            lambda t, y, p: nnx.merge(graph, jax.tree.unflatten(tree, p))(t, y),
+            z,
+            params,
+            self.solve,
+        )
 
 
 class ResidualBlock(nnx.Module):
-    """z + conv(ReLU(norm(conv(ReLU(norm(z)))))), convolutions without bias (He et al. 2016, full pre-activation)."""
+    """z + conv(ReLU(norm(conv(ReLU(norm(z)))))), convolutions without bias (He et al.
+
+    2016, full pre-activation).
+    """
 
     def __init__(self, width: int, *, kernels: Kernels, rngs: nnx.Rngs, dtype: jnp.dtype) -> None:
         """A block on maps of `width` channels."""
         self.chain = kernels.chain
         self.norm1 = GroupNorm(width, kernels=kernels, dtype=dtype)
-        self.conv1 = Conv(width, width, 3, padding=1, bias=False, kernels=kernels, rngs=rngs, dtype=dtype)
+        self.conv1 = Conv(
+            width, width, 3, padding=1, bias=False, kernels=kernels, rngs=rngs, dtype=dtype
+        )
         self.norm2 = GroupNorm(width, kernels=kernels, dtype=dtype)
-        self.conv2 = Conv(width, width, 3, padding=1, bias=False, kernels=kernels, rngs=rngs, dtype=dtype)
+        self.conv2 = Conv(
+            width, width, 3, padding=1, bias=False, kernels=kernels, rngs=rngs, dtype=dtype
+        )
 
     def __call__(self, z: Maps) -> Maps:
         """[B, H, W, C] → [B, H, W, C]."""
         if self.chain is not None and fits(z):
             units = pre_activation(self.norm1, self.conv1), pre_activation(self.norm2, self.conv2)
-            return self.chain(None, z, units, None, Settings(self.norm1.groups, NORM_EPS, residual=True))
+            return self.chain(
+                None, z, units, None, Settings(self.norm1.groups, NORM_EPS, residual=True)
+            )
         out = self.conv1(jax.nn.relu(self.norm1(z)))
         return z + self.conv2(jax.nn.relu(self.norm2(out)))
 
@@ -112,7 +140,9 @@ class ResidualBlock(nnx.Module):
 class Head(nnx.Module):
     """norm · ReLU · mean over the pixels · linear: [B, H, W, width] → [B, classes]."""
 
-    def __init__(self, width: int, classes: int, *, kernels: Kernels, rngs: nnx.Rngs, dtype: jnp.dtype) -> None:
+    def __init__(
+        self, width: int, classes: int, *, kernels: Kernels, rngs: nnx.Rngs, dtype: jnp.dtype
+    ) -> None:
         """Maps of `width` channels to scores of `classes` classes."""
         self.norm = GroupNorm(width, kernels=kernels, dtype=dtype)
         self.linear = Linear(width, classes, rngs=rngs, dtype=dtype)

@@ -1,6 +1,7 @@
 """Whole classifiers: images to logits, and what the solves on the way cost.
 
-`training` is for models with layers that differ in training (`jaxode.nn.bands`); those here do the same in both.
+`training` is for models with layers that differ in training (`jaxode.nn.bands`); those here do the
+same in both.
 """
 
 from __future__ import annotations
@@ -25,20 +26,30 @@ HIDDEN = 300
 """Hidden units of the multi-layer perceptron (LeCun et al. 1998, 784-300-10)."""
 
 SMALLEST_IMAGE = 6
-"""Pixels a side; three convolutions leave nothing of a smaller image, and one more wants twice as many."""
+"""Pixels a side; three convolutions leave nothing of a smaller image, and one more wants twice as
+many.
+"""
 
 
 class ODENet(nnx.Module):
     """Downsampling · a chain of ODE blocks · head.
 
-    Augmented (Dupont, Doucet and Teh 2019), the state of the blocks has more channels than the downsampled map: they
-    stand last and are zero where the first block starts; a later block goes on with what they have become. The head
-    reads them too, as the last layer of the authors' ConvODENet does.
+    Augmented (Dupont, Doucet and Teh 2019), the state of the blocks has more channels than the
+    downsampled map: they stand last and are zero where the first block starts; a later block goes
+    on with what they have become. The head reads them too, as the last layer of the authors'
+    ConvODENet does.
     """
 
-    def __init__(self, downsample: Downsample, blocks: list[ODEBlock], head: Head, augment: int = 0) -> None:
+    def __init__(
+        self, downsample: Downsample, blocks: list[ODEBlock], head: Head, augment: int = 0
+    ) -> None:
         """The three segments; `augment` is how many channels more blocks and head have."""
-        self.downsample, self.blocks, self.head, self.augment = downsample, nnx.List(blocks), head, augment
+        self.downsample, self.blocks, self.head, self.augment = (
+            downsample,
+            nnx.List(blocks),
+            head,
+            augment,
+        )
 
     def features(self, images: Images) -> tuple[Maps, Stats]:
         """The state after the last block."""
@@ -115,8 +126,10 @@ def build_classifier(
       classes: number of classes.
       rngs: stream `params` of keys.
       dtype: floating-point type of parameters, images and states.
-      precision: of the convolutions: tf32, bfloat16 and float16 are less than float32; the others are `dtype`.
-      kernels: a name, or functions to use instead; "auto" is the quickest for backend and precision.
+      precision: of the convolutions: tf32, bfloat16 and float16 are less than float32; the others
+        are `dtype`.
+      kernels: a name, or functions to use instead; "auto" is the quickest for backend and
+        precision.
 
     Raises:
       ConfigError: an image too small to be downsampled, or no classes.
@@ -132,14 +145,22 @@ def build_classifier(
     plain: dict[str, Any] = {"kernels": outside, "rngs": rngs, "dtype": dtype}
     inside: dict[str, Any] = plain | {"kernels": within}
     if model.model in ("dense", "cnn", "odecnn"):
-        require(classes == 2, "model", model.model, f"{' or '.join(CHAINS)} or mlp for {classes} classes")
-        return build_bands(model.model, solve, image_shape=image_shape, inside=inside["kernels"], **plain)
+        require(
+            classes == 2,
+            "model",
+            model.model,
+            f"{' or '.join(CHAINS)} or mlp for {classes} classes",
+        )
+        return build_bands(
+            model.model, solve, image_shape=image_shape, inside=inside["kernels"], **plain
+        )
     if model.model == "mlp":
         return MLP(math.prod(image_shape), classes, rngs=rngs, dtype=dtype)
     least = 2 ** (model.stem_convolutions - 3) * (SMALLEST_IMAGE - 2) + 2
     if min(height, width) < least:
         raise ConfigError(
-            f"image_shape must be at least {least} pixels a side for stem {model.stem}, got {height} x {width}"
+            f"image_shape must be at least {least} pixels a side for stem {model.stem}, got"
+            f" {height} x {width}"
         )
     assert model.blocks is not None
     downsample = Downsample(channels, model.width, model.stem_convolutions, **plain)
@@ -159,20 +180,28 @@ def parameter_count(model: nnx.Module) -> int:
 def describe(
     model: ModelConfig, solve: SolveConfig, *, image_shape: tuple[int, int, int], classes: int
 ) -> dict[str, Any]:
-    """Kind, parameter count and shapes of a classifier as JSON values; computes nothing and allocates nothing."""
+    """Kind, parameter count and shapes of a classifier as JSON values; computes nothing and
+    allocates nothing.
+    """
     abstract = nnx.eval_shape(
-        lambda: build_classifier(model, solve, image_shape=image_shape, classes=classes, rngs=nnx.Rngs(0))
+        lambda: build_classifier(
+            model, solve, image_shape=image_shape, classes=classes, rngs=nnx.Rngs(0)
+        )
     )
     graph, state = nnx.split(abstract)
 
     def shapes(params: Any, images: Images) -> dict[str, Any]:
         built = nnx.merge(graph, params)
-        state_shapes = {} if isinstance(built, MLP | Dense) else {"downsampled": built.downsample(images)}
+        state_shapes = (
+            {} if isinstance(built, MLP | Dense) else {"downsampled": built.downsample(images)}
+        )
         return state_shapes | {"features": built.features(images)[0], "logits": built(images)[0]}
 
     images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
     found = jax.eval_shape(shapes, state, images)
-    parameters = {".".join(map(str, path)): list(value.shape) for path, value in nnx.to_flat_state(state)}
+    parameters = {
+        ".".join(map(str, path)): list(value.shape) for path, value in nnx.to_flat_state(state)
+    }
     return {
         "model": model.model,
         "blocks": model.blocks,
@@ -181,6 +210,9 @@ def describe(
         "stem": model.stem,
         "classes": classes,
         "parameters": parameter_count(abstract),
-        "shapes": {"image": list(image_shape)} | {name: list(value.shape[1:]) for name, value in found.items()},
+        "shapes": (
+            {"image": list(image_shape)}
+            | {name: list(value.shape[1:]) for name, value in found.items()}
+        ),
         "parameter_shapes": parameters,
     }

@@ -1,8 +1,8 @@
 """Convolution of channels-last maps, as matrix products: quick on a CPU, also inside a loop.
 
-XLA's own CPU convolution loses its fast path for weight gradients inside a `while_loop`, where a neural ODE spends its
-time: 180 ms against 3 ms for one 3x3 layer on [128, 6, 6, 64] (2 cores). `library` is XLA's convolution, which
-is cuDNN's on a GPU; `jaxode.nn.kernels` chooses.
+XLA's own CPU convolution loses its fast path for weight gradients inside a `while_loop`, where a
+neural ODE spends its time: 180 ms against 3 ms for one 3x3 layer on [128, 6, 6, 64] (2 cores).
+`library` is XLA's convolution, which is cuDNN's on a GPU; `jaxode.nn.kernels` chooses.
 
 Maps and kernels of 16 bits give maps of 16 bits, as do their gradients; sums are taken in float32.
 """
@@ -26,14 +26,21 @@ Shift = tuple[int, int]
 
 
 def library(
-    x: Maps, kernel: Kernel, stride: int, padding: int, precision: lax.Precision = lax.Precision.HIGHEST
+    x: Maps,
+    kernel: Kernel,
+    stride: int,
+    padding: int,
+    precision: lax.Precision = lax.Precision.HIGHEST,
 ) -> Maps:
-    """Convolution by XLA: [B, H, W, I] → [B, H', W', O] with H' = (H + 2 padding - kh) // stride + 1.
+    """Convolution by XLA: [B, H, W, I] → [B, H', W', O] with H' = (H + 2 padding - kh) // stride +
+    1.
 
     Float32 is float32, unless `precision` lets a GPU use TF32 (HIGH); JAX's own default would.
     """
     pads, layout = ((padding, padding), (padding, padding)), ("NHWC", "HWIO", "NHWC")
-    return lax.conv_general_dilated(x, kernel, (stride, stride), pads, dimension_numbers=layout, precision=precision)
+    return lax.conv_general_dilated(
+        x, kernel, (stride, stride), pads, dimension_numbers=layout, precision=precision
+    )
 
 
 def library_tf32(x: Maps, kernel: Kernel, stride: int, padding: int) -> Maps:
@@ -53,7 +60,9 @@ def matmul(x: Maps, kernel: Kernel, stride: int, padding: int) -> Maps:
 
 
 def matmul_any_mode(x: Maps, kernel: Kernel, stride: int, padding: int) -> Maps:
-    """The same convolution by matrix products, left to automatic differentiation (forward mode too)."""
+    """The same convolution by matrix products, left to automatic differentiation (forward mode
+    too).
+    """
     if stride > 1:
         x, kernel, padding = (
             pack(x, (kernel.shape[0], kernel.shape[1]), stride, padding),
@@ -64,14 +73,19 @@ def matmul_any_mode(x: Maps, kernel: Kernel, stride: int, padding: int) -> Maps:
 
 
 def pack(x: Maps, size: tuple[int, int], stride: int, padding: int) -> Maps:
-    """The padded map as a kernel of this size reads it: each stride x stride patch of pixels becomes one pixel."""
+    """The padded map as a kernel of this size reads it: each stride x stride patch of pixels
+    becomes one pixel.
+    """
     rows, columns = (
-        (extent + 2 * padding - reach) // stride + -(-reach // stride)  # in patches; what no output reads is cut off
+        (extent + 2 * padding - reach) // stride
+        + -(-reach // stride)  # in patches; what no output reads is cut off
         for extent, reach in zip(x.shape[1:3], size, strict=True)
     )
     grow_h = max(0, rows * stride - x.shape[1] - padding)
     grow_w = max(0, columns * stride - x.shape[2] - padding)
-    x = jnp.pad(x, ((0, 0), (padding, grow_h), (padding, grow_w), (0, 0)))[:, : rows * stride, : columns * stride]
+    x = jnp.pad(x, ((0, 0), (padding, grow_h), (padding, grow_w), (0, 0)))[
+        :, : rows * stride, : columns * stride
+    ]
     x = x.reshape(-1, rows, stride, columns, stride, x.shape[3]).transpose(0, 1, 3, 2, 4, 5)
     return x.reshape(-1, rows, columns, stride * stride * x.shape[5])
 
@@ -80,16 +94,22 @@ def pack_kernel(kernel: Kernel, stride: int) -> Kernel:
     """The kernel for maps from `pack`, to be used with stride 1 and padding 0."""
     height, width, inner, outer = kernel.shape
     taps_h, taps_w = -(-height // stride), -(-width // stride)
-    kernel = jnp.pad(kernel, ((0, taps_h * stride - height), (0, taps_w * stride - width), (0, 0), (0, 0)))
-    kernel = kernel.reshape(taps_h, stride, taps_w, stride, inner, outer).transpose(0, 2, 1, 3, 4, 5)
+    kernel = jnp.pad(
+        kernel, ((0, taps_h * stride - height), (0, taps_w * stride - width), (0, 0), (0, 0))
+    )
+    kernel = kernel.reshape(taps_h, stride, taps_w, stride, inner, outer).transpose(
+        0, 2, 1, 3, 4, 5
+    )
     return kernel.reshape(taps_h, taps_w, stride * stride * inner, outer)
 
 
 class _Taps(NamedTuple):
-    """A convolution of stride 1 as three linear maps: gather shifted maps, multiply by a matrix, add shifted maps.
+    """A convolution of stride 1 as three linear maps: gather shifted maps, multiply by a matrix,
+    add shifted maps.
 
-    Gathering all taps of a 3x3 kernel before the product, or adding all after it, moves nine maps through memory;
-    columns before and rows after, three and three. An input wider than the output is best taken as it stands.
+    Gathering all taps of a 3x3 kernel before the product, or adding all after it, moves nine maps
+    through memory; columns before and rows after, three and three. An input wider than the output
+    is best taken as it stands.
     """
 
     before: list[Shift]
@@ -109,11 +129,19 @@ class _Taps(NamedTuple):
         if 4 * inner < outer:  # an image's few channels
             return cls(every, end, [(0, 0)], end, (0, 1, 2, 3))
         if inner <= outer:
-            return cls([(0, j) for j in columns], (start[0], end[1]), [(i, 0) for i in rows], end, (1, 2, 0, 3))
+            return cls(
+                [(0, j) for j in columns],
+                (start[0], end[1]),
+                [(i, 0) for i in rows],
+                end,
+                (1, 2, 0, 3),
+            )
         return cls([(0, 0)], start, every, end, (2, 0, 1, 3))
 
     def matrix(self, kernel: Kernel) -> Float[Array, "before*I after*O"]:
-        """The kernel, its taps before the product along the rows and those after it along the columns."""
+        """The kernel, its taps before the product along the rows and those after it along the
+        columns.
+        """
         return kernel.transpose(self.axes).reshape(len(self.before) * kernel.shape[2], -1)
 
 
@@ -134,7 +162,9 @@ def dot(a: Float[Array, "m k"], b: Float[Array, "k n"]) -> Float[Array, "m n"]:
 
 
 def gather(x: Maps, shifts: list[Shift], size: tuple[int, int]) -> Float[Array, "pixels taps*C"]:
-    """A row for each pixel p of maps of this size: x at p + shift for each shift in turn, zero outside of x."""
+    """A row for each pixel p of maps of this size: x at p + shift for each shift in turn, zero
+    outside of x.
+    """
     if len(shifts) == 1:
         return _shifted(x, shifts[0], size).reshape(-1, x.shape[3])
     # One padded map, from which every tap is cut; padding each tap by itself costs a pass for each.
@@ -148,12 +178,19 @@ def gather(x: Maps, shifts: list[Shift], size: tuple[int, int]) -> Float[Array, 
 
 
 def _add(
-    taps: Float[Array, "pixels taps*C"], shifts: list[Shift], start: tuple[int, int], end: tuple[int, int]
+    taps: Float[Array, "pixels taps*C"],
+    shifts: list[Shift],
+    start: tuple[int, int],
+    end: tuple[int, int],
 ) -> Maps:
     """Transpose of `gather`, for maps of size `start` to maps of size `end`."""
     wide = taps.shape[1] // len(shifts)
-    parts = [taps[:, k * wide : (k + 1) * wide].reshape(-1, *start, wide) for k in range(len(shifts))]
-    return functools.reduce(jnp.add, [_shifted(*pair, end) for pair in zip(parts, shifts, strict=True)])
+    parts = [
+        taps[:, k * wide : (k + 1) * wide].reshape(-1, *start, wide) for k in range(len(shifts))
+    ]
+    return functools.reduce(
+        jnp.add, [_shifted(*pair, end) for pair in zip(parts, shifts, strict=True)]
+    )
 
 
 def _correlate(x: Maps, kernel: Kernel, padding: int) -> Maps:
@@ -172,8 +209,12 @@ def _unit_stride_forward(x: Maps, kernel: Kernel, padding: int) -> tuple[Maps, t
     return _correlate(x, kernel, padding), (x, kernel)
 
 
-def _unit_stride_backward(padding: int, saved: tuple[Maps, Kernel], slope: Maps) -> tuple[Maps, Kernel]:
-    """The three maps transposed, in reverse order; the input is gathered anew, which is cheaper than to keep it."""
+def _unit_stride_backward(
+    padding: int, saved: tuple[Maps, Kernel], slope: Maps
+) -> tuple[Maps, Kernel]:
+    """The three maps transposed, in reverse order; the input is gathered anew, which is cheaper
+    than to keep it.
+    """
     x, kernel = saved
     taps = _Taps.of(x, kernel, padding)
     matrix, to_kernel = jax.vjp(taps.matrix, kernel)

@@ -21,9 +21,11 @@ def pre_activation(norm: GroupNorm, conv: TimeConv | Conv) -> Unit:
 
 
 class ConvField(nnx.Module):
-    """norm · ReLU · time-concatenated convolution · norm · ReLU · time-concatenated convolution · norm.
+    """norm · ReLU · time-concatenated convolution · norm · ReLU · time-concatenated convolution ·
+    norm.
 
-    The ODE function of Chen et al. (2018), section 3, as in the `odenet_mnist.py` example of torchdiffeq.
+    The ODE function of Chen et al. (2018), section 3, as in the `odenet_mnist.py` example of
+    torchdiffeq.
     """
 
     def __init__(self, width: int, *, kernels: Kernels, rngs: nnx.Rngs, dtype: jnp.dtype) -> None:
@@ -38,19 +40,26 @@ class ConvField(nnx.Module):
     def __call__(self, t: Time, z: Maps) -> Maps:
         """dz/dt at time t, shaped as z: [B, H, W, C]."""
         if self.chain is not None and fits(z):
-            units = tuple(pre_activation(*pair) for pair in ((self.norm1, self.conv1), (self.norm2, self.conv2)))
+            units = tuple(
+                pre_activation(*pair)
+                for pair in ((self.norm1, self.conv1), (self.norm2, self.conv2))
+            )
             tail = Tail(self.norm3.scale[...], self.norm3.bias[...])
             times = jnp.asarray(t, z.dtype).reshape(-1)  # a scalar, or [B, 1, 1, 1]
-            return self.chain(times, z, units, tail, Settings(self.norm1.groups, NORM_EPS, residual=False))
+            return self.chain(
+                times, z, units, tail, Settings(self.norm1.groups, NORM_EPS, residual=False)
+            )
         out = self.conv1(t, jax.nn.relu(self.norm1(z)))
         out = self.conv2(t, jax.nn.relu(self.norm2(out)))
         return self.norm3(out)
 
 
 class DenseField(nnx.Module):
-    """linear · tanh · linear · tanh · linear on t and z together: a field on states of a few numbers.
+    """linear · tanh · linear · tanh · linear on t and z together: a field on states of a few
+    numbers.
 
-    For fields of the plane as in Dupont, Doucet and Teh (2019); with tanh it is smooth, so that tight tolerances pay.
+    For fields of the plane as in Dupont, Doucet and Teh (2019); with tanh it is smooth, so that
+    tight tolerances pay.
     """
 
     def __init__(self, size: int, hidden: int, *, rngs: nnx.Rngs, dtype: jnp.dtype) -> None:

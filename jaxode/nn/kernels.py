@@ -1,4 +1,5 @@
-"""Which implementation of convolution and group norm runs: one choice, by backend, precision and derivatives needed.
+"""Which implementation of convolution and group norm runs: one choice, by backend, precision and
+derivatives needed.
 
 | name | what it is | where it is chosen |
 |---|---|---|
@@ -29,8 +30,9 @@ from jaxode.types import Maps
 class Kernels(NamedTuple):
     """A convolution (x, kernel, stride, padding) and a group norm (x, scale, bias, groups, eps).
 
-    Where it is quicker as a whole, also the downsampling segment (images, parameters, groups, eps) and a chain of
-    pre-activation units (times, maps, units, tail, settings: `jaxode.nn.native.chain`).
+    Where it is quicker as a whole, also the downsampling segment (images, parameters, groups, eps)
+    and a chain of pre-activation units (times, maps, units, tail, settings:
+    `jaxode.nn.native.chain`).
     """
 
     convolution: Callable[..., Any]
@@ -52,7 +54,9 @@ NATIVE = Kernels(layers.convolution, layers.group_norm, segment.downsampling, ch
 """In C++, for a CPU, and for float32."""
 
 ANY_MODE = Kernels(convolution.matmul_any_mode, normalization.group_norm_any_mode)
-"""Matrix products without gradients of their own: for implicit solvers, which differentiate in forward mode."""
+"""Matrix products without gradients of their own: for implicit solvers, which differentiate in
+forward mode.
+"""
 
 
 VARIABLE = "JAXODE_KERNELS"
@@ -63,12 +67,13 @@ def kernels_name(wanted: KernelsName = "auto", precision: Precision = "float32")
     """Name of the kernels that run on the default backend.
 
     Args:
-      wanted: a run's setting; "auto" leaves the choice to JAXODE_KERNELS, and then to backend and precision.
+      wanted: a run's setting; "auto" leaves the choice to JAXODE_KERNELS, and then to backend and
+        precision.
       precision: the native kernels are for float32.
 
     Raises:
-      ConfigError: the native kernels are asked for by name and cannot be used here; the reason is said. Or the
-        environment variable names no kernels.
+      ConfigError: the native kernels are asked for by name and cannot be used here; the reason is
+        said. Or the environment variable names no kernels.
     """
     fits = precision == "float32"
     if wanted == "native" and not fits:
@@ -81,7 +86,9 @@ def kernels_name(wanted: KernelsName = "auto", precision: Precision = "float32")
     on_cpu = jax.default_backend() == "cpu"
     if wanted == "native":
         if not on_cpu:
-            raise ConfigError(f"kernels native are for a CPU, and JAX computes on {jax.default_backend()}")
+            raise ConfigError(
+                f"kernels native are for a CPU, and JAX computes on {jax.default_backend()}"
+            )
         if not native.load():
             raise ConfigError(f"kernels native cannot be used: {native.missing()}")
         return "native" if fits else "matmul"
@@ -93,7 +100,8 @@ def kernels_name(wanted: KernelsName = "auto", precision: Precision = "float32")
 def choose_kernels(
     precision: Precision = "float32", *, forward_mode: bool = False, wanted: KernelsName = "auto"
 ) -> Kernels:
-    """The quickest kernels for the default backend in this precision that offer the derivatives asked for.
+    """The quickest kernels for the default backend in this precision that offer the derivatives
+    asked for.
 
     Args:
       precision: of the convolutions.
@@ -119,8 +127,9 @@ def choose_kernels(
 def rounded(convolve: Callable[..., Maps], precision: Precision) -> Callable[..., Maps]:
     """A convolution whose inputs and result, and their cotangents, are rounded to a 16-bit type.
 
-    What comes in and goes out is float32; sums inside are as well (cuDNN's too). So the three products of a layer and
-    its gradient are 16-bit ones, and what the tape keeps of it takes half the memory. Torch's autocast rounds alike.
+    What comes in and goes out is float32; sums inside are as well (cuDNN's too). So the three
+    products of a layer and its gradient are 16-bit ones, and what the tape keeps of it takes half
+    the memory. Torch's autocast rounds alike.
     """
     dtype = jnp.dtype(precision)
 

@@ -24,7 +24,9 @@ class BatchNorm(nnx.Module):
     the momentum, and keeps a running variance that is unbiased.
     """
 
-    def __init__(self, channels: int, *, dtype: jnp.dtype, momentum: float = 0.99, eps: float = 1e-3) -> None:
+    def __init__(
+        self, channels: int, *, dtype: jnp.dtype, momentum: float = 0.99, eps: float = 1e-3
+    ) -> None:
         """Scale and running variance start at one, bias and running mean at zero."""
         self.momentum, self.eps = momentum, eps
         self.scale = nnx.Param(jnp.ones(channels, dtype))
@@ -46,9 +48,13 @@ class BatchNorm(nnx.Module):
         return (x - mean) * factor + self.bias[...]
 
 
-def weighted_moments(x: Values, weights: Float[Array, " B"]) -> tuple[Float[Array, " C"], Float[Array, " C"]]:
+def weighted_moments(
+    x: Values, weights: Float[Array, " B"]
+) -> tuple[Float[Array, " C"], Float[Array, " C"]]:
     """Mean and biased variance of each channel over pixels and weighted images, in two passes; zeros for no weight."""
-    shares = weights / jnp.maximum(weights.sum(), jnp.finfo(x.dtype).tiny) / math.prod(x.shape[1:-1])
+    shares = (
+        weights / jnp.maximum(weights.sum(), jnp.finfo(x.dtype).tiny) / math.prod(x.shape[1:-1])
+    )
     shares = shares.reshape(-1, *[1] * (x.ndim - 1))
     axes = tuple(range(x.ndim - 1))
     mean = jnp.sum(shares * x, axes)
@@ -73,6 +79,8 @@ class Dropout(nnx.Module):
             return x
 
         def kept(key: jax.Array) -> jax.Array:
-            return jax.random.bernoulli(jax.random.fold_in(key, self.place), 1 - self.rate, x.shape[1:])
+            return jax.random.bernoulli(
+                jax.random.fold_in(key, self.place), 1 - self.rate, x.shape[1:]
+            )
 
         return jnp.where(jax.vmap(kept)(training.keys), x / (1 - self.rate), 0)

@@ -15,12 +15,21 @@ _ALLOCATORS: dict[str, Allocator] = {}
 
 
 def register(platform: str, allocator: Allocator) -> None:
-    """Have the arrays of a platform made by `allocator`: on a CPU, XLA would fill what it is told to leave empty."""
+    """Have the arrays of a platform made by `allocator`: on a CPU, XLA would fill what it is told
+    to leave empty.
+    """
     _ALLOCATORS[platform] = allocator
 
 
 def uninitialized(shape: tuple[int, ...], dtype: Any) -> Any:
     """An array with no defined content."""
     like = jax.ShapeDtypeStruct(shape, dtype)
-    own = {platform: lambda allocate=allocate: allocate(like) for platform, allocate in _ALLOCATORS.items()}
-    return lax.platform_dependent(default=lambda: lax.empty(shape, dtype), **own) if own else lax.empty(shape, dtype)
+    own = {
+        platform: lambda allocate=allocate: allocate(like)
+        for platform, allocate in _ALLOCATORS.items()
+    }
+    return (
+        lax.platform_dependent(default=lambda: lax.empty(shape, dtype), **own)
+        if own
+        else lax.empty(shape, dtype)
+    )

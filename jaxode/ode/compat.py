@@ -1,8 +1,9 @@
 """Stepping as torchdiffeq steps, so that both take the same steps and count the same evaluations.
 
-Forward and exact gradients: adaptive steps run past t1, and the answer is read off torchdiffeq's quartic between the
-two ends of the last step ("native overshoot"). Adjoint: both solves stop at their end times, which is torchdiffeq with
-`options={"step_t": [t0, t1]}` and the same in `adjoint_options`; Diffrax allows no event in a solve that it reverses.
+Forward and exact gradients: adaptive steps run past t1, and the answer is read off torchdiffeq's
+quartic between the two ends of the last step ("native overshoot"). Adjoint: both solves stop at
+their end times, which is torchdiffeq with `options={"step_t": [t0, t1]}` and the same in
+`adjoint_options`; Diffrax allows no event in a solve that it reverses.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ class _Quartic(diffrax.FourthOrderPolynomialInterpolation):
     def c_mid(self) -> np.ndarray:
         """Weights of the slopes at the middle of the step.
 
-        A new array each time: JAX 0.10 would go on using the float32 rounding of one that it has met in float32.
+        A new array each time: JAX 0.10 would go on using the float32 rounding of one that it has
+          met in float32.
         """
         return self.middle.copy()
 
@@ -41,7 +43,8 @@ class _Dopri5Quartic(_Quartic):
 
 
 class _Dopri8Quartic(_Quartic):
-    # The dense output of Prince and Dormand's 8(7) method at the middle of the step, as torchdiffeq evaluates it.
+    # The dense output of Prince and Dormand's 8(7) method at the middle of the step, as torchdiffeq
+    # evaluates it.
     middle = np.array(
         [
             0.04103130360739393, 0.0, 0.0, 0.0, 0.0, 0.05100562801991382, 0.2388930677412202, 0.3096870143996103,
@@ -87,8 +90,8 @@ def passed(t1: Any) -> diffrax.Event:
     return diffrax.Event(cond)
 
 
-# Norms of Diffrax's adjoint state (y, a_y, a_args, a_terms) of a solve with a clock (`jaxode.ode.guard`): y is
-# (z, τ), and args are (args, c). The clock is left out everywhere.
+# Norms of Diffrax's adjoint state (y, a_y, a_args, a_terms) of a solve with a clock
+# (`jaxode.ode.guard`): y is (z, τ), and args are (args, c). The clock is left out everywhere.
 
 
 def forward_norm(state: tuple[Any, Any]) -> Any:
@@ -97,16 +100,24 @@ def forward_norm(state: tuple[Any, Any]) -> Any:
 
 
 def mixed_norm(adjoint_state: tuple[Any, Any, Any, Any]) -> Any:
-    """As torchdiffeq: the largest RMS among z, its adjoint, each parameter's gradient and that of the time shift."""
+    """As torchdiffeq: the largest RMS among z, its adjoint, each parameter's gradient and that of
+    the time shift.
+    """
     y, a_y, (a_args, _), _ = adjoint_state
     sizes = [optimistix.rms_norm(y[0]), optimistix.rms_norm(a_y[0])]
-    return jnp.max(jnp.stack([*sizes, *(optimistix.rms_norm(leaf) for leaf in jax.tree.leaves(a_args))]))
+    return jnp.max(
+        jnp.stack([*sizes, *(optimistix.rms_norm(leaf) for leaf in jax.tree.leaves(a_args))])
+    )
 
 
 def mixed_seminorm(adjoint_state: tuple[Any, Any, Any, Any]) -> Any:
-    """The same without the parameters, but with the gradient of the time shift, which torchdiffeq keeps."""
+    """The same without the parameters, but with the gradient of the time shift, which torchdiffeq
+    keeps.
+    """
     y, a_y, ((_, a_shift), _), _ = adjoint_state
-    return jnp.max(jnp.stack([optimistix.rms_norm(y[0]), optimistix.rms_norm(a_y[0]), jnp.abs(a_shift)]))
+    return jnp.max(
+        jnp.stack([optimistix.rms_norm(y[0]), optimistix.rms_norm(a_y[0]), jnp.abs(a_shift)])
+    )
 
 
 def pooled_norm(adjoint_state: tuple[Any, Any, Any, Any]) -> Any:

@@ -1,10 +1,13 @@
-"""An explicit solve as one loop over steps, which remembers what its derivative needs (`jaxode.ode.tape`).
+"""An explicit solve as one loop over steps, which remembers what its derivative needs
+(`jaxode.ode.tape`).
 
-Steps, accepted and rejected, and their sizes are those of Diffrax with the same solver and controller.
+Steps, accepted and rejected, and their sizes are those of Diffrax with the same solver and
+controller.
 
-Images may each take steps of their own. Then times, step sizes and counts are arrays [B], and the loop goes on until
-the last image is done. A row is one pass of the loop in which some image accepts its step; to the others, which reject
-theirs or are done, it is a step of size zero. One step size for all images is the case in which every row is a step.
+Images may each take steps of their own. Then times, step sizes and counts are arrays [B], and the
+loop goes on until the last image is done. A row is one pass of the loop in which some image accepts
+its step; to the others, which reject theirs or are done, it is a step of size zero. One step size
+for all images is the case in which every row is a step.
 """
 
 from __future__ import annotations
@@ -32,9 +35,14 @@ class Memory(NamedTuple):
     states: Any
     """State at the start of every segment; one element more, to which the other states go."""
     tape: Any
-    """Kept residuals of the last segment's evaluations: a ring, see `Problem.place`. None under replay."""
+    """Kept residuals of the last segment's evaluations: a ring, see `Problem.place`.
+
+    None under replay.
+    """
     spoiled: Any
-    """Whether a step that one image rejected and another accepted left what is not finite on the tape."""
+    """Whether a step that one image rejected and another accepted left what is not finite on the
+    tape.
+    """
 
 
 class Loop(NamedTuple):
@@ -72,8 +80,8 @@ class Problem:
       segment: rows whose residuals are held at one time.
       taping: whether residuals are kept on the way forward.
       overshoot: whether to step past t1 and read the answer off the solver's interpolant.
-      images: number of images that each take steps of their own, or None for one step size; `split` then takes times
-        [B, 1, …, 1].
+      images: number of images that each take steps of their own, or None for one step size; `split`
+        then takes times [B, 1, …, 1].
     """
 
     def __init__(
@@ -89,7 +97,9 @@ class Problem:
         self.slots = self.segment * self.method.evaluations + self.method.fsal
 
     def place(self, n: Any, i: Any) -> Any:
-        """Where on the tape stage i of row n is; an FSAL method's last stage is the next row's first."""
+        """Where on the tape stage i of row n is; an FSAL method's last stage is the next row's
+        first.
+        """
         return (n * self.method.evaluations + i) % self.slots
 
     def solve(self, z0: Any, inputs: Inputs, remember: bool) -> Loop:
@@ -98,7 +108,11 @@ class Problem:
 
         def evaluate(t: Any, y: Any) -> Any:
             t = self.clock(t, y)
-            return self.split.forward(t, y, inputs) if taping else (self.split.evaluate(t, y, inputs), None)
+            return (
+                self.split.forward(t, y, inputs)
+                if taping
+                else (self.split.evaluate(t, y, inputs), None)
+            )
 
         start = jnp.broadcast_to(self.t0, self.lanes)
         slope, kept = evaluate(start, z0) if method.fsal else (None, None)
@@ -108,7 +122,12 @@ class Problem:
         memory = None
         if remember:
             times = allocate(self.max_steps + 1, start).at[0].set(start)
-            memory = Memory(times, allocate(-(-self.max_steps // self.segment) + 1, z0), tape, jnp.asarray(False))
+            memory = Memory(
+                times,
+                allocate(-(-self.max_steps // self.segment) + 1, z0),
+                tape,
+                jnp.asarray(False),
+            )
         t_next, control = self._begin(start, z0, inputs)
         none = jnp.zeros(self.lanes, jnp.int32)
         loop = Loop(
@@ -125,7 +144,9 @@ class Problem:
             rows=jnp.zeros((), jnp.int32),
             memory=memory,
         )
-        loop = lax.while_loop(lambda loop: self._going(loop).any(), lambda loop: self._step(loop, evaluate), loop)
+        loop = lax.while_loop(
+            lambda loop: self._going(loop).any(), lambda loop: self._step(loop, evaluate), loop
+        )
         short = (loop.failure == 0) & (loop.t < self.t1)
         return loop._replace(failure=jnp.where(short, MAX_STEPS, loop.failure))
 
@@ -139,14 +160,20 @@ class Problem:
             term = diffrax.ODETerm(lambda t, y, _: self.split.evaluate(t, y, inputs))
             return self.controller.init(term, self.t0, self.t1, z0, None, None, None, self.order)
         each = self.controller.first_step(
-            lambda t, y: self.split.evaluate(self.clock(t, y), y, inputs), start, z0, self.order, jax.vmap(rms_norm)
+            lambda t, y: self.split.evaluate(self.clock(t, y), y, inputs),
+            start,
+            z0,
+            self.order,
+            jax.vmap(rms_norm),
         )
         return jax.vmap(
             lambda t, y, first: self.controller.init(None, t, self.t1, y, first, None, None, self.order)
         )(start, z0, each)  # fmt: skip
 
     def _adapt(self, loop: Loop, y: Any, error: Any) -> Any:
-        """Whether to keep the step, its end or start accordingly, the next step's end, controller state, failure."""
+        """Whether to keep the step, its end or start accordingly, the next step's end, controller
+        state, failure.
+        """
 
         def adapt(t: Any, t_next: Any, y0: Any, y: Any, error: Any, control: Any) -> Any:
             keep, t, t_next, _, control, result = self.controller.adapt_step_size(
@@ -154,7 +181,9 @@ class Problem:
             )
             return jnp.asarray(keep), t, t_next, control, code_of(result)
 
-        return (jax.vmap(adapt) if self.lanes else adapt)(loop.t, loop.t_next, loop.y, y, error, loop.control)
+        return (jax.vmap(adapt) if self.lanes else adapt)(
+            loop.t, loop.t_next, loop.y, y, error, loop.control
+        )
 
     def _going(self, loop: Loop) -> Any:
         return (loop.t < self.t1) & (loop.failure == 0) & (loop.steps < self.max_steps)
@@ -164,17 +193,27 @@ class Problem:
         if self.lanes:  # who is done stays where he is, lest he run into what is not finite
             loop = loop._replace(t_next=jnp.where(going, loop.t_next, loop.t))
         h = loop.t_next - loop.t
-        ks = zeros(method.stages, loop.y)  # not those of the step before: a NaN of a rejected one would stay
+        ks = zeros(
+            method.stages, loop.y
+        )  # not those of the step before: a NaN of a rejected one would stay
         tape = loop.memory and loop.memory.tape
         if method.fsal:
             ks = write(ks, jax.tree.map(lambda f: spread(h, f) * f, loop.slope), 0)
         place = partial(self.place, n)
         ks, slope, tape = method.run(
-            evaluate, loop.y, loop.t, loop.t_next, (int(method.fsal), method.stages), place, (ks, loop.slope, tape)
+            evaluate,
+            loop.y,
+            loop.t,
+            loop.t_next,
+            (int(method.fsal), method.stages),
+            place,
+            (ks, loop.slope, tape),
         )
         y = combine(loop.y, method.b, ks)
         error = combine(jax.tree.map(jnp.zeros_like, y), method.error, ks)
-        error = jax.tree.map(lambda leaf: jnp.where(jnp.isnan(leaf), jnp.inf, leaf), error)  # as Diffrax
+        error = jax.tree.map(
+            lambda leaf: jnp.where(jnp.isnan(leaf), jnp.inf, leaf), error
+        )  # as Diffrax
         keep, t, t_next, control, failure = self._adapt(loop, y, error)
         if not self.interpolation:
             t, t_next = jnp.minimum(t, self.t1), self._cut(t, t_next, keep)
@@ -185,7 +224,9 @@ class Problem:
         ks, start = (ks, (loop.t, loop.y, n)) if self.interpolation else (None, None)
         if self.lanes:
             keep = keep & going
-            t, control, failure = choose(going, (t, control, failure), (loop.t, loop.control, loop.failure))
+            t, control, failure = choose(
+                going, (t, control, failure), (loop.t, loop.control, loop.failure)
+            )
             if self.interpolation:
                 start = choose(going, (loop.t, loop.y, jnp.broadcast_to(n, self.lanes)), loop.start)
                 ks = jax.tree.map(lambda a, b: jnp.where(spread(going, a[0]), a, b), ks, loop.ks)
@@ -194,15 +235,23 @@ class Problem:
             spoiled = memory.spoiled
             if self.lanes and tape is not None:
                 mixed = keep.any() & (going & ~keep).any()
-                tame = jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(error)]).all()
+                tame = jnp.stack(
+                    [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(error)]
+                ).all()
                 spoiled = spoiled | (mixed & ~tame)
-                if method.fsal:  # the next row's first stage, of the images that stay where they were too
+                if (
+                    method.fsal
+                ):  # the next row's first stage, of the images that stay where they were too
                     tape = lax.fori_loop(
                         0, jnp.where(mixed, 1, 0),
                         lambda _, tape: write(tape, evaluate(t, z)[1], place(method.stages - 1)), tape,
                     )  # fmt: skip
-            begins = jnp.where(n % self.segment == 0, n // self.segment, -(-self.max_steps // self.segment))
-            memory = Memory(write(memory.times, t, n + 1), write(memory.states, loop.y, begins), tape, spoiled)
+            begins = jnp.where(
+                n % self.segment == 0, n // self.segment, -(-self.max_steps // self.segment)
+            )
+            memory = Memory(
+                write(memory.times, t, n + 1), write(memory.states, loop.y, begins), tape, spoiled
+            )
         return Loop(
             y=z,
             slope=choose(keep, slope, loop.slope),
@@ -219,7 +268,8 @@ class Problem:
         )
 
     def _cut(self, t: Any, t_next: Any, keep: Any) -> Any:
-        """Diffrax's rule: a step to within 100 units in the last place of t1, or past it, ends on t1.
+        """Diffrax's rule: a step to within 100 units in the last place of t1, or past it, ends on
+        t1.
 
         After a rejection it is halved instead.
         """
@@ -235,7 +285,9 @@ class Problem:
             return loop.y
         t, start, _ = loop.start
         inside = self.inside(loop.y, start, loop.ks, t, loop.t)
-        return jax.tree.map(lambda leaf: jnp.where(spread(loop.t >= self.t1, leaf), leaf, jnp.inf), inside)
+        return jax.tree.map(
+            lambda leaf: jnp.where(spread(loop.t >= self.t1, leaf), leaf, jnp.inf), inside
+        )
 
     def inside(self, y: Any, start: Any, ks: Any, t: Any, t_next: Any) -> Any:
         """The last step's polynomial at t1."""
@@ -245,4 +297,6 @@ class Problem:
         def evaluate(y: Any, start: Any, ks: Any, t: Any, t_next: Any) -> Any:
             return interpolation(t0=t, t1=t_next, y0=start, y1=y, k=ks).evaluate(self.t1)
 
-        return (jax.vmap(evaluate, (0, 0, 1, 0, 0)) if self.lanes else evaluate)(y, start, ks, t, t_next)
+        return (jax.vmap(evaluate, (0, 0, 1, 0, 0)) if self.lanes else evaluate)(
+            y, start, ks, t, t_next
+        )

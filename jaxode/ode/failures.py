@@ -9,10 +9,22 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int
 
 _FAILURES = {
-    1: "the solver took max_steps steps before the end: raise max_steps, loosen rtol and atol, or use a lower lr",
-    2: "the state or the vector field is not finite (NaN or infinity): use a lower lr, or look at the input",
-    3: "the step size fell to the rounding error of the time: loosen rtol and atol, or use the implicit kvaerno3",
-    4: "Newton's iteration did not converge: loosen rtol and atol, or use an explicit solver such as dopri5",
+    1: (
+        "the solver took max_steps steps before the end: raise max_steps, loosen rtol and atol, or"
+        " use a lower lr"
+    ),
+    2: (
+        "the state or the vector field is not finite (NaN or infinity): use a lower lr, or look at"
+        " the input"
+    ),
+    3: (
+        "the step size fell to the rounding error of the time: loosen rtol and atol, or use the"
+        " implicit kvaerno3"
+    ),
+    4: (
+        "Newton's iteration did not converge: loosen rtol and atol, or use an explicit solver such"
+        " as dopri5"
+    ),
 }
 
 MAX_STEPS, NOT_FINITE, TOO_SHORT, NEWTON = _FAILURES

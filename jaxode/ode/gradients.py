@@ -1,4 +1,7 @@
-"""Diffrax's gradient modes: how the derivative of a solve is found. Our own are in `jaxode.ode.tape`."""
+"""Diffrax's gradient modes: how the derivative of a solve is found.
+
+Our own are in `jaxode.ode.tape`.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +23,10 @@ _NORMS = {
 def make_adjoint(config: SolveConfig, max_steps: int) -> diffrax.AbstractAdjoint:
     """The Diffrax adjoint of `config.gradient`, for a forward solve of at most `max_steps` steps.
 
-    - `backsolve`: integrate the adjoint ODE from t1 back to t0 (Chen et al. 2018, algorithm 1). The memory is constant
-      in the number of steps; the gradient carries the backward solve's own error. That solve has the forward solve's
-      tolerances unless told otherwise, its own norm, and chooses its first step anew.
+    - `backsolve`: integrate the adjoint ODE from t1 back to t0 (Chen et al. 2018, algorithm 1). The
+      memory is constant in the number of steps; the gradient carries the backward solve's own
+      error. That solve has the forward solve's tolerances unless told otherwise, its own norm, and
+      chooses its first step anew.
     - `checkpointed`: differentiate the steps taken; recursive checkpoints, so steps are run again.
     - `direct`: differentiate the steps taken, keeping each one; memory grows with `max_steps`.
     """
@@ -37,4 +41,6 @@ def make_adjoint(config: SolveConfig, max_steps: int) -> diffrax.AbstractAdjoint
     else:
         controller = FixedGrid(config.step_size)
     solver = make_solver(config.solver, rtol, atol)
-    return diffrax.BacksolveAdjoint(solver=solver, stepsize_controller=controller, dt0=None, max_steps=max_steps)
+    return diffrax.BacksolveAdjoint(
+        solver=solver, stepsize_controller=controller, dt0=None, max_steps=max_steps
+    )

@@ -1,8 +1,10 @@
-"""No silent failure on the way back: a backsolve that does not reach t0 gives NaN, not a wrong gradient.
+"""No silent failure on the way back: a backsolve that does not reach t0 gives NaN, not a wrong
+gradient.
 
-Diffrax has no way to report how a backward solve ended, so a clock runs along: one more number τ in the state, whose
-slope is one more argument c = 0 of the field. With ∂L/∂τ set to 1 at t1, the adjoint method integrates ∂L/∂c to t1 - t0
-exactly if its solve is complete. The norms of `jaxode.ode.compat` leave the clock out, so that it changes no step.
+Diffrax has no way to report how a backward solve ended, so a clock runs along: one more number τ in
+the state, whose slope is one more argument c = 0 of the field. With ∂L/∂τ set to 1 at t1, the
+adjoint method integrates ∂L/∂c to t1 - t0 exactly if its solve is complete. The norms of
+`jaxode.ode.compat` leave the clock out, so that it changes no step.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ import jax.numpy as jnp
 from jaxode.ode.stepping import spread
 
 _SLACK = 1e-3
-"""Relative error allowed in the length; a solve that stops early misses it by its remaining time."""
+"""Relative error allowed in the length; a solve that stops early misses it by its remaining time.
+"""
 
 
 def with_clock(field: Callable[[Any, Any, Any], Any]) -> Callable[[Any, Any, Any], Any]:
@@ -25,11 +28,15 @@ def with_clock(field: Callable[[Any, Any, Any], Any]) -> Callable[[Any, Any, Any
     return lambda t, state, args: (field(t, state[0], args[0]), args[1])
 
 
-def start_clock(z0: Any, args: Any, zero: Any, span: float) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
-    """State (z0, τ) and arguments (args, c), whose gradients become NaN unless the clock comes back with the span.
+def start_clock(
+    z0: Any, args: Any, zero: Any, span: float
+) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+    """State (z0, τ) and arguments (args, c), whose gradients become NaN unless the clock comes back
+    with the span.
 
-    `zero` is a clock at rest; or [B] of them where every image of z0 is solved by itself, with a τ and a c of its own.
-    Then this stands outside of what is mapped over images, where JAX has summed over them the gradients of `args`.
+    `zero` is a clock at rest; or [B] of them where every image of z0 is solved by itself, with a τ
+    and a c of its own. Then this stands outside of what is mapped over images, where JAX has summed
+    over them the gradients of `args`.
     """
 
     @jax.custom_vjp
@@ -48,7 +55,11 @@ def start_clock(z0: Any, args: Any, zero: Any, span: float) -> tuple[tuple[Any, 
             return jnp.where(spread(complete, leaf), leaf, jnp.nan) if floating else leaf
 
         to_z0 = jax.tree.map(partial(poison, complete), to_z0)
-        return to_z0, jax.tree.map(partial(poison, complete.all()), to_args), jnp.zeros_like(elapsed)
+        return (
+            to_z0,
+            jax.tree.map(partial(poison, complete.all()), to_args),
+            jnp.zeros_like(elapsed),
+        )
 
     guard.defvjp(forward, backward)
     z0, args, slope = guard(z0, args, zero)

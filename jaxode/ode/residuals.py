@@ -1,4 +1,6 @@
-"""A vector field split into its forward pass and its pullback, with what passes between the two made explicit."""
+"""A vector field split into its forward pass and its pullback, with what passes between the two
+made explicit.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +16,23 @@ from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 Residuals = list[Any]
 
 DEAR = "dear"
-"""Name (jax.ad_checkpoint.checkpoint_name) of a result that costs much more than to read it back from memory."""
+"""Name (jax.ad_checkpoint.checkpoint_name) of a result that costs much more than to read it back
+from memory.
+"""
 
 
 def _kept(primitive: Any, *_: Any, **settings: Any) -> bool:
-    """Whether a result is kept rather than computed again from others: memory costs more time than cheap arithmetic."""
+    """Whether a result is kept rather than computed again from others: memory costs more time than
+    cheap arithmetic.
+    """
     named = primitive.name == "name" and settings["name"] == DEAR
     return named or primitive in (jax.lax.dot_general_p, jax.lax.conv_general_dilated_p)
 
 
 class Inputs(NamedTuple):
-    """What a field reads besides time and state: real arrays, which have a derivative, and all other arrays."""
+    """What a field reads besides time and state: real arrays, which have a derivative, and all
+    other arrays.
+    """
 
     real: list[Any]
     other: list[Any]
@@ -33,12 +41,15 @@ class Inputs(NamedTuple):
 class Split:
     """dz/dt = f(t, z, inputs), traced once and taken apart for reverse mode.
 
-    A pullback is a pure function of arrays, its residuals. Those that depend on neither time nor state (parameters,
-    and what is computed from them alone) are the same for every evaluation; the others, each named once, are `kept`.
+    A pullback is a pure function of arrays, its residuals. Those that depend on neither time nor
+    state (parameters, and what is computed from them alone) are the same for every evaluation; the
+    others, each named once, are `kept`.
     """
 
     def __init__(self, field: Callable[[Any, Any, Any], Any], t: Any, z: Any, args: Any) -> None:
-        """Trace `field` at (t, z, args); arrays that it closes over become inputs, and so have a derivative too."""
+        """Trace `field` at (t, z, args); arrays that it closes over become inputs, and so have a
+        derivative too.
+        """
         arrays, static = equinox.partition(args, equinox.is_array_like)
         leaves, tree = jax.tree.flatten(jax.tree.map(jnp.asarray, arrays))
 
@@ -50,12 +61,16 @@ class Split:
         fixed = [None if over else c for c, over in zip(traced.consts, closed_over, strict=True)]
         leaves = [c for c, over in zip(traced.consts, closed_over, strict=True) if over] + leaves
         self._real = [jnp.issubdtype(leaf.dtype, jnp.inexact) for leaf in leaves]
-        self.inputs = Inputs(*([x for x, r in zip(leaves, self._real, strict=True) if r == w] for w in (True, False)))
+        self.inputs = Inputs(
+            *([x for x, r in zip(leaves, self._real, strict=True) if r == w] for w in (True, False))
+        )
 
         def evaluate(t: Any, z: Any, inputs: Inputs) -> Any:
             real, other = iter(inputs.real), iter(inputs.other)
             merged = iter([next(real if r else other) for r in self._real])
-            consts = [next(merged) if over else c for c, over in zip(fixed, closed_over, strict=True)]
+            consts = [
+                next(merged) if over else c for c, over in zip(fixed, closed_over, strict=True)
+            ]
             flat = jaxpr_as_fun(ClosedJaxpr(traced.jaxpr, consts))(t, *jax.tree.leaves(z), *merged)
             return jax.tree.unflatten(jax.tree.structure(shape), flat)
 
@@ -68,7 +83,9 @@ class Split:
             def slope_of(z: Any, real: list[Any]) -> Any:
                 return self.evaluate(t, z, inputs._replace(real=real))
 
-            slope, pull = jax.vjp(jax.checkpoint(slope_of, policy=_kept, prevent_cse=False), z, inputs.real)
+            slope, pull = jax.vjp(
+                jax.checkpoint(slope_of, policy=_kept, prevent_cse=False), z, inputs.real
+            )
             residuals, self._pull = jax.tree.flatten(pull)
             return slope, residuals
 
@@ -92,7 +109,9 @@ class Split:
         return slope, [residuals[i] for i in self._first]
 
     def common(self, t: Any, z: Any, inputs: Inputs) -> Residuals:
-        """The residuals of every evaluation; t and z serve for their types alone, so XLA removes the rest."""
+        """The residuals of every evaluation; t and z serve for their types alone, so XLA removes
+        the rest.
+        """
         _, residuals = self._all(t, z, inputs)
         return [r for r, source in zip(residuals, self._source, strict=True) if source is None]
 

@@ -31,13 +31,16 @@ VectorField = Callable[[Any, State, Params], State]
 
 
 class Stats(NamedTuple):
-    """What a solve cost and how it ended; int32 scalars, or one element an ODE block in a chain of blocks.
+    """What a solve cost and how it ended; int32 scalars, or one element an ODE block in a chain of
+    blocks.
 
     Where every image was solved by itself, there is one element more for each: [B] and [blocks, B].
     """
 
     nfe: Int[Array, "*blocks"]
-    """Vector field evaluations of the forward solve, as the method counts them (`jaxode.ode.solvers.evaluations`)."""
+    """Vector field evaluations of the forward solve, as the method counts them
+    (`jaxode.ode.solvers.evaluations`).
+    """
     accepted: Int[Array, "*blocks"]
     rejected: Int[Array, "*blocks"]
     failure: Int[Array, "*blocks"]
@@ -58,19 +61,27 @@ class Stats(NamedTuple):
 
 
 def odeint(
-    field: VectorField, z0: State, args: Params, config: SolveConfig, *, t0: float = 0.0, t1: float = 1.0
+    field: VectorField,
+    z0: State,
+    args: Params,
+    config: SolveConfig,
+    *,
+    t0: float = 0.0,
+    t1: float = 1.0,
 ) -> tuple[State, Stats]:
     """State at t1 of dz/dt = field(t, z, args) with z(t0) = z0, and what it cost.
 
-    Gradients reach `z0` and `args`, and nothing that `field` closes over (under backsolve, JAX raises if it closes
-    over something differentiated). One step size serves the whole state, the batch included, unless the config says
-    `per_sample`: then each image has its own steps, error and Stats, as if it were solved in a batch of one. A failed
-    solve does not raise, so that it can run under jit: its code is in the Stats, and `Stats.check()` raises SolveError.
-    A backsolve that does not reach t0 on the way back gives NaN for every gradient.
+    Gradients reach `z0` and `args`, and nothing that `field` closes over (under backsolve, JAX
+    raises if it closes over something differentiated). One step size serves the whole state, the
+    batch included, unless the config says `per_sample`: then each image has its own steps, error
+    and Stats, as if it were solved in a batch of one. A failed solve does not raise, so that it can
+    run under jit: its code is in the Stats, and `Stats.check()` raises SolveError. A backsolve that
+    does not reach t0 on the way back gives NaN for every gradient.
 
     Args:
-      field: t (scalar of the state's real type), z, args → dz/dt, shaped as z. Under `per_sample`, t is [B, 1, …, 1],
-        or [1, …, 1] with a state of one image, and no image may have a say in another's slope.
+      field: t (scalar of the state's real type), z, args → dz/dt, shaped as z. Under `per_sample`,
+        t is [B, 1, …, 1], or [1, …, 1] with a state of one image, and no image may have a say in
+        another's slope.
       z0: pytree of floating-point arrays, all of one type; under `per_sample` one array [B, …].
       args: pytree, usually the parameters.
       config: solver, tolerances or step size, gradient mode.
@@ -78,13 +89,16 @@ def odeint(
       t1: end, finite, before or after t0 but different.
 
     Raises:
-      ConfigError: t0 equals t1, the state's leaves are not of one floating-point type, or `per_sample` has no images.
+      ConfigError: t0 equals t1, the state's leaves are not of one floating-point type, or
+        `per_sample` has no images.
     """
     if t0 == t1:
         raise ConfigError(f"t1 must differ from t0, got t0 = {t0!r} and t1 = {t1!r}")
     types = {jnp.result_type(leaf) for leaf in jax.tree.leaves(z0)}
     if len(types) != 1 or not jnp.issubdtype(next(iter(types)), jnp.floating):
-        raise ConfigError(f"z0 must hold arrays of one floating-point type, got {sorted(map(str, types))}")
+        raise ConfigError(
+            f"z0 must hold arrays of one floating-point type, got {sorted(map(str, types))}"
+        )
     time = next(iter(types))  # a time of another type would promote the state
     if t1 < t0:
         field, t0, t1 = _reversed(field), -t0, -t1
@@ -94,7 +108,9 @@ def odeint(
     z1, tried, accepted, failure = solve(field, z0, args, config, time.type(t0), time.type(t1))
     own = tuple(range(1, z0.ndim)) if config.per_sample else None
     finite = jnp.stack([jnp.isfinite(leaf).all(own) for leaf in jax.tree.leaves(z1)]).all(0)
-    start, per_step = evaluations(make_solver(config.solver, config.rtol, config.atol), config.step_size is None)
+    start, per_step = evaluations(
+        make_solver(config.solver, config.rtol, config.atol), config.step_size is None
+    )
     stats = Stats(
         nfe=(start + per_step * tried).astype(jnp.int32),
         accepted=accepted.astype(jnp.int32),
@@ -104,9 +120,15 @@ def odeint(
     return z1, jax.lax.stop_gradient(stats)
 
 
-def _solve_ourselves(field: VectorField, z0: State, args: Params, config: SolveConfig, t0: Any, t1: Any) -> Any:
+def _solve_ourselves(
+    field: VectorField, z0: State, args: Params, config: SolveConfig, t0: Any, t1: Any
+) -> Any:
     overshoot = config.stepping == "torchdiffeq" and config.step_size is None
-    solver = QUARTIC_SOLVERS[config.solver]() if overshoot else make_solver(config.solver, config.rtol, config.atol)
+    solver = (
+        QUARTIC_SOLVERS[config.solver]()
+        if overshoot
+        else make_solver(config.solver, config.rtol, config.atol)
+    )
     z0 = jax.tree.map(jnp.asarray, z0)
     images = len(z0) if config.per_sample else None
     time = t0 if images is None else np.full((images, *[1] * (z0.ndim - 1)), t0)
@@ -121,7 +143,9 @@ def _solve_ourselves(field: VectorField, z0: State, args: Params, config: SolveC
     return tape.solve(problem, z0, split.inputs)
 
 
-def _solve_with_diffrax(field: VectorField, z0: State, args: Params, config: SolveConfig, t0: Any, t1: Any) -> Any:
+def _solve_with_diffrax(
+    field: VectorField, z0: State, args: Params, config: SolveConfig, t0: Any, t1: Any
+) -> Any:
     clocks = jnp.zeros(len(z0) if config.per_sample else (), t0.dtype)
     if config.per_sample:
         field = _of_one(field)
@@ -135,11 +159,17 @@ def _solve_with_diffrax(field: VectorField, z0: State, args: Params, config: Sol
     return (jax.vmap(work, (0, by_image)) if config.per_sample else work)(z0, args)
 
 
-def _with_diffrax(field: VectorField, config: SolveConfig, t0: Any, t1: Any, z0: State, args: Params) -> Any:
+def _with_diffrax(
+    field: VectorField, config: SolveConfig, t0: Any, t1: Any, z0: State, args: Params
+) -> Any:
     """Under backsolve, of a state with a clock."""
     backsolve = config.gradient == "backsolve"
     overshoot = config.stepping == "torchdiffeq" and config.step_size is None and not backsolve
-    solver = QUARTIC_SOLVERS[config.solver]() if overshoot else make_solver(config.solver, config.rtol, config.atol)
+    solver = (
+        QUARTIC_SOLVERS[config.solver]()
+        if overshoot
+        else make_solver(config.solver, config.rtol, config.atol)
+    )
     max_steps, controller = _steps(config, t1 - t0, forward_norm if backsolve else rms_norm)
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(field),
@@ -159,7 +189,12 @@ def _with_diffrax(field: VectorField, config: SolveConfig, t0: Any, t1: Any, z0:
     z1 = jax.tree.map(lambda leaf: leaf[0], solution.ys)
     if backsolve:
         z1 = read_clock(z1)
-    return z1, solution.stats["num_steps"], solution.stats["num_accepted_steps"], code_of(solution.result)
+    return (
+        z1,
+        solution.stats["num_steps"],
+        solution.stats["num_accepted_steps"],
+        code_of(solution.result),
+    )
 
 
 def _steps(config: SolveConfig, span: Any, norm: Any) -> tuple[int, Any]:
@@ -180,5 +215,7 @@ def _reversed(field: VectorField) -> VectorField:
 
 
 def _with_shift(field: VectorField) -> VectorField:
-    """f(t + shift, z, args) with args = (args, shift): its adjoint integrates ∂L/∂t, as torchdiffeq's always does."""
+    """f(t + shift, z, args) with args = (args, shift): its adjoint integrates ∂L/∂t, as
+    torchdiffeq's always does.
+    """
     return lambda t, z, args: field(t + args[1], z, args[0])

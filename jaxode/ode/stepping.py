@@ -15,7 +15,9 @@ from jaxode.ode.allocation import uninitialized
 
 
 def spread(values: Any, leaf: Any) -> Any:
-    """Times or step sizes so that they broadcast against a state: [B] → [B, 1, …, 1] where each image has its own."""
+    """Times or step sizes so that they broadcast against a state: [B] → [B, 1, …, 1] where each
+    image has its own.
+    """
     return values.reshape(values.shape + (1,) * (leaf.ndim - 1)) if values.ndim else values
 
 
@@ -24,8 +26,12 @@ Evaluate = Callable[[Any, Any], tuple[Any, Any]]
 
 
 def write(buffers: Any, values: Any, index: Any) -> Any:
-    """Put values at an index of preallocated buffers, leaf by leaf; in place where XLA owns the buffers."""
-    return jax.tree.map(lambda b, v: lax.dynamic_update_index_in_dim(b, v, index, 0), buffers, values)
+    """Put values at an index of preallocated buffers, leaf by leaf; in place where XLA owns the
+    buffers.
+    """
+    return jax.tree.map(
+        lambda b, v: lax.dynamic_update_index_in_dim(b, v, index, 0), buffers, values
+    )
 
 
 def read(buffers: Any, index: Any) -> Any:
@@ -44,7 +50,9 @@ def zeros(length: int, like: Any) -> Any:
 
 
 def combine(y: Any, weights: Any, ks: Any, which: Any = None) -> Any:
-    """Sum y + Σ_i weights_i k_i over all i, or those of `which`; leaves of `ks` hold one k_i an index."""
+    """Sum y + Σ_i weights_i k_i over all i, or those of `which`; leaves of `ks` hold one k_i an
+    index.
+    """
 
     def leaf(y: Any, k: Any) -> Any:
         terms = [weights[i] * k[i] for i in (range(k.shape[0]) if which is None else which)]
@@ -54,9 +62,11 @@ def combine(y: Any, weights: Any, ks: Any, which: Any = None) -> Any:
 
 
 def combine_row(y: Any, table: np.ndarray, row: Any, ks: Any) -> Any:
-    """`combine` with a row of a table of weights; the row's number is known only when the program runs.
+    """`combine` with a row of a table of weights; the row's number is known only when the program
+    runs.
 
-    What a CPU does with it is to read k's from memory, so it reads those alone whose weight is not zero.
+    What a CPU does with it is to read k's from memory, so it reads those alone whose weight is not
+    zero.
     """
 
     def one(row: int) -> Any:
@@ -66,17 +76,21 @@ def combine_row(y: Any, table: np.ndarray, row: Any, ks: Any) -> Any:
     def branches() -> Any:
         return lax.switch(row, [one(number) for number in range(len(table))])
 
-    return lax.platform_dependent(cpu=branches, default=lambda: combine(y, jnp.asarray(table)[row], ks))
+    return lax.platform_dependent(
+        cpu=branches, default=lambda: combine(y, jnp.asarray(table)[row], ks)
+    )
 
 
 class Method:
-    """An explicit Runge-Kutta method: y1 = y0 + Σ b_i k_i, k_i = h f(t + c_i h, y0 + Σ_j<i a_ij k_j).
+    """An explicit Runge-Kutta method: y1 = y0 + Σ b_i k_i, k_i = h f(t + c_i h, y0 + Σ_j<i a_ij
+    k_j).
 
     Attributes:
       fsal: whether the last stage is the next step's first.
       stages: number of stages.
       evaluations: number of stages that a step adds to those of the step before.
-      a, b, error, c: coefficients as NumPy arrays in the type of the time; `error` are those of the error estimate.
+      a, b, error, c: coefficients as NumPy arrays in the type of the time; `error` are those of the
+        error estimate.
     """
 
     def __init__(self, solver: Any, time: Any) -> None:
@@ -96,7 +110,14 @@ class Method:
         self.c = np.concatenate([[0.0], c]).astype(time)
 
     def run(
-        self, evaluate: Evaluate, y: Any, t: Any, t_next: Any, stages: tuple[int, Any], place: Any, carry: Any
+        self,
+        evaluate: Evaluate,
+        y: Any,
+        t: Any,
+        t_next: Any,
+        stages: tuple[int, Any],
+        place: Any,
+        carry: Any,
     ) -> Any:
         """Stages first, …, last - 1 of a step from (t, y) to t_next.
 
@@ -116,6 +137,10 @@ class Method:
             at = jnp.where(jnp.asarray(self.c)[i] == 1, t_next, t + jnp.asarray(self.c)[i] * h)
             found, kept = evaluate(at, combine_row(y, self.a, i, ks))
             ks = write(ks, jax.tree.map(lambda f: spread(h, f) * f, found), i)
-            return ks, None if slope is None else found, None if trace is None else write(trace, kept, place(i))
+            return (
+                ks,
+                None if slope is None else found,
+                None if trace is None else write(trace, kept, place(i)),
+            )
 
         return lax.fori_loop(*stages, stage, carry)

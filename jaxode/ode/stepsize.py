@@ -1,4 +1,6 @@
-"""Step-size controllers: a fixed grid, and an adaptive one that chooses its first step by Hairer's rule."""
+"""Step-size controllers: a fixed grid, and an adaptive one that chooses its first step by Hairer's
+rule.
+"""
 
 from __future__ import annotations
 
@@ -17,22 +19,28 @@ from jaxode.ode.stepping import spread
 Norm = Callable[[Any], Any]
 
 _UNDERFLOW = 8
-"""A rejected step shorter than this many units in the last place of the time cannot shrink further."""
+"""A rejected step shorter than this many units in the last place of the time cannot shrink further.
+"""
 
 _FALLBACK_FIRST_STEP = 1e-6
-"""Tried when Hairer's rule gives no finite number, so that the solve ends with a cause instead of a NaN time."""
+"""Tried when Hairer's rule gives no finite number, so that the solve ends with a cause instead of a
+NaN time.
+"""
 
 
 def grid_steps(step_size: float, span: float) -> int:
-    """Number of steps of a fixed grid over a span of time; rounding in the quotient does not add one."""
+    """Number of steps of a fixed grid over a span of time; rounding in the quotient does not add
+    one.
+    """
     return max(1, math.ceil(span / step_size - 1e-9))
 
 
 class FixedGrid(diffrax.AbstractStepSizeController[Any, Any]):
-    """Steps that end at multiples of `step_size`; the last ends at t1 and may be shorter, as in torchdiffeq.
+    """Steps that end at multiples of `step_size`; the last ends at t1 and may be shorter, as in
+    torchdiffeq.
 
-    (diffrax.ConstantStepSize spreads the remainder over the last steps instead.) Diffrax itself cuts a step that
-    passes t1, and stretches one that ends within rounding of it.
+    (diffrax.ConstantStepSize spreads the remainder over the last steps instead.) Diffrax itself
+    cuts a step that passes t1, and stretches one that ends within rounding of it.
     """
 
     step_size: float
@@ -52,7 +60,9 @@ class FixedGrid(diffrax.AbstractStepSizeController[Any, Any]):
         del terms, t1, y0, dt0, args, func, error_order
         return t0 + self.step_size, (jnp.asarray(1, jnp.int32), t0)
 
-    def adapt_step_size(self, t0: Any, t1: Any, y0, y1_candidate, args, y_error, error_order, controller_state) -> Any:
+    def adapt_step_size(
+        self, t0: Any, t1: Any, y0, y1_candidate, args, y_error, error_order, controller_state
+    ) -> Any:
         """Accept, and end the next step on the grid: a product, so that rounding does not add up."""
         del t0, y0, y1_candidate, args, y_error, error_order
         begun, start = controller_state
@@ -61,20 +71,24 @@ class FixedGrid(diffrax.AbstractStepSizeController[Any, Any]):
 
 
 class Adaptive(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
-    """diffrax.PIDController's error control, with a first step that suits the problem, and failures told apart.
+    """diffrax.PIDController's error control, with a first step that suits the problem, and failures
+    told apart.
 
-    - Diffrax 0.7.2 begins every ODE solve with dt = 0.01 when dt0 is None; this applies the rule of Hairer, Nørsett
-      and Wanner (1993), II.4, "starting step size", as torchdiffeq does.
-    - A non-finite error rejects the step and shrinks it; a PIDController alone would make the next step NaN.
-    - A rejected step too short to shrink ends the solve at once, with RESULTS.nonfinite if its error is not finite
-      and RESULTS.dt_min_reached otherwise.
+    - Diffrax 0.7.2 begins every ODE solve with dt = 0.01 when dt0 is None; this applies the rule of
+      Hairer, Nørsett and Wanner (1993), II.4, "starting step size", as torchdiffeq does.
+    - A non-finite error rejects the step and shrinks it; a PIDController alone would make the next
+    step NaN.
+    - A rejected step too short to shrink ends the solve at once, with RESULTS.nonfinite if its
+      error is not finite and RESULTS.dt_min_reached otherwise.
     """
 
     rtol: float
     atol: float
     norm: Norm = optimistix.rms_norm
     end: Any = None
-    """Where the solve really ends, if Diffrax is told a later time: the shortest step is measured against it."""
+    """Where the solve really ends, if Diffrax is told a later time: the shortest step is measured
+    against it.
+    """
 
     def _inner(self) -> diffrax.PIDController:
         def finite_or_huge(scaled_error: Any) -> Any:
@@ -89,14 +103,17 @@ class Adaptive(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
         return self
 
     def first_step(self, field, t0: Any, y0, order, norm: Norm | None = None) -> Any:
-        """Size of the first step; of each image's, where `t0` holds many and `norm` takes the size of each."""
+        """Size of the first step; of each image's, where `t0` holds many and `norm` takes the size
+        of each.
+        """
         first = initial_step(field, t0, y0, order, self.rtol, self.atol, norm or self.norm)
         return jnp.where(jnp.isfinite(first), first, _FALLBACK_FIRST_STEP).astype(t0.dtype)
 
     def init(self, terms, t0: Any, t1: Any, y0, dt0, args, func, error_order) -> tuple[Any, Any]:
         """End of the first step, and (state of the error control, shortest step)."""
         if dt0 is None:
-            # Diffrax turns terms around to run back in time; a unit of control says which way they point.
+            # Diffrax turns terms around to run back in time; a unit of control says which way they
+            # point.
             unit = terms.contr(jnp.zeros_like(t0), jnp.ones_like(t0))
             dt0 = self.first_step(lambda t, y: terms.vf_prod(t, y, args, unit), t0, y0, error_order)
         end, inner = self._inner().init(terms, t0, t1, y0, dt0, args, func, error_order)
@@ -104,13 +121,19 @@ class Adaptive(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
         shortest = _UNDERFLOW * jnp.finfo(t0.dtype).eps * latest
         return end, (inner, shortest)
 
-    def adapt_step_size(self, t0: Any, t1: Any, y0, y1_candidate, args, y_error, error_order, controller_state) -> Any:
-        """Accept or reject by the scaled error, choose the next step, and give up where it would be too short."""
+    def adapt_step_size(
+        self, t0: Any, t1: Any, y0, y1_candidate, args, y_error, error_order, controller_state
+    ) -> Any:
+        """Accept or reject by the scaled error, choose the next step, and give up where it would be
+        too short.
+        """
         inner, shortest = controller_state
         keep, next_t0, next_t1, jump, inner, result = self._inner().adapt_step_size(
             t0, t1, y0, y1_candidate, args, y_error, error_order, inner
         )
-        finite = jnp.stack([jnp.isfinite(jnp.sum(jnp.abs(leaf))) for leaf in jax.tree.leaves(y_error)]).all()
+        finite = jnp.stack(
+            [jnp.isfinite(jnp.sum(jnp.abs(leaf))) for leaf in jax.tree.leaves(y_error)]
+        ).all()
         results: Any = diffrax.RESULTS
         cause = results.where(finite, results.dt_min_reached, results.nonfinite)
         stuck = jnp.logical_not(keep) & (next_t1 - next_t0 < shortest)
@@ -118,7 +141,9 @@ class Adaptive(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
         return keep, next_t0, next_t1, jump, (inner, shortest), result
 
 
-def initial_step(field: Callable[[Any, Any], Any], t0, y0, order, rtol: float, atol: float, norm: Norm) -> Any:
+def initial_step(
+    field: Callable[[Any, Any], Any], t0, y0, order, rtol: float, atol: float, norm: Norm
+) -> Any:
     """First step size for a method of this order; no gradient passes through it.
 
     Hairer, Nørsett and Wanner (1993), II.4, "starting step size", with torchdiffeq's constants.
@@ -136,5 +161,7 @@ def initial_step(field: Callable[[Any, Any], Any], t0, y0, order, rtol: float, a
     d2 = size(jax.tree.map(jnp.subtract, f1, f0)) / h0
     steepest = jnp.maximum(d1, d2)
     flat = steepest <= 1e-15
-    h1 = jnp.where(flat, jnp.maximum(1e-6, 1e-3 * h0), (0.01 / jnp.where(flat, 1, steepest)) ** (1 / order))
+    h1 = jnp.where(
+        flat, jnp.maximum(1e-6, 1e-3 * h0), (0.01 / jnp.where(flat, 1, steepest)) ** (1 / order)
+    )
     return lax.stop_gradient(jnp.minimum(100 * h0, h1))

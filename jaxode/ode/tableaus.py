@@ -10,7 +10,10 @@ import numpy as np
 
 
 class FixedStep(diffrax.AbstractERK):
-    """What the methods below share. None has an embedded method, so the error estimate is zero: fixed steps only."""
+    """What the methods below share.
+
+    None has an embedded method, so the error estimate is zero: fixed steps only.
+    """
 
     convergence: ClassVar[int] = 4
     interpolation_cls: ClassVar[Callable[..., diffrax.AbstractLocalInterpolation]] = (
@@ -24,7 +27,9 @@ class FixedStep(diffrax.AbstractERK):
 
 
 class Heun3(FixedStep):
-    """Heun's method of order 3 (Hairer, Nørsett and Wanner 1993, II.1, table 1.1), torchdiffeq's heun3."""
+    """Heun's method of order 3 (Hairer, Nørsett and Wanner 1993, II.1, table 1.1), torchdiffeq's
+    heun3.
+    """
 
     convergence: ClassVar[int] = 3
     tableau: ClassVar[diffrax.ButcherTableau] = diffrax.ButcherTableau(
@@ -36,7 +41,9 @@ class Heun3(FixedStep):
 
 
 class ThreeEighthsRule(FixedStep):
-    """Kutta's 3/8 rule: what torchdiffeq calls rk4 (Hairer, Nørsett and Wanner 1993, II.1, table 1.2, right)."""
+    """Kutta's 3/8 rule: what torchdiffeq calls rk4 (Hairer, Nørsett and Wanner 1993, II.1, table
+    1.2, right).
+    """
 
     tableau: ClassVar[diffrax.ButcherTableau] = diffrax.ButcherTableau(
         a_lower=(np.array([1 / 3]), np.array([-1 / 3, 1.0]), np.array([1.0, -1.0, 1.0])),

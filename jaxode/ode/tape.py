@@ -1,15 +1,18 @@
-"""The derivative of the steps that an explicit solve took: back over them, one evaluation of the field after another.
+"""The derivative of the steps that an explicit solve took: back over them, one evaluation of the
+field after another.
 
-With Y_i the states of a step's stages and a bar for the cotangent (Hager 2000, "Runge-Kutta methods in optimal control
-and the transformed adjoint system", section 2; step sizes are constants, as in Diffrax and torchdiffeq):
+With Y_i the states of a step's stages and a bar for the cotangent (Hager 2000, "Runge-Kutta methods
+in optimal control and the transformed adjoint system", section 2; step sizes are constants, as in
+Diffrax and torchdiffeq):
 
     k̄_i = b_i ȳ_1 + Σ_j>i a_ji Ȳ_j,   Ȳ_i = (∂f/∂z)ᵀ h k̄_i,   ȳ_0 = ȳ_1 + Σ_i Ȳ_i
 
-The products with (∂f/∂z)ᵀ need the evaluations' residuals. Accepted steps are counted in segments: the tape holds the
-residuals of one, and the solve leaves it holding those of the last. Earlier segments are run again from their first
-states, without the rejected steps; so every step is run twice at most. Under replay a segment is one step, and the
-solve leaves no tape. Where images take steps of their own, rows (`jaxode.ode.discrete`) stand for accepted steps: h = 0
-for an image without a step in a row, so that its cotangent passes and reaches no parameter.
+The products with (∂f/∂z)ᵀ need the evaluations' residuals. Accepted steps are counted in segments:
+the tape holds the residuals of one, and the solve leaves it holding those of the last. Earlier
+segments are run again from their first states, without the rejected steps; so every step is run
+twice at most. Under replay a segment is one step, and the solve leaves no tape. Where images take
+steps of their own, rows (`jaxode.ode.discrete`) stand for accepted steps: h = 0 for an image
+without a step in a row, so that its cotangent passes and reaches no parameter.
 """
 
 from __future__ import annotations
@@ -55,10 +58,25 @@ class _Sweep:
     """The way back from t1 to t0."""
 
     def __init__(
-        self, problem: Problem, memory: Any, rows: Any, last: Any, failure: Any, z0: Any, inputs: Inputs
+        self,
+        problem: Problem,
+        memory: Any,
+        rows: Any,
+        last: Any,
+        failure: Any,
+        z0: Any,
+        inputs: Inputs,
     ) -> None:
-        """Over the rows, from what the forward solve remembered of them; `last`: a last step's ends, and its row."""
-        self.problem, self.memory, self.rows, self.last, self.inputs = problem, memory, rows, last, inputs
+        """Over the rows, from what the forward solve remembered of them; `last`: a last step's
+        ends, and its row.
+        """
+        self.problem, self.memory, self.rows, self.last, self.inputs = (
+            problem,
+            memory,
+            rows,
+            last,
+            inputs,
+        )
         self.failed = (failure != 0).any()
         self.blank = jax.tree.map(jnp.zeros_like, z0)
         self.stages = zeros(problem.method.stages, z0)
@@ -72,7 +90,10 @@ class _Sweep:
         if problem.interpolation:
             t, t_next, _ = self.last
             _, pull = jax.vjp(
-                lambda y, start, ks: problem.inside(y, start, ks, t, t_next), self.blank, self.blank, self.stages
+                lambda y, start, ks: problem.inside(y, start, ks, t, t_next),
+                self.blank,
+                self.blank,
+                self.stages,
             )
             cotangent, self.to_start, self.to_ks = pull(cotangent)
         last = (self.rows - 1) // problem.segment
@@ -86,7 +107,10 @@ class _Sweep:
             end = jnp.minimum(first + problem.segment, self.rows)
             tape = self._again(first, jnp.where(last - m == intact, first, end), tape)
             cotangents = lax.fori_loop(
-                0, end - first, lambda k, cotangents: self._step(end - 1 - k, cotangents, tape), cotangents
+                0,
+                end - first,
+                lambda k, cotangents: self._step(end - 1 - k, cotangents, tape),
+                cotangents,
             )
             return cotangents, tape
 
@@ -111,7 +135,9 @@ class _Sweep:
         return lax.fori_loop(first, end, step, (start, self.stages, tape))[2]
 
     def _count(self, n: Any) -> Any:
-        """Stages of row n that count: an FSAL method's last is the next row's first, but for an interpolated end."""
+        """Stages of row n that count: an FSAL method's last is the next row's first, but for an
+        interpolated end.
+        """
         method = self.problem.method
         if not (method.fsal and self.problem.interpolation):
             return method.evaluations
@@ -131,7 +157,9 @@ class _Sweep:
             to_k = self._add_last(n, to_k, None if self.to_ks is None else read(self.to_ks, i))
             to_k = combine_row(to_k, method.a.T, i, stages)
             to_y, to_real = split.pull(
-                read(tape, problem.place(n, i)), self.common, jax.tree.map(lambda leaf: spread(h, leaf) * leaf, to_k)
+                read(tape, problem.place(n, i)),
+                self.common,
+                jax.tree.map(lambda leaf: spread(h, leaf) * leaf, to_k),
             )
             return write(stages, to_y, i), jax.tree.map(jnp.add, real, to_real)
 
@@ -143,4 +171,6 @@ class _Sweep:
         """Value, and for a last step what reaches it through the answer's polynomial."""
         if extra is None:
             return value
-        return jax.tree.map(lambda v, e: v + jnp.where(spread(n == self.last[2], e), e, 0), value, extra)
+        return jax.tree.map(
+            lambda v, e: v + jnp.where(spread(n == self.last[2], e), e, 0), value, extra
+        )

@@ -1,4 +1,6 @@
-"""States at many times, each found by a solve from the one before: what a picture of a solution needs."""
+"""States at many times, each found by a solve from the one before: what a picture of a solution
+needs.
+"""
 
 from __future__ import annotations
 
@@ -21,23 +23,32 @@ _WHOLE = 1e-6
 
 
 def trajectory(
-    field: VectorField, z0: State, args: Params, config: SolveConfig, ts: Sequence[float] | np.ndarray
+    field: VectorField,
+    z0: State,
+    args: Params,
+    config: SolveConfig,
+    ts: Sequence[float] | np.ndarray,
 ) -> tuple[State, Stats]:
-    """States at the times ts of dz/dt = field(t, z, args) with z(ts[0]) = z0, and what all of it cost.
+    """States at the times ts of dz/dt = field(t, z, args) with z(ts[0]) = z0, and what all of it
+    cost.
 
-    Every state is one that the solver stepped to, not one read off an interpolant: a solve goes from each time to the
-    next and begins anew there. Between two times it runs in the time (t - ts[i]) / (ts[i + 1] - ts[i]), so that one
-    compiled solve serves all. Gradients, `per_sample` and failures are those of `odeint`.
+    Every state is one that the solver stepped to, not one read off an interpolant: a solve goes
+    from each time to the next and begins anew there. Between two times it runs in the time (t -
+    ts[i]) / (ts[i + 1] - ts[i]), so that one compiled solve serves all. Gradients, `per_sample` and
+    failures are those of `odeint`.
 
     Args:
       field: t, z, args → dz/dt, shaped as z.
       z0: pytree of floating-point arrays [...], all of one type.
       args: pytree, usually the parameters.
-      config: as for `odeint`; a fixed step has to fit a whole number of times between two of the times.
-      ts: T ≥ 2 finite numbers, rising or falling, known when the program is traced; evenly spaced for a fixed step.
+      config: as for `odeint`; a fixed step has to fit a whole number of times between two of the
+        times.
+      ts: T ≥ 2 finite numbers, rising or falling, known when the program is traced; evenly spaced
+        for a fixed step.
 
     Returns:
-      States [T, ...], the first of which is z0; Stats with the sums of all solves and the first failure.
+      States [T, ...], the first of which is z0; Stats with the sums of all solves and the first
+      failure.
 
     Raises:
       ConfigError: the times are not such, or z0 is not what `odeint` takes.
@@ -46,11 +57,14 @@ def trajectory(
     spans = np.diff(times)
     if config.step_size is not None:
         steps = _steps_between(spans, config.step_size)
-        config = dataclasses.replace(config, step_size=1 / steps, max_steps=max(config.max_steps, steps))
+        config = dataclasses.replace(
+            config, step_size=1 / steps, max_steps=max(config.max_steps, steps)
+        )
     z0 = jax.tree.map(jnp.asarray, z0)
     time = jnp.result_type(*jax.tree.leaves(z0))
 
-    # An adjoint solve inside a scan must close over nothing of the scan: the interval travels with the parameters.
+    # An adjoint solve inside a scan must close over nothing of the scan: the interval travels with
+    # the parameters.
     def within(s: Any, z: State, given: Any) -> State:
         args, start, span = given
         return jax.tree.map(lambda slope: span * slope, field(start + s * span, z, args))
@@ -59,7 +73,9 @@ def trajectory(
         z, stats = odeint(within, z, (args, *interval), config)
         return z, (z, stats)
 
-    _, (states, each) = lax.scan(advance, z0, (jnp.asarray(times[:-1], time), jnp.asarray(spans, time)))
+    _, (states, each) = lax.scan(
+        advance, z0, (jnp.asarray(times[:-1], time), jnp.asarray(spans, time))
+    )
     states = jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest]), z0, states)
     first_failure = jnp.argmax(each.failure != 0, 0, keepdims=True)
     failure = jnp.take_along_axis(each.failure, first_failure, 0)[0]
@@ -69,8 +85,14 @@ def trajectory(
 def _checked(ts: Any) -> np.ndarray:
     times = np.asarray(ts, np.float64)
     spans = np.diff(times) if times.ndim == 1 else np.zeros(0)
-    if len(spans) == 0 or not np.isfinite(times).all() or not ((spans > 0).all() or (spans < 0).all()):
-        raise ConfigError(f"ts must be two or more finite times, each after or each before the last, got {ts!r}")
+    if (
+        len(spans) == 0
+        or not np.isfinite(times).all()
+        or not ((spans > 0).all() or (spans < 0).all())
+    ):
+        raise ConfigError(
+            f"ts must be two or more finite times, each after or each before the last, got {ts!r}"
+        )
     return times
 
 
@@ -79,7 +101,7 @@ def _steps_between(spans: np.ndarray, step_size: float) -> int:
     count = max(1, round(float(steps[0])))
     if not np.allclose(steps, count, rtol=_WHOLE, atol=0):
         raise ConfigError(
-            f"ts must be evenly spaced and a whole number of steps of step_size {step_size:g} apart, got steps of"
-            f" {np.abs(spans).min():g} to {np.abs(spans).max():g}"
+            f"ts must be evenly spaced and a whole number of steps of step_size {step_size:g}"
+            f" apart, got steps of {np.abs(spans).min():g} to {np.abs(spans).max():g}"
         )
     return count

@@ -28,7 +28,15 @@ from jaxode.bounded_files import read_bounded
 from jaxode.checks import one_line
 from jaxode.train import checkpoint_folder
 from jaxode.train.checkpoint_folder import META, META_BYTES, STATE, UNFINISHED, remove, temporary
-from jaxode.train.checkpoint_meta import FORMAT, DamagedError, checked, file_digest, file_digests, sealed, unsealed
+from jaxode.train.checkpoint_meta import (
+    FORMAT,
+    DamagedError,
+    checked,
+    file_digest,
+    file_digests,
+    sealed,
+    unsealed,
+)
 from jaxode.train.errors import NOT_WRITTEN, CheckpointError
 from jaxode.train.history import HISTORY, METRICS, History, HistoryFile, agrees, first_lines
 
@@ -179,7 +187,9 @@ class Checkpoints:
         self.damaged.discard(name)
         self._prune(best)
 
-    def _fill(self, folder: Path, arrays: dict[str, np.ndarray], wanted: int, meta: dict[str, Any]) -> None:
+    def _fill(
+        self, folder: Path, arrays: dict[str, np.ndarray], wanted: int, meta: dict[str, Any]
+    ) -> None:
         """Write all of a checkpoint into its folder, and what it needs beside it."""
         # orbax refuses arrays without elements; the shapes of the restored state come from its template.
         kept = {key: array for key, array in arrays.items() if array.size}
@@ -225,7 +235,9 @@ class Checkpoints:
                 raise DamagedError(f"its history is not readable: {error}") from error
             if found is not None:
                 return found
-        raise DamagedError(f"its history of {count} epochs is neither in {HISTORY} nor in {METRICS}")
+        raise DamagedError(
+            f"its history of {count} epochs is neither in {HISTORY} nor in {METRICS}"
+        )
 
     def _compare_files(self, folder: Path, meta: dict[str, Any], limit: int) -> None:
         """Raise DamagedError unless each file of a state has its digest, and at most so many bytes."""
@@ -233,7 +245,8 @@ class Checkpoints:
             found = file_digest(folder / STATE / path, limit)
             if found != expected:
                 raise DamagedError(
-                    f"its file {path} {'differs from its digest' if found else 'is missing or too large'}"
+                    f"its file {path}"
+                    f" {'differs from its digest' if found else 'is missing or too large'}"
                 )
 
     def whole(self, epochs: int) -> bool:
@@ -249,7 +262,9 @@ class Checkpoints:
             self._compare_files(folder, meta, STATE_BYTES)
         except DamagedError:
             return False
-        return len(meta["history"]) == epochs and agrees(self.directory.parent / METRICS, meta["history"])
+        return len(meta["history"]) == epochs and agrees(
+            self.directory.parent / METRICS, meta["history"]
+        )
 
     def _read(self, name: str, template: Any) -> Checkpoint:
         folder = self.directory / name
@@ -260,7 +275,9 @@ class Checkpoints:
         try:
             with hushed(), storage() as reader:
                 stored = reader.restore((folder / STATE).absolute())
-            arrays = {key: np.asarray(stored.get(key, leaf), leaf.dtype) for key, leaf in wanted.items()}
+            arrays = {
+                key: np.asarray(stored.get(key, leaf), leaf.dtype) for key, leaf in wanted.items()
+            }
         except Exception as error:  # whatever a storage library raises on damaged files
             raise DamagedError("its state is not readable") from error
         if digest(arrays) != meta["state_sha256"]:
@@ -282,12 +299,17 @@ class Checkpoints:
                 found = self._read(name, template)
             except DamagedError as error:
                 self.damaged.add(name)
-                warn(f"checkpoint {self.directory / name} is damaged: {one_line(error)}; trying the one before")
+                warn(
+                    f"checkpoint {self.directory / name} is damaged: {one_line(error)}; trying the"
+                    " one before"
+                )
                 continue
             self.trusted.add(name)
             return found
         if self.damaged:
-            raise CheckpointError(f"no checkpoint in {self.directory} is readable: start again with another --out")
+            raise CheckpointError(
+                f"no checkpoint in {self.directory} is readable: start again with another --out"
+            )
         return None
 
 

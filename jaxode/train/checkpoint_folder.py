@@ -1,7 +1,7 @@
 """The folder of a run's checkpoints: their names, their removal, what killed processes left.
 
-A checkpoint gets and loses its name in one step, so that a kill never leaves half a checkpoint under
-such a name.
+A checkpoint gets and loses its name in one step, so that a kill never leaves half a checkpoint
+under such a name.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ def entries(directory: Path) -> list[str]:
 
 def names(directory: Path) -> list[str]:
     """Names of the checkpoints in a folder, oldest first."""
-    found = (name for name in entries(directory) if NAME.fullmatch(name) and (directory / name).is_dir())
+    found = (
+        name for name in entries(directory) if NAME.fullmatch(name) and (directory / name).is_dir()
+    )
     return sorted(found, key=age)
 
 
@@ -82,7 +84,9 @@ def in_part(checkpoint: Path) -> bool:
         return True
     except (OSError, ValueError):
         return False  # damaged, which is for a person to look at
-    return not all(os.path.isfile(checkpoint / STATE / name) for name in files)  # never raises, whatever the name
+    return not all(
+        os.path.isfile(checkpoint / STATE / name) for name in files
+    )  # never raises, whatever the name
 
 
 def sweep(directory: Path) -> None:

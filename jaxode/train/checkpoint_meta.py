@@ -42,7 +42,9 @@ def file_digests(directory: Path) -> dict[str, str | None]:
 def sealed(content: dict[str, Any]) -> str:
     """JSON text of the content beside the digest of that text."""
     text = json.dumps(content, sort_keys=True, allow_nan=False)
-    return json.dumps({"sha256": hashlib.sha256(text.encode()).hexdigest(), "content": content}, sort_keys=True)
+    return json.dumps(
+        {"sha256": hashlib.sha256(text.encode()).hexdigest(), "content": content}, sort_keys=True
+    )
 
 
 def unsealed(text: str | bytes) -> dict[str, Any]:

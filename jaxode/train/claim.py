@@ -150,13 +150,18 @@ def claimed(path: Path, *, may_hold_run: bool = False) -> Iterator[Path]:
         raise _not_writable(path, error) from error
     with _kept(claim):
         if not may_hold_run and os.path.lexists(path / CONFIG):
-            raise ConfigError(f"{path} already holds a run: go on with it by --resume {path}, or give another --out")
+            raise ConfigError(
+                f"{path} already holds a run: go on with it by --resume {path}, or give another"
+                " --out"
+            )
         yield path
 
 
 @contextlib.contextmanager
 def claimed_new(stem: Path) -> Iterator[Path]:
-    """Like `claimed`, with a new directory: STEM, or the first of STEM-2, STEM-3, ... not yet there.
+    """Like `claimed`, with a new directory: STEM, or the first of STEM-2, STEM-3, ...
+
+    not yet there.
 
     Raises:
         ConfigError: no directory can be made or written there.

@@ -1,7 +1,9 @@
-"""A run of several processes, one on each host or for each device: how they come together and agree.
+"""A run of several processes, one on each host or for each device: how they come together and
+agree.
 
-Every process runs the same program on its own devices and reads the images from its own disk. Process 0 alone decides
-what is not the same everywhere, writes results and checkpoints, and tells the others.
+Every process runs the same program on its own devices and reads the images from its own disk.
+Process 0 alone decides what is not the same everywhere, writes results and checkpoints, and tells
+the others.
 """
 
 from __future__ import annotations
@@ -82,7 +84,8 @@ class Cluster:
     def told(self, work: Callable[[], Any]) -> Any:
         """What process 0 finds by `work`, a JSON value; its error is raised by all.
 
-        Raises RunFailed in the other processes in place of errors of kinds that only process 0 knows.
+        Raises RunFailed in the other processes in place of errors of kinds that only process 0
+        knows.
         """
         if self.count == 1:
             return work()
@@ -94,7 +97,9 @@ class Cluster:
                 error = caught
                 text = json.dumps({"kind": type(caught).__name__, "error": str(caught)}).encode()
         size = int(self.arrays(np.asarray(len(text), np.int32)))
-        room = max(SMALLEST_TEXT, 1 << (size - 1).bit_length())  # few lengths, for each compiles a program
+        room = max(
+            SMALLEST_TEXT, 1 << (size - 1).bit_length()
+        )  # few lengths, for each compiles a program
         text = bytes(self.arrays(np.frombuffer(text.ljust(room), np.uint8)))
         if error is not None:
             self.agreed = error
@@ -105,7 +110,9 @@ class Cluster:
         return answer["found"]
 
     def in_turn(self, work: Callable[[], Found]) -> Found:
-        """What each process finds by `work`; process 0 goes first, for it may fill a disk that all see."""
+        """What each process finds by `work`; process 0 goes first, for it may fill a disk that all
+        see.
+        """
         if self.first:
             found = work()
             self.gathered([0])
@@ -120,13 +127,19 @@ class Cluster:
         others = [str(number) for number, (good,) in enumerate(same) if not good]
         if others:
             plural = "es" if len(others) > 1 else ""
-            raise ConfigError(f"process{plural} {', '.join(others)} has not the {what} of process 0")
+            raise ConfigError(
+                f"process{plural} {', '.join(others)} has not the {what} of process 0"
+            )
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        """Leave in order after an end that all processes come to, and let the others know of any other."""
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        """Leave in order after an end that all processes come to, and let the others know of any
+        other.
+        """
         agreed = error is None or error is self.agreed
         agreed = agreed or isinstance(error, (Stopped, *RETOLD.values()))
         self.torn = not agreed and self.watchdog is not None
@@ -173,7 +186,9 @@ class Cluster:
                 action(number, words)
 
     def end(self, code: int) -> int:
-        """The exit code; a process torn from the others ends here with it, for JAX would wait for them."""
+        """The exit code; a process torn from the others ends here with it, for JAX would wait for
+        them.
+        """
         if self.torn:
             with contextlib.suppress(OSError):
                 sys.stdout.flush()

@@ -10,8 +10,12 @@ BLUE, ORANGE, GREY = "#2563a8", "#d9731a", "#6b7280"
 
 
 def draw(history: list[dict[str, Any]], title: str) -> bytes:
-    """PNG of the curves of a history of at least one epoch; the third panel only for models that solve an ODE."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # slow to import, and needs no screen
+    """PNG of the curves of a history of at least one epoch; the third panel only for models that
+    solve an ODE.
+    """
+    from matplotlib.backends.backend_agg import (
+        FigureCanvasAgg,
+    )  # slow to import, and needs no screen
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
@@ -20,9 +24,22 @@ def draw(history: list[dict[str, Any]], title: str) -> bytes:
     figure = Figure(figsize=(12.6 if solves else 8.6, 3.7), layout="constrained")
     panels = figure.subplots(1, 3 if solves else 2)
 
-    def curve(panel: Any, name: str, label: str, color: str, scale: float = 1.0, style: str = "-") -> None:
-        values = [scale * record[name] if record[name] is not None else math.nan for record in history]
-        panel.plot(epochs, values, style, color=color, label=label, linewidth=1.8, marker="o", markersize=3.5)
+    def curve(
+        panel: Any, name: str, label: str, color: str, scale: float = 1.0, style: str = "-"
+    ) -> None:
+        values = [
+            scale * record[name] if record[name] is not None else math.nan for record in history
+        ]
+        panel.plot(
+            epochs,
+            values,
+            style,
+            color=color,
+            label=label,
+            linewidth=1.8,
+            marker="o",
+            markersize=3.5,
+        )
 
     def decorate(panel: Any, text: str, legend: bool = True) -> None:
         panel.set_title(text, fontsize=11, loc="left")

@@ -9,7 +9,10 @@ NOT_WRITTEN = "cannot write a checkpoint"
 
 
 class RunFailed(RuntimeError):
-    """Training cannot go on: a value is not finite, or an ODE solve failed. Earlier checkpoints are untouched."""
+    """Training cannot go on: a value is not finite, or an ODE solve failed.
+
+    Earlier checkpoints are untouched.
+    """
 
 
 class CheckpointError(RuntimeError):
@@ -17,7 +20,9 @@ class CheckpointError(RuntimeError):
 
 
 class ResumeError(ValueError):
-    """The directory holds no run, a run that the request contradicts, or one that nothing can go on from."""
+    """The directory holds no run, a run that the request contradicts, or one that nothing can go on
+    from.
+    """
 
 
 class Stopped(Exception):
@@ -25,15 +30,23 @@ class Stopped(Exception):
 
     Args:
         signum: the signal.
-        compiling: whether XLA still compiles in another thread, which only the end of the process stops.
-        result: what `run` would have returned, if the signal came when all epochs were done and recorded.
+        compiling: whether XLA still compiles in another thread, which only the end of the process
+          stops.
+        result: what `run` would have returned, if the signal came when all epochs were done and
+          recorded.
     """
 
-    def __init__(self, signum: int, compiling: bool = False, result: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, signum: int, compiling: bool = False, result: dict[str, Any] | None = None
+    ) -> None:
         super().__init__(f"stopped by signal {signum}")
         self.signum, self.compiling, self.result = signum, compiling, result
 
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether an error of Python or of XLA says that there is not enough memory."""
-    return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error) or "Out of memory" in str(error)
+    return (
+        isinstance(error, MemoryError)
+        or "RESOURCE_EXHAUSTED" in str(error)
+        or "Out of memory" in str(error)
+    )

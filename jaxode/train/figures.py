@@ -15,7 +15,9 @@ CLOCK = ("train_seconds", "eval_seconds", "compile_seconds")
 """What the time of a run goes into."""
 
 TIMINGS = ("images_per_second", *CLOCK)
-"""The only fields of a metrics line that two runs of the same settings on the same CPU need not share."""
+"""The only fields of a metrics line that two runs of the same settings on the same CPU need not
+share.
+"""
 
 LAST_VALUES = (
     "loss",
@@ -79,7 +81,8 @@ def metrics_line(
         steps: totals of its training steps.
         train: sums of the evaluation on the training images after it; None if there was none.
         test: the same on the test images.
-        skipped: updates left out since the run began because a scaled gradient was not finite; None without scaling.
+        skipped: updates left out since the run began because a scaled gradient was not finite; None
+          without scaling.
     """
     return {
         "epoch": epoch,
@@ -99,7 +102,9 @@ def metrics_line(
 
 
 def summary(history: list[dict[str, Any]]) -> dict[str, Any]:
-    """A result's figures: of the last epoch, of the best one, mean seconds an epoch, and all compile seconds."""
+    """A result's figures: of the last epoch, of the best one, mean seconds an epoch, and all
+    compile seconds.
+    """
     last = history[-1] if history else {}
     best = max(history, key=lambda record: record["test_accuracy"], default={})
     seconds = sum(record["train_seconds"] for record in history)
@@ -111,7 +116,9 @@ def summary(history: list[dict[str, Any]]) -> dict[str, Any]:
         "best_test_accuracy": best.get("test_accuracy"),
         "train_seconds_per_epoch": fmean(r["train_seconds"] for r in history) if history else None,
         "eval_seconds_per_epoch": fmean(r["eval_seconds"] for r in history) if history else None,
-        "compile_seconds": sum(record["compile_seconds"] for record in history) if history else None,
+        "compile_seconds": (
+            sum(record["compile_seconds"] for record in history) if history else None
+        ),
         "images_per_second": images / seconds if seconds else None,
         "wall_seconds": sum(record[name] for record in history for name in CLOCK),
     }

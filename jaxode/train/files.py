@@ -27,7 +27,8 @@ def writing_whole(path: Path) -> Iterator[BinaryIO]:
 
     Raises OSError, which names the path.
     """
-    # A name that cannot be guessed: what somebody has put in its place is neither followed nor removed.
+    # A name that cannot be guessed: what somebody has put in its place is neither followed nor
+    # removed.
     temporary = path.with_name(f".{path.name}.unfinished-{secrets.token_hex(8)}")
     opened = create(temporary)
     try:
@@ -59,7 +60,9 @@ def count_lines(path: Path) -> int:
     """Lines of a regular file, an unfinished one too; 0 where there is none that can be read."""
     try:
         with open_regular(path) as file:
-            chunks = itertools.islice(iter(lambda: file.read(1 << 20), b""), 1 << 10)  # of a gigabyte at most
+            chunks = itertools.islice(
+                iter(lambda: file.read(1 << 20), b""), 1 << 10
+            )  # of a gigabyte at most
             whole, last = 0, b"\n"
             for chunk in chunks:
                 whole, last = whole + chunk.count(b"\n"), chunk[-1:]

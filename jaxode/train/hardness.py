@@ -18,7 +18,9 @@ MOST_BINS = 60
 
 
 def chosen_classes(nfe: np.ndarray, labels: np.ndarray, count: int) -> list[int]:
-    """Numbers of the classes to show, hardest first where not all are shown; classes without images are left out."""
+    """Numbers of the classes to show, hardest first where not all are shown; classes without images
+    are left out.
+    """
     present = [k for k in range(count) if np.any(labels == k)]
     if len(present) <= MOST_CLASSES:
         return present
@@ -27,7 +29,9 @@ def chosen_classes(nfe: np.ndarray, labels: np.ndarray, count: int) -> list[int]
 
 
 def bin_edges(nfe: np.ndarray) -> np.ndarray:
-    """A bin for each count that can occur, as solvers count in equal strides; if over 60, a bin for as many each."""
+    """A bin for each count that can occur, as solvers count in equal strides; if over 60, a bin for
+    as many each.
+    """
     values = np.unique(nfe)
     stride = int(np.gcd.reduce(np.diff(values))) if len(values) > 1 else 1
     low, counts = values[0] - stride / 2, (values[-1] - values[0]) // stride + 1
@@ -38,7 +42,8 @@ def bin_edges(nfe: np.ndarray) -> np.ndarray:
 def shown(pixels: np.ndarray) -> np.ndarray:
     """What is shown of an image [H, W, C]: uint8, [H, W] for grey or [H, W, 3].
 
-    Of measurements, which are no uint8 picture, the first band from its least (black) to its most (white).
+    Of measurements, which are no uint8 picture, the first band from its least (black) to its most
+    (white).
     """
     if pixels.dtype == np.uint8:
         return pixels[..., 0] if pixels.shape[-1] == 1 else pixels
@@ -54,8 +59,12 @@ def draw(
     images: Mapping[str, Sequence[tuple[np.ndarray, str]]],
     title: str,
 ) -> bytes:
-    """PNG: a histogram a class with its mean, and beside them groups of images (pixels, caption) under a headline."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # slow to import, and needs no screen
+    """PNG: a histogram a class with its mean, and beside them groups of images (pixels, caption)
+    under a headline.
+    """
+    from matplotlib.backends.backend_agg import (
+        FigureCanvasAgg,
+    )  # slow to import, and needs no screen
     from matplotlib.figure import Figure
 
     classes = chosen_classes(nfe, labels, len(names))
@@ -84,7 +93,15 @@ def _histogram(panel: Any, counts: np.ndarray, edges: np.ndarray, name: str) -> 
     panel.hist(counts, edges, color=BLUE, alpha=0.75, rwidth=0.86)
     panel.axvline(counts.mean(), color=ORANGE, linewidth=2)
     panel.set_ylabel(name.replace("_", " "), rotation=0, ha="right", va="center", fontsize=9)
-    panel.text(1.01, 0.5, f"{counts.mean():.1f}", transform=panel.transAxes, color=ORANGE, fontsize=9, va="center")
+    panel.text(
+        1.01,
+        0.5,
+        f"{counts.mean():.1f}",
+        transform=panel.transAxes,
+        color=ORANGE,
+        fontsize=9,
+        va="center",
+    )
     panel.set_yticks([])
     panel.tick_params(labelsize=9, color=GREY)
     panel.spines[["top", "right", "left"]].set_visible(False)

@@ -22,26 +22,32 @@ COMPILING = "stopping; nothing has been computed since the last checkpoint"
 COMPILING_TOGETHER = "stopping as soon as XLA has compiled; once more to stop at once"
 
 POLL_SECONDS = 0.1
-"""How soon a signal is answered that was delivered to another thread, and a compilation given up."""
+"""How soon a signal is answered that was delivered to another thread, and a compilation given up.
+"""
 
 
 RETRY_SECONDS = 0.02
 
 
 class _GiveUp(KeyboardInterrupt):
-    """Raised by the handler in the midst of work that loses nothing by it; never leaves this module."""
+    """Raised by the handler in the midst of work that loses nothing by it; never leaves this
+    module.
+    """
 
 
 class Interrupts:
     """Context in which signals that ask for an end set `signum` and are otherwise put off.
 
-    They are SIGINT, SIGTERM, SIGHUP unless it is ignored (nohup), and SIGXCPU, which says that the limit on CPU time is
-    near. Python runs signal handlers only between the byte codes of the main thread, so what takes long goes to a
-    second thread by `wait`, during which handlers run at once. Outside the main thread the context changes nothing.
+    They are SIGINT, SIGTERM, SIGHUP unless it is ignored (nohup), and SIGXCPU, which says that the
+    limit on CPU time is near. Python runs signal handlers only between the byte codes of the main
+    thread, so what takes long goes to a second thread by `wait`, during which handlers run at once.
+    Outside the main thread the context changes nothing.
     """
 
     again = (signal.SIGINT, signal.SIGTERM)
-    """Of these a second one ends the process; a closed terminal sends SIGHUP twice, and SIGXCPU comes every second."""
+    """Of these a second one ends the process; a closed terminal sends SIGHUP twice, and SIGXCPU
+    comes every second.
+    """
 
     def __init__(self, say: Callable[[str], None] | None = None) -> None:
         self.signum: int | None = None
@@ -65,8 +71,14 @@ class Interrupts:
     def _handle(self, signum: int, frame: FrameType | None) -> None:
         if self.signum is None:
             self.signum = signum
-            cause = "the limit on CPU time (ulimit -t) is near: " if signum == getattr(signal, "SIGXCPU", 0) else ""
-            with contextlib.suppress(OSError, RuntimeError):  # no terminal any more; or in the midst of another print
+            cause = (
+                "the limit on CPU time (ulimit -t) is near: "
+                if signum == getattr(signal, "SIGXCPU", 0)
+                else ""
+            )
+            with contextlib.suppress(
+                OSError, RuntimeError
+            ):  # no terminal any more; or in the midst of another print
                 self.say(f"{signal.Signals(signum).name}: {cause}{self.answer}")
             self._raise_in_work()
         elif self.retried:
@@ -81,8 +93,9 @@ class Interrupts:
             raise _GiveUp
 
     def _lost(self, lost: Any) -> None:
-        # Python cannot hand on an exception out of a callback of its garbage collector (JAX has one), and a signal is
-        # often handled in one, for they are the first lines of Python to run within long work of a library.
+        # Python cannot hand on an exception out of a callback of its garbage collector (JAX has
+        # one), and a signal is often handled in one, for they are the first lines of Python to run
+        # within long work of a library.
         if not isinstance(lost.exc_value, _GiveUp):
             return sys.__unraisablehook__(lost)
         self.retried = True
@@ -91,9 +104,11 @@ class Interrupts:
 
     @contextlib.contextmanager
     def compiling(self, alone: bool = True) -> Iterator[None]:
-        """Context of work that is given up when a signal comes: it raises Stopped, wherever the work is.
+        """Context of work that is given up when a signal comes: it raises Stopped, wherever the
+        work is.
 
-        Nothing is lost by that: a model that is built, traced or compiled changes no state. One of several processes
+        Nothing is lost by that: a model that is built, traced or compiled changes no state. One of
+          several processes
         has to go on instead, for the others would wait for it.
         """
         self.answer, self.giving_up = (COMPILING, True) if alone else (COMPILING_TOGETHER, False)
@@ -110,7 +125,9 @@ class Interrupts:
         finally:
             self.answer, self.giving_up = SAVING, False
             sys.unraisablehook = hook
-            if self.retry is not None:  # its signal must not come when this class handles signals no more
+            if (
+                self.retry is not None
+            ):  # its signal must not come when this class handles signals no more
                 self.retry.cancel()
                 self.retry.join()
                 self.retry, self.retried = None, False
@@ -120,11 +137,15 @@ class Interrupts:
             raise Stopped(self.signum) from None
 
     def wait(self, work: Callable[[], Result]) -> Result:
-        """The result of `work`, done in the second thread. JAX's context managers do not reach it there."""
+        """The result of `work`, done in the second thread.
+
+        JAX's context managers do not reach it there.
+        """
         self.waiting = True
         try:
             future = self.worker.submit(work)
-            # Not without end: the system may deliver a signal to another thread, which does not wake this one.
+            # Not without end: the system may deliver a signal to another thread, which does not
+            # wake this one.
             while not futures.wait([future], POLL_SECONDS).done:
                 if self.giving_up and self.signum is not None:
                     raise Stopped(self.signum, compiling=True)

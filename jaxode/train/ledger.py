@@ -1,4 +1,7 @@
-"""What a run keeps: its history, its checkpoints, its result files. Of several processes, process 0 alone has them."""
+"""What a run keeps: its history, its checkpoints, its result files.
+
+Of several processes, process 0 alone has them.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +62,13 @@ class Ledger:
         progress: Progress,
         tensorboard: bool,
     ) -> None:
-        self.out, self.config, self.data, self.cluster, self.progress = out, config, data, cluster, progress
+        self.out, self.config, self.data, self.cluster, self.progress = (
+            out,
+            config,
+            data,
+            cluster,
+            progress,
+        )
         self.steps_per_epoch, self.fingerprint = steps_per_epoch, data.fingerprint
         self.checkpoints = Checkpoints(out / CHECKPOINTS)
         facts = {**facts, "data_fingerprint": self.fingerprint, "processes": cluster.count}
@@ -71,7 +80,9 @@ class Ledger:
         self.clock = {"train_seconds": 0.0, "eval_seconds": 0.0, "compile_seconds": 0.0}
         self.saved_at = time.monotonic()
         self.opened = False
-        """Whether the history is that of the run; before, the files of an earlier start are not to be touched."""
+        """Whether the history is that of the run; before, the files of an earlier start are not to
+        be touched.
+        """
         self.writing = threading.Lock()
         cluster.at_loss.append(self.record_loss)
 
@@ -95,7 +106,9 @@ class Ledger:
         return self.cluster.told(write)
 
     def record_failure(self, text: str) -> None:
-        """Write why the run has failed, unless it never began; alone, for the other processes may be gone."""
+        """Write why the run has failed, unless it never began; alone, for the other processes may
+        be gone.
+        """
         if not (self.opened and self.cluster.first):
             return
         try:
@@ -107,11 +120,13 @@ class Ledger:
     def record_loss(self, number: int, text: str) -> None:
         """Turn a result that says "running" into that of a failed run: process `number` is lost.
 
-        Called before this process ends, in the thread that noticed it. If process 0 is lost, each of
-        the others writes, for none knows which of them are left; all write the same.
+        Called before this process ends, in the thread that noticed it. If process 0 is lost, each
+        of the others writes, for none knows which of them are left; all write the same.
         """
         if self.opened and self.cluster.first:
-            self.writing.acquire(timeout=LOCK_SECONDS)  # for good: nothing is to be written after this
+            self.writing.acquire(
+                timeout=LOCK_SECONDS
+            )  # for good: nothing is to be written after this
         if self.opened and (self.cluster.first or number == 0):
             self.recorder.fail_running(text)
 
@@ -133,17 +148,20 @@ class Ledger:
             "clock": self.clock,
             "origins": self.origins.known,
         }
-        best_name = checkpoint_name(best["epoch"], best["epoch"] * self.steps_per_epoch) if best else None
+        best_name = (
+            checkpoint_name(best["epoch"], best["epoch"] * self.steps_per_epoch) if best else None
+        )
         self.cluster.told(lambda: self.checkpoints.save(name, state, meta, best_name))
         self.checkpointed = len(self.history)
         self.saved_at = time.monotonic()
 
     def restored(self, state: TrainState) -> TrainState | None:
-        """The newest whole checkpoint's state, as arrays of the host, its history being taken over; None without one.
+        """The newest whole checkpoint's state, as arrays of the host, its history being taken over;
+        None without one.
 
-        Raises ResumeError if it is of other settings or other data, or if there are results but no checkpoint,
-        CheckpointError if none can be read. The files of the run are then as they were; else what killed processes
-        have left among them is gone.
+        Raises ResumeError if it is of other settings or other data, or if there are results but no
+        checkpoint, CheckpointError if none can be read. The files of the run are then as they were;
+        else what killed processes have left among them is gone.
         """
         found: Checkpoint | None = None
 
@@ -164,7 +182,10 @@ class Ledger:
         meta = self.cluster.told(read)
         if meta is None:
             return None
-        self.history, self.clock = meta["history"], {name: meta["clock"][name] for name in self.clock}
+        self.history, self.clock = (
+            meta["history"],
+            {name: meta["clock"][name] for name in self.clock},
+        )
         self.checkpointed = len(self.history)
         return self.cluster.arrays(found.state if found else state)
 
@@ -177,7 +198,9 @@ class Ledger:
                 "train again with another --out, or delete the directory first"
             )
         if epochs:
-            self.progress.warn("the first checkpoint could not be written: starting from the beginning")
+            self.progress.warn(
+                "the first checkpoint could not be written: starting from the beginning"
+            )
         elif (self.out / CONFIG).exists():
             self.progress.say("there is no checkpoint yet: starting from the beginning")
 
@@ -186,18 +209,27 @@ class Ledger:
         try:
             self._check_values(found)
         except ValueError as error:
-            raise ResumeError(f"{self.checkpoints.directory / found.name} is damaged: {error}") from error
+            raise ResumeError(
+                f"{self.checkpoints.directory / found.name} is damaged: {error}"
+            ) from error
         has = RunConfig.from_json(found.meta["config"])
         asked = {name: value for name, value in self.config.flat().items() if name not in FREE}
         wrong = differences(has, asked)
         if wrong:
-            raise ResumeError(f"checkpoint {found.name} is of other settings than config.json: {', '.join(wrong)}")
+            raise ResumeError(
+                f"checkpoint {found.name} is of other settings than config.json: {', '.join(wrong)}"
+            )
         if found.meta["fingerprint"] != self.fingerprint:
             raise ResumeError("the images are not those of the run: their fingerprints differ")
         if len(found.meta["history"]) > self.config.epochs:
-            raise ResumeError(f"the run already has {len(found.meta['history'])} epochs, asked {self.config.epochs}")
+            raise ResumeError(
+                f"the run already has {len(found.meta['history'])} epochs, asked"
+                f" {self.config.epochs}"
+            )
         if jax.tree.map(jnp.shape, found.state) != jax.tree.map(jnp.shape, state):
-            raise ResumeError(f"checkpoint {found.name} is of another model than config.json: its shapes differ")
+            raise ResumeError(
+                f"checkpoint {found.name} is of another model than config.json: its shapes differ"
+            )
 
     def _check_values(self, found: Checkpoint) -> None:
         """Raise ValueError naming what the meta data of a checkpoint lack."""
@@ -210,12 +242,15 @@ class Ledger:
         history.check(found.meta["history"], "history")
 
     def images(self, look: Callable[[], outcomes.Outcomes]) -> dict[str, Any]:
-        """Write the record and the pictures of the test images, unless they are there; returns what a result says.
+        """Write the record and the pictures of the test images, unless they are there; returns what
+        a result says.
 
         `look` finds what became of them; all processes take part in it.
         """
         epochs = len(self.history)
-        there = self.cluster.told(lambda: outcomes.of(outcomes.load(self.out, epochs), self.data) is not None)
+        there = self.cluster.told(
+            lambda: outcomes.of(outcomes.load(self.out, epochs), self.data) is not None
+        )
         seen = None if there else look()
 
         def write() -> dict[str, Any]:

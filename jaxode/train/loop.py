@@ -40,7 +40,8 @@ def run(
     pace: Pace | None = None,
     cluster: Cluster | None = None,
 ) -> dict[str, Any]:
-    """Train to the last epoch, going on from the checkpoints in `out` if there are any; returns the result.
+    """Train to the last epoch, going on from the checkpoints in `out` if there are any; returns the
+    result.
 
     Args:
         config: settings; `config.data.data` must be what `data` is, "full" or "sample".
@@ -50,24 +51,32 @@ def run(
         tensorboard: write event files too.
         build: what makes the model.
         pace: chooses the lengths of compiled calls.
-        cluster: the processes of the run, all of which call this; `out` and what goes there is process 0's alone.
+        cluster: the processes of the run, all of which call this; `out` and what goes there is
+          process 0's alone.
 
     Raises:
         ConfigError: settings that cannot be run.
-        ResumeError: `out` holds checkpoints of other settings or other data, or results without a checkpoint.
+        ResumeError: `out` holds checkpoints of other settings or other data, or results without a
+          checkpoint.
         CheckpointError: a checkpoint could not be written, or none read.
         RunFailed: a value was not finite or a solve failed; named with its epoch and step.
         Stopped: a signal asked for an end (see `Interrupts`); the state is saved.
         OSError: a result file could not be written.
     """
     if config.precision == "float64" and not jax.config.jax_enable_x64:  # pyright: ignore[reportAttributeAccessIssue]
-        raise ConfigError('precision float64 needs jax.config.update("jax_enable_x64", True) before anything else')
+        raise ConfigError(
+            'precision float64 needs jax.config.update("jax_enable_x64", True) before anything else'
+        )
     if config.data.data != data.source:
-        raise ConfigError(f"data must be {data.source}, which the images are, got {config.data.data!r}")
+        raise ConfigError(
+            f"data must be {data.source}, which the images are, got {config.data.data!r}"
+        )
     cluster = cluster or Cluster()
     with Interrupts((progress or Progress(quiet=True)).warn) as interrupts:
         with interrupts.compiling(alone=cluster.count == 1):
-            trainer = Trainer(config, data, out, progress, tensorboard, build, pace, interrupts, cluster)
+            trainer = Trainer(
+                config, data, out, progress, tensorboard, build, pace, interrupts, cluster
+            )
         return trainer.run()
 
 
@@ -91,7 +100,9 @@ class Trainer:
         self.paces = {"train": pace or Pace(), "evaluation": pace or Pace()}
         self.program = Program(config, data, build)
         steps = self.program.steps_per_epoch
-        self.ledger = Ledger(out, config, data, self._facts(), steps, cluster, self.progress, tensorboard)
+        self.ledger = Ledger(
+            out, config, data, self._facts(), steps, cluster, self.progress, tensorboard
+        )
         self.state: TrainState = self.program.first_state()
 
     def _facts(self) -> dict[str, Any]:
@@ -135,7 +146,10 @@ class Trainer:
             ledger.recorder.close()
 
     def compile(self) -> None:
-        """Compile training and evaluation. Raises Stopped at once if a signal comes, for nothing is lost by that."""
+        """Compile training and evaluation.
+
+        Raises Stopped at once if a signal comes, for nothing is lost by that.
+        """
         self.progress.say("compiling ...")
         with self.interrupts.compiling(alone=self.cluster.count == 1):
             seconds = self.program.compile(self.state, self.interrupts.wait)
@@ -145,7 +159,8 @@ class Trainer:
     def complete(self) -> dict[str, Any]:
         """Record a run whose epochs are done, with what became of each test image.
 
-        Raises Stopped after that if a signal came in the meantime, or whoever makes several runs would not hear of it.
+        Raises Stopped after that if a signal came in the meantime, or whoever makes several runs
+        would not hear of it.
         """
         result = self.ledger.record("complete", self.ledger.images(self.look))
         if self.interrupts.signum is not None:
@@ -153,21 +168,30 @@ class Trainer:
         return result
 
     def look(self) -> outcomes.Outcomes:
-        """The outcomes of all test images with the present parameters. Raises RunFailed if a solve fails."""
+        """The outcomes of all test images with the present parameters.
+
+        Raises RunFailed if a solve fails.
+        """
         with self.interrupts.compiling(alone=self.cluster.count == 1):
-            images = outcomes.Pass(self.program, self.state.learned, self.data, self.interrupts.wait)
+            images = outcomes.Pass(
+                self.program, self.state.learned, self.data, self.interrupts.wait
+            )
         self.progress.begin("each test image", images.batches)
         for number in range(images.batches):
             self.pause(1)
             try:
                 self.interrupts.wait(images.step)
             except SolveError as error:
-                raise RunFailed(f"record of the test images, batch {number + 1} of {images.batches}: {error}") from None
+                raise RunFailed(
+                    f"record of the test images, batch {number + 1} of {images.batches}: {error}"
+                ) from None
             self.progress.advance(1)
         return images.found(len(self.ledger.history))
 
     def pause(self, rows: int) -> int:
-        """Between two chunks: save if it is time. Returns how many rows come next; this process would do `rows`.
+        """Between two chunks: save if it is time.
+
+        Returns how many rows come next; this process would do `rows`.
 
         Raises Stopped, having saved, if a signal came, to whichever process.
         """
@@ -190,7 +214,9 @@ class Trainer:
         last = (number + 1) * self.program.steps_per_epoch - 1
         rate = float(jnp.asarray(self.program.rate(last)))
         skipped = int(self.state.scale.skipped) if self.state.scale else None
-        ledger.enter(metrics_line(number + 1, rate, ledger.clock, self.state.totals, train, test, skipped))
+        ledger.enter(
+            metrics_line(number + 1, rate, ledger.clock, self.state.totals, train, test, skipped)
+        )
         self.state = self.state._replace(totals=self.program.zero())
         ledger.save(self.state)
         ledger.record("running")
@@ -229,7 +255,9 @@ class Trainer:
             found = self.program.evaluate(self.state.learned, found, span, done + rows)
             self.interrupts.wait(partial(jax.block_until_ready, found))
             self.note("eval_seconds", pace, rows, begin)
-            self.check(found.totals, f"{where}, batch {int(found.totals.bad_batch) + 1} of {span.batches}")
+            self.check(
+                found.totals, f"{where}, batch {int(found.totals.bad_batch) + 1} of {span.batches}"
+            )
             done += rows
             self.progress.advance(rows)
         return found
@@ -248,11 +276,18 @@ class Trainer:
             raise RunFailed(f"{where}: {explain_failure(int(totals.failure))}")
         if int(totals.broken) == SCALE_TOO_SMALL:
             raise RunFailed(
-                f"{where}: the gradient in float16 is not finite (NaN or infinity) however little the loss is scaled;"
-                " use precision bfloat16, or a smaller lr"
+                f"{where}: the gradient in float16 is not finite (NaN or infinity) however little"
+                " the loss is scaled; use precision bfloat16, or a smaller lr"
             )
-        what = "the loss is" if int(totals.broken) == LOSS_NOT_FINITE else "the update made a parameter"
+        what = (
+            "the loss is"
+            if int(totals.broken) == LOSS_NOT_FINITE
+            else "the update made a parameter"
+        )
         hint = "a smaller lr may help"
         if self.config.model.ode_blocks and self.config.solve.gradient == "backsolve":
-            hint += "; or the backsolve ran out of steps: raise max_steps or loosen backward_rtol and backward_atol"
+            hint += (
+                "; or the backsolve ran out of steps: raise max_steps or loosen backward_rtol and"
+                " backward_atol"
+            )
         raise RunFailed(f"{where}: {what} not finite (NaN or infinity); {hint}")

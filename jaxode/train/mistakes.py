@@ -16,8 +16,12 @@ MOST_NUMBERS = 30
 
 
 def draw(counts: metrics.Confusion, names: Sequence[str], title: str) -> bytes:
-    """PNG: images of class k (row) taken for class j (column), coloured by their share of the row, and the scores."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # slow to import, and needs no screen
+    """PNG: images of class k (row) taken for class j (column), coloured by their share of the row,
+    and the scores.
+    """
+    from matplotlib.backends.backend_agg import (
+        FigureCanvasAgg,
+    )  # slow to import, and needs no screen
     from matplotlib.figure import Figure
 
     classes = len(names)
@@ -27,7 +31,9 @@ def draw(counts: metrics.Confusion, names: Sequence[str], title: str) -> bytes:
     _matrix(left, counts, names)
     _scores(right, metrics.scores(counts))
     macro = metrics.macro(counts)
-    figure.suptitle(f"{title}\naccuracy {metrics.accuracy(counts):.2%}, macro F1 {macro['f1']:.4f}", fontsize=11)
+    figure.suptitle(
+        f"{title}\naccuracy {metrics.accuracy(counts):.2%}, macro F1 {macro['f1']:.4f}", fontsize=11
+    )
     FigureCanvasAgg(figure)
     target = io.BytesIO()
     figure.savefig(target, format="png", dpi=100)
@@ -65,4 +71,11 @@ def _scores(panel: Any, found: metrics.Scores) -> None:
     panel.grid(alpha=0.25)
     panel.tick_params(labelsize=8, length=0)
     panel.spines[["top", "right", "left"]].set_visible(False)
-    panel.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, columnspacing=1)
+    panel.legend(
+        frameon=False,
+        fontsize=8,
+        loc="lower center",
+        bbox_to_anchor=(0.5, 1.0),
+        ncols=3,
+        columnspacing=1,
+    )

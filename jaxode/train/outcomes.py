@@ -1,4 +1,6 @@
-"""What becomes of each test image at the end of a run: the class it is taken for, and what its solves cost."""
+"""What becomes of each test image at the end of a run: the class it is taken for, and what its
+solves cost.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +32,10 @@ SHOWN = 10
 """How many of the hardest and of the easiest images are shown."""
 
 Outcomes = dict[str, np.ndarray]
-"""`index`, `label`, `predicted` and its `probability` of every test image, [N]; where each was solved by itself also
-`nfe`, `accepted` and `rejected`, [N, blocks]; `epochs`, the number of epochs behind them."""
+"""`index`, `label`, `predicted` and its `probability` of every test image, [N]; where each was
+solved by itself also `nfe`, `accepted` and `rejected`, [N, blocks]; `epochs`, the number of epochs
+behind them.
+"""
 
 
 def missing(out: Path, config: RunConfig) -> bool:
@@ -51,7 +55,11 @@ class Pass:
     """One pass over the test images, a batch at a time."""
 
     def __init__(
-        self, program: Program, learned: Learned, data: ImageSet, wait: Callable[[Callable[[], Any]], Any]
+        self,
+        program: Program,
+        learned: Learned,
+        data: ImageSet,
+        wait: Callable[[Callable[[], Any]], Any],
     ) -> None:
         """Compiles what it runs; `wait` runs XLA's part."""
         self.program, self.learned, self.data = program, learned, data
@@ -75,7 +83,9 @@ class Pass:
 
     def found(self, epochs: int) -> Outcomes:
         """All images in the order stored, after so many epochs of training."""
-        joined = {name: np.concatenate([part[name] for part in self.parts]) for name in self.parts[0]}
+        joined = {
+            name: np.concatenate([part[name] for part in self.parts]) for name in self.parts[0]
+        }
         return {**joined, "epochs": np.asarray(epochs)}
 
 
@@ -87,31 +97,52 @@ def save(out: Path, outcomes: Outcomes) -> None:
 
 
 def load(out: Path, epochs: int) -> Outcomes | None:
-    """What images.npz holds; None if it is not there, cannot be read, or is of another number of epochs."""
+    """What images.npz holds; None if it is not there, cannot be read, or is of another number of
+    epochs.
+    """
     try:
         # From memory: NumPy would leave a damaged file open.
         content = read_bounded(out / IMAGES, FILE_BYTES)
-        # NumPy reads as many bytes as an array's header asks for, which need not be all that the checksum is of.
+        # NumPy reads as many bytes as an array's header asks for, which need not be all that the
+        # checksum is of.
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            if sum(member.file_size for member in archive.infolist()) > UNPACKED_BYTES or archive.testzip():
+            if (
+                sum(member.file_size for member in archive.infolist()) > UNPACKED_BYTES
+                or archive.testzip()
+            ):
                 return None
         with np.load(io.BytesIO(content), allow_pickle=False) as stored:
             outcomes = dict(stored)
         return outcomes if well_formed(outcomes) and int(outcomes["epochs"]) == epochs else None
-    except Exception:  # whatever zipfile, zlib and NumPy's parser of headers raise on a damaged file
+    except (
+        Exception
+    ):  # whatever zipfile, zlib and NumPy's parser of headers raise on a damaged file
         return None
 
 
 def well_formed(outcomes: Outcomes) -> bool:
-    """Whether all arrays are there, of the right types and of as many images; KeyError where one is not there."""
+    """Whether all arrays are there, of the right types and of as many images; KeyError where one is
+    not there.
+    """
     images = outcomes["label"].size
     whole = [outcomes[name] for name in ("index", "label", "predicted")]
     counts = [outcomes[name] for name in COSTS] if "nfe" in outcomes else []
-    numbers = all(array.dtype.kind in "iu" and array.min(initial=0) >= 0 for array in (*whole, *counts))
+    numbers = all(
+        array.dtype.kind in "iu" and array.min(initial=0) >= 0 for array in (*whole, *counts)
+    )
     flat = all(array.shape == (images,) for array in (*whole, outcomes["probability"]))
-    deep = all(array.ndim == 2 and array.shape == (images, max(1, array.shape[1])) for array in counts)
+    deep = all(
+        array.ndim == 2 and array.shape == (images, max(1, array.shape[1])) for array in counts
+    )
     kinds = (outcomes["probability"].dtype.kind, outcomes["epochs"].dtype.kind)
-    return images > 0 and numbers and flat and deep and kinds == ("f", "i") and outcomes["epochs"].shape == ()
+    return (
+        images > 0
+        and numbers
+        and flat
+        and deep
+        and kinds == ("f", "i")
+        and outcomes["epochs"].shape == ()
+    )
 
 
 def of(outcomes: Outcomes | None, data: ImageSet) -> Outcomes | None:
@@ -136,22 +167,30 @@ def confusion(outcomes: Outcomes, classes: int) -> metrics.Confusion:
 
 
 def summary(outcomes: Outcomes, names: tuple[str, ...]) -> dict[str, Any]:
-    """What a result says: scores and confusion of the classes; of a per-sample run, also what images cost."""
-    found: dict[str, Any] = {"classification": metrics.report(confusion(outcomes, len(names)), names)}
+    """What a result says: scores and confusion of the classes; of a per-sample run, also what
+    images cost.
+    """
+    found: dict[str, Any] = {
+        "classification": metrics.report(confusion(outcomes, len(names)), names)
+    }
     if "nfe" in outcomes:
         found["nfe_per_image"] = costs(outcomes, names)
     return found
 
 
 def costs(outcomes: Outcomes, names: tuple[str, ...]) -> dict[str, Any]:
-    """Evaluations an image takes in all blocks together: mean, least, most, and each class's mean (None if empty)."""
+    """Evaluations an image takes in all blocks together: mean, least, most, and each class's mean
+    (None if empty).
+    """
     nfe, labels = outcomes["nfe"].sum(1), outcomes["label"]
     by_class = {name: nfe[labels == k] for k, name in enumerate(names)}
     return {
         "mean": float(nfe.mean()),
         "min": int(nfe.min()),
         "max": int(nfe.max()),
-        "class_means": {name: float(counts.mean()) if len(counts) else None for name, counts in by_class.items()},
+        "class_means": {
+            name: float(counts.mean()) if len(counts) else None for name, counts in by_class.items()
+        },
     }
 
 

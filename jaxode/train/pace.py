@@ -1,4 +1,6 @@
-"""How many steps to run in one compiled call: long enough to keep Python out of the way, short enough to respond."""
+"""How many steps to run in one compiled call: long enough to keep Python out of the way, short
+enough to respond.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,10 @@ FIRST_ROWS = 2
 
 
 class Pace:
-    """Chooses each chunk's length from the speed of the chunk before. The length never changes a result."""
+    """Chooses each chunk's length from the speed of the chunk before.
+
+    The length never changes a result.
+    """
 
     def __init__(self, target: float = TARGET_SECONDS) -> None:
         self.target = target

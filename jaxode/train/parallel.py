@@ -1,9 +1,10 @@
 """How a run is spread over devices: the only room that names meshes.
 
-jit: one program whose batches lie in parts on all devices. XLA adds what the devices have to tell each other, and a
-solve has one step size for the whole batch, of which its norm is the one number that all devices need at every step.
-pmap: every device runs the program on its own part of each batch, with its own step sizes, and gradients and counts
-are added up once a step. JAX's own `pmap` is a shard_map today, which is what stands here.
+jit: one program whose batches lie in parts on all devices. XLA adds what the devices have to tell
+each other, and a solve has one step size for the whole batch, of which its norm is the one number
+that all devices need at every step. pmap: every device runs the program on its own part of each
+batch, with its own step sizes, and gradients and counts are added up once a step. JAX's own `pmap`
+is a shard_map today, which is what stands here.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ def _same(tree: Any) -> Any:
 
 
 class Across(NamedTuple):
-    """How devices share a batch and bring their numbers together, for use inside a compiled program.
+    """How devices share a batch and bring their numbers together, for use inside a compiled
+    program.
 
     share: pytree of arrays with a row an image → the rows that this device works on.
     sum, largest: a device's numbers → their sum or the largest over all devices.
@@ -58,7 +60,10 @@ class Spread:
         here = jax.local_devices()
         each = config.devices or len(here)
         if each > len(here):
-            raise ConfigError(f"devices must be at most {len(here)}, as many as {here[0].platform} has, got {each}")
+            raise ConfigError(
+                f"devices must be at most {len(here)}, as many as {here[0].platform} has, got"
+                f" {each}"
+            )
         taken = dict.fromkeys(range(jax.process_count()), 0)
         devices = []
         for device in jax.devices():
@@ -67,9 +72,13 @@ class Spread:
                 devices.append(device)
         self.count, self.separate = len(devices), config.parallel == "pmap"
         # Diffrax's loops cannot be typed with explicit shardings.
-        self.mesh = jax.make_mesh((self.count,), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
+        self.mesh = jax.make_mesh(
+            (self.count,), (AXIS,), axis_types=(AxisType.Auto,), devices=devices
+        )
         self.everywhere = NamedSharding(self.mesh, PartitionSpec())
-        self._copy = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree), out_shardings=self.everywhere)
+        self._copy = jax.jit(
+            lambda tree: jax.tree.map(jnp.copy, tree), out_shardings=self.everywhere
+        )
         self.across = self._separate() if self.separate else Across(share=self._constrained)
 
     def place(self, tree: Any) -> Any:
@@ -80,11 +89,15 @@ class Spread:
         """`jax.jit` of a function whose arguments and results are the same on every device."""
         if self.separate:
             spec = PartitionSpec()
-            function = jax.shard_map(function, mesh=self.mesh, in_specs=spec, out_specs=spec, check_vma=False)
+            function = jax.shard_map(
+                function, mesh=self.mesh, in_specs=spec, out_specs=spec, check_vma=False
+            )
         return jax.jit(function, out_shardings=self.everywhere, **options)
 
     def on_mesh(self) -> AbstractContextManager[Any]:
-        """A context to trace in: native kernels share their images out over the devices of the mesh in use."""
+        """A context to trace in: native kernels share their images out over the devices of the mesh
+        in use.
+        """
         return nullcontext() if self.separate or self.count == 1 else jax.set_mesh(self.mesh)
 
     def _constrained(self, rows: Any) -> Any:
@@ -98,4 +111,6 @@ class Spread:
 
             return jax.tree.map(own, rows)
 
-        return Across(share, partial(jax.lax.psum, axis_name=AXIS), partial(jax.lax.pmax, axis_name=AXIS))
+        return Across(
+            share, partial(jax.lax.psum, axis_name=AXIS), partial(jax.lax.pmax, axis_name=AXIS)
+        )

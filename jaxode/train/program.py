@@ -23,7 +23,14 @@ from jaxode.nn.kernels import kernels_name
 from jaxode.optim import learning_rate, optimizer
 from jaxode.train.parallel import Spread
 from jaxode.train.state import Learned, Totals, TrainState, initial_state, split_model
-from jaxode.train.step import Evaluated, Pictures, Table, evaluation_chunk, row_outcomes, train_chunk
+from jaxode.train.step import (
+    Evaluated,
+    Pictures,
+    Table,
+    evaluation_chunk,
+    row_outcomes,
+    train_chunk,
+)
 from jaxode.train.tally import Split
 
 Builder = Callable[..., nnx.Module]
@@ -58,17 +65,27 @@ class Program:
         ConfigError: settings that cannot be run with these images or on these devices.
     """
 
-    def __init__(self, config: RunConfig, data: ImageSet, build: Builder = build_classifier) -> None:
+    def __init__(
+        self, config: RunConfig, data: ImageSet, build: Builder = build_classifier
+    ) -> None:
         self.config, self.spread = config, Spread(config.parallel)
         shares = self.spread.count * config.parallel.accumulate
-        allowed = f"a multiple of devices x accumulate = {self.spread.count} x {config.parallel.accumulate}"
+        allowed = (
+            f"a multiple of devices x accumulate = {self.spread.count} x"
+            f" {config.parallel.accumulate}"
+        )
         require(config.batch_size % shares == 0, "batch_size", config.batch_size, allowed)
         self.split = Split(config.parallel.accumulate, self.spread.across)
         self.train_count, self.test_count = len(data.train_labels), len(data.test_labels)
         self.steps_per_epoch = -(-self.train_count // config.batch_size)
         self.total_steps = config.epochs * self.steps_per_epoch
         most = MOST_STEPS // self.steps_per_epoch
-        require(config.epochs <= most, "epochs", config.epochs, f"at most {most}, for steps are counted in 32 bits")
+        require(
+            config.epochs <= most,
+            "epochs",
+            config.epochs,
+            f"at most {most}, for steps are counted in 32 bits",
+        )
         self.dtype = jnp.dtype(config.dtype)
         self.kernels = kernels_name(config.kernels, config.precision)
         model_key, self.run_key = jax.random.split(jax.random.key(config.seed))
@@ -89,7 +106,8 @@ class Program:
         self.transform = optimizer(config.optim, self.total_steps)
         self.rate = learning_rate(config.optim, self.total_steps)
         self.views = views(config, data.spec)
-        # One array of images and one table of batches for both parts, so that one compilation serves both.
+        # One array of images and one table of batches for both parts, so that one compilation
+        # serves both.
         images = np.concatenate([data.train_images, data.test_images])
         labels = np.concatenate([data.train_labels, data.test_labels])
         train = Table(*sequential_order(self.train_count, config.batch_size))
@@ -98,13 +116,19 @@ class Program:
             jnp.concatenate([train.indices, test.indices + self.train_count]),
             jnp.concatenate([train.weights, test.weights]),
         )
-        self.pictures, self.table = Pictures(*self.spread.place((images, labels))), self.spread.place(table)
+        self.pictures, self.table = (
+            Pictures(*self.spread.place((images, labels))),
+            self.spread.place(table),
+        )
         self.train_span = Span(0, self.steps_per_epoch)
         self.test_span = Span(self.steps_per_epoch, len(self.table.indices))
         self._epoch = jax.jit(self._draw, out_shardings=self.spread.everywhere)
 
     def first_state(self) -> TrainState:
-        """State before the first step. It takes the initial parameters away, for they are donated to training."""
+        """State before the first step.
+
+        It takes the initial parameters away, for they are donated to training.
+        """
         state = initial_state(self.learned, self.transform, self.blocks, self.config.precision)
         del self.learned
         return self.spread.place(state)
@@ -119,7 +143,9 @@ class Program:
         return self.spread.place(Evaluated(Totals.zero(self.blocks, self.dtype), nothing))
 
     def epoch(self, number: int) -> tuple[PRNGKeyArray, Table]:
-        """The key of epoch `number` (from 0), from which its steps draw, and its order of the images."""
+        """The key of epoch `number` (from 0), from which its steps draw, and its order of the
+        images.
+        """
         return self._epoch(np.int32(number))
 
     def _draw(self, number: Int[Array, ""]) -> tuple[PRNGKeyArray, Table]:
@@ -128,25 +154,35 @@ class Program:
         order = jax.random.fold_in(key, self.steps_per_epoch)
         return key, Table(*epoch_order(order, self.train_count, self.config.batch_size))
 
-    def compile(self, state: TrainState, wait: Callable[[Callable[[], Any]], Any] = lambda work: work()) -> float:
-        """Compile both loops for states like this one; returns the seconds it took. `wait` runs XLA's part."""
+    def compile(
+        self, state: TrainState, wait: Callable[[Callable[[], Any]], Any] = lambda work: work()
+    ) -> float:
+        """Compile both loops for states like this one; returns the seconds it took.
+
+        `wait` runs XLA's part.
+        """
         begin = time.perf_counter()
         key, table = self.epoch(0)
         row = np.int32(0)
         train = partial(train_chunk, self.graphdef, self.transform, self.views, self.split)
         evaluate = partial(evaluation_chunk, self.graphdef, self.views, self.split)
         train = self._traced(train, state, self.pictures, table, key, row, donate_argnums=0)
-        evaluate = self._traced(evaluate, state.learned, self.unseen(), self.pictures, self.table, row, row)
+        evaluate = self._traced(
+            evaluate, state.learned, self.unseen(), self.pictures, self.table, row, row
+        )
         self.train_loop, self.evaluation_loop = wait(train.compile), wait(evaluate.compile)
         return time.perf_counter() - begin
 
     def trace_outcomes(self, learned: Learned) -> Any:
-        """What `row_outcomes` finds, of a model, images, evaluation table and row, ready to be compiled."""
+        """What `row_outcomes` finds, of a model, images, evaluation table and row, ready to be
+        compiled.
+        """
         work = partial(row_outcomes, self.graphdef, self.views)
         return self._traced(work, learned, self.pictures, self.table, np.int32(0))
 
     def _traced(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-        # Convolutions say their own precision; everything else, in libraries too, a GPU would multiply in TF32.
+        # Convolutions say their own precision; everything else, in libraries too, a GPU would
+        # multiply in TF32.
         with jax.default_matmul_precision("highest"), self.spread.on_mesh():
             return self.spread.compiled(function, **options).lower(*arguments)
 

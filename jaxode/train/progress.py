@@ -1,4 +1,6 @@
-"""What a person sees while a run goes on: a bar on a terminal, one line an epoch elsewhere, nothing when quiet."""
+"""What a person sees while a run goes on: a bar on a terminal, one line an epoch elsewhere, nothing
+when quiet.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +13,24 @@ from tqdm import tqdm
 
 
 def epoch_line(record: dict[str, Any], epochs: int) -> str:
-    """One line for one epoch's metrics. Solves of training and of the evaluation differ, so each count says whose."""
+    """One line for one epoch's metrics.
+
+    Solves of training and of the evaluation differ, so each count says whose.
+    """
     parts = [
         f"epoch {record['epoch']}/{epochs}",
         f"loss {record['loss']:.4f}",
-        *([f"train {100 * record['train_accuracy']:.2f} %"] if record["train_accuracy"] is not None else []),
+        *(
+            [f"train {100 * record['train_accuracy']:.2f} %"]
+            if record["train_accuracy"] is not None
+            else []
+        ),
         f"test {100 * record['test_accuracy']:.2f} %",
     ]
     if record["nfe_forward"] is not None:
-        parts.append(f"nfe train {record['nfe_forward_train']:.1f} test {record['nfe_forward']:.1f}")
+        parts.append(
+            f"nfe train {record['nfe_forward_train']:.1f} test {record['nfe_forward']:.1f}"
+        )
         parts.append(f"steps train {record['accepted']:.1f}+{record['rejected']:.1f}")
     parts.append(f"lr {record['lr']:.3g}")
     parts.append(f"{record['images_per_second']:.0f} images/s")
@@ -27,10 +38,13 @@ def epoch_line(record: dict[str, Any], epochs: int) -> str:
     return "  ".join(parts)
 
 
-def first_step_line(loss: float, nfe: Sequence[float], accepted: Sequence[float], rejected: Sequence[float]) -> str:
+def first_step_line(
+    loss: float, nfe: Sequence[float], accepted: Sequence[float], rejected: Sequence[float]
+) -> str:
     """What the first step of a run cost, block by block; torch_ref.train says it in the same words."""
     solves = [
-        f"{evaluations:g} function evaluations a forward solve ({good:g} accepted and {bad:g} rejected steps)"
+        f"{evaluations:g} function evaluations a forward solve ({good:g} accepted and {bad:g}"
+        " rejected steps)"
         for evaluations, good, bad in zip(nfe, accepted, rejected, strict=True)
     ]
     if len(solves) > 1:
@@ -62,7 +76,13 @@ class Progress:
         self.end()
         shown = not self.quiet and self.stream.isatty()
         self.bar = tqdm(
-            desc=title, total=total, initial=done, unit="batch", leave=False, file=self.stream, disable=not shown
+            desc=title,
+            total=total,
+            initial=done,
+            unit="batch",
+            leave=False,
+            file=self.stream,
+            disable=not shown,
         )
 
     def advance(self, batches: int, **values: str) -> None:

@@ -26,7 +26,9 @@ LIBRARIES = (
 
 
 def versions() -> dict[str, str | None]:
-    """Version of Python and of each library that a result can depend on; None for one that is not installed."""
+    """Version of Python and of each library that a result can depend on; None for one that is not
+    installed.
+    """
     found: dict[str, str | None] = {"python": platform.python_version()}
     for name in LIBRARIES:
         try:
@@ -41,7 +43,13 @@ def git(root: Path, *arguments: str) -> str | None:
     try:
         command = ["git", *arguments]
         done = subprocess.run(
-            command, cwd=root, capture_output=True, encoding="utf-8", errors="replace", timeout=30, check=False
+            command,
+            cwd=root,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=30,
+            check=False,
         )
     except (OSError, subprocess.SubprocessError):
         return None
@@ -49,8 +57,11 @@ def git(root: Path, *arguments: str) -> str | None:
 
 
 def commit(root: Path = ROOT) -> str | None:
-    """HEAD of the source checkout, with "-dirty" if tracked files are changed; None outside a checkout."""
-    # An installed package may lie inside some other project's checkout: this file must be one of its own.
+    """HEAD of the source checkout, with "-dirty" if tracked files are changed; None outside a
+    checkout.
+    """
+    # An installed package may lie inside some other project's checkout: this file must be one of
+    # its own.
     if git(root, "ls-files", "--error-unmatch", "jaxode/train/provenance.py") is None:
         return None
     head = git(root, "rev-parse", "HEAD")
@@ -77,7 +88,11 @@ def cores() -> int:
 def device() -> str:
     """Kind and model of the device that JAX computes on."""
     first = jax.devices()[0]
-    return f"cpu: {processor()}" if first.platform == "cpu" else f"{first.platform}: {first.device_kind}"
+    return (
+        f"cpu: {processor()}"
+        if first.platform == "cpu"
+        else f"{first.platform}: {first.device_kind}"
+    )
 
 
 def origin(command: str) -> dict[str, Any]:

@@ -1,4 +1,6 @@
-"""The files of a run: config.json, metrics.jsonl, result.json, curves.png and, if wanted, TensorBoard's."""
+"""The files of a run: config.json, metrics.jsonl, result.json, curves.png and, if wanted,
+TensorBoard's.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ DRAW_EVERY_SECONDS = 60.0
 
 
 def settings_of_result(config: RunConfig) -> dict[str, Any]:
-    """The settings that a reader of a result needs; those of the solver are None for models that solve nothing."""
+    """The settings that a reader of a result needs; those of the solver are None for models that
+    solve nothing.
+    """
     solves = config.model.ode_blocks > 0
     solve = {name: getattr(config.solve, name) if solves else None for name in SOLVE_SETTINGS}
     return {
@@ -91,7 +95,12 @@ class Recorder:
     """
 
     def __init__(
-        self, out: Path, config: RunConfig, facts: dict[str, Any], origins: Origins, tensorboard: bool = False
+        self,
+        out: Path,
+        config: RunConfig,
+        facts: dict[str, Any],
+        origins: Origins,
+        tensorboard: bool = False,
     ) -> None:
         self.out, self.config, self.facts, self.origins = out, config, facts, origins
         self.events = EventWriter(out / "tensorboard") if tensorboard else None
@@ -101,7 +110,8 @@ class Recorder:
     def start(self) -> None:
         """Write config.json, which makes the directory a run that can be resumed.
 
-        Raises ConfigError if a setting is nothing that could be read again, such as a folder's name that is no text.
+        Raises ConfigError if a setting is nothing that could be read again, such as a folder's name
+        that is no text.
         """
         settings = self.config.to_json()
         try:
@@ -111,9 +121,15 @@ class Recorder:
         write_json(self.out / CONFIG, settings)
 
     def write(
-        self, history: list[dict[str, Any]], status: str, error: str | None = None, more: dict[str, Any] | None = None
+        self,
+        history: list[dict[str, Any]],
+        status: str,
+        error: str | None = None,
+        more: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """Write all files for this history; returns the result. `status`: running, complete, stopped or failed.
+        """Write all files for this history; returns the result.
+
+        `status`: running, complete, stopped or failed.
 
         `more` is what else is known of a complete run.
         """
@@ -150,7 +166,8 @@ class Recorder:
             return {}
 
     def epochs_written(self) -> int:
-        """Epochs of which an earlier start left results, by its metrics or, where they are lost, by its result.
+        """Epochs of which an earlier start left results, by its metrics or, where they are lost, by
+        its result.
 
         Raises ResumeError if there is a result that cannot be read: nothing tells what it is of.
         """
@@ -161,22 +178,33 @@ class Recorder:
         except OSError as error:
             raise ResumeError(f"cannot read {self.out / RESULT}: {error.strerror}") from error
         except ValueError as error:
-            raise ResumeError(f"{error}: train again with another --out, or delete the file first") from error
+            raise ResumeError(
+                f"{error}: train again with another --out, or delete the file first"
+            ) from error
         return max(told, count_lines(self.out / METRICS))
 
     def only_first_checkpoint_lacking(self, epochs: int) -> bool:
         """Whether so many epochs are those of a start whose first checkpoint found no room.
 
-        Earlier versions wrote the results of that epoch nevertheless; of more epochs there have been checkpoints.
+        Earlier versions wrote the results of that epoch nevertheless; of more epochs there have
+        been checkpoints.
         """
         left = self.left()
-        return epochs == 1 and left.get("status") == "failed" and str(left.get("error", "")).startswith(NOT_WRITTEN)
+        return (
+            epochs == 1
+            and left.get("status") == "failed"
+            and str(left.get("error", "")).startswith(NOT_WRITTEN)
+        )
 
     def title(self) -> str:
         """Headline of the picture."""
         model = self.config.model
         name = TITLES[model.model]
-        blocks = f", {model.blocks} block{'s' if model.blocks != 1 else ''}" if model.model in CHAINS else ""
+        blocks = (
+            f", {model.blocks} block{'s' if model.blocks != 1 else ''}"
+            if model.model in CHAINS
+            else ""
+        )
         blocks += f", {model.augment_dims} augmented" if model.augment_dims else ""
         solver = f", {self.config.solve.solver}" if model.ode_blocks else ""
         part = " (bundled sample)" if self.config.data.data == "sample" else ""

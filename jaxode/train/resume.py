@@ -15,11 +15,16 @@ CONFIG_BYTES = 1 << 20
 """More than any settings."""
 
 FREE = ("data_dir", "max_steps", "devices", "kernels")
-"""Settings that decide where data lie, when to give up or who works how, never what a step is meant to compute."""
+"""Settings that decide where data lie, when to give up or who works how, never what a step is meant
+to compute.
+"""
 
 
 def read_config(directory: Path) -> RunConfig:
-    """Settings of the run in a directory. Raises ResumeError if it holds no run, or one whose settings are damaged."""
+    """Settings of the run in a directory.
+
+    Raises ResumeError if it holds no run, or one whose settings are damaged.
+    """
     path = directory / CONFIG
     try:
         return RunConfig.from_json(read_object(path, CONFIG_BYTES))
@@ -28,7 +33,9 @@ def read_config(directory: Path) -> RunConfig:
     except OSError as error:
         raise ResumeError(f"cannot read {path}: {error.strerror}") from error
     except (ConfigError, ValueError) as error:
-        raise ResumeError(f"{path} is damaged: {one_line(error).removeprefix(f'{path}: ')}") from error
+        raise ResumeError(
+            f"{path} is damaged: {one_line(error).removeprefix(f'{path}: ')}"
+        ) from error
 
 
 def differences(has: RunConfig, asked: dict[str, Any]) -> list[str]:
@@ -44,9 +51,11 @@ def differences(has: RunConfig, asked: dict[str, Any]) -> list[str]:
 
 
 def settle(directory: Path, has: RunConfig, asked: dict[str, Any]) -> RunConfig:
-    """The run's settings with the allowed changes: data_dir, max_steps, and epochs of a constant schedule.
+    """The run's settings with the allowed changes: data_dir, max_steps, and epochs of a constant
+    schedule.
 
-    Raises ResumeError naming every other setting that the request would change, ConfigError on an invalid value.
+    Raises ResumeError naming every other setting that the request would change, ConfigError on an
+    invalid value.
     """
     found = differences(has, asked)
     if found:

@@ -1,10 +1,12 @@
 """Dynamic loss scaling for float16, whose smallest normal number, 6e-5, is large for a gradient.
 
-The loss is multiplied by a factor before it is differentiated and the gradient divided by it after. A gradient that is
-not finite is left out and halves the factor; 2,000 good ones in a row double it. Powers of two change no digit.
+The loss is multiplied by a factor before it is differentiated and the gradient divided by it after.
+A gradient that is not finite is left out and halves the factor; 2,000 good ones in a row double it.
+Powers of two change no digit.
 
-Source: torch.amp.GradScaler, with its defaults; Micikevicius et al. 2018, "Mixed precision training", section 3.2.
-Flax's DynamicScale has the same rule around its own value_and_grad, which knows no parts of a batch.
+Source: torch.amp.GradScaler, with its defaults; Micikevicius et al. 2018, "Mixed precision
+training", section 3.2. Flax's DynamicScale has the same rule around its own value_and_grad, which
+knows no parts of a batch.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ SMALLEST = 1.0
 
 
 class Scale(NamedTuple):
-    """The factor, the good gradients since it last changed, and the updates left out since the run began."""
+    """The factor, the good gradients since it last changed, and the updates left out since the run
+    began.
+    """
 
     factor: Float[Array, ""]
     good: Int[Array, ""]
@@ -35,7 +39,9 @@ def initial_scale(precision: Precision) -> Scale | None:
     """What a run begins with; None where nothing is scaled."""
     if precision != "float16":
         return None
-    return Scale(jnp.asarray(START, jnp.float32), jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32))
+    return Scale(
+        jnp.asarray(START, jnp.float32), jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32)
+    )
 
 
 def scaled(loss: Float[Array, ""], scale: Scale | None) -> Float[Array, ""]:
@@ -53,7 +59,9 @@ def after(scale: Scale, good: Bool[Array, ""]) -> Scale:
     count = jnp.where(good, scale.good + 1, 0)
     grown = count == INTERVAL
     change = jnp.where(good, jnp.where(grown, GROWTH, 1.0), BACKOFF)
-    return Scale(scale.factor * change, jnp.where(grown, 0, count), scale.skipped + jnp.where(good, 0, 1))
+    return Scale(
+        scale.factor * change, jnp.where(grown, 0, count), scale.skipped + jnp.where(good, 0, 1)
+    )
 
 
 def chosen(good: Bool[Array, ""], new: Any, old: Any) -> Any:

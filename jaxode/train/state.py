@@ -16,13 +16,15 @@ from jaxode.types import Params
 
 
 class Totals(NamedTuple):
-    """Running sums over the batches of one pass over images, and the first thing that went wrong in it.
+    """Running sums over the batches of one pass over images, and the first thing that went wrong in
+    it.
 
-    `failure` is 0, or the code of the first failed ODE solve (`jaxode.ode.explain_failure`). `broken` is 0, or 1
-    when a loss was not finite, 2 when an update made a parameter not finite, 3 when no scale of the loss kept the
-    gradient finite. `bad_batch` is the batch of the pass, from 0, in which that happened, else -1. ODE counts have one
-    entry a block and are sums over the pass's `solves` of that block: one a batch, or one for each part of a batch
-    that is solved by itself, be it a single image.
+    `failure` is 0, or the code of the first failed ODE solve (`jaxode.ode.explain_failure`).
+    `broken` is 0, or 1 when a loss was not finite, 2 when an update made a parameter not finite, 3
+    when no scale of the loss kept the gradient finite. `bad_batch` is the batch of the pass, from
+    0, in which that happened, else -1. ODE counts have one entry a block and are sums over the
+    pass's `solves` of that block: one a batch, or one for each part of a batch that is solved by
+    itself, be it a single image.
     """
 
     loss: Float[Array, ""]
@@ -64,10 +66,11 @@ class Learned(NamedTuple):
 
 
 class TrainState(NamedTuple):
-    """Parameters, optimiser state, steps since the start of the run, this epoch's totals, float16's scale, statistics.
+    """Parameters, optimiser state, steps since the start of the run, this epoch's totals, float16's
+    scale, statistics.
 
-    `statistics` are what a model keeps of the batches it has seen (batch norm's means and variances), which no
-    gradient reaches; most models have none.
+    `statistics` are what a model keeps of the batches it has seen (batch norm's means and
+    variances), which no gradient reaches; most models have none.
     """
 
     params: Params
@@ -84,12 +87,17 @@ class TrainState(NamedTuple):
 
 
 def split_model(model: nnx.Module) -> tuple[nnx.GraphDef[Any], Learned]:
-    """Graph definition, parameters and statistics of a model. Raises ValueError if it has any other state."""
+    """Graph definition, parameters and statistics of a model.
+
+    Raises ValueError if it has any other state.
+    """
     graphdef, params, statistics = nnx.split(model, nnx.Param, nnx.BatchStat)
     return graphdef, Learned(params, statistics)
 
 
-def initial_state(learned: Learned, transform: Transform, blocks: int, precision: Precision = "float32") -> TrainState:
+def initial_state(
+    learned: Learned, transform: Transform, blocks: int, precision: Precision = "float32"
+) -> TrainState:
     """State before the first step; its sums have the floating-point type of the parameters."""
     params, statistics = learned
     totals = Totals.zero(blocks, jnp.result_type(*jax.tree.leaves(params)))

@@ -23,21 +23,27 @@ LOSS_NOT_FINITE, PARAMETERS_NOT_FINITE, SCALE_TOO_SMALL = 1, 2, 3
 
 
 class Table(NamedTuple):
-    """Which images make which batch: row r holds the image numbers of batch r and their weights (0 is padding)."""
+    """Which images make which batch: row r holds the image numbers of batch r and their weights (0
+    is padding).
+    """
 
     indices: Int[Array, "batches B"]
     weights: Float[Array, "batches B"] | Bool[Array, "batches B"]
 
 
 class Pictures(NamedTuple):
-    """All images of a data set on the device, as they are stored; training images first, test images after them."""
+    """All images of a data set on the device, as they are stored; training images first, test
+    images after them.
+    """
 
     images: UInt8[Array, "N H W C"] | Float[Array, "N H W C"]
     labels: Int[Array, " N"]
 
 
 class Evaluated(NamedTuple):
-    """Sums over the batches of an evaluation: the totals, and how many images of class k were taken for class j."""
+    """Sums over the batches of an evaluation: the totals, and how many images of class k were taken
+    for class j.
+    """
 
     totals: Totals
     confusion: Int[Array, "K K"]
@@ -49,7 +55,9 @@ def all_finite(tree: Any) -> Bool[Array, ""]:
 
 
 def add_batch(totals: Totals, batch: Tally, update: Int[Array, ""] | int = 0) -> Totals:
-    """Totals with one batch added, whose loss is its weighted mean. A batch in which something fails ends the pass.
+    """Totals with one batch added, whose loss is its weighted mean.
+
+    A batch in which something fails ends the pass.
 
     `update` tells what the update broke, or 0.
     """
@@ -113,7 +121,14 @@ def train_step(
     broken = jnp.where(all_finite(params), 0, PARAMETERS_NOT_FINITE)
     if scale is not None:
         broken = jnp.where(scale.factor < SMALLEST, SCALE_TOO_SMALL, broken)
-    return TrainState(params, opt_state, state.step + 1, add_batch(state.totals, counts, broken), scale, statistics)
+    return TrainState(
+        params,
+        opt_state,
+        state.step + 1,
+        add_batch(state.totals, counts, broken),
+        scale,
+        statistics,
+    )
 
 
 def train_chunk(
@@ -127,20 +142,26 @@ def train_chunk(
     epoch_key: PRNGKeyArray,
     stop: Int[Array, ""],
 ) -> TrainState:
-    """Train on the rows of this epoch's table from where the totals stand to before row `stop`, or to a failure.
+    """Train on the rows of this epoch's table from where the totals stand to before row `stop`, or
+    to a failure.
 
-    Row r draws its randomness from fold_in(epoch_key, r) alone, so where the chunks are cut changes nothing.
+    Row r draws its randomness from fold_in(epoch_key, r) alone, so where the chunks are cut changes
+    nothing.
     """
 
     def read(rows: tuple[Any, Any, Any]) -> Batch:
         indices, weights, keys = rows
-        return Batch(views.training(keys, pictures.images[indices]), pictures.labels[indices], weights, keys)
+        return Batch(
+            views.training(keys, pictures.images[indices]), pictures.labels[indices], weights, keys
+        )
 
     def body(state: TrainState) -> TrainState:
         row = state.totals.batches
         indices, weights = table.indices[row], table.weights[row].astype(state.totals.loss.dtype)
         keys = jax.random.split(jax.random.fold_in(epoch_key, row), indices.shape[0])
-        return train_step(graphdef, transform, state, (indices, weights, keys), jnp.sum(weights), read, split)
+        return train_step(
+            graphdef, transform, state, (indices, weights, keys), jnp.sum(weights), read, split
+        )
 
     def going(state: TrainState) -> Bool[Array, ""]:
         return (state.totals.batches < stop) & (state.totals.bad_batch < 0)
@@ -159,7 +180,9 @@ def evaluation_chunk(
     start: Int[Array, ""],
     stop: Int[Array, ""],
 ) -> Evaluated:
-    """Add the batches of rows start + totals.batches, ..., stop - 1 of the table, or those up to a failure."""
+    """Add the batches of rows start + totals.batches, ..., stop - 1 of the table, or those up to a
+    failure.
+    """
 
     def body(evaluated: Evaluated) -> Evaluated:
         totals = evaluated.totals
@@ -185,7 +208,12 @@ def evaluation_chunk(
 
 
 def row_outcomes(
-    graphdef: nnx.GraphDef[Any], views: Views, learned: Learned, pictures: Pictures, table: Table, row: Int[Array, ""]
+    graphdef: nnx.GraphDef[Any],
+    views: Views,
+    learned: Learned,
+    pictures: Pictures,
+    table: Table,
+    row: Int[Array, ""],
 ) -> tuple[Logits, Stats]:
     """Logits of the images of a row of the table, and what the row's solves cost."""
     return forward(graphdef, learned, views.evaluation(pictures.images[table.indices[row]]))[:2]

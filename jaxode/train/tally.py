@@ -1,4 +1,6 @@
-"""What a model makes of a batch: logits, loss and solver statistics, summed over the parts it is worked through in."""
+"""What a model makes of a batch: logits, loss and solver statistics, summed over the parts it is
+worked through in.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ class Batch(NamedTuple):
 
 
 class Tally(NamedTuple):
-    """What one part of a batch adds to the totals; the parts' tallies add up, but for `failure`, the largest code."""
+    """What one part of a batch adds to the totals; the parts' tallies add up, but for `failure`,
+    the largest code.
+    """
 
     loss: Float[Array, ""]
     images: Int[Array, ""]
@@ -40,7 +44,9 @@ class Tally(NamedTuple):
 
 
 class Split(NamedTuple):
-    """How a batch is worked through: in so many parts one after the other, each of them across devices."""
+    """How a batch is worked through: in so many parts one after the other, each of them across
+    devices.
+    """
 
     parts: int = 1
     across: Across = ALONE
@@ -53,7 +59,9 @@ WHOLE = Split()
 def forward(
     graphdef: nnx.GraphDef[Any], learned: Learned, images: Images, training: Training | None = None
 ) -> tuple[Logits, Stats, Any]:
-    """Logits and solver statistics of a model split by `split_model`, and what it now keeps of the batches seen."""
+    """Logits and solver statistics of a model split by `split_model`, and what it now keeps of the
+    batches seen.
+    """
     model = nnx.merge(graphdef, *learned, copy=True)  # statistics change where the call is traced
     logits, stats = model(images, training)
     return logits, stats, nnx.state(model, nnx.BatchStat)
@@ -62,19 +70,22 @@ def forward(
 def by_block(stats: Stats, weights: Float[Array, " B"]) -> tuple[Int[Array, ""], Stats]:
     """Number of solves of a block, and statistics with one element a block.
 
-    Where every image was solved by itself, counts are summed over images of weight above 0, for padding counts for
-    nothing; but the failure is that of any image.
+    Where every image was solved by itself, counts are summed over images of weight above 0, for
+    padding counts for nothing; but the failure is that of any image.
     """
     if stats.nfe.ndim == 1:
         return jnp.ones((), jnp.int32), stats
-    summed = Stats(*(jnp.sum(jnp.where(weights > 0, counts, 0), 1, dtype=jnp.int32) for counts in stats))
+    summed = Stats(
+        *(jnp.sum(jnp.where(weights > 0, counts, 0), 1, dtype=jnp.int32) for counts in stats)
+    )
     return image_count(weights), summed._replace(failure=stats.failure.max(1))
 
 
 def tally(
     graphdef: nnx.GraphDef[Any], learned: Learned, batch: Batch, total: Float[Array, ""]
 ) -> tuple[Logits, Tally, Any]:
-    """Logits of a part of a batch whose weights sum to `total`, what it adds, and the statistics after it.
+    """Logits of a part of a batch whose weights sum to `total`, what it adds, and the statistics
+    after it.
 
     The loss is the part's share of the whole batch's mean.
     """
@@ -102,7 +113,9 @@ def add_tallies(one: Tally, other: Tally) -> Tally:
     return added._replace(failure=jnp.maximum(one.failure, other.failure))
 
 
-def gathered(work: Callable[[Any], tuple[Any, Tally]], rows: Any, split: Split) -> tuple[Any, Tally]:
+def gathered(
+    work: Callable[[Any], tuple[Any, Tally]], rows: Any, split: Split
+) -> tuple[Any, Tally]:
     """The sum over all parts of a batch of what `work` finds for one part.
 
     Args:

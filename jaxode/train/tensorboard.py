@@ -15,12 +15,17 @@ def require_tensorboard() -> Any:
     try:
         from tensorboardX import SummaryWriter  # pyright: ignore[reportMissingImports]
     except ImportError as error:
-        raise ConfigError("--tensorboard needs a package that is not installed: pip install tensorboardX") from error
+        raise ConfigError(
+            "--tensorboard needs a package that is not installed: pip install tensorboardX"
+        ) from error
     return SummaryWriter
 
 
 class EventWriter:
-    """Event files of a run in one directory. Raises ConfigError if tensorboardX is not installed."""
+    """Event files of a run in one directory.
+
+    Raises ConfigError if tensorboardX is not installed.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.kind = require_tensorboard()
@@ -29,10 +34,11 @@ class EventWriter:
         self.written = 0
 
     def write(self, history: list[dict[str, Any]]) -> None:
-        """Add the epochs of the history that are not there yet; the first call starts the files anew. Raises OSError.
+        """Add the epochs of the history that are not there yet; the first call starts the files
+        anew. Raises OSError.
 
-        The files are in the run's own directory under names that cannot be guessed, so that the library, which opens
-        whatever is there, follows no symlink.
+        The files are in the run's own directory under names that cannot be guessed, so that the
+        library, which opens whatever is there, follows no symlink.
         """
         if self.writer is None:
             if self.directory.is_symlink():

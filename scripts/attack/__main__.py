@@ -3,11 +3,11 @@
     python -m scripts.attack --minutes 5
     python -m scripts.attack --minutes 45 --seed 7 --out docs/attack
 
-A round is about 1,100 inputs to command line, run files, data files and weights, each judged, then 72 small runs that
-are killed, signalled or denied space at random moments and resumed, whose last state must have the bits of an
-undisturbed run; it takes about a quarter of an hour on 2 cores. Rounds follow one another until the time is up and
---kills kills have met a running process. Prints a table; with --out also writes attack.md and attack.json. Exit code 1
-if any answer was not right.
+A round is about 1,100 inputs to command line, run files, data files and weights, each judged, then
+72 small runs that are killed, signalled or denied space at random moments and resumed, whose last
+state must have the bits of an undisturbed run; it takes about a quarter of an hour on 2 cores.
+Rounds follow one another until the time is up and --kills kills have met a running process. Prints
+a table; with --out also writes attack.md and attack.json. Exit code 1 if any answer was not right.
 """
 
 from __future__ import annotations
@@ -85,14 +85,18 @@ class Attack:
                 return kind, kinds[kind](rng, known, Path(folder) / "run")
 
         pool = ThreadPoolExecutor(self.jobs)
-        waiting = [pool.submit(one, kind, k) for kind, count in IN_A_ROUND.items() for k in range(count)]
+        waiting = [
+            pool.submit(one, kind, k) for kind, count in IN_A_ROUND.items() for k in range(count)
+        ]
         try:
             for done, future in enumerate(waiting, 1):
                 kind, finding = future.result()
                 self.add(kind, [finding])
                 print(f"{done} of {len(waiting)} runs of this round", file=sys.stderr, flush=True)
         finally:
-            pool.shutdown(cancel_futures=True)  # after an interruption, only those that have begun are waited for
+            pool.shutdown(
+                cancel_futures=True
+            )  # after an interruption, only those that have begun are waited for
 
     def killed(self, rng: Random, known: Undisturbed, out: Path) -> Finding:
         """A killed run; its kills are counted."""
@@ -101,7 +105,9 @@ class Attack:
         return finding
 
     def go_on(self, minutes: float, kills: int) -> None:
-        """Attack until the time is up, and until so many kills have met a running process; one round at least."""
+        """Attack until the time is up, and until so many kills have met a running process; one
+        round at least.
+        """
         end, number = time.monotonic() + 60 * minutes, 0
         known = Undisturbed(self.work)
         for name in RUNS:
@@ -117,9 +123,27 @@ def build_parser() -> Parser:
     """The command line."""
     parser = Parser.of("python -m scripts.attack", __doc__)
     add = parser.add_argument
-    add("--minutes", type=Number(float, MINUTES), default=5.0, metavar="X", help="how long (default: 5)")
-    add("--kills", type=Number(int, KILLS), default=0, metavar="N", help="go on until N kills have met a run")
-    add("--seed", type=Number(int, SEEDS), default=0, metavar="N", help="of all that is drawn (default: 0)")
+    add(
+        "--minutes",
+        type=Number(float, MINUTES),
+        default=5.0,
+        metavar="X",
+        help="how long (default: 5)",
+    )
+    add(
+        "--kills",
+        type=Number(int, KILLS),
+        default=0,
+        metavar="N",
+        help="go on until N kills have met a run",
+    )
+    add(
+        "--seed",
+        type=Number(int, SEEDS),
+        default=0,
+        metavar="N",
+        help="of all that is drawn (default: 0)",
+    )
     add("--jobs", type=Number(int, JOBS), default=cores(), metavar="N", help="processes at a time")
     add("--out", type=to_path, metavar="DIR", help="write attack.md and attack.json there")
     return parser

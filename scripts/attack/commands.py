@@ -1,4 +1,7 @@
-"""Hostile command lines: odd numbers, words and flags. Every one is asked to describe a model, so none trains."""
+"""Hostile command lines: odd numbers, words and flags.
+
+Every one is asked to describe a model, so none trains.
+"""
 
 from __future__ import annotations
 
@@ -41,11 +44,17 @@ FLAGS = (
 def actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
     """The flags of a parser that do not end it."""
     leave_out = ("help", "describe")
-    return [action for action in parser._actions if action.option_strings and action.dest not in leave_out]
+    return [
+        action
+        for action in parser._actions
+        if action.option_strings and action.dest not in leave_out
+    ]
 
 
 def words(rng: Random, action: argparse.Action) -> list[str]:
-    """A flag with a hostile value, in one word or two; one without values perhaps gets one all the same."""
+    """A flag with a hostile value, in one word or two; one without values perhaps gets one all the
+    same.
+    """
     flag = action.option_strings[-1]
     if action.nargs == 0:
         return [flag] if rng.random() < 0.7 else [f"{flag}={rng.choice(WORDS)}"]
@@ -128,7 +137,9 @@ def cases(rng: Random, count: int) -> Iterator[Case]:
     parsers = [build_parser(module.PRESET, module.__doc__ or "", "attack") for module in modules]
     for _ in range(count):
         which = rng.randrange(len(modules))
-        flags = {name: action for action in parsers[which]._actions for name in action.option_strings}
+        flags = {
+            name: action for action in parsers[which]._actions for name in action.option_strings
+        }
         argv = command_line(rng, parsers[which])
         main, right = modules[which].main, check(argv, flags)
         name = f"{EXPERIMENTS[which]} {' '.join(ascii(word)[:80] for word in argv)}"

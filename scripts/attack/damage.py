@@ -26,7 +26,9 @@ ODD_VALUES: tuple[Any, ...] = (
 def flip(rng: Random, path: Path) -> str:
     """Change some bits of one to eight bytes."""
     content = bytearray(path.read_bytes())
-    places = [rng.randrange(len(content)) for _ in range(rng.choice((1, 1, 1, 8)))] if content else []
+    places = (
+        [rng.randrange(len(content)) for _ in range(rng.choice((1, 1, 1, 8)))] if content else []
+    )
     for place in places:
         content[place] ^= rng.randrange(1, 256)
     path.write_bytes(content)
@@ -36,7 +38,9 @@ def flip(rng: Random, path: Path) -> str:
 def cut(rng: Random, path: Path) -> str:
     """Leave the first part."""
     content = path.read_bytes()
-    size = rng.choice((0, 1, len(content) // 2, max(0, len(content) - 1), rng.randrange(len(content) + 1)))
+    size = rng.choice(
+        (0, 1, len(content) // 2, max(0, len(content) - 1), rng.randrange(len(content) + 1))
+    )
     path.write_bytes(content[:size])
     return f"cut to {size} of {len(content)} bytes"
 
@@ -45,7 +49,9 @@ def insert(rng: Random, path: Path) -> str:
     """Put bytes in between, or at the end."""
     content = path.read_bytes()
     place = rng.choice((0, len(content), rng.randrange(len(content) + 1)))
-    more = rng.choice((b"\0", b"\n", b"\xff\xfe", b"{", b"]", rng.randbytes(100), b"\n{}\n", b"0" * 10_000))
+    more = rng.choice(
+        (b"\0", b"\n", b"\xff\xfe", b"{", b"]", rng.randbytes(100), b"\n{}\n", b"0" * 10_000)
+    )
     path.write_bytes(content[:place] + more + content[place:])
     return f"{len(more)} bytes {more[:8]!r} put in at {place}"
 
@@ -69,7 +75,13 @@ BYTES: tuple[Damage, ...] = (flip, flip, cut, insert, noise, nested)
 
 def parts(value: Any) -> list[tuple[Any, Any]]:
     """Every container of a JSON value with each of its keys or places."""
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    inner = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     found = [(value, key) for key, _ in inner]
     for container, key in list(found):
         found += parts(container[key])
@@ -83,7 +95,9 @@ def twice(text: str, rng: Random) -> str:
 
 
 def json_damage(rng: Random, path: Path) -> str:
-    """Another value, a missing key, a key more or a key twice, in a file of JSON objects a line or one object."""
+    """Another value, a missing key, a key more or a key twice, in a file of JSON objects a line or
+    one object.
+    """
     text = path.read_text(encoding="utf-8")
     lines = path.suffix == ".jsonl"
     rows = [json.loads(line) for line in text.splitlines()] if lines else [json.loads(text)]
@@ -114,7 +128,9 @@ def remove(path: Path) -> None:
 
 
 def replaced(rng: Random, path: Path) -> str:
-    """Something else in the file's place: nothing, a folder, a pipe, a device, a link to nowhere or to itself."""
+    """Something else in the file's place: nothing, a folder, a pipe, a device, a link to nowhere or
+    to itself.
+    """
     remove(path)
     what = rng.choice(("nothing", "folder", "pipe", "endless", "dangling", "loop"))
     match what:

@@ -1,4 +1,5 @@
-"""Hostile IDX files, the format of MNIST: damaged inside or outside of the gzip, or with a header that deceives.
+"""Hostile IDX files, the format of MNIST: damaged inside or outside of the gzip, or with a header
+that deceives.
 
 What is accepted is compared with the numbers behind the header.
 """
@@ -32,7 +33,9 @@ def packed_idx(array: np.ndarray) -> bytes:
 
 
 def hostile_idx(rng: Random) -> tuple[str, bytes]:
-    """A header that announces what is not there, or a gzip file that unpacks to far more than it should."""
+    """A header that announces what is not there, or a gzip file that unpacks to far more than it
+    should.
+    """
     if rng.random() < 0.2:
         return "gzip of 512 MB of zeros", zeros_gzip(1 << 29)
     rank = rng.choice((0, 1, 2, 3, 255))
@@ -92,5 +95,8 @@ def cases(rng: Random, count: int, work: Path) -> Iterator[Case]:
 def read_idx(images: bytes, labels: bytes) -> tuple[np.ndarray, np.ndarray]:
     """Arrays of two packed IDX files, as a set's loading reads them."""
     names = ("images.gz", "labels.gz")
-    raw = [parse.gunzip(packed, name, MOST) for packed, name in zip((images, labels), names, strict=True)]
+    raw = [
+        parse.gunzip(packed, name, MOST)
+        for packed, name in zip((images, labels), names, strict=True)
+    ]
     return parse.idx_pair(raw[0], raw[1], SPECS["mnist"], names)

@@ -1,4 +1,6 @@
-"""Hostile pictures in folders and zips: odd formats and modes, damage, links, pipes, bombs and what systems leave."""
+"""Hostile pictures in folders and zips: odd formats and modes, damage, links, pipes, bombs and what
+systems leave.
+"""
 
 from __future__ import annotations
 
@@ -37,12 +39,22 @@ def bomb_png(rng: Random) -> bytes:
     target = io.BytesIO()
     Image.new("L", (8, 8)).save(target, "PNG")
     content = bytearray(target.getvalue())
-    content[16:24] = struct.pack(">II", rng.choice((20_000, 65_000, 2**31 - 1)), rng.choice((20_000, 65_000)))
+    content[16:24] = struct.pack(
+        ">II", rng.choice((20_000, 65_000, 2**31 - 1)), rng.choice((20_000, 65_000))
+    )
     content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
     return bytes(content)
 
 
-JUNK = ("__MACOSX/A/._1.jpg", "A/._1.jpg", "A/.DS_Store", "B/Thumbs.db", "A/notes.txt", "readme.md", "A/deep/x.jpg")
+JUNK = (
+    "__MACOSX/A/._1.jpg",
+    "A/._1.jpg",
+    "A/.DS_Store",
+    "B/Thumbs.db",
+    "A/notes.txt",
+    "readme.md",
+    "A/deep/x.jpg",
+)
 
 
 def write_pictures(folder: Path, rng: Random) -> str:
@@ -51,7 +63,9 @@ def write_pictures(folder: Path, rng: Random) -> str:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (9, 9), (200, 10, 60)).save(folder / name)
     path = folder / rng.choice(("A/3.jpg", "B/3.png", "A/3.JPEG"))
-    match rng.choice(("picture", "picture", "damaged", "damaged", "bomb", "place", "junk", "script")):
+    match rng.choice(
+        ("picture", "picture", "damaged", "damaged", "bomb", "place", "junk", "script")
+    ):
         case "picture":
             path.write_bytes(picture(rng))
             done = "any picture"
@@ -75,10 +89,15 @@ def write_pictures(folder: Path, rng: Random) -> str:
 
 
 def zipped(folder: Path, rng: Random) -> str:
-    """Put the folder's regular files into a zip and delete them; perhaps damage the zip. Returns what was done."""
+    """Put the folder's regular files into a zip and delete them; perhaps damage the zip.
+
+    Returns what was done.
+    """
     target, done = folder / "asl-alphabet.zip", ""
     inner = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink()]
-    with zipfile.ZipFile(target, "w", rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA))) as z:
+    with zipfile.ZipFile(
+        target, "w", rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA))
+    ) as z:
         for path in inner:
             z.write(path, path.relative_to(folder))
     for name in ("A", "B", "__MACOSX"):
@@ -89,7 +108,11 @@ def zipped(folder: Path, rng: Random) -> str:
     if way == "bytes":
         done = rng.choice(BYTES)(rng, target)
     elif way != "whole":
-        place, value = {"encrypted": (8, 1), "method": (10, 77), "size": (24, 2**33 - 1 & 0xFFFFFFFE)}[way]
+        place, value = {
+            "encrypted": (8, 1),
+            "method": (10, 77),
+            "size": (24, 2**33 - 1 & 0xFFFFFFFE),
+        }[way]
         struct.pack_into("<H" if way != "size" else "<I", content, central + place, value)
         target.write_bytes(content)
         done = way
@@ -102,7 +125,9 @@ def right_pictures(found: tuple[np.ndarray, np.ndarray]) -> str:
     shape = (len(labels), 64, 64, 3)
     good = images.shape == shape and images.dtype == np.uint8 and set(labels.tolist()) <= {0, 1}
     return (
-        "" if good and len(labels) >= 4 else f"{images.dtype} {images.shape} of classes {sorted(set(labels.tolist()))}"
+        ""
+        if good and len(labels) >= 4
+        else f"{images.dtype} {images.shape} of classes {sorted(set(labels.tolist()))}"
     )
 
 
@@ -120,7 +145,9 @@ def cases(rng: Random, count: int, work: Path) -> Iterator[Case]:
     for number in range(count):
         folder = work / f"pictures-{number}"
         done = write_pictures(folder, rng)
-        if rng.random() < 0.4 and not any((folder / name).is_fifo() for name in ("A/3.jpg", "B/3.png", "A/3.JPEG")):
+        if rng.random() < 0.4 and not any(
+            (folder / name).is_fifo() for name in ("A/3.jpg", "B/3.png", "A/3.JPEG")
+        ):
             done += zipped(folder, rng)
         yield Case(done, lambda folder=folder: of_call(
             lambda: read_pictures(spec, folder), (DataError,), right_pictures

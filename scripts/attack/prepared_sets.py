@@ -1,4 +1,5 @@
-"""Hostile prepared sets: one file of the set is damaged, with its originals there, gone, or damaged themselves.
+"""Hostile prepared sets: one file of the set is damaged, with its originals there, gone, or damaged
+themselves.
 
 What is accepted is compared with the undamaged set.
 """
@@ -41,14 +42,18 @@ def same_arrays(expected: dict[str, Any]) -> Callable[[Any], str]:
 
     def right(found: dict[str, Any]) -> str:
         pairs = ((found[split], expected[split]) for split in expected)
-        good = all(np.array_equal(a, b) for one, other in pairs for a, b in zip(one, other, strict=True))
+        good = all(
+            np.array_equal(a, b) for one, other in pairs for a, b in zip(one, other, strict=True)
+        )
         return "" if good else "other images than were prepared"
 
     return right
 
 
 def cases(rng: Random, count: int, work: Path) -> Iterator[Case]:
-    """A prepared set of which one file is damaged, its originals being there, gone, or damaged themselves."""
+    """A prepared set of which one file is damaged, its originals being there, gone, or damaged
+    themselves.
+    """
     base = work / "set"
     base.mkdir()
     spec = small_cifar(base)

@@ -1,4 +1,5 @@
-"""Real processes of small runs, which are killed, signalled or denied space at random moments, then resumed.
+"""Real processes of small runs, which are killed, signalled or denied space at random moments, then
+resumed.
 
 Right is a run that ends with the bits of the undisturbed one.
 """
@@ -21,13 +22,25 @@ from scripts.attack.verdict import Answer, Finding
 COMMON = ("--data", "sample", "--quiet", "--schedule", "step")
 RUNS = {
     "mlp": "--model mlp --limit-train 2000 --limit-test 100 --batch-size 20 --epochs 8",
-    "odenet": "--model odenet --width 2 --limit-train 120 --limit-test 40 --batch-size 20 --epochs 3",
-    "odenet, per sample": "--model odenet --width 2 --per-sample --limit-train 60 --limit-test 20 --batch-size 20"
-    " --epochs 3",
-    "odenet, backsolve": "--model odenet --width 2 --gradient backsolve --limit-train 120 --limit-test 40"
-    " --batch-size 20 --epochs 3",
-    "resnet": "--model resnet --blocks 1 --width 4 --limit-train 400 --limit-test 40 --batch-size 20 --epochs 4",
-    "mlp, float16": "--model mlp --precision float16 --limit-train 400 --limit-test 40 --batch-size 20 --epochs 6",
+    "odenet": (
+        "--model odenet --width 2 --limit-train 120 --limit-test 40 --batch-size 20 --epochs 3"
+    ),
+    "odenet, per sample": (
+        "--model odenet --width 2 --per-sample --limit-train 60 --limit-test 20 --batch-size 20"
+        " --epochs 3"
+    ),
+    "odenet, backsolve": (
+        "--model odenet --width 2 --gradient backsolve --limit-train 120 --limit-test 40"
+        " --batch-size 20 --epochs 3"
+    ),
+    "resnet": (
+        "--model resnet --blocks 1 --width 4 --limit-train 400 --limit-test 40 --batch-size 20"
+        " --epochs 4"
+    ),
+    "mlp, float16": (
+        "--model mlp --precision float16 --limit-train 400 --limit-test 40 --batch-size 20"
+        " --epochs 6"
+    ),
 }
 """Settings of the runs that are attacked, by what is in them."""
 
@@ -56,7 +69,10 @@ class Undisturbed:
             out = self.work / "undisturbed" / name.replace(", ", "-").replace(" ", "-")
             begin = time.monotonic()
             done = subprocess.run(
-                command(*COMMON, *RUNS[name].split(), "--out", out), capture_output=True, text=True, check=False
+                command(*COMMON, *RUNS[name].split(), "--out", out),
+                capture_output=True,
+                text=True,
+                check=False,
             )
             if done.returncode:
                 raise RuntimeError(f"the undisturbed run of {name} failed: {done.stderr.strip()}")
@@ -94,7 +110,12 @@ def finished(name: str, out: Path, expected: Ending, done: str) -> Finding:
     """Let a disturbed run go on to its end, and compare that with the undisturbed one."""
     try:
         last = subprocess.run(
-            begun(out, name), capture_output=True, text=True, errors="replace", timeout=PATIENCE, check=False
+            begun(out, name),
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=PATIENCE,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         return Finding(done, Answer.HANG, "the last start did not end")
@@ -118,13 +139,17 @@ def leftovers(out: Path) -> str:
 
 
 def kill(rng: Random, known: Undisturbed, out: Path) -> tuple[Finding, int]:
-    """Kill a run at one to three random moments; returns what came of it, and how many kills met a running process."""
+    """Kill a run at one to three random moments; returns what came of it, and how many kills met a
+    running process.
+    """
     name = rng.choice(list(RUNS))
     expected, seconds = known.of(name)
     wanted, met, moments = rng.randint(1, 3), 0, []
     for _ in range(MOST_KILLS):
         moments.append(round(rng.uniform(0, seconds), 2))
-        code, _ = interrupted(begun(out, name), moments[-1], signal.SIGKILL, out.with_suffix(".log"))
+        code, _ = interrupted(
+            begun(out, name), moments[-1], signal.SIGKILL, out.with_suffix(".log")
+        )
         met += code == -signal.SIGKILL
         if met == wanted or code == 0:
             break
@@ -132,7 +157,9 @@ def kill(rng: Random, known: Undisturbed, out: Path) -> tuple[Finding, int]:
 
 
 def polite(rng: Random, known: Undisturbed, out: Path) -> Finding:
-    """Send SIGINT or SIGTERM at a random moment: one line, the signal's exit code, and a run that goes on."""
+    """Send SIGINT or SIGTERM at a random moment: one line, the signal's exit code, and a run that
+    goes on.
+    """
     name, signum = rng.choice(list(RUNS)), rng.choice((signal.SIGINT, signal.SIGTERM))
     expected, seconds = known.of(name)
     moment = round(rng.uniform(0, seconds), 2)
@@ -142,7 +169,8 @@ def polite(rng: Random, known: Undisturbed, out: Path) -> Finding:
         return Finding(done, Answer.HANG, err[-300:])
     if "Traceback" in err:
         return Finding(done, Answer.TRACEBACK, err.strip()[-300:])
-    # Before Python runs the program's first line, the system's own answer to a signal is all there is.
+    # Before Python runs the program's first line, the system's own answer to a signal is all there
+    # is.
     if code not in (0, 128 + signum, -signum):
         return Finding(done, Answer.UNCLEAR, f"exit code {code}: {err.strip()[-300:]}")
     return finished(name, out, expected, done)
@@ -151,7 +179,8 @@ def polite(rng: Random, known: Undisturbed, out: Path) -> Finding:
 def small_disk(rng: Random, known: Undisturbed, out: Path) -> Finding:
     """Run with too little space, then with enough: on a small file system where one may be mounted.
 
-    Elsewhere by a limit on the size of files, which the system refuses to exceed in the same places.
+    Elsewhere by a limit on the size of files, which the system refuses to exceed in the same
+    places.
     """
     name = rng.choice(list(RUNS))
     expected, _ = known.of(name)
@@ -162,7 +191,9 @@ def small_disk(rng: Random, known: Undisturbed, out: Path) -> Finding:
         script = ["unshare", "--user", "--map-root-user", "--mount", *script]
     done = f"{name}: {size >> 10} KB of space"
     try:
-        ended = subprocess.run(script, capture_output=True, text=True, errors="replace", timeout=PATIENCE, check=False)
+        ended = subprocess.run(
+            script, capture_output=True, text=True, errors="replace", timeout=PATIENCE, check=False
+        )
     except subprocess.TimeoutExpired:
         return Finding(done, Answer.HANG, "a run without space did not end")
     if "Traceback" in ended.stderr:
@@ -175,5 +206,15 @@ def small_disk(rng: Random, known: Undisturbed, out: Path) -> Finding:
 
 def may_mount() -> bool:
     """Whether this user may mount a file system in a namespace of his own."""
-    words = ["unshare", "--user", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+    words = [
+        "unshare",
+        "--user",
+        "--map-root-user",
+        "--mount",
+        "mount",
+        "-t",
+        "tmpfs",
+        "tmpfs",
+        "/mnt",
+    ]
     return subprocess.run(words, capture_output=True, check=False).returncode == 0

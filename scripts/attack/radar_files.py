@@ -48,7 +48,9 @@ def hostile_rows(rng: Random, path: Path) -> str:
     if way == "twice":
         text = text.replace('{"id"', f'{{"{key}": {json.dumps(odd)}, "id"', 1)
     elif way == "raw":
-        text = text.replace("-2", rng.choice(("NaN", "1e999", "1" * 100_000, "-", "0x1", "01", "1e-99999")), 1)
+        text = text.replace(
+            "-2", rng.choice(("NaN", "1e999", "1" * 100_000, "-", "0x1", "01", "1e-99999")), 1
+        )
     elif way == "deep":
         text = text.replace("[-", "[" * DEEP + "[-", 1)
     path.write_text(text, encoding="utf-8")
@@ -65,9 +67,14 @@ def same_rows(path: Path) -> Callable[[Any], str]:
             return f"accepted although it is no JSON: {error}"
         images, labels = found
         for image, label, row in zip(images, labels, expected, strict=True):
-            planes = np.array([row["band_1"], row["band_2"]], np.float32).reshape(2, bands.SIDE, bands.SIDE)
+            planes = np.array([row["band_1"], row["band_2"]], np.float32).reshape(
+                2, bands.SIDE, bands.SIDE
+            )
             angle = math.nan if row["inc_angle"] == bands.UNKNOWN_ANGLE else row["inc_angle"]
-            good = np.array_equal(np.moveaxis(image[..., :2], 2, 0), planes) and row["is_iceberg"] == label
+            good = (
+                np.array_equal(np.moveaxis(image[..., :2], 2, 0), planes)
+                and row["is_iceberg"] == label
+            )
             if not good or not np.array_equal(image[0, 0, 2], np.float32(angle), equal_nan=True):
                 return "other numbers than the file holds"
         return ""

@@ -10,7 +10,10 @@ from scripts.attack.verdict import Answer, Finding, counted
 COLUMNS = ("one clear line", "right acceptance", "anything else")
 
 
-STOPPED = "**The attack was stopped before its last round was done:** attacks that had not begun have no row."
+STOPPED = (
+    "**The attack was stopped before its last round was done:** attacks that had not begun have no"
+    " row."
+)
 
 
 def columns(findings: Sequence[Finding]) -> tuple[int, int, int]:
@@ -25,7 +28,11 @@ def table(found: Mapping[str, Sequence[Finding]]) -> str:
     rows = ["| attack | tries | " + " | ".join(COLUMNS) + " |", "|---|---|---|---|---|"]
     every = [finding for findings in found.values() for finding in findings]
     for name, findings in (*found.items(), ("**all**", every)):
-        rows.append(f"| {name} | {len(findings):,} | " + " | ".join(f"{n:,}" for n in columns(findings)) + " |")
+        rows.append(
+            f"| {name} | {len(findings):,} | "
+            + " | ".join(f"{n:,}" for n in columns(findings))
+            + " |"
+        )
     return "\n".join(rows)
 
 
@@ -52,18 +59,25 @@ def as_json(
     }
 
 
-def markdown(found: Mapping[str, Sequence[Finding]], origin: Mapping[str, Any], kills: int, stopped: bool) -> str:
+def markdown(
+    found: Mapping[str, Sequence[Finding]], origin: Mapping[str, Any], kills: int, stopped: bool
+) -> str:
     """The document."""
     wrong = faults(found)
     lines = [
         "# Hostile inputs, kills, signals and full disks",
         "",
-        "Made by `scripts.attack`; do not edit. Two answers are right: one clear line and an exit code"
-        " other than 0, or an acceptance with the expected result. A killed, signalled or refused run is"
-        " right when the next start ends with the bits of an undisturbed one and leaves nothing behind.",
+        (
+            "Made by `scripts.attack`; do not edit. Two answers are right: one clear line and an"
+            " exit code other than 0, or an acceptance with the expected result. A killed,"
+            " signalled or refused run is right when the next start ends with the bits of an"
+            " undisturbed one and leaves nothing behind."
+        ),
         "",
-        f"`{origin['command']}`, {origin['date']}, {origin['device']}, {origin['cores']} cores,"
-        f" jax {origin['versions']['jax']}, commit {(origin['commit'] or 'unknown')[:12]}.",
+        (
+            f"`{origin['command']}`, {origin['date']}, {origin['device']}, {origin['cores']} cores,"
+            f" jax {origin['versions']['jax']}, commit {(origin['commit'] or 'unknown')[:12]}."
+        ),
         "",
         table(found),
         "",

@@ -1,8 +1,8 @@
 """Hostile files in the directory of a run: each is damaged, then the run is resumed.
 
-The run is complete, or is asked for one epoch more, which needs its checkpoints. Right is a resume that ends with the
-bits of the undamaged run, or one line that refuses; then every checkpoint that was not damaged is still there, byte for
-byte.
+The run is complete, or is asked for one epoch more, which needs its checkpoints. Right is a resume
+that ends with the bits of the undamaged run, or one line that refuses; then every checkpoint that
+was not damaged is still there, byte for byte.
 """
 
 from __future__ import annotations
@@ -14,7 +14,15 @@ from random import Random
 
 from experiments import mnist
 from scripts.attack.damage import damage
-from scripts.attack.runs import EPOCHS, Ending, complete_run, copied, difference, ending, fingerprints
+from scripts.attack.runs import (
+    EPOCHS,
+    Ending,
+    complete_run,
+    copied,
+    difference,
+    ending,
+    fingerprints,
+)
 from scripts.attack.verdict import Answer, Case, of_command
 
 RANDOM = re.compile(r"[0-9a-f]{32}")
@@ -24,8 +32,9 @@ RANDOM = re.compile(r"[0-9a-f]{32}")
 def files(out: Path) -> list[list[str]]:
     """The files of a run in groups, of which each holds one file or the data files of one folder.
 
-    Those that a resume reads first are there more than once, to be drawn more often. The groups are the same for every
-    run of the same settings, whatever the names and the number of its data files, so that a seed stands for its cases.
+    Those that a resume reads first are there more than once, to be drawn more often. The groups are
+    the same for every run of the same settings, whatever the names and the number of its data
+    files, so that a seed stands for its cases.
     """
     groups: dict[str, list[str]] = {}
     for name in sorted(fingerprints(out)):
@@ -35,7 +44,9 @@ def files(out: Path) -> list[list[str]]:
 
 
 def lost(before: dict[str, str], out: Path, damaged: str) -> str:
-    """The first checkpoint that a refusal changed or removed although it was whole; "" if there is none."""
+    """The first checkpoint that a refusal changed or removed although it was whole; "" if there is
+    none.
+    """
     after = fingerprints(out)
     folder = "/".join(damaged.split("/")[:2])
     for name, digest in before.items():
@@ -45,7 +56,9 @@ def lost(before: dict[str, str], out: Path, damaged: str) -> str:
     return ""
 
 
-def attempt(seed: str, base: Path, expected: Ending, name: str, work: Path, flags: list[str]) -> Case:
+def attempt(
+    seed: str, base: Path, expected: Ending, name: str, work: Path, flags: list[str]
+) -> Case:
     """Damage one file of a fresh copy of the run; returns the case of resuming it."""
     out = copied(base, work / "run")
     before = fingerprints(out)
@@ -80,7 +93,9 @@ def going_on(rng: Random, count: int, work: Path) -> Iterator[Case]:
     yield from damaged(rng, count, work, base, ending(longer), flags)
 
 
-def damaged(rng: Random, count: int, work: Path, base: Path, expected: Ending, flags: list[str]) -> Iterator[Case]:
+def damaged(
+    rng: Random, count: int, work: Path, base: Path, expected: Ending, flags: list[str]
+) -> Iterator[Case]:
     """So many copies of a run, each with one damage, resumed with flags."""
     groups = files(base)
     for _ in range(count):

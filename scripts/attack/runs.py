@@ -39,7 +39,10 @@ class Ending:
 def ending(out: Path) -> Ending:
     """The ending of the run in a directory. Raises OSError, ValueError, KeyError if it has none."""
     lines = (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    metrics = [{name: value for name, value in json.loads(line).items() if name not in TIMINGS} for line in lines]
+    metrics = [
+        {name: value for name, value in json.loads(line).items() if name not in TIMINGS}
+        for line in lines
+    ]
     newest = max(path for path in (out / "checkpoints").iterdir() if path.name.startswith("epoch-"))
     meta = json.loads((newest / "meta.json").read_text(encoding="utf-8"))
     status = json.loads((out / "result.json").read_text(encoding="utf-8"))["status"]
@@ -59,7 +62,10 @@ def difference(out: Path, expected: Ending) -> str:
 
 
 def complete_run(out: Path) -> Ending:
-    """Train the small run into a directory; returns how it ended. Raises RuntimeError if it did not."""
+    """Train the small run into a directory; returns how it ended.
+
+    Raises RuntimeError if it did not.
+    """
     code = mnist.main([*MLP, "--out", str(out)])
     if code:
         raise RuntimeError(f"the run to be attacked ended with exit code {code}")
@@ -69,7 +75,10 @@ def complete_run(out: Path) -> Ending:
 def fingerprints(folder: Path) -> dict[str, str]:
     """SHA-256 of every regular file below a folder, by its path there."""
     files = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+    }
 
 
 def copied(source: Path, target: Path) -> Path:

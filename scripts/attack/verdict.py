@@ -1,8 +1,8 @@
 """What a program answered to one hostile input, and whether that is as it should be.
 
 Two answers are right: one line that says what is wrong, or an acceptance whose result is the one
-expected. Everything else is a fault: a traceback, a hang, memory out of proportion, an acceptance of
-something wrong, a message that is not one line.
+expected. Everything else is a fault: a traceback, a hang, memory out of proportion, an acceptance
+of something wrong, a message that is not one line.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ SECONDS = 20.0
 """Longest time for one input; the slowest right answer takes a second or two."""
 
 MEMORY_BYTES = 400 << 20
-"""Most memory that one input may take beside what the process has; every input is a few MB at most."""
+"""Most memory that one input may take beside what the process has; every input is a few MB at most.
+"""
 
 LINE_LENGTH = 700
 """Characters of the longest line that still counts as clear: a long path and a list of choices."""
@@ -71,7 +72,10 @@ class Case:
 
 
 class Overdue(BaseException):
-    """The attempt took too long. No Exception, so that no handler of the program takes it for its own."""
+    """The attempt took too long.
+
+    No Exception, so that no handler of the program takes it for its own.
+    """
 
 
 @contextlib.contextmanager
@@ -94,7 +98,9 @@ def time_limit(seconds: float) -> Iterator[None]:
 
 
 def peak_memory(*, reset: bool = False) -> int:
-    """Bytes of the process's largest resident set since the last reset; 0 where Linux's /proc is not there."""
+    """Bytes of the process's largest resident set since the last reset; 0 where Linux's /proc is
+    not there.
+    """
     try:
         if reset:
             Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
@@ -115,7 +121,9 @@ def carry_out(case: Case, seconds: float = SECONDS) -> Finding:
     except Overdue:
         return Finding(case.name, Answer.HANG, f"no answer within {seconds:g} s")
     except Exception as error:  # whatever escapes the program is what is looked for
-        return Finding(case.name, Answer.TRACEBACK, f"{type(error).__name__}: {error}"[:LINE_LENGTH])
+        return Finding(
+            case.name, Answer.TRACEBACK, f"{type(error).__name__}: {error}"[:LINE_LENGTH]
+        )
     taken = peak_memory() - before
     if taken > MEMORY_BYTES:
         return Finding(case.name, Answer.MEMORY, f"{taken >> 20} MB")
@@ -157,13 +165,16 @@ def of_call(
     return answer, text
 
 
-def of_command(main: Callable[[list[str]], int], argv: list[str], right: Callable[[str], str]) -> tuple[Answer, str]:
+def of_command(
+    main: Callable[[list[str]], int], argv: list[str], right: Callable[[str], str]
+) -> tuple[Answer, str]:
     """The answer of a command line run in this process.
 
     Args:
         main: the command's main function.
         argv: its arguments.
-        right: takes what it printed to stdout when it ended with code 0; returns what is wrong, or "".
+        right: takes what it printed to stdout when it ended with code 0; returns what is wrong, or
+          "".
     """
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):

@@ -32,7 +32,9 @@ def weights() -> Weights:
 
 
 class Marker:
-    """Pickles into a call that makes a folder: if it is there afterwards, something in the file was run."""
+    """Pickles into a call that makes a folder: if it is there afterwards, something in the file was
+    run.
+    """
 
     def __init__(self, place: str) -> None:
         self.place = place
@@ -80,7 +82,9 @@ def arrays(rng: Random, path: Path) -> str:
     ))  # fmt: skip
     member = rng.choice(("a.npy", "a", "../a.npy", "a/b.npy", "\u2603.npy"))
     packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))) as archive:
+    with zipfile.ZipFile(
+        packed, "w", rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))
+    ) as archive:
         header = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}"
         for _ in range(rng.choice((1, 1, 2))):
             archive.writestr(member, npy(header))
@@ -89,18 +93,24 @@ def arrays(rng: Random, path: Path) -> str:
 
 
 def right(expected: Weights, ran: Path, *, exact: bool) -> Callable[[Weights], str]:
-    """What is wrong with weights that were accepted: other names, shapes or, where checksums guard them, numbers."""
+    """What is wrong with weights that were accepted: other names, shapes or, where checksums guard
+    them, numbers.
+    """
 
     def judge(found: Weights) -> str:
         if ran.exists():
             return "something in the file was run"
-        if any(not tensor.is_floating_point() or tensor.numel() > 1 << 20 for tensor in found.values()):
+        if any(
+            not tensor.is_floating_point() or tensor.numel() > 1 << 20 for tensor in found.values()
+        ):
             return "not floating-point numbers, or more than the file can hold"
         if not exact:
             return ""
         if found.keys() != expected.keys():
             return f"names {sorted(found)}"
-        same = all(np.array_equal(found[name], value, equal_nan=True) for name, value in expected.items())
+        same = all(
+            np.array_equal(found[name], value, equal_nan=True) for name, value in expected.items()
+        )
         return "" if same else "other numbers than were written"
 
     return judge

@@ -1,8 +1,9 @@
-"""How much arithmetic a call does, and the most that the processor does: what bounds a row of the benchmark.
+"""How much arithmetic a call does, and the most that the processor does: what bounds a row of the
+benchmark.
 
-Counted are the multiplications and additions of the convolutions, as if each were computed by its definition; norms,
-stage sums and the head are a few hundredths of them. The native kernels do fewer (Lavin and Gray 2016): `done` is what
-they do of it.
+Counted are the multiplications and additions of the convolutions, as if each were computed by its
+definition; norms, stage sums and the head are a few hundredths of them. The native kernels do fewer
+(Lavin and Gray 2016): `done` is what they do of it.
 """
 
 from __future__ import annotations
@@ -18,11 +19,14 @@ from scripts.bench.cases import Case
 from scripts.bench.sides import Outcome
 
 SIZE, RUNS = 2048, 7
-"""Of the matrix product whose speed stands for the processor's ceiling, and how often it is timed."""
+"""Of the matrix product whose speed stands for the processor's ceiling, and how often it is timed.
+"""
 
 
 class Layer(NamedTuple):
-    """A convolution of one image: operations by its definition, and the share of them that native kernels do."""
+    """A convolution of one image: operations by its definition, and the share of them that native
+    kernels do.
+    """
 
     operations: float
     native: float
@@ -37,7 +41,9 @@ def _tiles(side: int, tile: int) -> int:
 
 
 def _strided(side: int, width: int) -> Layer:
-    """A 4x4 convolution of stride 2 as four 2x2 ones, by F(2x2, 2x2) or F(3x3, 2x2), whichever takes fewer products."""
+    """A 4x4 convolution of stride 2 as four 2x2 ones, by F(2x2, 2x2) or F(3x3, 2x2), whichever
+    takes fewer products.
+    """
     products = 4 * min(9 * _tiles(side, 2), 16 * _tiles(side, 3))
     return _layer(side, 4, width, width, products / (16 * side**2))
 
@@ -57,7 +63,9 @@ def field(case: Case) -> Layer:
     return Layer(2 * one.operations, one.native)
 
 
-def operations(case: Case, outcome: Outcome, kernels: KernelsName | None) -> tuple[float, float] | None:
+def operations(
+    case: Case, outcome: Outcome, kernels: KernelsName | None
+) -> tuple[float, float] | None:
     """Operations of a call, by the definition and as done; None where evaluations were not counted.
 
     Args:
@@ -77,7 +85,10 @@ def operations(case: Case, outcome: Outcome, kernels: KernelsName | None) -> tup
         first, *others = stem(case)
         # No gradient of the images is asked for; native kernels compute the first map once more.
         again = 1.0 if kernels == "native" else 0.0
-        parts += [(first, 2.0 + again if training else 1.0), *((layer, 3.0 if training else 1.0) for layer in others)]
+        parts += [
+            (first, 2.0 + again if training else 1.0),
+            *((layer, 3.0 if training else 1.0) for layer in others),
+        ]
     whole = sum(layer.operations * times for layer, times in parts)
     done = sum(layer.operations * layer.native * times for layer, times in parts)
     return case.batch * whole, case.batch * (done if kernels == "native" else whole)
@@ -90,9 +101,11 @@ def _evaluations(case: Case, outcome: Outcome) -> float | None:
     if case.work != "training":
         return outcome.nfe_forward
     if case.gradient == "backsolve":
-        return None if outcome.nfe_backward is None else outcome.nfe_forward + 3 * outcome.nfe_backward
-    # dopri5's accepted steps have six evaluations each, and the first of a solve one more; those that chose the first
-    # step and those of rejected steps have no gradient.
+        return (
+            None if outcome.nfe_backward is None else outcome.nfe_forward + 3 * outcome.nfe_backward
+        )
+    # dopri5's accepted steps have six evaluations each, and the first of a solve one more; those
+    # that chose the first step and those of rejected steps have no gradient.
     differentiated = 6 * outcome.accepted + case.blocks
     again = outcome.nfe_backward or 0 if case.gradient in ("checkpointed", "replay") else 0
     return outcome.nfe_forward + 2 * differentiated + again
@@ -100,7 +113,9 @@ def _evaluations(case: Case, outcome: Outcome) -> float | None:
 
 @functools.lru_cache(maxsize=1)
 def ceiling() -> float:
-    """Operations a second of PyTorch's product of two large matrices, the best of several; of a CPU."""
+    """Operations a second of PyTorch's product of two large matrices, the best of several; of a
+    CPU.
+    """
     a, b = torch.ones(SIZE, SIZE), torch.ones(SIZE, SIZE)
     times = []
     for _ in range(RUNS):

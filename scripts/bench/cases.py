@@ -11,7 +11,13 @@ from jaxode.config import GradientName, ModelConfig, ModelName, Precision, Solve
 Work = Literal["training", "inference", "solve"]
 """Loss and gradient of a batch; logits of a batch; or the forward solve of one ODE block alone."""
 
-JAXODE, SAME, DEFAULTS, COMPILED, CHANNELS_LAST = "jaxode", "same steps", "defaults", "torch.compile", "channels last"
+JAXODE, SAME, DEFAULTS, COMPILED, CHANNELS_LAST = (
+    "jaxode",
+    "same steps",
+    "defaults",
+    "torch.compile",
+    "channels last",
+)
 TORCHODE, STOCK, JOINT, PRODUCTS = "torchode", "stock", "joint solve", "matrix products"
 
 FRAMEWORKS = {
@@ -25,9 +31,14 @@ FRAMEWORKS = {
 
 NOTES = {
     SAME: "torchdiffeq with the options under which it takes our steps",
-    DEFAULTS: "torchdiffeq as a user calls it; its gradient also flows through the choice of the first step, and its "
-    "adjoint solve runs past the end",
-    COMPILED: "same steps; field, downsampling and head (or the whole ResNet) each compiled by torch.compile",
+    DEFAULTS: (
+        "torchdiffeq as a user calls it; its gradient also flows through the choice of the first"
+        " step, and its adjoint solve runs past the end"
+    ),
+    COMPILED: (
+        "same steps; field, downsampling and head (or the whole ResNet) each compiled by"
+        " torch.compile"
+    ),
     CHANNELS_LAST: "same steps; images and weights in torch.channels_last",
     TORCHODE: "an error and a step size for every image: not the same steps",
     PRODUCTS: "jaxode without its native kernels: the same steps",
@@ -37,7 +48,9 @@ NOTES = {
 """What is to be known of a rival beside its figures."""
 
 OWN_STEPS = (TORCHODE, STOCK, JOINT)
-"""Sides that choose steps by other rules, so that neither steps nor outputs can be held to be the same."""
+"""Sides that choose steps by other rules, so that neither steps nor outputs can be held to be the
+same.
+"""
 
 BATCHES = (1, 8, 32, 64, 128, 256, 512, 1024)
 WIDE = (32, 64, 128)
@@ -63,7 +76,9 @@ class Case:
     per_sample: bool = False
     rivals: tuple[str, ...] = (SAME,)
     precision: Precision = "float32"
-    """Of the convolutions; torch's autocast also takes the head's product and the residual sums in bfloat16."""
+    """Of the convolutions; torch's autocast also takes the head's product and the residual sums in
+    bfloat16.
+    """
     runs: int | None = None
     """Instead of the number asked for, where a run is very slow."""
 
@@ -99,7 +114,8 @@ class Case:
 
     @property
     def solve(self) -> SolveConfig:
-        """The solve in jaxode's settings: dopri5, with torchdiffeq's steps, and `max_steps` as it is by default.
+        """The solve in jaxode's settings: dopri5, with torchdiffeq's steps, and `max_steps` as it
+        is by default.
 
         Where every image is solved by itself, the steps are jaxode's own, as by default.
         """
@@ -111,7 +127,10 @@ class Case:
 
 
 def cases(batch: int = 128, width: int = 64, *, gpu: bool = False) -> Iterator[Case]:
-    """Everything; `batch` is that of all cases but the sweep over batches. Only a GPU gains from lower precision."""
+    """Everything; `batch` is that of all cases but the sweep over batches.
+
+    Only a GPU gains from lower precision.
+    """
     base = Case("", batch=batch, width=width)
     swept = tuple(dict.fromkeys((DEFAULT_MODE, "backsolve")))
     kinds = (SAME,) if gpu else (SAME, PRODUCTS)
@@ -141,21 +160,29 @@ def cases(batch: int = 128, width: int = 64, *, gpu: bool = False) -> Iterator[C
         yield from (replace(base, group="blocks", gradient=mode, blocks=blocks) for mode in swept)
     for tolerance in TOLERANCES:
         if tolerance != base.tolerance:
-            yield from (replace(base, group="tolerance", gradient=mode, tolerance=tolerance) for mode in swept)
+            yield from (
+                replace(base, group="tolerance", gradient=mode, tolerance=tolerance)
+                for mode in swept
+            )
     for size in BATCHES:
         if size != batch:
             yield from (replace(base, group="batch", gradient=mode, batch=size) for mode in swept)
             yield replace(base, group="batch", work="inference", batch=size)
     for channels in WIDE:
         if channels != width:
-            yield from (replace(base, group="width", gradient=mode, width=channels) for mode in swept)
+            yield from (
+                replace(base, group="width", gradient=mode, width=channels) for mode in swept
+            )
     yield from (replace(base, group="colour", gradient=mode, channels=3) for mode in swept)
     if gpu:
         yield from precision_cases(base)
 
 
 def precision_cases(base: Case) -> Iterator[Case]:
-    """TF32 and bfloat16 beside float32. The adjoint is left out: torch's autocast does not reach torchdiffeq's."""
+    """TF32 and bfloat16 beside float32.
+
+    The adjoint is left out: torch's autocast does not reach torchdiffeq's.
+    """
     for precision in PRECISIONS:
         case = replace(base, group="arithmetic", precision=precision)
         yield case
@@ -171,5 +198,7 @@ def quick_cases(batch: int = 32, width: int = 64) -> Iterator[Case]:
     yield replace(base, group="inference", work="inference")
     yield replace(base, group="resnet", model="resnet", blocks=6)
     for tolerance in (1e-2, 1e-4):
-        yield replace(base, group="precision", work="solve", batch=min(batch, 4), tolerance=tolerance)
+        yield replace(
+            base, group="precision", work="solve", batch=min(batch, 4), tolerance=tolerance
+        )
     yield replace(base, group="stock", rivals=(STOCK,), runs=1)

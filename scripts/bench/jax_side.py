@@ -1,4 +1,6 @@
-"""jaxode's side: the program compiled ahead, what it computes, and the memory that XLA says it needs."""
+"""jaxode's side: the program compiled ahead, what it computes, and the memory that XLA says it
+needs.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +24,15 @@ from scripts.bench.sides import CLASSES, Outcome, Problem, Ready
 from scripts.bench.timing import reason
 
 STEPS = 4
-"""Training steps in a timed call. The trainer runs many in one, and so pays once a call what XLA does once a call: it
+"""Training steps in a timed call.
+
+The trainer runs many in one, and so pays once a call what XLA does once a call: it
 allocates all memory anew, whose pages the system zeroes."""
 
 RATE = 1e-9
-"""Learning rate between them: too small to change anything, but the next step depends on the gradient."""
+"""Learning rate between them: too small to change anything, but the next step depends on the
+gradient.
+"""
 
 
 class Counting(nnx.Module):
@@ -57,20 +63,29 @@ def build(case: Case, problem: Problem, kernels: KernelsName = "auto") -> Any:
     return model
 
 
-def compiled(function: Callable[..., Any], *arguments: Any) -> tuple[Callable[[], Any], float, float | None]:
-    """A call on these arguments that waits for its result; seconds of compilation; megabytes beside the arguments."""
+def compiled(
+    function: Callable[..., Any], *arguments: Any
+) -> tuple[Callable[[], Any], float, float | None]:
+    """A call on these arguments that waits for its result; seconds of compilation; megabytes beside
+    the arguments.
+    """
     begin = time.perf_counter()
     program = jax.jit(function).lower(*arguments).compile()
     seconds = time.perf_counter() - begin
     memory: Any = program.memory_analysis()
     needed = None
     if memory is not None:
-        needed = (memory.temp_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes) / 1e6
+        needed = (
+            memory.temp_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
+        ) / 1e6
     return lambda: jax.block_until_ready(program(*arguments)), seconds, needed
 
 
 def costs(stats: Stats) -> dict[str, int | None]:
-    """The numbers of the solves for an outcome; the largest, where images differ. Raises SolveError if one failed."""
+    """The numbers of the solves for an outcome; the largest, where images differ.
+
+    Raises SolveError if one failed.
+    """
     stats.check()
     if stats.nfe.ndim == 2:
         stats = Stats(*(counts.max(1) for counts in stats))
@@ -83,8 +98,13 @@ def costs(stats: Stats) -> dict[str, int | None]:
     }
 
 
-def ready(case: Case, problem: Problem, *, count: bool = False, kernels: KernelsName = "auto") -> Ready:
-    """The side of jaxode in a case. `count` has the evaluations of the backward pass counted, by another program."""
+def ready(
+    case: Case, problem: Problem, *, count: bool = False, kernels: KernelsName = "auto"
+) -> Ready:
+    """The side of jaxode in a case.
+
+    `count` has the evaluations of the backward pass counted, by another program.
+    """
     model = build(case, problem, kernels)
     if case.work == "solve":
         return _solve(case, problem, model)
@@ -98,7 +118,9 @@ def ready(case: Case, problem: Problem, *, count: bool = False, kernels: Kernels
     run, seconds, memory = compiled(step if case.work == "training" else inference, params, images)
     if case.work == "inference":
         logits, stats = run()
-        outcome = Outcome(np.asarray(logits), float(cross_entropy(logits, labels, jnp.ones(len(labels)))))
+        outcome = Outcome(
+            np.asarray(logits), float(cross_entropy(logits, labels, jnp.ones(len(labels))))
+        )
     else:
         (loss, (logits, stats)), gradient = run()
         found = to_torch(nnx.merge(graph, gradient))
@@ -142,7 +164,9 @@ def repeated(step: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def backward_evaluations(case: Case, problem: Problem, images: jax.Array, labels: jax.Array) -> int:
-    """Evaluations of the field in a training step less those in inference, counted as they are carried out."""
+    """Evaluations of the field in a training step less those in inference, counted as they are
+    carried out.
+    """
     count = [0]
     model = build(case, problem)
     for block in model.blocks:
@@ -171,8 +195,11 @@ def _solve(case: Case, problem: Problem, model: Any) -> Ready:
 
     def fields(params: Any, z: jax.Array) -> jax.Array:
         field = nnx.merge(graph, params).field
-        # What is fed back is normalised by the field's last layer; a time that changes keeps its part in the loop.
-        return jax.lax.fori_loop(0, evaluations, lambda i, z: field((i / evaluations).astype(z.dtype), z), z)
+        # What is fed back is normalised by the field's last layer; a time that changes keeps its
+        # part in the loop.
+        return jax.lax.fori_loop(
+            0, evaluations, lambda i, z: field((i / evaluations).astype(z.dtype), z), z
+        )
 
     chain, _, _ = compiled(fields, params, state)
     return Ready(run, outcome, seconds, memory, device(), field=chain)

@@ -13,7 +13,18 @@ import numpy as np
 from jaxode.config import KernelsName
 from jaxode.nn.kernels import kernels_name
 from scripts.bench import arithmetic, jax_side, load, stock, torch_side, torchode_side
-from scripts.bench.cases import DEFAULTS, FRAMEWORKS, JAXODE, JOINT, NOTES, OWN_STEPS, PRODUCTS, STOCK, TORCHODE, Case
+from scripts.bench.cases import (
+    DEFAULTS,
+    FRAMEWORKS,
+    JAXODE,
+    JOINT,
+    NOTES,
+    OWN_STEPS,
+    PRODUCTS,
+    STOCK,
+    TORCHODE,
+    Case,
+)
 from scripts.bench.rows import FAILED, NOT_COMPARED, Row, provenance
 from scripts.bench.sides import Outcome, Problem, Ready, pose
 from scripts.bench.timing import in_turn, ratios, reason, spread
@@ -94,7 +105,10 @@ def exact(case: Case) -> np.ndarray:
 
 def blanks(case: Case, runs: int, threads: int) -> dict[str, Row]:
     """A row without figures for every side."""
-    return {side: _blank(case, side, min(runs, case.runs or runs), threads) for side in (JAXODE, *case.rivals)}
+    return {
+        side: _blank(case, side, min(runs, case.runs or runs), threads)
+        for side in (JAXODE, *case.rivals)
+    }
 
 
 def _blank(case: Case, side: str, runs: int, threads: int) -> Row:
@@ -117,12 +131,22 @@ def _blank(case: Case, side: str, runs: int, threads: int) -> Row:
     )
 
 
-def fill(row: Row, ready: Ready, seconds: Mapping[str, list[float]], side: str, reference: np.ndarray | None) -> None:
+def fill(
+    row: Row,
+    ready: Ready,
+    seconds: Mapping[str, list[float]],
+    side: str,
+    reference: np.ndarray | None,
+) -> None:
     """Put the figures of one side into its row."""
     taken, outcome = spread(seconds[side]), ready.outcome
     row.ms_median, row.ms_min, row.ms_max = (1e3 * value for value in taken)
     row.images_per_second = row.batch / taken.median
-    row.compile_seconds, row.memory_mb, row.device = ready.setup_seconds, ready.memory_mb, ready.device
+    row.compile_seconds, row.memory_mb, row.device = (
+        ready.setup_seconds,
+        ready.memory_mb,
+        ready.device,
+    )
     row.loss, row.nfe_backward = outcome.loss, outcome.nfe_backward
     row.nfe_forward, row.accepted, row.rejected = (getattr(outcome, name) for name in COUNTED)
     row.reason = "; ".join(text for text in (row.reason, ready.note) if text)
@@ -141,7 +165,12 @@ def bound(case: Case, row: Row, ready: Ready, side: str) -> None:
         kernels = "matmul" if side == PRODUCTS else kernels_name(precision=case.precision)
         row.kernels = kernels
     steps_known = side == JAXODE or side not in OWN_STEPS
-    if case.per_sample or not steps_known or not row.device.startswith("cpu") or row.ms_median is None:
+    if (
+        case.per_sample
+        or not steps_known
+        or not row.device.startswith("cpu")
+        or row.ms_median is None
+    ):
         return
     counted = arithmetic.operations(case, ready.outcome, kernels)
     if counted is not None:
@@ -151,7 +180,11 @@ def bound(case: Case, row: Row, ready: Ready, side: str) -> None:
 
 
 def compare(
-    case: Case, rows: Mapping[str, Row], sides: Mapping[str, Ready], seconds: Mapping[str, list[float]], side: str
+    case: Case,
+    rows: Mapping[str, Row],
+    sides: Mapping[str, Ready],
+    seconds: Mapping[str, list[float]],
+    side: str,
 ) -> None:
     """Put the ratio of a rival's time to ours into its row, or why there is none."""
     row = rows[side]
@@ -167,7 +200,9 @@ def compare(
         row.status, row.reason = NOT_COMPARED, "; ".join(problems)
         return
     row.ratio_median, row.ratio_min, row.ratio_max = spread(ratios(seconds[side], seconds[JAXODE]))
-    row.reason = "; ".join(text for text in (NOTES[side] if side in OWN_STEPS else "", row.reason) if text)
+    row.reason = "; ".join(
+        text for text in (NOTES[side] if side in OWN_STEPS else "", row.reason) if text
+    )
 
 
 def disagreement(case: Case, side: str, ours: Outcome, theirs: Outcome) -> list[str]:
@@ -183,7 +218,11 @@ def disagreement(case: Case, side: str, ours: Outcome, theirs: Outcome) -> list[
     error = relative([ours.output], [theirs.output])
     if not error <= limit:
         problems.append(f"outputs differ by {error:.1e}, above {limit:g}")
-    if ours.loss is not None and theirs.loss is not None and not abs(ours.loss - theirs.loss) <= limit * abs(ours.loss):
+    if (
+        ours.loss is not None
+        and theirs.loss is not None
+        and not abs(ours.loss - theirs.loss) <= limit * abs(ours.loss)
+    ):
         problems.append(f"loss {theirs.loss:g} against {ours.loss:g}")
     if free:
         return problems
@@ -194,7 +233,9 @@ def disagreement(case: Case, side: str, ours: Outcome, theirs: Outcome) -> list[
     ]
     if ours.gradient is not None and theirs.gradient is not None and side != DEFAULTS:
         names = sorted(ours.gradient)
-        error = relative([ours.gradient[name] for name in names], [theirs.gradient[name] for name in names])
+        error = relative(
+            [ours.gradient[name] for name in names], [theirs.gradient[name] for name in names]
+        )
         if not error <= limit_of_gradient:
             problems.append(f"gradients differ by {error:.1e}, above {limit_of_gradient:g}")
     return problems

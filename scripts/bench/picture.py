@@ -19,7 +19,10 @@ def picture(rows: Sequence[Row]) -> bytes:
     timed = [row for row in rows if row.ms_median is not None]
     panels: list[tuple[Callable[..., None], list[Row]]] = [
         (_precision, [row for row in timed if row.error]),
-        (_sweep("batch", "images in a batch", "images_per_second", "images a second"), _swept(timed, "batch")),
+        (
+            _sweep("batch", "images in a batch", "images_per_second", "images a second"),
+            _swept(timed, "batch"),
+        ),
         (_sweep("tolerance", "tolerance", "ms_median", "ms a step"), _swept(timed, "tolerance")),
         (_ratios, [row for row in timed if row.ratio_median is not None]),
     ]
@@ -36,7 +39,9 @@ def _swept(rows: Sequence[Row], name: str) -> list[Row]:
     """Rows of a sweep, and those of the main cases that lie on it, if it was made."""
     swept = [row for row in rows if row.group == name]
     kinds = {(row.gradient, row.work) for row in swept}
-    main = [r for r in rows if r.group in ("gradient", "inference") and (r.gradient, r.work) in kinds]
+    main = [
+        r for r in rows if r.group in ("gradient", "inference") and (r.gradient, r.work) in kinds
+    ]
     return [row for row in [*swept, *main] if row.variant in ("", SAME)] if swept else []
 
 
@@ -45,12 +50,26 @@ def _label(row: Row) -> str:
 
 
 def _lines(axis: Any, rows: Sequence[Row], x: str, y: str) -> None:
-    styles = dict(zip(dict.fromkeys((row.gradient, row.work) for row in rows), ("-o", "--s", ":^"), strict=False))
+    styles = dict(
+        zip(
+            dict.fromkeys((row.gradient, row.work) for row in rows),
+            ("-o", "--s", ":^"),
+            strict=False,
+        )
+    )
     for label in dict.fromkeys(_label(row) for row in rows):
-        points = sorted((row for row in rows if _label(row) == label), key=lambda row: getattr(row, x))
+        points = sorted(
+            (row for row in rows if _label(row) == label), key=lambda row: getattr(row, x)
+        )
         style = styles.get((points[0].gradient, points[0].work), "-")
         colour = COLOURS.get(points[0].framework, "gray")
-        axis.plot([getattr(p, x) for p in points], [getattr(p, y) for p in points], style, color=colour, label=label)
+        axis.plot(
+            [getattr(p, x) for p in points],
+            [getattr(p, y) for p in points],
+            style,
+            color=colour,
+            label=label,
+        )
     axis.set(xscale="log", yscale="log")
     axis.grid(True, which="both", alpha=0.3)
     axis.legend(fontsize=8)
@@ -61,7 +80,11 @@ def _precision(axis: Any, rows: Sequence[Row]) -> None:
     for row in rows:
         if row.framework == "jaxode":
             axis.annotate(f"{row.tolerance:g}", (row.error, row.ms_median), fontsize=7)
-    axis.set(xlabel="relative error of the final state", ylabel="ms a solve", title="Work and precision, one ODE block")
+    axis.set(
+        xlabel="relative error of the final state",
+        ylabel="ms a solve",
+        title="Work and precision, one ODE block",
+    )
 
 
 def _sweep(x: str, name: str, y: str, quantity: str) -> Callable[..., None]:

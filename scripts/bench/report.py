@@ -16,7 +16,9 @@ from scripts.bench.rows import FAILED, MEASURED, NOT_COMPARED, Row
 RESULTS, TABLES, PICTURE = "benchmark.json", "benchmark.md", "benchmark.png"
 
 BUSY = 0.2
-"""Cores at work for others from which on times are not to be trusted: threads that wait for each other lose most."""
+"""Cores at work for others from which on times are not to be trusted: threads that wait for each
+other lose most.
+"""
 
 AIMS = {
     ("gradient", "tape"): 2.3,
@@ -25,7 +27,9 @@ AIMS = {
     ("resnet", "training"): 2.2,
     ("resnet", "inference"): 2.4,
 }
-"""Ratios to PyTorch with the same steps on a CPU with the native kernels, by group and gradient or work."""
+"""Ratios to PyTorch with the same steps on a CPU with the native kernels, by group and gradient or
+work.
+"""
 
 SWEPT, LEAST_BATCH = ("batch", "tolerance", "width", "colour"), 32
 """Groups whose `tape` rows should all be at 2, from this batch on."""
@@ -66,14 +70,19 @@ convolutions do half of them."""
 
 
 def read(out: Path) -> list[Row]:
-    """The rows stored in a folder; none if there are none. Raises OSError, and ValueError if the file is no such."""
+    """The rows stored in a folder; none if there are none.
+
+    Raises OSError, and ValueError if the file is no such.
+    """
     path = out / RESULTS
     if not os.path.lexists(path):
         return []
     try:
         return [Row(**row) for row in strict_json.read(path)]
     except (ValueError, TypeError) as error:
-        raise ValueError(f"{path} holds no results of this benchmark ({error}): give another --out") from error
+        raise ValueError(
+            f"{path} holds no results of this benchmark ({error}): give another --out"
+        ) from error
 
 
 def store(rows: Sequence[Row], out: Path) -> None:
@@ -90,7 +99,10 @@ def write(rows: Sequence[Row], out: Path, command: str) -> None:
 
 def summary(rows: Sequence[Row]) -> str:
     """How many rows ended in which way."""
-    counts = [(sum(row.status == status for row in rows), status) for status in (MEASURED, NOT_COMPARED, FAILED)]
+    counts = [
+        (sum(row.status == status for row in rows), status)
+        for status in (MEASURED, NOT_COMPARED, FAILED)
+    ]
     return ", ".join(f"{count} rows {status}" for count, status in counts)
 
 
@@ -101,7 +113,9 @@ def brief(row: Row) -> str:
         return f"{name} {row.status}: {row.reason}"
     if row.status == NOT_COMPARED:
         return f"{name} {row.ms_median:.1f} ms, not compared: {row.reason}"
-    return f"{name} {row.ms_median:.1f} ms" + ("" if row.ratio_median is None else f" (x {row.ratio_median:.2f})")
+    return f"{name} {row.ms_median:.1f} ms" + (
+        "" if row.ratio_median is None else f" (x {row.ratio_median:.2f})"
+    )
 
 
 def markdown(rows: Sequence[Row], command: str) -> str:
@@ -123,8 +137,18 @@ def facts(rows: Sequence[Row]) -> str:
     packages = ("python", "jax", "flax", "diffrax", "torch", "torchdiffeq", "torchode")
     parts = [sorted({row.device for row in rows if row.device}), sorted({row.date for row in rows})]
     parts.append(sorted({f"{row.threads} threads" for row in rows}))
-    parts.append(sorted({f"kernels {row.kernels}" for row in rows if row.kernels and row.framework == "jaxode"}))
-    parts.append([f"{name} {rows[-1].versions.get(name)}" for name in packages if rows[-1].versions.get(name)])
+    parts.append(
+        sorted(
+            {f"kernels {row.kernels}" for row in rows if row.kernels and row.framework == "jaxode"}
+        )
+    )
+    parts.append(
+        [
+            f"{name} {rows[-1].versions.get(name)}"
+            for name in packages
+            if rows[-1].versions.get(name)
+        ]
+    )
     parts.append(sorted({f"commit {row.commit[:9]}" for row in rows if row.commit}))
     busy = [row.others_busy for row in rows if row.others_busy is not None]
     if busy:
@@ -155,8 +179,16 @@ def targets(rows: Sequence[Row]) -> list[str]:
             continue
         verdict = row.status
         if row.ratio_median is not None:
-            verdict = "cannot be told: busy" if busy(row) else "yes" if row.ratio_median >= wanted else "no"
-        lines.append(f"| {row.case} | {_side(row)} | {wanted:g} | {_ratio(row)} | {verdict} | {row.runs} |")
+            verdict = (
+                "cannot be told: busy"
+                if busy(row)
+                else "yes"
+                if row.ratio_median >= wanted
+                else "no"
+            )
+        lines.append(
+            f"| {row.case} | {_side(row)} | {wanted:g} | {_ratio(row)} | {verdict} | {row.runs} |"
+        )
     head = "| case | rival | aimed at | ratio (lowest–highest) | reached | runs |"
     return ["## What was aimed at", "", head, "|" + "---|" * 6, *lines, ""] if lines else []
 
@@ -175,15 +207,25 @@ def _number(value: float | None, form: str) -> str:
 
 
 def _ratio(row: Row) -> str:
-    return "" if row.ratio_median is None else f"{row.ratio_median:.2f} ({row.ratio_min:.2f}–{row.ratio_max:.2f})"
+    return (
+        ""
+        if row.ratio_median is None
+        else f"{row.ratio_median:.2f} ({row.ratio_min:.2f}–{row.ratio_max:.2f})"
+    )
 
 
 def _time(row: Row) -> str:
-    return "" if row.ms_median is None else f"{row.ms_median:.1f} ({row.ms_min:.1f}–{row.ms_max:.1f})"
+    return (
+        "" if row.ms_median is None else f"{row.ms_median:.1f} ({row.ms_min:.1f}–{row.ms_max:.1f})"
+    )
 
 
 def _table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
-    return [f"| {' | '.join(header)} |", "|" + "---|" * len(header), *(f"| {' | '.join(line)} |" for line in lines)]
+    return [
+        f"| {' | '.join(header)} |",
+        "|" + "---|" * len(header),
+        *(f"| {' | '.join(line)} |" for line in lines),
+    ]
 
 
 def _end(row: Row) -> str:
@@ -193,7 +235,17 @@ def _end(row: Row) -> str:
 
 
 def _times(rows: Sequence[Row]) -> list[str]:
-    header = ("case", "side", "ms (lowest–highest)", "ratio", "images/s", "GFLOP/s", "ceiling", "compile s", "MB")
+    header = (
+        "case",
+        "side",
+        "ms (lowest–highest)",
+        "ratio",
+        "images/s",
+        "GFLOP/s",
+        "ceiling",
+        "compile s",
+        "MB",
+    )
     lines = [
         (
             row.case.partition(": ")[2],
@@ -231,5 +283,7 @@ def _precision(rows: Sequence[Row]) -> list[str]:
         )
         for row in rows
     ]
-    text = "The error is that of the final state, ‖a − b‖₂ / ‖b‖₂, against dopri5 at 1e-10 in float64."
+    text = (
+        "The error is that of the final state, ‖a − b‖₂ / ‖b‖₂, against dopri5 at 1e-10 in float64."
+    )
     return [text, "", *_table((*header, "ms a step outside the field", "remarks"), lines)]

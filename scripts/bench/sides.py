@@ -21,7 +21,9 @@ Arrays = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Problem:
-    """Images [B, H, W, I], labels [B], weights in PyTorch's layout, and the state [B, H', W', C] of an ODE block."""
+    """Images [B, H, W, I], labels [B], weights in PyTorch's layout, and the state [B, H', W', C] of
+    an ODE block.
+    """
 
     images: np.ndarray
     labels: np.ndarray
@@ -31,9 +33,11 @@ class Problem:
 
 @dataclass
 class Outcome:
-    """What one call computes: output (logits or final state), loss, gradient by PyTorch's names, and its cost.
+    """What one call computes: output (logits or final state), loss, gradient by PyTorch's names,
+    and its cost.
 
-    Steps and evaluations are summed over the blocks; None where there is no solve or nothing counts them.
+    Steps and evaluations are summed over the blocks; None where there is no solve or nothing counts
+    them.
     """
 
     output: np.ndarray
@@ -49,8 +53,8 @@ class Outcome:
 class Ready:
     """A side ready to be timed: `run` computes so many `steps` and returns when all is computed.
 
-    `setup_seconds` are those of compilation, or of the first call where nothing is compiled ahead. `field` makes
-    as many evaluations of the vector field as the solve does, one after the other.
+    `setup_seconds` are those of compilation, or of the first call where nothing is compiled ahead.
+    `field` makes as many evaluations of the vector field as the solve does, one after the other.
     """
 
     run: Callable[[], Any]
@@ -64,12 +68,18 @@ class Ready:
 
 
 def pose(case: Case, seed: int = 0) -> Problem:
-    """Random images of mean 0 and deviation 1, as normalised ones have, random labels, and fresh weights."""
+    """Random images of mean 0 and deviation 1, as normalised ones have, random labels, and fresh
+    weights.
+    """
     rng = np.random.default_rng(seed)
     images = rng.normal(size=(case.batch, *case.image_shape)).astype(np.float32)
     labels = rng.integers(CLASSES, size=case.batch)
     model: Any = build_classifier(
-        case.model_config, case.solve, image_shape=case.image_shape, classes=CLASSES, rngs=nnx.Rngs(seed)
+        case.model_config,
+        case.solve,
+        image_shape=case.image_shape,
+        classes=CLASSES,
+        rngs=nnx.Rngs(seed),
     )
     state = np.zeros(0, np.float32)
     if case.work == "solve":

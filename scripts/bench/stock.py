@@ -1,4 +1,6 @@
-"""What a newcomer to JAX would write: the same ODENet from flax.nnx's own layers and a plain call of Diffrax."""
+"""What a newcomer to JAX would write: the same ODENet from flax.nnx's own layers and a plain call
+of Diffrax.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from scripts.bench.sides import CLASSES, Arrays, Outcome, Problem, Ready
 
 
 class Field(nnx.Module):
-    """norm · ReLU · conv · norm · ReLU · conv · norm, the convolutions with the time as one more channel."""
+    """norm · ReLU · conv · norm · ReLU · conv · norm, the convolutions with the time as one more
+    channel.
+    """
 
     def __init__(self, width: int, rngs: nnx.Rngs) -> None:
         """A field on maps of `width` channels."""
@@ -79,7 +83,13 @@ def load(model: ODENet, weights: Arrays) -> None:
     """Put the benchmark's weights into the model."""
     inside = {f"7.odefunc.norm{i}": getattr(model.field, f"norm{i}") for i in (1, 2, 3)}
     inside |= {f"7.odefunc.conv{i}._layer": getattr(model.field, f"conv{i}") for i in (1, 2)}
-    outside = {"0": model.conv1, "1": model.norm1, "3": model.conv2, "4": model.norm2, "6": model.conv3}
+    outside = {
+        "0": model.conv1,
+        "1": model.norm1,
+        "3": model.conv2,
+        "4": model.norm2,
+        "6": model.conv3,
+    }
     outside |= {"8": model.norm, "12": model.linear}
     layers: dict[str, Any] = inside | outside
     for name, layer in layers.items():
@@ -99,14 +109,20 @@ def ready(case: Case, problem: Problem) -> Ready:
 
     def loss(params: Any, images: jax.Array) -> tuple[jax.Array, Any]:
         logits, stats = nnx.merge(graph, params)(images)
-        return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean(), (logits, stats)
+        return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean(), (
+            logits,
+            stats,
+        )
 
-    run, seconds, memory = compiled(jax.value_and_grad(loss, has_aux=True), params, jnp.asarray(problem.images))
+    run, seconds, memory = compiled(
+        jax.value_and_grad(loss, has_aux=True), params, jnp.asarray(problem.images)
+    )
     (value, (logits, stats)), _ = run()
     outcome = Outcome(
         np.asarray(logits),
         float(value),
-        nfe_forward=1 + 6 * int(stats["num_steps"]),  # the last stage of a step is the first of the next
+        nfe_forward=1
+        + 6 * int(stats["num_steps"]),  # the last stage of a step is the first of the next
         accepted=int(stats["num_accepted_steps"]),
         rejected=int(stats["num_rejected_steps"]),
     )

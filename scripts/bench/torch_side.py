@@ -41,12 +41,18 @@ def wait() -> None:
 
 
 def settings(case: Case, side: str) -> Settings:
-    """Options of torchdiffeq. Where no gradient is taken, that of the first step's choice need not be kept out."""
+    """Options of torchdiffeq.
+
+    Where no gradient is taken, that of the first step's choice need not be kept out.
+    """
     wanted = their_settings(case.solve)
     if side == DEFAULTS:
         return replace(wanted, stop_at_ends=False, constant_first_step=False)
-    # torch_ref keeps it out by choosing the step itself, which costs one evaluation that torchdiffeq would not make.
-    return replace(wanted, constant_first_step=wanted.constant_first_step and case.work == "training")
+    # torch_ref keeps it out by choosing the step itself, which costs one evaluation that
+    # torchdiffeq would not make.
+    return replace(
+        wanted, constant_first_step=wanted.constant_first_step and case.work == "training"
+    )
 
 
 def model_of(case: Case, problem: Problem, side: str) -> nn.Sequential:
@@ -60,20 +66,30 @@ def model_of(case: Case, problem: Problem, side: str) -> nn.Sequential:
         side=case.image_shape[0],
         settings=settings(case, side),
     )
-    model.load_state_dict({name: torch.from_numpy(array) for name, array in problem.weights.items()})
+    model.load_state_dict(
+        {name: torch.from_numpy(array) for name, array in problem.weights.items()}
+    )
     model = model.to(place())
     if case.precision == "bfloat16":
         for layer in model:
-            if isinstance(layer, ODEBlock):  # a convolution of autocast's gives bfloat16; the solve's state is float32
-                layer.register_forward_pre_hook(lambda _, given: tuple(tensor.float() for tensor in given))
+            if isinstance(
+                layer, ODEBlock
+            ):  # a convolution of autocast's gives bfloat16; the solve's state is float32
+                layer.register_forward_pre_hook(
+                    lambda _, given: tuple(tensor.float() for tensor in given)
+                )
     return model.to(memory_format=torch.channels_last) if side == CHANNELS_LAST else model
 
 
 def pieces(model: nn.Sequential) -> nn.Sequential:
-    """The model with its parts compiled; the solve's loop, whose length depends on the data, stays as it is."""
+    """The model with its parts compiled; the solve's loop, whose length depends on the data, stays
+    as it is.
+    """
     from torch._dynamo import config  # slow to import, and not needed by the other sides
 
-    config.allow_unspec_int_on_nn_module = True  # else the field's count of its evaluations would be a constant
+    config.allow_unspec_int_on_nn_module = (
+        True  # else the field's count of its evaluations would be a constant
+    )
     blocks = [number for number, layer in enumerate(model) if isinstance(layer, ODEBlock)]
     if not blocks:
         return nn.Sequential(torch.compile(model))  # type: ignore[arg-type]
@@ -107,7 +123,9 @@ def ready(case: Case, problem: Problem, side: str) -> Ready:
     plain = model_of(case, problem, side)
     blocks: list[Any] = [layer for layer in plain if isinstance(layer, ODEBlock)]
     model = pieces(plain) if side == COMPILED else plain
-    start = torch.from_numpy(first(problem.state if case.work == "solve" else problem.images)).to(place())
+    start = torch.from_numpy(first(problem.state if case.work == "solve" else problem.images)).to(
+        place()
+    )
     labels = torch.from_numpy(problem.labels).to(place())
     if side == CHANNELS_LAST:
         start = start.to(memory_format=torch.channels_last)
@@ -165,7 +183,9 @@ def _array(tensor: Any) -> np.ndarray:
 
 def evaluations(field: Any, start: Tensor, number: int) -> Callable[[], Tensor]:
     """A call that evaluates the field that often, each time at what it gave before."""
-    times = [torch.tensor(i / number, dtype=start.dtype, device=start.device) for i in range(number)]
+    times = [
+        torch.tensor(i / number, dtype=start.dtype, device=start.device) for i in range(number)
+    ]
 
     @torch.no_grad()
     def chain() -> Tensor:
@@ -179,7 +199,9 @@ def evaluations(field: Any, start: Tensor, number: int) -> Callable[[], Tensor]:
 
 
 def allocated(run: Callable[[], Any]) -> float:
-    """Megabytes that a call holds at its peak beyond those held before it, by torch's own allocator."""
+    """Megabytes that a call holds at its peak beyond those held before it, by torch's own
+    allocator.
+    """
     if place().type == "cuda":
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
@@ -189,7 +211,9 @@ def allocated(run: Callable[[], Any]) -> float:
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
         run()
     events: Any = seen.profiler
-    changes = [(e.start_ns(), e.nbytes()) for e in events.kineto_results.events() if e.name() == "[memory]"]
+    changes = [
+        (e.start_ns(), e.nbytes()) for e in events.kineto_results.events() if e.name() == "[memory]"
+    ]
     held = peak = 0
     for _, change in sorted(changes):
         held += change
@@ -198,7 +222,8 @@ def allocated(run: Callable[[], Any]) -> float:
 
 
 def reference(case: Case, problem: Problem) -> np.ndarray:
-    """The final state of the ODE block in float64 at a tolerance at which its error is out of sight.
+    """The final state of the ODE block in float64 at a tolerance at which its error is out of
+    sight.
 
     By dopri5: where the field bends, methods of a higher order need many times the evaluations.
     """
@@ -206,4 +231,6 @@ def reference(case: Case, problem: Problem) -> np.ndarray:
     block: Any = model[7]
     block.solver.settings = Settings(method="dopri5", rtol=OUT_OF_SIGHT, atol=OUT_OF_SIGHT)
     with torch.no_grad():
-        return last(block(torch.from_numpy(first(problem.state)).to(place()).double()).cpu().numpy())
+        return last(
+            block(torch.from_numpy(first(problem.state)).to(place()).double()).cpu().numpy()
+        )

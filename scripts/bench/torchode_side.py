@@ -1,4 +1,6 @@
-"""torchode's side: the reference's model, whose ODE block is solved by torchode, every image with steps of its own."""
+"""torchode's side: the reference's model, whose ODE block is solved by torchode, every image with
+steps of its own.
+"""
 
 from __future__ import annotations
 
@@ -42,13 +44,17 @@ class Block(nn.Module):
         try:
             self.library: Any = importlib.import_module("torchode")
         except ImportError as error:
-            raise NotInstalledError(f"torchode is no requirement of this project; pip install it ({error})") from error
+            raise NotInstalledError(
+                f"torchode is no requirement of this project; pip install it ({error})"
+            ) from error
         self.field = FlatField(odefunc)
         term = self.library.ODETerm(self.field)
         method = self.library.Dopri5(term)
         control = self.library.IntegralController(atol=tolerance, rtol=tolerance, term=term)
         exact = self.library.AutoDiffAdjoint(method, control)
-        self.solver = self.library.JointBacksolveAdjoint(term, method, control) if adjoint else exact
+        self.solver = (
+            self.library.JointBacksolveAdjoint(term, method, control) if adjoint else exact
+        )
         self.stats: dict[str, Tensor] = {}
 
     def forward(self, z: Tensor) -> Tensor:
@@ -96,4 +102,6 @@ def ready(case: Case, problem: Problem) -> Ready:
         rejected=int((block.stats["n_steps"] - block.stats["n_accepted"]).max()),
     )
     model.zero_grad(set_to_none=True)
-    return Ready(run, outcome, seconds, allocated(run), device(), note="steps are those of the slowest image")
+    return Ready(
+        run, outcome, seconds, allocated(run), device(), note="steps are those of the slowest image"
+    )

@@ -1,7 +1,8 @@
-"""What the documents claim of neural ODEs, measured: one module a claim, and the command that runs them.
+"""What the documents claim of neural ODEs, measured: one module a claim, and the command that runs
+them.
 
-A claim's module has TITLE, CLAIM (what the documents say), NEEDS_RUN, `measure(request)`, which returns JSON values,
-and `picture` and `paragraph`, which are made of those values alone.
+A claim's module has TITLE, CLAIM (what the documents say), NEEDS_RUN, `measure(request)`, which
+returns JSON values, and `picture` and `paragraph`, which are made of those values alone.
 """
 
 CLAIMS = ("memory", "tolerance", "loose", "drift", "size")

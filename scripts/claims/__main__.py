@@ -1,18 +1,20 @@
-"""Measure what the documents claim of neural ODEs, and write a picture and a paragraph of each claim.
+"""Measure what the documents claim of neural ODEs, and write a picture and a paragraph of each
+claim.
 
     python -m scripts.claims memory size
     python -m scripts.claims tolerance drift --run runs/mnist/RUN --data-dir data
     python -m scripts.claims loose --run runs/mnist/AT-1e-5 --run runs/mnist/AT-1e-3
 
-  memory     working memory of a training step by the number of solver steps, for every gradient mode
-  tolerance  error, time and accuracy of a trained ODENet by tolerance
-  loose      accuracy, loss and evaluations of trained ODENets at other tolerances than their own
-  drift      how far the trajectory found backward drifts, and what that does to the gradient
-  size       model files of ODENet and ResNet 8, and memory of training with and without the adjoint
+  memory     working memory of a training step by the number of solver steps, for every gradient
+  mode tolerance  error, time and accuracy of a trained ODENet by tolerance loose      accuracy,
+  loss and evaluations of trained ODENets at other tolerances than their own drift      how far the
+  trajectory found backward drifts, and what that does to the gradient size       model files of
+  ODENet and ResNet 8, and memory of training with and without the adjoint
 
-Writes NAME.json and NAME.png, and claims.md of all that has been measured so far. Claims that are named are measured,
-again if need be; without a name, those that are not there yet; and if none is missing, all pictures are drawn anew
-from the JSON files. tolerance and drift take the first --run, loose takes all.
+Writes NAME.json and NAME.png, and claims.md of all that has been measured so far. Claims that are
+named are measured, again if need be; without a name, those that are not there yet; and if none is
+missing, all pictures are drawn anew from the JSON files. tolerance and drift take the first --run,
+loose takes all.
 """
 
 from __future__ import annotations
@@ -60,7 +62,11 @@ def build_parser() -> Parser:
         help="a trained ODENet's run; may be repeated",
     )
     add(
-        "--out", type=to_path, default=Path("docs/results/claims"), metavar="DIR", help="(default: docs/results/claims)"
+        "--out",
+        type=to_path,
+        default=Path("docs/results/claims"),
+        metavar="DIR",
+        help="(default: docs/results/claims)",
     )
     add("--data-dir", type=path_text, metavar="DIR", help=usual)
     add(
@@ -80,12 +86,18 @@ def chosen(options: argparse.Namespace) -> list[str]:
     names = list(dict.fromkeys(options.names)) or [name for name in CLAIMS if name not in finished]
     lacking = [name for name in names if report.module(name).NEEDS_RUN]
     if lacking and not options.run:
-        raise ConfigError(f"--run must name the directory of a trained ODENet's run for {', '.join(lacking)}, got none")
+        raise ConfigError(
+            f"--run must name the directory of a trained ODENet's run for {', '.join(lacking)}, got"
+            " none"
+        )
     return names
 
 
 def carry_out(options: argparse.Namespace, names: Sequence[str], command: str) -> None:
-    """Measure the claims one after the other; each is stored when it is done. Raises what they raise."""
+    """Measure the claims one after the other; each is stored when it is done.
+
+    Raises what they raise.
+    """
     request = Request(tuple(options.run), options.data_dir, options.limit_test)
     for name in names:
         begin = time.perf_counter()

@@ -9,7 +9,14 @@ from typing import Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-BLUE, ORANGE, GREEN, RED, PURPLE, GREY = "#2563a8", "#d9731a", "#2f8f4e", "#c0392b", "#7c4dba", "#6b7280"
+BLUE, ORANGE, GREEN, RED, PURPLE, GREY = (
+    "#2563a8",
+    "#d9731a",
+    "#2f8f4e",
+    "#c0392b",
+    "#7c4dba",
+    "#6b7280",
+)
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, RED, GREY)
 
 

@@ -1,4 +1,6 @@
-"""The trajectory found again by solving backward: how far it drifts, and what that does to the gradient."""
+"""The trajectory found again by solving backward: how far it drifts, and what that does to the
+gradient.
+"""
 
 from __future__ import annotations
 
@@ -32,12 +34,16 @@ FINEST = 1e-8
 
 
 def journey(graph: Any, solve: Any) -> Callable[..., Any]:
-    """(parameters, z, start, span) → (state at start + span, its solve's failure), for the first block's field.
+    """(parameters, z, start, span) → (state at start + span, its solve's failure), for the first
+    block's field.
 
-    The time of the solve runs from 0 to 1 whatever the span, so that one program serves every span, backward ones too.
+    The time of the solve runs from 0 to 1 whatever the span, so that one program serves every span,
+    backward ones too.
     """
 
-    def travel(params: Any, z: jax.Array, start: jax.Array, span: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def travel(
+        params: Any, z: jax.Array, start: jax.Array, span: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
         def field(s: Any, y: Any, args: Any) -> Any:
             params, start, span = args
             return span * nnx.merge(graph, params).blocks[0].field(start + s * span, y)
@@ -48,8 +54,11 @@ def journey(graph: Any, solve: Any) -> Callable[..., Any]:
     return travel
 
 
-def there_and_back(travel: Callable[..., Any], z0: jax.Array, times: Sequence[float]) -> dict[str, Any]:
-    """Drift at each time of the states found backward from z(1), against those found forward from z(0).
+def there_and_back(
+    travel: Callable[..., Any], z0: jax.Array, times: Sequence[float]
+) -> dict[str, Any]:
+    """Drift at each time of the states found backward from z(1), against those found forward from
+    z(0).
 
     `travel` is that of `journey`, with its parameters given.
     """
@@ -68,7 +77,9 @@ def there_and_back(travel: Callable[..., Any], z0: jax.Array, times: Sequence[fl
     return {"times": list(times), **ends, "failure": failure}
 
 
-def reconstruction(subject: Subject, tolerance: float, dtype: DType, times: Sequence[float]) -> list[dict[str, Any]]:
+def reconstruction(
+    subject: Subject, tolerance: float, dtype: DType, times: Sequence[float]
+) -> list[dict[str, Any]]:
     """A row for each field, on the first batch of images."""
     rows = []
     with arithmetic(dtype):
@@ -78,7 +89,9 @@ def reconstruction(subject: Subject, tolerance: float, dtype: DType, times: Sequ
         travel = jax.jit(journey(graph, subject.at(tolerance)), compiler_options=ONCE)
         for name, initial in FIELDS.items():
             _, params = subject.split(subject.at(tolerance), dtype, initial=initial)
-            found = there_and_back(lambda *where, params=params: travel(params, *where), begin(params), times)
+            found = there_and_back(
+                lambda *where, params=params: travel(params, *where), begin(params), times
+            )
             rows.append({"field": name, "tolerance": tolerance, "dtype": dtype, **found})
     return rows
 
@@ -91,14 +104,17 @@ def measure(
     types: Sequence[DType] = TYPES,
     checked: float = CHECKED,
 ) -> dict[str, Any]:
-    """Drift by field, tolerance and type; error of the trained field's gradient by tolerance and type.
+    """Drift by field, tolerance and type; error of the trained field's gradient by tolerance and
+    type.
 
     Raises RuntimeError if the finest gradient cannot be had.
     """
     subject = request.first()
     finest = gradient(subject, FINEST, "tape", "float64")
     if finest.failure:
-        raise RuntimeError(f"the float64 gradient of {subject.name} at {power(FINEST)} failed: {finest.failure}")
+        raise RuntimeError(
+            f"the float64 gradient of {subject.name} at {power(FINEST)} failed: {finest.failure}"
+        )
     rows, errors = [], []
     for dtype in types:
         for tolerance in tolerances:
@@ -125,7 +141,12 @@ def picture(found: dict[str, Any]) -> bytes:
             rows = [row for row in good if (row["field"], row["dtype"]) == (name, dtype)]
             x = [row["tolerance"] for row in rows]
             ends.plot(
-                x, [row["median"][0] for row in rows], color=colour, markersize=4, label=f"{name}, {dtype}", **style
+                x,
+                [row["median"][0] for row in rows],
+                color=colour,
+                markersize=4,
+                label=f"{name}, {dtype}",
+                **style,
             )
             if dtype == "float64":
                 low, high = ([row[part][0] for row in rows] for part in ("median", "worst"))
@@ -138,14 +159,28 @@ def picture(found: dict[str, Any]) -> bytes:
             for row in good:
                 if (row["field"], row["dtype"], row["tolerance"]) == ("trained", dtype, tolerance):
                     label = power(tolerance) if dtype == "float64" else None
-                    along.plot(row["times"], row["median"], color=colour, markersize=4, label=label, **style)
+                    along.plot(
+                        row["times"],
+                        row["median"],
+                        color=colour,
+                        markersize=4,
+                        label=label,
+                        **style,
+                    )
     dress(along, "Along the trajectory, trained field\n(solid: float64, dashed: float32)", "t",
           "drift, median", yscale="log")  # fmt: skip
     along.set_xlim(1.0, -0.03)
     for mode, colour in (("backsolve", ORANGE), ("replay", BLUE), ("checkpointed", COLOURS[3])):
         for dtype, style in STYLES.items():
-            rows = [row for row in found["gradient"] if row["dtype"] == dtype and row["against_tape"].get(mode)]
-            pairs = [[row["tolerance"] for row in rows], [row["against_tape"][mode] for row in rows]]
+            rows = [
+                row
+                for row in found["gradient"]
+                if row["dtype"] == dtype and row["against_tape"].get(mode)
+            ]
+            pairs = [
+                [row["tolerance"] for row in rows],
+                [row["against_tape"][mode] for row in rows],
+            ]
             slopes.plot(*pairs, color=colour, markersize=4, label=f"{mode}, {dtype}", **style)
     dress(slopes, "Gradient of all parameters, trained network:\ndifference from tape's", "tolerance",
           "relative difference", yscale="log")  # fmt: skip
@@ -157,9 +192,10 @@ def picture(found: dict[str, Any]) -> bytes:
 def paragraph(found: dict[str, Any]) -> str:
     """What the rows say."""
     said = [
-        f"The field of `{found['run']}` ({found['checkpoint']}, trained at {power(found['trained_at'])}), on "
-        f"{found['batch']} test images. Drift is ‖ẑ − z‖ / ‖z‖ of each image between the state found by solving "
-        "backward from z(1) and that found forward, both at the tolerance."
+        f"The field of `{found['run']}` ({found['checkpoint']}, trained at"
+        f" {power(found['trained_at'])}), on {found['batch']} test images. Drift is ‖ẑ − z‖ / ‖z‖"
+        " of each image between the state found by solving backward from z(1) and that found"
+        " forward, both at the tolerance."
     ]
     for name in FIELDS:
         rows = [row for row in found["drift"] if row["field"] == name and row["failure"] is None]
@@ -169,10 +205,15 @@ def paragraph(found: dict[str, Any]) -> str:
                 f"{row['median'][0]:.1e} (worst {row['worst'][0]:.1e}) at {power(row['tolerance'])}"
                 for row in (own[0], own[-1])
             ]
-            said.append(f"At t = 0, the {name} field in {dtype} has drifted by a median of {', and '.join(texts)}.")
+            said.append(
+                f"At t = 0, the {name} field in {dtype} has drifted by a median of"
+                f" {', and '.join(texts)}."
+            )
     for row in found["drift"]:
         if row["failure"] is not None:
-            said.append(f"{row['field']}, {row['dtype']}, {power(row['tolerance'])}: {row['failure']}.")
+            said.append(
+                f"{row['field']}, {row['dtype']}, {power(row['tolerance'])}: {row['failure']}."
+            )
     for dtype in dict.fromkeys(row["dtype"] for row in found["gradient"]):
         own = [row for row in found["gradient"] if row["dtype"] == dtype]
         told = [
@@ -180,21 +221,28 @@ def paragraph(found: dict[str, Any]) -> str:
             for mode in dict.fromkeys(mode for row in own for mode in row["against_tape"])
             if (known := [row for row in own if row["against_tape"].get(mode) is not None])
         ]
-        said += [f"In {dtype}, these gradients differ from tape's: {'; '.join(told)}."] if told else []
+        said += (
+            [f"In {dtype}, these gradients differ from tape's: {'; '.join(told)}."] if told else []
+        )
         for row in own:
             for mode, reason in row["failures"].items():
-                said.append(f"In {dtype} at {power(row['tolerance'])}, there is no gradient of {mode}: {reason}.")
+                said.append(
+                    f"In {dtype} at {power(row['tolerance'])}, there is no gradient of {mode}:"
+                    f" {reason}."
+                )
     first = found["gradient"][0]
     known = {mode: value for mode, value in first["against_finest"].items() if value is not None}
     away = " and ".join(f"{mode}'s is {value:.1e}" for mode, value in known.items())
     if away:
         said.append(
-            f"From the gradient at {power(found['finest'])}, {away} away at {power(first['tolerance'])} in "
-            f"{first['dtype']}: a loose forward solve has an error of its own."
+            f"From the gradient at {power(found['finest'])}, {away} away at"
+            f" {power(first['tolerance'])} in {first['dtype']}: a loose forward solve has an error"
+            " of its own."
         )
     said.append(
-        "`tape`, `replay` and `checkpointed` go back over the forward solve's own steps and rebuild no state, so all "
-        "that is between them is rounding; in float32 it switches ReLUs of values near zero."
+        "`tape`, `replay` and `checkpointed` go back over the forward solve's own steps and rebuild"
+        " no state, so all that is between them is rounding; in float32 it switches ReLUs of values"
+        " near zero."
     )
     return " ".join(said)
 
@@ -202,4 +250,6 @@ def paragraph(found: dict[str, Any]) -> str:
 def _at_ends(mode: str, rows: Sequence[dict[str, Any]]) -> str:
     """Differences from tape at the first and the last tolerance."""
     ends = [rows[0], *rows[1:][-1:]]
-    return " and ".join(f"{row['against_tape'][mode]:.1e} at {power(row['tolerance'])}" for row in ends)
+    return " and ".join(
+        f"{row['against_tape'][mode]:.1e} at {power(row['tolerance'])}" for row in ends
+    )

@@ -19,7 +19,9 @@ TOLERANCES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 
 @dataclass
 class Solved:
-    """Final states [N, ...] and logits [N, K] of all images, or why a solve failed; counts are means over batches."""
+    """Final states [N, ...] and logits [N, K] of all images, or why a solve failed; counts are
+    means over batches.
+    """
 
     states: np.ndarray
     logits: np.ndarray
@@ -41,7 +43,9 @@ class Forward:
         with arithmetic(dtype):
             graph, self.params = subject.split(subject.config.solve, dtype)
             begin = jax.jit(lambda params, images: nnx.merge(graph, params).downsample(images))
-            self.starts = [begin(self.params, subject.views(indices, dtype)) for indices in subject.order[0]]
+            self.starts = [
+                begin(self.params, subject.views(indices, dtype)) for indices in subject.order[0]
+            ]
             self._head = jax.jit(lambda params, states: nnx.merge(graph, params).head(states))
 
     def solve(self, config: SolveConfig) -> Solved:
@@ -58,7 +62,10 @@ class Forward:
         real = self.subject.order[1].ravel() > 0
         counts = jax.device_get([stats for _, stats in found])
         codes = [int(stats.failure) for stats in counts if stats.failure]
-        mean = {name: float(np.mean([getattr(s, name) for s in counts])) for name in ("nfe", "accepted", "rejected")}
+        mean = {
+            name: float(np.mean([getattr(s, name) for s in counts]))
+            for name in ("nfe", "accepted", "rejected")
+        }
         return Solved(
             states=np.concatenate([np.asarray(z) for z, _ in found])[real],
             logits=np.concatenate([np.asarray(rows) for rows in logits])[real],
@@ -71,7 +78,9 @@ class Forward:
 def successful(rows: Sequence[dict[str, Any]], of: Subject) -> Sequence[dict[str, Any]]:
     """The rows of `judged`. Raises RuntimeError if the solve failed in all of them."""
     if all(row["failure"] is not None for row in rows):
-        raise RuntimeError(f"no solve of {of.name} succeeded at any tolerance: {rows[0]['failure']}")
+        raise RuntimeError(
+            f"no solve of {of.name} succeeded at any tolerance: {rows[0]['failure']}"
+        )
     return rows
 
 
@@ -105,5 +114,8 @@ def drifts(found: Any, true: Any) -> np.ndarray:
 
 def relative(found: Sequence[Any], true: Sequence[Any]) -> float:
     """The same over all numbers of all arrays together."""
-    a, b = (np.concatenate([np.ravel(np.asarray(array, np.float64)) for array in side]) for side in (found, true))
+    a, b = (
+        np.concatenate([np.ravel(np.asarray(array, np.float64)) for array in side])
+        for side in (found, true)
+    )
     return float(drifts(a[None], b[None])[0])

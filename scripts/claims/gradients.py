@@ -37,8 +37,13 @@ def gradient(subject: Subject, tolerance: float, mode: str, dtype: DType) -> Slo
     """Gradient of the first batch's mean cross-entropy with respect to all parameters."""
     with arithmetic(dtype):
         indices = subject.order[0][0]
-        images, labels = subject.views(indices, dtype), jnp.asarray(subject.data.test_labels[indices])
-        solve = subject.at(tolerance, mode, FEW_STEPS) if mode in EXACT else subject.at(tolerance, mode)
+        images, labels = (
+            subject.views(indices, dtype),
+            jnp.asarray(subject.data.test_labels[indices]),
+        )
+        solve = (
+            subject.at(tolerance, mode, FEW_STEPS) if mode in EXACT else subject.at(tolerance, mode)
+        )
         graph, params = subject.split(solve, dtype)
 
         def loss(params: Any) -> tuple[jax.Array, jax.Array]:
@@ -56,13 +61,21 @@ def gradient(subject: Subject, tolerance: float, mode: str, dtype: DType) -> Slo
     return Slope(leaves, f"it is not finite{cause}")
 
 
-def gradients(subject: Subject, tolerance: float, dtype: DType, finest: Slope, exact: Sequence[str]) -> dict[str, Any]:
-    """Errors at a tolerance: of other modes against `tape`, and of tape and backsolve against the finest gradient."""
-    found = {mode: gradient(subject, tolerance, mode, dtype) for mode in ("tape", "backsolve", *exact)}
+def gradients(
+    subject: Subject, tolerance: float, dtype: DType, finest: Slope, exact: Sequence[str]
+) -> dict[str, Any]:
+    """Errors at a tolerance: of other modes against `tape`, and of tape and backsolve against the
+    finest gradient.
+    """
+    found = {
+        mode: gradient(subject, tolerance, mode, dtype) for mode in ("tape", "backsolve", *exact)
+    }
     return {
         "tolerance": tolerance,
         "dtype": dtype,
-        "against_tape": {mode: slope.error(found["tape"]) for mode, slope in found.items() if mode != "tape"},
+        "against_tape": {
+            mode: slope.error(found["tape"]) for mode, slope in found.items() if mode != "tape"
+        },
         "against_finest": {mode: found[mode].error(finest) for mode in ("tape", "backsolve")},
         "failures": {mode: slope.failure for mode, slope in found.items() if slope.failure},
     }

@@ -22,11 +22,17 @@ ROUNDING = 1e-9
 
 
 def measure(request: Request, *, tolerances: Sequence[float] = TOLERANCES) -> dict[str, Any]:
-    """Rows by run and tolerance, each run in its own precision. Raises RuntimeError if all solves of a run fail."""
+    """Rows by run and tolerance, each run in its own precision.
+
+    Raises RuntimeError if all solves of a run fail.
+    """
     runs = []
     for subject in request.subjects():
         forward = Forward(subject, subject.config.dtype)
-        rows = [judged(forward.solve(subject.at(value)), subject.data.test_labels, value) for value in tolerances]
+        rows = [
+            judged(forward.solve(subject.at(value)), subject.data.test_labels, value)
+            for value in tolerances
+        ]
         runs.append({**subject.facts(), "rows": successful(rows, subject)})
     return {"runs": runs}
 
@@ -34,11 +40,15 @@ def measure(request: Request, *, tolerances: Sequence[float] = TOLERANCES) -> di
 def picture(found: dict[str, Any]) -> bytes:
     """Accuracy, loss and evaluations by the tolerance of evaluation; a ring marks that of training."""
     figure, panels = sheet(3)
-    tolerances = sorted({row["tolerance"] for run in found["runs"] for row in run["rows"]}, reverse=True)
+    tolerances = sorted(
+        {row["tolerance"] for run in found["runs"] for row in run["rows"]}, reverse=True
+    )
     for run, colour in zip(found["runs"], COLOURS * len(found["runs"]), strict=False):
         good = [row for row in run["rows"] if row["failure"] is None]
         label = f"{run['dataset']}, trained at {power(run['trained_at'])}"
-        for axes, (name, scale) in zip(panels, (("accuracy", 100), ("loss", 1), ("nfe", 1)), strict=True):
+        for axes, (name, scale) in zip(
+            panels, (("accuracy", 100), ("loss", 1), ("nfe", 1)), strict=True
+        ):
             pairs = [(row["tolerance"], scale * row[name]) for row in good]
             axes.plot(*zip(*pairs, strict=True), "o-", color=colour, markersize=4, label=label)
             own = [pair for pair in pairs if pair[0] == run["trained_at"]]
@@ -51,7 +61,13 @@ def picture(found: dict[str, Any]) -> bytes:
         ("A forward solve", "evaluations"),
     )
     for axes, (title, unit) in zip(panels, titles, strict=True):
-        dress(axes, title, "tolerance of evaluation (ring: of training)", unit, legend=axes is panels[2])
+        dress(
+            axes,
+            title,
+            "tolerance of evaluation (ring: of training)",
+            unit,
+            legend=axes is panels[2],
+        )
         decades(axes, tolerances)
     panels[2].set_ylim(bottom=0)
     return png(figure)
@@ -69,16 +85,16 @@ def _of_run(run: dict[str, Any]) -> str:
     known = [row for row in good if own["accuracy"] - row["accuracy"] <= SAME + ROUNDING]
     loosest = max(known, key=lambda row: row["tolerance"])
     text = (
-        f"`{run['run']}` ({run['checkpoint']}, trained at {power(run['trained_at'])}) gets {_figures(own)} at "
-        f"{power(own['tolerance'])}, on {run['images']} test images"
+        f"`{run['run']}` ({run['checkpoint']}, trained at {power(run['trained_at'])}) gets"
+        f" {_figures(own)} at {power(own['tolerance'])}, on {run['images']} test images"
     )
     extremes = [row for row in (good[0], good[-1]) if row is not own]
     text += "".join(f"; {_figures(row)} at {power(row['tolerance'])}" for row in extremes) + ". "
     if loosest["tolerance"] > own["tolerance"]:
         saved = 100 * (1 - loosest["nfe"] / own["nfe"])
         text += (
-            f"The loosest tolerance within {100 * SAME:g} points of its own accuracy is {power(loosest['tolerance'])}, "
-            f"with {saved:.0f} % fewer evaluations."
+            f"The loosest tolerance within {100 * SAME:g} points of its own accuracy is"
+            f" {power(loosest['tolerance'])}, with {saved:.0f} % fewer evaluations."
         )
     else:
         text += f"No looser tolerance is within {100 * SAME:g} points of its own accuracy."
@@ -87,4 +103,7 @@ def _of_run(run: dict[str, Any]) -> str:
 
 
 def _figures(row: dict[str, Any]) -> str:
-    return f"{100 * row['accuracy']:.1f} % right, a loss of {row['loss']:.4f} and {row['nfe']:.0f} evaluations"
+    return (
+        f"{100 * row['accuracy']:.1f} % right, a loss of {row['loss']:.4f} and {row['nfe']:.0f}"
+        " evaluations"
+    )

@@ -13,7 +13,10 @@ from scripts.claims.steps import MB, planned
 from scripts.claims.subject import Request
 
 TITLE = "Memory and depth"
-CLAIM = "With the adjoint, memory is constant in the depth: O(1) against O(L) of a ResNet and O(L̃) of RK-Net."
+CLAIM = (
+    "With the adjoint, memory is constant in the depth: O(1) against O(L) of a ResNet and O(L̃) of"
+    " RK-Net."
+)
 NEEDS_RUN = False
 
 BATCH, WIDTH = 128, 64
@@ -53,7 +56,9 @@ def measure(
     steps: Sequence[int] = STEPS,
     kinds: Sequence[str] = tuple(CURVES),
 ) -> dict[str, Any]:
-    """Megabytes of every curve at every number of steps, and what a step more adds; None where it was not compiled."""
+    """Megabytes of every curve at every number of steps, and what a step more adds; None where it
+    was not compiled.
+    """
     del request
     curves = {}
     for kind in kinds:
@@ -62,11 +67,24 @@ def measure(
             if kind == RESNET and count > DEEPEST:
                 rows.append(None)
                 continue
-            model = ModelConfig("resnet" if kind == RESNET else "odenet", count if kind == RESNET else 1, width)
-            rows.append(planned(model, SolveConfig() if kind == RESNET else solve(kind, count), batch).temporary / MB)
+            model = ModelConfig(
+                "resnet" if kind == RESNET else "odenet", count if kind == RESNET else 1, width
+            )
+            rows.append(
+                planned(
+                    model, SolveConfig() if kind == RESNET else solve(kind, count), batch
+                ).temporary
+                / MB
+            )
             jax.clear_caches()
         curves[kind] = {"mb": rows, "mb_a_step": slope(steps, rows)}
-    return {"batch": batch, "width": width, "solver": SOLVER, "steps": list(steps), "curves": curves}
+    return {
+        "batch": batch,
+        "width": width,
+        "solver": SOLVER,
+        "steps": list(steps),
+        "curves": curves,
+    }
 
 
 def slope(steps: Sequence[int], rows: Sequence[float | None]) -> float:
@@ -82,8 +100,17 @@ def picture(found: dict[str, Any]) -> bytes:
     steps = found["steps"]
     for kind, curve in found["curves"].items():
         label, colour, style = CURVES[kind]
-        pairs = [(count, mb) for count, mb in zip(steps, curve["mb"], strict=True) if mb is not None]
-        axes.plot(*zip(*pairs, strict=True), style, color=colour, label=label, markersize=4.5, linewidth=1.6)
+        pairs = [
+            (count, mb) for count, mb in zip(steps, curve["mb"], strict=True) if mb is not None
+        ]
+        axes.plot(
+            *zip(*pairs, strict=True),
+            style,
+            color=colour,
+            label=label,
+            markersize=4.5,
+            linewidth=1.6,
+        )
     title = f"Loss and gradient of {found['batch']} images: working memory of the compiled program"
     x = f"steps of {found['solver']} ({EVALUATIONS} evaluations each), or residual blocks"
     dress(axes, title, x, "MB", legend=False, xscale="log", yscale="log")
@@ -102,20 +129,32 @@ def paragraph(found: dict[str, Any]) -> str:
         known = [mb for mb in curves[kind]["mb"] if mb is not None]
         return f"from {known[0]:.0f} to {known[-1]:.0f} MB"
 
-    blocks = max((n for n, mb in zip(steps, curves.get(RESNET, {}).get("mb", ()), strict=False) if mb), default=0)
+    blocks = max(
+        (n for n, mb in zip(steps, curves.get(RESNET, {}).get("mb", ()), strict=False) if mb),
+        default=0,
+    )
     state = 4 * found["batch"] * found["width"] * 36 / MB
-    said = [f"Working memory of one loss and gradient of {found['batch']} images, from XLA's plan of the program."]
+    said = [
+        f"Working memory of one loss and gradient of {found['batch']} images, from XLA's plan of"
+        " the program."
+    ]
     if "backsolve" in curves:
         most, least = max(curves["backsolve"]["mb"]), min(curves["backsolve"]["mb"])
         kind = "is the same" if most == least else f"varies by {100 * (most / least - 1):.1f} %"
         said.append(
-            f"`backsolve` needs {curves['backsolve']['mb'][-1]:.0f} MB, which {kind} from {few} to {many} steps of "
-            f"{found['solver']}."
+            f"`backsolve` needs {curves['backsolve']['mb'][-1]:.0f} MB, which {kind} from {few} to"
+            f" {many} steps of {found['solver']}."
         )
     others = []
     for kind, text in (
         ("replay", f"`replay` adds {{more}} a step ({{ends}}), where one state has {state:.2f} MB"),
-        ("tape", "`tape`, which holds the evaluations of 8 steps at a time, adds {more} beyond those ({ends})"),
+        (
+            "tape",
+            (
+                "`tape`, which holds the evaluations of 8 steps at a time, adds {more} beyond those"
+                " ({ends})"
+            ),
+        ),
         (EVERY_STEP, "with every step held it adds {more} ({ends})"),
         ("checkpointed", "`checkpointed` adds {more} ({ends})"),
         ("direct", "`direct` goes {ends}"),

@@ -22,7 +22,10 @@ def module(name: str) -> Any:
 
 
 def stored(out: Path) -> dict[str, dict[str, Any]]:
-    """What the folder holds of each claim. Raises ConfigError naming a file that is not one of this program's."""
+    """What the folder holds of each claim.
+
+    Raises ConfigError naming a file that is not one of this program's.
+    """
     found = {}
     for name in CLAIMS:
         path = out / f"{name}.json"
@@ -32,7 +35,9 @@ def stored(out: Path) -> dict[str, dict[str, Any]]:
             continue
         except (ValueError, OSError) as error:
             reason = " ".join(str(error).split()).removeprefix(f"{path}: ")
-            raise ConfigError(f"{path} is not the record of a claim ({reason}): delete it to measure again") from error
+            raise ConfigError(
+                f"{path} is not the record of a claim ({reason}): delete it to measure again"
+            ) from error
     return found
 
 
@@ -52,18 +57,25 @@ def store(out: Path, name: str, content: dict[str, Any]) -> None:
 
 
 def made(out: Path, name: str, what: str, found: dict[str, Any]) -> Any:
-    """The picture or the paragraph of a record. Raises ConfigError if it lacks what it is made of."""
+    """The picture or the paragraph of a record.
+
+    Raises ConfigError if it lacks what it is made of.
+    """
     try:
         return getattr(module(name), what)(found)
     except (LookupError, TypeError, ValueError) as error:
-        raise ConfigError(f"{out / name}.json is not of this version: delete it and measure {name} again") from error
+        raise ConfigError(
+            f"{out / name}.json is not of this version: delete it and measure {name} again"
+        ) from error
 
 
 def source(origin: dict[str, Any]) -> str:
     """Where a measurement comes from, in one line, with the note that its record may have."""
     versions = origin["versions"]
     shown = ", ".join(
-        f"{name} {versions[name]}" for name in ("python", "jax", "flax", "diffrax", "torch") if versions.get(name)
+        f"{name} {versions[name]}"
+        for name in ("python", "jax", "flax", "diffrax", "torch")
+        if versions.get(name)
     )
     cores = f"{origin['cores']} core{'s' if origin['cores'] > 1 else ''}"
     told = f"`{origin['command']}`, {origin['date']}, {cores}, {origin['device']}; {shown}."
@@ -77,7 +89,10 @@ def markdown(claims: dict[str, dict[str, Any]], out: Path) -> str:
         about = module(name)
         lines += [f"## {about.TITLE}", "", f"Claim: {about.CLAIM}", ""]
         if name not in claims:
-            lines += [f"{NOT_YET} (`python -m scripts.claims {name}{' --run DIR' * about.NEEDS_RUN}`).", ""]
+            lines += [
+                f"{NOT_YET} (`python -m scripts.claims {name}{' --run DIR' * about.NEEDS_RUN}`).",
+                "",
+            ]
             continue
         content = claims[name]
         lines += [
@@ -92,7 +107,10 @@ def markdown(claims: dict[str, dict[str, Any]], out: Path) -> str:
 
 
 def write(out: Path, *, redraw: bool = False) -> dict[str, dict[str, Any]]:
-    """Write the document from the records on disk, and all pictures if asked. Raises ConfigError, OSError."""
+    """Write the document from the records on disk, and all pictures if asked.
+
+    Raises ConfigError, OSError.
+    """
     claims = stored(out)
     for name in claims if redraw else ():
         store(out, name, claims[name])

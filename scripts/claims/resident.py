@@ -1,8 +1,10 @@
-"""A few training steps in a process of their own, which prints as JSON how much memory it has held at most.
+"""A few training steps in a process of their own, which prints as JSON how much memory it has held
+at most.
 
     python -m scripts.claims.resident '{"side": "torch", "gradient": "tape", "batch": 128, "width": 64, "steps": 3}'
 
-`side` is jaxode or torch, where `gradient` is backsolve (torchdiffeq's adjoint) or tape (through the solver's steps).
+`side` is jaxode or torch, where `gradient` is backsolve (torchdiffeq's adjoint) or tape (through
+the solver's steps).
 """
 
 from __future__ import annotations
@@ -27,13 +29,17 @@ def peak() -> int:
         lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
         return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
     except (OSError, StopIteration):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
+            1 if sys.platform == "darwin" else 1024
+        )
 
 
 def batch_of(count: int) -> tuple[np.ndarray, np.ndarray]:
     """Random images [B, 28, 28, 1] as normalised ones, and labels."""
     rng = np.random.default_rng(0)
-    return rng.normal(size=(count, 28, 28, 1)).astype(np.float32), rng.integers(10, size=count).astype(np.int32)
+    return rng.normal(size=(count, 28, 28, 1)).astype(np.float32), rng.integers(
+        10, size=count
+    ).astype(np.int32)
 
 
 def with_jaxode(asked: dict[str, Any]) -> dict[str, Any]:
@@ -70,7 +76,10 @@ def with_torch(asked: dict[str, Any]) -> dict[str, Any]:
     settings = Settings(adjoint=asked["gradient"] == "backsolve")
     model = build("odenet", 1, channels=1, classes=10, width=asked["width"], settings=settings)
     images, labels = batch_of(asked["batch"])
-    shown, wanted = torch.from_numpy(images.transpose(0, 3, 1, 2).copy()), torch.from_numpy(labels).long()
+    shown, wanted = (
+        torch.from_numpy(images.transpose(0, 3, 1, 2).copy()),
+        torch.from_numpy(labels).long(),
+    )
     optimizer = torch.optim.SGD(model.parameters(), RATE)
     found = {"imported": peak()}
     for _ in range(asked["steps"]):
@@ -81,12 +90,17 @@ def with_torch(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def measured(**asked: Any) -> dict[str, Any]:
-    """What such a process prints. Raises RuntimeError, which ends in the last line of its complaint."""
+    """What such a process prints.
+
+    Raises RuntimeError, which ends in the last line of its complaint.
+    """
     words = [sys.executable, "-m", "scripts.claims.resident", json.dumps(asked)]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
     if done.returncode:
         complaint = (done.stderr.strip().splitlines() or [""])[-1]
-        raise RuntimeError(f"the process of {json.dumps(asked)} ended with {done.returncode}: {complaint}")
+        raise RuntimeError(
+            f"the process of {json.dumps(asked)} ended with {done.returncode}: {complaint}"
+        )
     return {**asked, **json.loads(done.stdout.splitlines()[-1])}
 
 

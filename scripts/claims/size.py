@@ -1,4 +1,6 @@
-"""Size of the model file of an ODENet and a ResNet, and memory of training with and without the adjoint."""
+"""Size of the model file of an ODENet and a ResNet, and memory of training with and without the
+adjoint.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ from scripts.claims.subject import Request
 
 TITLE = "Size and memory"
 CLAIM = (
-    "Model file: 864 kB (ODENet) against 2.9 MB (ResNet 8). Training memory: 5.8 GB with the adjoint, 7.4 GB without."
+    "Model file: 864 kB (ODENet) against 2.9 MB (ResNet 8). Training memory: 5.8 GB with the"
+    " adjoint, 7.4 GB without."
 )
 NEEDS_RUN = False
 
@@ -34,7 +37,9 @@ BATCH, WIDTH, STEPS = 128, 64, 3
 
 
 def file_bytes(model: ModelConfig, endings: Sequence[str] = ENDINGS) -> dict[str, int]:
-    """Bytes of the model's file by its ending, as `scripts.convert` writes it; also its number of parameters."""
+    """Bytes of the model's file by its ending, as `scripts.convert` writes it; also its number of
+    parameters.
+    """
     import torch  # with which pictures and paragraphs of finished claims can do without
 
     from scripts.weight_files import write_weights
@@ -61,7 +66,9 @@ def measure(
 ) -> dict[str, Any]:
     """Bytes of files, of XLA's plans and of processes."""
     del request
-    plans = {mode: planned(ModelConfig(width=width), SolveConfig(gradient=mode), batch) for mode in MODES}
+    plans = {
+        mode: planned(ModelConfig(width=width), SolveConfig(gradient=mode), batch) for mode in MODES
+    }
     return {
         "files": {name: file_bytes(model) for name, model in models.items()},
         "published_files": PUBLISHED_FILES,
@@ -85,10 +92,16 @@ def picture(found: dict[str, Any]) -> bytes:
     """Files, planned memory, processes; black lines are the published figures."""
     figure, (files, plans, processes) = sheet(3, height=4.2)
     names = list(found["files"])
-    for offset, (ending, colour) in zip((-0.2, 0.2), zip(ENDINGS, (BLUE, GREEN), strict=True), strict=True):
+    for offset, (ending, colour) in zip(
+        (-0.2, 0.2), zip(ENDINGS, (BLUE, GREEN), strict=True), strict=True
+    ):
         places = [place + offset for place in range(len(names))]
         bars = files.bar(
-            places, [found["files"][name][ending] / MB for name in names], 0.38, color=colour, label=ending
+            places,
+            [found["files"][name][ending] / MB for name in names],
+            0.38,
+            color=colour,
+            label=ending,
         )
         files.bar_label(bars, fmt="%.3f", fontsize=8, label_type="center", color="white")
     for place, name in enumerate(names):
@@ -103,17 +116,37 @@ def picture(found: dict[str, Any]) -> bytes:
     plans.tick_params(axis="x", labelsize=8)
     plans.set_yscale("log")
     plans.margins(y=0.12)
-    dress(plans, f"Working memory of a step of {found['batch']} images,\nas XLA plans it", "", "MB", legend=False)
+    dress(
+        plans,
+        f"Working memory of a step of {found['batch']} images,\nas XLA plans it",
+        "",
+        "MB",
+        legend=False,
+    )
     rows = found["processes"]
-    labels = [f"{row['side']}\n{'adjoint' if row['gradient'] == 'backsolve' else 'without'}" for row in rows]
+    labels = [
+        f"{row['side']}\n{'adjoint' if row['gradient'] == 'backsolve' else 'without'}"
+        for row in rows
+    ]
     done = [row["done"] / 1e9 for row in rows]
-    bars = processes.bar(labels, done, color=[ORANGE if r["gradient"] == "backsolve" else BLUE for r in rows])
-    processes.bar(labels, [row["imported"] / 1e9 for row in rows], color=GREY, label="of it before the first step")
+    bars = processes.bar(
+        labels, done, color=[ORANGE if r["gradient"] == "backsolve" else BLUE for r in rows]
+    )
+    processes.bar(
+        labels,
+        [row["imported"] / 1e9 for row in rows],
+        color=GREY,
+        label="of it before the first step",
+    )
     processes.bar_label(bars, fmt="%.2f", fontsize=8, padding=2)
     for place, row in enumerate(rows):
         if row["side"] == "torch":
             published(
-                processes, place, 0.4, found["published_memory"][row["gradient"]] / 1e9, label=place == len(rows) - 1
+                processes,
+                place,
+                0.4,
+                found["published_memory"][row["gradient"]] / 1e9,
+                label=place == len(rows) - 1,
             )
     processes.set_ylim(0, 1.25 * max(found["published_memory"].values()) / 1e9)
     dress(processes, "Most memory a whole process held,\na few steps", "", "GB")
@@ -127,7 +160,12 @@ def published(axes: Any, place: float, reach: float, value: float, *, label: boo
     axes.plot([place - reach, place + reach], [value, value], color="black", linewidth=1.6,
               label="published" if label else None)  # fmt: skip
     axes.annotate(
-        f"{value:g}", (place + reach, value), xytext=(0, 3), textcoords="offset points", fontsize=8, ha="right"
+        f"{value:g}",
+        (place + reach, value),
+        xytext=(0, 3),
+        textcoords="offset points",
+        fontsize=8,
+        ha="right",
     )
 
 
@@ -136,15 +174,17 @@ def paragraph(found: dict[str, Any]) -> str:
     said = []
     for name, sizes in found["files"].items():
         said.append(
-            f"{name}: {sizes['parameters']:,} parameters in {sizes['.pt']:,} bytes (.pt) or {sizes['.safetensors']:,} "
-            f"(.safetensors), published {found['published_files'][name] / 1e3:,.0f} kB."
+            f"{name}: {sizes['parameters']:,} parameters in {sizes['.pt']:,} bytes (.pt) or"
+            f" {sizes['.safetensors']:,} (.safetensors), published"
+            f" {found['published_files'][name] / 1e3:,.0f} kB."
         )
     plans = {mode: plan["temporary"] / MB for mode, plan in found["plans"].items()}
     solve = found["solve"]
     texts = ", ".join(f"{mode} {mb:.0f}" for mode, mb in plans.items())
     said.append(
-        f"XLA's plan is what one step (loss and gradient of {found['batch']} images, {solve['solver']} at "
-        f"{solve['tolerance']:g}, max_steps {solve['max_steps']}) needs beside parameters and images, in MB: {texts}."
+        f"XLA's plan is what one step (loss and gradient of {found['batch']} images,"
+        f" {solve['solver']} at {solve['tolerance']:g}, max_steps {solve['max_steps']}) needs"
+        f" beside parameters and images, in MB: {texts}."
     )
     rows = {(row["side"], row["gradient"]): row for row in found["processes"]}
     for side, library in (("jaxode", "jaxode"), ("torch", "PyTorch and torchdiffeq (`torch_ref`)")):
@@ -154,13 +194,14 @@ def paragraph(found: dict[str, Any]) -> str:
             both = " and ".join(f"{row['compiled'] / 1e9:.2f}" for row in (adjoint, without))
             compiling = f"; {both} GB were reached while compiling"
         said.append(
-            f"A whole process of {library} held at most {adjoint['done'] / 1e9:.2f} GB with the adjoint and "
-            f"{without['done'] / 1e9:.2f} GB without ({adjoint['imported'] / 1e9:.2f} GB before the first "
-            f"step{compiling}), in {adjoint['steps']} steps."
+            f"A whole process of {library} held at most {adjoint['done'] / 1e9:.2f} GB with the"
+            f" adjoint and {without['done'] / 1e9:.2f} GB without ({adjoint['imported'] / 1e9:.2f}"
+            f" GB before the first step{compiling}), in {adjoint['steps']} steps."
         )
     adjoint, without = (found["published_memory"][mode] / 1e9 for mode in WITH_AND_WITHOUT)
     said.append(
-        f"Published: {adjoint:g} GB with and {without:g} GB without, of a whole process of PyTorch 1.3, whose images "
-        "and allocator are part of it; ours are of random images, and their order is what can be compared."
+        f"Published: {adjoint:g} GB with and {without:g} GB without, of a whole process of PyTorch"
+        " 1.3, whose images and allocator are part of it; ours are of random images, and their"
+        " order is what can be compared."
     )
     return " ".join(said)

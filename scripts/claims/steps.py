@@ -21,7 +21,9 @@ MB = 1e6
 
 
 class Plan(NamedTuple):
-    """Bytes that the program needs at one time: for what it computes on the way, is given and gives back."""
+    """Bytes that the program needs at one time: for what it computes on the way, is given and gives
+    back.
+    """
 
     temporary: int
     arguments: int
@@ -46,8 +48,15 @@ def step(graph: Any, params: Params, images: Images, labels: Labels) -> tuple[ja
 def planned(model: ModelConfig, solve: SolveConfig, batch: int) -> Plan:
     """Memory of the compiled step; nothing is computed and no array allocated."""
     graph, params = nnx.split(nnx.eval_shape(lambda: model_of(model, solve)), nnx.Param)
-    images, labels = jax.ShapeDtypeStruct((batch, *SHAPE), jnp.float32), jax.ShapeDtypeStruct((batch,), jnp.int32)
+    images, labels = (
+        jax.ShapeDtypeStruct((batch, *SHAPE), jnp.float32),
+        jax.ShapeDtypeStruct((batch,), jnp.int32),
+    )
     lowered = jax.jit(lambda *given: step(graph, *given)).lower(params, images, labels)
-    program = lowered.compile(compiler_options=ONCE)  # buffers are laid out before machine code is made
+    program = lowered.compile(
+        compiler_options=ONCE
+    )  # buffers are laid out before machine code is made
     memory: Any = program.memory_analysis()
-    return Plan(memory.temp_size_in_bytes, memory.argument_size_in_bytes, memory.output_size_in_bytes)
+    return Plan(
+        memory.temp_size_in_bytes, memory.argument_size_in_bytes, memory.output_size_in_bytes
+    )

@@ -32,7 +32,9 @@ MOST_STEPS = 4096
 
 
 ONCE: dict[str, Any] = {"xla_backend_optimization_level": 0}
-"""For programs that run a few times at most: good machine code would take three times as long to compile."""
+"""For programs that run a few times at most: good machine code would take three times as long to
+compile.
+"""
 
 
 @dataclass(frozen=True)
@@ -91,22 +93,29 @@ class Subject:
 
     @cached_property
     def order(self) -> tuple[np.ndarray, np.ndarray]:
-        """Images of each batch and their weights, which are 0 where the last batch is filled up with others."""
+        """Images of each batch and their weights, which are 0 where the last batch is filled up
+        with others.
+        """
         indices, weights = sequential_order(self.count, self.batch)
         return np.asarray(indices), np.asarray(weights)
 
-    def at(self, tolerance: float, gradient: Any = None, max_steps: int = MOST_STEPS) -> SolveConfig:
+    def at(
+        self, tolerance: float, gradient: Any = None, max_steps: int = MOST_STEPS
+    ) -> SolveConfig:
         """The run's solve at another tolerance."""
         own = self.config.solve
         return SolveConfig(own.solver, tolerance, tolerance, stepping=own.stepping, gradient=gradient,
                            max_steps=max_steps)  # fmt: skip
 
     def split(self, solve: SolveConfig, dtype: DType, *, initial: bool = False) -> tuple[Any, Any]:
-        """Graph and parameters of the model with this solve: those of the run, or those it began with.
+        """Graph and parameters of the model with this solve: those of the run, or those it began
+        with.
 
         To be called within `arithmetic`.
         """
-        key, _ = jax.random.split(jax.random.key(self.config.seed))  # as jaxode.train.program.Program does
+        key, _ = jax.random.split(
+            jax.random.key(self.config.seed)
+        )  # as jaxode.train.program.Program does
         with jax.enable_x64(self.config.dtype == "float64"):
             model = self._built(solve, self.config.dtype, key)
         graph, _ = nnx.split(self._built(solve, dtype, key), nnx.Param)
@@ -148,12 +157,24 @@ def subject(place: Path, data_dir: str | None, limit: int | None) -> Subject:
     require(one, "--run", str(place), "a run of an odenet of one block, not augmented")
     require(solve.step_size is None, "--run", str(place), "a run with adaptive steps")
     require(not solve.per_sample, "--run", str(place), "a run with one step size for a batch")
-    require(solve.rtol == solve.atol, "--run", str(place), "a run with one tolerance, relative and absolute")
-    wanted = replace(config.data, data_dir=data_dir or config.data.data_dir, limit_train=None, limit_test=None)
+    require(
+        solve.rtol == solve.atol,
+        "--run",
+        str(place),
+        "a run with one tolerance, relative and absolute",
+    )
+    wanted = replace(
+        config.data, data_dir=data_dir or config.data.data_dir, limit_train=None, limit_test=None
+    )
     data = load(wanted)
     have = len(data.test_labels)
     count = min(USUAL_IMAGES, have) if limit is None else limit
-    require(count <= have, "--limit-test", count, f"at most {have}, the test images of {data.name} ({data.source})")
+    require(
+        count <= have,
+        "--limit-test",
+        count,
+        f"at most {have}, the test images of {data.name} ({data.source})",
+    )
     data = replace(data, test_images=data.test_images[:count], test_labels=data.test_labels[:count])
     params = jax.tree.map(np.asarray, nnx.state(found.model, nnx.Param))
     return Subject(place.resolve().name, found.checkpoint, config, params, data)

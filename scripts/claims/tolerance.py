@@ -21,18 +21,31 @@ ROUNDS = 9
 
 
 def measure(
-    request: Request, *, tolerances: Sequence[float] = TOLERANCES, reference: float = REFERENCE, rounds: int = ROUNDS
+    request: Request,
+    *,
+    tolerances: Sequence[float] = TOLERANCES,
+    reference: float = REFERENCE,
+    rounds: int = ROUNDS,
 ) -> dict[str, Any]:
-    """A row a tolerance, in the run's own precision. Raises RuntimeError if the reference or all solves fail."""
+    """A row a tolerance, in the run's own precision.
+
+    Raises RuntimeError if the reference or all solves fail.
+    """
     subject = request.first()
     exact = Forward(subject, "float64").solve(subject.at(reference))
     if exact.failure is not None:
-        raise RuntimeError(f"the float64 solve of {subject.name} at {power(reference)} failed: {exact.failure}")
+        raise RuntimeError(
+            f"the float64 solve of {subject.name} at {power(reference)} failed: {exact.failure}"
+        )
     forward = Forward(subject, subject.config.dtype)
     labels, rows, calls = subject.data.test_labels, [], {}
     for tolerance in tolerances:
         solved = forward.solve(subject.at(tolerance))
-        found = judged(solved, labels, tolerance) | {"state_error": None, "logits_error": None, "ms": None}
+        found = judged(solved, labels, tolerance) | {
+            "state_error": None,
+            "logits_error": None,
+            "ms": None,
+        }
         if solved.failure is None:
             calls[tolerance] = solved.again
             found["state_error"] = relative([solved.states], [exact.states])
@@ -53,13 +66,28 @@ def picture(found: dict[str, Any]) -> bytes:
     figure, (error, time, accuracy) = sheet(3)
     good = [row for row in found["rows"] if row["failure"] is None]
     tolerances = [row["tolerance"] for row in good]
-    for name, label, colour in (("state_error", "final state", BLUE), ("logits_error", "logits", ORANGE)):
-        error.plot(tolerances, [row[name] for row in good], "o-", color=colour, label=label, markersize=4)
+    for name, label, colour in (
+        ("state_error", "final state", BLUE),
+        ("logits_error", "logits", ORANGE),
+    ):
+        error.plot(
+            tolerances, [row[name] for row in good], "o-", color=colour, label=label, markersize=4
+        )
     error.plot(tolerances, tolerances, ":", color="0.6", label="the tolerance")
     dress(error, "Error against a tight float64 solve", "tolerance", "relative error", yscale="log")
     middle = [row["ms"]["median"] for row in good]
-    ends = [[m - row["ms"]["low"], row["ms"]["high"] - m] for m, row in zip(middle, good, strict=True)]
-    time.errorbar(tolerances, middle, list(zip(*ends, strict=True)), fmt="o-", color=GREEN, markersize=4, capsize=2)
+    ends = [
+        [m - row["ms"]["low"], row["ms"]["high"] - m] for m, row in zip(middle, good, strict=True)
+    ]
+    time.errorbar(
+        tolerances,
+        middle,
+        list(zip(*ends, strict=True)),
+        fmt="o-",
+        color=GREEN,
+        markersize=4,
+        capsize=2,
+    )
     for row, ms in zip(good, middle, strict=True):
         time.annotate(f"{row['nfe']:.0f}", (row["tolerance"], ms), xytext=(-2, 7), textcoords="offset points",
                       fontsize=8, ha="right")  # fmt: skip
@@ -69,7 +97,12 @@ def picture(found: dict[str, Any]) -> bytes:
     values = [100 * row["accuracy"] for row in good]
     accuracy.plot(tolerances, values, "o-", color=BLUE, markersize=4, label="this tolerance")
     best = found["reference"]
-    accuracy.axhline(100 * best["accuracy"], color="0.6", linestyle=":", label=f"float64 at {power(best['tolerance'])}")
+    accuracy.axhline(
+        100 * best["accuracy"],
+        color="0.6",
+        linestyle=":",
+        label=f"float64 at {power(best['tolerance'])}",
+    )
     accuracy.set_ylim(max(0, min(values) - 1), min(100.2, max(values) + 1))
     dress(accuracy, f"Accuracy on {found['images']} test images", "tolerance", "%")
     for axes in (error, time, accuracy):
@@ -83,20 +116,23 @@ def paragraph(found: dict[str, Any]) -> str:
     loose, tight = rows[0], rows[-1]
     best = found["reference"]
     said = [
-        f"The ODENet of `{found['run']}` ({found['checkpoint']}), trained at {power(found['trained_at'])}, solved for "
-        f"{found['images']} test images in batches of {found['batch']}; errors against float64 at "
-        f"{power(best['tolerance'])} ({best['nfe']:.0f} evaluations)."
+        f"The ODENet of `{found['run']}` ({found['checkpoint']}), trained at"
+        f" {power(found['trained_at'])}, solved for {found['images']} test images in batches of"
+        f" {found['batch']}; errors against float64 at {power(best['tolerance'])}"
+        f" ({best['nfe']:.0f} evaluations)."
     ]
     for row in (loose, tight):
         said.append(
-            f"At {power(row['tolerance'])} a solve is {row['state_error']:.1e} away in the final state and "
-            f"{row['logits_error']:.1e} in the logits, takes {row['nfe']:.0f} evaluations and "
-            f"{row['ms']['median']:.0f} ms, and {100 * row['accuracy']:.1f} % are right."
+            f"At {power(row['tolerance'])} a solve is {row['state_error']:.1e} away in the final"
+            f" state and {row['logits_error']:.1e} in the logits, takes {row['nfe']:.0f}"
+            f" evaluations and {row['ms']['median']:.0f} ms, and {100 * row['accuracy']:.1f} % are"
+            " right."
         )
     ratio = tight["ms"]["median"] / loose["ms"]["median"]
     said.append(
-        f"So {power(tight['tolerance'])} costs {tight['nfe'] / loose['nfe']:.1f} times the evaluations and "
-        f"{ratio:.1f} times the time of {power(loose['tolerance'])} (medians of {found['rounds']} rounds in turn)."
+        f"So {power(tight['tolerance'])} costs {tight['nfe'] / loose['nfe']:.1f} times the"
+        f" evaluations and {ratio:.1f} times the time of {power(loose['tolerance'])} (medians of"
+        f" {found['rounds']} rounds in turn)."
     )
     failed = [power(row["tolerance"]) for row in found["rows"] if row["failure"] is not None]
     if failed:

@@ -1,4 +1,6 @@
-"""The cells of the parity map: every subject, solver, gradient mode, stepping, type and tolerance that is compared."""
+"""The cells of the parity map: every subject, solver, gradient mode, stepping, type and tolerance
+that is compared.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +14,23 @@ from scripts.parity.subjects import SIDE, WIDTH, Subject
 MAP = (6, 6, WIDTH)
 EXACT_MODES = ("tape", "replay", "direct", "checkpointed")
 SLOW_MODES = ("replay", "direct", "checkpointed")
-"""Left out of the test suite in most places: `tests/ode` holds the exact modes against each other."""
-MODES = (*((mode, "full") for mode in EXACT_MODES), ("backsolve", "full"), ("backsolve", "seminorm"))
+"""Left out of the test suite in most places: `tests/ode` holds the exact modes against each other.
+"""
+MODES = (
+    *((mode, "full") for mode in EXACT_MODES),
+    ("backsolve", "full"),
+    ("backsolve", "seminorm"),
+)
 UNEVEN, EVEN = 0.3, 0.25
 TOLERANCES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One comparison. `solve` is None for a part without a solve. `why` says what a reader may ask."""
+    """One comparison.
+
+    `solve` is None for a part without a solve. `why` says what a reader may ask.
+    """
 
     subject: Subject
     solve: SolveConfig | None = None
@@ -39,7 +49,9 @@ class Cell:
 
     @property
     def gradient(self) -> str:
-        """Gradient mode, with the norm of the backward solve if it is not the full one; empty without a solve."""
+        """Gradient mode, with the norm of the backward solve if it is not the full one; empty
+        without a solve.
+        """
         if self.solve is None:
             return ""
         return self.solve.gradient + (" seminorm" if self.solve.backward_norm == "seminorm" else "")
@@ -53,7 +65,13 @@ class Cell:
 
 
 def _inside(
-    name: str, model: Any, path: tuple[Any, ...], layers: slice, inside: str, shape: Any, **more: Any
+    name: str,
+    model: Any,
+    path: tuple[Any, ...],
+    layers: slice,
+    inside: str,
+    shape: Any,
+    **more: Any,
 ) -> Subject:
     return Subject(name, model, 1, path, layers, inside, shape, **more)
 
@@ -61,39 +79,85 @@ def _inside(
 LAYERS = [
     _inside("convolution 3x3", "odenet", ("downsample", "conv1"), slice(0, 1), "", (SIDE, SIDE, 1)),
     _inside("group norm", "odenet", ("downsample", "norm1"), slice(1, 2), "", (26, 26, WIDTH)),
-    _inside("convolution 4x4, stride 2", "odenet", ("downsample", "conv2"), slice(3, 4), "", (26, 26, WIDTH)),
-    _inside("convolution 4x4, stride 2, odd", "odenet", ("downsample", "conv3"), slice(6, 7), "", (13, 13, WIDTH)),
+    _inside(
+        "convolution 4x4, stride 2",
+        "odenet",
+        ("downsample", "conv2"),
+        slice(3, 4),
+        "",
+        (26, 26, WIDTH),
+    ),
+    _inside(
+        "convolution 4x4, stride 2, odd",
+        "odenet",
+        ("downsample", "conv3"),
+        slice(6, 7),
+        "",
+        (13, 13, WIDTH),
+    ),
     _inside("downsampling", "odenet", ("downsample",), slice(0, 7), "", (SIDE, SIDE, 1)),
-    _inside("time convolution", "odenet", ("blocks", 0, "field", "conv1"), slice(7, 8), "odefunc.conv1", MAP, time=0.3),
+    _inside(
+        "time convolution",
+        "odenet",
+        ("blocks", 0, "field", "conv1"),
+        slice(7, 8),
+        "odefunc.conv1",
+        MAP,
+        time=0.3,
+    ),
     _inside("residual block", "resnet", ("blocks", 0), slice(7, 8), "", MAP),
     _inside("linear", "odenet", ("head", "linear"), slice(12, 13), "", (WIDTH,)),
     _inside("head", "odenet", ("head",), slice(8, 13), "", MAP),
 ]
 
 FIELDS = [
-    _inside(f"field, t = {time:g}", "odenet", ("blocks", 0, "field"), slice(7, 8), "odefunc", MAP, time=time)
+    _inside(
+        f"field, t = {time:g}",
+        "odenet",
+        ("blocks", 0, "field"),
+        slice(7, 8),
+        "odefunc",
+        MAP,
+        time=time,
+    )
     for time in (0.0, 0.3, 1.0)
 ]
 
 BLOCK = _inside("ODE block", "odenet", ("blocks", 0), slice(7, 8), "", MAP)
 SMOOTH = replace(BLOCK, name="ODE block, smooth", smooth=True)
 
-ARCHITECTURES = [("odenet", 1), ("odenet", 2), ("resnet", 2), ("resnet", 4), ("resnet", 6), ("resnet", 8), ("mlp", 0)]
+ARCHITECTURES = [
+    ("odenet", 1),
+    ("odenet", 2),
+    ("resnet", 2),
+    ("resnet", 4),
+    ("resnet", 6),
+    ("resnet", 8),
+    ("mlp", 0),
+]
 PICTURES = [(1, 10, "grey"), (3, 10, "RGB"), (3, 100, "RGB, 100 classes")]
 
 
 def _model(kind: Any, blocks: int, channels: int, classes: int, kind_of_picture: str) -> Subject:
     title = {"odenet": f"ODENet {blocks}", "resnet": f"ResNet {blocks}", "mlp": "MLP"}[kind]
     shape = (SIDE, SIDE, channels)
-    return Subject(f"{title}, {kind_of_picture}", kind, blocks, (), slice(None), "", shape, channels, classes)
+    return Subject(
+        f"{title}, {kind_of_picture}", kind, blocks, (), slice(None), "", shape, channels, classes
+    )
 
 
 MODELS = [_model(*architecture, *picture) for architecture in ARCHITECTURES for picture in PICTURES]
-AUGMENTED = replace(_model("odenet", 1, *PICTURES[0]), name="ODENet 1, 5 augmented, grey", augment=5)
-DEEPER = replace(_model("resnet", 2, *PICTURES[1]), name="ResNet 2, stem of an eighth, RGB", stem="eighth")
+AUGMENTED = replace(
+    _model("odenet", 1, *PICTURES[0]), name="ODENet 1, 5 augmented, grey", augment=5
+)
+DEEPER = replace(
+    _model("resnet", 2, *PICTURES[1]), name="ResNet 2, stem of an eighth, RGB", stem="eighth"
+)
 
 
-def adaptive(solver: Any, tolerance: float, gradient: Any, norm: Any, stepping: Any, steps: int = 4096) -> SolveConfig:
+def adaptive(
+    solver: Any, tolerance: float, gradient: Any, norm: Any, stepping: Any, steps: int = 4096
+) -> SolveConfig:
     """An adaptive solve with one tolerance for both sides and both directions."""
     return SolveConfig(
         solver=solver,
@@ -111,15 +175,23 @@ def cells() -> Iterator[Cell]:
     for dtype in ("float64", "float32"):
         yield from (Cell(subject, dtype=dtype) for subject in [*LAYERS, *FIELDS])
     for subject in MODELS:
-        solve = SolveConfig(solver="rk4", step_size=EVEN, gradient="tape") if subject.model == "odenet" else None
+        solve = (
+            SolveConfig(solver="rk4", step_size=EVEN, gradient="tape")
+            if subject.model == "odenet"
+            else None
+        )
         yield Cell(subject, solve, quick=(subject.channels == 1) == (subject.blocks in (1, 4, 8)))
     yield Cell(DEEPER)
     yield Cell(AUGMENTED, adaptive("dopri5", 1e-3, "tape", "full", "torchdiffeq"))
     for solver in FIXED_IN_BOTH:
         for size in (EVEN, UNEVEN):
             for mode in (*EXACT_MODES, "backsolve"):
-                solve = SolveConfig(solver=solver, step_size=size, gradient=mode, stepping="torchdiffeq")
-                quick = mode not in SLOW_MODES and (mode != "backsolve" or solver in ("midpoint", "rk4"))
+                solve = SolveConfig(
+                    solver=solver, step_size=size, gradient=mode, stepping="torchdiffeq"
+                )
+                quick = mode not in SLOW_MODES and (
+                    mode != "backsolve" or solver in ("midpoint", "rk4")
+                )
                 yield Cell(BLOCK, solve, quick=size == UNEVEN and quick)
     for solver in ADAPTIVE_IN_BOTH:
         for mode in MODES:
@@ -132,7 +204,9 @@ def cells() -> Iterator[Cell]:
                 yield Cell(BLOCK, adaptive(solver, tolerance, *mode, "diffrax"), quick=False)
             for tolerance in TOLERANCES:
                 tight = solver == "dopri5" and mode[0] not in SLOW_MODES
-                quick = tolerance == (1e-3 if slow else 1e-6) and (slow or tight) and mode[1] == "full"
+                quick = (
+                    tolerance == (1e-3 if slow else 1e-6) and (slow or tight) and mode[1] == "full"
+                )
                 yield Cell(SMOOTH, adaptive(solver, tolerance, *mode, "torchdiffeq"), quick=quick)
     for blocks in (1, 2):
         for mode in MODES:

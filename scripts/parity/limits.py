@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from scripts.parity.measure import Row
 
-_FALSE_FSAL = "torchdiffeq takes its last stage for the next step's first, which this method's is not"
+_FALSE_FSAL = (
+    "torchdiffeq takes its last stage for the next step's first, which this method's is not"
+)
 
 _REASONS: list[tuple[str, str, str, float | None, str]] = [
     ("adaptive_heun", "", "float64", None, _FALSE_FSAL),
@@ -20,24 +22,30 @@ _REASONS: list[tuple[str, str, str, float | None, str]] = [
         "backsolve",
         "float64",
         None,
-        "with steps past the end in the adjoint: Diffrax allows no event in a solve that it reverses; compared where "
-        "both solves stop at their ends",
+        (
+            "with steps past the end in the adjoint: Diffrax allows no event in a solve that it"
+            " reverses; compared where both solves stop at their ends"
+        ),
     ),
     (
         "dopri5",
         "direct",
         "float64",
         None,
-        "with the gradient through the choice of the first step, which torchdiffeq takes and Diffrax stops; compared "
-        "with that step as a number",
+        (
+            "with the gradient through the choice of the first step, which torchdiffeq takes and"
+            " Diffrax stops; compared with that step as a number"
+        ),
     ),
     (
         "dopri8",
         "direct",
         "float64",
         1e-6,
-        "a ReLU field: where a kink falls near a stage, the step sizes amplify rounding; compared down to 1e-3, and "
-        "below on a field away from its kinks",
+        (
+            "a ReLU field: where a kink falls near a stage, the step sizes amplify rounding;"
+            " compared down to 1e-3, and below on a field away from its kinks"
+        ),
     ),
     (
         "dopri5",

@@ -22,7 +22,10 @@ PASS, FAIL, OUT_OF_REACH = "pass", "fail", "out-of-reach"
 
 @dataclass(frozen=True)
 class Row:
-    """The outcome of a cell, as in `parity.json`. Errors are global relative ones; steps include those rejected."""
+    """The outcome of a cell, as in `parity.json`.
+
+    Errors are global relative ones; steps include those rejected.
+    """
 
     subject: str
     solver: str
@@ -43,13 +46,20 @@ class Row:
 
 
 def relative(ours: list[Any], theirs: list[Any]) -> float:
-    """‖ours − theirs‖₂ / ‖theirs‖₂ over all arrays together: a bias before a norm of single channels has gradient 0."""
-    a, b = (np.concatenate([np.ravel(np.asarray(x, np.float64)) for x in side]) for side in (ours, theirs))
+    """‖ours − theirs‖₂ / ‖theirs‖₂ over all arrays together: a bias before a norm of single
+    channels has gradient 0.
+    """
+    a, b = (
+        np.concatenate([np.ravel(np.asarray(x, np.float64)) for x in side])
+        for side in (ours, theirs)
+    )
     return float(np.linalg.norm(a - b) / np.linalg.norm(b))
 
 
 def run_theirs(theirs: Theirs, x: np.ndarray, rng: np.random.Generator) -> tuple[Any, Any, Any]:
-    """Output and slope, a random array; then the gradient of the sum of output · slope with respect to the input."""
+    """Output and slope, a random array; then the gradient of the sum of output · slope with respect
+    to the input.
+    """
     for block in theirs.blocks:
         block.odefunc.nfe, block.solver.counts = 0, Counts()
     start = torch.from_numpy(first(x)).requires_grad_()
@@ -73,7 +83,9 @@ def run_ours(ours: Ours, x: np.ndarray, slope: np.ndarray) -> tuple[Any, Any, An
 
 
 def tight(solve: SolveConfig | None, counts: list[Counts]) -> SolveConfig:
-    """The solve with no more steps allowed than it needs: `direct` takes memory and time for all that it might take."""
+    """The solve with no more steps allowed than it needs: `direct` takes memory and time for all
+    that it might take.
+    """
     if solve is None or solve.step_size is not None:
         return solve or SolveConfig()
     most = max(max(count.steps, count.backward_steps) for count in counts)
@@ -99,7 +111,9 @@ def measure(cell: Cell, *, seed: int = 0) -> Row:
 
 
 def judge(cell: Cell, *, output: float, gradient: float, stats: Any, counts: list[Counts]) -> Row:
-    """The row of a measured cell: a cell passes if every error is within its bound and the steps are those demanded."""
+    """The row of a measured cell: a cell passes if every error is within its bound and the steps
+    are those demanded.
+    """
     solve, subject = cell.solve, cell.subject
     numbers: dict[str, int] = {}
     problems = []
@@ -116,7 +130,9 @@ def judge(cell: Cell, *, output: float, gradient: float, stats: Any, counts: lis
         if cell.dtype == "float64":
             for what in ("steps", "rejected", "nfe"):
                 if numbers[f"{what}_jax"] != numbers[f"{what}_torch"]:
-                    problems.append(f"{what} {numbers[f'{what}_jax']} against {numbers[f'{what}_torch']}")
+                    problems.append(
+                        f"{what} {numbers[f'{what}_jax']} against {numbers[f'{what}_torch']}"
+                    )
     bounds = {
         "output": (output, BOUNDS[cell.dtype, "output"]),
         "gradient": (gradient, gradient_bound(cell.dtype, solve.gradient if solve else "")),

@@ -26,15 +26,24 @@ def _place(row: Row) -> tuple[str, str]:
         return f"{row.subject}", row.dtype
     stepping = "" if row.stepping == "torchdiffeq" else f", {row.stepping} steps"
     size = "" if row.tolerance is None else f"{row.tolerance:g}"
-    return f"{row.subject}: {row.solver}, {row.gradient}{stepping}", f"{size} {'f32' if row.dtype == 'float32' else ''}"
+    return (
+        f"{row.subject}: {row.solver}, {row.gradient}{stepping}",
+        f"{size} {'f32' if row.dtype == 'float32' else ''}",
+    )
 
 
 def heat_map(rows: Sequence[Row], title: str) -> bytes:
     """A PNG of the larger error of every measured cell; a failed one is crossed out."""
     measured = [row for row in rows if row.output_error is not None]
     parts = [
-        ("parts, models, training", [row for row in measured if not row.solver or row.nfe_jax is None]),
-        ("ODE blocks and ODENets: step size or tolerance", [r for r in measured if r.solver and r.nfe_jax is not None]),
+        (
+            "parts, models, training",
+            [row for row in measured if not row.solver or row.nfe_jax is None],
+        ),
+        (
+            "ODE blocks and ODENets: step size or tolerance",
+            [r for r in measured if r.solver and r.nfe_jax is not None],
+        ),
     ]
     parts = [(title, part) for title, part in parts if part]
     tallest = max(len({_place(row)[0] for row in part}) for _, part in parts)
@@ -44,7 +53,12 @@ def heat_map(rows: Sequence[Row], title: str) -> bytes:
         _heat(axis, part)
         axis.set_title(name, fontsize=10)
     shade = ScalarMappable(SCALE, COLOURS)
-    figure.colorbar(shade, ax=list(axes), label="largest global relative error, jaxode against PyTorch", shrink=0.6)
+    figure.colorbar(
+        shade,
+        ax=list(axes),
+        label="largest global relative error, jaxode against PyTorch",
+        shrink=0.6,
+    )
     figure.suptitle(title)
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=110)
@@ -61,7 +75,15 @@ def _heat(axis: Any, rows: Sequence[Row]) -> None:
         colour = colormaps[COLOURS](SCALE(max(error, FLOOR)))
         axis.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=colour, edgecolor="white"))
         text = f"{error:.0e}".replace("e-0", "e-") + (" ✗" if row.status == FAIL else "")
-        axis.text(x, y, text, ha="center", va="center", fontsize=6, color="black" if error > 1e-9 else "white")
+        axis.text(
+            x,
+            y,
+            text,
+            ha="center",
+            va="center",
+            fontsize=6,
+            color="black" if error > 1e-9 else "white",
+        )
     axis.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(names) - 0.5, -0.5))
     axis.set_xticks(range(len(columns)), columns, fontsize=7, rotation=60)
     axis.set_yticks(range(len(names)), names, fontsize=7)

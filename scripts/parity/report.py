@@ -38,22 +38,33 @@ def write(rows: Sequence[Row], out: Path, command: str) -> None:
 
 def summary(rows: Sequence[Row]) -> str:
     """How many rows ended in which way."""
-    counted = {status: sum(row.status == status for row in rows) for status in (PASS, FAIL, OUT_OF_REACH)}
-    return f"{counted[PASS]} cells pass, {counted[FAIL]} fail, {counted[OUT_OF_REACH]} are out of reach"
+    counted = {
+        status: sum(row.status == status for row in rows) for status in (PASS, FAIL, OUT_OF_REACH)
+    }
+    return (
+        f"{counted[PASS]} cells pass, {counted[FAIL]} fail, {counted[OUT_OF_REACH]} are out of"
+        " reach"
+    )
 
 
 def markdown(rows: Sequence[Row], command: str) -> str:
     """The whole map as a document."""
     facts = ", ".join(
-        f"{name} {value}" if name in ("python", *PACKAGES) else str(value) for name, value in provenance().items()
+        f"{name} {value}" if name in ("python", *PACKAGES) else str(value)
+        for name, value in provenance().items()
     )
     lines = ["# Parity with PyTorch", "", f"{summary(rows)}. `{command}`, {facts}.", ""]
     lines += [
-        "Errors are global relative ones, ‖a − b‖₂ / ‖b‖₂, the gradient's the larger of input and parameters.",
+        (
+            "Errors are global relative ones, ‖a − b‖₂ / ‖b‖₂, the gradient's the larger of input"
+            " and parameters."
+        ),
         "",
     ]
     lines += ["| type | quantity | at most | because |", "|---|---|---|---|"]
-    lines += [f"| {dtype} | {what} | {b.limit:g} | {b.reason} |" for (dtype, what), b in BOUNDS.items()]
+    lines += [
+        f"| {dtype} | {what} | {b.limit:g} | {b.reason} |" for (dtype, what), b in BOUNDS.items()
+    ]
     header = (
         "subject",
         "solver",
@@ -76,7 +87,14 @@ def _line(row: Row) -> str:
     def steps(tried: int | None, rejected: int | None) -> str:
         return "" if tried is None else f"{tried} ({rejected})"
 
-    fields = [row.subject, row.solver, row.gradient, row.stepping, row.dtype, number(row.tolerance, "g")]
+    fields = [
+        row.subject,
+        row.solver,
+        row.gradient,
+        row.stepping,
+        row.dtype,
+        number(row.tolerance, "g"),
+    ]
     fields += [number(row.output_error, ".1e"), number(row.gradient_error, ".1e")]
     fields += [steps(row.steps_jax, row.rejected_jax), steps(row.steps_torch, row.rejected_torch)]
     fields += [number(row.nfe_jax, "d"), number(row.nfe_torch, "d"), row.status, row.reason]

@@ -14,7 +14,9 @@ THEIR_NAME = {"heun": "heun2"}
 
 
 def pooled(state: tuple[torch.Tensor, ...]) -> torch.Tensor:
-    """Diffrax's norm of an adjoint state: RMS over state, adjoint and parameters' gradients together."""
+    """Diffrax's norm of an adjoint state: RMS over state, adjoint and parameters' gradients
+    together.
+    """
     _, *parts = state
     return torch.cat([part.reshape(-1) for part in parts]).pow(2).mean().sqrt()
 

@@ -20,18 +20,23 @@ from torch_ref.solve import Settings
 
 IMAGES, SIDE, WIDTH = 2, 28, 64
 FAR_FROM_KINKS = 8.0
-"""Added to the biases of the norms before a ReLU: normalised values lie well within, so that the ReLU never bends."""
+"""Added to the biases of the norms before a ReLU: normalised values lie well within, so that the
+ReLU never bends.
+"""
 
 STEEP = 8.0
-"""Multiplies the slopes of such a field: where a method's error is rounding noise, so is the step size chosen by it."""
+"""Multiplies the slopes of such a field: where a method's error is rounding noise, so is the step
+size chosen by it.
+"""
 
 
 @dataclass(frozen=True)
 class Subject:
     """A part of a classifier.
 
-    `path` leads to it in jaxode's model and `layers` are its places in the reference's nn.Sequential; `inside` leads on
-    within the only one of these. `shape` is an input's without the batch. `times` are given to a part that wants one.
+    `path` leads to it in jaxode's model and `layers` are its places in the reference's
+    nn.Sequential; `inside` leads on within the only one of these. `shape` is an input's without the
+    batch. `times` are given to a part that wants one.
     """
 
     name: str
@@ -51,7 +56,9 @@ class Subject:
 
 @dataclass
 class Theirs:
-    """The reference's part, `run(x) → y`, in the whole model that it belongs to; `blocks` are its ODE blocks."""
+    """The reference's part, `run(x) → y`, in the whole model that it belongs to; `blocks` are its
+    ODE blocks.
+    """
 
     model: torch.nn.Sequential
     run: Callable[[torch.Tensor], torch.Tensor]
@@ -60,7 +67,9 @@ class Theirs:
 
 @dataclass
 class Ours:
-    """Our part, `run(parameters, x) → (y, Stats or None)`; `gradients` reads those of the reference in our layout."""
+    """Our part, `run(parameters, x) → (y, Stats or None)`; `gradients` reads those of the reference
+    in our layout.
+    """
 
     run: Callable[[list[jax.Array], jax.Array], tuple[jax.Array, Any]]
     parameters: list[jax.Array]
@@ -78,7 +87,9 @@ def first(maps: np.ndarray) -> np.ndarray:
 
 
 def draw(subject: Subject, settings: Settings, seed: int, width: int) -> torch.nn.Sequential:
-    """The reference's classifier with random weights, in float64; norms do not start at one and zero."""
+    """The reference's classifier with random weights, in float64; norms do not start at one and
+    zero.
+    """
     torch.manual_seed(seed)
     theirs = build(
         subject.model,
@@ -103,7 +114,9 @@ def draw(subject: Subject, settings: Settings, seed: int, width: int) -> torch.n
     return theirs
 
 
-def their_part(subject: Subject, settings: Settings, dtype: str, *, seed: int = 0, width: int = WIDTH) -> Theirs:
+def their_part(
+    subject: Subject, settings: Settings, dtype: str, *, seed: int = 0, width: int = WIDTH
+) -> Theirs:
     """The reference with random weights, in "float32" or "float64"."""
     model = draw(subject, settings, seed, width).to(getattr(torch, dtype))
     part: Any = model[subject.layers]
@@ -111,12 +124,18 @@ def their_part(subject: Subject, settings: Settings, dtype: str, *, seed: int = 
         part = part[0].get_submodule(subject.inside)
 
     def run(x: torch.Tensor) -> torch.Tensor:
-        return part(x) if subject.time is None else part(torch.tensor(subject.time, dtype=x.dtype), x)
+        return (
+            part(x) if subject.time is None else part(torch.tensor(subject.time, dtype=x.dtype), x)
+        )
 
-    return Theirs(model, run, [layer for layer in list(model)[subject.layers] if isinstance(layer, ODEBlock)])
+    return Theirs(
+        model, run, [layer for layer in list(model)[subject.layers] if isinstance(layer, ODEBlock)]
+    )
 
 
-def our_part(subject: Subject, solve: SolveConfig, theirs: Theirs, dtype: str, *, width: int = WIDTH) -> Ours:
+def our_part(
+    subject: Subject, solve: SolveConfig, theirs: Theirs, dtype: str, *, width: int = WIDTH
+) -> Ours:
     """Our side with the reference's weights."""
     model = nnx.eval_shape(  # drawing weights of its own would be compiled for every shape
         lambda: build_classifier(
@@ -143,10 +162,16 @@ def our_part(subject: Subject, solve: SolveConfig, theirs: Theirs, dtype: str, *
 
     def gradients() -> list[np.ndarray]:
         found = {
-            name: (torch.zeros_like(parameter) if parameter.grad is None else parameter.grad).numpy()
+            name: (
+                (torch.zeros_like(parameter) if parameter.grad is None else parameter.grad).numpy()
+            )
             for name, parameter in theirs.model.named_parameters()
         }
         turned = nnx.to_flat_state(from_torch(model, found, channels=subject.channels))
-        return [np.asarray(value[...]) for path, value in turned if path[: len(subject.path)] == subject.path]
+        return [
+            np.asarray(value[...])
+            for path, value in turned
+            if path[: len(subject.path)] == subject.path
+        ]
 
     return Ours(run, parameters, gradients)

@@ -1,4 +1,6 @@
-"""Cells of training: the same updates from the same gradients, and the same losses over a hundred steps."""
+"""Cells of training: the same updates from the same gradients, and the same losses over a hundred
+steps.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ UPDATES, STEPS, BATCH, WIDTH = 40, 100, 8, 16
 
 @dataclass(frozen=True)
 class Training:
-    """A run of `STEPS` steps on images of the bundled MNIST sample, or bare updates if there is no model."""
+    """A run of `STEPS` steps on images of the bundled MNIST sample, or bare updates if there is no
+    model.
+    """
 
     optim: OptimConfig
     model: ModelConfig | None = None
@@ -66,7 +70,12 @@ def trainings() -> Iterator[Training]:
     yield Training(sgd, ModelConfig("mlp"))
     yield Training(sgd, ModelConfig("resnet", 2, WIDTH), quick=False)
     for solve in map(_adaptive, ("tape", "direct", "checkpointed", "backsolve")):
-        yield Training(sgd, ModelConfig("odenet", 1, WIDTH), solve, quick=solve.gradient in ("tape", "backsolve"))
+        yield Training(
+            sgd,
+            ModelConfig("odenet", 1, WIDTH),
+            solve,
+            quick=solve.gradient in ("tape", "backsolve"),
+        )
     yield Training(adam, ModelConfig("odenet", 1, WIDTH), _adaptive("checkpointed"), quick=False)
     yield Training(OptimConfig("adamw", 1e-3, weight_decay=0.01), ModelConfig("resnet", 2, WIDTH))
 
@@ -77,7 +86,9 @@ def measure_training(cell: Training) -> Row:
 
 
 def _updates(cell: Training) -> Row:
-    """Random gradients of changing size, among them zeros; compared are the parameters after every update."""
+    """Random gradients of changing size, among them zeros; compared are the parameters after every
+    update.
+    """
     rng, optim = np.random.default_rng(0), cell.optim
     start = rng.normal(size=(7, 5))
     gradients = rng.normal(size=(UPDATES, 7, 5)) * 10.0 ** rng.integers(-4, 2, (UPDATES, 1, 5))
@@ -100,7 +111,9 @@ def _updates(cell: Training) -> Row:
 
 
 def _trajectory(cell: Training) -> Row:
-    """The loss of every step; in the exact modes the evaluations of every step must be the same too."""
+    """The loss of every step; in the exact modes the evaluations of every step must be the same
+    too.
+    """
     assert cell.model is not None
     images, labels = _batches()
     model, classes = cell.model, 10
@@ -124,7 +137,10 @@ def _trajectory(cell: Training) -> Row:
             dtype=jnp.float64,
         )
     )
-    nnx.update(built, from_torch(built, {name: value.numpy() for name, value in theirs.state_dict().items()}))
+    nnx.update(
+        built,
+        from_torch(built, {name: value.numpy() for name, value in theirs.state_dict().items()}),
+    )
     graph, learned = split_model(built)
     transform = optimizer(cell.optim, STEPS)
     state = initial_state(learned, transform, model.ode_blocks)
@@ -132,7 +148,9 @@ def _trajectory(cell: Training) -> Row:
 
     @jax.jit
     def step(state: Any, x: Any, y: Any) -> Any:
-        return train_step(graph, transform, state, Batch(x, y, weights), jnp.sum(weights), lambda rows: rows)
+        return train_step(
+            graph, transform, state, Batch(x, y, weights), jnp.sum(weights), lambda rows: rows
+        )
 
     losses, evaluations = [], []
     for x, y in zip(images, labels, strict=True):
@@ -141,25 +159,41 @@ def _trajectory(cell: Training) -> Row:
         losses.append(float(state.totals.loss - before.loss) / BATCH)
         evaluations.append(int((state.totals.nfe - before.nfe).sum()))
     optim = cell.optim
-    rule = make_optimizer(optim.optimizer, theirs.parameters(), optim.lr, optim.momentum, optim.weight_decay)
-    batches = zip(torch.from_numpy(images.transpose(0, 1, 4, 2, 3)), torch.from_numpy(labels), strict=True)
+    rule = make_optimizer(
+        optim.optimizer, theirs.parameters(), optim.lr, optim.momentum, optim.weight_decay
+    )
+    batches = zip(
+        torch.from_numpy(images.transpose(0, 1, 4, 2, 3)), torch.from_numpy(labels), strict=True
+    )
     steps = list(train(theirs, batches, rule, make_schedule(optim.schedule, optim.lr, STEPS)))
-    error = max(abs(loss - found.loss) / abs(found.loss) for loss, found in zip(losses, steps, strict=True))
+    error = max(
+        abs(loss - found.loss) / abs(found.loss) for loss, found in zip(losses, steps, strict=True)
+    )
     counts = (sum(evaluations), sum(sum(found.nfe) for found in steps))
     same = evaluations == [sum(found.nfe) for found in steps]
-    return _row(cell, error, BOUNDS["float64", "training"].limit, counts if cell.solve else None, same)
+    return _row(
+        cell, error, BOUNDS["float64", "training"].limit, counts if cell.solve else None, same
+    )
 
 
 def _batches() -> tuple[np.ndarray, np.ndarray]:
     """`STEPS` batches of the sample's images, as the models see them, and their labels."""
     data = load(DataConfig("mnist", "sample"), progress=False)
     count = STEPS * BATCH
-    view = evaluation_views(jnp.asarray(data.train_images[:count]), data.spec.mean, data.spec.std, jnp.float64)
+    view = evaluation_views(
+        jnp.asarray(data.train_images[:count]), data.spec.mean, data.spec.std, jnp.float64
+    )
     images = np.array(view).reshape(STEPS, BATCH, SIDE, SIDE, -1)
     return images, data.train_labels[:count].astype(np.int64).reshape(STEPS, BATCH)
 
 
-def _row(cell: Training, error: float, limit: float, counts: tuple[int, int] | None = None, same: bool = True) -> Row:
+def _row(
+    cell: Training,
+    error: float,
+    limit: float,
+    counts: tuple[int, int] | None = None,
+    same: bool = True,
+) -> Row:
     problems = [] if error <= limit else [f"error {error:.1e} above {limit:g}"]
     problems += [] if same else ["evaluations differ in some step"]
     solve = cell.solve

@@ -1,4 +1,6 @@
-"""The collectives in the text of an optimised HLO module, and the loops and branches that each of them is in."""
+"""The collectives in the text of an optimised HLO module, and the loops and branches that each of
+them is in.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,18 @@ import re
 from collections import defaultdict
 from typing import NamedTuple
 
-WIDTHS = {"pred": 1, "s8": 1, "u8": 1, "bf16": 2, "f16": 2, "s16": 2, "u16": 2, "s32": 4, "u32": 4, "f32": 4}
+WIDTHS = {
+    "pred": 1,
+    "s8": 1,
+    "u8": 1,
+    "bf16": 2,
+    "f16": 2,
+    "s16": 2,
+    "u16": 2,
+    "s32": 4,
+    "u32": 4,
+    "f32": 4,
+}
 WIDTHS |= {"s64": 8, "u64": 8, "f64": 8}
 """Bytes of a number."""
 
@@ -19,7 +32,15 @@ COLLECTIVE = re.compile(
 )
 SHAPE = re.compile(r"\b([a-z]\w*)\[([\d,]*)\]")
 CALLED = re.compile(r"\b(\w+)=(\{[^}]*\}|%?[\w.-]+)")
-CALLERS = ("body", "condition", "to_apply", "calls", "branch_computations", "true_computation", "false_computation")
+CALLERS = (
+    "body",
+    "condition",
+    "to_apply",
+    "calls",
+    "branch_computations",
+    "true_computation",
+    "false_computation",
+)
 TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
 SOURCE = re.compile(r'op_name="([^"]*)"')
 
@@ -27,10 +48,9 @@ SOURCE = re.compile(r'op_name="([^"]*)"')
 class Collective(NamedTuple):
     """One instruction by which devices exchange numbers.
 
-    kind: all-reduce, all-gather and so on.
-    numbers, bytes: of its result on one device.
-    nest: trips of the loops it is in, outermost first; None for a loop or a branch that only running the program tells.
-    source: where JAX says that it comes from.
+    kind: all-reduce, all-gather and so on. numbers, bytes: of its result on one device. nest: trips
+    of the loops it is in, outermost first; None for a loop or a branch that only running the
+    program tells. source: where JAX says that it comes from.
     """
 
     name: str
@@ -45,8 +65,8 @@ def collectives(text: str) -> list[Collective]:
     """All collectives of a module, in the order of its text.
 
     Raises:
-        ValueError: a type of unknown width, an asynchronous collective, or one in a computation with two callers:
-            none of which XLA makes on a CPU today.
+        ValueError: a type of unknown width, an asynchronous collective, or one in a computation
+            with two callers: none of which XLA makes on a CPU today.
     """
     found: list[tuple[str, str, str, str, str]] = []
     callers: dict[str, list[tuple[str, tuple[int | None, ...]]]] = defaultdict(list)
@@ -75,15 +95,23 @@ def collectives(text: str) -> list[Collective]:
         if not (above := callers[computation]):
             return ()
         if len(above) > 1:
-            raise ValueError(f"a collective is in {computation}, which is called from {len(above)} places")
+            raise ValueError(
+                f"a collective is in {computation}, which is called from {len(above)} places"
+            )
         caller, inside = above[0]
         return (*nest(caller), *inside)
 
-    return [Collective(name, kind, *size(shape), nest(home), source) for name, kind, shape, home, source in found]
+    return [
+        Collective(name, kind, *size(shape), nest(home), source)
+        for name, kind, shape, home, source in found
+    ]
 
 
 def size(shape: str) -> tuple[int, int]:
-    """Numbers and bytes of an array or a tuple of arrays. Raises ValueError on a type of unknown width."""
+    """Numbers and bytes of an array or a tuple of arrays.
+
+    Raises ValueError on a type of unknown width.
+    """
     numbers = octets = 0
     for kind, dimensions in SHAPE.findall(shape):
         if kind not in WIDTHS:

@@ -47,8 +47,12 @@ COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
 DOUBTS: dict[str, Assumptions] = {
     "as assumed": GIVEN,
-    "collectives start 3 times as slowly": GIVEN._replace(inside=3 * GIVEN.inside, between=3 * GIVEN.between),
-    "a tenth of the bandwidth between machines": GIVEN._replace(between_speed=GIVEN.between_speed / 10),
+    "collectives start 3 times as slowly": GIVEN._replace(
+        inside=3 * GIVEN.inside, between=3 * GIVEN.between
+    ),
+    "a tenth of the bandwidth between machines": GIVEN._replace(
+        between_speed=GIVEN.between_speed / 10
+    ),
     "computing 3 times as fast": GIVEN._replace(fixed=GIVEN.fixed / 3, each=GIVEN.each / 3),
     "no fixed time of a step": GIVEN._replace(fixed=0.0),
     "the slowest device computes a fifth longer": GIVEN._replace(slowest=1.2),

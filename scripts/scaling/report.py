@@ -8,7 +8,16 @@ from typing import Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from scripts.scaling.prediction import COUNTS, DOUBTS, STRONG, WEAK, collective, speedup, step, traffic
+from scripts.scaling.prediction import (
+    COUNTS,
+    DOUBTS,
+    STRONG,
+    WEAK,
+    collective,
+    speedup,
+    step,
+    traffic,
+)
 
 SMALL = 1000
 """Fewer numbers than this are norms, flags and counts; more are a gradient."""
@@ -24,7 +33,10 @@ backward sweep. A gradient is every collective of 1,000 numbers or more; what is
 often each runs was counted by JAX's profiler in the first step of training, and cannot be read off the program. Bytes
 are those of the result of one collective, in the first table their mean."""
 
-GUESSED = "Predicted, not measured: the formula and the assumed numbers are in `scripts/scaling/prediction.py`."
+GUESSED = (
+    "Predicted, not measured: the formula and the assumed numbers are in"
+    " `scripts/scaling/prediction.py`."
+)
 
 
 def amount(rows: list[dict[str, Any]], *, inside: bool | None, large: bool) -> tuple[int, int]:
@@ -32,7 +44,8 @@ def amount(rows: list[dict[str, Any]], *, inside: bool | None, large: bool) -> t
     chosen = [
         row
         for row in rows
-        if (row["numbers"] >= SMALL) is large and (inside is None or (row["where"] != "step") is inside)
+        if (row["numbers"] >= SMALL) is large
+        and (inside is None or (row["where"] != "step") is inside)
     ]
     return sum(row["times"] for row in chosen), sum(row["times"] * row["bytes"] for row in chosen)
 
@@ -45,10 +58,16 @@ def told(count: int, octets: int) -> str:
 def summary(case: dict[str, Any]) -> list[str]:
     """The cells of a measured case."""
     rows, solves = case["rows"], case["solves"]
-    counts = [f"{case[name][0] / solves:g}" if case[name] else "" for name in ("nfe", "accepted", "rejected")]
+    counts = [
+        f"{case[name][0] / solves:g}" if case[name] else ""
+        for name in ("nfe", "accepted", "rejected")
+    ]
     solve = f"{counts[0]} in {counts[1]} + {counts[2]}" if counts[0] else ""
     _, total = (
-        sum(pair) for pair in zip(*(amount(rows, inside=None, large=large) for large in (True, False)), strict=True)
+        sum(pair)
+        for pair in zip(
+            *(amount(rows, inside=None, large=large) for large in (True, False)), strict=True
+        )
     )
     return [
         solve,
@@ -75,15 +94,23 @@ def predicted(found: dict[str, Any]) -> dict[str, list[tuple[int, int]]]:
     """Traffic of the predicted case under jit and pmap, and what jit's could be."""
     cases = {case["parallel"]: case["rows"] for case in found["cases"] if case["case"] == PREDICTED}
     inside = [row["where"] != "step" and row["numbers"] >= SMALL for row in cases["jit"]]
-    once = [{**row, "times": 1} if large else row for row, large in zip(cases["jit"], inside, strict=True)]
+    once = [
+        {**row, "times": 1} if large else row
+        for row, large in zip(cases["jit"], inside, strict=True)
+    ]
     return {mode: traffic(cases[mode]) for mode in MODES} | {ONCE: traffic(once)}
 
 
 def markdown(found: dict[str, Any]) -> str:
     """All tables."""
-    versions = ", ".join(f"{name} {found['versions'][name]}" for name in ("python", "jax", "flax", "diffrax"))
+    versions = ", ".join(
+        f"{name} {found['versions'][name]}" for name in ("python", "jax", "flax", "diffrax")
+    )
     lines = ["# Communication of a training step", "", f"`{found['command']}`", ""]
-    lines += [f"{found['devices']} virtual devices on {found['device']}; batch of {found['batch_size']}; {versions};"]
+    lines += [
+        f"{found['devices']} virtual devices on {found['device']}; batch of {found['batch_size']};"
+        f" {versions};"
+    ]
     lines += [f"{found['date']}.", ""]
     head = [
         "",
@@ -96,14 +123,27 @@ def markdown(found: dict[str, Any]) -> str:
     kept = [case for case in found["cases"] if "refused" not in case]
     lines += table(head, [[f"{case['parallel']}, {case['case']}", *summary(case)] for case in kept])
     lines += [
-        f"\n{case['parallel']}, {case['case']}: {case['refused']}." for case in found["cases"] if "refused" in case
+        f"\n{case['parallel']}, {case['case']}: {case['refused']}."
+        for case in found["cases"]
+        if "refused" in case
     ]
     lines += ["", READING, "", "## Every collective", ""]
-    lines += ["*Loops*: trips of the loops and branches inside the training loop; ? is what only running tells.", ""]
+    lines += [
+        (
+            "*Loops*: trips of the loops and branches inside the training loop; ? is what only"
+            " running tells."
+        ),
+        "",
+    ]
     each = []
     for case in kept:
         for row in sorted(case["rows"], key=lambda row: -row["times"] * row["bytes"]):
-            cells = [f"{case['parallel']}, {case['case']}", row["kind"], row["where"], nest(row["nest"])]
+            cells = [
+                f"{case['parallel']}, {case['case']}",
+                row["kind"],
+                row["where"],
+                nest(row["nest"]),
+            ]
             each.append([*cells, f"{row['numbers']:,}", f"{row['bytes']:,}", str(row["times"])])
     lines += table(["", "kind", "where", "loops", "numbers", "bytes", "times a step"], each)
     return "\n".join([*lines, "", "## Prediction", "", GUESSED, "", *forecast(found), ""])
@@ -113,17 +153,39 @@ def forecast(found: dict[str, Any]) -> list[str]:
     """The tables of the prediction."""
     both = predicted(found)
     lines = []
-    for name, strong in ((f"strong: {STRONG} images in all", True), (f"weak: {WEAK} images each", False)):
+    for name, strong in (
+        (f"strong: {STRONG} images in all", True),
+        (f"weak: {WEAK} images each", False),
+    ):
         for mode, flow in both.items():
             for count in FAR:
                 images = STRONG / count if strong else WEAK
-                talk = sum(times * collective(size, count, DOUBTS["as assumed"]) for size, times in flow)
+                talk = sum(
+                    times * collective(size, count, DOUBTS["as assumed"]) for size, times in flow
+                )
                 gain = speedup(flow, count, strong=strong)
                 cells = [f"{1e3 * seconds:.2f}" for seconds in (step(flow, images, count), talk)]
                 lines.append(
-                    [name, mode, str(count), f"{images:g}", *cells, f"{gain:.1f}", f"{100 * gain / count:.0f} %"]
+                    [
+                        name,
+                        mode,
+                        str(count),
+                        f"{images:g}",
+                        *cells,
+                        f"{gain:.1f}",
+                        f"{100 * gain / count:.0f} %",
+                    ]
                 )
-    head = ["", "", "devices", "images each", "step ms", "of it collectives", "speed-up", "efficiency"]
+    head = [
+        "",
+        "",
+        "devices",
+        "images each",
+        "step ms",
+        "of it collectives",
+        "speed-up",
+        "efficiency",
+    ]
     doubts = [
         [
             name,
@@ -143,13 +205,25 @@ def picture(found: dict[str, Any]) -> bytes:
     """The predicted speed-up over one device, as a PNG."""
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     FigureCanvasAgg(figure)
-    kinds = (f"Strong scaling: {STRONG} images a step", True), (f"Weak scaling: {WEAK} images a device", False)
+    kinds = (
+        (f"Strong scaling: {STRONG} images a step", True),
+        (
+            f"Weak scaling: {WEAK} images a device",
+            False,
+        ),
+    )
     for axes, (title, strong) in zip(figure.subplots(1, 2), kinds, strict=True):
         axes.plot(COUNTS, COUNTS, color="0.7", linestyle=":", label="as many times as devices")
         for mode, flow in predicted(found).items():
-            axes.plot(COUNTS, [speedup(flow, n, strong=strong) for n in COUNTS], marker="o", label=mode)
+            axes.plot(
+                COUNTS, [speedup(flow, n, strong=strong) for n in COUNTS], marker="o", label=mode
+            )
         axes.set(
-            xscale="log", yscale="log", xlabel="devices", ylabel="speed-up over one device (predicted)", title=title
+            xscale="log",
+            yscale="log",
+            xlabel="devices",
+            ylabel="speed-up over one device (predicted)",
+            title=title,
         )
         axes.set_xticks(COUNTS, [str(n) for n in COUNTS])
         axes.minorticks_off()

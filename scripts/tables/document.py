@@ -1,4 +1,6 @@
-"""Tables as a document: under each model what was published, and what was measured by each protocol."""
+"""Tables as a document: under each model what was published, and what was measured by each
+protocol.
+"""
 
 from __future__ import annotations
 
@@ -34,9 +36,18 @@ def columns(table: Table) -> list[str]:
     """Names of the measures shown: those published of a row, and those that every table has."""
     told = {name for row in table.rows for name in row.published}
     test = "test_error" if "test_error" in told else "test_accuracy"
-    solves = {"nfe"} if any(settings(table, row, "full").model.ode_blocks for row in table.rows) else set()
+    solves = (
+        {"nfe"}
+        if any(settings(table, row, "full").model.ode_blocks for row in table.rows)
+        else set()
+    )
     unsplit = {"train_images"} if SPECS[table.dataset].unsplit else set()
-    shown = told | solves | unsplit | {test, "train_accuracy", "test_macro_f1", "parameters", "epoch_seconds"}
+    shown = (
+        told
+        | solves
+        | unsplit
+        | {test, "train_accuracy", "test_macro_f1", "parameters", "epoch_seconds"}
+    )
     return [name for name in MEASURES if name in shown]
 
 
@@ -58,18 +69,33 @@ def lines_of(table: Table, row: Row, records: Sequence[Record]) -> list[list[str
 
 def origin(found: Sequence[Record]) -> str:
     """Where and when the runs of a table were made, in all the starts that trained a part of one."""
-    starts = [start for record in found for start in (record.result, *record.result.get(EARLIER, []))]
+    starts = [
+        start for record in found for start in (record.result, *record.result.get(EARLIER, []))
+    ]
     cores = {start["cores"] for start in starts}
     hardware = [
         *sorted({start["device"] for start in starts}),
         f"{' or '.join(map(str, sorted(cores)))} core{'s' if max(cores) > 1 else ''}",
     ]
-    versions = sorted({f"{n} {start['versions'][n]}" for start in starts for n in ("python", "jax", "flax", "diffrax")})
+    versions = sorted(
+        {
+            f"{n} {start['versions'][n]}"
+            for start in starts
+            for n in ("python", "jax", "flax", "diffrax")
+        }
+    )
     commits = sorted({str(start["commit"])[:10] for start in starts})
     dates = sorted({start["date"] for start in starts})
     seeds = sorted({record.config.seed for record in found})
-    parts = [", ".join(versions), f"commit {', '.join(commits)}", f"seed {', '.join(map(str, seeds))}"]
-    return "; ".join([", ".join(hardware), *parts, " to ".join(dict.fromkeys((dates[0], dates[-1])))]) + "."
+    parts = [
+        ", ".join(versions),
+        f"commit {', '.join(commits)}",
+        f"seed {', '.join(map(str, seeds))}",
+    ]
+    return (
+        "; ".join([", ".join(hardware), *parts, " to ".join(dict.fromkeys((dates[0], dates[-1])))])
+        + "."
+    )
 
 
 def section(table: Table, records: Sequence[Record]) -> list[str]:
@@ -79,20 +105,37 @@ def section(table: Table, records: Sequence[Record]) -> list[str]:
     lines += [f"`python -m scripts.reproduce {table.name} --scale full` (or `cpu`)", ""]
     lines += [*protocols(table), ""]
     lines += [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
-    lines += [f"| {' | '.join(cells)} |" for row in table.rows for cells in lines_of(table, row, records)]
-    found = [r for row in table.rows for scale in get_args(Scale) for r in of_row(records, table, row, scale)]
+    lines += [
+        f"| {' | '.join(cells)} |" for row in table.rows for cells in lines_of(table, row, records)
+    ]
+    found = [
+        r
+        for row in table.rows
+        for scale in get_args(Scale)
+        for r in of_row(records, table, row, scale)
+    ]
     return [*lines, "", *([f"Measured: {origin(found)}", ""] if found else [])]
 
 
 def claimed(findings: Sequence[tuple[Scale, Finding]]) -> list[str]:
     """What the runs say of claims: for each, a paragraph and a picture by protocol."""
-    lines = ["## What the runs say of the claims", "", "Of several seeds, the lowest is told and drawn.", ""]
+    lines = [
+        "## What the runs say of the claims",
+        "",
+        "Of several seeds, the lowest is told and drawn.",
+        "",
+    ]
     for claim in dict.fromkeys(finding.claim for _, finding in findings):
         found = {scale: finding for scale, finding in findings if finding.claim == claim}
         lines += [f"**{claim}**", ""]
         for scale, finding in found.items():
             if finding.text:
-                lines += [f"`{scale}`: {finding.text}", "", f"![{claim}]({finding.name}-{scale}.png)", ""]
+                lines += [
+                    f"`{scale}`: {finding.text}",
+                    "",
+                    f"![{claim}]({finding.name}-{scale}.png)",
+                    "",
+                ]
         lacking = [f"`{scale}`" for scale, finding in found.items() if not finding.text]
         lines += [f"{' and '.join(lacking)}: {NOT_RUN}.", ""] if lacking else []
     return lines

@@ -1,4 +1,6 @@
-"""What the records of runs say of claims: evaluations in training, a second block, and what an ODE block is worth."""
+"""What the records of runs say of claims: evaluations in training, a second block, and what an ODE
+block is worth.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ from scripts.tables.table import Row, Table
 
 @dataclass(frozen=True)
 class Finding:
-    """A claim, what was measured of it, and a picture of that as PNG: empty where not all that it takes was run.
+    """A claim, what was measured of it, and a picture of that as PNG: empty where not all that it
+    takes was run.
 
     `name` is that of the picture's file, less the protocol.
     """
@@ -27,8 +30,12 @@ class Finding:
     png: bytes = b""
 
 
-def rows_with_runs(records: Sequence[Record], tables: Sequence[str], scale: Scale) -> list[tuple[Table, Row, Record]]:
-    """The rows that have been run, each with its run of the lowest seed; runs that rows share are named once."""
+def rows_with_runs(
+    records: Sequence[Record], tables: Sequence[str], scale: Scale
+) -> list[tuple[Table, Row, Record]]:
+    """The rows that have been run, each with its run of the lowest seed; runs that rows share are
+    named once.
+    """
     found: dict[str, tuple[Table, Row, Record]] = {}
     for name in tables:
         for row in TABLES[name].rows:
@@ -43,9 +50,13 @@ def series(record: Record, name: str, scale: float = 1.0) -> list[tuple[float, f
 
 
 def errors(record: Record) -> list[tuple[float, float]]:
-    """Test error in % over the epochs; no error at all is half an image, for an axis of logarithms has no zero."""
+    """Test error in % over the epochs; no error at all is half an image, for an axis of logarithms
+    has no zero.
+    """
     least = 50 / record.result["test_images"]
-    return [(epoch, max(100 - value, least)) for epoch, value in series(record, "test_accuracy", 100)]
+    return [
+        (epoch, max(100 - value, least)) for epoch, value in series(record, "test_accuracy", 100)
+    ]
 
 
 def label(table: Table, row: Row) -> str:
@@ -55,7 +66,9 @@ def label(table: Table, row: Row) -> str:
 
 def growth(records: Sequence[Record], scale: Scale) -> Finding:
     """Evaluations of a solve over the epochs."""
-    claim = "The number of function evaluations grows during training (Chen et al. 2018, figure 3d)."
+    claim = (
+        "The number of function evaluations grows during training (Chen et al. 2018, figure 3d)."
+    )
     runs = [
         (table, row, record)
         for table, row, record in rows_with_runs(records, list(TABLES), scale)
@@ -63,10 +76,15 @@ def growth(records: Sequence[Record], scale: Scale) -> Finding:
     ]
     if not runs:
         return Finding("nfe", claim)
-    curves = {"evaluations of a forward solve, test images": [], "the same, mean of the training steps": []}
+    curves = {
+        "evaluations of a forward solve, test images": [],
+        "the same, mean of the training steps": [],
+    }
     for (table, row, record), panel in ((run, panel) for run in runs for panel in curves):
         name = "nfe_forward" if "test" in panel else "nfe_forward_train"
-        along = [(100 * epoch / record.config.epochs, value) for epoch, value in series(record, name)]
+        along = [
+            (100 * epoch / record.config.epochs, value) for epoch, value in series(record, name)
+        ]
         curves[panel].append(Curve(label(table, row), along))
     told = [
         f"{label(table, row)}, {record.history[0]['nfe_forward_train']:.1f} in the first epoch and"
@@ -74,14 +92,18 @@ def growth(records: Sequence[Record], scale: Scale) -> Finding:
         for table, row, record in runs
     ]
     return Finding(
-        "nfe", claim, f"Mean of the training steps: {'; '.join(told)}.", draw(curves, x="% of the run's epochs")
+        "nfe",
+        claim,
+        f"Mean of the training steps: {'; '.join(told)}.",
+        draw(curves, x="% of the run's epochs"),
     )
 
 
 def second_block(records: Sequence[Record], scale: Scale) -> Finding:
     """One block against two."""
     claim = (
-        "A second ODE block gains no accuracy, and each of the two takes fewer evaluations than the one (Gładzik 2019)."
+        "A second ODE block gains no accuracy, and each of the two takes fewer evaluations than the"
+        " one (Gładzik 2019)."
     )
     runs = rows_with_runs(records, ["fashion_mnist_chained"], scale)
     pairs: dict[str, dict[int | None, Record]] = {}
@@ -91,15 +113,18 @@ def second_block(records: Sequence[Record], scale: Scale) -> Finding:
     if not whole:
         return Finding("blocks", claim)
     curves = {
-        "test accuracy in %": [Curve(row.label, series(record, "test_accuracy", 100)) for _, row, record in runs],
+        "test accuracy in %": [
+            Curve(row.label, series(record, "test_accuracy", 100)) for _, row, record in runs
+        ],
         "evaluations a block, training steps": [
             Curve(row.label, series(record, "nfe_forward_train")) for _, row, record in runs
         ],
     }
     told = [
-        f"{how}, one block gets {100 * one.result['test_accuracy']:.2f} % of the test images right with"
-        f" {one.result['nfe_forward']:.1f} evaluations, two get {100 * two.result['test_accuracy']:.2f} % with"
-        f" {two.result['nfe_forward']:.1f} each{_times_as_long(one, two)}"
+        f"{how}, one block gets {100 * one.result['test_accuracy']:.2f} % of the test images right"
+        f" with {one.result['nfe_forward']:.1f} evaluations, two get"
+        f" {100 * two.result['test_accuracy']:.2f} % with {two.result['nfe_forward']:.1f}"
+        f" each{_times_as_long(one, two)}"
         for how, (one, two) in whole.items()
     ]
     text = f"Fashion-MNIST: {'; '.join(told)}."
@@ -110,23 +135,32 @@ def _times_as_long(one: Record, two: Record) -> str:
     """What the second run's epochs took of the first's, of runs on machines that are alike."""
     if any(one.result[name] != two.result[name] for name in ("device", "cores")):
         return ""
-    return f", in {training_seconds(two) / training_seconds(one):.2f} times the time an epoch (medians)"
+    return (
+        f", in {training_seconds(two) / training_seconds(one):.2f} times the time an epoch"
+        " (medians)"
+    )
 
 
 def worth(records: Sequence[Record], scale: Scale) -> Finding:
     """The net with and without its ODE block."""
-    claim = "Much of the accuracy is that of the downsampling: the same net without its ODE block (132,874 parameters)."
+    claim = (
+        "Much of the accuracy is that of the downsampling: the same net without its ODE block"
+        " (132,874 parameters)."
+    )
     runs = rows_with_runs(records, ["mnist_worth"], scale)
     if len(runs) < len(TABLES["mnist_worth"].rows):
         return Finding("worth", claim)
     told = [
-        f"{row.label} ({record.result['parameters']:,} parameters) {100 * (1 - record.result['test_accuracy']):.2f} %"
+        f"{row.label} ({record.result['parameters']:,} parameters)"
+        f" {100 * (1 - record.result['test_accuracy']):.2f} %"
         for _, row, record in runs
     ]
     curves = {
         "test error in %": [Curve(row.label, errors(record)) for _, row, record in runs],
     }
-    return Finding("worth", claim, f"Test error on MNIST: {', '.join(told)}.", draw(curves, logarithmic=True))
+    return Finding(
+        "worth", claim, f"Test error on MNIST: {', '.join(told)}.", draw(curves, logarithmic=True)
+    )
 
 
 def learning(records: Sequence[Record], scale: Scale) -> dict[str, Any] | None:

@@ -11,7 +11,9 @@ from scripts.tables.records import Record
 
 @dataclass(frozen=True)
 class Measure:
-    """One figure: its heading, how it is read off a record (None if the model has none), and how it is written."""
+    """One figure: its heading, how it is read off a record (None if the model has none), and how it
+    is written.
+    """
 
     heading: str
     read: Callable[[Record], float | None]
@@ -40,7 +42,9 @@ def evaluation_seconds(record: Record) -> float:
 
 
 MEASURES = {
-    "test_error": Measure("test error %", lambda record: 100 * (1 - record.result["test_accuracy"]), ".2f"),
+    "test_error": Measure(
+        "test error %", lambda record: 100 * (1 - record.result["test_accuracy"]), ".2f"
+    ),
     "test_accuracy": Measure("test accuracy %", percent("test_accuracy"), ".2f"),
     "train_accuracy": Measure("accuracy on training images %", percent("train_accuracy"), ".2f"),
     "test_macro_f1": Measure("macro F1", named("test_macro_f1"), ".4f"),
@@ -54,7 +58,9 @@ MEASURES = {
 
 
 def measured(measure: Measure, records: Sequence[Record]) -> str:
-    """Mean over the runs of a row, ± their standard deviation where there are several; – for models without it."""
+    """Mean over the runs of a row, ± their standard deviation where there are several; – for models
+    without it.
+    """
     values = [value for record in records if (value := measure.read(record)) is not None]
     if not values:
         return "–"

@@ -20,9 +20,16 @@ class Curve:
     points: Sequence[tuple[float, float]]
 
 
-def draw(panels: Mapping[str, Sequence[Curve]], *, x: str = "epoch", logarithmic: bool = False) -> bytes:
-    """PNG of the panels by their titles. Curves look alike that have the same place in their panels."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # slow to import, and needs no screen
+def draw(
+    panels: Mapping[str, Sequence[Curve]], *, x: str = "epoch", logarithmic: bool = False
+) -> bytes:
+    """PNG of the panels by their titles.
+
+    Curves look alike that have the same place in their panels.
+    """
+    from matplotlib.backends.backend_agg import (
+        FigureCanvasAgg,
+    )  # slow to import, and needs no screen
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
@@ -37,7 +44,15 @@ def draw(panels: Mapping[str, Sequence[Curve]], *, x: str = "epoch", logarithmic
             epochs, values = zip(*curve.points, strict=True)
             turn, colour = divmod(number, COLOURS)
             style = STYLES[turn % len(STYLES)]
-            place.plot(epochs, values, style, color=f"C{colour}", label=curve.label, linewidth=1.7, markersize=3)
+            place.plot(
+                epochs,
+                values,
+                style,
+                color=f"C{colour}",
+                label=curve.label,
+                linewidth=1.7,
+                markersize=3,
+            )
         if logarithmic:
             place.set_yscale("log")
             for axis in (place.yaxis.set_major_formatter, place.yaxis.set_minor_formatter):

@@ -9,8 +9,9 @@ from scripts.tables.table import Row, Settings, Table
 RESNET: Settings = {"model": "resnet", "blocks": 6}
 AUGMENTED: Settings = {"augment_dims": 16}
 PICTURES = (
-    "Nothing was published of it. The plan means all 87,000 pictures; `cpu` has 50 of each class, drawn from them. A"
-    " fifth of every class is for testing. `upright` mirrors no picture; the few steps of `cpu` leave them as they are."
+    "Nothing was published of it. The plan means all 87,000 pictures; `cpu` has 50 of each class,"
+    " drawn from them. A fifth of every class is for testing. `upright` mirrors no picture; the few"
+    " steps of `cpu` leave them as they are."
 )
 ON_CPU: Settings = {"schedule": "step", "precision": "float32", "batch_size": 32}
 """Of so few pictures, batches of 128 would make four steps an epoch."""
@@ -20,11 +21,28 @@ PICTURES_A_CLASS = {"full": 3000, "cpu": 50}
 
 
 def alphabet(
-    name: str, title: str, rows: tuple[Row, ...], cpu_epochs: int, text: str, *, classes: int, **settings: object
+    name: str,
+    title: str,
+    rows: tuple[Row, ...],
+    cpu_epochs: int,
+    text: str,
+    *,
+    classes: int,
+    **settings: object,
 ) -> Table:
     """A table of runs on the first classes of the ASL alphabet."""
     images = {scale: classes * count for scale, count in PICTURES_A_CLASS.items()}
-    return Table(name, title, "asl_alphabet", rows, cpu_epochs, {"classes": classes, **settings}, text, ON_CPU, images)
+    return Table(
+        name,
+        title,
+        "asl_alphabet",
+        rows,
+        cpu_epochs,
+        {"classes": classes, **settings},
+        text,
+        ON_CPU,
+        images,
+    )
 
 
 def models(count: int, which: str, cpu_epochs: int) -> Table:
@@ -82,8 +100,9 @@ PLANNED = (
         ),
         10,
         {"schedule": "constant"},
-        "Published of 1,300 images for training and 304 for testing; whether the accuracies are of the test images was"
-        " not said, and the row of a neural ODE was left empty. `train.json` has to be got from Kaggle.",
+        "Published of 1,300 images for training and 304 for testing; whether the accuracies are of"
+        " the test images was not said, and the row of a neural ODE was left empty. `train.json`"
+        " has to be got from Kaggle.",
         images={"full": 1604, "cpu": 1604},
     ),
 )

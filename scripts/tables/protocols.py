@@ -24,7 +24,12 @@ def scaled(table: Table, row: Row, scale: Scale) -> dict[str, Any]:
             return {"data": "full"}
         case "cpu":
             count = row.cpu_epochs or table.cpu_epochs
-            return {"data": "full", "epochs": count, "train_evaluation": "last", **table.cpu_settings}
+            return {
+                "data": "full",
+                "epochs": count,
+                "train_evaluation": "last",
+                **table.cpu_settings,
+            }
         case "smoke":
             return SMOKE | ({"data": "full"} if SPECS[table.dataset].unsplit else {})
 
@@ -51,18 +56,29 @@ def settings(table: Table, row: Row, scale: Scale, seed: int = 0) -> RunConfig:
 
 
 def identity(config: RunConfig) -> str:
-    """What a run computes, whatever its seed: equal for rows of several tables that are the same run.
+    """What a run computes, whatever its seed: equal for rows of several tables that are the same
+    run.
 
     Only what differs from the defaults counts, so that a new setting changes no identity.
     """
     usual = RunConfig().flat()
-    own = {name: value for name, value in config.flat().items() if value != usual[name] and name not in (*FREE, "seed")}
+    own = {
+        name: value
+        for name, value in config.flat().items()
+        if value != usual[name] and name not in (*FREE, "seed")
+    }
     return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()
 
 
 def run_name(config: RunConfig) -> str:
     """Name of the directory of a run."""
-    model = f"{config.model.model}{config.model.blocks}" if config.model.model in CHAINS else config.model.model
-    solve = f"-{config.solve.gradient}-{config.solve.rtol:g}" if config.model.model == "odenet" else ""
+    model = (
+        f"{config.model.model}{config.model.blocks}"
+        if config.model.model in CHAINS
+        else config.model.model
+    )
+    solve = (
+        f"-{config.solve.gradient}-{config.solve.rtol:g}" if config.model.model == "odenet" else ""
+    )
     start = f"{config.data.dataset}-{model}{solve}-{config.optim.optimizer}-{config.epochs}-epochs"
     return f"{start}-{identity(config)[:8]}-seed{config.seed}"

@@ -56,7 +56,9 @@ class Record:
 
 
 def check_result(result: dict[str, Any], where: object) -> None:
-    """Raise ValueError, naming the key, if what tables read of a result is of another kind than a run writes."""
+    """Raise ValueError, naming the key, if what tables read of a result is of another kind than a
+    run writes.
+    """
     for name, kind in KINDS.items():
         if result.get(name) is not None or (name in result and name not in MAY_BE_NULL):
             need(result, name, kind, where)
@@ -99,7 +101,11 @@ def of_run(directory: Path) -> Record | None:
 def keep(record: Record, folder: Path) -> None:
     """Write a record into a folder. Raises OSError."""
     parts = {
-        name: {key: value for key, value in part.items() if key not in LEFT_OUT} if isinstance(part, dict) else part
+        name: (
+            {key: value for key, value in part.items() if key not in LEFT_OUT}
+            if isinstance(part, dict)
+            else part
+        )
         for name, part in record.config.to_json().items()
     }
     content = {"config": parts, "result": record.result, "history": record.history}
@@ -135,5 +141,9 @@ def _read(path: Path) -> Record:
 def of_row(records: Iterable[Record], table: Table, row: Row, scale: Scale) -> list[Record]:
     """The runs of a row by a protocol, one for each seed, on as many images as the table asks for."""
     wanted = identity(settings(table, row, scale))
-    found = (r for r in records if identity(r.config) == wanted and r.images == table.images.get(scale, r.images))
+    found = (
+        r
+        for r in records
+        if identity(r.config) == wanted and r.images == table.images.get(scale, r.images)
+    )
     return sorted(found, key=lambda r: r.config.seed)

@@ -1,4 +1,7 @@
-"""Every table: table 1 of Chen et al. 2018, those of Gładzik 2019, this project's own, and those of two plans."""
+"""Every table: table 1 of Chen et al.
+
+2018, those of Gładzik 2019, this project's own, and those of two plans.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +26,10 @@ CHEN = Table(
     ),
     6,
     {"epochs": 160, "crop": "pad"},
-    "RK-Net is the ODE block trained through the steps of the solver, ODE-Net by the adjoint method. The shifts are"
-    " those of the authors' example script. Published besides: memory O(L) for the ResNet of L layers, O(L̃) for RK-Net"
-    " with L̃ evaluations, O(1) for ODE-Net; time O(L), O(L̃), O(L̃). Ours: `python -m scripts.claims memory size`.",
+    "RK-Net is the ODE block trained through the steps of the solver, ODE-Net by the adjoint"
+    " method. The shifts are those of the authors' example script. Published besides: memory O(L)"
+    " for the ResNet of L layers, O(L̃) for RK-Net with L̃ evaluations, O(1) for ODE-Net; time"
+    " O(L), O(L̃), O(L̃). Ours: `python -m scripts.claims memory size`.",
 )
 
 OWN = (
@@ -36,13 +40,18 @@ OWN = (
         (Row("ODENet at 1e-5", {**THROUGH, "rtol": 1e-5, "atol": 1e-5}),),
         2,
         {},
-        "The run behind the measurement of a net that is evaluated more loosely than it was trained.",
+        "The run behind the measurement of a net that is evaluated more loosely than it was"
+        " trained.",
     ),
     Table(
         "mnist_worth",
         "MNIST, with and without the ODE block",
         "mnist",
-        (Row("ODENet", THROUGH), Row("without its ODE block", resnet(0)), Row("ResNet 6 in its place", resnet(6))),
+        (
+            Row("ODENet", THROUGH),
+            Row("without its ODE block", resnet(0)),
+            Row("ResNet 6 in its place", resnet(6)),
+        ),
         6,
     ),
 )

@@ -1,4 +1,6 @@
-"""What the runs on hand signs say: of the learning rate and the augmentations of Mukherjee and Sarkar's plan."""
+"""What the runs on hand signs say: of the learning rate and the augmentations of Mukherjee and
+Sarkar's plan.
+"""
 
 from __future__ import annotations
 
@@ -28,12 +30,19 @@ def rate(records: Sequence[Record], scale: Scale) -> Finding:
     if len(runs) < len(TABLES["asl_rate"].rows):
         return Finding("asl-rate", claim)
     told = [
-        f"with {record.config.optim.lr:g} the mean loss of an epoch goes from {record.history[0]['loss']:.4f} to"
-        f" {record.history[-1]['loss']:.4f} nats in {record.config.epochs} epochs (guessing: {guessing(record):.4f})"
+        f"with {record.config.optim.lr:g} the mean loss of an epoch goes from"
+        f" {record.history[0]['loss']:.4f} to {record.history[-1]['loss']:.4f} nats in"
+        f" {record.config.epochs} epochs (guessing: {guessing(record):.4f})"
         for _, _, record in runs
     ]
-    curves = {"training loss in nats": [Curve(row.label, series(record, "loss")) for _, row, record in runs]}
-    return Finding("asl-rate", claim, f"ASL alphabet, first 10 classes: {'; '.join(told)}.", draw(curves))
+    curves = {
+        "training loss in nats": [
+            Curve(row.label, series(record, "loss")) for _, row, record in runs
+        ]
+    }
+    return Finding(
+        "asl-rate", claim, f"ASL alphabet, first 10 classes: {'; '.join(told)}.", draw(curves)
+    )
 
 
 def guessing(record: Record) -> float:
@@ -43,34 +52,54 @@ def guessing(record: Record) -> float:
 
 def reflections(records: Sequence[Record], scale: Scale) -> Finding:
     """The plan's augmentations with and without transpose and flips."""
-    claim = "Mirrored and transposed hand signs are other signs: reflections among the augmentations cost accuracy."
-    runs = {row.label: record for _, row, record in rows_with_runs(records, ["asl_augmentations"], scale)}
+    claim = (
+        "Mirrored and transposed hand signs are other signs: reflections among the augmentations"
+        " cost accuracy."
+    )
+    runs = {
+        row.label: record
+        for _, row, record in rows_with_runs(records, ["asl_augmentations"], scale)
+    }
     if not {UPRIGHT, ALL} <= runs.keys():
         return Finding("asl-augmentations", claim)
     told = [
         f"{label} {100 * record.result['test_accuracy']:.2f} % (training images"
-        f" {100 * record.result['train_accuracy']:.2f} %, macro F1 {record.result['test_macro_f1']:.4f})"
+        f" {100 * record.result['train_accuracy']:.2f} %, macro F1"
+        f" {record.result['test_macro_f1']:.4f})"
         for label, record in runs.items()
     ]
-    upright, mirrored = (runs[label].result["classification"]["by_class"] for label in (UPRIGHT, ALL))
+    upright, mirrored = (
+        runs[label].result["classification"]["by_class"] for label in (UPRIGHT, ALL)
+    )
     lost = {name: upright[name]["recall"] - mirrored[name]["recall"] for name in upright}
-    worst = sorted((name for name in lost if lost[name] > 0), key=lambda name: -lost[name])[:MOST_NAMED]
-    named = ", ".join(f"{name} ({upright[name]['recall']:.0%} → {mirrored[name]['recall']:.0%})" for name in worst)
+    worst = sorted((name for name in lost if lost[name] > 0), key=lambda name: -lost[name])[
+        :MOST_NAMED
+    ]
+    named = ", ".join(
+        f"{name} ({upright[name]['recall']:.0%} → {mirrored[name]['recall']:.0%})" for name in worst
+    )
     images = next(iter(upright.values()))["images"]
-    learning = [label for label, record in runs.items() if record.result["train_accuracy"] < LEARNED]
+    learning = [
+        label for label, record in runs.items() if record.result["train_accuracy"] < LEARNED
+    ]
     still = (
-        f" Still learning, for a net that has learned knows its training images: {', '.join(learning)}."
+        " Still learning, for a net that has learned knows its training images:"
+        f" {', '.join(learning)}."
         if learning
         else ""
     )
     text = (
-        f"ResNet 6, first 10 classes, test accuracy by the augmentations of training: {'; '.join(told)}.{still} Signs"
-        f" that reflections cost most, by the share of their {images} test images that is recognised:"
-        f" {named or 'none'}."
+        "ResNet 6, first 10 classes, test accuracy by the augmentations of training:"
+        f" {'; '.join(told)}.{still} Signs that reflections cost most, by the share of their"
+        f" {images} test images that is recognised: {named or 'none'}."
     )
     curves = {
-        "test accuracy in %": [Curve(label, series(record, "test_accuracy", 100)) for label, record in runs.items()],
-        "training loss in nats": [Curve(label, series(record, "loss")) for label, record in runs.items()],
+        "test accuracy in %": [
+            Curve(label, series(record, "test_accuracy", 100)) for label, record in runs.items()
+        ],
+        "training loss in nats": [
+            Curve(label, series(record, "loss")) for label, record in runs.items()
+        ],
     }
     return Finding("asl-augmentations", claim, text, draw(curves))
 
@@ -82,5 +111,7 @@ def confusions(records: Sequence[Record], scale: Scale) -> list[tuple[str, str, 
         told = record.result["classification"]
         title = f"{table.title}: {row.label}"
         png = mistakes.draw(np.array(told["confusion"]), list(told["by_class"]), title)
-        found.append((f"{table.name}-{row.label.split(',')[0].lower().replace(' ', '-')}", title, png))
+        found.append(
+            (f"{table.name}-{row.label.split(',')[0].lower().replace(' ', '-')}", title, png)
+        )
     return found

@@ -18,7 +18,8 @@ Published = Mapping[str, str]
 class Row:
     """One model of a table: its settings beside the table's, and what was published of it.
 
-    `cpu_epochs` is what the protocol `cpu` trains it for, where that is not what it trains the table for.
+    `cpu_epochs` is what the protocol `cpu` trains it for, where that is not what it trains the
+    table for.
     """
 
     label: str
@@ -31,9 +32,10 @@ class Row:
 class Table:
     """A published table.
 
-    `settings` are common to its rows and say the published protocol where it differs from the data set's preset.
-    `cpu_epochs` is what the protocol `cpu` trains for, `cpu_settings` what else is different there.
-    `images` says by protocol how many images there must be in all, where a data set may be had in part.
+    `settings` are common to its rows and say the published protocol where it differs from the data
+    set's preset. `cpu_epochs` is what the protocol `cpu` trains for, `cpu_settings` what else is
+    different there. `images` says by protocol how many images there must be in all, where a data
+    set may be had in part.
     """
 
     name: str
@@ -51,4 +53,6 @@ class Table:
         for row in self.rows:
             if row.label == label:
                 return row
-        raise ConfigError(f"{self.name} has no row {label!r}, only {', '.join(row.label for row in self.rows)}")
+        raise ConfigError(
+            f"{self.name} has no row {label!r}, only {', '.join(row.label for row in self.rows)}"
+        )

@@ -1,7 +1,9 @@
-"""The tables of Gładzik 2019, which compares ODENet with ResNet: the runs of their rows, and what it reports of each.
+"""The tables of Gładzik 2019, which compares ODENet with ResNet: the runs of their rows, and what
+it reports of each.
 
-Source: F. Gładzik 2019, "Comparison of ResNet and ODENet neural network" (docs/sources.md), of PyTorch 1.3.0 and
-torchdiffeq 0.0.1 on a CPU of 4 cores; its accuracies are those of the training images.
+Source: F. Gładzik 2019, "Comparison of ResNet and ODENet neural network" (docs/sources.md), of
+PyTorch 1.3.0 and torchdiffeq 0.0.1 on a CPU of 4 cores; its accuracies are those of the training
+images.
 """
 
 from __future__ import annotations
@@ -79,9 +81,10 @@ def counted(table: Table) -> Table:
 
 
 WHOLE_IMAGES = (
-    "`cpu` trains on whole images: after so few epochs, the enlarged crops of the published protocol cost accuracy on"
-    " the whole images of evaluation (ResNet 2: 85.14 % of the test images after 4 epochs,"
-    " `python -m experiments.fashion_mnist --model resnet --blocks 2 --epochs 4 --schedule cosine`)."
+    "`cpu` trains on whole images: after so few epochs, the enlarged crops of the published"
+    " protocol cost accuracy on the whole images of evaluation (ResNet 2: 85.14 % of the test"
+    " images after 4 epochs, `python -m experiments.fashion_mnist --model resnet --blocks 2"
+    " --epochs 4 --schedule cosine`)."
 )
 
 THESIS = tuple(
@@ -133,11 +136,16 @@ THESIS = tuple(
                 Row("1 block, adjoint", ADJOINT, seconds(2453)),
                 Row("1 block, without adjoint", THROUGH, seconds(1887)),
                 Row("2 blocks, adjoint", {**ADJOINT, "blocks": 2}, {"nfe": "20", **seconds(2857)}),
-                Row("2 blocks, without adjoint", {**THROUGH, "blocks": 2}, {"nfe": "20", **seconds(3677)}),
+                Row(
+                    "2 blocks, without adjoint",
+                    {**THROUGH, "blocks": 2},
+                    {"nfe": "20", **seconds(3677)},
+                ),
             ),
             4,
             {},
-            "Published: no accuracy is gained by the second block. Evaluations are those of one block. " + WHOLE_IMAGES,
+            "Published: no accuracy is gained by the second block. Evaluations are those of one"
+            " block. " + WHOLE_IMAGES,
             {"crop": "none"},
         ),
         Table(
@@ -158,8 +166,12 @@ THESIS = tuple(
             "CIFAR-10, tighter tolerances",
             "cifar10",
             (
-                Row("1e-4", {**THROUGH, "rtol": 1e-4, "atol": 1e-4}, {"nfe": "34", **seconds(3252)}),
-                Row("1e-5", {**THROUGH, "rtol": 1e-5, "atol": 1e-5}, {"nfe": "52", **seconds(4536)}),
+                Row(
+                    "1e-4", {**THROUGH, "rtol": 1e-4, "atol": 1e-4}, {"nfe": "34", **seconds(3252)}
+                ),
+                Row(
+                    "1e-5", {**THROUGH, "rtol": 1e-5, "atol": 1e-5}, {"nfe": "52", **seconds(4536)}
+                ),
             ),
             1,
             {"epochs": 25, "optimizer": "adam", "lr": 1e-3, "schedule": "constant"},

@@ -19,19 +19,31 @@ CROPS = {
 
 
 def facts(config: RunConfig) -> dict[str, str]:
-    """Parts of the settings that are told, by what they tell of. What a model or a set has no use for is left out."""
+    """Parts of the settings that are told, by what they tell of.
+
+    What a model or a set has no use for is left out.
+    """
     optim, solve, data = config.optim, config.solve, config.data
-    momentum = f" with momentum {optim.momentum:g}" if optim.optimizer == "sgd" and optim.momentum else ""
+    momentum = (
+        f" with momentum {optim.momentum:g}" if optim.optimizer == "sgd" and optim.momentum else ""
+    )
     decay = f", weight decay {optim.weight_decay:g}" if optim.weight_decay else ""
     told = {
         "optimizer": f"{'SGD' if optim.optimizer == 'sgd' else 'Adam'}{momentum}{decay}",
         "rate": f"learning rate {optim.lr:g}, {SCHEDULES[optim.schedule]}",
         "batch": f"batches of {config.batch_size}",
-        "views": CROPS[data.crop] + (f", augmented by `{data.augment}`" if data.augment != "none" else ""),
-        "precision": "float32" if config.precision == "float32" else f"convolutions in {config.precision}",
+        "views": (
+            CROPS[data.crop]
+            + (f", augmented by `{data.augment}`" if data.augment != "none" else "")
+        ),
+        "precision": (
+            "float32" if config.precision == "float32" else f"convolutions in {config.precision}"
+        ),
     }
     if config.model.ode_blocks:
-        told["solve"] = f"{solve.solver} at a tolerance of {solve.rtol:g}, stepping as {solve.stepping}"
+        told["solve"] = (
+            f"{solve.solver} at a tolerance of {solve.rtol:g}, stepping as {solve.stepping}"
+        )
     return told
 
 
@@ -45,7 +57,9 @@ def parts(table: Table, scale: Scale) -> dict[str, str]:
             if name in told:
                 labels.setdefault(told[name], []).append(label)
         one = len(labels) == 1
-        found[name] = "; ".join(text if one else f"{text} ({', '.join(those)})" for text, those in labels.items())
+        found[name] = "; ".join(
+            text if one else f"{text} ({', '.join(those)})" for text, those in labels.items()
+        )
     return found
 
 
@@ -55,7 +69,9 @@ def protocols(table: Table) -> list[str]:
     changed = [text for name, text in cpu.items() if text != full[name]]
     return [
         f"- `full`: {'; '.join(full.values())}.",
-        f"- `cpu`: {'; '.join(changed)}; all else but the epochs is the same."
-        if changed
-        else "- `cpu`: the same but for the epochs.",
+        (
+            f"- `cpu`: {'; '.join(changed)}; all else but the epochs is the same."
+            if changed
+            else "- `cpu`: the same but for the epochs."
+        ),
     ]

@@ -7,19 +7,30 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxode.data.augment import evaluation_views, normalise, random_crop, resize, resize_matrix, training_views
+from jaxode.data.augment import (
+    evaluation_views,
+    normalise,
+    random_crop,
+    resize,
+    resize_matrix,
+    training_views,
+)
 from jaxode.data.batches import epoch_order, sequential_order
 
 
 def _pixels(side: int, channels: int = 3, count: int = 4) -> jax.Array:
-    return jnp.asarray(np.random.default_rng(0).integers(0, 256, (count, side, side, channels), dtype=np.uint8))
+    return jnp.asarray(
+        np.random.default_rng(0).integers(0, 256, (count, side, side, channels), dtype=np.uint8)
+    )
 
 
 @pytest.mark.parametrize(("old", "new"), [(28, 32), (32, 28), (32, 32), (75, 28), (10, 64)])
 def test_resize_is_jaxs(old, new, x64):
     images = _pixels(old).astype("float64")
     expected = jax.image.resize(images, (4, new, new, 3), "linear", antialias=True)
-    np.testing.assert_allclose(resize(images, new), expected, atol=2e-4)  # jax.image computes weights in float32
+    np.testing.assert_allclose(
+        resize(images, new), expected, atol=2e-4
+    )  # jax.image computes weights in float32
     np.testing.assert_allclose(resize_matrix(old, new).sum(1), 1, atol=1e-14)
 
 
@@ -28,7 +39,9 @@ def test_resize_is_pytorchs(old, new, x64):
     torch = pytest.importorskip("torch")
     images = _pixels(old).astype("float64")
     channels_first = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2)
-    expected = torch.nn.functional.interpolate(channels_first, (new, new), mode="bilinear", antialias=True)
+    expected = torch.nn.functional.interpolate(
+        channels_first, (new, new), mode="bilinear", antialias=True
+    )
     np.testing.assert_allclose(resize(images, new), expected.permute(0, 2, 3, 1), atol=1e-10)
 
 
@@ -40,10 +53,17 @@ def test_normalisation_is_per_channel(x64):
 
 def test_crops_are_windows_and_every_offset_occurs():
     images = _pixels(12, 1, 400).astype("float32")
-    windows = np.asarray(jax.jit(lambda k, x: random_crop(k, x, 8))(jax.random.split(jax.random.key(0), 400), images))
+    windows = np.asarray(
+        jax.jit(lambda k, x: random_crop(k, x, 8))(jax.random.split(jax.random.key(0), 400), images)
+    )
     seen = set()
     for image, window in zip(np.asarray(images), windows, strict=True):
-        found = [(i, j) for i in range(5) for j in range(5) if np.array_equal(image[i : i + 8, j : j + 8], window)]
+        found = [
+            (i, j)
+            for i in range(5)
+            for j in range(5)
+            if np.array_equal(image[i : i + 8, j : j + 8], window)
+        ]
         assert len(found) == 1
         seen.update(found)
     assert seen == {(i, j) for i in range(5) for j in range(5)}
@@ -66,10 +86,21 @@ def test_padded_crops_are_windows_of_the_image_in_black(side):
     keys = jax.random.split(jax.random.key(3), 60)
     views = jax.jit(lambda k, x: training_views(k, x, mean, std, crop="pad"))(keys, images)
     shown, black = np.asarray(evaluation_views(images, mean, std)), -np.array(mean) / np.array(std)
-    framed = np.stack([np.pad(shown[..., c], ((0, 0), (4, 4), (4, 4)), constant_values=black[c]) for c in range(3)], -1)
+    framed = np.stack(
+        [
+            np.pad(shown[..., c], ((0, 0), (4, 4), (4, 4)), constant_values=black[c])
+            for c in range(3)
+        ],
+        -1,
+    )
     corners = set()
     for frame, view in zip(framed, np.asarray(views), strict=True):
-        near = [(i, j) for i in range(9) for j in range(9) if np.allclose(frame[i:, j:][:28, :28], view, atol=1e-5)]
+        near = [
+            (i, j)
+            for i in range(9)
+            for j in range(9)
+            if np.allclose(frame[i:, j:][:28, :28], view, atol=1e-5)
+        ]
         assert len(near) == 1
         corners.update(near)
     assert len(corners) > 30
@@ -79,13 +110,17 @@ def test_padded_crops_are_windows_of_the_image_in_black(side):
 def test_without_crops_training_sees_what_evaluation_sees():
     images, keys = _pixels(32), jax.random.split(jax.random.key(0), 4)
     facts = ((0.5,) * 3, (0.25,) * 3)
-    np.testing.assert_array_equal(training_views(keys, images, *facts, crop="none"), evaluation_views(images, *facts))
+    np.testing.assert_array_equal(
+        training_views(keys, images, *facts, crop="none"), evaluation_views(images, *facts)
+    )
 
 
 @pytest.mark.parametrize(("count", "size"), [(10, 5), (11, 5), (4, 5), (1, 5), (128, 128), (7, 1)])
 @pytest.mark.parametrize("shuffled", [True, False])
 def test_every_image_counts_once(count, size, shuffled):
-    indices, weights = epoch_order(jax.random.key(0), count, size) if shuffled else sequential_order(count, size)
+    indices, weights = (
+        epoch_order(jax.random.key(0), count, size) if shuffled else sequential_order(count, size)
+    )
     assert indices.shape == weights.shape == (-(-count // size), size)
     np.testing.assert_array_equal(np.sort(indices[weights == 1]), np.arange(count))
     assert float(weights.sum()) == count

@@ -1,4 +1,6 @@
-"""Augmentations: what each does against OpenCV and SciPy, and what is drawn by its range, its frequency and its key."""
+"""Augmentations: what each does against OpenCV and SciPy, and what is drawn by its range, its
+frequency and its key.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,14 @@ from scipy import ndimage
 
 from jaxode.checks import ConfigError
 from jaxode.config import AugmentationName
-from jaxode.data.augmentations import AUGMENTATIONS, augmented, colour, geometry, holes, require_shape
+from jaxode.data.augmentations import (
+    AUGMENTATIONS,
+    augmented,
+    colour,
+    geometry,
+    holes,
+    require_shape,
+)
 
 NAMES = AugmentationName.__args__
 COUNT, SIDE = 400, 32
@@ -34,7 +43,9 @@ def _keys(count: int = COUNT) -> jax.Array:
 
 @pytest.fixture(scope="module")
 def alone():
-    """Name → images before and after that augmentation, one augmentation after another by the same keys."""
+    """Name → images before and after that augmentation, one augmentation after another by the same
+    keys.
+    """
     found, images = {}, jnp.asarray(_stored(COUNT, SIDE, SIDE, 3))
     for name in NAMES:
         after = apply(_keys(), images, (name,))
@@ -46,11 +57,19 @@ def alone():
 def test_crops_are_resized_as_by_cv2(x64):
     image = _stored(HIGH, WIDE, 3).astype("float64")
     resized = jax.jit(partial(geometry.crop_resize, jnp.asarray(image)))
-    for top, left, high, wide in [(0, 0, HIGH, WIDE), (3, 11, 31, 45), (39, 0, 1, 56), (17, 30, 23, 2)]:
+    for top, left, high, wide in [
+        (0, 0, HIGH, WIDE),
+        (3, 11, 31, 45),
+        (39, 0, 1, 56),
+        (17, 30, 23, 2),
+    ]:
         window = image[top : top + high, left : left + wide]
         expected = cv2.resize(window, (WIDE, HIGH), interpolation=cv2.INTER_LINEAR)
-        # cv2 has float32 positions below 64: half a unit of 2**-18 for each of two directions, and weights of 2**-24
-        np.testing.assert_allclose(resized(jnp.array([top, left, high, wide])), expected, atol=2**-18 + 2**-22)
+        # cv2 has float32 positions below 64: half a unit of 2**-18 for each of two directions, and
+        # weights of 2**-24
+        np.testing.assert_allclose(
+            resized(jnp.array([top, left, high, wide])), expected, atol=2**-18 + 2**-22
+        )
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -59,14 +78,29 @@ def test_turns_are_those_of_cv2s_matrix_in_a_mirror(dtype, x64):
     turned = jax.jit(partial(geometry.turned, jnp.asarray(image)))
     # Half a dozen operations on positions below 64, in each of two directions, of slope at most one
     bound = 12 * 64 * np.finfo(dtype).eps
-    for numbers in [(0, 0, 1, 0), (0.0625, -0.0625, 0.9, 45), (-0.0625, 0.03, 1.1, -45), (0.01, 0.0625, 1.03, 17)]:
+    for numbers in [
+        (0, 0, 1, 0),
+        (0.0625, -0.0625, 0.9, 45),
+        (-0.0625, 0.03, 1.1, -45),
+        (0.01, 0.0625, 1.03, 17),
+    ]:
         turn = geometry.Turn(*map(jnp.float32, numbers))
         down, right, scale, degrees = map(float, turn)
         forward = cv2.getRotationMatrix2D(((WIDE - 1) / 2, (HIGH - 1) / 2), degrees, scale)
         forward[:, 2] += right * WIDE, down * HIGH
-        inverse = np.linalg.inv([*forward, [0, 0, 1]])[:2][::-1, [1, 0, 2]]  # rows first, as SciPy has them
-        warp = partial(ndimage.affine_transform, matrix=inverse[:, :2], offset=inverse[:, 2], order=1, mode="mirror")
-        expected = np.stack([warp(channel) for channel in np.moveaxis(image.astype("float64"), -1, 0)], -1)
+        inverse = np.linalg.inv([*forward, [0, 0, 1]])[:2][
+            ::-1, [1, 0, 2]
+        ]  # rows first, as SciPy has them
+        warp = partial(
+            ndimage.affine_transform,
+            matrix=inverse[:, :2],
+            offset=inverse[:, 2],
+            order=1,
+            mode="mirror",
+        )
+        expected = np.stack(
+            [warp(channel) for channel in np.moveaxis(image.astype("float64"), -1, 0)], -1
+        )
         found = turned(turn)
         assert found.dtype == dtype
         np.testing.assert_allclose(found, expected, atol=bound)
@@ -80,7 +114,9 @@ def test_flips_and_transposition_are_cv2s():
 
 
 def _colours() -> np.ndarray:
-    """Random colours, and those at whose hue formulas change: black, white, greys, and two channels alike."""
+    """Random colours, and those at whose hue formulas change: black, white, greys, and two channels
+    alike.
+    """
     image = _stored(SIDE, SIDE, 3)
     image[0], image[1], image[2] = 0, 1, image[2, :, :1]
     image[3, :, 0], image[4, :, 1], image[5, :, 2] = image[3, :, 1], image[4, :, 2], image[5, :, 0]
@@ -95,16 +131,23 @@ def test_hue_saturation_and_value_are_cv2s():
     assert apart.max() < 2**-22  # four roundings of what is below 1
 
 
-@pytest.mark.parametrize("shift", [(0.2, 0.2, 0.2), (-0.2, -0.2, -0.2), (0.13, -0.07, 0.05), (-0.01, 0.2, -0.2)])
+@pytest.mark.parametrize(
+    "shift", [(0.2, 0.2, 0.2), (-0.2, -0.2, -0.2), (0.13, -0.07, 0.05), (-0.01, 0.2, -0.2)]
+)
 def test_shifted_colours_are_cv2s(shift):
     image, (hue, saturation, value) = _colours(), shift
     hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
-    moved = np.stack([(hsv[..., 0] + 360 * hue) % 360, hsv[..., 1] + saturation, hsv[..., 2] + value], -1)
+    moved = np.stack(
+        [(hsv[..., 0] + 360 * hue) % 360, hsv[..., 1] + saturation, hsv[..., 2] + value], -1
+    )
     moved[..., 1] *= hsv[..., 1] > 0
     moved[..., 1:] = moved[..., 1:].clip(0, 1)
     expected = cv2.cvtColor(moved.astype("float32"), cv2.COLOR_HSV2RGB)
-    # A channel moves by its whole range in a sixth of a turn: six times three roundings of the hue, on both sides
-    np.testing.assert_allclose(_shifted(image, jnp.array(shift, "float32")), expected, atol=36 * 2**-24)
+    # A channel moves by its whole range in a sixth of a turn: six times three roundings of the hue,
+    # on both sides
+    np.testing.assert_allclose(
+        _shifted(image, jnp.array(shift, "float32")), expected, atol=36 * 2**-24
+    )
 
 
 _shifted = jax.jit(colour.shifted)
@@ -138,7 +181,9 @@ DRAWS = {
 
 
 def _drawn() -> dict[str, np.ndarray]:
-    return jax.tree.map(np.asarray, jax.jit(lambda keys: {n: jax.vmap(d)(keys) for n, d in DRAWS.items()})(_keys()))
+    return jax.tree.map(
+        np.asarray, jax.jit(lambda keys: {n: jax.vmap(d)(keys) for n, d in DRAWS.items()})(_keys())
+    )
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +207,9 @@ def test_numbers_fill_their_ranges(drawn):
     for name, ranges in limits.items():
         for values, (low, high) in zip(drawn[name].T, ranges, strict=True):
             places = (values.astype("float64") - low) / (high - low)
-            assert -1e-6 < places.min() < 0.05  # none of 400 in a twentieth of the range: once in 10**9
+            assert (
+                -1e-6 < places.min() < 0.05
+            )  # none of 400 in a twentieth of the range: once in 10**9
             assert 0.95 < places.max() < 1 + 1e-6
             assert abs(places.mean() - 0.5) < 5 / np.sqrt(12 * COUNT)  # five standard errors
 
@@ -171,7 +218,9 @@ def test_crops_have_torchvisions_areas_ratios_and_places(drawn):
     top, left, high, wide = drawn["crop"].T
     area, ratio = high * wide / 64**2, wide / high
     for values, low, up in ((area, 0.6, 1), (ratio, 3 / 4, 4 / 3)):
-        assert low - 0.02 < values.min() < low + 0.05  # sides are rounded to pixels, of which they have 40 or more
+        assert (
+            low - 0.02 < values.min() < low + 0.05
+        )  # sides are rounded to pixels, of which they have 40 or more
         assert up - 0.05 < values.max() < up + 0.02
     for start, length in ((top, high), (left, wide)):
         assert start[length < 60].min() == 0
@@ -204,8 +253,12 @@ def test_a_cutouts_centre_is_any_pixel(drawn):
 
 
 def test_each_is_applied_as_often_as_it_should_whatever_the_others_do(alone):
-    changed = np.stack([np.abs(after - before).max((1, 2, 3)) > 0 for before, after in alone.values()])
-    assert changed[0].sum() > 0.97 * COUNT  # every image is cropped; some windows are the whole image
+    changed = np.stack(
+        [np.abs(after - before).max((1, 2, 3)) > 0 for before, after in alone.values()]
+    )
+    assert (
+        changed[0].sum() > 0.97 * COUNT
+    )  # every image is cropped; some windows are the whole image
     for k, one in enumerate(changed[1:]):  # five standard deviations
         assert abs(one.sum() - COUNT / 2) < 5 * np.sqrt(COUNT / 4)
         for other in changed[1 : 1 + k]:
@@ -220,12 +273,15 @@ def test_what_is_drawn_does_not_hang_on_whether_it_is_applied(alone):
 
 
 def test_together_they_are_one_after_another_whatever_the_order_of_the_names(x64):
-    """In float64, for the programs are others and round in other places; what is drawn is float32 all the same."""
+    """In float64, for the programs are others and round in other places; what is drawn is float32
+    all the same.
+    """
     images = last = jnp.asarray(_stored(COUNT, SIDE, SIDE, 3), "float64")
     for name in NAMES:
         last = apply(_keys(), last, (name,))
     together = apply(_keys(), images, NAMES[::-1])
-    # Draws of 2**-24 apart move positions below 32 by 2e-6 in each of two directions; another draw is 0.1 away
+    # Draws of 2**-24 apart move positions below 32 by 2e-6 in each of two directions; another draw
+    # is 0.1 away
     np.testing.assert_allclose(together, last, atol=1e-5)
     np.testing.assert_array_equal(together, apply(_keys(), images, NAMES[::-1]))
 
@@ -240,12 +296,15 @@ def test_float64_images_get_the_same_draws(alone, x64):
     images, last = alone[NAMES[0]][0], alone[NAMES[-1]][1]
     found = apply(_keys(), jnp.asarray(images, "float64"), NAMES)
     assert found.dtype == "float64"
-    # A shift of saturation divides positions' roundings, 1e-5, by what there was of it; another draw is 0.1 away
+    # A shift of saturation divides positions' roundings, 1e-5, by what there was of it; another
+    # draw is 0.1 away
     np.testing.assert_allclose(found, last, atol=2e-3)
 
 
 def test_one_colour_stays_in_range_and_does_not_move():
-    images = np.repeat(np.array([0, 1, 128 / 255, 1 / 255], "float32"), COUNT // 4)[:, None, None, None]
+    images = np.repeat(np.array([0, 1, 128 / 255, 1 / 255], "float32"), COUNT // 4)[
+        :, None, None, None
+    ]
     images = jnp.asarray(np.broadcast_to(images, (COUNT, SIDE, SIDE, 3)))
     for name in ("random_resized_crop", "shift_scale_rotate"):
         np.testing.assert_array_equal(apply(_keys(), images, (name,)), images)
@@ -259,7 +318,8 @@ def test_names_are_the_plans_and_shapes_are_checked():
     assert tuple(AUGMENTATIONS) == NAMES
     require_shape(NAMES, 8, 8, 3)
     with pytest.raises(
-        ConfigError, match="augmentations must be one of random_resized_crop, transpose, horizontal_flip,"
+        ConfigError,
+        match="augmentations must be one of random_resized_crop, transpose, horizontal_flip,",
     ):
         require_shape(("cutout", "blur"), 8, 8, 3)
     with pytest.raises(ConfigError, match="transpose needs square images, got 8 x 9"):

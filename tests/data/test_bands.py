@@ -1,4 +1,6 @@
-"""The iceberg challenge's file: what is read, what is said of a wrong one, and that no file takes more than it has."""
+"""The iceberg challenge's file: what is read, what is said of a wrong one, and that no file takes
+more than it has.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ def written(tmp_path):
 
 
 def test_planes_and_labels_are_read_in_order(written):
-    path = written([row(), row(inc_angle="na", is_iceberg=1), row(band_2=band(76, 3), inc_angle=30)])
+    path = written(
+        [row(), row(inc_angle="na", is_iceberg=1), row(band_2=band(76, 3), inc_angle=30)]
+    )
     images, labels = read_bands(path)
     assert (images.shape, images.dtype, labels.dtype) == ((3, 75, 75, 3), np.float32, np.int32)
     assert labels.tolist() == [0, 1, 0]
@@ -68,7 +72,10 @@ def test_the_text_is_never_held(written):
     ("bad", "message"),
     [
         (row(band_1=..., inc_angle=...), "row 2 of train.json has no band_1, inc_angle"),
-        (row(is_iceberg=...), "row 2 of train.json has no is_iceberg: Kaggle's test.json has no labels, train.json"),
+        (
+            row(is_iceberg=...),
+            "row 2 of train.json has no is_iceberg: Kaggle's test.json has no labels, train.json",
+        ),
         (
             row(band_1=[0.5] * 5624),
             "band_1 of row 2 of train.json must be a list of 5625 numbers, found a list of 5624",
@@ -77,20 +84,53 @@ def test_the_text_is_never_held(written):
             row(band_1=[0.5] * 5626),
             "band_1 of row 2 of train.json must be a list of 5625 numbers, found a list of more",
         ),
-        (row(band_2=None), "band_2 of row 2 of train.json must be a list of 5625 numbers, found null"),
-        (row(band_2={"a": 1}), "band_2 of row 2 of train.json must be a list of 5625 numbers, found an object"),
-        (row(band_2="0.5" * 1875), "band_2 of row 2 of train.json must be a list of 5625 numbers, found '0.50.5"),
-        (row(band_1=band(17, None)), "element 17 of band_1 of row 2 of train.json must be a number, found null"),
-        (row(band_1=band(5624, "a")), "element 5624 of band_1 of row 2 of train.json must be a number, found 'a'"),
-        (row(band_2=band(0, True)), "element 0 of band_2 of row 2 of train.json must be a number, found true"),
-        (row(band_2=band(3, [1.0])), "element 3 of band_2 of row 2 of train.json must be a number, found a list"),
-        (row(band_2=band(9, -1e39)), "element 9 of band_2 of row 2 of train.json must be finite in float32, found -1e"),
-        (row(band_1=band(4, float("nan"))), "train.json is truncated or no valid JSON in band_1 of row 2: "),
+        (
+            row(band_2=None),
+            "band_2 of row 2 of train.json must be a list of 5625 numbers, found null",
+        ),
+        (
+            row(band_2={"a": 1}),
+            "band_2 of row 2 of train.json must be a list of 5625 numbers, found an object",
+        ),
+        (
+            row(band_2="0.5" * 1875),
+            "band_2 of row 2 of train.json must be a list of 5625 numbers, found '0.50.5",
+        ),
+        (
+            row(band_1=band(17, None)),
+            "element 17 of band_1 of row 2 of train.json must be a number, found null",
+        ),
+        (
+            row(band_1=band(5624, "a")),
+            "element 5624 of band_1 of row 2 of train.json must be a number, found 'a'",
+        ),
+        (
+            row(band_2=band(0, True)),
+            "element 0 of band_2 of row 2 of train.json must be a number, found true",
+        ),
+        (
+            row(band_2=band(3, [1.0])),
+            "element 3 of band_2 of row 2 of train.json must be a number, found a list",
+        ),
+        (
+            row(band_2=band(9, -1e39)),
+            "element 9 of band_2 of row 2 of train.json must be finite in float32, found -1e",
+        ),
+        (
+            row(band_1=band(4, float("nan"))),
+            "train.json is truncated or no valid JSON in band_1 of row 2: ",
+        ),
         (
             row(inc_angle=[30]),
-            'inc_angle of row 2 of train.json must be a number of degrees from 0 to 90 or "na", found a',
+            (
+                'inc_angle of row 2 of train.json must be a number of degrees from 0 to 90 or "na",'
+                " found a"
+            ),
         ),
-        (row(inc_angle="NA"), "inc_angle of row 2 of train.json must be a number of degrees from 0 to 90 or"),
+        (
+            row(inc_angle="NA"),
+            "inc_angle of row 2 of train.json must be a number of degrees from 0 to 90 or",
+        ),
         (row(inc_angle=None), 'from 0 to 90 or "na", found null'),
         (row(inc_angle=True), 'from 0 to 90 or "na", found true'),
         (row(inc_angle=90.5), 'from 0 to 90 or "na", found 90.5'),
@@ -113,7 +153,13 @@ def test_a_row_that_is_wrong_is_named(written, bad, message):
     [
         ("", "is truncated or no valid JSON before row 0: "),
         ("7z\xbc\xaf", "must be a JSON list, found 7: get it from https:"),
-        ("PK\x03\x04", "is truncated or no valid JSON before row 0: lexical error: invalid char in json text.: get it"),
+        (
+            "PK\x03\x04",
+            (
+                "is truncated or no valid JSON before row 0: lexical error: invalid char in json"
+                " text.: get it"
+            ),
+        ),
         (json.dumps([row(), row()])[:-9], "is truncated or no valid JSON in row 1: "),
         (json.dumps([row(), row()])[:-1], "is truncated or no valid JSON after row 1: "),
         (json.dumps([row(), row()]) + "x", "is truncated or no valid JSON after row 1: "),
@@ -128,14 +174,18 @@ def test_a_file_that_is_no_list_of_rows_is_named(written, content, message):
 
 
 def test_a_file_that_is_not_there_says_where_it_comes_from(tmp_path):
-    with pytest.raises(DataError, match=r"there is no .*train\.json: .*statoil-iceberg-classifier-challenge"):
+    with pytest.raises(
+        DataError, match=r"there is no .*train\.json: .*statoil-iceberg-classifier-challenge"
+    ):
         read_bands(tmp_path / "train.json")
     with pytest.raises(DataError, match="cannot be read: Is a directory"):
         read_bands(tmp_path)
 
 
 def raw(**changes):
-    """A file of a good row and one whose values are replaced by these texts; a value of two texts replaces the key."""
+    """A file of a good row and one whose values are replaced by these texts; a value of two texts
+    replaces the key.
+    """
     whole = {key: json.dumps(value) for key, value in row().items()} | changes
     pairs = (text if isinstance(text, tuple) else (f'"{key}"', text) for key, text in whole.items())
     second = "{" + ", ".join(f"{key}: {value}" for key, value in pairs) + "}"
@@ -149,7 +199,10 @@ def numbers(text):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (raw(band_2=numbers("1e400")), "in band_2 of row 1: parse error: numeric (floating point) overflow"),
+        (
+            raw(band_2=numbers("1e400")),
+            "in band_2 of row 1: parse error: numeric (floating point) overflow",
+        ),
         (raw(band_2=numbers("1e99999999999")), "in band_2 of row 1: parse error: numeric"),
         (raw(band_2=numbers("1" * 20)), "in band_2 of row 1: parse error: integer overflow"),
         (raw(band_1="[0.5, Infinity]"), "in band_1 of row 1: lexical error"),
@@ -162,22 +215,55 @@ def numbers(text):
             raw(inc_angle='"\\ud800"'),
             'inc_angle of row 1 of train.json must be a number of degrees from 0 to 90 or "na"',
         ),
-        (raw(inc_angle='"' + "a" * 5000 + '"'), "inc_angle of row 1 of train.json must have at most 1000 characters"),
-        (raw(id='"' + "a" * 5000 + '"'), "id of row 1 of train.json must have at most 1000 characters, found 5000"),
+        (
+            raw(inc_angle='"' + "a" * 5000 + '"'),
+            "inc_angle of row 1 of train.json must have at most 1000 characters",
+        ),
+        (
+            raw(id='"' + "a" * 5000 + '"'),
+            "id of row 1 of train.json must have at most 1000 characters, found 5000",
+        ),
         (
             raw(id=(f'"{"a" * 5000}"', "1")),
             "a key of row 1 of train.json must have at most 1000 characters, found 5000",
         ),
-        (raw(id=('"band_1"', "1")), "band_1 of row 1 of train.json must be a list of 5625 numbers, found 1"),
-        (raw(id=('"inc_angle"', "1")), "row 1 of train.json must have each key once, found 'inc_angle' twice"),
-        (raw(id=('"is_iceberg"', "0")), "row 1 of train.json must have each key once, found 'is_iceberg' twice"),
+        (
+            raw(id=('"band_1"', "1")),
+            "band_1 of row 1 of train.json must be a list of 5625 numbers, found 1",
+        ),
+        (
+            raw(id=('"inc_angle"', "1")),
+            "row 1 of train.json must have each key once, found 'inc_angle' twice",
+        ),
+        (
+            raw(id=('"is_iceberg"', "0")),
+            "row 1 of train.json must have each key once, found 'is_iceberg' twice",
+        ),
         (raw(**{f"k{k}": "1" for k in range(28)}), "row 1 of train.json must have at most 32 keys"),
-        (raw(id="[" * 9 + "]" * 9), "id of row 1 of train.json must be at most 8 lists or objects deep"),
-        (raw(id='{"a":' * 9 + "1" + "}" * 9), "id of row 1 of train.json must be at most 8 lists or objects deep"),
-        (raw(id="[" + "1," * 20_000 + "1]"), "id of row 1 of train.json must have at most 20000 parts"),
-        (raw(band_1="[" * 50_000), "element 0 of band_1 of row 1 of train.json must be a number, found a list"),
-        (raw(id='"' + "a" * 2_000_000 + '"'), "train.json has a part of more than 1048576 bytes in id of row 1"),
-        (raw(inc_angle="1" * 2_000_000), "train.json has a part of more than 1048576 bytes in inc_angle of row 1"),
+        (
+            raw(id="[" * 9 + "]" * 9),
+            "id of row 1 of train.json must be at most 8 lists or objects deep",
+        ),
+        (
+            raw(id='{"a":' * 9 + "1" + "}" * 9),
+            "id of row 1 of train.json must be at most 8 lists or objects deep",
+        ),
+        (
+            raw(id="[" + "1," * 20_000 + "1]"),
+            "id of row 1 of train.json must have at most 20000 parts",
+        ),
+        (
+            raw(band_1="[" * 50_000),
+            "element 0 of band_1 of row 1 of train.json must be a number, found a list",
+        ),
+        (
+            raw(id='"' + "a" * 2_000_000 + '"'),
+            "train.json has a part of more than 1048576 bytes in id of row 1",
+        ),
+        (
+            raw(inc_angle="1" * 2_000_000),
+            "train.json has a part of more than 1048576 bytes in inc_angle of row 1",
+        ),
         (b"[" + b" " * 2_000_000, "train.json has a part of more than 1048576 bytes before row 0"),
     ],
     ids=range(24),
@@ -191,7 +277,9 @@ def test_a_part_out_of_bounds_is_named_with_its_row_and_key(tmp_path, content, m
 
 def test_small_values_of_other_keys_are_passed_over(tmp_path):
     path = tmp_path / "train.json"
-    path.write_bytes(raw(id='{"a": [[], {"b": null}]}', more="[1, [2, true]]", text=json.dumps("\ud800")))
+    path.write_bytes(
+        raw(id='{"a": [[], {"b": null}]}', more="[1, [2, true]]", text=json.dumps("\ud800"))
+    )
     assert len(read_bands(path)[1]) == 2
 
 
@@ -203,7 +291,9 @@ def test_the_number_of_rows_is_bounded(written, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "text", ["[" * 300_000, "[{" + '"a":[' * 100_000, '[{"a":' * 100_000], ids=["list", "key", "both"]
+    "text",
+    ["[" * 300_000, "[{" + '"a":[' * 100_000, '[{"a":' * 100_000],
+    ids=["list", "key", "both"],
 )
 def test_depth_takes_no_memory(written, text):
     path = written(text)
@@ -219,7 +309,10 @@ def test_depth_takes_no_memory(written, text):
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from([*row(), "x"]), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from([*row(), "x"]), inner, max_size=4)
+    ),
     max_leaves=12,
 )
 

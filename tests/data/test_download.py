@@ -161,7 +161,9 @@ def test_an_archive_that_was_unpacked_is_fetched_all_the_same(tmp_path, monkeypa
     (tmp_path / spec.name).mkdir()
     (tmp_path / spec.name / "cifar-10-binary.tar").write_bytes(b"")
     asked = []
-    monkeypatch.setattr(download, "_download", lambda file, folder, progress: asked.append(file.name))
+    monkeypatch.setattr(
+        download, "_download", lambda file, folder, progress: asked.append(file.name)
+    )
     with pytest.raises(download.Unreachable, match=r"cifar-10-binary\.tar\.gz"):
         download.fetch(spec, tmp_path, progress=False)
     assert asked == ["cifar-10-binary.tar.gz"]

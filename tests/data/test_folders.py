@@ -1,4 +1,6 @@
-"""Pictures in folders and zips: what is taken, what is passed over, and one line for what cannot be read."""
+"""Pictures in folders and zips: what is taken, what is passed over, and one line for what cannot be
+read.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +70,11 @@ def test_what_systems_add_is_passed_over_in_folders_and_in_zips(root, tmp_path):
     (root / "__MACOSX" / "A" / "2.png").write_bytes(b"\0\5\x16\7")
     (root / "A" / "folder.png").mkdir()
     assert folders.listing(SPEC, root).manifest == before
-    members = [(path.relative_to(root).as_posix(), path.read_bytes()) for path in root.rglob("*.*") if path.is_file()]
+    members = [
+        (path.relative_to(root).as_posix(), path.read_bytes())
+        for path in root.rglob("*.*")
+        if path.is_file()
+    ]
     assert len(members) == 9
     path = zipped(tmp_path / "set.zip", [*members, ("A/folder.png/", b"")])
     assert folders.listing(SPEC, path).manifest == before
@@ -160,7 +166,9 @@ def test_a_file_that_may_not_be_read_is_named(root, monkeypatch):
 def test_a_file_that_grew_since_it_was_listed_is_not_read_whole(root, monkeypatch):
     found = folders.listing(SPEC, root)
     monkeypatch.setattr(folders, "MOST_BYTES", 20)
-    with pytest.raises(DataError, match=r"A/1\.png cannot be read: it has \d+ bytes, more than 20$"):
+    with pytest.raises(
+        DataError, match=r"A/1\.png cannot be read: it has \d+ bytes, more than 20$"
+    ):
         folders.read(SPEC, found, progress=False)
 
 
@@ -218,7 +226,8 @@ def test_the_same_name_twice_is_refused(tmp_path):
     refused(path, r"A/1\.png is in it twice$")
 
 
-# Offsets in a member's own header and in the list of members: of its flags, its method and its sizes.
+# Offsets in a member's own header and in the list of members: of its flags, its method and its
+# sizes.
 LOCAL, LISTED = b"PK\3\4", b"PK\1\2"
 
 
@@ -285,7 +294,11 @@ def test_the_list_of_members_is_bounded(tmp_path, monkeypatch):
     with path.open("wb") as file:
         file.seek(2**26)  # of nothing, which the record at its end calls the list
         file.write(b"PK\5\6" + struct.pack("<HHHHIIH", 0, 0, 9, 9, 2**26, 0, 0))
-    refused(path, r"set\.zip is no whole zip: the list of its members takes 67108864 bytes, more than 33554432$")
+    refused(
+        path,
+        r"set\.zip is no whole zip: the list of its members takes 67108864 bytes, more than"
+        r" 33554432$",
+    )
     zipped(path, GOOD)
     size = 2 * (46 + len("A/1.png"))
     monkeypatch.setattr(archives._Source, "most", size)
@@ -293,11 +306,14 @@ def test_the_list_of_members_is_bounded(tmp_path, monkeypatch):
     monkeypatch.setattr(archives._Source, "most", size - 1)
     refused(
         path,
-        rf"set\.zip is no whole zip: the list of its members takes {size} bytes, more than {size - 1}$",
+        rf"set\.zip is no whole zip: the list of its members takes {size} bytes, more than"
+        rf" {size - 1}$",
     )
 
 
-@pytest.mark.parametrize("content", [b"", b"PK", b"PK\5\6" + bytes(18), b"PK\5\6" + b"\xff" * 18, bytes(100)])
+@pytest.mark.parametrize(
+    "content", [b"", b"PK", b"PK\5\6" + bytes(18), b"PK\5\6" + b"\xff" * 18, bytes(100)]
+)
 def test_a_file_that_is_no_zip_is_named(tmp_path, content):
     (tmp_path / "set.zip").write_bytes(content)
     refused(tmp_path / "set.zip", r"set\.zip (is no whole zip: |must hold pictures of every class)")

@@ -1,4 +1,6 @@
-"""From a DataConfig to arrays: every route, and every way it can fail, ends in arrays or in one clear line."""
+"""From a DataConfig to arrays: every route, and every way it can fail, ends in arrays or in one
+clear line.
+"""
 
 from __future__ import annotations
 
@@ -110,7 +112,9 @@ def test_an_archive_without_its_batches_is_named(tmp_path):
     spec = write_cifar_set(tmp_path, archived=True)
     with pytest.raises(DataError, match=r"not the archive of cifar10.*other\.bin"):
         originals.read(
-            dataclasses.replace(spec, test_files=(dataclasses.replace(spec.test_files[0], name="other.bin"),)),
+            dataclasses.replace(
+                spec, test_files=(dataclasses.replace(spec.test_files[0], name="other.bin"),)
+            ),
             originals.find(spec, tmp_path),
         )
 
@@ -118,7 +122,9 @@ def test_an_archive_without_its_batches_is_named(tmp_path):
 def test_files_that_are_missing_are_named(tmp_path):
     spec = write_idx_set(tmp_path, url="http://127.0.0.1:9/")
     (tmp_path / "t10k-images-idx3-ubyte.gz").unlink()
-    with pytest.raises(Unavailable, match=r"lacks t10k-images-idx3-ubyte\.gz of the 4 files.*cannot be reached"):
+    with pytest.raises(
+        Unavailable, match=r"lacks t10k-images-idx3-ubyte\.gz of the 4 files.*cannot be reached"
+    ):
         _full(spec, tmp_path)
 
 
@@ -152,9 +158,13 @@ def test_a_file_without_a_published_checksum_may_not_change_once_prepared(tmp_pa
 def offline(monkeypatch):
     """Every address is one that nobody answers."""
     for name, spec in list(SPECS.items()):
-        files = tuple(dataclasses.replace(file, url="http://127.0.0.1:9/") for file in spec.train_files)
+        files = tuple(
+            dataclasses.replace(file, url="http://127.0.0.1:9/") for file in spec.train_files
+        )
         archive = spec.archive and dataclasses.replace(spec.archive, url="http://127.0.0.1:9/")
-        monkeypatch.setitem(SPECS, name, dataclasses.replace(spec, train_files=files, archive=archive))
+        monkeypatch.setitem(
+            SPECS, name, dataclasses.replace(spec, train_files=files, archive=archive)
+        )
 
 
 def test_auto_falls_back_to_the_sample_and_says_so(tmp_path, offline, capsys):
@@ -181,21 +191,34 @@ def test_what_cannot_be_had_is_said(config, words, offline, tmp_path, monkeypatc
 
 
 def test_limits_take_the_first_images():
-    few, all_of_them = (load(DataConfig("mnist", "sample", limit_train=n, limit_test=7)) for n in (5, None))
+    few, all_of_them = (
+        load(DataConfig("mnist", "sample", limit_train=n, limit_test=7)) for n in (5, None)
+    )
     np.testing.assert_array_equal(few.train_images, all_of_them.train_images[:5])
     assert (len(few.train_labels), len(few.test_labels)) == (5, 7)
     assert few.fingerprint != all_of_them.fingerprint
 
 
 def test_equal_data_have_equal_fingerprints():
-    assert load(DataConfig("mnist", "sample")).fingerprint == load(DataConfig("mnist", "sample")).fingerprint
+    assert (
+        load(DataConfig("mnist", "sample")).fingerprint
+        == load(DataConfig("mnist", "sample")).fingerprint
+    )
 
 
 def blank(train=3, test=2, labels=None):
     """An image set of black images."""
     images = np.zeros((max(train, test), 28, 28, 1), np.uint8)
     train_labels = np.zeros(train if labels is None else labels, np.int32)
-    return ImageSet("mnist", "full", images[:train], train_labels, images[:test], train_labels[:test], SPECS["mnist"])
+    return ImageSet(
+        "mnist",
+        "full",
+        images[:train],
+        train_labels,
+        images[:test],
+        train_labels[:test],
+        SPECS["mnist"],
+    )
 
 
 @pytest.mark.parametrize(
@@ -206,7 +229,13 @@ def blank(train=3, test=2, labels=None):
             {"train": 0, "test": 0},
             "has no training images: 0 for training, 0 for test; change --classes, .*limit-train",
         ),
-        ({"test": 0}, "has no test images: 3 for training, 0 for test; change --classes, --test-share or --limit-test"),
+        (
+            {"test": 0},
+            (
+                "has no test images: 3 for training, 0 for test; change --classes, --test-share or"
+                " --limit-test"
+            ),
+        ),
         ({"labels": 4}, "has 3 training images and 4 labels"),
     ],
 )
@@ -228,7 +257,9 @@ def pictures(tmp_path, monkeypatch):
 
 
 def test_a_set_of_one_image_a_class_has_none_to_test_on(pictures):
-    with pytest.raises(DataError, match=r"asl_alphabet .full. has no test images: 3 for training, 0 for test"):
+    with pytest.raises(
+        DataError, match=r"asl_alphabet .full. has no test images: 3 for training, 0 for test"
+    ):
         load(pictures(1), progress=False)
     with pytest.raises(DataError, match="2 for training, 0 for test"):
         load(dataclasses.replace(pictures(1), classes=2, test_share=0.9), progress=False)
@@ -243,7 +274,9 @@ def test_two_images_a_class_are_enough_whatever_the_share(pictures):
 
 def test_a_class_without_training_images_is_named(tmp_path, monkeypatch):
     arrays = np.zeros((4, 75, 75, 3), np.float32), np.ones(4, np.int32)
-    monkeypatch.setattr(sys.modules["jaxode.data.load"], "load_full", lambda *_, **__: {"whole": arrays})
+    monkeypatch.setattr(
+        sys.modules["jaxode.data.load"], "load_full", lambda *_, **__: {"whole": arrays}
+    )
     with pytest.raises(DataError, match="iceberg has no training image of ship"):
         load(DataConfig(dataset="iceberg", data_dir=str(tmp_path), crop="none"))
 

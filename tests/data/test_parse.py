@@ -26,7 +26,9 @@ def test_idx_reads_back_what_was_written(rng):
 
 
 def test_idx_integers_are_big_endian():
-    np.testing.assert_array_equal(parse.idx(idx_bytes(np.array([[1, -2, 300]], np.int32)), "x"), [[1, -2, 300]])
+    np.testing.assert_array_equal(
+        parse.idx(idx_bytes(np.array([[1, -2, 300]], np.int32)), "x"), [[1, -2, 300]]
+    )
 
 
 @pytest.mark.parametrize(
@@ -62,7 +64,9 @@ def test_a_gzip_that_unpacks_to_more_than_its_images_is_cut_off(extra):
             stream.write(bytes(min(extra, 2**22)))
     labels = idx_bytes(np.zeros(count, np.uint8))
     tracemalloc.start()
-    with pytest.raises(DataError, match=r"i\.gz must unpack to at most 1584 bytes, and unpacks to more"):
+    with pytest.raises(
+        DataError, match=r"i\.gz must unpack to at most 1584 bytes, and unpacks to more"
+    ):
         parse.idx_set((bomb.getvalue(), labels), spec, ("i.gz", "l"), count)
     assert tracemalloc.get_traced_memory()[1] < 2**25
     tracemalloc.stop()

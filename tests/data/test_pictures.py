@@ -1,4 +1,6 @@
-"""Pictures from bytes: formats, modes and depths, EXIF orientations, bounds; plain ones keep their bits."""
+"""Pictures from bytes: formats, modes and depths, EXIF orientations, bounds; plain ones keep their
+bits.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ ON_BLACK = np.rint(COLOURS * (ALPHA / 255)[..., None])
 
 def packed(picture, kind, **options):
     target = io.BytesIO()
-    (picture if isinstance(picture, Image.Image) else Image.fromarray(picture)).save(target, kind, **options)
+    (picture if isinstance(picture, Image.Image) else Image.fromarray(picture)).save(
+        target, kind, **options
+    )
     return target.getvalue()
 
 
@@ -37,17 +41,29 @@ def png(width, height, depth, colour, rows, *chunks):
     """A PNG of any depth, which Pillow does not write; `rows` are the packed bytes of each row."""
 
     def chunk(name, body):
-        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        return (
+            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        )
 
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
     body = chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row for row in rows)))
-    return b"\x89PNG\r\n\x1a\n" + head + b"".join(chunk(*each) for each in chunks) + body + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + head
+        + b"".join(chunk(*each) for each in chunks)
+        + body
+        + chunk(b"IEND", b"")
+    )
 
 
 def tiff(values, *, order="<", photometric=1, bits=None, form=1):
     """An uncompressed grey TIFF of one strip."""
     bits = bits or 8 * values.dtype.itemsize
-    raw = values if isinstance(values, bytes) else values.astype(values.dtype.newbyteorder(order)).tobytes()
+    raw = (
+        values
+        if isinstance(values, bytes)
+        else values.astype(values.dtype.newbyteorder(order)).tobytes()
+    )
     height, width = (2, 2) if isinstance(values, bytes) else values.shape
     tags = [
         (256, width),
@@ -59,13 +75,17 @@ def tiff(values, *, order="<", photometric=1, bits=None, form=1):
     ]
     tags += [(277, 1), (278, height), (279, len(raw)), (339, form)]
     entries = b"".join(
-        struct.pack(order + "HHI", tag, 4, 1) + struct.pack(order + "I", value)
-        if tag in (273, 279)
-        else struct.pack(order + "HHIHH", tag, 3, 1, value, 0)
+        (
+            struct.pack(order + "HHI", tag, 4, 1) + struct.pack(order + "I", value)
+            if tag in (273, 279)
+            else struct.pack(order + "HHIHH", tag, 3, 1, value, 0)
+        )
         for tag, value in tags
     )
     mark = b"II*\0" if order == "<" else b"MM\0*"
-    return mark + struct.pack(order + "IH", 8, len(tags)) + entries + struct.pack(order + "I", 0) + raw
+    return (
+        mark + struct.pack(order + "IH", 8, len(tags)) + entries + struct.pack(order + "I", 0) + raw
+    )
 
 
 @pytest.mark.parametrize(
@@ -175,7 +195,9 @@ def test_every_mode_and_depth_becomes_8_bits_of_red_green_and_blue(name):
     contents, expected = MODES[name][0](), np.asarray(MODES[name][1])
     found = opened(contents)
     assert found.mode == "RGB"
-    np.testing.assert_allclose(np.asarray(found).astype(float), expected, atol=1 if name == "CMYK" else 0)
+    np.testing.assert_allclose(
+        np.asarray(found).astype(float), expected, atol=1 if name == "CMYK" else 0
+    )
 
 
 def test_lab_has_the_colours_of_its_definition():
@@ -192,8 +214,12 @@ def test_lab_has_the_colours_of_its_definition():
         [0.0719453, -0.2289914, 1.4052427],
     ]
     linear = np.clip(xyz @ np.transpose(matrix), 0, 1)
-    expected = 255 * np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-    np.testing.assert_allclose(np.asarray(opened(packed(picture, "TIFF"))).astype(float), expected, atol=2)
+    expected = 255 * np.where(
+        linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055
+    )
+    np.testing.assert_allclose(
+        np.asarray(opened(packed(picture, "TIFF"))).astype(float), expected, atol=2
+    )
 
 
 @pytest.mark.parametrize(
@@ -245,18 +271,25 @@ KINDS = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "options"), KINDS, ids=["png", "tiff", "tiff-lzw", "webp", "jpeg"])
+@pytest.mark.parametrize(
+    ("kind", "options"), KINDS, ids=["png", "tiff", "tiff-lzw", "webp", "jpeg"]
+)
 @pytest.mark.parametrize("orientation", STORED)
 def test_pictures_are_upright_by_their_orientation(orientation, kind, options):
     exif = Image.Exif()
     exif[274] = orientation
-    contents = packed(np.repeat(np.repeat(STORED[orientation], 8, 0), 8, 1), kind, exif=exif, **options)
+    contents = packed(
+        np.repeat(np.repeat(STORED[orientation], 8, 0), 8, 1), kind, exif=exif, **options
+    )
     expected = np.repeat(np.repeat(UPRIGHT, 8, 0), 8, 1)
     found = np.asarray(opened(contents)).astype(float)
     np.testing.assert_allclose(found, repeated(expected), atol=4 if kind == "JPEG" else 0)
-    # The middle square is that of the upright picture, of a JPEG also after decoding at a part of its size.
+    # The middle square is that of the upright picture, of a JPEG also after decoding at a part of
+    # its size.
     middle = square(
-        packed(np.kron(STORED[orientation], np.ones((64, 64), np.uint8)), kind, exif=exif, **options),
+        packed(
+            np.kron(STORED[orientation], np.ones((64, 64), np.uint8)), kind, exif=exif, **options
+        ),
         16,
     )
     columns = UPRIGHT[:, [0, 1, 1, 2]]  # two rows high, two columns wide: half of the outer ones
@@ -358,8 +391,16 @@ def test_the_bound_of_pixels_is_as_stated(monkeypatch):
 def test_the_first_of_several_pictures_counts():
     other = Image.fromarray(255 - COLOURS)
     for kind in ("TIFF", "PNG", "WEBP", "MPO"):
-        options = {"lossless": True} if kind == "WEBP" else {"quality": 100, "subsampling": 0} if kind == "MPO" else {}
-        found = np.asarray(opened(packed(COLOURS, kind, save_all=True, append_images=[other], **options))).astype(float)
+        options = (
+            {"lossless": True}
+            if kind == "WEBP"
+            else {"quality": 100, "subsampling": 0}
+            if kind == "MPO"
+            else {}
+        )
+        found = np.asarray(
+            opened(packed(COLOURS, kind, save_all=True, append_images=[other], **options))
+        ).astype(float)
         np.testing.assert_allclose(found, COLOURS, atol=4 if kind == "MPO" else 0)
 
 

@@ -223,7 +223,9 @@ def test_a_set_that_cannot_be_written_is_one_line(tmp_path, obstacle, place):
         load_full(spec, tmp_path, progress=False)
 
 
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("write\nfailed")])
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), RuntimeError("write\nfailed")]
+)
 def test_a_disk_that_is_full_is_one_line_and_leaves_nothing(tmp_path, monkeypatch, error):
     spec = write_idx_set(tmp_path)
 

@@ -33,7 +33,9 @@ def test_samples_are_the_originals_at_the_stored_positions(name, real_data):
     full = _originals(name, real_data)
     path = Path(originals.__file__).parent / "samples" / f"{name}.npz"
     with np.load(path, allow_pickle=False) as stored:
-        for split, (images, labels) in zip(("train", "test"), read_sample(SPECS[name]), strict=True):
+        for split, (images, labels) in zip(
+            ("train", "test"), read_sample(SPECS[name]), strict=True
+        ):
             positions = stored[f"{split}_positions"]
             np.testing.assert_array_equal(full[split][0][positions], images)
             np.testing.assert_array_equal(full[split][1][positions], labels)

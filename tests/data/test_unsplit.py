@@ -38,7 +38,9 @@ def write_folders(root, each: int = 4):
     for label, name in enumerate(SPEC.class_names):
         (root / name).mkdir(parents=True)
         for number in range(each):
-            (root / name / f"{name}{number}.jpg").write_bytes(picture(40 * label + 100 + 5 * number))
+            (root / name / f"{name}{number}.jpg").write_bytes(
+                picture(40 * label + 100 + 5 * number)
+            )
         (root / name / ".DS_Store").write_bytes(b"no picture")
     (root / "other").mkdir()
     (root / "other" / "x.jpg").write_bytes(picture(0))
@@ -51,10 +53,12 @@ def zipped(root, target, inside: str):
             archive.write(path, f"{inside}/{path.relative_to(root).as_posix()}")
 
 
-@pytest.mark.parametrize("place", ["", "asl_alphabet", "asl_alphabet_train", "asl_alphabet_train/asl_alphabet_train"])
+@pytest.mark.parametrize(
+    "place", ["", "asl_alphabet", "asl_alphabet_train", "asl_alphabet_train/asl_alphabet_train"]
+)
 def test_folders_are_found_where_the_zip_unpacks_to(tmp_path, place):
     write_folders(tmp_path / place)
-    (images, labels) = load_full(SPEC, tmp_path, progress=False)["whole"]
+    images, labels = load_full(SPEC, tmp_path, progress=False)["whole"]
     assert images.shape == (12, 16, 16, 3)
     assert images.dtype == np.uint8
     assert labels.tolist() == 4 * [0] + 4 * [1] + 4 * [2]
@@ -80,7 +84,9 @@ def test_a_zip_gives_what_the_folders_give_and_may_take_their_place(tmp_path, na
 def test_a_picture_is_decoded_whatever_its_form_and_size():
     wide = folders.decode(picture(200, (60, 20), "PNG"), 16)
     assert wide.shape == (16, 16, 3)
-    np.testing.assert_allclose(wide[:, 9:, 0], 200, atol=1)  # the middle square, whose edge is in the middle
+    np.testing.assert_allclose(
+        wide[:, 9:, 0], 200, atol=1
+    )  # the middle square, whose edge is in the middle
     np.testing.assert_allclose(wide[:, :7], 128, atol=1)
     grey = io.BytesIO()
     Image.new("L", (5, 5), 77).save(grey, "PNG")
@@ -99,7 +105,9 @@ def test_a_damaged_picture_is_named(tmp_path):
 def test_a_class_without_pictures_and_a_zip_that_is_none_are_named(tmp_path):
     write_folders(tmp_path)
     shutil.rmtree(tmp_path / "del")
-    with pytest.raises(DataError, match="must hold pictures of every class of asl_alphabet, but has none of del"):
+    with pytest.raises(
+        DataError, match="must hold pictures of every class of asl_alphabet, but has none of del"
+    ):
         load_full(SPEC, tmp_path, progress=False)
     (tmp_path / "z").mkdir()
     (tmp_path / "z" / "archive.zip").write_bytes(b"PK no zip")
@@ -134,12 +142,17 @@ def test_a_split_has_the_share_of_every_class():
     counts = np.bincount(labels[held], minlength=3)
     assert abs(counts - 304 / 1605 * np.array([751, 853, 1])).max() < 1
     assert counts[2] == 0  # the one image of its class is for training
-    again, other = unsplit.held_out(labels, 304 / 1605, seed=0), unsplit.held_out(labels, 304 / 1605, seed=1)
+    again, other = (
+        unsplit.held_out(labels, 304 / 1605, seed=0),
+        unsplit.held_out(labels, 304 / 1605, seed=1),
+    )
     assert (held == again).all()
     assert (held != other).any()
 
 
-@pytest.mark.parametrize(("counts", "share"), [([50] * 29, 0.2), ([3, 7, 11, 90], 0.375), ([2, 2], 0.01)])
+@pytest.mark.parametrize(
+    ("counts", "share"), [([50] * 29, 0.2), ([3, 7, 11, 90], 0.375), ([2, 2], 0.01)]
+)
 def test_class_counts_of_a_split_are_those_of_scikit_learn(counts, share):
     labels = np.repeat(np.arange(len(counts)), counts)
     held = unsplit.held_out(labels, share, seed=3)
@@ -147,9 +160,14 @@ def test_class_counts_of_a_split_are_those_of_scikit_learn(counts, share):
     if round(share * len(labels)) < len(counts):  # which scikit-learn refuses
         assert found.tolist() == [1, 1]
         return
-    theirs = train_test_split(labels, test_size=round(share * len(labels)), stratify=labels, random_state=0)[1]
+    theirs = train_test_split(
+        labels, test_size=round(share * len(labels)), stratify=labels, random_state=0
+    )[1]
     # Classes of equal remainders are drawn.
-    assert sorted(found - np.bincount(theirs)) in ([0] * len(counts), [-1, *[0] * (len(counts) - 2), 1])
+    assert sorted(found - np.bincount(theirs)) in (
+        [0] * len(counts),
+        [-1, *[0] * (len(counts) - 2), 1],
+    )
     assert found.sum() == len(theirs)
 
 
@@ -160,7 +178,9 @@ def test_loading_splits_and_keeps_the_classes_asked_for(tmp_path, monkeypatch):
     data = load(asked, progress=False)
     assert np.bincount(data.train_labels).tolist() == [4, 4, 4]
     assert np.bincount(data.test_labels).tolist() == [1, 1, 1]
-    assert data.train_labels.tolist() != sorted(data.train_labels)  # so that the first N are of all classes
+    assert data.train_labels.tolist() != sorted(
+        data.train_labels
+    )  # so that the first N are of all classes
     assert not data.whole
     every = {bytes(image) for image in (*data.train_images, *data.test_images)}
     assert len(every) == 15  # none twice
@@ -176,5 +196,7 @@ def test_classes_are_those_of_any_set():
     assert set(data.train_labels) == set(data.test_labels) == {0, 1, 2}
     assert len(data.train_labels) == 600
     assert data.spec.class_names == ("0", "1", "2")
-    with pytest.raises(ValueError, match="classes must be at most 10, the classes of mnist, got 11"):
+    with pytest.raises(
+        ValueError, match="classes must be at most 10, the classes of mnist, got 11"
+    ):
         load(DataConfig(dataset="mnist", data="sample", classes=11))

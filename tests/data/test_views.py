@@ -51,7 +51,9 @@ def test_the_dense_net_sees_one_band_over_its_largest_value():
     config, spec = ICEBERG.replaced(model="dense"), SPECS["iceberg"]
     shown = np.asarray(views(config, spec).evaluation(jnp.asarray(stored)))
     assert shown.shape[1:] == view_shape(config, spec) == (75, 75, 1)
-    np.testing.assert_allclose(shown[0, ..., 0], stored[0, ..., 0] / np.abs(stored[0, ..., 0]).max(), rtol=1e-6)
+    np.testing.assert_allclose(
+        shown[0, ..., 0], stored[0, ..., 0] / np.abs(stored[0, ..., 0]).max(), rtol=1e-6
+    )
     np.testing.assert_array_equal(np.abs(shown).max((1, 2, 3)), [1, 0, 1])
 
 
@@ -87,4 +89,6 @@ def test_augmentations_come_before_normalisation_and_crops(crop):
     wanted = training_views(keys, 255 * drawn, spec.mean, spec.std, crop=crop, side=64)
     np.testing.assert_allclose(shown, wanted, atol=1e-5)
     assert shown.shape == (4, 64, 64, 3)
-    assert not np.allclose(shown, evaluation_views(jnp.asarray(images), spec.mean, spec.std, side=64))
+    assert not np.allclose(
+        shown, evaluation_views(jnp.asarray(images), spec.mean, spec.std, side=64)
+    )

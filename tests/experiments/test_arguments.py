@@ -41,7 +41,12 @@ def test_a_preset_is_the_protocol_of_its_set(name):
     preset = experiment(name).PRESET
     assert preset.data.dataset == name
     assert preset.epochs == EPOCHS[name]
-    assert (preset.batch_size, preset.model.model, preset.model.blocks, preset.model.width) == (128, "odenet", 1, 64)
+    assert (preset.batch_size, preset.model.model, preset.model.blocks, preset.model.width) == (
+        128,
+        "odenet",
+        1,
+        64,
+    )
     assert (preset.solve.solver, preset.solve.rtol, preset.solve.atol, preset.solve.step_size) == (
         "dopri5", 1e-3, 1e-3, None,
     )  # fmt: skip
@@ -75,7 +80,10 @@ def test_help_explains_every_setting(name, capsys):
     ("argv", "text"),
     [
         (["--solver", "foo"], "--solver must be one of euler, midpoint"),
-        (["--model", "vgg"], "--model must be one of odenet, resnet, mlp, dense, cnn, odecnn, got 'vgg'"),
+        (
+            ["--model", "vgg"],
+            "--model must be one of odenet, resnet, mlp, dense, cnn, odecnn, got 'vgg'",
+        ),
         (["--rtol", "-1"], "--rtol must be a number from 1e-16 to 1000, got -1.0"),
         (["--rtol", "-1e-3"], "--rtol must be a number from 1e-16 to 1000, got -0.001"),
         (["--atol", "nan"], "--atol must be a number from 1e-16 to 1000, got 'nan'"),
@@ -91,12 +99,18 @@ def test_help_explains_every_setting(name, capsys):
         (["--width", "33"], "--width must be at most 32 or a multiple of 32"),
         (["--precision", "half"], "--precision must be one of float64, float32"),
         (["--gradient", "none"], "--gradient must be one of"),
-        (["--gradient", "tape", "--solver", "kvaerno3"], "--gradient tape needs an explicit solver, got kvaerno3"),
+        (
+            ["--gradient", "tape", "--solver", "kvaerno3"],
+            "--gradient tape needs an explicit solver, got kvaerno3",
+        ),
         (["--tape-steps", "0"], "--tape-steps must be a whole number from 1 to 100000, got 0"),
         (["--schedule", "linear"], "--schedule must be one of"),
         (["--optimizer", "lion"], "--optimizer must be one of"),
         (["--data", "half"], "--data must be one of"),
-        (["--limit-train", "0"], "--limit-train must be a whole number from 1 to 1000000000, got 0"),
+        (
+            ["--limit-train", "0"],
+            "--limit-train must be a whole number from 1 to 1000000000, got 0",
+        ),
         (["--solver", "rk4"], "has no error estimate: give step_size"),
         (["--step-size", "2"], "--step-size must be a number from 1e-05 to 1, got 2.0"),
         (["--backward-rtol", "1e-5"], "need gradient backsolve"),
@@ -107,19 +121,40 @@ def test_help_explains_every_setting(name, capsys):
         ),
         (["--blocks", "5000"], "--blocks must be a whole number from 0 to 128, got 5000"),
         (["--blocks", "33"], "--blocks must be at most 32 for the odenet, got 33"),
-        (["--width", "1" + "0" * 30], f"--width must be a whole number from 1 to 2048, got '1{'0' * 30}'"),
-        (["--max-steps", str(2**31)], "--max-steps must be a whole number from 1 to 100000, got 2147483648"),
-        (["--devices", str(2**31)], "--devices must be a whole number from 1 to 256, got 2147483648"),
+        (
+            ["--width", "1" + "0" * 30],
+            f"--width must be a whole number from 1 to 2048, got '1{'0' * 30}'",
+        ),
+        (
+            ["--max-steps", str(2**31)],
+            "--max-steps must be a whole number from 1 to 100000, got 2147483648",
+        ),
+        (
+            ["--devices", str(2**31)],
+            "--devices must be a whole number from 1 to 256, got 2147483648",
+        ),
         (["--accumulate", "129"], "--accumulate must be at most the batch_size, 128, got 129"),
         (["--solver", "rk45"], "kvaerno3, got 'rk45': did you mean dopri5?"),
         (["--out", ""], "--out must be a path, which is not empty, got ''"),
         (["--out="], "--out must be a path, which is not empty, got ''"),
         (["--resume", ""], "--resume must be a path, which is not empty, got ''"),
         (["--data-dir", ""], "--data-dir must be a path, which is not empty, got ''"),
-        (["--out", "a" * 256], "--out must be a path of at most 4095 bytes, and 255 a name, got 'aaa"),
-        (["--coordinator", "127.0.0.1:²"], "--coordinator must be HOST:PORT of process 0, with a port from 1 to 65535"),
-        (["--coordinator", "host:65536"], "--coordinator must be HOST:PORT of process 0, with a port from 1 to 65535"),
-        (["--coordinator", ""], "--coordinator must be HOST:PORT of process 0, with a port from 1 to 65535"),
+        (
+            ["--out", "a" * 256],
+            "--out must be a path of at most 4095 bytes, and 255 a name, got 'aaa",
+        ),
+        (
+            ["--coordinator", "127.0.0.1:²"],
+            "--coordinator must be HOST:PORT of process 0, with a port from 1 to 65535",
+        ),
+        (
+            ["--coordinator", "host:65536"],
+            "--coordinator must be HOST:PORT of process 0, with a port from 1 to 65535",
+        ),
+        (
+            ["--coordinator", ""],
+            "--coordinator must be HOST:PORT of process 0, with a port from 1 to 65535",
+        ),
         (["--processes", "0"], "--processes must be a whole number from 1 to 4096, got 0"),
         (["--tolerance", "1e-3"], "unknown flag --tolerance: did you mean --rtol?"),
         (["--adjoint"], "unknown flag --adjoint: did you mean --gradient backsolve?"),
@@ -134,7 +169,9 @@ def test_help_explains_every_setting(name, capsys):
         (["dopri5"], "unknown argument dopri5"),
         (["--out", "a", "--resume", "b"], "--resume or --out, not both"),
     ],
-    ids=lambda value: " ".join(value)[:40].encode("ascii", "replace").decode() if isinstance(value, list) else "",
+    ids=lambda value: (
+        " ".join(value)[:40].encode("ascii", "replace").decode() if isinstance(value, list) else ""
+    ),
 )
 def test_a_mistake_is_answered_by_one_line(argv, text, capsys):
     assert text in refused(capsys, *argv)
@@ -151,42 +188,66 @@ def test_every_flag_of_a_small_experiment_is_checked(settings, capsys):
 
 
 def test_what_an_error_says_is_printed_escaped(capsys):
-    assert fail(build_parser(RunConfig(), "doc", "prog"), OSError("a\x1b[31m\nb\udcff is no run"), 2) == 2
+    assert (
+        fail(build_parser(RunConfig(), "doc", "prog"), OSError("a\x1b[31m\nb\udcff is no run"), 2)
+        == 2
+    )
     assert capsys.readouterr().err == "prog: error: a\\x1b[31m b\\udcff is no run\n"
 
 
 def test_the_last_of_repeated_flags_counts():
-    assert parse(build_parser(RunConfig(), "doc", "prog"), ["--lr", "1", "--lr", ".5"]).settings == {"lr": 0.5}
+    assert parse(
+        build_parser(RunConfig(), "doc", "prog"), ["--lr", "1", "--lr", ".5"]
+    ).settings == {"lr": 0.5}
 
 
 @pytest.mark.parametrize(("text", "number"), [("1", 1), ("+7", 7), ("007", 7)])
 def test_a_whole_number_is_written_in_ascii_digits(text, number):
-    assert parse(build_parser(RunConfig(), "doc", "prog"), ["--epochs", text]).settings == {"epochs": number}
+    assert parse(build_parser(RunConfig(), "doc", "prog"), ["--epochs", text]).settings == {
+        "epochs": number
+    }
 
 
-@pytest.mark.parametrize(("text", "number"), [("1", 1), ("1e-3", 1e-3), (".5E+1", 5), ("2.", 2), ("+0.25", 0.25)])
+@pytest.mark.parametrize(
+    ("text", "number"), [("1", 1), ("1e-3", 1e-3), (".5E+1", 5), ("2.", 2), ("+0.25", 0.25)]
+)
 def test_a_number_is_written_as_usual(text, number):
-    assert parse(build_parser(RunConfig(), "doc", "prog"), ["--rtol", text]).settings == {"rtol": number}
+    assert parse(build_parser(RunConfig(), "doc", "prog"), ["--rtol", text]).settings == {
+        "rtol": number
+    }
 
 
 def test_only_what_is_given_is_a_setting():
     parser = build_parser(RunConfig(), "doc", "prog")
     request = parse(parser, ["--lr", "0.2", "--blocks", "2", "--quiet"])
     assert request.settings == {"lr": 0.2, "blocks": 2}
-    assert (request.quiet, request.describe, request.out, request.resume) == (True, False, None, None)
+    assert (request.quiet, request.describe, request.out, request.resume) == (
+        True,
+        False,
+        None,
+        None,
+    )
 
 
 def test_a_yes_or_no_setting_is_a_flag_without_a_value(capsys):
     parser = build_parser(RunConfig(), "doc", "prog")
-    assert parse(parser, ["--per-sample", "--lr", "0.2"]).settings == {"per_sample": True, "lr": 0.2}
+    assert parse(parser, ["--per-sample", "--lr", "0.2"]).settings == {
+        "per_sample": True,
+        "lr": 0.2,
+    }
     assert "per_sample" not in parse(parser, []).settings
     assert "--per-sample" in refused(capsys, "--per-sample=yes")
 
 
 def test_settings_without_effect_are_known():
     config = RunConfig().replaced(model="resnet", optimizer="adam")
-    assert unused(config, {"rtol": 1, "lr": 1, "momentum": 0, "width": 32}) == ["--rtol", "--momentum"]
-    assert unused(RunConfig().replaced(blocks=0), {"per_sample": True, "blocks": 0, "width": 32}) == ["--per-sample"]
+    assert unused(config, {"rtol": 1, "lr": 1, "momentum": 0, "width": 32}) == [
+        "--rtol",
+        "--momentum",
+    ]
+    assert unused(
+        RunConfig().replaced(blocks=0), {"per_sample": True, "blocks": 0, "width": 32}
+    ) == ["--per-sample"]
     assert unused(RunConfig(), {"rtol": 1, "momentum": 0, "width": 32, "tape_steps": 4}) == []
     assert unused(RunConfig().replaced(gradient="replay"), {"tape_steps": 4}) == ["--tape-steps"]
     angled = RunConfig().replaced(dataset="iceberg", model="dense", angle=True)
@@ -196,9 +257,14 @@ def test_settings_without_effect_are_known():
 
 def test_a_default_gradient_mode_follows_the_solver():
     implicit = RunConfig().replaced(solver="kvaerno3")
-    modes = [config.solve.gradient for config in (RunConfig(), implicit, implicit.replaced(solver="tsit5"))]
+    modes = [
+        config.solve.gradient
+        for config in (RunConfig(), implicit, implicit.replaced(solver="tsit5"))
+    ]
     assert modes == ["tape", "checkpointed", "tape"]
-    assert RunConfig().replaced(gradient="direct").replaced(solver="tsit5").solve.gradient == "direct"
+    assert (
+        RunConfig().replaced(gradient="direct").replaced(solver="tsit5").solve.gradient == "direct"
+    )
 
 
 def test_help_and_mistakes_wait_for_no_slow_import():
@@ -208,5 +274,7 @@ def test_help_and_mistakes_wait_for_no_slow_import():
         "assert mnist.main(['--rtol', '-1']) == 2\n"
         "assert not {'jax', 'numpy', 'flax', 'matplotlib'} & set(sys.modules), sys.modules.keys()\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60
+    )
     assert done.returncode == 0, done.stderr

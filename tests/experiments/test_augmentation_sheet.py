@@ -1,4 +1,6 @@
-"""The sheet of augmentations: which pictures it takes, what it shows, and what it says of a wrong folder."""
+"""The sheet of augmentations: which pictures it takes, what it shows, and what it says of a wrong
+folder.
+"""
 
 from __future__ import annotations
 
@@ -85,7 +87,9 @@ def test_pictures_are_upright_and_clear_parts_black(folder):
 )
 def test_what_is_no_picture_is_named(folder, make, message):
     make(folder / "B" / "1.jpg")
-    with pytest.raises(ConfigError, match="images must be pictures that can be read, and [^\n]*" + message):
+    with pytest.raises(
+        ConfigError, match="images must be pictures that can be read, and [^\n]*" + message
+    ):
         pictures(str(folder), 2, 8)
 
 
@@ -106,7 +110,12 @@ def test_a_row_has_its_picture_and_what_becomes_of_it(folder, monkeypatch, capsy
     out, (first, *others) = folder / "out", pictures(str(folder), 3, 8)
     named = folder.parent / os.fsdecode(b"no-utf-8-\xff")
     named.symlink_to(folder)
-    assert augmentations.main(["--images", str(named), "--out", str(out), "--side", "8", "--seed", "3"]) == 0
+    assert (
+        augmentations.main(
+            ["--images", str(named), "--out", str(out), "--side", "8", "--seed", "3"]
+        )
+        == 0
+    )
     shown = np.asarray(Image.open(io.BytesIO((out / "augmentations.png").read_bytes())))
 
     def tile(row, column):
@@ -132,8 +141,14 @@ def test_a_row_has_its_picture_and_what_becomes_of_it(folder, monkeypatch, capsy
     ("flags", "message"),
     [
         (["--images", "missing"], "--images must be a folder, got 'missing'"),
-        (["--images", "{}/empty"], "--images must be a folder with .jpg, .jpeg, .png files, got '{}/empty'"),
-        (["--images", "{}/torn"], "--images must be pictures that can be read, and {}/torn/1.jpg is none: "),
+        (
+            ["--images", "{}/empty"],
+            "--images must be a folder with .jpg, .jpeg, .png files, got '{}/empty'",
+        ),
+        (
+            ["--images", "{}/torn"],
+            "--images must be pictures that can be read, and {}/torn/1.jpg is none: ",
+        ),
         (["--side", "4"], "--side must be a whole number from 8 to 256, got 4"),
         (["--sides"], "unknown flag --sides: did you mean --side?"),
     ],

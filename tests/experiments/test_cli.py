@@ -14,7 +14,9 @@ from jaxode.train import read_config
 from jaxode.train.checkpoint_meta import sealed, unsealed
 from jaxode.train.figures import TIMINGS
 
-SMALL = shlex.split("--data sample --limit-train 40 --limit-test 10 --batch-size 16 --epochs 2 --model mlp --quiet")
+SMALL = shlex.split(
+    "--data sample --limit-train 40 --limit-test 10 --batch-size 16 --epochs 2 --model mlp --quiet"
+)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +61,9 @@ def test_a_run_ends_with_a_summary_and_its_files(done, capsys):
     result = json.loads((done / "result.json").read_text())
     assert (result["data"], result["status"], result["epochs"]) == ("sample", "complete", 2)
     assert json.loads((done / "config.json").read_text())["data"]["data"] == "sample"
-    (done / "checkpoints" / "removed-0123456789abcdef").mkdir()  # by a process that was killed after it
+    (
+        done / "checkpoints" / "removed-0123456789abcdef"
+    ).mkdir()  # by a process that was killed after it
     assert mnist.main(["--resume", str(done)]) == 0
     assert capsys.readouterr().out == f"{done} is complete: all 2 epochs are done\n"
     assert [path.name for path in done.rglob("removed*")] == []
@@ -79,20 +83,32 @@ def test_the_sample_is_named_loudly_and_has_its_own_number_of_epochs(tmp_path, c
 
 def test_a_directory_with_a_run_is_not_written_over(done, capsys):
     before = (done / "result.json").read_bytes()
-    assert f"already holds a run: go on with it by --resume {done}" in said(capsys, 2, *SMALL, "--out", str(done))
+    assert f"already holds a run: go on with it by --resume {done}" in said(
+        capsys, 2, *SMALL, "--out", str(done)
+    )
     assert (done / "result.json").read_bytes() == before
 
 
 def test_a_resume_with_other_settings_names_them(done, capsys):
-    line = said(capsys, 2, "--resume", str(done), "--lr", "0.2", "--model", "resnet", "--batch-size", "16")
+    line = said(
+        capsys, 2, "--resume", str(done), "--lr", "0.2", "--model", "resnet", "--batch-size", "16"
+    )
     assert "lr (run has 0.1, asked 0.2)" in line
     assert "model (run has mlp, asked resnet)" in line
     assert "batch_size" not in line
-    assert "dataset (run has mnist, asked cifar10)" in said(capsys, 2, "--resume", str(done), experiment=cifar10)
+    assert "dataset (run has mnist, asked cifar10)" in said(
+        capsys, 2, "--resume", str(done), experiment=cifar10
+    )
 
 
 @pytest.mark.parametrize(
-    "content", ['{"status": "complete", "epochs": true}', '{"status": "complete", "epochs": 1e400}', "[" * 9999, "5"]
+    "content",
+    [
+        '{"status": "complete", "epochs": true}',
+        '{"status": "complete", "epochs": 1e400}',
+        "[" * 9999,
+        "5",
+    ],
 )
 def test_a_result_of_wrong_types_is_not_that_of_a_complete_run(content, tmp_path):
     (tmp_path / "result.json").write_text(content)
@@ -102,7 +118,9 @@ def test_a_result_of_wrong_types_is_not_that_of_a_complete_run(content, tmp_path
     assert not finished(tmp_path, mnist.PRESET.replaced(epochs=1))
 
 
-@pytest.mark.parametrize("content", [None, "{", "[]", '{"epochs": 3}', '{"seed": 1, "seed": 2}', "[" * 99_999])
+@pytest.mark.parametrize(
+    "content", [None, "{", "[]", '{"epochs": 3}', '{"seed": 1, "seed": 2}', "[" * 99_999]
+)
 def test_what_is_no_run_is_not_resumed(content, tmp_path, capsys):
     if content is not None:
         (tmp_path / "config.json").write_text(content)
@@ -112,17 +130,23 @@ def test_what_is_no_run_is_not_resumed(content, tmp_path, capsys):
 
 def test_settings_in_what_is_no_file_are_not_read(tmp_path, capsys):
     os.mkfifo(tmp_path / "config.json")
-    assert f"cannot read {tmp_path / 'config.json'}: Not a regular file" in said(capsys, 2, "--resume", str(tmp_path))
+    assert f"cannot read {tmp_path / 'config.json'}: Not a regular file" in said(
+        capsys, 2, "--resume", str(tmp_path)
+    )
     (tmp_path / "config.json").unlink()
     with open(tmp_path / "config.json", "wb") as file:
         file.truncate(1 << 42)
     assert "config.json has more than 1,048,576 bytes" in said(capsys, 2, "--resume", str(tmp_path))
 
 
-def test_a_place_that_cannot_be_written_is_named_before_anything_is_loaded(tmp_path, capsys, monkeypatch):
+def test_a_place_that_cannot_be_written_is_named_before_anything_is_loaded(
+    tmp_path, capsys, monkeypatch
+):
     monkeypatch.setattr("jaxode.data.load", None)
     (tmp_path / "file").write_text("")
-    assert f"cannot write into {tmp_path / 'file' / 'run'}" in said(capsys, 2, "--out", str(tmp_path / "file" / "run"))
+    assert f"cannot write into {tmp_path / 'file' / 'run'}" in said(
+        capsys, 2, "--out", str(tmp_path / "file" / "run")
+    )
 
 
 def test_missing_data_leave_no_directory_behind(tmp_path, capsys):
@@ -133,7 +157,9 @@ def test_missing_data_leave_no_directory_behind(tmp_path, capsys):
     assert not out.exists()
 
 
-def test_a_second_start_into_the_same_directory_is_refused_and_harms_nothing(tmp_path, capsys, monkeypatch):
+def test_a_second_start_into_the_same_directory_is_refused_and_harms_nothing(
+    tmp_path, capsys, monkeypatch
+):
     from jaxode import data
 
     out, load, codes = tmp_path / "run", data.load, []
@@ -168,10 +194,17 @@ def test_a_net_without_blocks_is_trained_and_solves_nothing(tmp_path, capsys):
     argv = shlex.split("--model odenet --blocks 0 --per-sample --width 4 --epochs 1")
     assert mnist.main([*SMALL, *argv, "--out", str(out)]) == 0
     captured = capsys.readouterr()
-    assert captured.err == "note: --per-sample has no effect on odenet of 0 blocks with sgd on mnist\n"
+    assert (
+        captured.err == "note: --per-sample has no effect on odenet of 0 blocks with sgd on mnist\n"
+    )
     assert "function evaluations" not in captured.out
     result = json.loads((out / "result.json").read_text())
-    assert (result["blocks"], result["nfe_forward"], result["nfe_per_block"], result["solver"]) == (0, None, None, None)
+    assert (result["blocks"], result["nfe_forward"], result["nfe_per_block"], result["solver"]) == (
+        0,
+        None,
+        None,
+        None,
+    )
     assert {path.name for path in out.iterdir()} == {
         "config.json", "metrics.jsonl", "result.json", "curves.png", "confusion.png", "images.npz", "checkpoints",
     }  # fmt: skip
@@ -184,7 +217,9 @@ def test_float64_reaches_the_state(tmp_path, monkeypatch):
 
     out = tmp_path / "run"
     try:
-        assert mnist.main([*SMALL, "--precision", "float64", "--epochs", "1", "--out", str(out)]) == 0
+        assert (
+            mnist.main([*SMALL, "--precision", "float64", "--epochs", "1", "--out", str(out)]) == 0
+        )
     finally:
         jax.config.update("jax_enable_x64", False)
     result = json.loads((out / "result.json").read_text())
@@ -202,7 +237,9 @@ def cut(path):
     path.write_bytes(path.read_bytes()[:-20])
 
 
-@pytest.mark.parametrize("damaged", ["metrics.jsonl", "epoch-*/meta.json", "epoch-*/state/_METADATA"])
+@pytest.mark.parametrize(
+    "damaged", ["metrics.jsonl", "epoch-*/meta.json", "epoch-*/state/_METADATA"]
+)
 def test_a_complete_run_that_is_damaged_is_mended(done, tmp_path, damaged, capsys):
     run = tmp_path / "run"
     shutil.copytree(done, run)

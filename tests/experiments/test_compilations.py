@@ -25,7 +25,9 @@ print(json.dumps({"hits": hits, "dir": jax.config.jax_compilation_cache_dir}))
 
 def start(home, **variables):
     """What PROGRAM says and the files below the home directory after it."""
-    plain = {key: value for key, value in os.environ.items() if not key.startswith(("JAX_", "XDG_"))}
+    plain = {
+        key: value for key, value in os.environ.items() if not key.startswith(("JAX_", "XDG_"))
+    }
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", PROGRAM],
         env=plain | {"HOME": str(home)} | variables,
@@ -33,7 +35,9 @@ def start(home, **variables):
         text=True,
         check=True,
     )
-    return json.loads(done.stdout), sorted(str(path.relative_to(home)) for path in home.rglob("*-cache"))
+    return json.loads(done.stdout), sorted(
+        str(path.relative_to(home)) for path in home.rglob("*-cache")
+    )
 
 
 def test_the_second_process_compiles_nothing_anew(tmp_path):
@@ -56,7 +60,10 @@ def test_what_users_choose_or_lack(case, tmp_path):
         "own": ({"JAX_COMPILATION_CACHE_DIR": place}, place),
         "off": ({"JAX_ENABLE_COMPILATION_CACHE": "false"}, None),
         "file": ({"XDG_CACHE_HOME": str(tmp_path / "file")}, None),
-        "slow": ({"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "1000"}, str(tmp_path / ".cache/jaxode/xla")),
+        "slow": (
+            {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "1000"},
+            str(tmp_path / ".cache/jaxode/xla"),
+        ),
     }[case]
     said, files = start(tmp_path, **variables)
     assert said["dir"] == expected
@@ -76,13 +83,17 @@ def test_damaged_entries_are_compiled_anew_without_a_warning(tmp_path):
 def test_a_directory_of_the_users_that_is_a_file_is_noted(tmp_path, capsys, monkeypatch):
     (tmp_path / "file").touch()
     assert unusable(tmp_path / "place") is None
-    assert unusable(tmp_path / "file" / "below") == f"{tmp_path / 'file' / 'below'}: Not a directory"
+    assert (
+        unusable(tmp_path / "file" / "below") == f"{tmp_path / 'file' / 'below'}: Not a directory"
+    )
 
 
 def test_every_run_keeps_its_compilations(kept, tmp_path, capsys):
     from experiments import mnist
 
     before = len(kept)
-    mnist.main(["--data", "full", "--data-dir", str(tmp_path / "none"), "--out", str(tmp_path / "out")])
+    mnist.main(
+        ["--data", "full", "--data-dir", str(tmp_path / "none"), "--out", str(tmp_path / "out")]
+    )
     capsys.readouterr()
     assert len(kept) == before + 1

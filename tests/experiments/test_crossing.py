@@ -1,4 +1,6 @@
-"""The crossing, trained for a short while: what holds of flows, of Euler's method, of files and of requests."""
+"""The crossing, trained for a short while: what holds of flows, of Euler's method, of files and of
+requests.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,11 @@ def test_eulers_crossing_is_its_error(done):
 
 def test_a_run_says_where_it_comes_from(done):
     result, out = done
-    assert (result["settings"]["steps"], result["settings"]["euler_steps"], result["settings"]["seed"]) == (60, 2, 0)
+    assert (
+        result["settings"]["steps"],
+        result["settings"]["euler_steps"],
+        result["settings"]["seed"],
+    ) == (60, 2, 0)
     assert result["precision"] == "float64"
     assert {"device", "versions", "commit", "date"} < set(result)
     assert (out / "crossing.png").read_bytes().startswith(b"\x89PNG")
@@ -77,17 +83,24 @@ def test_training_is_a_function_of_the_seed(done, x64, monkeypatch):
     monkeypatch.setattr(crossing_cases, "TIMES", 8)
     first = done[0]["cases"]
     config = CrossingConfig(steps=60, lr=0.05, rtol=1e-4, atol=1e-4)
-    same, other = (crossing_cases.study(replace(config, seed=seed), Progress(quiet=True)) for seed in (0, 1))
+    same, other = (
+        crossing_cases.study(replace(config, seed=seed), Progress(quiet=True)) for seed in (0, 1)
+    )
     for again, another in zip(same.outcomes, other.outcomes, strict=True):
         assert again.facts == first[again.name]
         for name in ("first_loss", "loss") if again.losses is not None else ("loss",):
             assert another.facts[name] != first[again.name][name]
 
 
-@pytest.mark.parametrize(("until", "said"), [(0.5, "training steps 0 to 49: the solver took max_steps"), (0.0, None)])
+@pytest.mark.parametrize(
+    ("until", "said"), [(0.5, "training steps 0 to 49: the solver took max_steps"), (0.0, None)]
+)
 def test_the_loop_keeps_losses_and_counts_and_stops_at_a_failure(until, said):
     def objective(x):
-        return x * x, (2 * x, Stats(jnp.int32(7), jnp.int32(1), jnp.int32(0), jnp.where(x < until, 1, 0)))
+        return x * x, (
+            2 * x,
+            Stats(jnp.int32(7), jnp.int32(1), jnp.int32(0), jnp.where(x < until, 1, 0)),
+        )
 
     optim, progress = OptimConfig(lr=0.1, momentum=0.0, schedule="constant"), Progress(quiet=True)
     with pytest.raises(RunFailed, match=said) if said else contextlib.nullcontext():
@@ -96,7 +109,11 @@ def test_the_loop_keeps_losses_and_counts_and_stops_at_a_failure(until, said):
         np.testing.assert_allclose([found.params, found.output], [0.8**60, 2 * 0.8**60], rtol=1e-4)
         assert found.nfe.tolist() == [7] * 61
         again = training.fit(objective, found.params, optim, 60, progress, "title", done=60)
-        assert (again.params, again.output, again.losses[-1]) == (found.params, found.output, found.losses[-1])
+        assert (again.params, again.output, again.losses[-1]) == (
+            found.params,
+            found.output,
+            found.losses[-1],
+        )
 
 
 def test_a_failed_run_is_one_line_and_code_1(tmp_path, capsys, monkeypatch):
@@ -105,7 +122,10 @@ def test_a_failed_run_is_one_line_and_code_1(tmp_path, capsys, monkeypatch):
 
     monkeypatch.setattr(crossing_cases, "study", study)
     assert crossing.main(["--out", str(tmp_path)]) == 1
-    assert capsys.readouterr().err == "python -m experiments.crossing: error: the solver took max_steps\n"
+    assert (
+        capsys.readouterr().err
+        == "python -m experiments.crossing: error: the solver took max_steps\n"
+    )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -147,7 +167,9 @@ def test_help_explains_every_flag_and_waits_for_no_slow_import(capsys):
         "assert crossing.main(['--help']) == 0\n"
         "assert not {'jax', 'numpy', 'flax', 'matplotlib'} & set(sys.modules), sys.modules.keys()\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60
+    )
     assert done.returncode == 0, done.stderr
     for word in (
         "--euler-steps N",

@@ -14,8 +14,12 @@ from jaxode.train.figures import TIMINGS
 
 BASE = shlex.split("--data sample --quiet --schedule step")
 MODELS = {
-    "mlp": shlex.split("--model mlp --limit-train 2000 --limit-test 100 --batch-size 20 --epochs 8"),
-    "odenet": shlex.split("--model odenet --width 2 --limit-train 120 --limit-test 40 --batch-size 20 --epochs 3"),
+    "mlp": shlex.split(
+        "--model mlp --limit-train 2000 --limit-test 100 --batch-size 20 --epochs 8"
+    ),
+    "odenet": shlex.split(
+        "--model odenet --width 2 --limit-train 120 --limit-test 40 --batch-size 20 --epochs 3"
+    ),
 }
 
 
@@ -51,7 +55,9 @@ def ending(out):
     """Metrics without timings, and the digest of the last state."""
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     meta = unsealed((out / "checkpoints" / saved(out)[-1] / "meta.json").read_text())
-    return [{k: v for k, v in line.items() if k not in TIMINGS} for line in lines], meta["state_sha256"]
+    return [{k: v for k, v in line.items() if k not in TIMINGS} for line in lines], meta[
+        "state_sha256"
+    ]
 
 
 @pytest.mark.parametrize(("model", "kills"), [("odenet", 1)])
@@ -70,7 +76,10 @@ def test_killed_runs_end_as_if_nothing_had_happened(model, kills, tmp_path):
     finish(process)
     assert ending(out) == ending(tmp_path / "whole")
     assert json.loads((out / "result.json").read_text())["status"] == "complete"
-    assert {path.name.partition("-")[0] for path in (out / "checkpoints").iterdir()} == {"epoch", "history.jsonl"}
+    assert {path.name.partition("-")[0] for path in (out / "checkpoints").iterdir()} == {
+        "epoch",
+        "history.jsonl",
+    }
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])

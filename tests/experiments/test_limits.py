@@ -1,4 +1,6 @@
-"""Limits of the system and variables of the environment are answered in one line, before a library ends the process."""
+"""Limits of the system and variables of the environment are answered in one line, before a library
+ends the process.
+"""
 
 import signal
 import threading
@@ -37,7 +39,11 @@ def test_the_end_of_cpu_time_is_announced(tmp_path):
     env = surroundings(first=[instead_of_jax(tmp_path, "while True:\n    pass")])
     code, _, err = finished("experiments.mnist", env=env, before=limited("RLIMIT_CPU", 2))
     assert code == 128 + signal.SIGXCPU
-    assert err == "python -m experiments.mnist: stopped by SIGXCPU: the limit on CPU time (ulimit -t) is reached\n"
+    assert (
+        err
+        == "python -m experiments.mnist: stopped by SIGXCPU: the limit on CPU time (ulimit -t) is"
+        " reached\n"
+    )
 
 
 def test_too_few_threads_are_refused(monkeypatch):
@@ -49,17 +55,24 @@ def test_too_few_threads_are_refused(monkeypatch):
         begun.append(begin(thread))
 
     monkeypatch.setattr(threading.Thread, "start", start)
-    with pytest.raises(ConfigError, match=r"\(ulimit -u, or the container's\) must leave room for \d+, got 5$"):
+    with pytest.raises(
+        ConfigError, match=r"\(ulimit -u, or the container's\) must leave room for \d+, got 5$"
+    ):
         limits.check()
 
 
 def test_an_error_behind_a_limit_names_it(monkeypatch):
     monkeypatch.setattr(limits, "soft", lambda name: 100 if name == "RLIMIT_FSIZE" else None)
-    assert limits.explained("x: File too large") == "x: File too large (the limit on the size of files is ulimit -f)"
+    assert (
+        limits.explained("x: File too large")
+        == "x: File too large (the limit on the size of files is ulimit -f)"
+    )
     assert limits.explained("x: Too many open files") == "x: Too many open files"
 
 
-@pytest.mark.parametrize(("name", "value"), [("JAX_ENABLE_X64", "maybe"), ("JAX_DEFAULT_MATMUL_PRECISION", "most")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("JAX_ENABLE_X64", "maybe"), ("JAX_DEFAULT_MATMUL_PRECISION", "most")]
+)
 def test_a_variable_that_jax_refuses(name, value):
     code, _, err = finished("experiments.mnist", *SMALL, env=surroundings(**{name: value}))
     (line,) = err.splitlines()
@@ -84,7 +97,9 @@ def test_flags_that_would_end_the_process(flags, said, monkeypatch, capsys):
     assert checks.flags_refused("--xla_cpu_enable_fast_math=false") is None
 
 
-@pytest.mark.parametrize("error", [RuntimeError("Unable to initialize\nbackend 'foo'"), AssertionError()])
+@pytest.mark.parametrize(
+    "error", [RuntimeError("Unable to initialize\nbackend 'foo'"), AssertionError()]
+)
 def test_a_platform_that_is_not_there(error, monkeypatch, capsys, tmp_path):
     def devices():
         raise error

@@ -15,10 +15,25 @@ from experiments.memory import smaller
             ["--width", "--blocks"],
             ["--batch-size", "--gradient"],
         ),
-        ({"batch_size": 2**20}, "feature maps", ["--batch-size", "--tape-steps", "--gradient backsolve"], []),
+        (
+            {"batch_size": 2**20},
+            "feature maps",
+            ["--batch-size", "--tape-steps", "--gradient backsolve"],
+            [],
+        ),
         ({"tape_steps": 256, "batch_size": 1024}, "feature maps", ["--tape-steps"], []),
-        ({"batch_size": 2**20, "gradient": "backsolve"}, "feature maps", ["--accumulate"], ["--gradient", "--tape"]),
-        ({"batch_size": 2**20, "model": "resnet"}, "feature maps", ["--batch-size"], ["--gradient", "--tape"]),
+        (
+            {"batch_size": 2**20, "gradient": "backsolve"},
+            "feature maps",
+            ["--accumulate"],
+            ["--gradient", "--tape"],
+        ),
+        (
+            {"batch_size": 2**20, "model": "resnet"},
+            "feature maps",
+            ["--batch-size"],
+            ["--gradient", "--tape"],
+        ),
         ({"batch_size": 1, "gradient": "backsolve"}, "images", ["--limit-train"], ["--batch-size"]),
     ],
 )

@@ -25,15 +25,21 @@ def said(capsys, config):
 
 
 def test_it_is_said_once_with_what_to_do(capsys):
-    assert said(capsys, RunConfig()) == (
-        "note: training takes two to three times as long as it could: no compiler was found; install one\n"
+    assert (
+        said(capsys, RunConfig())
+        == "note: training takes two to three times as long as it could: no compiler was found;"
+        " install one\n"
     )
     assert said(capsys, RunConfig()) == ""
 
 
 @pytest.mark.parametrize(
     "config",
-    [RunConfig(precision="float64"), RunConfig(model=ModelConfig("mlp")), RunConfig(kernels="matmul")],
+    [
+        RunConfig(precision="float64"),
+        RunConfig(model=ModelConfig("mlp")),
+        RunConfig(kernels="matmul"),
+    ],
     ids=["float64", "mlp", "other kernels asked for"],
 )
 def test_nothing_is_said_where_a_run_would_not_use_them(capsys, config):

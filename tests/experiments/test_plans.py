@@ -1,4 +1,6 @@
-"""Hand signs and icebergs from the command line: the one loop, the one record, every mistake in one line."""
+"""Hand signs and icebergs from the command line: the one loop, the one record, every mistake in one
+line.
+"""
 
 from __future__ import annotations
 
@@ -37,8 +39,22 @@ def radar(tmp_path_factory):
 
 
 def test_a_net_learns_radar_images(radar, tmp_path, capsys):
-    argv = ["--data-dir", radar, "--model", "dense", "--epochs", 2, "--quiet", "--optimizer", "sgd", "--lr", 0.01]
-    assert "dense on iceberg, 2 epochs" in told(capsys, iceberg, 0, *argv, "--out", tmp_path / "run")
+    argv = [
+        "--data-dir",
+        radar,
+        "--model",
+        "dense",
+        "--epochs",
+        2,
+        "--quiet",
+        "--optimizer",
+        "sgd",
+        "--lr",
+        0.01,
+    ]
+    assert "dense on iceberg, 2 epochs" in told(
+        capsys, iceberg, 0, *argv, "--out", tmp_path / "run"
+    )
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert (result["train_images"], result["test_images"], result["split_seed"]) == (32, 8, 0)
     assert list(result["classification"]["by_class"]) == ["ship", "iceberg"]
@@ -56,7 +72,9 @@ def test_a_malformed_row_is_named(radar, tmp_path, capsys):
     rows[17]["band_2"].pop()
     (tmp_path / "train.json").write_text(json.dumps(rows))
     line = told(capsys, iceberg, 2, "--data-dir", tmp_path, "--out", tmp_path / "run", "--quiet")
-    assert line.endswith("band_2 of row 17 of train.json must be a list of 5625 numbers, found a list of 5624")
+    assert line.endswith(
+        "band_2 of row 17 of train.json must be a list of 5625 numbers, found a list of 5624"
+    )
     assert not (tmp_path / "run").exists()
 
 
@@ -69,7 +87,9 @@ def test_without_originals_one_line_says_where_they_come_from(experiment, tmp_pa
 
 def test_the_nets_of_radar_images_refuse_other_images(tmp_path, capsys):
     argv = ["--data", "sample", "--model", "cnn", "--out", tmp_path / "run"]
-    assert told(capsys, mnist, 2, *argv).endswith("model must be odenet or resnet or mlp for 10 classes, got 'cnn'")
+    assert told(capsys, mnist, 2, *argv).endswith(
+        "model must be odenet or resnet or mlp for 10 classes, got 'cnn'"
+    )
 
 
 def test_hand_signs_are_augmented_split_and_recorded(tmp_path, capsys):
@@ -78,9 +98,30 @@ def test_hand_signs_are_augmented_split_and_recorded(tmp_path, capsys):
         for number in range(5):
             pixels = np.full((70, 70, 3), 8 * label + number, np.uint8)
             Image.fromarray(pixels).save(tmp_path / "signs" / name / f"{number}.png")
-    argv = ["--data-dir", tmp_path / "signs", "--classes", 4, "--augment", "cutout,transpose", "--split-seed", 3]
-    argv += ["--model", "mlp", "--precision", "float32", "--epochs", 1, "--batch-size", 8, "--quiet"]
-    assert "mlp on asl_alphabet, 1 epochs" in told(capsys, asl_alphabet, 0, *argv, "--out", tmp_path / "run")
+    argv = [
+        "--data-dir",
+        tmp_path / "signs",
+        "--classes",
+        4,
+        "--augment",
+        "cutout,transpose",
+        "--split-seed",
+        3,
+    ]
+    argv += [
+        "--model",
+        "mlp",
+        "--precision",
+        "float32",
+        "--epochs",
+        1,
+        "--batch-size",
+        8,
+        "--quiet",
+    ]
+    assert "mlp on asl_alphabet, 1 epochs" in told(
+        capsys, asl_alphabet, 0, *argv, "--out", tmp_path / "run"
+    )
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert (result["train_images"], result["test_images"], result["split_seed"]) == (16, 4, 3)
     assert result["augment"] == ["transpose", "cutout"]

@@ -14,16 +14,23 @@ from jaxode.train.program import Program
 from jaxode.train.step import train_step
 from jaxode.train.tally import Batch
 
-MODULES = [importlib.import_module(f"experiments.{found.name}") for found in pkgutil.iter_modules(experiments.__path__)]
+MODULES = [
+    importlib.import_module(f"experiments.{found.name}")
+    for found in pkgutil.iter_modules(experiments.__path__)
+]
 PRESETS = {
-    module.__name__: module.PRESET for module in MODULES if isinstance(getattr(module, "PRESET", None), RunConfig)
+    module.__name__: module.PRESET
+    for module in MODULES
+    if isinstance(getattr(module, "PRESET", None), RunConfig)
 }
 
 
 def made_up(dataset: str, count: int) -> ImageSet:
     """Noise in the shape of a data set."""
     spec, rng = SPECS[dataset], np.random.default_rng(0)
-    images = rng.integers(0, 256, (count, spec.image_size, spec.image_size, spec.channels)).astype(np.uint8)
+    images = rng.integers(0, 256, (count, spec.image_size, spec.image_size, spec.channels)).astype(
+        np.uint8
+    )
     labels = rng.integers(0, spec.classes, count).astype(np.int32)
     return ImageSet(dataset, "full", images, labels, images[:2], labels[:2], spec)
 

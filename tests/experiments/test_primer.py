@@ -31,7 +31,9 @@ def done(tmp_path_factory):
 def test_euler_doubles(done):
     (found,) = done[0]["euler"]["euler"]
     assert found == {"step_size": 1.0, "states": [1.0, 2.0, 4.0, 8.0, 16.0]}
-    np.testing.assert_allclose(done[0]["euler"]["exact"], [math.exp(k) for k in range(5)], rtol=1e-15)
+    np.testing.assert_allclose(
+        done[0]["euler"]["exact"], [math.exp(k) for k in range(5)], rtol=1e-15
+    )
 
 
 def test_errors_are_those_of_the_formulas(done):
@@ -78,4 +80,7 @@ def test_the_document_shows_every_picture(done):
 
 def test_an_unknown_flag_is_one_line(capsys):
     assert primer.main(["sine"]) == 2
-    assert capsys.readouterr().err == "python -m experiments.primer: error: unknown argument sine: see --help\n"
+    assert (
+        capsys.readouterr().err
+        == "python -m experiments.primer: error: unknown argument sine: see --help\n"
+    )

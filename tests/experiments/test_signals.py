@@ -31,7 +31,9 @@ def test_during_the_imports(module, signum, tmp_path):
 
 def test_nohup_is_heeded(tmp_path):
     env = surroundings(first=[instead_of_jax(tmp_path, WAITS)])
-    process = start("experiments.mnist", env=env, before="signal.signal(signal.SIGHUP, signal.SIG_IGN)")
+    process = start(
+        "experiments.mnist", env=env, before="signal.signal(signal.SIGHUP, signal.SIG_IGN)"
+    )
     wait_for(process, tmp_path / "begun")
     process.send_signal(signal.SIGHUP)
     process.send_signal(signal.SIGTERM)
@@ -44,7 +46,10 @@ def test_while_images_are_loaded(signum, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("jaxode.data.load", lambda *_, **__: os.kill(os.getpid(), signum))
     assert mnist.main([*SMALL, "--out", str(tmp_path / "run")]) == 128 + signum
     name = signal.Signals(signum).name
-    assert capsys.readouterr().err == f"python -m experiments.mnist: stopped by {name}: nothing was trained\n"
+    assert (
+        capsys.readouterr().err
+        == f"python -m experiments.mnist: stopped by {name}: nothing was trained\n"
+    )
     assert not (tmp_path / "run").exists()
     assert signal.getsignal(signum) == before
 
@@ -89,7 +94,10 @@ with Signals("test") as signals, signals.blocked():
 
 def test_in_a_call_that_does_not_return_to_python(tmp_path):
     process = subprocess.Popen(
-        [sys.executable, "-c", BLOCKED, str(tmp_path / "begun")], env=surroundings(), stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", BLOCKED, str(tmp_path / "begun")],
+        env=surroundings(),
+        stderr=subprocess.PIPE,
+        text=True,
     )
     wait_for(process, tmp_path / "begun")
     process.send_signal(signal.SIGTERM)

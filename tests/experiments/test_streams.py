@@ -1,4 +1,6 @@
-"""Streams that are closed, full, broken, or of an encoding without the characters: no run is lost, no message fails."""
+"""Streams that are closed, full, broken, or of an encoding without the characters: no run is lost,
+no message fails.
+"""
 
 import json
 import os
@@ -24,7 +26,12 @@ def test_without_any_stream_a_run_is_trained_also_into_a_name_beyond_ascii(tmp_p
     assert code == 0
     assert json.loads((out / "result.json").read_text(encoding="utf-8"))["status"] == "complete"
     # Nothing that was said has gone into a file that took the number of a stream.
-    assert {path.name for path in out.iterdir()} >= {"config.json", "metrics.jsonl", "images.npz", "checkpoints"}
+    assert {path.name for path in out.iterdir()} >= {
+        "config.json",
+        "metrics.jsonl",
+        "images.npz",
+        "checkpoints",
+    }
     code, said, err = finished("experiments.mnist", "--resume", out, before=closed(2))
     assert (code, err) == (0, "")
     assert "is complete" in said
@@ -32,9 +39,13 @@ def test_without_any_stream_a_run_is_trained_also_into_a_name_beyond_ascii(tmp_p
 
 def test_a_full_disk_behind_stdout_is_one_line_and_costs_no_results(tmp_path):
     with open("/dev/full", "w") as full:
-        code, _, err = finished("experiments.mnist", *SMALL, "--quiet", "--out", tmp_path / "run", stdout=full)
+        code, _, err = finished(
+            "experiments.mnist", *SMALL, "--quiet", "--out", tmp_path / "run", stdout=full
+        )
     assert code == 0
-    assert err == "python -m experiments.mnist: stdout could not be written: No space left on device\n"
+    assert (
+        err == "python -m experiments.mnist: stdout could not be written: No space left on device\n"
+    )
     assert json.loads((tmp_path / "run" / "result.json").read_text())["status"] == "complete"
 
 
@@ -60,7 +71,11 @@ def test_a_reader_may_leave_and_a_pipe_may_be_slow(reads):
     read, write = os.pipe()
     os.set_blocking(write, False)
     process = subprocess.Popen(
-        [sys.executable, "-c", PRINTS], env=surroundings(), stdout=write, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", PRINTS],
+        env=surroundings(),
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     os.close(write)
     with os.fdopen(read) as pipe:
@@ -80,7 +95,9 @@ def test_help_prints_in_any_encoding(variables):
 
 @pytest.mark.parametrize("flag", ["--out", "--resume", "--data-dir"])
 def test_a_path_that_the_locale_lacks_is_refused_before_anything_is_made(flag, tmp_path):
-    code, _, err = finished("experiments.mnist", *SMALL, flag, tmp_path / "é", env=surroundings(**ASCII))
+    code, _, err = finished(
+        "experiments.mnist", *SMALL, flag, tmp_path / "é", env=surroundings(**ASCII)
+    )
     (line,) = err.splitlines()
     assert code == 2
     assert f"{flag} is not in ASCII, and the locale's encoding is ascii: set PYTHONUTF8=1" in line

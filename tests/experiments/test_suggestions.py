@@ -6,7 +6,11 @@ from experiments.arguments import build_parser
 from experiments.suggestions import MEANT, suggestion
 from jaxode.config import RunConfig
 
-FLAGS = [name for action in build_parser(RunConfig(), "doc", "prog")._actions for name in action.option_strings]
+FLAGS = [
+    name
+    for action in build_parser(RunConfig(), "doc", "prog")._actions
+    for name in action.option_strings
+]
 
 
 @pytest.mark.parametrize(
@@ -48,5 +52,8 @@ def test_whatever_is_meant_exists():
     assert {f"--{target.split()[0]}" for target in MEANT.values()} <= set(FLAGS)
     values = {f"--{target}" for target in MEANT.values() if " " in target}
     for flag, _, value in (text.partition(" ") for text in values):
-        assert getattr(build_parser(RunConfig(), "doc", "prog").parse_args([flag, value]), flag[2:]) == value
+        assert (
+            getattr(build_parser(RunConfig(), "doc", "prog").parse_args([flag, value]), flag[2:])
+            == value
+        )
     assert not {f"--{word}" for word in MEANT} & set(FLAGS)

@@ -1,4 +1,6 @@
-"""What holds of the answers on every surface; two test files share it, for they run in two processes."""
+"""What holds of the answers on every surface; two test files share it, for they run in two
+processes.
+"""
 
 from scripts.attack.inputs import SURFACES, attack
 from scripts.attack.report import faults
@@ -9,7 +11,9 @@ RUNS = [name for name in SURFACES if name.startswith("files of a ")]
 
 
 def check(surface, work):
-    """Assert that every input of a round gets one clear line or is rightly accepted, and that both happen."""
+    """Assert that every input of a round gets one clear line or is rightly accepted, and that both
+    happen.
+    """
     findings = attack(surface, SEED, work)
     assert len(findings) == SURFACES[surface][1]
     assert faults({surface: findings}) == []

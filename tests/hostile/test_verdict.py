@@ -101,6 +101,13 @@ def test_the_table_counts_and_names_what_is_not_right():
 
 @pytest.mark.parametrize("stopped", [True, False])
 def test_a_record_says_whether_the_attack_was_stopped(stopped):
-    origin = {"command": "c", "date": "d", "device": "x", "cores": 2, "versions": {"jax": "0"}, "commit": None}
+    origin = {
+        "command": "c",
+        "date": "d",
+        "device": "x",
+        "cores": 2,
+        "versions": {"jax": "0"},
+        "commit": None,
+    }
     assert ("The attack was stopped" in markdown({}, origin, 0, stopped)) == stopped
     assert as_json({}, origin, 0, stopped)["stopped"] is stopped

@@ -1,6 +1,8 @@
-"""Trains small models on eight virtual devices, spread in every way; run as a program, whose results are JSON.
+"""Trains small models on eight virtual devices, spread in every way; run as a program, whose
+results are JSON.
 
-A process has as many devices as it starts with, so this is no test module: `test_devices` starts it.
+A process has as many devices as it starts with, so this is no test module: `test_devices` starts
+it.
 """
 
 from __future__ import annotations
@@ -18,7 +20,14 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 
 from stubs import image_set  # noqa: E402
 
-from jaxode.config import DataConfig, ModelConfig, OptimConfig, ParallelConfig, RunConfig, SolveConfig  # noqa: E402
+from jaxode.config import (
+    DataConfig,
+    ModelConfig,
+    OptimConfig,
+    ParallelConfig,
+    RunConfig,
+    SolveConfig,
+)
 from jaxode.nn import build_classifier  # noqa: E402
 from jaxode.ode import Stats, odeint  # noqa: E402
 from jaxode.train.program import Program  # noqa: E402
@@ -32,7 +41,9 @@ HEARD = ("adaptive, jit, 8", "adaptive, pmap, 8")
 
 
 class Dense(nnx.Module):
-    """The 16 means of an image as the state of dz/dt = tanh(z W) cos(t + z), and a linear head: compiles at once."""
+    """The 16 means of an image as the state of dz/dt = tanh(z W) cos(t + z), and a linear head:
+    compiles at once.
+    """
 
     def __init__(self, solve: SolveConfig, classes: int, rngs: nnx.Rngs, dtype: Any) -> None:
         self.solve = solve
@@ -41,11 +52,21 @@ class Dense(nnx.Module):
 
     def __call__(self, images: Any, training: Any = None) -> Any:
         z = images.reshape(-1, 4, 7, 4, 7).mean((2, 4)).reshape(-1, 16)
-        z, stats = odeint(lambda t, z, w: jnp.tanh(z @ w) * jnp.cos(t + z), z, self.inside[...], self.solve)
+        z, stats = odeint(
+            lambda t, z, w: jnp.tanh(z @ w) * jnp.cos(t + z), z, self.inside[...], self.solve
+        )
         return self.head(z), Stats.chain([stats])
 
 
-def dense(model: Any, solve: SolveConfig, *, image_shape: Any, classes: int, rngs: nnx.Rngs, **options: Any) -> Any:
+def dense(
+    model: Any,
+    solve: SolveConfig,
+    *,
+    image_shape: Any,
+    classes: int,
+    rngs: nnx.Rngs,
+    **options: Any,
+) -> Any:
     return Dense(solve, classes, rngs, options["dtype"])
 
 
@@ -67,7 +88,10 @@ CASES: dict[str, tuple[Any, dict[str, Any], tuple[Any, ...], int]] = {
         f"{gradient}, jit, 8": (dense, {"gradient": gradient}, ("jit", 8), 1)
         for gradient in ("direct", "backsolve", "checkpointed")
     },
-    **{f"{gradient}, pmap, 8": (dense, {"gradient": gradient}, ("pmap", 8), 1) for gradient in ("replay", "backsolve")},
+    **{
+        f"{gradient}, pmap, 8": (dense, {"gradient": gradient}, ("pmap", 8), 1)
+        for gradient in ("replay", "backsolve")
+    },
     "odenet, jit, 1": (build_classifier, {}, ("jit", 1), 1),
     "odenet, jit, 8": (build_classifier, {}, ("jit", 8), 1),
 }
@@ -88,7 +112,9 @@ def prepared(build: Any, solve: dict[str, Any], parallel: tuple[Any, ...], epoch
     return Program(config, image_set(), build)
 
 
-def train(build: Any, solve: dict[str, Any], parallel: tuple[Any, ...], epochs: int) -> dict[str, Any]:
+def train(
+    build: Any, solve: dict[str, Any], parallel: tuple[Any, ...], epochs: int
+) -> dict[str, Any]:
     """Mean loss of every step and what the last epoch and an evaluation counted."""
     program = prepared(build, solve, parallel, epochs)
     state = program.first_state()
@@ -112,7 +138,9 @@ def train(build: Any, solve: dict[str, Any], parallel: tuple[Any, ...], epochs: 
     }
 
 
-def heard(build: Any, solve: dict[str, Any], parallel: tuple[Any, ...], epochs: int) -> dict[str, Any]:
+def heard(
+    build: Any, solve: dict[str, Any], parallel: tuple[Any, ...], epochs: int
+) -> dict[str, Any]:
     """What the devices tell each other in the first step, and what its solves count."""
     program = prepared(build, solve, parallel, epochs)
     state = program.first_state()

@@ -1,4 +1,6 @@
-"""The same seed and batch on 1, 2 and 8 devices, in float64: one run, or a difference that the solver explains."""
+"""The same seed and batch on 1, 2 and 8 devices, in float64: one run, or a difference that the
+solver explains.
+"""
 
 import json
 import subprocess
@@ -15,7 +17,9 @@ ROUNDING = 1e-10
 def results(tmp_path_factory):
     out = tmp_path_factory.mktemp("devices") / "results.json"
     program = Path(__file__).with_name("on_devices.py")
-    done = subprocess.run([sys.executable, program, out], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, program, out], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(out.read_text())
 
@@ -70,10 +74,14 @@ def test_parts_of_a_batch_add_up_to_it(results, other):
 
 @pytest.mark.parametrize(("name", "tolerance"), [("adaptive", 1e-3), ("tight", 1e-6)])
 def test_own_step_sizes_differ_by_the_tolerance(results, name, tolerance):
-    """Under pmap a device's norm sees its own images alone, so it takes other steps to the same accuracy."""
+    """Under pmap a device's norm sees its own images alone, so it takes other steps to the same
+    accuracy.
+    """
     first, own = (results[f"{name}, {way}"]["losses"][0] for way in ("jit, 1", "pmap, 8"))
     assert ROUNDING < abs(first - own) < tolerance
-    assert difference(results, f"{name}, jit, 1", f"{name}, pmap, 8") < 10 * tolerance  # after five steps of training
+    assert (
+        difference(results, f"{name}, jit, 1", f"{name}, pmap, 8") < 10 * tolerance
+    )  # after five steps of training
 
 
 def test_every_image_counts_once_on_any_number_of_devices(results):
@@ -103,11 +111,15 @@ def test_solves_are_counted_where_they_are_done(results):
 
 
 def test_devices_tell_each_other_what_the_report_says(results):
-    """Under jit the field's gradient is summed in every pullback and a norm is exchanged in every step."""
+    """Under jit the field's gradient is summed in every pullback and a norm is exchanged in every
+    step.
+    """
     joint, own = (results[f"adaptive, {mode}, 8"] for mode in ("jit", "pmap"))
     steps = joint["first"]["accepted"][0] + joint["first"]["rejected"][0]
     gradient = [row for row in joint["rows"] if row["where"] == "backward"]
-    assert [(row["bytes"], row["times"]) for row in gradient] == [(8 * 16 * 16, 6 * joint["first"]["accepted"][0])]
+    assert [(row["bytes"], row["times"]) for row in gradient] == [
+        (8 * 16 * 16, 6 * joint["first"]["accepted"][0])
+    ]
     norms = [row for row in joint["rows"] if row["where"] == "forward"]
     assert norms
     assert {row["times"] for row in norms} == {steps}

@@ -1,4 +1,6 @@
-"""Two real processes: one run, of which one writes, checkpoints for any number, and a soon end when one dies."""
+"""Two real processes: one run, of which one writes, checkpoints for any number, and a soon end when
+one dies.
+"""
 
 import contextlib
 import json
@@ -20,7 +22,10 @@ from jaxode.train.processes.membership import Membership
 from jaxode.train.processes.timeout import Timeout
 from jaxode.train.processes.watchdog import Watchdog
 
-BASE = shlex.split("--data sample --precision float64 --schedule constant --parallel pmap --devices 2 --batch-size 20")
+BASE = shlex.split(
+    "--data sample --precision float64 --schedule constant --parallel pmap --devices 2"
+    " --batch-size 20"
+)
 MLP = shlex.split("--model mlp --limit-train 390 --limit-test 30 --lr 0.01")
 SECONDS = 60
 """Far more than the end of a process takes after the other's death."""
@@ -34,7 +39,13 @@ def free_port():
 
 def task(job, number, processes):
     """What SLURM tells a task of a step; each has one of the devices that it finds."""
-    facts = {"JOB_ID": job, "NTASKS": processes, "STEP_NUM_TASKS": processes, "PROCID": number, "LOCALID": 0}
+    facts = {
+        "JOB_ID": job,
+        "NTASKS": processes,
+        "STEP_NUM_TASKS": processes,
+        "PROCID": number,
+        "LOCALID": 0,
+    }
     facts |= {"STEP_NODELIST": "localhost", "STEP_NUM_NODES": 1}
     return {f"SLURM_{name}": str(value) for name, value in facts.items()}
 
@@ -61,7 +72,11 @@ def start(cache):
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
-                env={**os.environ, "XDG_CACHE_HOME": cache, **(task(job, number, processes) if slurm else {})},
+                env={
+                    **os.environ,
+                    "XDG_CACHE_HOME": cache,
+                    **(task(job, number, processes) if slurm else {}),
+                },
             )
             running.append(process)
         return running[-len(numbers) :]
@@ -86,7 +101,11 @@ def listening(process):
     for descriptor in Path(f"/proc/{process.pid}/fd").iterdir():
         with contextlib.suppress(OSError):  # closed in the meantime
             links.append(os.readlink(descriptor))
-    rows = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]]
+    rows = [
+        line.split()
+        for name in ("tcp", "tcp6")
+        for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]
+    ]
     return {row[1] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in links}
 
 
@@ -105,7 +124,9 @@ def assert_close(one, other):
 
 def wait_for(processes, condition):
     while not condition():
-        assert all(process.poll() is None for process in processes), [p.communicate() for p in processes]
+        assert all(process.poll() is None for process in processes), [
+            p.communicate() for p in processes
+        ]
         time.sleep(0.01)
 
 
@@ -127,11 +148,17 @@ def test_checkpoints_of_two_processes_resume_on_one_and_the_reverse(start, tmp_p
     assert_close(metrics(two_one), metrics(one_two))
     for out, processes in ((two_one, 1), (one_two, 2)):
         result = json.loads((out / "result.json").read_text())
-        assert (result["processes"], result["devices"], result["status"]) == (processes, 2 * processes, "complete")
+        assert (result["processes"], result["devices"], result["status"]) == (
+            processes,
+            2 * processes,
+            "complete",
+        )
 
 
 @pytest.mark.parametrize("victim", [0, 1])
-def test_the_other_ends_soon_and_clearly_when_one_is_killed_and_the_run_goes_on(start, tmp_path, victim):
+def test_the_other_ends_soon_and_clearly_when_one_is_killed_and_the_run_goes_on(
+    start, tmp_path, victim
+):
     out = tmp_path / "out"
     processes = start(*BASE, *MLP, "--epochs", 5000, "--out", out, processes=2)
     wait_for(processes, lambda: epochs_done(out) >= 2)
@@ -156,7 +183,9 @@ def test_the_other_ends_soon_and_clearly_when_one_is_killed_and_the_run_goes_on(
 
 def test_a_signal_to_one_process_stops_both_in_order_under_slurm_too(start, tmp_path):
     out = tmp_path / "out"
-    processes = start(*BASE, *MLP, "--epochs", 5000, "--devices", 1, "--out", out, processes=2, slurm=True)
+    processes = start(
+        *BASE, *MLP, "--epochs", 5000, "--devices", 1, "--out", out, processes=2, slurm=True
+    )
     wait_for(processes, lambda: epochs_done(out) >= 1)
     processes[1].send_signal(signal.SIGTERM)
     said = ended(processes, 128 + signal.SIGTERM)
@@ -167,19 +196,25 @@ def test_a_signal_to_one_process_stops_both_in_order_under_slurm_too(start, tmp_
 
 def test_processes_that_disagree_or_cannot_write_all_say_so(start, tmp_path):
     (tmp_path / "file").write_text("")
-    (said, other) = ended(start(*BASE, *MLP, "--epochs", 1, "--out", tmp_path / "file" / "out", processes=2), 2)
+    said, other = ended(
+        start(*BASE, *MLP, "--epochs", 1, "--out", tmp_path / "file" / "out", processes=2), 2
+    )
     assert "cannot write into" in said
     assert "cannot write into" in other
 
 
 @pytest.fixture
 def partner(cache, monkeypatch):
-    """Starts process 0 and plays process 1 up to the meeting's end; returns the process and the meeting."""
+    """Starts process 0 and plays process 1 up to the meeting's end; returns the process and the
+    meeting.
+    """
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
 
     def begin(start, tmp_path, *argv):
         port = free_port()
-        (process,) = start(*BASE, *MLP, *argv, "--out", tmp_path / "out", processes=2, numbers=[0], port=port)
+        (process,) = start(
+            *BASE, *MLP, *argv, "--out", tmp_path / "out", processes=2, numbers=[0], port=port
+        )
         with ThreadPoolExecutor(1) as pool:
             member = Membership("localhost", port, 1, 2)
             return process, pool.submit(meet, member, None, Timeout.after(SECONDS)).result()
@@ -194,7 +229,9 @@ def test_a_death_while_jax_starts_ends_the_others_with_the_line(start, partner, 
     assert not (tmp_path / "out").exists()
 
 
-def test_a_partner_with_which_jax_does_not_start_in_time_ends_all_with_the_line(start, partner, tmp_path):
+def test_a_partner_with_which_jax_does_not_start_in_time_ends_all_with_the_line(
+    start, partner, tmp_path
+):
     process, meeting = partner(start, tmp_path, "--join-timeout", 5)
     heard = []
     watchdog = Watchdog(1, meeting.channels, lambda *loss: heard.append(loss))
@@ -209,6 +246,8 @@ def test_a_partner_that_never_comes_is_one_line_within_the_timeout(start, tmp_pa
     begin = time.monotonic()
     (said,) = ended(start("--join-timeout", 1, processes=2, numbers=[0]), 1)
     assert "process 1 did not come to localhost:" in said
-    assert said.endswith(" within 1 s; only this machine reaches 127.0.0.1, the address of localhost\n")
+    assert said.endswith(
+        " within 1 s; only this machine reaches 127.0.0.1, the address of localhost\n"
+    )
     assert len(said.splitlines()) == 1
     assert time.monotonic() - begin < SECONDS

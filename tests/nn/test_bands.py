@@ -1,4 +1,6 @@
-"""The classifiers of radar images: sizes, shapes, pooling, and what their dropouts have to do with each other."""
+"""The classifiers of radar images: sizes, shapes, pooling, and what their dropouts have to do with
+each other.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ from jaxode.types import Training
 
 def build(kind, side=75):
     shape = (side, side, 1 if kind == "dense" else 3)
-    return build_bands(kind, SolveConfig(), image_shape=shape, rngs=nnx.Rngs(0), dtype=jnp.float32, kernels=LIBRARY)
+    return build_bands(
+        kind, SolveConfig(), image_shape=shape, rngs=nnx.Rngs(0), dtype=jnp.float32, kernels=LIBRARY
+    )
 
 
 @pytest.mark.parametrize(
@@ -56,7 +60,9 @@ def test_the_dense_classifiers_loss_is_a_sigmoids_binary_cross_entropy():
     logits = 50 * model(images)[0]
     score = logits[:, 1]
     binary = jnp.mean(jax.nn.softplus(score) - labels * score)
-    np.testing.assert_allclose(cross_entropy(logits, labels, weights, jnp.float32(6)), binary, rtol=1e-6)
+    np.testing.assert_allclose(
+        cross_entropy(logits, labels, weights, jnp.float32(6)), binary, rtol=1e-6
+    )
 
 
 def test_pooling_is_pytorchs_where_numbers_are_equal_and_where_a_row_is_left_over():
@@ -79,5 +85,7 @@ def test_pooling_hides_no_nan(place):
 
 
 def test_images_too_small_to_be_pooled_are_refused():
-    with pytest.raises(ConfigError, match=r"image_shape must be at least 32 pixels a side, got '?31 x 31"):
+    with pytest.raises(
+        ConfigError, match=r"image_shape must be at least 32 pixels a side, got '?31 x 31"
+    ):
         build("cnn", side=31)

@@ -1,4 +1,6 @@
-"""Whole classifiers: exact parameter counts, shapes, costs, gradients against finite differences, refusals."""
+"""Whole classifiers: exact parameter counts, shapes, costs, gradients against finite differences,
+refusals.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from jaxode.nn import ODENet, build_classifier, describe, parameter_count
 from jaxode.nn.kernels import ANY_MODE
 from jaxode.ode import Stats
 
-COUNTS = {  # Gładzik's table: grey with 10 classes, RGB with 10, RGB with 100; and both nets without their blocks
+# Gładzik's table: grey with 10 classes, RGB with 10, RGB with 100; and both nets without their
+# blocks
+COUNTS = {
     ("odenet", 0): (132_874, 134_026, 139_876),
     ("resnet", 0): (132_874, 134_026, 139_876),
     ("odenet", 1): (208_266, 209_418, 215_268),
@@ -31,35 +35,48 @@ SETS = ((1, 10), (3, 10), (3, 100))
 @pytest.mark.parametrize(("kind", "blocks"), COUNTS)
 def test_parameter_counts_of_the_thesis(kind, blocks, which):
     channels, classes = SETS[which]
-    facts = describe(ModelConfig(kind, blocks), SolveConfig(), image_shape=(28, 28, channels), classes=classes)
+    facts = describe(
+        ModelConfig(kind, blocks), SolveConfig(), image_shape=(28, 28, channels), classes=classes
+    )
     assert facts["parameters"] == COUNTS[kind, blocks][which]
 
 
 @pytest.mark.parametrize(("blocks", "more"), [(1, 5), (2, 16)])
 def test_more_channels_make_fields_and_head_wider(blocks, more):
-    facts = describe(ModelConfig("odenet", blocks, 64, more), SolveConfig(), image_shape=(28, 28, 1), classes=10)
+    facts = describe(
+        ModelConfig("odenet", blocks, 64, more), SolveConfig(), image_shape=(28, 28, 1), classes=10
+    )
     wide = 64 + more
     field, head = 2 * (9 * (wide + 1) * wide + wide) + 3 * 2 * wide, 2 * wide + 10 * wide + 10
     downsampling = COUNTS["odenet", 0][0] - 12 * 64 - 10
     assert facts["parameters"] == downsampling + blocks * field + head
     assert facts["augment_dims"] == more
-    assert (facts["shapes"]["downsampled"], facts["shapes"]["features"]) == ([6, 6, 64], [6, 6, wide])
+    assert (facts["shapes"]["downsampled"], facts["shapes"]["features"]) == (
+        [6, 6, 64],
+        [6, 6, wide],
+    )
     reference = pytest.importorskip("torch_ref.model")
     theirs = reference.build("odenet", blocks, channels=1, classes=10, augment=more)
     assert facts["parameters"] == sum(parameter.numel() for parameter in theirs.parameters())
 
 
-@pytest.mark.parametrize(("stem", "side", "least"), [("quarter", 15, 6), ("eighth", 7, 10), ("sixteenth", 3, 18)])
+@pytest.mark.parametrize(
+    ("stem", "side", "least"), [("quarter", 15, 6), ("eighth", 7, 10), ("sixteenth", 3, 18)]
+)
 def test_a_deeper_stem_makes_a_smaller_map(stem, side, least):
     model = ModelConfig("resnet", 2, stem=stem)
     facts = describe(model, SolveConfig(), image_shape=(64, 64, 3), classes=29)
     assert (facts["shapes"]["downsampled"], facts["stem"]) == ([side, side, 64], stem)
     reference = pytest.importorskip("torch_ref.model")
-    theirs = reference.build("resnet", 2, channels=3, classes=29, convolutions=model.stem_convolutions)
+    theirs = reference.build(
+        "resnet", 2, channels=3, classes=29, convolutions=model.stem_convolutions
+    )
     assert facts["parameters"] == sum(parameter.numel() for parameter in theirs.parameters())
     one = describe(model, SolveConfig(), image_shape=(least, least, 3), classes=29)
     assert one["shapes"]["downsampled"] == [1, 1, 64]
-    with pytest.raises(ConfigError, match=f"at least {least} pixels a side for stem {stem}, got {least - 1}"):
+    with pytest.raises(
+        ConfigError, match=f"at least {least} pixels a side for stem {stem}, got {least - 1}"
+    ):
         describe(model, SolveConfig(), image_shape=(least - 1, least, 3), classes=29)
 
 
@@ -85,9 +102,13 @@ def test_parameter_count_of_the_mlp():
     assert facts["parameters"] == 238_510
 
 
-def _build(kind="odenet", blocks=None, width=8, shape=(12, 12, 1), classes=4, dtype=jnp.float32, **solve):
+def _build(
+    kind="odenet", blocks=None, width=8, shape=(12, 12, 1), classes=4, dtype=jnp.float32, **solve
+):
     model, config = ModelConfig(kind, blocks, width), SolveConfig(**solve)
-    return build_classifier(model, config, image_shape=shape, classes=classes, rngs=nnx.Rngs(0), dtype=dtype)
+    return build_classifier(
+        model, config, image_shape=shape, classes=classes, rngs=nnx.Rngs(0), dtype=dtype
+    )
 
 
 def test_kernels_that_are_given_are_taken_everywhere():
@@ -99,7 +120,9 @@ def test_kernels_that_are_given_are_taken_everywhere():
     assert model.downsample.fused is None
 
 
-@pytest.mark.parametrize(("kind", "blocks"), [("odenet", 1), ("odenet", 2), ("resnet", 2), ("mlp", None)])
+@pytest.mark.parametrize(
+    ("kind", "blocks"), [("odenet", 1), ("odenet", 2), ("resnet", 2), ("mlp", None)]
+)
 @pytest.mark.parametrize("shape", [(12, 12, 1), (28, 28, 3), (11, 14, 2)], ids=str)
 def test_logits_and_statistics_have_their_shapes(kind, blocks, shape):
     model = _build(kind, blocks, shape=shape)
@@ -120,8 +143,15 @@ def test_without_blocks_the_head_reads_what_was_downsampled(kind):
 
 def test_described_shapes_are_the_real_ones():
     facts = describe(ModelConfig(), SolveConfig(), image_shape=(28, 28, 1), classes=10)
-    assert facts["shapes"] == {"image": [28, 28, 1], "downsampled": [6, 6, 64], "features": [6, 6, 64], "logits": [10]}
-    built = build_classifier(ModelConfig(), SolveConfig(), image_shape=(28, 28, 1), classes=10, rngs=nnx.Rngs(0))
+    assert facts["shapes"] == {
+        "image": [28, 28, 1],
+        "downsampled": [6, 6, 64],
+        "features": [6, 6, 64],
+        "logits": [10],
+    }
+    built = build_classifier(
+        ModelConfig(), SolveConfig(), image_shape=(28, 28, 1), classes=10, rngs=nnx.Rngs(0)
+    )
     assert sum(np.prod(s) for s in facts["parameter_shapes"].values()) == parameter_count(built)
 
 
@@ -132,7 +162,13 @@ def test_blocks_of_a_chain_have_parameters_of_their_own():
 
 def test_the_seed_decides_the_parameters():
     make = [
-        build_classifier(ModelConfig(width=8), SolveConfig(), image_shape=(12, 12, 1), classes=4, rngs=nnx.Rngs(s))
+        build_classifier(
+            ModelConfig(width=8),
+            SolveConfig(),
+            image_shape=(12, 12, 1),
+            classes=4,
+            rngs=nnx.Rngs(s),
+        )
         for s in (0, 0, 1)
     ]
     kernels = [np.asarray(m.head.linear.kernel[...]) for m in make]
@@ -160,7 +196,8 @@ def _loss(graph, x):
         ({"solver": "rk4", "step_size": 0.1, "gradient": "tape"}, 1e-7),
         ({"solver": "rk4", "step_size": 0.1, "gradient": "direct"}, 1e-7),
         ({"solver": "rk4", "step_size": 0.1, "gradient": "checkpointed"}, 1e-7),
-        # The adjoint ODE is discretised anew, and the kinks of the ReLU keep its error from falling faster.
+        # The adjoint ODE is discretised anew, and the kinks of the ReLU keep its error from falling
+        # faster.
         ({"solver": "rk4", "step_size": 0.01, "gradient": "backsolve"}, 2e-3),
     ],
     ids=["tape", "direct", "checkpointed", "backsolve"],
@@ -170,12 +207,17 @@ def test_gradients_match_finite_differences_in_float64(solve, bound, x64):
     graph, params = nnx.split(model)
     x = jax.random.normal(jax.random.key(1), (2, 12, 12, 1), "float64")
     loss = jax.jit(_loss(graph, x))
-    (gradient, stats) = jax.jit(jax.grad(_loss(graph, x), has_aux=True))(params)
+    gradient, stats = jax.jit(jax.grad(_loss(graph, x), has_aux=True))(params)
     stats.check()
     keys = iter(jax.random.split(jax.random.key(2), len(jax.tree.leaves(params))))
-    direction = jax.tree.map(lambda leaf: jax.random.normal(next(keys), leaf.shape, leaf.dtype), params)
+    direction = jax.tree.map(
+        lambda leaf: jax.random.normal(next(keys), leaf.shape, leaf.dtype), params
+    )
     step = 1e-7  # smaller than the distance to the next kink of a ReLU
-    ends = [loss(jax.tree.map(lambda p, d, s=sign: p + s * step * d, params, direction))[0] for sign in (1, -1)]
+    ends = [
+        loss(jax.tree.map(lambda p, d, s=sign: p + s * step * d, params, direction))[0]
+        for sign in (1, -1)
+    ]
     difference = (ends[0] - ends[1]) / (2 * step)
     slope = sum(jax.tree.leaves(jax.tree.map(lambda g, d: jnp.sum(g * d), gradient, direction)))
     np.testing.assert_allclose(slope, difference, rtol=bound)
@@ -184,7 +226,9 @@ def test_gradients_match_finite_differences_in_float64(solve, bound, x64):
 def test_an_implicit_solver_trains_the_model():
     model = _build(width=4, solver="kvaerno3", rtol=1e-2, atol=1e-2)
     graph, params = nnx.split(model)
-    gradient, stats = jax.jit(jax.grad(_loss(graph, jnp.ones((2, 12, 12, 1))), has_aux=True))(params)
+    gradient, stats = jax.jit(jax.grad(_loss(graph, jnp.ones((2, 12, 12, 1))), has_aux=True))(
+        params
+    )
     stats.check()
     assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(gradient))
     assert max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(gradient)) > 0

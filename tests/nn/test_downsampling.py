@@ -1,4 +1,6 @@
-"""The downsampling segment by chunks against its layers one after another: values, all gradients, precision, memory."""
+"""The downsampling segment by chunks against its layers one after another: values, all gradients,
+precision, memory.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,12 @@ from jaxode.nn.kernels import LIBRARY, MATMUL
 
 
 def _segment(kernels, channels, width, dtype=jnp.float64):
-    """The segment as a function of its parameters and images; no parameter keeps its first value, one or zero."""
-    graph, params = nnx.split(Downsample(channels, width, kernels=kernels, rngs=nnx.Rngs(0), dtype=dtype))
+    """The segment as a function of its parameters and images; no parameter keeps its first value,
+    one or zero.
+    """
+    graph, params = nnx.split(
+        Downsample(channels, width, kernels=kernels, rngs=nnx.Rngs(0), dtype=dtype)
+    )
     leaves, tree = jax.tree.flatten(params)
     rng = np.random.default_rng(0)
     leaves = [leaf + jnp.asarray(0.3 * rng.normal(size=leaf.shape), dtype) for leaf in leaves]
@@ -54,7 +60,8 @@ def test_bright_images_lose_no_more_digits_than_layer_by_layer():
         params = jax.tree.map(np.asarray, params)
     params = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), params)
     errors = [
-        np.abs(_segment(k, 1, 8, jnp.float32)[0](params, jnp.float32(x)) - exact).max() for k in (MATMUL, LIBRARY)
+        np.abs(_segment(k, 1, 8, jnp.float32)[0](params, jnp.float32(x)) - exact).max()
+        for k in (MATMUL, LIBRARY)
     ]
     assert errors[0] < 2 * errors[1]
 

@@ -62,7 +62,9 @@ def _plain_group_norm(x, scale, bias, groups, eps):
 @pytest.mark.parametrize("method", [group_norm, group_norm_any_mode])
 @pytest.mark.parametrize(("channels", "groups"), [(64, 32), (8, 8), (12, 4), (6, 1)])
 def test_group_norm_is_the_formula(channels, groups, method, x64):
-    x, scale, bias, slope = _draw(0, (3, 5, 4, channels), (channels,), (channels,), (3, 5, 4, channels))
+    x, scale, bias, slope = _draw(
+        0, (3, 5, 4, channels), (channels,), (channels,), (3, 5, 4, channels)
+    )
     x = 3 * x + 7  # far from centred: a one-pass variance would show
     expected, pull = jax.vjp(lambda *a: _plain_group_norm(*a, groups, 1e-5), x, scale, bias)
     got, own_pull = jax.vjp(lambda *a: method(*a, groups, 1e-5), x, scale, bias)

@@ -43,7 +43,9 @@ def test_gradients_of_the_time_convolution_with_respect_to_time(rngs, x64):
     z = jax.random.normal(jax.random.key(1), (1, 5, 5, 4), "float64")
     slope = jax.grad(lambda t: jnp.sum(layer(t, z) ** 2))(0.3)
     step = 1e-6
-    difference = (jnp.sum(layer(0.3 + step, z) ** 2) - jnp.sum(layer(0.3 - step, z) ** 2)) / (2 * step)
+    difference = (jnp.sum(layer(0.3 + step, z) ** 2) - jnp.sum(layer(0.3 - step, z) ** 2)) / (
+        2 * step
+    )
     np.testing.assert_allclose(slope, difference, rtol=1e-7)
 
 
@@ -78,5 +80,7 @@ def test_initial_weights_are_distributed_as_pytorchs(rngs):
     stats = pytest.importorskip("scipy.stats")
     torch.manual_seed(0)
     theirs = torch.nn.Conv2d(16, 64, 3).weight.detach().numpy().ravel()
-    ours = np.asarray(Conv(16, 64, 3, kernels=MATMUL, rngs=rngs, dtype=jnp.float32).kernel[...]).ravel()
+    ours = np.asarray(
+        Conv(16, 64, 3, kernels=MATMUL, rngs=rngs, dtype=jnp.float32).kernel[...]
+    ).ravel()
     assert stats.ks_2samp(ours, theirs).pvalue > 1e-3

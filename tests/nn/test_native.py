@@ -1,4 +1,6 @@
-"""The kernels in C++ against the same formulas in float64: drawn shapes, gradients, NaN, calls that must be refused."""
+"""The kernels in C++ against the same formulas in float64: drawn shapes, gradients, NaN, calls that
+must be refused.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ from jaxode.nn.native.loading import PREFIX, candidates
 
 needs_native = pytest.mark.skipif(not native.load(), reason=native.missing() or "built")
 BOUND = 2e-5
-"""Of the largest error over the largest number; float32's rounding is 6e-8, and sums have up to a thousand terms."""
+"""Of the largest error over the largest number; float32's rounding is 6e-8, and sums have up to a
+thousand terms.
+"""
 
 EPS = 1e-5
 drawn = settings(max_examples=8, deadline=None, derandomize=True)
@@ -43,7 +47,9 @@ def assert_close(got, expected):
     largest = max(float(np.abs(each).max(initial=0)) for each in expected)
     for ours, truth in zip(got, expected, strict=True):
         size = max(float(np.abs(truth).max(initial=0)), 0.01 * largest)
-        assert np.abs(np.asarray(ours, np.float64) - np.asarray(truth)).max(initial=0) <= BOUND * size
+        assert (
+            np.abs(np.asarray(ours, np.float64) - np.asarray(truth)).max(initial=0) <= BOUND * size
+        )
 
 
 def both(native_call, reference, inputs, result):
@@ -70,7 +76,14 @@ def test_convolutions_are_the_formula(batch, height, width, inner, outer, stride
     with jax.enable_x64(True):
         shape = jax.eval_shape(reference, x, kernel).shape
     (slope,) = arrays(1, shape)
-    assert_close(*both(functools.partial(layers.convolution, stride=stride, padding=1), reference, (x, kernel), slope))
+    assert_close(
+        *both(
+            functools.partial(layers.convolution, stride=stride, padding=1),
+            reference,
+            (x, kernel),
+            slope,
+        )
+    )
 
 
 @needs_native
@@ -79,12 +92,17 @@ def test_convolutions_are_the_formula(batch, height, width, inner, outer, stride
 def test_group_norms_are_the_formula(batch, height, width, channels):
     x, scale, bias = arrays(0, (batch, height, width, channels), (channels,), (channels,))
     (slope,) = arrays(1, x.shape)
-    groups = group_count(channels) if height * width > 1 else 1  # one number by itself has no deviation
+    groups = (
+        group_count(channels) if height * width > 1 else 1
+    )  # one number by itself has no deviation
 
     def norm(function, *inputs):
         return function(*inputs, groups, EPS)
 
-    pair = functools.partial(norm, layers.group_norm), functools.partial(norm, normalization.group_norm_any_mode)
+    pair = (
+        functools.partial(norm, layers.group_norm),
+        functools.partial(norm, normalization.group_norm_any_mode),
+    )
     assert_close(*both(*pair, (x, scale, bias), slope))
 
 
@@ -131,16 +149,24 @@ def test_chains_are_the_formula(batch, height, width, channels, units, clock, ta
 @needs_native
 @drawn
 @given(
-    st.integers(1, 3), st.integers(6, 30), st.integers(6, 30), st.sampled_from([1, 2, 3]), st.sampled_from([8, 32, 64])
+    st.integers(1, 3),
+    st.integers(6, 30),
+    st.integers(6, 30),
+    st.sampled_from([1, 2, 3]),
+    st.sampled_from([8, 32, 64]),
 )
-def test_the_downsampling_segment_is_the_formula_for_images_too(batch, height, width, channels, maps):
+def test_the_downsampling_segment_is_the_formula_for_images_too(
+    batch, height, width, channels, maps
+):
     shapes = [
         (3, 3, channels, maps), (maps,), (maps,), (maps,), (4, 4, maps, maps), (maps,), (maps,), (maps,),
         (4, 4, maps, maps), (maps,),
     ]  # fmt: skip
     images, *rest = arrays(0, (batch, height, width, channels), *shapes, scale=0.3)
     values = Segment(*rest)
-    values = values._replace(first_scale=values.first_scale + 1, second_scale=values.second_scale + 1)
+    values = values._replace(
+        first_scale=values.first_scale + 1, second_scale=values.second_scale + 1
+    )
     groups = max(1, maps // 4)
 
     def plain(images, segment):
@@ -161,7 +187,22 @@ def test_the_downsampling_segment_is_the_formula_for_images_too(batch, height, w
 def test_the_images_gradient_is_left_out_where_nobody_asks():
     (images,) = arrays(0, (2, 12, 12, 1))
     values = Segment(
-        *map(jnp.asarray, arrays(1, (3, 3, 1, 8), (8,), (8,), (8,), (4, 4, 8, 8), (8,), (8,), (8,), (4, 4, 8, 8), (8,)))
+        *map(
+            jnp.asarray,
+            arrays(
+                1,
+                (3, 3, 1, 8),
+                (8,),
+                (8,),
+                (8,),
+                (4, 4, 8, 8),
+                (8,),
+                (8,),
+                (8,),
+                (4, 4, 8, 8),
+                (8,),
+            ),
+        )
     )
     values = jax.tree.map(jnp.float32, values)
 
@@ -181,15 +222,21 @@ def test_what_is_not_finite_stays_with_its_image(bad):
     z = np.ones((3, 6, 6, 16), np.float32) * np.linspace(-1, 1, 16, dtype=np.float32)
     z[1, 2, 3, 5] = bad
     units, tail = jax.tree.map(jnp.float32, parameters(16, 2, np.zeros(1), True))
-    out = np.asarray(chain.chain(jnp.float32([0.5]), jnp.asarray(z), units, tail, chain.Settings(4, EPS, False)))
+    out = np.asarray(
+        chain.chain(jnp.float32([0.5]), jnp.asarray(z), units, tail, chain.Settings(4, EPS, False))
+    )
     assert np.isfinite(out[[0, 2]]).all()
     with jax.enable_x64(True):
-        plain = chain.reference(chain.Settings(4, EPS, False), np.array([0.5]), z.astype(float), (units, tail))
+        plain = chain.reference(
+            chain.Settings(4, EPS, False), np.array([0.5]), z.astype(float), (units, tail)
+        )
     np.testing.assert_array_equal(np.isnan(out[1]), np.isnan(np.asarray(plain)[1]))
 
 
 def plain_group_norm(x, scale, bias, groups):
-    """By its definition; that of matrix products takes a NaN to other groups, for 0 times NaN is NaN."""
+    """By its definition; that of matrix products takes a NaN to other groups, for 0 times NaN is
+    NaN.
+    """
     split = x.reshape(*x.shape[:3], groups, -1)
     mean, variance = (function(split, (1, 2, 4), keepdims=True) for function in (jnp.mean, jnp.var))
     return ((split - mean) / jnp.sqrt(variance + EPS)).reshape(x.shape) * scale + bias
@@ -197,11 +244,27 @@ def plain_group_norm(x, scale, bias, groups):
 
 @needs_native
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("name", ["convolution", "strided convolution", "group norm", "downsampling"])
+@pytest.mark.parametrize(
+    "name", ["convolution", "strided convolution", "group norm", "downsampling"]
+)
 def test_what_is_not_finite_reaches_all_that_it_reaches_by_the_formula(name, bad):
-    """And no other image. A Winograd tile may take it a pixel further, and make NaN of an infinity."""
+    """And no other image.
+
+    A Winograd tile may take it a pixel further, and make NaN of an infinity.
+    """
     if name == "downsampling":
-        shapes = [(3, 3, 1, 8), (8,), (8,), (8,), (4, 4, 8, 8), (8,), (8,), (8,), (4, 4, 8, 8), (8,)]
+        shapes = [
+            (3, 3, 1, 8),
+            (8,),
+            (8,),
+            (8,),
+            (4, 4, 8, 8),
+            (8,),
+            (8,),
+            (8,),
+            (4, 4, 8, 8),
+            (8,),
+        ]
         values = Segment(*map(jnp.float32, arrays(1, *shapes)))
         x = arrays(0, (3, 14, 14, 1))[0]
         pair = (
@@ -237,13 +300,15 @@ def test_calls_give_the_same_bits_each_time():
     z, slope = (jnp.float32(each) for each in arrays(0, *[(64, 6, 6, 64)] * 2))
     inputs = jax.tree.map(jnp.float32, parameters(64, 2, np.zeros(1), True))
     run = jax.jit(
-        lambda t, z, p, d: jax.vjp(lambda *a: chain.chain(a[0], a[1], *a[2], chain.Settings(32, EPS, False)), t, z, p)[
-            1
-        ](d)
+        lambda t, z, p, d: jax.vjp(
+            lambda *a: chain.chain(a[0], a[1], *a[2], chain.Settings(32, EPS, False)), t, z, p
+        )[1](d)
     )
     first = run(jnp.float32([0.3]), z, inputs, slope)
     for _ in range(5):
-        jax.tree.map(np.testing.assert_array_equal, first, run(jnp.float32([0.3]), z, inputs, slope))
+        jax.tree.map(
+            np.testing.assert_array_equal, first, run(jnp.float32([0.3]), z, inputs, slope)
+        )
 
 
 @needs_native
@@ -266,7 +331,11 @@ def test_a_call_with_other_shapes_is_refused_before_anything_is_read(shapes, sai
 
 @needs_native
 def test_what_does_not_fit_goes_by_matrix_products():
-    for shape, size, stride, padding in [((2, 6, 6, 12), 3, 1, 1), ((2, 6, 6, 16), 5, 1, 2), ((2, 6, 6, 16), 3, 1, 0)]:
+    for shape, size, stride, padding in [
+        ((2, 6, 6, 12), 3, 1, 1),
+        ((2, 6, 6, 16), 5, 1, 2),
+        ((2, 6, 6, 16), 3, 1, 0),
+    ]:
         x, kernel = (jnp.float32(each) for each in arrays(0, shape, (size, size, shape[3], 8)))
         expected = convolution.matmul(x, kernel, stride, padding)
         np.testing.assert_array_equal(layers.convolution(x, kernel, stride, padding), expected)
@@ -283,14 +352,22 @@ def test_gradients_have_derivatives_in_forward_mode(by):
     def derivative(gradient, z, values, slope, direction):
         times = jnp.full(1, 0.3, z.dtype)
         native_call = gradient is chain._gradient
-        kept = chain._chain_forward(settings, times, z, values)[1][3:] if native_call else (None, None)
+        kept = (
+            chain._chain_forward(settings, times, z, values)[1][3:] if native_call else (None, None)
+        )
         if by == "the cotangent":
-            return jax.jvp(lambda d: gradient(settings, (times, z, values, *kept), d), (slope,), (direction,))[1]
-        return jax.jvp(lambda z: gradient(settings, (times, z, values, *kept), slope), (z,), (direction,))[1]
+            return jax.jvp(
+                lambda d: gradient(settings, (times, z, values, *kept), d), (slope,), (direction,)
+            )[1]
+        return jax.jvp(
+            lambda z: gradient(settings, (times, z, values, *kept), slope), (z,), (direction,)
+        )[1]
 
     got = jax.jit(functools.partial(derivative, chain._gradient))(z, values, slope, direction)
     with jax.enable_x64(True):
-        wide = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), (z, values, slope, direction))
+        wide = jax.tree.map(
+            lambda leaf: np.asarray(leaf, np.float64), (z, values, slope, direction)
+        )
         expected = jax.jit(functools.partial(derivative, chain._reference_gradient))(*wide)
     largest = max(float(np.abs(leaf).max()) for leaf in jax.tree.leaves(expected))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4 * largest), got, expected)
@@ -301,7 +378,9 @@ def test_which_kernels_run_is_one_choice(monkeypatch):
     monkeypatch.setattr(kernels.native, "load", lambda: True)
     assert kernels_name() == "native"
     assert choose_kernels() is NATIVE
-    with pytest.raises(ConfigError, match="kernels native are for precision float32, got precision float64"):
+    with pytest.raises(
+        ConfigError, match="kernels native are for precision float32, got precision float64"
+    ):
         kernels_name("native", "float64")
     assert choose_kernels(forward_mode=True) is ANY_MODE
     assert kernels_name(precision="float64") == kernels_name(precision="bfloat16") == "matmul"
@@ -309,7 +388,9 @@ def test_which_kernels_run_is_one_choice(monkeypatch):
     assert choose_kernels() is MATMUL
     assert kernels_name("plain") == "plain"  # what a caller names comes before the environment
     monkeypatch.setenv("JAXODE_KERNELS", "quick")
-    with pytest.raises(ConfigError, match="JAXODE_KERNELS must be one of auto, native, matmul, plain, got 'quick'"):
+    with pytest.raises(
+        ConfigError, match="JAXODE_KERNELS must be one of auto, native, matmul, plain, got 'quick'"
+    ):
         kernels_name()
 
 
@@ -376,8 +457,10 @@ def test_another_version_of_the_interface_is_said(fresh):
     fresh.setattr(loading.importlib, "import_module", lambda _: Module)
     fresh.setattr(loading.jax.ffi, "register_ffi_target", refuse)
     assert not native.load()
-    assert native.missing() == (
-        "jaxlib does not take the native kernels (FFI handler API version 0.9 is not compatible); build them anew"
+    assert (
+        native.missing()
+        == "jaxlib does not take the native kernels (FFI handler API version 0.9 is not"
+        " compatible); build them anew"
     )
 
 

@@ -1,4 +1,6 @@
-"""Native calls under JAX's transformations: finite differences, second derivatives, jax.vmap, several devices."""
+"""Native calls under JAX's transformations: finite differences, second derivatives, jax.vmap,
+several devices.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def drawn(seed, *shapes, scale=1.0):
 
 def field_parameters(channels=8, seed=1):
     def unit(seed):
-        scale, bias, kernel, shift = drawn(seed, channels, channels, (3, 3, channels + 1, channels), channels)
+        scale, bias, kernel, shift = drawn(
+            seed, channels, channels, (3, 3, channels + 1, channels), channels
+        )
         return chain.Unit(1 + 0.3 * scale, 0.2 * bias, kernel / (3 * channels**0.5), 0.1 * shift)
 
     scale, bias = drawn(seed + 2, channels, channels)
@@ -41,7 +45,9 @@ def field_parameters(channels=8, seed=1):
 
 def segment_parameters(channels=8, images=1):
     shapes = [(3, 3, images, channels)] + 3 * [(channels,)]
-    shapes += [(4, 4, channels, channels)] + 3 * [(channels,)] + [(4, 4, channels, channels), (channels,)]
+    shapes += (
+        [(4, 4, channels, channels)] + 3 * [(channels,)] + [(4, 4, channels, channels), (channels,)]
+    )
     made = Segment(*drawn(3, *shapes, scale=0.3))
     return made._replace(first_scale=made.first_scale + 1, second_scale=made.second_scale + 1)
 
@@ -87,7 +93,9 @@ def evaluated(function, *arguments):
 def assert_close(got, expected, bound=3e-5):
     """To rounding, by the size of the largest number of all."""
     largest = max(float(np.abs(leaf).max()) for leaf in jax.tree.leaves(expected))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=bound * largest), got, expected)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=bound * largest), got, expected
+    )
 
 
 def loss(function, weights, x, parameters):
@@ -96,7 +104,9 @@ def loss(function, weights, x, parameters):
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_gradients_are_those_of_finite_differences(name):
-    """Of the formula in float64, along random directions, with no rule of differentiation in between."""
+    """Of the formula in float64, along random directions, with no rule of differentiation in
+    between.
+    """
     function, reference, x, parameters = FUNCTIONS[name]
     weights = drawn(9, np.shape(evaluated(reference, x, parameters)))[0]
     gradient = jax.jit(jax.grad(functools.partial(loss, function, single(weights)), argnums=(0, 1)))
@@ -107,23 +117,33 @@ def test_gradients_are_those_of_finite_differences(name):
         (direction,) = drawn(20 + number, np.shape(leaf))
         ends = []
         for step in (1e-6, -1e-6):
-            moved = [each + step * direction if place == number else each for place, each in enumerate(leaves)]
+            moved = [
+                each + step * direction if place == number else each
+                for place, each in enumerate(leaves)
+            ]
             ends.append(float(evaluated(value, *tree.unflatten(moved))))
-        expected, got = (ends[0] - ends[1]) / 2e-6, float(np.sum(np.asarray(found[number], float) * direction))
+        expected, got = (
+            (ends[0] - ends[1]) / 2e-6,
+            float(np.sum(np.asarray(found[number], float) * direction)),
+        )
         size = np.linalg.norm(np.asarray(found[number])) * np.linalg.norm(direction)
         assert abs(got - expected) <= 2e-5 * size + 1e-4
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_second_derivatives_are_those_of_the_formula(name):
-    """A product of the Hessian and a vector, by reverse mode over reverse mode and by forward mode over it."""
+    """A product of the Hessian and a vector, by reverse mode over reverse mode and by forward mode
+    over it.
+    """
     function, reference, x, parameters = FUNCTIONS[name]
     weights = drawn(9, np.shape(evaluated(reference, x, parameters)))[0]
     direction = drawn(10, np.shape(x))[0]
 
     def products(function, weights, x, parameters, direction):
         slope = jax.grad(functools.partial(loss, function, weights), argnums=(0, 1))
-        reverse = jax.grad(lambda x, p: jnp.sum(slope(x, p)[0] * direction), argnums=(0, 1))(x, parameters)
+        reverse = jax.grad(lambda x, p: jnp.sum(slope(x, p)[0] * direction), argnums=(0, 1))(
+            x, parameters
+        )
         return reverse, jax.jvp(lambda x: slope(x, parameters), (x,), (direction,))[1]
 
     arguments = weights, x, parameters, direction
@@ -143,7 +163,9 @@ def test_mapped_calls_are_those_of_each_example(name, own_parameters):
     def each(function, x, parameters):
         def one(x, p):
             value = function(x, p)
-            return value, jax.grad(lambda x, p: jnp.sum(jnp.sin(function(x, p))), argnums=(0, 1))(x, p)
+            return value, jax.grad(lambda x, p: jnp.sum(jnp.sin(function(x, p))), argnums=(0, 1))(
+                x, p
+            )
 
         return jax.vmap(one, (0, 0 if own_parameters else None))(x, parameters)
 
@@ -151,7 +173,9 @@ def test_mapped_calls_are_those_of_each_example(name, own_parameters):
     assert_close(got, evaluated(functools.partial(each, reference), x, parameters))
 
 
-@pytest.mark.parametrize("times", ["one for all", "one an example", "one an image", "one an image and example"])
+@pytest.mark.parametrize(
+    "times", ["one for all", "one an example", "one an image", "one an image and example"]
+)
 def test_mapped_fields_take_times_of_any_kind(times):
     """With the gradient of the times."""
     z = drawn(0, (3, 2, 4, 4, 8))[0]
@@ -173,7 +197,9 @@ def test_mapped_fields_take_times_of_any_kind(times):
     got = jax.jit(functools.partial(each, lambda t, z, p: chain.chain(t, z, *p, FIELD)))(
         *single((clock, z, parameters))
     )
-    expected = evaluated(functools.partial(each, functools.partial(chain.reference, FIELD)), clock, z, parameters)
+    expected = evaluated(
+        functools.partial(each, functools.partial(chain.reference, FIELD)), clock, z, parameters
+    )
     assert_close(got, expected)
 
 
@@ -181,11 +207,15 @@ def test_mapped_twice_is_mapped_once_over_both():
     x, parameters = drawn(0, (2, 3, 2, 4, 4, 8))[0], drawn(1, 8, 8)
 
     def gradient(x, parameters):
-        return jax.grad(lambda p, x: jnp.sum(jnp.sin(layers.group_norm(x, *p, 4, EPS))), argnums=(0, 1))(parameters, x)
+        return jax.grad(
+            lambda p, x: jnp.sum(jnp.sin(layers.group_norm(x, *p, 4, EPS))), argnums=(0, 1)
+        )(parameters, x)
 
     twice = jax.jit(jax.vmap(jax.vmap(gradient, (0, None)), (0, None)))(*single((x, parameters)))
     once = jax.jit(jax.vmap(gradient, (0, None)))(*single((x.reshape(6, 2, 4, 4, 8), parameters)))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a.reshape(b.shape), b, atol=1e-5), twice, once)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a.reshape(b.shape), b, atol=1e-5), twice, once
+    )
 
 
 @pytest.mark.parametrize("gradient", ["backsolve", "checkpointed"])
@@ -195,7 +225,12 @@ def test_per_sample_solves_by_diffrax_map_native_calls(gradient):
     for kernels in ("native", "matmul"):
         solve = SolveConfig(rtol=1e-2, atol=1e-2, per_sample=True, gradient=gradient)
         model = build_classifier(
-            ModelConfig(width=8), solve, image_shape=(16, 16, 1), classes=3, rngs=nnx.Rngs(0), kernels=kernels
+            ModelConfig(width=8),
+            solve,
+            image_shape=(16, 16, 1),
+            classes=3,
+            rngs=nnx.Rngs(0),
+            kernels=kernels,
         )
         graph, parameters = nnx.split(model)
 
@@ -243,16 +278,29 @@ print(json.dumps(found))
 
 @pytest.fixture(scope="module")
 def trained():
-    """Parameters after three steps, spread in several ways, each in the one process that can have two devices."""
+    """Parameters after three steps, spread in several ways, each in the one process that can have
+    two devices.
+    """
     cases = {
         "alone": {"parallel": "jit", "devices": 1},
         "matmul": {"parallel": "jit", "devices": 1, "kernels": "matmul"},
         "jit": {"parallel": "jit", "devices": 2},
-        "pmap": {"parallel": "pmap", "devices": 2, "solve": {"step_size": 0.5, "solver": "midpoint"}},
-        "alone, fixed": {"parallel": "jit", "devices": 1, "solve": {"step_size": 0.5, "solver": "midpoint"}},
+        "pmap": {
+            "parallel": "pmap",
+            "devices": 2,
+            "solve": {"step_size": 0.5, "solver": "midpoint"},
+        },
+        "alone, fixed": {
+            "parallel": "jit",
+            "devices": 1,
+            "solve": {"step_size": 0.5, "solver": "midpoint"},
+        },
     }
     here = Path(__file__).parents[1]
-    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
+    environment = os.environ | {
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+        "JAX_PLATFORMS": "cpu",
+    }
     command = [sys.executable, "-c", DEVICES, str(here), str(here.parent), json.dumps(cases)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -21,9 +21,13 @@ from jaxode.ode.residuals import Split
 LOW = ("bfloat16", "float16")
 
 
-@pytest.mark.parametrize(("capability", "has"), [("8.0", True), ("12.1", True), ("7.5", False), ("gfx90a", False)])
+@pytest.mark.parametrize(
+    ("capability", "has"), [("8.0", True), ("12.1", True), ("7.5", False), ("gfx90a", False)]
+)
 def test_which_devices_have_tf32(capability, has, monkeypatch):
-    monkeypatch.setattr(kernels.jax, "devices", lambda: [SimpleNamespace(compute_capability=capability)])
+    monkeypatch.setattr(
+        kernels.jax, "devices", lambda: [SimpleNamespace(compute_capability=capability)]
+    )
     assert kernels.has_tf32() is has
 
 
@@ -32,12 +36,19 @@ def _half(precision: str) -> float:
     return float(jnp.finfo(precision).eps) / 2
 
 
-@pytest.mark.parametrize("method", [convolution.matmul, convolution.matmul_any_mode], ids=["own", "any mode"])
+@pytest.mark.parametrize(
+    "method", [convolution.matmul, convolution.matmul_any_mode], ids=["own", "any mode"]
+)
 @pytest.mark.parametrize("precision", LOW)
 def test_inputs_and_results_are_rounded_and_sums_are_not(precision, method):
-    """Each of the three products, of numbers rounded once: half a unit from the exact sum of 500 terms."""
+    """Each of the three products, of numbers rounded once: half a unit from the exact sum of 500
+    terms.
+    """
     rng = np.random.default_rng(0)
-    arrays = [rng.normal(size=shape).astype(np.float32) for shape in ((4, 13, 13, 32), (4, 4, 32, 8), (4, 6, 6, 8))]
+    arrays = [
+        rng.normal(size=shape).astype(np.float32)
+        for shape in ((4, 13, 13, 32), (4, 4, 32, 8), (4, 6, 6, 8))
+    ]
     exact = [np.asarray(jnp.asarray(a).astype(precision), np.float64) for a in arrays]
     with jax.enable_x64(True):
         out, pull = jax.vjp(lambda *a: convolution.library(*a, 2, 1), *exact[:2])
@@ -51,9 +62,13 @@ def test_inputs_and_results_are_rounded_and_sums_are_not(precision, method):
 
 
 def _smooth(precision, dtype):
-    """A solve through a field all of whose ReLUs stay open, and its gradient; parameters the same in every type."""
+    """A solve through a field all of whose ReLUs stay open, and its gradient; parameters the same
+    in every type.
+    """
     rng = np.random.default_rng(0)
-    field = ConvField(8, kernels=choose_kernels(precision), rngs=nnx.Rngs(0), dtype=jnp.dtype(dtype))
+    field = ConvField(
+        8, kernels=choose_kernels(precision), rngs=nnx.Rngs(0), dtype=jnp.dtype(dtype)
+    )
     graph, state = nnx.split(field)
     params, tree = jax.tree.flatten(state)
     params = [jnp.asarray(rng.uniform(-0.3, 0.3, p.shape), dtype) for p in params]
@@ -64,7 +79,9 @@ def _smooth(precision, dtype):
     solve = SolveConfig(solver="midpoint", step_size=0.5)
 
     def run(z, params):
-        z1, _ = odeint(lambda t, y, p: nnx.merge(graph, jax.tree.unflatten(tree, p))(t, y), z, params, solve)
+        z1, _ = odeint(
+            lambda t, y, p: nnx.merge(graph, jax.tree.unflatten(tree, p))(t, y), z, params, solve
+        )
         return jnp.sum(z1 * slope), z1
 
     gradient, z1 = jax.jit(jax.grad(run, argnums=(0, 1), has_aux=True))(z, params)
@@ -74,12 +91,19 @@ def _smooth(precision, dtype):
 
 def _error(got, want):
     """Global relative error."""
-    pairs = [(np.asarray(a, np.float64), np.asarray(b, np.float64)) for a, b in zip(got, want, strict=True)]
-    return np.sqrt(sum(((a - b) ** 2).sum() for a, b in pairs) / sum((b**2).sum() for _, b in pairs))
+    pairs = [
+        (np.asarray(a, np.float64), np.asarray(b, np.float64))
+        for a, b in zip(got, want, strict=True)
+    ]
+    return np.sqrt(
+        sum(((a - b) ** 2).sum() for a, b in pairs) / sum((b**2).sum() for _, b in pairs)
+    )
 
 
 def test_a_solve_of_a_smooth_field_against_float64():
-    """Bfloat16 has 8 bits; nothing here amplifies an error, and three layers' errors add up as those of noise do."""
+    """Bfloat16 has 8 bits; nothing here amplifies an error, and three layers' errors add up as
+    those of noise do.
+    """
     with jax.enable_x64(True):
         exact = _smooth("float64", "float64")
     got = _smooth("bfloat16", "float32")
@@ -90,7 +114,9 @@ def test_a_solve_of_a_smooth_field_against_float64():
 def test_the_tape_keeps_convolutions_in_16_bits():
     field = ConvField(8, kernels=choose_kernels("bfloat16"), rngs=nnx.Rngs(0), dtype=jnp.float32)
     graph, state = nnx.split(field)
-    split = Split(lambda t, z, p: nnx.merge(graph, p)(t, z), jnp.float32(0), jnp.ones((2, 6, 6, 8)), state)
+    split = Split(
+        lambda t, z, p: nnx.merge(graph, p)(t, z), jnp.float32(0), jnp.ones((2, 6, 6, 8)), state
+    )
     maps = [str(kept.dtype) for kept in split.kept if kept.ndim == 4]
     assert sorted(maps) == ["bfloat16", "bfloat16", "float32"]  # both convolutions, and the state
 
@@ -102,7 +128,11 @@ def _products(jaxpr, found):
         if name in ("dot_general", "conv_general_dilated"):
             kind = "/".join({str(v.aval.dtype) for v in equation.invars})
             # The setting only has a meaning for float32.
-            kind += "".join(f" {p.name}" for p in set(equation.params["precision"] or [])) if "32" in kind else ""
+            kind += (
+                "".join(f" {p.name}" for p in set(equation.params["precision"] or []))
+                if "32" in kind
+                else ""
+            )
             found.setdefault(name, set()).add(kind)
         for inner in jaxprs_in_params(equation.params):
             _products(inner, found)
@@ -111,14 +141,26 @@ def _products(jaxpr, found):
 
 @pytest.mark.parametrize(
     ("precision", "kind"),
-    [("float32", "float32 HIGHEST"), ("tf32", "float32 HIGH"), ("bfloat16", "bfloat16"), ("float16", "float16")],
+    [
+        ("float32", "float32 HIGHEST"),
+        ("tf32", "float32 HIGH"),
+        ("bfloat16", "bfloat16"),
+        ("float16", "float16"),
+    ],
 )
 def test_what_a_gpu_is_asked_for(precision, kind, monkeypatch):
-    """In every product of a training step, forward and backward; the program is traced as for a GPU, and not run."""
+    """In every product of a training step, forward and backward; the program is traced as for a
+    GPU, and not run.
+    """
     monkeypatch.setattr(kernels.jax, "default_backend", lambda: "gpu")
     solve = SolveConfig(solver="midpoint", step_size=0.5)
     model = build_classifier(
-        ModelConfig(width=4), solve, image_shape=(12, 12, 1), classes=3, rngs=nnx.Rngs(0), precision=precision
+        ModelConfig(width=4),
+        solve,
+        image_shape=(12, 12, 1),
+        classes=3,
+        rngs=nnx.Rngs(0),
+        precision=precision,
     )
     graph, params = nnx.split(model)
     loss = jax.grad(lambda p, x: nnx.merge(graph, p)(x)[0].sum())

@@ -33,7 +33,9 @@ def test_batch_norm_is_pytorchs_without_the_padding(shape, x64):
         y = layer(x, training(weights))
         return jnp.sum(y * slope), (y, nnx.state(layer, nnx.BatchStat))
 
-    (to_params, to_x), (y, after) = jax.grad(loss, argnums=(0, 1), has_aux=True)(params, jnp.asarray(x))
+    (to_params, to_x), (y, after) = jax.grad(loss, argnums=(0, 1), has_aux=True)(
+        params, jnp.asarray(x)
+    )
 
     theirs = torch.nn.BatchNorm1d(3, eps=1e-3, momentum=0.01).double()
     with torch.no_grad():
@@ -45,7 +47,10 @@ def test_batch_norm_is_pytorchs_without_the_padding(shape, x64):
 
     def same(ours, expected):
         np.testing.assert_allclose(
-            np.asarray(ours).reshape(-1, 3), np.asarray(expected).reshape(-1, 3), rtol=1e-9, atol=1e-9
+            np.asarray(ours).reshape(-1, 3),
+            np.asarray(expected).reshape(-1, 3),
+            rtol=1e-9,
+            atol=1e-9,
         )
 
     same(y[real], their_y.detach())

@@ -1,4 +1,6 @@
-"""What gradients need of memory, read off XLA's plan for the compiled program, which no machine's load changes."""
+"""What gradients need of memory, read off XLA's plan for the compiled program, which no machine's
+load changes.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +25,14 @@ def temporary(**settings: Any) -> int:
     """Bytes of temporary memory of a gradient."""
 
     def loss(z0, weights):
-        return jnp.sum(odeint(lambda t, z, w: jnp.tanh(z @ w), z0, weights, SolveConfig(**settings))[0])
+        return jnp.sum(
+            odeint(lambda t, z, w: jnp.tanh(z @ w), z0, weights, SolveConfig(**settings))[0]
+        )
 
-    shapes = jax.ShapeDtypeStruct((BATCH, WIDTH), jnp.float32), jax.ShapeDtypeStruct((WIDTH, WIDTH), jnp.float32)
+    shapes = (
+        jax.ShapeDtypeStruct((BATCH, WIDTH), jnp.float32),
+        jax.ShapeDtypeStruct((WIDTH, WIDTH), jnp.float32),
+    )
     memory: Any = jax.jit(jax.grad(loss, (0, 1))).lower(*shapes).compile().memory_analysis()
     return memory.temp_size_in_bytes
 
@@ -37,7 +44,9 @@ def slope(setting: str, low: int, high: int, **settings: Any) -> float:
 
 
 def test_backsolve_is_constant_in_the_steps():
-    assert temporary(gradient="backsolve", max_steps=64) == temporary(gradient="backsolve", max_steps=512)
+    assert temporary(gradient="backsolve", max_steps=64) == temporary(
+        gradient="backsolve", max_steps=512
+    )
 
 
 @pytest.mark.parametrize("stepping", ["diffrax", "torchdiffeq"])
@@ -53,12 +62,17 @@ def test_tape_keeps_one_state_a_segment():
 
 @pytest.mark.parametrize(("solver", "evaluations"), [("bosh3", 3), ("dopri5", 6)])
 def test_a_taped_step_keeps_what_its_evaluations_leave(solver, evaluations):
-    """Here each leaves two arrays as large as the state: the field's argument and its product with the weights."""
+    """Here each leaves two arrays as large as the state: the field's argument and its product with
+    the weights.
+    """
     found = slope("tape_steps", 8, 16, gradient="tape", solver=solver, max_steps=16)
     assert found == pytest.approx(2 * evaluations, abs=0.6)
 
 
 def test_direct_needs_more_than_a_tape_of_every_step():
     """1.95 times as much by the plan of jaxlib 0.10, 1.23 times by that of 0.12."""
-    most, taped = temporary(gradient="direct", max_steps=16), temporary(gradient="tape", tape_steps=16, max_steps=16)
+    most, taped = (
+        temporary(gradient="direct", max_steps=16),
+        temporary(gradient="tape", tape_steps=16, max_steps=16),
+    )
     assert most > (1.5 if __version_info__ < (0, 11) else 1.2) * taped

@@ -1,4 +1,6 @@
-"""What an adjoint solve measures its error by: each part of its state counts, or does not, as documented."""
+"""What an adjoint solve measures its error by: each part of its state counts, or does not, as
+documented.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,12 @@ SIZES = {"state": 3, "adjoint": 5, "weight": 7, "bias": 2}
 
 
 def adjoint_state(large):
-    """As Diffrax hands it over, with a clock; all parts are 1 but the one named, which is 10, and the clock's, 1000."""
-    z, a_z, weight, bias = (jnp.full(n, 10.0 if name == large else 1.0) for name, n in SIZES.items())
+    """As Diffrax hands it over, with a clock; all parts are 1 but the one named, which is 10, and
+    the clock's, 1000.
+    """
+    z, a_z, weight, bias = (
+        jnp.full(n, 10.0 if name == large else 1.0) for name, n in SIZES.items()
+    )
     clock, shift = jnp.asarray(1000.0), jnp.asarray(10.0 if large == "shift" else 1.0)
     return (z, clock), (a_z, clock), (({"w": weight, "b": bias}, shift), clock), jnp.zeros(0)
 

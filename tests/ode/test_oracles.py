@@ -1,4 +1,6 @@
-"""The ODE function against SciPy: a plain NumPy field, DOP853 at 1e-12, and finite differences of its loss."""
+"""The ODE function against SciPy: a plain NumPy field, DOP853 at 1e-12, and finite differences of
+its loss.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def group_norm(x, scale, bias):
 def time_convolution(t, x, kernel, bias):
     x = np.concatenate([np.full((*x.shape[:3], 1), t), x], -1)
     padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    taps = [padded[:, i : i + SIDE, j : j + SIDE] @ kernel[i, j] for i in range(3) for j in range(3)]
+    taps = [
+        padded[:, i : i + SIDE, j : j + SIDE] @ kernel[i, j] for i in range(3) for j in range(3)
+    ]
     return np.sum(taps, 0) + bias
 
 
@@ -43,7 +47,8 @@ def plain_field(t, z, p):
 def problem(x64):
     """Our field split in two, a start and a slope of the loss.
 
-    Norms shifted by 8 or -8 keep each channel's ReLU open or shut: at a kink a solver would lose its order.
+    Norms shifted by 8 or -8 keep each channel's ReLU open or shut: at a kink a solver would lose
+    its order.
     """
     rng = np.random.default_rng(5)
     field = ConvField(WIDTH, kernels=MATMUL, rngs=nnx.Rngs(0), dtype=jnp.float64)
@@ -79,7 +84,9 @@ def ours(problem, config):
         )  # fmt: skip
         return jnp.sum(z1 * slope), (z1, stats)
 
-    (_, (z1, stats)), gradients = jax.jit(jax.value_and_grad(loss, (0, 1), has_aux=True))(leaves, jnp.asarray(z0))
+    (_, (z1, stats)), gradients = jax.jit(jax.value_and_grad(loss, (0, 1), has_aux=True))(
+        leaves, jnp.asarray(z0)
+    )
     stats.check()
     return z1, (jax.tree.unflatten(tree, gradients[0]), gradients[1])
 
@@ -91,21 +98,30 @@ def test_the_field_is_the_formula(problem):
 
 
 @pytest.mark.parametrize("stepping", ["diffrax", "torchdiffeq"])
-@pytest.mark.parametrize(("solver", "tolerance"), [("bosh3", 1e-7), ("dopri5", 1e-9), ("dopri8", 1e-9)])
+@pytest.mark.parametrize(
+    ("solver", "tolerance"), [("bosh3", 1e-7), ("dopri5", 1e-9), ("dopri8", 1e-9)]
+)
 def test_solves_reach_scipys_answer(problem, solver, tolerance, stepping):
-    config = SolveConfig(solver=solver, rtol=tolerance, atol=tolerance, stepping=stepping, max_steps=4096)
+    config = SolveConfig(
+        solver=solver, rtol=tolerance, atol=tolerance, stepping=stepping, max_steps=4096
+    )
     graph, state, z0, _ = problem
     found, stats = odeint(lambda t, z, p: nnx.merge(graph, p)(t, z), jnp.asarray(z0), state, config)
     stats.check()
-    # The controller watches local errors, and torchdiffeq's stepping interpolates, which none watches: bosh3 is 70 off.
+    # The controller watches local errors, and torchdiffeq's stepping interpolates, which none
+    # watches: bosh3 is 70 off.
     np.testing.assert_allclose(found, scipy_solution(z0, state), rtol=0, atol=100 * tolerance)
 
 
 @pytest.mark.parametrize("mode", get_args(GradientName))
 def test_gradients_are_those_of_finite_differences(problem, mode):
-    """Along one direction through the state and every parameter; the solver of the differences is SciPy's."""
+    """Along one direction through the state and every parameter; the solver of the differences is
+    SciPy's.
+    """
     _, state, z0, slope = problem
-    _, (to_state, to_z0) = ours(problem, SolveConfig(rtol=1e-9, atol=1e-9, gradient=mode, max_steps=512))
+    _, (to_state, to_z0) = ours(
+        problem, SolveConfig(rtol=1e-9, atol=1e-9, gradient=mode, max_steps=512)
+    )
     rng = np.random.default_rng(6)
     ahead = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), state)
     z_ahead, h = rng.normal(size=SHAPE), 1e-6

@@ -20,7 +20,9 @@ def pulse(t, z, args):
     """A pulse around t = 0.5, so that first steps are too long."""
     weights, bias = args
     return (
-        4 * jnp.exp(-100 * (t - 0.5) ** 2) * jnp.tanh(z @ weights + t * bias) + 0.1 * z * jnp.sin(9 * z * t) - 0.2 * z
+        4 * jnp.exp(-100 * (t - 0.5) ** 2) * jnp.tanh(z @ weights + t * bias)
+        + 0.1 * z * jnp.sin(9 * z * t)
+        - 0.2 * z
     )
 
 
@@ -38,7 +40,9 @@ def drawn():
 
 
 def solver(config, field):
-    """z0, args → ((loss, (state at the end, statistics)), gradients by state and arguments), compiled."""
+    """z0, args → ((loss, (state at the end, statistics)), gradients by state and arguments),
+    compiled.
+    """
 
     def loss(z0, args):
         z1, stats = odeint(field, z0, args, config)
@@ -48,13 +52,18 @@ def solver(config, field):
 
 
 def assert_near(got, want, bound=1e-12):
-    got, want = (np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)]) for tree in (got, want))
+    got, want = (
+        np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)]) for tree in (got, want)
+    )
     assert np.isfinite(want).all()
     assert np.abs(got - want).max() <= bound * np.abs(want).max()
 
 
 def assert_as_alone(config, field, z0, args):
-    """Every image's state, statistics and gradient; and the sum of the gradients by arguments. Returns statistics."""
+    """Every image's state, statistics and gradient; and the sum of the gradients by arguments.
+
+    Returns statistics.
+    """
     (_, (z1, stats)), (to_z0, to_args) = solver(config, field)(z0, args)
     by_itself = solver(replace(config, per_sample=False), field)
     alone = [by_itself(z0[i : i + 1], args) for i in range(len(z0))]
@@ -78,12 +87,16 @@ CASES = [
 
 
 @pytest.mark.parametrize(
-    ("gradient", "name", "stepping", "field"), CASES, ids=lambda value: getattr(value, "__name__", value)
+    ("gradient", "name", "stepping", "field"),
+    CASES,
+    ids=lambda value: getattr(value, "__name__", value),
 )
 def test_each_image_is_as_if_alone(gradient, name, stepping, field, x64):
     changes = {"heun": {"rtol": 2e-2, "atol": 2e-2}, "dopri5": {"tape_steps": 32}}
     settings = SETTINGS | changes.get(name, {})
-    config = SolveConfig(**settings, solver=name, gradient=gradient, stepping=stepping, per_sample=True)
+    config = SolveConfig(
+        **settings, solver=name, gradient=gradient, stepping=stepping, per_sample=True
+    )
     stats = assert_as_alone(config, field, *drawn())
     assert len(set(stats.nfe.tolist())) > 1
     assert field is smooth or stats.rejected.sum() > 0
@@ -110,7 +123,9 @@ def test_what_is_not_finite_beside_the_steps_reaches_no_gradient(x64):
 
 @pytest.fixture(scope="module")
 def cubic():
-    """A field that ends at t = 0.3 for large states; small ones take many steps more than it takes to find out."""
+    """A field that ends at t = 0.3 for large states; small ones take many steps more than it takes
+    to find out.
+    """
 
     def field(t, z, rate):
         return jnp.where(z > 10, jnp.where(t > 0.3, jnp.nan, 0 * z), rate * z**3)
@@ -134,10 +149,18 @@ def test_an_image_knows_nothing_of_its_neighbours(neighbour, cubic, x64):
 
 
 def test_one_backsolve_that_does_not_reach_the_start_spoils_its_image_and_the_parameters(x64):
-    settings = {"rtol": 1e-3, "atol": 1e-3, "backward_rtol": 1e-9, "backward_atol": 1e-9, "max_steps": 12}
+    settings = {
+        "rtol": 1e-3,
+        "atol": 1e-3,
+        "backward_rtol": 1e-9,
+        "backward_atol": 1e-9,
+        "max_steps": 12,
+    }
     config = SolveConfig(**settings, gradient="backsolve", solver="dopri8", per_sample=True)
     z0 = jnp.array([[0.1], [4.0]])
-    (_, (_, stats)), (to_z0, to_rate) = solver(config, lambda t, z, a: -a * z**3)(z0, jnp.asarray(0.5))
+    (_, (_, stats)), (to_z0, to_rate) = solver(config, lambda t, z, a: -a * z**3)(
+        z0, jnp.asarray(0.5)
+    )
     stats.check()
     assert np.isfinite(to_z0).ravel().tolist() == [True, False]
     assert np.isnan(to_rate)

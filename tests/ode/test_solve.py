@@ -1,4 +1,6 @@
-"""Solves against exact answers: values, orders of convergence, gradients in every mode, costs, failures."""
+"""Solves against exact answers: values, orders of convergence, gradients in every mode, costs,
+failures.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,11 @@ def test_one_step_is_the_methods_formula(name, lower, weights, x64):
         slopes.append(field(h * sum(row), stage))
     expected = z0 + h * sum(b * k for b, k in zip(weights, slopes, strict=True))
     z1, _ = odeint(
-        lambda t, z, a: jnp.sin(3 * t) + z * z, jnp.full(1, z0), None, SolveConfig(solver=name, step_size=0.5), t1=0.5
+        lambda t, z, a: jnp.sin(3 * t) + z * z,
+        jnp.full(1, z0),
+        None,
+        SolveConfig(solver=name, step_size=0.5),
+        t1=0.5,
     )
     np.testing.assert_allclose(z1, [expected], rtol=1e-14)
 
@@ -82,18 +88,26 @@ def _gradients(problem, config):
         z1, stats = odeint(problem.field, z0, args, config)
         return jnp.sum(z1 * jnp.arange(1.0, z1.size + 1)), stats
 
-    (_, stats), gradients = jax.jit(jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))(problem.z0, problem.args)
+    (_, stats), gradients = jax.jit(jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))(
+        problem.z0, problem.args
+    )
     stats.check()
     return gradients
 
 
 EXPLICIT = [(problem, name, mode) for problem in PROBLEMS[1:] for name in ("rk4", "dopri5")
             for mode in get_args(GradientName)]  # fmt: skip
-IMPLICIT = [(PROBLEMS[2], "kvaerno3", mode) for mode in get_args(GradientName) if mode not in EXPLICIT_ONLY]
-"""One problem, the one that depends on time: Newton's iteration takes seconds to trace and to compile."""
+IMPLICIT = [
+    (PROBLEMS[2], "kvaerno3", mode) for mode in get_args(GradientName) if mode not in EXPLICIT_ONLY
+]
+"""One problem, the one that depends on time: Newton's iteration takes seconds to trace and to
+compile.
+"""
 
 
-@pytest.mark.parametrize(("problem", "name", "mode"), EXPLICIT + IMPLICIT, ids=lambda v: getattr(v, "name", v))
+@pytest.mark.parametrize(
+    ("problem", "name", "mode"), EXPLICIT + IMPLICIT, ids=lambda v: getattr(v, "name", v)
+)
 def test_gradients_match_those_of_the_exact_answer(problem, name, mode, x64):
     step, tolerance = (0.02 if name == "rk4" else None), (1e-6 if name == "kvaerno3" else 1e-8)
     config = SolveConfig(solver=name, step_size=step, rtol=tolerance, atol=tolerance, gradient=mode)
@@ -110,13 +124,18 @@ def test_gradients_match_those_of_the_exact_answer(problem, name, mode, x64):
 @pytest.mark.parametrize("name", ["midpoint", "dopri5"])
 def test_checkpointed_and_direct_differentiate_the_same_steps(name, x64):
     problem = PROBLEMS[1]
-    pair = [_gradients(problem, SolveConfig(solver=name, gradient=g)) for g in ("checkpointed", "direct")]
+    pair = [
+        _gradients(problem, SolveConfig(solver=name, gradient=g))
+        for g in ("checkpointed", "direct")
+    ]
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-13, atol=1e-14), *pair)
 
 
 def test_backward_tolerances_reach_the_backward_solve(x64):
     problem = PROBLEMS[1]
-    loose = SolveConfig(gradient="backsolve", rtol=1e-9, atol=1e-9, backward_rtol=1e-2, backward_atol=1e-2)
+    loose = SolveConfig(
+        gradient="backsolve", rtol=1e-9, atol=1e-9, backward_rtol=1e-2, backward_atol=1e-2
+    )
     tight = SolveConfig(gradient="backsolve", rtol=1e-9, atol=1e-9)
     exact = SolveConfig(gradient="direct", rtol=1e-9, atol=1e-9)
     reference = _gradients(problem, exact)[1]
@@ -126,7 +145,9 @@ def test_backward_tolerances_reach_the_backward_solve(x64):
 
 @pytest.mark.parametrize(("norm", "stepping"), [("full", "torchdiffeq"), ("seminorm", "diffrax")])
 def test_a_backsolve_that_runs_out_of_steps_gives_no_gradient(norm, stepping, x64):
-    """The forward solve is easy, the backward one needs more steps than allowed: a number would be a wrong gradient."""
+    """The forward solve is easy, the backward one needs more steps than allowed: a number would be
+    a wrong gradient.
+    """
     problem = PROBLEMS[1]
     settings = {"gradient": "backsolve", "backward_norm": norm, "stepping": stepping}
     good = _gradients(problem, SolveConfig(**settings))
@@ -138,7 +159,9 @@ def test_a_backsolve_that_runs_out_of_steps_gives_no_gradient(norm, stepping, x6
 def test_full_norm_and_seminorm_find_the_same_gradient(x64):
     problem = PROBLEMS[3]
     full, semi = (
-        _gradients(problem, SolveConfig(gradient="backsolve", backward_norm=n, rtol=1e-8, atol=1e-8))
+        _gradients(
+            problem, SolveConfig(gradient="backsolve", backward_norm=n, rtol=1e-8, atol=1e-8)
+        )
         for n in ("full", "seminorm")
     )
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), full, semi)
@@ -146,7 +169,14 @@ def test_full_norm_and_seminorm_find_the_same_gradient(x64):
 
 @pytest.mark.parametrize(
     ("name", "start", "step"),
-    [("midpoint", 2, 2), ("heun", 2, 2), ("bosh3", 2, 3), ("dopri5", 2, 6), ("tsit5", 2, 6), ("dopri8", 2, 13)],
+    [
+        ("midpoint", 2, 2),
+        ("heun", 2, 2),
+        ("bosh3", 2, 3),
+        ("dopri5", 2, 6),
+        ("tsit5", 2, 6),
+        ("dopri8", 2, 13),
+    ],
 )
 def test_adaptive_nfe_counts_the_steps_tried(name, start, step):
     problem = PROBLEMS[1]
@@ -155,23 +185,34 @@ def test_adaptive_nfe_counts_the_steps_tried(name, start, step):
 
 
 @pytest.mark.parametrize(
-    ("name", "per_step", "extra"), [("euler", 1, 0), ("rk4", 4, 0), ("heun", 2, 0), ("dopri5", 6, 1)]
+    ("name", "per_step", "extra"),
+    [("euler", 1, 0), ("rk4", 4, 0), ("heun", 2, 0), ("dopri5", 6, 1)],
 )
 def test_fixed_step_nfe(name, per_step, extra):
     problem = PROBLEMS[0]
-    _, stats = odeint(problem.field, problem.z0, problem.args, SolveConfig(solver=name, step_size=0.3))
+    _, stats = odeint(
+        problem.field, problem.z0, problem.args, SolveConfig(solver=name, step_size=0.3)
+    )
     assert [int(v) for v in stats] == [extra + 4 * per_step, 4, 0, 0]
 
 
 def test_fixed_grid_is_torchdiffeqs(x64):
-    """Steps 0, .3, .6, .9 and a shorter last one to 1: Euler on dz/dt = t sums t·h over exactly that grid."""
-    z1, _ = odeint(lambda t, z, a: t + 0 * z, jnp.zeros(1), None, SolveConfig(solver="euler", step_size=0.3))
+    """Steps 0, .3, .6, .9 and a shorter last one to 1: Euler on dz/dt = t sums t·h over exactly
+    that grid.
+    """
+    z1, _ = odeint(
+        lambda t, z, a: t + 0 * z, jnp.zeros(1), None, SolveConfig(solver="euler", step_size=0.3)
+    )
     np.testing.assert_allclose(z1, [0.3 * (0 + 0.3 + 0.6) + 0.1 * 0.9], rtol=1e-14)
 
 
-@pytest.mark.parametrize("step_size", [0.1, 1 / 3, 1 / 41, 1 / 47])  # 41 and 47 steps fall short of 1 by rounding
+@pytest.mark.parametrize(
+    "step_size", [0.1, 1 / 3, 1 / 41, 1 / 47]
+)  # 41 and 47 steps fall short of 1 by rounding
 def test_rounding_adds_no_step_in_float32(step_size):
-    _, stats = odeint(lambda t, z, a: z, jnp.ones(1), None, SolveConfig(solver="euler", step_size=step_size))
+    _, stats = odeint(
+        lambda t, z, a: z, jnp.ones(1), None, SolveConfig(solver="euler", step_size=step_size)
+    )
     assert int(stats.accepted) == round(1 / step_size)
 
 
@@ -205,7 +246,9 @@ def test_state_may_be_a_tree():
 
 def test_solves_can_be_mapped_over_the_batch():
     z0 = jnp.array([[1.0], [100.0]])
-    solve = jax.vmap(lambda z: odeint(lambda t, y, a: -y * y, z, None, SolveConfig(rtol=1e-5, atol=1e-5)))
+    solve = jax.vmap(
+        lambda z: odeint(lambda t, y, a: -y * y, z, None, SolveConfig(rtol=1e-5, atol=1e-5))
+    )
     z1, stats = solve(z0)
     np.testing.assert_allclose(z1[:, 0], [0.5, 100 / 101], rtol=1e-3)
     assert int(stats.accepted[1]) > int(stats.accepted[0])
@@ -240,7 +283,9 @@ def test_stiff_problem_needs_few_implicit_steps(x64):
     """Prothero and Robinson (1974): dz/dt = -λ (z - cos t) - sin t, exact answer cos t, λ = 10⁴."""
     field = lambda t, z, a: -1e4 * (z - jnp.cos(t)) - jnp.sin(t)  # noqa: E731
     implicit, explicit = (
-        odeint(field, jnp.ones(1), None, SolveConfig(solver=s, rtol=1e-5, atol=1e-5, max_steps=8000))
+        odeint(
+            field, jnp.ones(1), None, SolveConfig(solver=s, rtol=1e-5, atol=1e-5, max_steps=8000)
+        )
         for s in ("kvaerno3", "dopri5")
     )
     np.testing.assert_allclose(implicit[0], math.cos(1.0), atol=1e-4)
@@ -262,11 +307,15 @@ def test_each_failure_says_what_to_change(code):
 @pytest.mark.parametrize("gradient", ["tape", "direct"])
 def test_a_float32_solve_leaves_no_rounding_to_later_float64_ones(gradient):
     """JAX 0.10 keeps the float32 form of NumPy arrays that programs close over."""
-    config = SolveConfig(stepping="torchdiffeq", gradient=gradient, rtol=1e-2, atol=1e-2, max_steps=64)
+    config = SolveConfig(
+        stepping="torchdiffeq", gradient=gradient, rtol=1e-2, atol=1e-2, max_steps=64
+    )
 
     def answer(dtype):
         z0 = jnp.linspace(0.3, 2, 5, dtype=dtype)
-        return jax.jit(lambda z: odeint(lambda t, z, _: jnp.sin(3 * z) * (1 + t), z, None, config)[0])(z0)
+        return jax.jit(
+            lambda z: odeint(lambda t, z, _: jnp.sin(3 * z) * (1 + t), z, None, config)[0]
+        )(z0)
 
     with jax.enable_x64(True):
         jax.clear_caches()

@@ -1,4 +1,6 @@
-"""Our own gradient modes against Diffrax's `direct`: the same steps, answers and gradients, in float64."""
+"""Our own gradient modes against Diffrax's `direct`: the same steps, answers and gradients, in
+float64.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +17,16 @@ from jaxode.ode import odeint
 
 
 def field(t, z, args):
-    """A pulse around t = 0.5, so that first steps are too long; a tree of states; an argument without derivative."""
+    """A pulse around t = 0.5, so that first steps are too long; a tree of states; an argument
+    without derivative.
+    """
     weights, bias, power = args
     pulse = jnp.exp(-100 * (t - 0.5) ** 2)
     turned = jnp.tanh(z["x"] @ weights + t * bias) ** power
-    return {"x": 4 * pulse * turned + 0.1 * z["y"].sum(), "y": -jnp.sin(3 * t) * z["y"] * z["x"].mean()}
+    return {
+        "x": 4 * pulse * turned + 0.1 * z["y"].sum(),
+        "y": -jnp.sin(3 * t) * z["y"] * z["x"].mean(),
+    }
 
 
 def drawn():
@@ -45,7 +52,10 @@ def solved(config, span=(0.0, 1.0), field=field):
 def assert_alike(ours, theirs, bound=1e-12):
     assert [int(v) for v in ours[1]] == [int(v) for v in theirs[1]]
     for got, want in ((ours[0], theirs[0]), (ours[2], theirs[2])):
-        got, want = (np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)]) for tree in (got, want))
+        got, want = (
+            np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
+            for tree in (got, want)
+        )
         assert np.abs(got - want).max() <= bound * np.abs(want).max()
 
 
@@ -71,11 +81,19 @@ REPLAYED = [("midpoint", "diffrax"), ("tsit5", "diffrax"), ("dopri5", "torchdiff
 @pytest.mark.parametrize(("name", "step_size", "stepping", "span"), CASES)
 def test_steps_answers_and_gradients_are_those_of_direct(name, step_size, stepping, span, x64):
     tolerance = 5e-2 if name == "midpoint" else 1e-2
-    settings = {"solver": name, "step_size": step_size, "stepping": stepping, "rtol": tolerance, "atol": tolerance}
+    settings = {
+        "solver": name,
+        "step_size": step_size,
+        "stepping": stepping,
+        "rtol": tolerance,
+        "atol": tolerance,
+    }
     theirs = solved(SolveConfig(**settings, gradient="direct", max_steps=16), span)
     assert theirs[1].check().accepted > 2  # more than the tape holds
     assert step_size is not None or theirs[1].rejected > 0
-    assert_alike(solved(SolveConfig(**settings, gradient="tape", tape_steps=2, max_steps=16), span), theirs)
+    assert_alike(
+        solved(SolveConfig(**settings, gradient="tape", tape_steps=2, max_steps=16), span), theirs
+    )
     if step_size is None and (name, stepping) in REPLAYED:
         assert_alike(solved(SolveConfig(**settings, gradient="replay", max_steps=16), span), theirs)
 
@@ -91,7 +109,9 @@ def taped():
 @pytest.mark.parametrize("spare", [-1, 0, 1])
 def test_a_tape_just_long_enough(spare, taped, x64):
     settings, theirs = taped
-    assert_alike(solved(SolveConfig(**settings, tape_steps=int(theirs[1].accepted) + spare)), theirs)
+    assert_alike(
+        solved(SolveConfig(**settings, tape_steps=int(theirs[1].accepted) + spare)), theirs
+    )
 
 
 @pytest.mark.parametrize(
@@ -115,7 +135,12 @@ def test_failures_are_those_of_direct(field, settings, codes):
 def test_what_a_field_closes_over_has_a_gradient_too(x64):
     def loss(rate, gradient):
         return jnp.sum(
-            odeint(lambda t, z, a: -rate * z, jnp.ones(2), None, SolveConfig(gradient=gradient, max_steps=16))[0]
+            odeint(
+                lambda t, z, a: -rate * z,
+                jnp.ones(2),
+                None,
+                SolveConfig(gradient=gradient, max_steps=16),
+            )[0]
         )
 
     ours, theirs = (jax.grad(loss)(0.7, gradient) for gradient in ("tape", "direct"))
@@ -130,7 +155,9 @@ def test_gradients_can_be_mapped_over_starts(x64):
         return jnp.sum(odeint(lambda t, y, a: -y * y, z, None, config)[0])
 
     starts = jnp.array([[0.2], [2.0]])
-    ours, theirs = (jax.vmap(jax.grad(partial(loss, gradient=g)))(starts) for g in ("tape", "direct"))
+    ours, theirs = (
+        jax.vmap(jax.grad(partial(loss, gradient=g)))(starts) for g in ("tape", "direct")
+    )
     np.testing.assert_allclose(ours, theirs, rtol=1e-12)
 
 

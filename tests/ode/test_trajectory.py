@@ -1,4 +1,6 @@
-"""States at many times: exact answers, Euler's own sequence, gradients through all of them, costs, refusals."""
+"""States at many times: exact answers, Euler's own sequence, gradients through all of them, costs,
+refusals.
+"""
 
 from __future__ import annotations
 
@@ -40,19 +42,26 @@ def test_gradients_come_from_every_state(x64):
     weights = jnp.array([1.0, -2.0, 0.5, 3.0])
 
     def loss(z0, a, config=config):
-        return jnp.sum(weights * trajectory(lambda t, z, a: a * z, z0, a, config, [0.0, 0.5, 1.0, 1.5])[0])
+        return jnp.sum(
+            weights * trajectory(lambda t, z, a: a * z, z0, a, config, [0.0, 0.5, 1.0, 1.5])[0]
+        )
 
     powers, growth = np.arange(4), 1.4
     to_z0, to_a = jax.grad(loss, (0, 1))(2.0, 0.8)
     np.testing.assert_allclose(to_z0, np.sum(weights * growth**powers), rtol=1e-13)
-    np.testing.assert_allclose(to_a, np.sum(weights * 2 * powers / 2 * growth ** (powers - 1.0)), rtol=1e-13)
-    # An adjoint solve closes over nothing that is differentiated and nothing of the scan: JAX says so, once compiled.
+    np.testing.assert_allclose(
+        to_a, np.sum(weights * 2 * powers / 2 * growth ** (powers - 1.0)), rtol=1e-13
+    )
+    # An adjoint solve closes over nothing that is differentiated and nothing of the scan: JAX says
+    # so, once compiled.
     adjoint = SolveConfig(solver="euler", step_size=0.5, gradient="backsolve")
     jax.jit(jax.grad(lambda z0, a: loss(z0, a, adjoint), (0, 1))).lower(2.0, 0.8)
 
 
 def test_images_keep_their_own_steps_and_the_first_failure_stays():
-    """The second image runs out of steps before the time 1/2, and goes on from there without trouble."""
+    """The second image runs out of steps before the time 1/2, and goes on from there without
+    trouble.
+    """
     config = SolveConfig(rtol=1e-5, atol=1e-5, per_sample=True, max_steps=8)
     z0 = jnp.array([[1.0], [100.0]])
     states, stats = trajectory(lambda t, z, a: -z * z, z0, None, config, [0.0, 0.5, 1.0, 1.5])
@@ -63,7 +72,15 @@ def test_images_keep_their_own_steps_and_the_first_failure_stays():
         stats.check()
 
 
-BAD_TIMES = [[0.0], [[0.0, 1.0]], [0.0, 0.0, 1.0], [0.0, 1.0, 0.5], [0.0, np.inf], [np.nan, 1.0], []]
+BAD_TIMES = [
+    [0.0],
+    [[0.0, 1.0]],
+    [0.0, 0.0, 1.0],
+    [0.0, 1.0, 0.5],
+    [0.0, np.inf],
+    [np.nan, 1.0],
+    [],
+]
 
 
 @pytest.mark.parametrize("ts", BAD_TIMES, ids=str)
@@ -75,4 +92,6 @@ def test_times_that_do_not_run_one_way_are_refused(ts):
 @pytest.mark.parametrize("ts", [[0.0, 0.25, 1.0], [0.0, 0.3, 0.6], [0.0, 0.1, 0.2]])
 def test_times_off_a_fixed_grid_are_refused(ts):
     with pytest.raises(ConfigError, match=r"whole number of steps of step_size 0\.25"):
-        trajectory(lambda t, z, a: z, jnp.ones(2), None, SolveConfig(solver="euler", step_size=0.25), ts)
+        trajectory(
+            lambda t, z, a: z, jnp.ones(2), None, SolveConfig(solver="euler", step_size=0.25), ts
+        )

@@ -1,4 +1,6 @@
-"""Every quick cell of the parity map, in float64 and float32: the same numbers, steps and evaluations as PyTorch."""
+"""Every quick cell of the parity map, in float64 and float32: the same numbers, steps and
+evaluations as PyTorch.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ def test_cell(cell, x64):
 
 
 @pytest.mark.skipif(not native.load(), reason=native.missing() or "built")
-@pytest.mark.parametrize("cell", [c for c in CELLS if c.quick and c.dtype == "float32"], ids=lambda c: c.name)
+@pytest.mark.parametrize(
+    "cell", [c for c in CELLS if c.quick and c.dtype == "float32"], ids=lambda c: c.name
+)
 def test_a_cell_without_the_native_kernels(cell, x64, monkeypatch):
     """In float64 they never run."""
     monkeypatch.setenv("JAXODE_KERNELS", "matmul")
@@ -46,7 +50,9 @@ def test_training(training, x64):
 
 
 def test_the_map_is_large_and_names_every_cell_once():
-    names = [cell.name for cell in CELLS] + [f"{t.name} {t.solve and t.solve.gradient}" for t in TRAININGS]
+    names = [cell.name for cell in CELLS] + [
+        f"{t.name} {t.solve and t.solve.gradient}" for t in TRAININGS
+    ]
     assert len(set(names)) == len(names) >= 200
 
 
@@ -54,7 +60,11 @@ def test_the_bounds_are_those_promised():
     promised = {"output": 1e-11, "exact": 1e-10, "backsolve": 1e-9, "training": 1e-9}
     assert {what: BOUNDS["float64", what].limit for what in promised} == promised
     assert gradient_bound("float64", "backsolve").limit == promised["backsolve"]
-    assert gradient_bound("float64", "checkpointed").limit == gradient_bound("float64", "").limit == promised["exact"]
+    assert (
+        gradient_bound("float64", "checkpointed").limit
+        == gradient_bound("float64", "").limit
+        == promised["exact"]
+    )
 
 
 @pytest.mark.parametrize(("output", "gradient"), [(2e-11, 0.0), (0.0, 2e-10), (float("nan"), 0.0)])
@@ -64,10 +74,14 @@ def test_an_error_above_its_bound_fails(output, gradient):
     assert "error" in row.reason
 
 
-@pytest.mark.parametrize(("what", "theirs"), [("steps", (7, 1, 26)), ("rejected", (6, 2, 26)), ("nfe", (6, 1, 32))])
+@pytest.mark.parametrize(
+    ("what", "theirs"), [("steps", (7, 1, 26)), ("rejected", (6, 2, 26)), ("nfe", (6, 1, 32))]
+)
 def test_other_steps_fail(what, theirs):
     cell = next(cell for cell in CELLS if cell.solve and not cell.solve.step_size)
-    stats = Stats(nfe=np.array([26]), accepted=np.array([5]), rejected=np.array([1]), failure=np.array([0]))
+    stats = Stats(
+        nfe=np.array([26]), accepted=np.array([5]), rejected=np.array([1]), failure=np.array([0])
+    )
     same, other = Counts(26, 6, 1), Counts(theirs[2], *theirs[:2])
     assert judge(cell, output=0.0, gradient=0.0, stats=stats, counts=[same]).status == PASS
     row = judge(cell, output=0.0, gradient=0.0, stats=stats, counts=[other])

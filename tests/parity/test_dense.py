@@ -1,4 +1,6 @@
-"""Drawn problems: any span, width, batch and tolerance, on a smooth dense field, against torchdiffeq in float64."""
+"""Drawn problems: any span, width, batch and tolerance, on a smooth dense field, against
+torchdiffeq in float64.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ def dense(t, z, args):
     return jnp.tanh(z @ a + t * b) @ c
 
 
-SOLVES = [{"solver": solver, "step_size": size} for solver in FIXED_IN_BOTH for size in (0.125, 0.17)]
+SOLVES = [
+    {"solver": solver, "step_size": size} for solver in FIXED_IN_BOTH for size in (0.125, 0.17)
+]
 SOLVES += [{"solver": solver} for solver in ADAPTIVE_IN_BOTH]
 MODES = [("direct", "full"), ("checkpointed", "full"), ("tape", "full"), ("replay", "full")]
 MODES += [("backsolve", "full"), ("backsolve", "seminorm")]

@@ -1,4 +1,6 @@
-"""One run on both sides: jaxode's, and torch_ref's with the weights and batches that the handover script writes."""
+"""One run on both sides: jaxode's, and torch_ref's with the weights and batches that the handover
+script writes.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ RUN = shlex.split(
 """One step an epoch, so that an epoch's metrics are those of a step."""
 
 LOSS = 1e-10
-"""Largest difference of losses: rounding, and in the second step what the first update made of it."""
+"""Largest difference of losses: rounding, and in the second step what the first update made of it.
+"""
 
 
 def test_both_sides_print_the_same_first_step_and_go_on_alike(tmp_path, capsys):
@@ -31,14 +34,20 @@ def test_both_sides_print_the_same_first_step_and_go_on_alike(tmp_path, capsys):
         assert mnist.main([*RUN, "--out", str(tmp_path / "run")]) == 0
     finally:
         jax.config.update("jax_enable_x64", False)
-    (said,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("first step: "))
+    (said,) = (
+        line for line in capsys.readouterr().err.splitlines() if line.startswith("first step: ")
+    )
     assert handover.main([*RUN, "--batches", "2", "--out", str(tmp_path / "handed")]) == 0
     command = shlex.split(capsys.readouterr().out)
     assert command[:3] == ["python", "-m", "torch_ref.train"]
     assert train.main([*command[3:], "--out", str(tmp_path / "losses.jsonl")]) == 0
     assert capsys.readouterr().err.splitlines()[0] == said
-    ours = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    ours = [
+        json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    ]
     theirs = [json.loads(line) for line in (tmp_path / "losses.jsonl").read_text().splitlines()]
-    assert [line["loss"] for line in theirs] == pytest.approx([line["loss"] for line in ours], rel=0, abs=LOSS)
+    assert [line["loss"] for line in theirs] == pytest.approx(
+        [line["loss"] for line in ours], rel=0, abs=LOSS
+    )
     assert [line["lr"] for line in theirs] == pytest.approx([line["lr"] for line in ours])
     assert [sum(line["nfe"]) for line in theirs] == [line["nfe_forward_train"] for line in ours]

@@ -1,4 +1,6 @@
-"""The classifiers of radar images against PyTorch's, in float64: outputs, running statistics and gradients."""
+"""The classifiers of radar images against PyTorch's, in float64: outputs, running statistics and
+gradients.
+"""
 
 from __future__ import annotations
 
@@ -26,11 +28,16 @@ from scripts.parity.subjects import first  # noqa: E402
 from torch_ref.iceberg import build  # noqa: E402
 
 SOLVE = SolveConfig(solver="rk4", step_size=0.5)
-IMAGES, SIDE = 3, 70  # 70 → 35 → 17 → 8 → 4 → 2: odd sides are pooled, and the last maximum is over four pixels
+IMAGES, SIDE = (
+    3,
+    70,
+)  # 70 → 35 → 17 → 8 → 4 → 2: odd sides are pooled, and the last maximum is over four pixels
 
 
 def reference(kind, channels):
-    """PyTorch's model, which drops nothing; norms and their running statistics are neither ones nor zeros."""
+    """PyTorch's model, which drops nothing; norms and their running statistics are neither ones nor
+    zeros.
+    """
     torch.manual_seed(0)
     model = build(kind, channels=channels, side=SIDE, settings=their_settings(SOLVE)).double()
     with torch.no_grad():
@@ -46,7 +53,9 @@ def reference(kind, channels):
 
 
 def same_model(kind, channels, theirs):
-    """Ours with the reference's numbers, and what draws them together: {name: array} of theirs → ours."""
+    """Ours with the reference's numbers, and what draws them together: {name: array} of theirs →
+    ours.
+    """
     model = nnx.eval_shape(
         lambda: build_bands(
             kind,
@@ -57,7 +66,10 @@ def same_model(kind, channels, theirs):
             kernels=choose_kernels(),
         )
     )
-    nnx.update(model, from_torch(model, {name: value.numpy() for name, value in theirs.state_dict().items()}))
+    nnx.update(
+        model,
+        from_torch(model, {name: value.numpy() for name, value in theirs.state_dict().items()}),
+    )
     for _, module in nnx.iter_graph(model):
         if isinstance(module, Dropout):
             module.rate = 0.0
@@ -76,8 +88,13 @@ def test_outputs_statistics_and_gradients_are_pytorchs(kind, channels, x64):
     def both(params, stats, images):
         def loss(params, images):
             built = nnx.merge(graph, params, stats, copy=True)
-            logits, _ = built(images, Training(jax.random.split(jax.random.key(0), IMAGES), jnp.ones(IMAGES)))
-            return cross_entropy(logits, labels, jnp.ones(IMAGES), IMAGES), (logits, nnx.state(built, nnx.BatchStat))
+            logits, _ = built(
+                images, Training(jax.random.split(jax.random.key(0), IMAGES), jnp.ones(IMAGES))
+            )
+            return cross_entropy(logits, labels, jnp.ones(IMAGES), IMAGES), (
+                logits,
+                nnx.state(built, nnx.BatchStat),
+            )
 
         found, (logits, after) = jax.grad(loss, argnums=(0, 1), has_aux=True)(params, images)
         return logits, found, after, nnx.merge(graph, params, stats)(images)[0]
@@ -92,7 +109,9 @@ def test_outputs_statistics_and_gradients_are_pytorchs(kind, channels, x64):
     torch.nn.functional.cross_entropy(their_logits, torch.from_numpy(labels)).backward()
 
     names, own = torch_names(model), dict(theirs.named_parameters())
-    turned = from_torch(model, dict(theirs.state_dict()) | {name: value.grad for name, value in own.items()})
+    turned = from_torch(
+        model, dict(theirs.state_dict()) | {name: value.grad for name, value in own.items()}
+    )
     by_path = {tuple(path): value[...] for path, value in nnx.to_flat_state(turned)}
     ours = {tuple(path): value[...] for path, value in nnx.to_flat_state(to_params)}
     assert {names[path] for path in ours} == set(own)
@@ -102,5 +121,7 @@ def test_outputs_statistics_and_gradients_are_pytorchs(kind, channels, x64):
     assert relative(list(ours.values()), [by_path[path] for path in ours]) < gradient
     assert relative([to_images], [pixels.grad.permute(0, 2, 3, 1)]) < gradient
     for path, value in nnx.to_flat_state(after):
-        if path[-1] == "mean":  # the variance, which PyTorch keeps otherwise, is compared where the layer is tested
+        if (
+            path[-1] == "mean"
+        ):  # the variance, which PyTorch keeps otherwise, is compared where the layer is tested
             assert relative([value[...]], [by_path[tuple(path)]]) < output

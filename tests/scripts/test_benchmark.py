@@ -64,7 +64,9 @@ def test_rounds_alternate_and_the_warm_up_is_not_timed():
 
 def test_the_rest_between_calls_is_not_timed():
     clock = Clock()
-    seconds, _ = in_turn({"a": clock.work("a", 1, 1)}, 1, clock=clock, rest=lambda _: clock.work("rest", 9)())
+    seconds, _ = in_turn(
+        {"a": clock.work("a", 1, 1)}, 1, clock=clock, rest=lambda _: clock.work("rest", 9)()
+    )
     assert seconds == {"a": [1]}
 
 
@@ -74,7 +76,9 @@ def test_a_call_that_fails_is_given_up_and_the_others_go_on():
     def fail():
         raise MemoryError("no room\nfor this")
 
-    seconds, failures = in_turn({"a": fail, "b": clock.work("b", 1, 2)}, 1, clock=clock, rest=lambda _: None)
+    seconds, failures = in_turn(
+        {"a": fail, "b": clock.work("b", 1, 2)}, 1, clock=clock, rest=lambda _: None
+    )
     assert seconds == {"b": [2]}
     assert failures == {"a": "MemoryError: no room"}
 
@@ -82,7 +86,9 @@ def test_a_call_that_fails_is_given_up_and_the_others_go_on():
 def test_every_gradient_mode_has_a_case_and_names_are_unique():
     for found in (list(cases()), list(quick_cases())):
         assert len({case.name for case in found}) == len(found)
-    assert {case.gradient for case in cases() if case.group == "gradient"} == set(get_args(GradientName))
+    assert {case.gradient for case in cases() if case.group == "gradient"} == set(
+        get_args(GradientName)
+    )
 
 
 def test_low_precision_is_measured_on_a_gpu_alone():
@@ -104,7 +110,12 @@ def test_the_native_kernels_are_measured_beside_matrix_products():
     problem = pose(case)
     ours, products = (make(case, problem, side) for side in (JAXODE, PRODUCTS))
     assert relative([ours.outcome.output], [products.outcome.output]) < 1e-5
-    rows = measure(replace(case, rivals=(PRODUCTS,)), 1, 1, lambda c, p, side: ours if side == JAXODE else products)
+    rows = measure(
+        replace(case, rivals=(PRODUCTS,)),
+        1,
+        1,
+        lambda c, p, side: ours if side == JAXODE else products,
+    )
     assert [row.kernels for row in rows] == [kernels_name(), "matmul"]
     assert all(row.gflops > 0 and 0 < row.ceiling_share < 1 for row in rows)
 
@@ -121,7 +132,10 @@ def test_torch_may_use_tf32_where_it_is_asked_for(precision):
 def test_torch_computes_bfloat16_convolutions_and_keeps_the_state():
     case = replace(SMALL, work="inference")
     problem = pose(case)
-    full, low = (torch_side.ready(replace(case, precision=name), problem, SAME) for name in ("float32", "bfloat16"))
+    full, low = (
+        torch_side.ready(replace(case, precision=name), problem, SAME)
+        for name in ("float32", "bfloat16")
+    )
     assert 1e-4 < relative([low.outcome.output], [full.outcome.output]) < 2e-2
     model = torch_side.model_of(replace(case, precision="bfloat16"), problem, SAME)
     assert model[7](torch.ones(1, 4, 6, 6, dtype=torch.bfloat16)).dtype == torch.float32
@@ -164,7 +178,9 @@ WRONG = {
     "nfe forward": lambda o: replace(o, nfe_forward=o.nfe_forward + 6),
     "accepted": lambda o: replace(o, accepted=o.accepted - 1),
     "rejected": lambda o: replace(o, rejected=o.rejected + 1),
-    "gradients": lambda o: replace(o, gradient={name: 1.2 * array for name, array in o.gradient.items()}),
+    "gradients": lambda o: replace(
+        o, gradient={name: 1.2 * array for name, array in o.gradient.items()}
+    ),
 }
 
 
@@ -182,7 +198,9 @@ def test_sides_that_differ_are_not_compared(both, what):
 def test_another_device_is_not_compared(both):
     case, sides = both
     other = replace(sides[SAME], device="gpu: fast")
-    row = measure(case, 1, 1, lambda case, problem, side: other if side == SAME else sides[JAXODE])[1]
+    row = measure(case, 1, 1, lambda case, problem, side: other if side == SAME else sides[JAXODE])[
+        1
+    ]
     assert row.status == NOT_COMPARED
     assert "gpu: fast" in row.reason
 
@@ -237,4 +255,6 @@ def test_own_steps_are_held_to_the_outputs_alone():
     theirs = Outcome(np.full(3, 1.05), 1.05, nfe_forward=8, accepted=1)
     assert not disagreement(SMALL, STOCK, ours, theirs)
     assert disagreement(SMALL, STOCK, ours, replace(theirs, output=2 * theirs.output))
-    assert disagreement(SMALL, SAME, ours, replace(ours, nfe_forward=8)) == ["nfe forward 8 against 32"]
+    assert disagreement(SMALL, SAME, ours, replace(ours, nfe_forward=8)) == [
+        "nfe forward 8 against 32"
+    ]

@@ -16,7 +16,17 @@ from scripts.bench.rows import FAILED
 from scripts.bench.sides import Outcome, Ready
 
 ASKED_FOR = {
-    *("framework", "variant", "gradient", "batch", "tolerance", "ms_median", "ms_min", "ms_max", "images_per_second"),
+    *(
+        "framework",
+        "variant",
+        "gradient",
+        "batch",
+        "tolerance",
+        "ms_median",
+        "ms_min",
+        "ms_max",
+        "images_per_second",
+    ),
     *("compile_seconds", "memory_mb", "nfe_forward", "nfe_backward", "device", "versions"),
 }
 SMALL = Case("test", batch=2, width=4, runs=1)
@@ -40,7 +50,9 @@ def solved(case, problem, side):
     return Ready(lambda: None, outcome, 0.1, 1.0, "cpu: any", field=lambda: None)
 
 
-def test_the_command_writes_everything_goes_on_and_measures_what_changed(tmp_path, capsys, monkeypatch):
+def test_the_command_writes_everything_goes_on_and_measures_what_changed(
+    tmp_path, capsys, monkeypatch
+):
     calls = []
 
     def counted(case, runs, threads):
@@ -51,7 +63,19 @@ def test_the_command_writes_everything_goes_on_and_measures_what_changed(tmp_pat
     monkeypatch.setattr("scripts.bench.measure.pose", lambda case: None)
     monkeypatch.setattr("scripts.bench.measure.exact", lambda case: np.full((2, 6, 6, 4), 2.0))
     monkeypatch.setattr(benchmark, "confine", lambda threads: 1)
-    words = ["--quick", "--only", "precision", "--width", "4", "--batch", "2", "--runs", "2", "--out", str(tmp_path)]
+    words = [
+        "--quick",
+        "--only",
+        "precision",
+        "--width",
+        "4",
+        "--batch",
+        "2",
+        "--runs",
+        "2",
+        "--out",
+        str(tmp_path),
+    ]
     assert benchmark.main(words) == 0
     assert len(calls) == 2
     rows = json.loads((tmp_path / "benchmark.json").read_text())
@@ -78,7 +102,9 @@ def test_a_failed_case_is_measured_again():
 
 def test_what_was_aimed_at_is_judged_on_a_quiet_machine_only():
     rows = blanks(replace(SMALL, group="gradient", gradient="backsolve"), 1, 1)
-    fast = replace(rows[SAME], ratio_median=1.3, ratio_min=1.0, ratio_max=1.5, ms_median=1.0, device="gpu: a")
+    fast = replace(
+        rows[SAME], ratio_median=1.3, ratio_min=1.0, ratio_max=1.5, ms_median=1.0, device="gpu: a"
+    )
     assert "| 1.2 | 1.30 (1.00–1.50) | yes |" in report.targets([fast])[4]
     assert "| no |" in report.targets([replace(fast, ratio_median=1.1)])[4]
     assert "cannot be told" in report.targets([replace(fast, others_busy=1.0)])[4]

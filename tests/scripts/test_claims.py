@@ -1,4 +1,7 @@
-"""The command that measures claims: what it measures, writes, says and refuses. The measurements are made up here."""
+"""The command that measures claims: what it measures, writes, says and refuses.
+
+The measurements are made up here.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,14 @@ FACTS = {
     "solver": "dopri5", "trained_at": 1e-5, "gradient": "tape", "precision": "float32", "batch": 33,
 }  # fmt: skip
 
-FAILED = {"accuracy": None, "loss": None, "nfe": 9.0, "accepted": 1.0, "rejected": 1.0, "failure": "it did not"}
+FAILED = {
+    "accuracy": None,
+    "loss": None,
+    "nfe": 9.0,
+    "accepted": 1.0,
+    "rejected": 1.0,
+    "failure": "it did not",
+}
 
 
 def judged(tolerance, accuracy, loss, nfe):
@@ -25,7 +35,11 @@ def judged(tolerance, accuracy, loss, nfe):
             "failure": None}  # fmt: skip
 
 
-ROWS = [judged(1e-1, 0.9512, 0.21, 14.0), judged(1e-2, 0.977, 0.1, 20.0), judged(1e-5, 0.981, 0.0717, 56.0)]
+ROWS = [
+    judged(1e-1, 0.9512, 0.21, 14.0),
+    judged(1e-2, 0.977, 0.1, 20.0),
+    judged(1e-5, 0.981, 0.0717, 56.0),
+]
 
 
 def curve(kind):
@@ -34,7 +48,12 @@ def curve(kind):
 
 
 def timed(row, error, ms):
-    return {**row, "state_error": error, "logits_error": 2 * error, "ms": {"median": ms, "low": ms - 1, "high": ms + 2}}
+    return {
+        **row,
+        "state_error": error,
+        "logits_error": 2 * error,
+        "ms": {"median": ms, "low": ms - 1, "high": ms + 2},
+    }
 
 
 def drifted(field, dtype, tolerance, median):
@@ -51,7 +70,14 @@ def slopes(dtype, tolerance, backsolve):
 
 def process(side, gradient, done):
     compiled = {"compiled": 0.61e9} if side == "jaxode" else {}
-    return {"side": side, "gradient": gradient, "steps": 3, "imported": 0.4e9, **compiled, "done": done}
+    return {
+        "side": side,
+        "gradient": gradient,
+        "steps": 3,
+        "imported": 0.4e9,
+        **compiled,
+        "done": done,
+    }
 
 
 MADE_UP = {
@@ -114,7 +140,9 @@ def test_a_claim_is_drawn_and_told_from_its_numbers(name):
 
 def test_without_a_looser_tolerance_as_good_the_paragraph_says_so():
     rows = [judged(1e-3, 0.9, 0.3, 20.0), judged(1e-5, 0.98, 0.07, 56.0)]
-    assert "No looser tolerance is within 0.5 points" in loose.paragraph({"runs": [{**FACTS, "rows": rows}]})
+    assert "No looser tolerance is within 0.5 points" in loose.paragraph(
+        {"runs": [{**FACTS, "rows": rows}]}
+    )
 
 
 def test_gradients_that_failed_are_told_and_not_compared():
@@ -168,10 +196,30 @@ def test_only_what_is_named_or_missing_is_measured(measured, tmp_path, capsys):
     assert "`python -m scripts.claims size memory --out" in text
     kept = [(tmp_path / f"size.{ending}").read_bytes() for ending in ("json", "png")]
     measured.clear()
-    assert main(["--out", str(tmp_path), "--run", "a", "--run", "b", "--limit-test", "9", "--data-dir", "d"]) == 0
+    assert (
+        main(
+            [
+                "--out",
+                str(tmp_path),
+                "--run",
+                "a",
+                "--run",
+                "b",
+                "--limit-test",
+                "9",
+                "--data-dir",
+                "d",
+            ]
+        )
+        == 0
+    )
     assert [name for name, _ in measured] == ["tolerance", "loose", "drift"]
     asked = measured[0][1]
-    assert ([str(run) for run in asked.runs], asked.limit_test, asked.data_dir) == (["a", "b"], 9, "d")
+    assert ([str(run) for run in asked.runs], asked.limit_test, asked.data_dir) == (
+        ["a", "b"],
+        9,
+        "d",
+    )
     text = (tmp_path / "claims.md").read_text()
     assert "Not yet measured" not in text
     assert [(tmp_path / f"size.{ending}").read_bytes() for ending in ("json", "png")] == kept
@@ -192,7 +240,10 @@ def test_only_what_is_named_or_missing_is_measured(measured, tmp_path, capsys):
         (["memory", "drift"], "--run must name the directory of a trained ODENet's run for drift"),
         ([], "--run must name the directory of a trained ODENet's run for tolerance, loose, drift"),
         (["loose", "--run", "nowhere"], "nowhere is no run"),
-        (["loose", "--limit-test", "0", "--run", "x"], "--limit-test must be a whole number from 1 to 1000000000"),
+        (
+            ["loose", "--limit-test", "0", "--run", "x"],
+            "--limit-test must be a whole number from 1 to 1000000000",
+        ),
         (["--runs", "x"], "did you mean --run"),
     ],
 )
@@ -206,7 +257,14 @@ def test_a_wrong_request_is_one_line(words, said, tmp_path, capsys, monkeypatch)
 
 @pytest.mark.parametrize(
     "content",
-    ["{", "[]", '{"found": {}, "origin": {}}', '{"found": {}, "found": {}}', '{"origin": null}', "[" * 99_999],
+    [
+        "{",
+        "[]",
+        '{"found": {}, "origin": {}}',
+        '{"found": {}, "found": {}}',
+        '{"origin": null}',
+        "[" * 99_999,
+    ],
 )
 def test_a_damaged_record_is_named(content, measured, tmp_path, capsys):
     (tmp_path / "memory.json").write_text(content)
@@ -214,7 +272,9 @@ def test_a_damaged_record_is_named(content, measured, tmp_path, capsys):
     assert "memory.json is" in capsys.readouterr().err
 
 
-def test_a_failed_measurement_ends_in_one_line_and_keeps_the_others(measured, tmp_path, capsys, monkeypatch):
+def test_a_failed_measurement_ends_in_one_line_and_keeps_the_others(
+    measured, tmp_path, capsys, monkeypatch
+):
     def failing(request):
         raise RuntimeError("the process\nended")
 
@@ -227,18 +287,28 @@ def test_a_failed_measurement_ends_in_one_line_and_keeps_the_others(measured, tm
 @pytest.mark.parametrize(
     ("changes", "limit", "said"),
     [
-        ({"model": "resnet"}, None, "--run must be a run of an odenet of one block, not augmented, got"),
+        (
+            {"model": "resnet"},
+            None,
+            "--run must be a run of an odenet of one block, not augmented, got",
+        ),
         ({"blocks": 0}, None, "--run must be a run of an odenet of one block"),
         ({"blocks": 2}, None, "--run must be a run of an odenet of one block"),
         ({"augment_dims": 2}, None, "--run must be a run of an odenet of one block"),
         ({"per_sample": True}, None, "--run must be a run with one step size for a batch"),
         ({"atol": 1e-6}, None, "--run must be a run with one tolerance, relative and absolute"),
         ({"step_size": 0.5}, None, "--run must be a run with adaptive steps"),
-        ({}, 501, "--limit-test must be at most 500, the test images of mnist \\(sample\\), got 501"),
+        (
+            {},
+            501,
+            "--limit-test must be at most 500, the test images of mnist \\(sample\\), got 501",
+        ),
     ],
 )
 def test_runs_that_cannot_be_measured_are_refused(changes, limit, said, tmp_path, monkeypatch):
     config = RunConfig().replaced(data="sample", **changes)
-    monkeypatch.setattr(subject, "restored", lambda place: subject.Restored(None, config, "epoch-1"))
+    monkeypatch.setattr(
+        subject, "restored", lambda place: subject.Restored(None, config, "epoch-1")
+    )
     with pytest.raises(ValueError, match=said):
         subject.subject(tmp_path, None, limit)

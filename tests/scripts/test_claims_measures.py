@@ -1,4 +1,6 @@
-"""The measurements on models behind the claims, on networks of four channels and fields that are known."""
+"""The measurements on models behind the claims, on networks of four channels and fields that are
+known.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,12 @@ BATCH = 4
 
 @pytest.fixture(scope="module")
 def tiny():
-    """A network as it was drawn, all parameters doubled as if by training, and 7 images in batches of 4."""
-    config = RunConfig(model=ModelConfig(width=4), solve=SolveConfig("bosh3"), batch_size=BATCH, seed=3)
+    """A network as it was drawn, all parameters doubled as if by training, and 7 images in batches
+    of 4.
+    """
+    config = RunConfig(
+        model=ModelConfig(width=4), solve=SolveConfig("bosh3"), batch_size=BATCH, seed=3
+    )
     data = image_set(train=4, test=7)
     params = jax.tree.map(lambda leaf: 2 * np.asarray(leaf), Program(config, data).learned.params)
     return Subject("tiny", "epoch-00001", config, params, data)
@@ -43,7 +49,9 @@ def test_initial_parameters_are_those_that_the_run_began_with(tiny):
     _, initial = tiny.split(tiny.at(1e-3), "float32", initial=True)
     _, trained = tiny.split(tiny.at(1e-3), "float32")
     drawn = Program(tiny.config, tiny.data).learned.params
-    for before, after, expected in zip(*map(jax.tree.leaves, (initial, trained, drawn)), strict=True):
+    for before, after, expected in zip(
+        *map(jax.tree.leaves, (initial, trained, drawn)), strict=True
+    ):
         np.testing.assert_array_equal(before, expected)
         np.testing.assert_array_equal(after, 2 * expected)
 
@@ -53,14 +61,18 @@ def test_a_solve_of_all_images_says_what_the_model_says(tiny):
     graph, params = tiny.split(tiny.at(1e-2), "float32")
     run = jax.jit(lambda params, images: nnx.merge(graph, params)(images))
     first, second = (run(params, tiny.views(indices, "float32")) for indices in tiny.order[0])
-    expected = np.concatenate([first[0], second[0][:3]])  # the last batch is filled up with one of the first images
+    expected = np.concatenate(
+        [first[0], second[0][:3]]
+    )  # the last batch is filled up with one of the first images
     np.testing.assert_allclose(found.logits, expected, rtol=1e-4, atol=1e-5)
     assert found.states.shape == (7, 6, 6, 4)
     assert found.nfe == (first[1].nfe[0] + second[1].nfe[0]) / 2
     assert found.failure is None
     labels = tiny.data.test_labels
     row = forward.judged(found, labels, 1e-2)
-    assert row["loss"] == pytest.approx(float(cross_entropy(jnp.asarray(expected), labels, jnp.ones(7))), rel=1e-5)
+    assert row["loss"] == pytest.approx(
+        float(cross_entropy(jnp.asarray(expected), labels, jnp.ones(7))), rel=1e-5
+    )
     assert row["accuracy"] == np.mean(expected.argmax(1) == labels)
     stopped = forward.Solved(found.states, found.logits, 9.0, 1.0, 2.0, "it stopped", found.again)
     assert forward.judged(stopped, labels, 1e-2)["accuracy"] is None
@@ -69,14 +81,18 @@ def test_a_solve_of_all_images_says_what_the_model_says(tiny):
 def test_errors_and_losses_by_hand():
     found, true = np.array([[3.0, 4.0], [0.0, 1.0]]), np.array([[3.0, 0.0], [0.0, 2.0]])
     np.testing.assert_allclose(forward.drifts(found, true), [4 / 3, 1 / 2])
-    assert forward.relative([found[0], found[1]], [true[0], true[1]]) == pytest.approx(np.sqrt(17 / 13))
-    assert forward.loss(np.array([[1000.0, 1000.0], [0.0, np.log(3)]]), np.array([0, 1])) == pytest.approx(
-        (np.log(2) + np.log(4 / 3)) / 2
+    assert forward.relative([found[0], found[1]], [true[0], true[1]]) == pytest.approx(
+        np.sqrt(17 / 13)
     )
+    assert forward.loss(
+        np.array([[1000.0, 1000.0], [0.0, np.log(3)]]), np.array([0, 1])
+    ) == pytest.approx((np.log(2) + np.log(4 / 3)) / 2)
 
 
 class Known:
-    """In place of Forward: final states and logits are off by the tolerance, and tight solves fail if told to."""
+    """In place of Forward: final states and logits are off by the tolerance, and tight solves fail
+    if told to.
+    """
 
     fails = ()
 
@@ -86,7 +102,15 @@ class Known:
     def solve(self, config):
         off = config.rtol if config.rtol > 1e-8 else 0.0
         failure = "no" if config.rtol in self.fails else None
-        return forward.Solved(self.made * (1 + off), self.made * (1 - 2 * off), 1 / config.rtol, 5.0, 0.0, failure, int)
+        return forward.Solved(
+            self.made * (1 + off),
+            self.made * (1 - 2 * off),
+            1 / config.rtol,
+            5.0,
+            0.0,
+            failure,
+            int,
+        )
 
 
 def test_errors_by_tolerance_are_against_the_reference(tiny, monkeypatch):
@@ -121,7 +145,9 @@ def test_loose_evaluation_has_rows_by_run_and_tolerance(tiny, monkeypatch):
     request = One(tiny)
     object.__setattr__(request, "runs", (tiny, tiny))
     found = loose.measure(request, tolerances=(1e-1, 1e-4))
-    assert [[row["nfe"] for row in run["rows"]] for run in found["runs"]] == [[10.0, pytest.approx(1e4)]] * 2
+    assert [[row["nfe"] for row in run["rows"]] for run in found["runs"]] == [
+        [10.0, pytest.approx(1e4)]
+    ] * 2
     assert found["runs"][0]["trained_at"] == 1e-3
 
 
@@ -153,7 +179,9 @@ def test_drift_is_that_of_the_way_back(x64):
 
     def travel(z, start, span):
         back = float(span) < 0
-        return z * np.exp(float(span)) * (wrong ** (-float(span)) if back else 1), 3 if back and stuck else 0
+        return z * np.exp(float(span)) * (wrong ** (-float(span)) if back else 1), (
+            3 if back and stuck else 0
+        )
 
     z0, stuck = np.ones((3, 2)), False
     found = drift.there_and_back(travel, z0, (0.0, 0.5))
@@ -180,8 +208,14 @@ def test_errors_of_gradients_are_against_tape(tiny, monkeypatch):
 
     monkeypatch.setattr(drift, "gradient", gradient)
     monkeypatch.setattr(gradients, "gradient", gradient)
-    monkeypatch.setattr(drift, "reconstruction", lambda subject, tolerance, dtype, times: [(tolerance, dtype, times)])
-    found = drift.measure(One(tiny), tolerances=(1e-1, 1e-2), times=(0.0,), types=("float64",), checked=1e-2)
+    monkeypatch.setattr(
+        drift,
+        "reconstruction",
+        lambda subject, tolerance, dtype, times: [(tolerance, dtype, times)],
+    )
+    found = drift.measure(
+        One(tiny), tolerances=(1e-1, 1e-2), times=(0.0,), types=("float64",), checked=1e-2
+    )
     assert found["drift"] == [(1e-1, "float64", (0.0,)), (1e-2, "float64", (0.0,))]
     first, second = found["gradient"]
     assert first["against_tape"] == {"backsolve": None}
@@ -199,7 +233,11 @@ def test_a_gradient_of_a_solve_that_failed_is_none(tiny, monkeypatch):
     found = gradients.gradient(tiny, 1e-5, "replay", "float64")
     assert all(np.isfinite(leaf).all() for leaf in found.leaves)
     assert "max_steps" in found.failure
-    assert found.error(gradients.Slope(found.leaves)) is gradients.Slope(found.leaves).error(found) is None
+    assert (
+        found.error(gradients.Slope(found.leaves))
+        is gradients.Slope(found.leaves).error(found)
+        is None
+    )
 
 
 def test_a_gradient_is_that_of_the_mean_cross_entropy():
@@ -214,6 +252,8 @@ def test_a_gradient_is_that_of_the_mean_cross_entropy():
         wanted = np.asarray(jax.nn.softmax(logits)) - np.eye(10)[data.test_labels[:BATCH]]
     (bias,) = (leaf for leaf in found if leaf.shape == (10,))
     np.testing.assert_allclose(bias, wanted.mean(0), rtol=1e-5)
-    lost = dataclasses.replace(one, params=jax.tree.map(lambda leaf: np.full_like(leaf, np.nan), one.params))
+    lost = dataclasses.replace(
+        one, params=jax.tree.map(lambda leaf: np.full_like(leaf, np.nan), one.params)
+    )
     assert "backward" in gradients.gradient(lost, 1e-2, "backsolve", "float64").failure
     assert gradients.gradient(lost, 1e-2, "tape", "float64").failure == "it is not finite"

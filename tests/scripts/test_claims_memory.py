@@ -1,4 +1,6 @@
-"""What the claims say of memory and of files: plans of compiled programs, peaks of processes, bytes on disk."""
+"""What the claims say of memory and of files: plans of compiled programs, peaks of processes, bytes
+on disk.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ def test_memory_by_steps_and_what_a_step_adds(monkeypatch):
         return Plan(10**6 * solve.max_steps**2, 0, 0)
 
     monkeypatch.setattr(memory, "planned", plan)
-    found = memory.measure(Request(), batch=3, width=4, steps=(2, 4, 64), kinds=("tape", memory.EVERY_STEP, "ResNet"))
+    found = memory.measure(
+        Request(), batch=3, width=4, steps=(2, 4, 64), kinds=("tape", memory.EVERY_STEP, "ResNet")
+    )
     assert found["curves"]["tape"] == {"mb": [4, 16, 4096], "mb_a_step": 68}
     assert found["curves"]["ResNet"]["mb"][2] is None
     assert [(m.model, m.blocks) for m, _, _ in asked[-2:]] == [("resnet", 2), ("resnet", 4)]
@@ -57,7 +61,9 @@ def test_size_asks_for_every_process_and_plan(monkeypatch):
     asked = []
     monkeypatch.setattr(size, "planned", lambda model, solve, batch: Plan(batch, 1, 2))
     monkeypatch.setattr(size, "file_bytes", lambda model: {"parameters": model.blocks})
-    found = size.measure(Request(), batch=5, process=lambda **given: asked.append(given) or {"done": 1})
+    found = size.measure(
+        Request(), batch=5, process=lambda **given: asked.append(given) or {"done": 1}
+    )
     assert found["files"] == {"ODENet": {"parameters": 1}, "ResNet 8": {"parameters": 8}}
     assert found["plans"]["direct"] == {"temporary": 5, "arguments": 1, "outputs": 2}
     assert [(one["side"], one["gradient"]) for one in asked] == [
@@ -67,7 +73,9 @@ def test_size_asks_for_every_process_and_plan(monkeypatch):
 
 def test_a_process_tells_its_peak(monkeypatch):
     pytest.importorskip("torchdiffeq")
-    monkeypatch.setattr(steps, "model_of", lambda model, solve: MLP(784, 10, rngs=nnx.Rngs(0), dtype=jnp.float32))
+    monkeypatch.setattr(
+        steps, "model_of", lambda model, solve: MLP(784, 10, rngs=nnx.Rngs(0), dtype=jnp.float32)
+    )
     asked = {"gradient": "backsolve", "batch": 2, "width": 4, "steps": 1}
     for found in (resident.with_jaxode(asked), resident.with_torch(asked)):
         peaks = list(found.values())
@@ -78,7 +86,9 @@ def test_a_process_tells_its_peak(monkeypatch):
 def test_a_peak_is_not_that_of_the_process_before():
     ballast = np.ones(40_000_000)
     words = "from scripts.claims.resident import peak; print(peak())"
-    done = subprocess.run([sys.executable, "-c", words], cwd=resident.ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", words], cwd=resident.ROOT, capture_output=True, text=True, check=True
+    )
     assert 5 * 10**6 < int(done.stdout) < resident.peak() - ballast.nbytes / 2
 
 

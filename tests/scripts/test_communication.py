@@ -79,9 +79,17 @@ def test_collectives_know_the_loops_and_branches_they_are_in():
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        (" all-reduce(%k)", " all-reduce-start(%k)", "asynchronous collectives are not counted, got all-reduce-start"),
+        (
+            " all-reduce(%k)",
+            " all-reduce-start(%k)",
+            "asynchronous collectives are not counted, got all-reduce-start",
+        ),
         ("bf16[8,16]", "f8e4m3[8,16]", "a number's type must be one of pred.* got f8e4m3"),
-        ("%cond = f32[] conditional", "%cond = f32[] call(%u), to_apply=%asked\n  %b = f32[] conditional", "2 places"),
+        (
+            "%cond = f32[] conditional",
+            "%cond = f32[] call(%u), to_apply=%asked\n  %b = f32[] conditional",
+            "2 places",
+        ),
     ],
 )
 def test_what_cannot_be_counted_is_refused(old, new, said):
@@ -92,7 +100,14 @@ def test_what_cannot_be_counted_is_refused(old, new, said):
 
 def test_the_formula_by_hand():
     given = GIVEN._replace(
-        fixed=1.0, each=0.5, inside=2.0, inside_speed=10.0, between=3.0, between_speed=5.0, machine=4, slowest=1.5
+        fixed=1.0,
+        each=0.5,
+        inside=2.0,
+        inside_speed=10.0,
+        between=3.0,
+        between_speed=5.0,
+        machine=4,
+        slowest=1.5,
     )
     assert collective(40, 1, given) == 0
     assert collective(40, 4, given) == 2 + 2 * 3 / 4 * 40 / 10
@@ -100,9 +115,19 @@ def test_the_formula_by_hand():
     assert step([(40, 3), (0, 2)], 8, 1, given) == 5
     assert step([(40, 3), (0, 2)], 8, 4, given) == 1.5 * 5 + 3 * 8 + 2 * 2
     free = GIVEN._replace(fixed=0.0)
-    assert speedup([], 64, strong=True, given=free) == speedup([], 64, strong=False, given=free) == pytest.approx(64)
-    assert speedup([], 64, strong=True) < 8  # each device's 16 images take less than a step's fixed time
-    assert speedup(iter([(10**6, 30)]), 64, strong=False) < speedup([(10**6, 1)], 64, strong=False) < 64
+    assert (
+        speedup([], 64, strong=True, given=free)
+        == speedup([], 64, strong=False, given=free)
+        == pytest.approx(64)
+    )
+    assert (
+        speedup([], 64, strong=True) < 8
+    )  # each device's 16 images take less than a step's fixed time
+    assert (
+        speedup(iter([(10**6, 30)]), 64, strong=False)
+        < speedup([(10**6, 1)], 64, strong=False)
+        < 64
+    )
 
 
 def made_up(parallel, kind):
@@ -111,7 +136,13 @@ def made_up(parallel, kind):
         return {"parallel": parallel, "case": kind, "refused": "no such thing"}
     shape = {"kind": "all-reduce", "nest": [None, None, 2]}
     rows = [
-        {**shape, "numbers": 2000, "bytes": 8000, "where": "backward", "times": 4 if parallel == "jit" else 0},
+        {
+            **shape,
+            "numbers": 2000,
+            "bytes": 8000,
+            "where": "backward",
+            "times": 4 if parallel == "jit" else 0,
+        },
         {**shape, "numbers": 3, "bytes": 12, "where": "forward", "times": 2},
         {**shape, "numbers": 5000, "bytes": 20000, "where": "step", "times": 1},
     ]
@@ -120,19 +151,30 @@ def made_up(parallel, kind):
 
 
 def test_the_files_hold_what_was_measured_and_predicted(tmp_path, monkeypatch):
-    monkeypatch.setattr(communication, "measured", lambda options, parallel, kind, data: made_up(parallel, kind))
-    communication.carry_out(argparse.Namespace(devices=8, batch_size=16, width=4, out=tmp_path), "the command")
+    monkeypatch.setattr(
+        communication, "measured", lambda options, parallel, kind, data: made_up(parallel, kind)
+    )
+    communication.carry_out(
+        argparse.Namespace(devices=8, batch_size=16, width=4, out=tmp_path), "the command"
+    )
     found = json.loads((tmp_path / "communication.json").read_text())
     assert [case["case"] for case in found["cases"]].count("resnet") == 2
     assert len(found["cases"]) == 12
     text = (tmp_path / "communication.md").read_text()
-    assert "| jit, tape | 8 in 1.5 + 0.5 | 4 × 8,000 B | 1 × 20,000 B | 2 × 12 B | 0 | 7 | 0.05 |" in text
+    assert (
+        "| jit, tape | 8 in 1.5 + 0.5 | 4 × 8,000 B | 1 × 20,000 B | 2 × 12 B | 0 | 7 | 0.05 |"
+        in text
+    )
     assert "pmap, checkpointed: no such thing." in text
     assert text == report.markdown(found)  # nothing but the JSON is needed
     flows = report.predicted(found)
     assert [flow[0] for flow in flows.values()] == [(8000, 4), (8000, 0), (8000, 1)]
     assert [flow[1:] for flow in flows.values()] == [[(12, 2), (20000, 1)]] * 3
-    tables = [[line.count("|") for line in part.splitlines()] for part in text.split("\n\n") if part.startswith("|")]
+    tables = [
+        [line.count("|") for line in part.splitlines()]
+        for part in text.split("\n\n")
+        if part.startswith("|")
+    ]
     assert len(tables) == 4
     assert all(len(set(table)) == 1 for table in tables)
     assert (tmp_path / "scaling.png").read_bytes().startswith(b"\x89PNG")
@@ -142,7 +184,10 @@ def test_the_files_hold_what_was_measured_and_predicted(tmp_path, monkeypatch):
     ("words", "said"),
     [
         (["--devices", "1"], "--devices must be a whole number from 2 to 256, got 1"),
-        (["--devices", "8", "--batch-size", "12"], "--batch-size must be a multiple of --devices = 8, got 12"),
+        (
+            ["--devices", "8", "--batch-size", "12"],
+            "--batch-size must be a multiple of --devices = 8, got 12",
+        ),
         (["--width", "33"], "--width must be at most 32"),
         (["--device", "8"], "did you mean --devices"),
     ],

@@ -1,4 +1,6 @@
-"""Weights of PyTorch to runs and back: the same logits, the same bits, and nothing run that a file may hold."""
+"""Weights of PyTorch to runs and back: the same logits, the same bits, and nothing run that a file
+may hold.
+"""
 
 from __future__ import annotations
 
@@ -32,17 +34,34 @@ DATA = shlex.split("--data sample --limit-train 20 --limit-test 10 --batch-size 
 RK4 = shlex.split("--solver rk4 --step-size 0.5")
 
 
-def saved(path, kind="mlp", blocks=0, dtype=torch.float32, channels=1, augment=0, convolutions=3, **changes):
+def saved(
+    path,
+    kind="mlp",
+    blocks=0,
+    dtype=torch.float32,
+    channels=1,
+    augment=0,
+    convolutions=3,
+    **changes,
+):
     """A model of torch_ref, saved as odenet_mnist.py saves it."""
     torch.manual_seed(0)
-    options = {"width": 4, "augment": augment, "convolutions": convolutions, "settings": Settings("rk4", step_size=0.5)}
+    options = {
+        "width": 4,
+        "augment": augment,
+        "convolutions": convolutions,
+        "settings": Settings("rk4", step_size=0.5),
+    }
     model = build(kind, blocks, channels=channels, classes=10, **options)
     model.to(dtype)
     for parameter in model.parameters():
         parameter.data += 0.1 * torch.randn_like(parameter)
     weights = {**model.state_dict(), **changes}
     weights = {name: value for name, value in weights.items() if value is not None}
-    torch.save({"state_dict": weights, "args": argparse.Namespace(network=kind, tol=1e-3, adjoint=False)}, path)
+    torch.save(
+        {"state_dict": weights, "args": argparse.Namespace(network=kind, tol=1e-3, adjoint=False)},
+        path,
+    )
     return model
 
 
@@ -61,15 +80,27 @@ def refused(capsys, *argv):
 
 def same(first, second):
     assert first.keys() == second.keys()
-    assert all(first[name].dtype == second[name].dtype and torch.equal(first[name], second[name]) for name in first)
+    assert all(
+        first[name].dtype == second[name].dtype and torch.equal(first[name], second[name])
+        for name in first
+    )
 
 
 @pytest.mark.parametrize(
     ("kind", "blocks", "augment", "convolutions"),
     [("odenet", 2, 3, 4), ("resnet", 1, 0, 3), ("resnet", 0, 0, 5), ("mlp", 0, 0, 3)],
 )
-def test_a_run_from_weights_has_their_logits_and_gives_them_back(kind, blocks, augment, convolutions, tmp_path, capsys):
-    model = saved(tmp_path / "model.pth", kind, blocks, torch.float64, augment=augment, convolutions=convolutions)
+def test_a_run_from_weights_has_their_logits_and_gives_them_back(
+    kind, blocks, augment, convolutions, tmp_path, capsys
+):
+    model = saved(
+        tmp_path / "model.pth",
+        kind,
+        blocks,
+        torch.float64,
+        augment=augment,
+        convolutions=convolutions,
+    )
     run = tmp_path / "run"
     ran(tmp_path / "model.pth", run, *DATA, *(RK4 if kind == "odenet" else ()))
     assert capsys.readouterr().out == f"go on with: python -m experiments.mnist --resume {run}\n"
@@ -140,7 +171,11 @@ def test_what_does_not_fit_is_named_and_leaves_nothing(tmp_path, capsys):
     changes = {"7.conv1.weight": torch.zeros(4, 4, 1, 1), "8.bias": None, "13.bias": torch.zeros(2)}
     saved(tmp_path / "model.pth", "resnet", 1, **changes)
     line = refused(capsys, tmp_path / "model.pth", tmp_path / "run", *DATA)
-    for text in ("7.conv1.weight has shape (4, 4, 1, 1), not (4, 4, 3, 3)", "missing 8.bias", "unexpected 13.bias"):
+    for text in (
+        "7.conv1.weight has shape (4, 4, 1, 1), not (4, 4, 3, 3)",
+        "missing 8.bias",
+        "unexpected 13.bias",
+    ):
         assert text in line
     assert not (tmp_path / "run").exists()
 
@@ -153,7 +188,10 @@ def test_what_does_not_fit_is_named_and_leaves_nothing(tmp_path, capsys):
         (["model.pth", "model.pth"], "TARGET must not exist yet"),
         (["model.pth", "out.npz", "--lr", "1"], "--lr is a setting of a run"),
         (["model.pth", "run", "--model", "resnet"], "--model must be left out or mlp"),
-        (["model.pth", "run", "--dataset", "cifar10"], "--dataset must be one of 1 channels and 10 classes"),
+        (
+            ["model.pth", "run", "--dataset", "cifar10"],
+            "--dataset must be one of 1 channels and 10 classes",
+        ),
         (["model.pth", "run", "--rtol", "-1"], "--rtol must be a number from 1e-16 to 1000"),
         (["text.pt", "out.npz"], "text.pt"),
         (["text.npz", "out.pt"], "text.npz is no .npz file"),
@@ -173,7 +211,9 @@ def test_wrong_requests_end_in_one_line(argv, text, tmp_path, capsys, monkeypatc
     for ending in (".pt", ".npz", ".safetensors"):
         (tmp_path / f"text{ending}").write_text("no weights")
     (tmp_path / "begun").mkdir()
-    (tmp_path / "begun" / "config.json").write_text(json.dumps(mnist.PRESET.replaced(model="mlp").to_json()))
+    (tmp_path / "begun" / "config.json").write_text(
+        json.dumps(mnist.PRESET.replaced(model="mlp").to_json())
+    )
     assert text in refused(capsys, *argv)
     assert not (tmp_path / "run").exists()
 
@@ -200,4 +240,6 @@ def test_a_damaged_checkpoint_is_refused(tmp_path, capsys):
     capsys.readouterr()
     (only,) = (tmp_path / "run" / "checkpoints").iterdir()
     (only / "meta.json").write_text("{}")
-    assert "damaged: its meta.json: content is missing" in refused(capsys, only, tmp_path / "out.pt")
+    assert "damaged: its meta.json: content is missing" in refused(
+        capsys, only, tmp_path / "out.pt"
+    )

@@ -1,4 +1,6 @@
-"""What is handed over is what the training step sees; `tests/parity/test_first_step.py` trains on it."""
+"""What is handed over is what the training step sees; `tests/parity/test_first_step.py` trains on
+it.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ from scripts import handover  # noqa: E402
 
 
 def test_the_batches_are_those_of_the_training_step():
-    """With a rate that changes nothing, the losses of the compiled loop are those of the model on the batches."""
+    """With a rate that changes nothing, the losses of the compiled loop are those of the model on
+    the batches.
+    """
     config = run_config(optim=OptimConfig(lr=1e-30, schedule="constant"))
     program = Program(config, image_set(train=32), builder())
     found = handover.first_batches(program, 3)
@@ -51,19 +55,29 @@ def test_the_batches_are_those_of_the_training_step():
 def test_padded_batches_and_more_than_there_are_are_refused():
     program = Program(run_config(), image_set(train=40), builder())
     assert len(handover.first_batches(program, 2)["labels"]) == 2
-    with pytest.raises(ConfigError, match=r"--batches must be below 3, got 3: .*40 images are no multiple of 16"):
+    with pytest.raises(
+        ConfigError, match=r"--batches must be below 3, got 3: .*40 images are no multiple of 16"
+    ):
         handover.first_batches(program, 3)
-    with pytest.raises(ConfigError, match="--batches must be at most 9, the steps of the run, got 10"):
+    with pytest.raises(
+        ConfigError, match="--batches must be at most 9, the steps of the run, got 10"
+    ):
         handover.first_batches(program, 10)
 
 
 @pytest.mark.parametrize(
     ("solve", "flags"),
     [
-        (SolveConfig(rtol=1e-4), "--method dopri5 --rtol 0.0001 --atol 0.001 --constant-first-step"),
+        (
+            SolveConfig(rtol=1e-4),
+            "--method dopri5 --rtol 0.0001 --atol 0.001 --constant-first-step",
+        ),
         (
             SolveConfig(gradient="backsolve", backward_norm="seminorm"),
-            "--method dopri5 --rtol 0.001 --atol 0.001 --adjoint --adjoint-norm seminorm --stop-at-ends",
+            (
+                "--method dopri5 --rtol 0.001 --atol 0.001 --adjoint --adjoint-norm seminorm"
+                " --stop-at-ends"
+            ),
         ),
         (SolveConfig(solver="heun", step_size=0.5), "--method heun2 --step-size 0.5"),
         (
@@ -77,31 +91,58 @@ def test_the_solve_is_told_in_torchdiffeqs_words(solve, flags):
 
 
 def test_the_command_has_the_settings_of_the_run(tmp_path):
-    config = RunConfig().replaced(optimizer="adamw", weight_decay=0.25, schedule="cosine", precision="float64")
+    config = RunConfig().replaced(
+        optimizer="adamw", weight_decay=0.25, schedule="cosine", precision="float64"
+    )
     words = shlex.join(handover.command(config, 77, tmp_path))
-    expected = "--optimizer adamw --lr 0.001 --weight-decay 0.25 --schedule cosine --total-steps 77 --float64"
+    expected = (
+        "--optimizer adamw --lr 0.001 --weight-decay 0.25 --schedule cosine --total-steps 77"
+        " --float64"
+    )
     assert words.endswith(expected)
-    assert "--method" not in shlex.join(handover.command(config.replaced(model="mlp"), 77, tmp_path))
+    assert "--method" not in shlex.join(
+        handover.command(config.replaced(model="mlp"), 77, tmp_path)
+    )
 
 
 @pytest.mark.parametrize(
     ("argv", "text"),
     [
         (["--batches", "0"], "--batches must be a whole number from 1 to 1000000000, got 0"),
-        (["--solver", "tsit5"], "--solver must be one that torchdiffeq has too: bosh3, dopri5, dopri8, got 'tsit5'"),
-        (["--solver", "rk4_classic", "--step-size", "1"], "--solver must be one that torchdiffeq has with fixed steps"),
-        (["--gradient", "backsolve", "--backward-rtol", "1e-5"], "--backward-rtol must be left out or --rtol"),
-        (["--per-sample"], "--per-sample must be left out: torchdiffeq has one step size for a batch"),
-        (["--precision", "bfloat16"], "--precision must be float32 or float64, in which torch_ref computes, got"),
+        (
+            ["--solver", "tsit5"],
+            "--solver must be one that torchdiffeq has too: bosh3, dopri5, dopri8, got 'tsit5'",
+        ),
+        (
+            ["--solver", "rk4_classic", "--step-size", "1"],
+            "--solver must be one that torchdiffeq has with fixed steps",
+        ),
+        (
+            ["--gradient", "backsolve", "--backward-rtol", "1e-5"],
+            "--backward-rtol must be left out or --rtol",
+        ),
+        (
+            ["--per-sample"],
+            "--per-sample must be left out: torchdiffeq has one step size for a batch",
+        ),
+        (
+            ["--precision", "bfloat16"],
+            "--precision must be float32 or float64, in which torch_ref computes, got",
+        ),
         (["--model", "cnn"], "--model must be one of odenet, resnet, mlp, got 'cnn'"),
         (["--width", "0"], "--width must be a whole number from 1 to 2048"),
         (["--out", "taken"], "--out must be a folder without weights.pt, got 'taken'"),
         (["--dataset", "imagenet"], "--dataset must be one of mnist, qmnist,"),
         (["--solve", "rk4"], "unknown flag --solve: did you mean --solver?"),
-        (["--limit-train", "20"], "--batches must be below 1, got 1: the last batch of an epoch is padded"),
+        (
+            ["--limit-train", "20"],
+            "--batches must be below 1, got 1: the last batch of an epoch is padded",
+        ),
     ],
 )
-def test_wrong_requests_end_in_one_line_and_write_nothing(argv, text, tmp_path, capsys, monkeypatch):
+def test_wrong_requests_end_in_one_line_and_write_nothing(
+    argv, text, tmp_path, capsys, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "weights.pt").write_text("")

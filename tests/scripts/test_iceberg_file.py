@@ -1,4 +1,6 @@
-"""The made-up file of the iceberg challenge: its format, that it says what it is, and that it is whole or not there."""
+"""The made-up file of the iceberg challenge: its format, that it says what it is, and that it is
+whole or not there.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The report's command line: what it writes, what it refuses, and that a failing cell fails the command."""
+"""The report's command line: what it writes, what it refuses, and that a failing cell fails the
+command.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,16 @@ from scripts import parity_report, unfinished
 from scripts.parity.bounds import BOUNDS, Bound
 from scripts.parity.measure import Row
 
-KEYS = {"subject", "solver", "gradient", "stepping", "dtype", "tolerance", "output_error", "gradient_error"}
+KEYS = {
+    "subject",
+    "solver",
+    "gradient",
+    "stepping",
+    "dtype",
+    "tolerance",
+    "output_error",
+    "gradient_error",
+}
 KEYS |= {"steps_jax", "steps_torch", "nfe_jax", "nfe_torch", "status", "reason"}
 ONE = "linear"
 """Part of one cell's name, a cheap one."""
@@ -33,7 +44,9 @@ def test_a_report_of_one_cell(tmp_path, capsys):
     assert [row["status"] for row in rows].count("pass") == len(parity_report.selected(ONE))
     assert all(row["reason"] for row in rows if row["status"] == "out-of-reach")
     table = (out / "parity.md").read_text()
-    assert all(word in table for word in (f"--only {ONE}", "jax 0.", "torchdiffeq 0.", "diffrax 0."))
+    assert all(
+        word in table for word in (f"--only {ONE}", "jax 0.", "torchdiffeq 0.", "diffrax 0.")
+    )
     assert (out / "parity.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -55,10 +68,16 @@ def test_an_interrupted_report_goes_on(tmp_path, monkeypatch, capsys):
     assert stopped.endswith("stopped by SIGINT; the same command goes on from here")
     assert "1 cells are there" in there
     assert measured == ["linear-float64", "linear-float32", "linear-float32"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["parity.json", "parity.md", "parity.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "parity.json",
+        "parity.md",
+        "parity.png",
+    ]
 
 
-@pytest.mark.parametrize(("first", "second"), [("abc", "abd"), ("abc-dirty", "abc-dirty"), (None, None)])
+@pytest.mark.parametrize(
+    ("first", "second"), [("abc", "abd"), ("abc-dirty", "abc-dirty"), (None, None)]
+)
 def test_results_of_other_or_unknown_source_are_not_taken(first, second, tmp_path, monkeypatch):
     monkeypatch.setattr(unfinished, "commit", lambda: first)
     unfinished.Unfinished(tmp_path).add("cell", {"error": 1.0})
@@ -79,7 +98,9 @@ def test_a_part_of_the_cells_is_not_written_over_a_map_of_more(tmp_path, capsys)
     assert [path.name for path in tmp_path.iterdir()] == ["parity.json"]
 
 
-@pytest.mark.parametrize("words", [["--only", "no such cell"], [], ["--out", "FILE"], ["--only", ONE, "--ou", "x"]])
+@pytest.mark.parametrize(
+    "words", [["--only", "no such cell"], [], ["--out", "FILE"], ["--only", ONE, "--ou", "x"]]
+)
 def test_wrong_requests(words, tmp_path, capsys):
     (tmp_path / "file").touch()
     words = [str(tmp_path / "file") if word == "FILE" else word for word in words]
@@ -90,7 +111,12 @@ def test_wrong_requests(words, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     "content",
-    ["[]", '{"results": {}}', '{"origin": ORIGIN, "results": {"cell": 5}}', '{"origin": ORIGIN, "results": []}'],
+    [
+        "[]",
+        '{"results": {}}',
+        '{"origin": ORIGIN, "results": {"cell": 5}}',
+        '{"origin": ORIGIN, "results": []}',
+    ],
 )
 def test_what_this_program_did_not_leave_is_not_taken_up(tmp_path, monkeypatch, content):
     monkeypatch.setattr(unfinished, "commit", lambda: "abc")

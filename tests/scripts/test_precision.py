@@ -9,18 +9,32 @@ from stubs import without_pictures
 
 from scripts import precision
 
-TINY = ["--model=mlp", "--data=sample", "--limit-train=32", "--limit-test=16", "--batch-size=16", "--epochs=1"]
+TINY = [
+    "--model=mlp",
+    "--data=sample",
+    "--limit-train=32",
+    "--limit-test=16",
+    "--batch-size=16",
+    "--epochs=1",
+]
 
 
 def test_runs_start_alike_and_tell_what_differs(tmp_path, capsys, monkeypatch):
     without_pictures(monkeypatch)
-    assert precision.main([*TINY, "--precisions", "float64", "float32", "float16", "--out", str(tmp_path)]) == 0
+    assert (
+        precision.main(
+            [*TINY, "--precisions", "float64", "float32", "float16", "--out", str(tmp_path)]
+        )
+        == 0
+    )
     exact, single, half = json.loads((tmp_path / "precision.json").read_text())
     assert [row["precision"] for row in (exact, single, half)] == ["float64", "float32", "float16"]
     assert exact["logits_error"] == exact["gradient_error"] == 0
     assert 0 < single["logits_error"] < 1e-6
     assert 0 < single["gradient_error"] < 1e-5
-    assert exact["loss"] == pytest.approx(single["loss"], rel=1e-5)  # the same images, the same parameters
+    assert exact["loss"] == pytest.approx(
+        single["loss"], rel=1e-5
+    )  # the same images, the same parameters
     assert exact["loss"] != single["loss"]
     assert (exact["skipped_steps"], half["skipped_steps"]) == (None, 0)
     table = (tmp_path / "precision.md").read_text().splitlines()

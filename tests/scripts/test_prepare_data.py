@@ -27,11 +27,18 @@ def test_the_same_sample_is_drawn_again(small_mnist, tmp_path):
     arrays = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        assert prepare_data.main(["mnist", "--data-dir", small_mnist, "--sample", str(tmp_path / name)]) == 0
+        assert (
+            prepare_data.main(
+                ["mnist", "--data-dir", small_mnist, "--sample", str(tmp_path / name)]
+            )
+            == 0
+        )
         with np.load(tmp_path / name / "mnist.npz", allow_pickle=False) as stored:
             arrays.append({key: stored[key] for key in stored.files})
     one, two = arrays
-    assert set(one) == {f"{s}_{part}" for s in ("train", "test") for part in ("images", "labels", "positions")}
+    assert set(one) == {
+        f"{s}_{part}" for s in ("train", "test") for part in ("images", "labels", "positions")
+    }
     for key in one:
         np.testing.assert_array_equal(one[key], two[key])
     np.testing.assert_array_equal(np.bincount(one["train_labels"]), [10] * 10)
@@ -40,12 +47,18 @@ def test_the_same_sample_is_drawn_again(small_mnist, tmp_path):
 @pytest.mark.parametrize(
     ("dataset", "sizes", "words"),
     [
-        ("mnist", {"train": 4000, "test": 50}, "a sample takes 400 images of every class, and class"),
+        (
+            "mnist",
+            {"train": 4000, "test": 50},
+            "a sample takes 400 images of every class, and class",
+        ),
         ("mnist", {"train": 100, "test": 5000}, "a sample takes 500 images of every class"),
         ("iceberg", {"train": 100, "test": 50}, "a sample is of pictures"),
     ],
 )
-def test_a_sample_that_cannot_be_drawn_is_one_line(small_mnist, tmp_path, monkeypatch, capsys, dataset, sizes, words):
+def test_a_sample_that_cannot_be_drawn_is_one_line(
+    small_mnist, tmp_path, monkeypatch, capsys, dataset, sizes, words
+):
     monkeypatch.setattr(prepare_data, "SAMPLE_IMAGES", sizes)
     command = [dataset, "--data-dir", small_mnist, "--sample", str(tmp_path)]
     assert prepare_data.main(command) == 2

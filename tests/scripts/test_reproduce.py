@@ -26,8 +26,13 @@ def leave(directory, record):
 def test_a_report_collects_complete_runs_of_rows(tmp_path, capsys):
     record = made("mnist", WITH)
     leave(tmp_path / "runs" / "a", record)
-    leave(tmp_path / "runs" / "b", dataclasses.replace(record, config=record.config.replaced(lr=0.2)))
-    leave(tmp_path / "runs" / "c", dataclasses.replace(made("mnist", WITHOUT), history=record.history[:4]))
+    leave(
+        tmp_path / "runs" / "b", dataclasses.replace(record, config=record.config.replaced(lr=0.2))
+    )
+    leave(
+        tmp_path / "runs" / "c",
+        dataclasses.replace(made("mnist", WITHOUT), history=record.history[:4]),
+    )
     other, old = made("asl_10", "ODENet"), made("mnist", WITHOUT)
     other.result["train_images"] += 950
     del old.result["test_accuracy"]
@@ -44,8 +49,10 @@ def test_a_report_collects_complete_runs_of_rows(tmp_path, capsys):
         f"left out, for it is of no row: {tmp_path / 'runs' / 'b'}",
         f"left out, for it is of 1,450 images, and its row of 500: {tmp_path / 'runs' / 'd'}",
         f"left out, for its result has no test_accuracy: {tmp_path / 'runs' / 'e'}",
-        f"left out, for its files are damaged: {tmp_path / 'runs' / 'f' / 'metrics.jsonl'}, epoch 2: test_accuracy must"
-        " be a number, got None",
+        (
+            f"left out, for its files are damaged: {tmp_path / 'runs' / 'f' / 'metrics.jsonl'},"
+            " epoch 2: test_accuracy must be a number, got None"
+        ),
     ]
     assert [path.name for path in (out / "records").iterdir()] == [f"{record.name}.json"]
     assert "99.00" in (out / "README.md").read_text()
@@ -95,7 +102,9 @@ def test_wrong_requests_end_in_one_line(tmp_path, capsys, argv, said):
 
 def test_images_are_loaded_once_for_all_rows_that_have_the_same(tmp_path, monkeypatch):
     loaded = []
-    monkeypatch.setattr(reproduce, "load", lambda data, progress: loaded.append(data.classes) or "images")
+    monkeypatch.setattr(
+        reproduce, "load", lambda data, progress: loaded.append(data.classes) or "images"
+    )
     monkeypatch.setattr(reproduce, "check_count", lambda job, data: None)
     monkeypatch.setattr(reproduce, "announcement", lambda data: "")
     monkeypatch.setattr(reproduce, "run", lambda config, data, out, progress: {"model": "none"})
@@ -123,12 +132,21 @@ def test_another_part_of_a_set_is_refused(tmp_path, capsys, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("RESOURCE_EXHAUSTED: 9 GB"), RunFailed("epoch 1: no")])
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("RESOURCE_EXHAUSTED: 9 GB"), RunFailed("epoch 1: no")]
+)
 @pytest.mark.parametrize("at", ["load", "run"])
 def test_a_row_that_fails_does_not_stop_the_others(tmp_path, capsys, monkeypatch, at, error):
     monkeypatch.setattr(reproduce, "check_count", lambda job, data: None)
-    does = {"load": lambda data, progress: "images", "run": lambda config, data, out, progress: {"model": "none"}}
-    for name, do in {**does, "announcement": lambda data: "", "conclusion": lambda result, out: ""}.items():
+    does = {
+        "load": lambda data, progress: "images",
+        "run": lambda config, data, out, progress: {"model": "none"},
+    }
+    for name, do in {
+        **does,
+        "announcement": lambda data: "",
+        "conclusion": lambda result, out: "",
+    }.items():
         monkeypatch.setattr(reproduce, name, do)
     left = [error]
 
@@ -142,7 +160,9 @@ def test_a_row_that_fails_does_not_stop_the_others(tmp_path, capsys, monkeypatch
     said = capsys.readouterr()
     (line,) = said.err.splitlines()
     assert line.startswith("[1/4] chen: ")
-    assert line.endswith("failed: epoch 1: no" if isinstance(error, RunFailed) else "failed: out of memory")
+    assert line.endswith(
+        "failed: epoch 1: no" if isinstance(error, RunFailed) else "failed: out of memory"
+    )
     assert "3 of 4 runs complete" in said.out
 
 
@@ -161,12 +181,17 @@ def test_ctrl_c_before_training_is_one_line(tmp_path, capsys, monkeypatch):
 
     monkeypatch.setattr(reproduce, "load", interrupted)
     assert reproduce.main(["chen", "--scale", "smoke", "--out", str(tmp_path), "--quiet"]) == 130
-    assert capsys.readouterr().err == "python -m scripts.reproduce: stopped by SIGINT; the same command goes on\n"
+    assert (
+        capsys.readouterr().err
+        == "python -m scripts.reproduce: stopped by SIGINT; the same command goes on\n"
+    )
 
 
 def test_damaged_files_are_listed_as_far_as_they_go(tmp_path, capsys):
     argv = ["chen", "--scale", "smoke", "--only", "mlp", "--out", str(tmp_path)]
-    (job,) = reproduce.chosen({"tables": ["chen"], "scale": "smoke", "seeds": [0], "out": tmp_path, "only": "mlp"})
+    (job,) = reproduce.chosen(
+        {"tables": ["chen"], "scale": "smoke", "seeds": [0], "out": tmp_path, "only": "mlp"}
+    )
     leave(job.out, made("chen", "1-layer MLP"))
     for name in ("metrics.jsonl", "result.json"):
         (job.out / name).write_bytes(b"\xff\n" + (job.out / name).read_bytes())

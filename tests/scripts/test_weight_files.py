@@ -135,21 +135,38 @@ def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path, ending):
     (tmp_path / f"folder{ending}").mkdir()
     (tmp_path / f"large{ending}").touch()
     os.truncate(tmp_path / f"large{ending}", 2**33)
-    for name, message in (("pipe", "no regular file$"), ("folder", "no regular file$"), ("large", "bytes, more than")):
+    for name, message in (
+        ("pipe", "no regular file$"),
+        ("folder", "no regular file$"),
+        ("large", "bytes, more than"),
+    ):
         with pytest.raises(WeightsError, match=message):
             read_weights(tmp_path / f"{name}{ending}")
 
 
 def test_any_names_memory_and_order_of_bytes_go_round(tmp_path):
-    """Names that np.savez keeps for itself, memory that tensors share, arrays of columns and of the other order."""
+    """Names that np.savez keeps for itself, memory that tensors share, arrays of columns and of the
+    other order.
+    """
     base = torch.arange(6.0)
-    weights = {"file": base, "allow_pickle": base[2:], "w": base.reshape(2, 3).T, "b": torch.tensor(2.0).bfloat16()}
+    weights = {
+        "file": base,
+        "allow_pickle": base[2:],
+        "w": base.reshape(2, 3).T,
+        "b": torch.tensor(2.0).bfloat16(),
+    }
     for ending in ENDINGS:
         write_weights(tmp_path / f"model{ending}", weights)
         found = read_weights(tmp_path / f"model{ending}")
         assert found.keys() == weights.keys()
-        assert all(torch.equal(found[name].float(), value.float()) for name, value in weights.items())
-    arrays = {"c": np.asfortranarray(np.arange(6.0).reshape(2, 3)), "e": np.arange(3, dtype=">f4"), "z": np.float64(3)}
+        assert all(
+            torch.equal(found[name].float(), value.float()) for name, value in weights.items()
+        )
+    arrays = {
+        "c": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        "e": np.arange(3, dtype=">f4"),
+        "z": np.float64(3),
+    }
     np.savez_compressed(tmp_path / "other.npz", **arrays)
     found = read_weights(tmp_path / "other.npz")
     assert all(np.array_equal(found[name].numpy(), value) for name, value in arrays.items())
@@ -168,7 +185,10 @@ torch.save({"w": torch.ones(4)}, OLD, _use_new_zipfile_serialization=False)
 SOUND[".pth"] = OLD.getvalue()
 
 
-@given(st.sampled_from(sorted(SOUND)), st.lists(st.tuples(st.integers(0, 10**5), st.binary(max_size=2)), max_size=3))
+@given(
+    st.sampled_from(sorted(SOUND)),
+    st.lists(st.tuples(st.integers(0, 10**5), st.binary(max_size=2)), max_size=3),
+)
 @settings(max_examples=300, deadline=None)
 def test_damaged_files_are_read_or_refused(tmp_path_factory, ending, changes):
     content = bytearray(SOUND[ending])

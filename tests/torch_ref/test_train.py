@@ -1,4 +1,6 @@
-"""Training in the reference: its schedules are jaxode's, its optimisers torch's, its counts torchdiffeq's."""
+"""Training in the reference: its schedules are jaxode's, its optimisers torch's, its counts
+torchdiffeq's.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,10 @@ from torch_ref.updates import Step, make_optimizer, make_schedule, train  # noqa
 def files(tmp_path):
     """Weights of a small ODENet and three batches of four images, as flags."""
     torch.manual_seed(0)
-    torch.save(build("odenet", 1, channels=1, classes=3, width=4, side=12).state_dict(), tmp_path / "weights.pt")
+    torch.save(
+        build("odenet", 1, channels=1, classes=3, width=4, side=12).state_dict(),
+        tmp_path / "weights.pt",
+    )
     rng = np.random.default_rng(0)
     batches = {"images": rng.normal(size=(3, 4, 12, 12, 1)), "labels": rng.integers(0, 3, (3, 4))}
     np.savez(tmp_path / "batches.npz", **batches)
@@ -36,7 +41,9 @@ def files(tmp_path):
 def test_schedules_are_those_of_jaxode(name, total, x64):
     ours = learning_rate(OptimConfig(schedule=name, lr=0.3), total)
     theirs = make_schedule(name, 0.3, total)
-    assert [theirs(k) for k in range(total + 1)] == pytest.approx([float(ours(k)) for k in range(total + 1)], rel=1e-12)
+    assert [theirs(k) for k in range(total + 1)] == pytest.approx(
+        [float(ours(k)) for k in range(total + 1)], rel=1e-12
+    )
 
 
 @pytest.mark.parametrize(
@@ -57,7 +64,9 @@ def test_optimizers_are_torchs(name, kind, settings):
 def test_unknown_names_are_refused():
     with pytest.raises(ValueError, match="name must be one of sgd, adam, adamw, got 'lbfgs'"):
         make_optimizer("lbfgs", [], 0.1)
-    with pytest.raises(ValueError, match="name must be one of step, constant, cosine, got 'linear'"):
+    with pytest.raises(
+        ValueError, match="name must be one of step, constant, cosine, got 'linear'"
+    ):
         make_schedule("linear", 0.1, 10)
 
 
@@ -68,7 +77,9 @@ def test_an_update_is_the_gradient_of_the_mean_loss_at_the_rate_of_its_step():
     weight = model[1].weight.detach().clone().requires_grad_()
     optimizer = make_optimizer("sgd", model.parameters(), 9.0, 0.0)
     rates = [0.5, 0.1]
-    for step, rate in zip(train(model, [(images, labels)] * 2, optimizer, rates.__getitem__), rates, strict=True):
+    for step, rate in zip(
+        train(model, [(images, labels)] * 2, optimizer, rates.__getitem__), rates, strict=True
+    ):
         loss = -torch.log_softmax(images.reshape(5, 4) @ weight.T, 1)[range(5), labels].mean()
         (gradient,) = torch.autograd.grad(loss, weight)
         weight = (weight - rate * gradient).detach().requires_grad_()
@@ -82,7 +93,9 @@ def test_every_block_and_every_step_is_counted_apart(adjoint):
     settings = Settings("rk4", step_size=0.5, adjoint=adjoint)
     model = build("odenet", 2, channels=1, classes=3, width=4, side=12, settings=settings)
     batches = [(torch.randn(2, 1, 12, 12), torch.tensor([0, 2]))] * 2
-    for step in train(model, batches, make_optimizer("adam", model.parameters(), 1e-3), lambda step: 1e-3):
+    for step in train(
+        model, batches, make_optimizer("adam", model.parameters(), 1e-3), lambda step: 1e-3
+    ):
         assert (step.nfe, step.steps, step.rejected) == ((8, 8), (2, 2), (0, 0))
         assert step.backward_nfe == ((8, 8) if adjoint else (0, 0))
 
@@ -91,7 +104,9 @@ def test_every_block_and_every_step_is_counted_apart(adjoint):
 def test_the_first_step_is_told_in_the_words_of_jaxode(blocks):
     nfe, tried, rejected = (tuple(range(k, k + blocks)) for k in (26, 5, 1))
     theirs = cost_line("first step", Step(2.5, nfe, tried, rejected, (0,) * blocks))
-    assert theirs == first_step_line(2.5, nfe, [t - r for t, r in zip(tried, rejected, strict=True)], rejected)
+    assert theirs == first_step_line(
+        2.5, nfe, [t - r for t, r in zip(tried, rejected, strict=True)], rejected
+    )
     assert theirs.startswith("first step: ")
     assert theirs.endswith("loss 2.5000")
     assert ("block 2: 27 function evaluations" in theirs) == (blocks == 2)
@@ -99,10 +114,15 @@ def test_the_first_step_is_told_in_the_words_of_jaxode(blocks):
 
 def test_the_command_trains_tells_and_writes(files, tmp_path, capsys):
     out = tmp_path / "losses.jsonl"
-    assert main([*files, "--epochs", "2", "--optimizer", "adam", "--adjoint", "--out", str(out)]) == 0
+    assert (
+        main([*files, "--epochs", "2", "--optimizer", "adam", "--adjoint", "--out", str(out)]) == 0
+    )
     captured = capsys.readouterr()
     lines = captured.err.splitlines()
-    assert [line.partition(":")[0] for line in lines] == ["first step", *(f"step {k}/6" for k in range(2, 7))]
+    assert [line.partition(":")[0] for line in lines] == [
+        "first step",
+        *(f"step {k}/6" for k in range(2, 7)),
+    ]
     steps = [json.loads(line) for line in out.read_text().splitlines()]
     assert [step["step"] for step in steps] == [1, 2, 3, 4, 5, 6]
     assert [step["lr"] for step in steps] == pytest.approx([1e-3, 1e-3, 1e-4, 1e-4, 1e-5, 1e-6])
@@ -118,7 +138,9 @@ def test_the_model_is_found_from_its_weights(kind, blocks, augment, files, tmp_p
     torch.save(model.state_dict(), tmp_path / "weights.pt")
     assert main([*files, "--method", "euler", "--step-size", "0.5"]) == 0
     captured = capsys.readouterr()
-    assert captured.err.startswith("first step: block 1: 2 function" if blocks else "first step: loss ")
+    assert captured.err.startswith(
+        "first step: block 1: 2 function" if blocks else "first step: loss "
+    )
     assert ("function evaluations" in captured.out) == (blocks > 0)
 
 
@@ -130,11 +152,16 @@ def recorded(out):
 @pytest.mark.parametrize(
     ("method", "text"),
     [
-        (["--method", "euler", "--step-size", "1"], "step 2 of 3: the loss is not finite; a smaller --lr may help"),
+        (
+            ["--method", "euler", "--step-size", "1"],
+            "step 2 of 3: the loss is not finite; a smaller --lr may help",
+        ),
         ([], "a solve failed, torchdiffeq says: underflow in dt"),
     ],
 )
-def test_a_failed_run_ends_in_one_line_and_code_1_and_leaves_its_steps(method, text, files, tmp_path, capsys):
+def test_a_failed_run_ends_in_one_line_and_code_1_and_leaves_its_steps(
+    method, text, files, tmp_path, capsys
+):
     out = tmp_path / "losses.jsonl"
     assert main([*files, *method, "--lr", "1e38", "--quiet", "--out", str(out)]) == 1
     (line,) = capsys.readouterr().err.splitlines()
@@ -142,7 +169,9 @@ def test_a_failed_run_ends_in_one_line_and_code_1_and_leaves_its_steps(method, t
     assert recorded(out) == [1]
 
 
-def test_an_interrupted_run_ends_in_one_line_and_leaves_its_steps(files, tmp_path, capsys, monkeypatch):
+def test_an_interrupted_run_ends_in_one_line_and_leaves_its_steps(
+    files, tmp_path, capsys, monkeypatch
+):
     def interrupted(*args):
         for number, step in enumerate(train(*args)):
             if number == 2:
@@ -210,7 +239,14 @@ def test_wrong_requests_end_in_one_line(argv, text, files, tmp_path, capsys, mon
 def test_help_names_every_flag(capsys):
     assert main(["--help"]) == 0
     text = capsys.readouterr().out
-    for flag in ("--weights", "--batches", "--adjoint-norm", "--total-steps", "--float64", "odenet_mnist.py"):
+    for flag in (
+        "--weights",
+        "--batches",
+        "--adjoint-norm",
+        "--total-steps",
+        "--float64",
+        "odenet_mnist.py",
+    ):
         assert flag in text
 
 

@@ -1,4 +1,6 @@
-"""Files of PyTorch: what is refused, in one line and before it does harm, and that what is harmless is read."""
+"""Files of PyTorch: what is refused, in one line and before it does harm, and that what is harmless
+is read.
+"""
 
 from __future__ import annotations
 
@@ -39,14 +41,23 @@ def packed(content, numbers=4, record=bytes(16), method=zipfile.ZIP_STORED):
 
     class Pickler(pickle.Pickler):
         def persistent_id(self, given):
-            return ("storage", torch.FloatStorage, "0", "cpu", numbers) if isinstance(given, Stored) else None
+            return (
+                ("storage", torch.FloatStorage, "0", "cpu", numbers)
+                if isinstance(given, Stored)
+                else None
+            )
 
     stream, target = io.BytesIO(), io.BytesIO()
     if isinstance(content, bytes):
         stream.write(content)
     else:
         Pickler(stream, 2).dump(content)
-    members = {"data.pkl": stream.getvalue(), "byteorder": b"little", "version": b"3\n", "data/0": record}
+    members = {
+        "data.pkl": stream.getvalue(),
+        "byteorder": b"little",
+        "version": b"3\n",
+        "data/0": record,
+    }
     with zipfile.ZipFile(target, "w", method) as archive:
         for name, data in members.items():
             archive.writestr(f"m/{name}", data)
@@ -70,7 +81,10 @@ def path(tmp_path):
 
 @pytest.mark.parametrize("old", [False, True])
 def test_both_formats_are_read(path, old):
-    content = {"a": torch.arange(6.0).reshape(2, 3).T, "b": torch.nn.Parameter(torch.ones(2, dtype=torch.float64))}
+    content = {
+        "a": torch.arange(6.0).reshape(2, 3).T,
+        "b": torch.nn.Parameter(torch.ones(2, dtype=torch.float64)),
+    }
     state = {"state_dict": content, "args": argparse.Namespace(tol=1e-3)}
     torch.save(state, path, _use_new_zipfile_serialization=not old)
     found = read(path)
@@ -92,13 +106,26 @@ def nested(levels, tail):
 @pytest.mark.parametrize("tail", [b"%sK\x01", b"K\x01%s"], ids=["key", "value"])
 def test_a_pickle_nested_too_deeply_is_refused(path, tail):
     """As a key, 300,000 levels would end the process: Python hashes it by recursion."""
-    refused(path, packed(nested(400_000, tail)), r"model\.pt cannot be read: it is nested more than 100 levels deep$")
-    refused(path, b"\x80\x02]." + nested(400_000, tail), "nested more than 100 levels deep$")  # as before PyTorch 1.6
+    refused(
+        path,
+        packed(nested(400_000, tail)),
+        r"model\.pt cannot be read: it is nested more than 100 levels deep$",
+    )
+    refused(
+        path, b"\x80\x02]." + nested(400_000, tail), "nested more than 100 levels deep$"
+    )  # as before PyTorch 1.6
 
 
 @pytest.mark.parametrize(
     "text",
-    [b"(" * 5 + b"t" * 6 + b".", b"h\x05.", b"", b"\x80\x02}q", b"no pickle", b"\x80\x02X\xff\xff\xff\x7f."],
+    [
+        b"(" * 5 + b"t" * 6 + b".",
+        b"h\x05.",
+        b"",
+        b"\x80\x02}q",
+        b"no pickle",
+        b"\x80\x02X\xff\xff\xff\x7f.",
+    ],
     ids=["marks", "memo", "empty", "cut", "text", "long"],
 )
 def test_a_broken_pickle_is_one_line(path, text):
@@ -110,7 +137,11 @@ def test_depth_is_counted_by_level_and_not_by_length(levels):
     deep = io.BytesIO(b"]" * (levels + 1) + b"a" * levels + b".")  # lists in a list
     long = io.BytesIO(b"]" + b"]a" * 500 + b"(" + b"]" * 500 + b"e.")  # one list of a thousand
     files._examine_pickle(long)
-    with contextlib.nullcontext() if levels == 100 else pytest.raises(files.FileError, match="levels deep"):
+    with (
+        contextlib.nullcontext()
+        if levels == 100
+        else pytest.raises(files.FileError, match="levels deep")
+    ):
         files._examine_pickle(deep)
 
 
@@ -139,7 +170,9 @@ def test_what_is_no_weight_is_named(path, content, message):
 def test_tensors_of_other_kinds_are_refused(path):
     for value in (torch.eye(2).to_sparse(), torch.zeros(2, device="meta")):
         torch.save({"w": value}, path)
-        with pytest.raises(WeightsError, match=r"must hold dense tensors in memory, got another under 'w'$"):
+        with pytest.raises(
+            WeightsError, match=r"must hold dense tensors in memory, got another under 'w'$"
+        ):
             read(path)
     torch.save({"w": torch.tensor([0.5, 2]).to(torch.float8_e4m3fn)}, path)
     assert read(path)["w"].float().tolist() == [0.5, 2]
@@ -180,7 +213,10 @@ def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path):
             read(tmp_path / f"{name}.pt")
     (tmp_path / "large.pt").touch()
     os.truncate(tmp_path / "large.pt", 2**33)
-    with pytest.raises(WeightsError, match=r"large\.pt cannot be read: it has 8589934592 bytes, more than 4294967296$"):
+    with pytest.raises(
+        WeightsError,
+        match=r"large\.pt cannot be read: it has 8589934592 bytes, more than 4294967296$",
+    ):
         read(tmp_path / "large.pt")
     with pytest.raises(FileNotFoundError):
         read(tmp_path / "none.pt")
@@ -197,7 +233,8 @@ def test_batches_are_examined_too(tmp_path):
     path.unlink()
     os.mkfifo(path)
     with pytest.raises(
-        ValueError, match=r"must be a .npz file of the arrays images and labels: it is no regular file$"
+        ValueError,
+        match=r"must be a .npz file of the arrays images and labels: it is no regular file$",
     ):
         read_batches(path, torch.float32)
 

@@ -73,7 +73,10 @@ def damages(folder):
         size = path.stat().st_size
         for place in sorted({0, size // 3, size // 2, size - 1}) if size else []:
             yield f"{path.name} byte {place}", lambda p=path, at=place: flip(p, at)
-        yield f"{path.name} cut", lambda p=path: p.write_bytes(p.read_bytes()[: p.stat().st_size // 2])
+        yield (
+            f"{path.name} cut",
+            lambda p=path: p.write_bytes(p.read_bytes()[: p.stat().st_size // 2]),
+        )
         yield f"{path.name} gone", lambda p=path: p.unlink()
 
 
@@ -84,7 +87,9 @@ def flip(path, place):
 
 
 def test_no_damage_of_the_newest_goes_unseen(tmp_path):
-    """Whatever happens to any of its files, the checkpoint before is loaded instead, and a line says so."""
+    """Whatever happens to any of its files, the checkpoint before is loaded instead, and a line
+    says so.
+    """
     saved(tmp_path / "good")
     newest = checkpoint_name(2, 20)
     for index in range(len(list(damages(tmp_path / "good" / newest)))):
@@ -117,14 +122,20 @@ def test_changed_meta_data_are_seen(tmp_path):
         ({"format": 5}, "format is 5, this program reads 3 and 4"),
         ({"format": True}, "meta.json: format must be an integer, got a boolean"),
         ({"history": None}, "meta.json: history must be an object, got null"),
-        ({"history": {"epochs": -1, "sha256": ""}}, "epochs of the history must be at least 0, got -1"),
+        (
+            {"history": {"epochs": -1, "sha256": ""}},
+            "epochs of the history must be at least 0, got -1",
+        ),
         ({"history": {"epochs": 2}}, "meta.json: history: sha256 is missing"),
         (
             {"history": {"epochs": 2, "sha256": "0"}},
             "its history of 2 epochs is neither in history.jsonl nor in metrics",
         ),
         ({"files_sha256": []}, "meta.json: files_sha256 must be an object, got a list"),
-        ({"files_sha256": {"../../x": "0"}}, "files_sha256 must be digests of the checkpoint's files, got '../../x'"),
+        (
+            {"files_sha256": {"../../x": "0"}},
+            "files_sha256 must be digests of the checkpoint's files, got '../../x'",
+        ),
         ({"state_sha256": None}, "meta.json: state_sha256 must be a string, got null"),
     ],
 )
@@ -146,7 +157,10 @@ def test_of_its_files_no_more_is_read_than_there_can_be(tmp_path):
     found, said = loaded(tmp_path)
     assert_holds(found, 1)
     assert len(said) == 1
-    data = max((tmp_path / checkpoint_name(1, 10) / "state" / "d").iterdir(), key=lambda path: path.stat().st_size)
+    data = max(
+        (tmp_path / checkpoint_name(1, 10) / "state" / "d").iterdir(),
+        key=lambda path: path.stat().st_size,
+    )
     os.truncate(data, 1 << 42)  # of which the disk holds nothing
     with pytest.raises(CheckpointError, match="no checkpoint"):
         loaded(tmp_path)
@@ -156,7 +170,12 @@ def test_the_history_is_read_from_whichever_file_has_it(tmp_path):
     folder, metrics = tmp_path / "checkpoints", tmp_path / "metrics.jsonl"
     saved(folder, 3)
     content = (folder / "history.jsonl").read_bytes()
-    for damaged in (None, content[:-9], content.replace(b"0.1", b"0.2"), content[len(content) // 3 :]):
+    for damaged in (
+        None,
+        content[:-9],
+        content.replace(b"0.1", b"0.2"),
+        content[len(content) // 3 :],
+    ):
         (folder / "history.jsonl").unlink()
         if damaged is not None:
             (folder / "history.jsonl").write_bytes(damaged)
@@ -166,7 +185,9 @@ def test_the_history_is_read_from_whichever_file_has_it(tmp_path):
         assert said == []
         metrics.unlink()
         (folder / "history.jsonl").write_bytes(damaged or b"")
-        assert "its history of 3 epochs is neither in history.jsonl nor" in "".join(warnings_of(folder))
+        assert "its history of 3 epochs is neither in history.jsonl nor" in "".join(
+            warnings_of(folder)
+        )
 
 
 def warnings_of(folder):
@@ -239,7 +260,10 @@ def assert_fails_cleanly(checkpoints, reason, capfd):
     assert str(checkpoints.directory) in str(caught.value)
     assert reason in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert sorted(path.name for path in checkpoints.directory.iterdir()) == [checkpoint_name(1, 10), "history.jsonl"]
+    assert sorted(path.name for path in checkpoints.directory.iterdir()) == [
+        checkpoint_name(1, 10),
+        "history.jsonl",
+    ]
     assert capfd.readouterr().err == ""
 
 
@@ -278,6 +302,9 @@ def test_files_that_may_not_grow(tmp_path, capfd):
             checkpoints.save(checkpoint_name(2, 20), state(2), meta(2))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert sorted(path.name for path in checkpoints.directory.iterdir()) == [checkpoint_name(1, 10), "history.jsonl"]
+    assert sorted(path.name for path in checkpoints.directory.iterdir()) == [
+        checkpoint_name(1, 10),
+        "history.jsonl",
+    ]
     assert_holds(loaded(tmp_path / "checkpoints")[0], 1)
     assert capfd.readouterr().err == ""

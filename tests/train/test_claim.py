@@ -51,7 +51,8 @@ def at_once(kind, path, keep, processes=4, threads=25):
     """What so many claims in several processes end with: a path or an error."""
     argv = [sys.executable, "-c", TOGETHER, claim.__file__, kind, str(path), keep, str(threads)]
     started = [
-        subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(processes)
+        subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(processes)
     ]
     for process in started:
         assert process.stdout.readline() == "ready\n"
@@ -117,7 +118,9 @@ def test_a_directory_that_is_replaced_is_no_longer_ours(tmp_path):
 
 
 def test_a_lock_on_a_removed_directory_is_none(tmp_path, monkeypatch):
-    """The maker removes its directory between the moment another opens it and the moment that one locks it."""
+    """The maker removes its directory between the moment another opens it and the moment that one
+    locks it.
+    """
     out, flock, left = tmp_path / "run", fcntl.flock, [True]
     out.mkdir()
 
@@ -150,7 +153,10 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     for path in (tmp_path / "file", tmp_path / "file" / "run", tmp_path / "nowhere"):
         with pytest.raises(ConfigError, match=f"cannot write into {path}: "), claimed(path):
             pass
-    with pytest.raises(ConfigError, match="cannot write into"), claimed_new(tmp_path / "file" / "run"):
+    with (
+        pytest.raises(ConfigError, match="cannot write into"),
+        claimed_new(tmp_path / "file" / "run"),
+    ):
         pass
 
     def full(directory):

@@ -64,7 +64,9 @@ def ended_by(cluster, error):
 def test_whatever_jax_raises_when_another_process_is_lost_is_not_shown(cluster, kind):
     """The news may come after the error: Gloo and XLA raise errors of several types, and at once."""
     threading.Timer(0.1, cluster.watchdog.lost.set).start()
-    assert isinstance(ended_by(cluster, kind("Gloo AllGather failed: Connection closed by peer")), Ended)
+    assert isinstance(
+        ended_by(cluster, kind("Gloo AllGather failed: Connection closed by peer")), Ended
+    )
 
 
 def test_an_error_without_a_loss_is_shown_and_the_others_are_told(cluster):
@@ -75,7 +77,8 @@ def test_an_error_without_a_loss_is_shown_and_the_others_are_told(cluster):
 
 
 @pytest.mark.parametrize(
-    "error", [OSError("disk"), MemoryError("much"), RuntimeError("RESOURCE_EXHAUSTED: Out of memory")]
+    "error",
+    [OSError("disk"), MemoryError("much"), RuntimeError("RESOURCE_EXHAUSTED: Out of memory")],
 )
 def test_an_error_of_its_own_waits_for_no_news(cluster, monkeypatch, error):
     monkeypatch.setattr(module, "GRACE_SECONDS", 60)
@@ -107,12 +110,18 @@ def test_an_error_of_process_0_that_all_were_told_is_an_end_in_order(cluster, mo
     assert cluster.watchdog.said == [("leave", "disk"), ("close", "")]
 
 
-def test_a_loss_ends_the_process_with_one_line_even_if_its_last_actions_fail_or_hang(cluster, monkeypatch, capsys):
+def test_a_loss_ends_the_process_with_one_line_even_if_its_last_actions_fail_or_hang(
+    cluster, monkeypatch, capsys
+):
     codes, done = [], []
     monkeypatch.setattr(module.os, "_exit", codes.append)
     monkeypatch.setattr(module, "LAST_SECONDS", 0.2)
     stop = threading.Event()
-    cluster.at_loss += [lambda *loss: 1 / 0, lambda *loss: done.append(loss), lambda *loss: stop.wait(60)]
+    cluster.at_loss += [
+        lambda *loss: 1 / 0,
+        lambda *loss: done.append(loss),
+        lambda *loss: stop.wait(60),
+    ]
     cluster.end_because_lost(0, "process 0 has died")
     stop.set()
     line = "error: process 0 has died: go on with --resume, with as many processes as there are\n"
@@ -120,7 +129,9 @@ def test_a_loss_ends_the_process_with_one_line_even_if_its_last_actions_fail_or_
     assert (codes, done) == ([1], [(0, "process 0 has died")])
 
 
-@pytest.mark.parametrize("error", [ValueError("of JAX"), MemoryError("much"), OSError("disk"), RunFailed("not finite")])
+@pytest.mark.parametrize(
+    "error", [ValueError("of JAX"), MemoryError("much"), OSError("disk"), RunFailed("not finite")]
+)
 @pytest.mark.parametrize("several", [False, True])
 def test_no_error_leaves_a_result_that_says_running(cluster, monkeypatch, several, error):
     monkeypatch.setattr(module, "GRACE_SECONDS", 0)

@@ -26,7 +26,9 @@ class Watched(Progress):
         self.calls.append(batches)
 
     def first_steps(self):
-        return [line for line in self.stream.getvalue().splitlines() if line.startswith("first step: ")]
+        return [
+            line for line in self.stream.getvalue().splitlines() if line.startswith("first step: ")
+        ]
 
 
 def test_the_first_step_is_told_block_by_block_and_only_once(tmp_path):
@@ -35,8 +37,9 @@ def test_the_first_step_is_told_block_by_block_and_only_once(tmp_path):
     run(config, image_set(), tmp_path, progress=fresh, build=builder())
     (line,) = fresh.first_steps()
     assert line.startswith(
-        "first step: block 1: 20 function evaluations a forward solve (3 accepted and 0 rejected steps), "
-        "block 2: 40 function evaluations a forward solve (6 accepted and 1 rejected steps), loss "
+        "first step: block 1: 20 function evaluations a forward solve (3 accepted and 0 rejected"
+        " steps), block 2: 40 function evaluations a forward solve (6 accepted and 1 rejected"
+        " steps), loss "
     )
     assert fresh.calls[0] == 1
     run(run_config(epochs=2), image_set(), tmp_path, progress=further, build=builder())

@@ -43,7 +43,15 @@ def test_an_epoch_is_appended(tmp_path):
 
 @pytest.mark.parametrize(
     "left",
-    [text(2), text(3) + text(6)[len(text(3)) : -20], text(5), text(3)[:-1], b"", b"other\n", b"x" * len(text(3))],
+    [
+        text(2),
+        text(3) + text(6)[len(text(3)) : -20],
+        text(5),
+        text(3)[:-1],
+        b"",
+        b"other\n",
+        b"x" * len(text(3)),
+    ],
 )
 def test_whatever_a_kill_has_left_the_file_holds_the_history(tmp_path, left):
     (tmp_path / "h").write_bytes(left)
@@ -147,7 +155,10 @@ def test_no_more_is_read_than_a_history_can_be(tmp_path, monkeypatch):
         (line(2, test_accuracy=None), "test_accuracy must be a number, got None"),
         (line(2, train_seconds="1"), "train_seconds must be a number, got 1"),
         (line(2, nfe_forward=[1]), r"nfe_forward must be a number or null, got \[1\]"),
-        ({key: value for key, value in line(2).items() if key != "loss"}, "loss must be a number, got none"),
+        (
+            {key: value for key, value in line(2).items() if key != "loss"},
+            "loss must be a number, got none",
+        ),
     ],
 )
 def test_lines_that_are_no_history_are_named(wrong, said):

@@ -25,7 +25,9 @@ def test_the_first_signal_is_noted_while_work_goes_on(signum):
         def work():
             started.set()
             os.kill(os.getpid(), signum)
-            assert finish.wait(60)  # set by the handler, which therefore ran before the work was done
+            assert finish.wait(
+                60
+            )  # set by the handler, which therefore ran before the work was done
             return 7
 
         assert interrupts.wait(work) == 7
@@ -68,7 +70,10 @@ def test_the_second_signal_ends_the_process_in_the_midst_of_work():
         "    interrupts.wait(work)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], timeout=60, check=False, env={**os.environ, "PYTHONPATH": "."}
+        [sys.executable, "-c", program],
+        timeout=60,
+        check=False,
+        env={**os.environ, "PYTHONPATH": "."},
     )
     assert done.returncode == -signal.SIGTERM
 
@@ -84,7 +89,10 @@ def test_a_compilation_is_given_up_at_once(signum):
         interrupts.wait(lambda: (os.kill(os.getpid(), signum), finish.wait(60)))
     finish.set()
     assert (stopped.value.signum, stopped.value.compiling) == (signum, True)
-    assert said == [f"{signal.Signals(signum).name}: stopping; nothing has been computed since the last checkpoint"]
+    assert said == [
+        f"{signal.Signals(signum).name}: stopping; nothing has been computed since the last"
+        " checkpoint"
+    ]
 
 
 def test_one_of_several_processes_says_that_it_waits_for_xla():
@@ -97,7 +105,9 @@ def test_one_of_several_processes_says_that_it_waits_for_xla():
 
 
 class Dropped:
-    """Its end runs Python code of which no exception comes out, as a callback of the garbage collector."""
+    """Its end runs Python code of which no exception comes out, as a callback of the garbage
+    collector.
+    """
 
     def __del__(self):
         os.kill(os.getpid(), signal.SIGTERM)
@@ -145,7 +155,9 @@ def test_a_terminal_that_is_closed_sends_sighup_twice_and_cpu_time_ends_every_se
             os.kill(os.getpid(), signum)
         assert interrupts.signum == signal.SIGXCPU
     (line,) = said
-    assert line.startswith("SIGXCPU: the limit on CPU time (ulimit -t) is near: saving and stopping; ")
+    assert line.startswith(
+        "SIGXCPU: the limit on CPU time (ulimit -t) is near: saving and stopping; "
+    )
 
 
 def test_under_nohup_sighup_stays_ignored():

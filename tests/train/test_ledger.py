@@ -58,7 +58,9 @@ def test_nothing_is_written_over_the_news(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "LOCK_SECONDS", 0.2)
     write_json(tmp_path / "result.json", {"status": "running", "epochs": 7})
     books = ledger(tmp_path, 0)
-    with books.writing:  # a file is being written, and the disk hangs: the news does not wait for it
+    with (
+        books.writing
+    ):  # a file is being written, and the disk hangs: the news does not wait for it
         books.record_loss(1, "process 1 has died")
     assert result(tmp_path)[0] == "failed"
     books.record_loss(1, "process 1 has died")

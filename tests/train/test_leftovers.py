@@ -29,9 +29,18 @@ def run(tmp_path):
     run, folder = tmp_path / "run", tmp_path / "run" / "checkpoints"
     checkpoint(folder, NAMES[0], meta=False)
     checkpoint(folder, NAMES[1], state=False)
-    for name in (*NAMES[2:], "unfinished", "unfinished-0123456789abcdef", "removed-0123456789abcdef"):
+    for name in (
+        *NAMES[2:],
+        "unfinished",
+        "unfinished-0123456789abcdef",
+        "removed-0123456789abcdef",
+    ):
         checkpoint(folder, name)
-    for name in (".config.json.unfinished", ".result.json.unfinished-0123456789abcdef", ".trial-ab_cd012"):
+    for name in (
+        ".config.json.unfinished",
+        ".result.json.unfinished-0123456789abcdef",
+        ".trial-ab_cd012",
+    ):
         (run / name).write_text("")
     (folder / ".history.jsonl.unfinished-0123456789abcdef").write_text("")
     (run / "config.json").write_text("{}")
@@ -40,10 +49,17 @@ def run(tmp_path):
 
 
 def left(run):
-    return {path.relative_to(run).as_posix() for path in [*run.glob("*"), *run.glob("checkpoints/*")]}
+    return {
+        path.relative_to(run).as_posix() for path in [*run.glob("*"), *run.glob("checkpoints/*")]
+    }
 
 
-WHOLE = {"config.json", "checkpoints", "checkpoints/history.jsonl", *(f"checkpoints/{name}" for name in NAMES[2:])}
+WHOLE = {
+    "config.json",
+    "checkpoints",
+    "checkpoints/history.jsonl",
+    *(f"checkpoints/{name}" for name in NAMES[2:]),
+}
 
 
 def test_the_next_start_sweeps(run):
@@ -62,7 +78,13 @@ def test_a_complete_run_is_swept_unless_another_process_has_it(run):
 
 
 def test_what_is_not_known_to_be_left_stays(run):
-    kept = {".hidden", ".unfinished.json", ".notes.txt.unfinished", ".trial-run", "checkpoints/epoch-notes"}
+    kept = {
+        ".hidden",
+        ".unfinished.json",
+        ".notes.txt.unfinished",
+        ".trial-run",
+        "checkpoints/epoch-notes",
+    }
     for name in kept:
         (run / name).write_text("mine")
     (run / ".trial-abcdefgh").write_bytes(bytes(4097))
@@ -112,13 +134,22 @@ def test_a_kill_while_one_is_removed_leaves_no_checkpoint_of_that_name(tmp_path,
 def test_strange_entries_are_no_checkpoints(tmp_path):
     checkpoint(tmp_path, NAMES[1])
     (tmp_path / NAMES[0]).write_text("a file")
-    for name in ("epoch-00003", "epoch-٠٠٠٠٣-step-0000000030", "epoch-00003-step-0000000030-copy", "epoch-"):
+    for name in (
+        "epoch-00003",
+        "epoch-٠٠٠٠٣-step-0000000030",
+        "epoch-00003-step-0000000030-copy",
+        "epoch-",
+    ):
         (tmp_path / name).mkdir()
     with open(bytes(tmp_path) + b"/epoch-\xff\xfe", "w"):
         pass
     checkpoint(tmp_path, checkpoint_name(100_000, 10**10))
     checkpoint(tmp_path, checkpoint_name(99_999, 5))
-    assert names(tmp_path) == [NAMES[1], checkpoint_name(99_999, 5), checkpoint_name(100_000, 10**10)]
+    assert names(tmp_path) == [
+        NAMES[1],
+        checkpoint_name(99_999, 5),
+        checkpoint_name(100_000, 10**10),
+    ]
     checkpoint_folder.sweep(tmp_path)
     assert len(names(tmp_path)) == 3
     assert names(tmp_path / NAMES[0]) == names(tmp_path / "none") == []

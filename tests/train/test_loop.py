@@ -55,7 +55,12 @@ def test_the_result_has_what_is_promised(whole):
     assert result["nfe_forward"] == 30
     assert (result["accepted"], result["rejected"]) == (4.5, 0.5)
     assert result["versions"]["jax"] == jax.__version__
-    for name in ("train_seconds_per_epoch", "eval_seconds_per_epoch", "compile_seconds", "images_per_second"):
+    for name in (
+        "train_seconds_per_epoch",
+        "eval_seconds_per_epoch",
+        "compile_seconds",
+        "images_per_second",
+    ):
         assert result[name] > 0
 
 
@@ -80,7 +85,9 @@ def test_a_failure_names_epoch_and_step_and_saves_nothing(tmp_path, fail, text):
     out, clean, poisoned = tmp_path / "run", image_set(), image_set(poisoned=(40,))
     go(out, run_config(epochs=1), clean)
     before = digests(out)
-    poisoned = Disguised(**{field.name: getattr(poisoned, field.name) for field in dataclasses.fields(poisoned)})
+    poisoned = Disguised(
+        **{field.name: getattr(poisoned, field.name) for field in dataclasses.fields(poisoned)}
+    )
     with pytest.raises(RunFailed, match=rf"epoch 2, step \d of 5: .*{text}") as caught:
         go(out, run_config(epochs=2), poisoned, fail)
     assert "\n" not in str(caught.value)
@@ -114,7 +121,9 @@ def test_one_seed_gives_one_result_and_another_another(whole, tmp_path):
 
 def test_a_gradient_that_is_never_finite_ends_the_run(tmp_path, monkeypatch):
     monkeypatch.setattr("jaxode.train.scaling.START", 4.0)
-    with pytest.raises(RunFailed, match="epoch 1, step 3 of 5: the gradient in float16 is not finite"):
+    with pytest.raises(
+        RunFailed, match="epoch 1, step 3 of 5: the gradient in float16 is not finite"
+    ):
         go(tmp_path / "run", run_config(precision="float16"), fail="slope")
 
 
@@ -143,7 +152,10 @@ def test_a_signal_while_xla_compiles_stops_at_once_and_the_run_goes_on_later(tmp
         go(tmp_path / "run", progress=Progress(stream=said))
     finish.set()
     assert stopped.value.compiling
-    assert [line.split(";")[0] for line in said.getvalue().splitlines()] == ["compiling ...", "SIGTERM: stopping"]
+    assert [line.split(";")[0] for line in said.getvalue().splitlines()] == [
+        "compiling ...",
+        "SIGTERM: stopping",
+    ]
     assert json.loads((tmp_path / "run" / "result.json").read_text())["status"] == "stopped"
     monkeypatch.setattr(Program, "compile", compiled)
     go(tmp_path / "run")

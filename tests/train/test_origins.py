@@ -26,7 +26,9 @@ def go(tmp_path, monkeypatch):
     def start(commit, day, epochs, progress=None):
         monkeypatch.setattr("jaxode.train.loop.commit", lambda: commit)
         monkeypatch.setattr("jaxode.train.origins.today", lambda: day)
-        return run(run_config(epochs=epochs), image_set(), tmp_path, build=builder(), progress=progress)
+        return run(
+            run_config(epochs=epochs), image_set(), tmp_path, build=builder(), progress=progress
+        )
 
     return start
 

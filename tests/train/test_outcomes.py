@@ -77,7 +77,9 @@ def test_the_result_sums_up_what_images_cost(whole):
     costs = nfe.sum(1)
     assert (told["mean"], told["min"], told["max"]) == (costs.mean(), costs.min(), costs.max())
     for k, name in enumerate(DATA.spec.class_names):
-        assert told["class_means"][name] == (pytest.approx(costs[labels == k].mean()) if k in labels else None)
+        assert told["class_means"][name] == (
+            pytest.approx(costs[labels == k].mean()) if k in labels else None
+        )
     assert json.loads((out / "result.json").read_text()) == result
 
 
@@ -105,7 +107,9 @@ def test_a_damaged_or_outdated_record_is_none(whole, tmp_path):
     np.savez(tmp_path / "images.npz", epochs=np.arange(3))
     assert outcomes.load(tmp_path, 2) is None
     numbers = dict.fromkeys(("index", "label", "predicted"), np.arange(5000))
-    np.savez(tmp_path / "images.npz", **numbers, probability=np.ones(5000), epochs=2)  # headers that can be changed
+    np.savez(
+        tmp_path / "images.npz", **numbers, probability=np.ones(5000), epochs=2
+    )  # headers that can be changed
     stored = (tmp_path / "images.npz").read_bytes()
     assert outcomes.load(tmp_path, 2) is not None
     (tmp_path / "images.npz").write_bytes(stored.replace(b"(5000,)", b"(3000,)"))
@@ -129,7 +133,10 @@ def test_a_damaged_or_outdated_record_is_none(whole, tmp_path):
 )
 def test_a_record_of_other_arrays_is_none(whole, tmp_path, changes):
     found = {**outcomes.load(whole[0], 2), **changes}
-    np.savez(tmp_path / "images.npz", **{name: array for name, array in found.items() if array is not None})
+    np.savez(
+        tmp_path / "images.npz",
+        **{name: array for name, array in found.items() if array is not None},
+    )
     assert outcomes.load(tmp_path, 2) is None
 
 
@@ -218,7 +225,9 @@ def test_of_many_classes_the_ends_are_shown():
     assert chosen_classes(labels * 6, labels % 10, 60) == list(range(10))
 
 
-@pytest.mark.parametrize(("nfe", "edges"), [([26, 32, 44, 32], [23, 29, 35, 41, 47]), ([20, 20], [19.5, 20.5])])
+@pytest.mark.parametrize(
+    ("nfe", "edges"), [([26, 32, 44, 32], [23, 29, 35, 41, 47]), ([20, 20], [19.5, 20.5])]
+)
 def test_each_count_has_a_bin(nfe, edges):
     np.testing.assert_allclose(bin_edges(np.array(nfe)), edges)
 
@@ -232,7 +241,9 @@ def test_bins_of_many_counts_hold_as_many_each(counts, together):
 
 
 def test_of_measurements_the_first_band_is_shown_from_black_to_white():
-    decibels = np.stack([np.linspace(-45.5, -5.5, 81).reshape(9, 9), np.full((9, 9), 1e3)], -1).astype(np.float32)
+    decibels = np.stack(
+        [np.linspace(-45.5, -5.5, 81).reshape(9, 9), np.full((9, 9), 1e3)], -1
+    ).astype(np.float32)
     grey = shown(np.concatenate([decibels, decibels[..., :1]], -1))
     assert (grey.dtype, grey.shape) == (np.uint8, (9, 9))
     assert grey.ravel()[[0, 40, 80]].tolist() == [0, 128, 255]
@@ -244,5 +255,7 @@ def test_of_measurements_the_first_band_is_shown_from_black_to_white():
 
 def test_a_step_counts_only_images_that_count():
     nfe = jnp.array([[20, 26, 500], [26, 32, 500]])
-    solves, stats = by_block(Stats(nfe, nfe, nfe, jnp.array([[0, 0, 0], [0, 0, 3]])), np.array([1.0, 0.5, 0.0]))
+    solves, stats = by_block(
+        Stats(nfe, nfe, nfe, jnp.array([[0, 0, 0], [0, 0, 3]])), np.array([1.0, 0.5, 0.0])
+    )
     assert (int(solves), stats.nfe.tolist(), stats.failure.tolist()) == (2, [46, 58], [0, 3])

@@ -36,13 +36,22 @@ HISTORY = [record(1, 0.5), record(2, 0.75), record(3, 0.75), record(4, 0.7)]
 
 def test_a_summary_tells_the_last_the_best_and_the_means():
     found = summary(HISTORY)
-    assert (found["epochs"], found["test_accuracy"], found["best_epoch"], found["best_test_accuracy"]) == (
+    assert (
+        found["epochs"],
+        found["test_accuracy"],
+        found["best_epoch"],
+        found["best_test_accuracy"],
+    ) == (
         4,
         0.7,
         2,
         0.75,
     )
-    assert (found["train_seconds_per_epoch"], found["compile_seconds"], found["images_per_second"]) == (2, 3, 250)
+    assert (
+        found["train_seconds_per_epoch"],
+        found["compile_seconds"],
+        found["images_per_second"],
+    ) == (2, 3, 250)
     assert set(summary([])) == set(found)
 
 
@@ -65,13 +74,17 @@ def test_models_without_an_ode_have_no_solver_in_their_result():
     ],
 )
 def test_the_title_names_the_model(changes, title, tmp_path):
-    recorder = Recorder(tmp_path, run_config().replaced(**changes), {"train_images": 2000}, Origins({}))
+    recorder = Recorder(
+        tmp_path, run_config().replaced(**changes), {"train_images": 2000}, Origins({})
+    )
     assert recorder.title() == f"{title} on mnist, 2,000 training images"
 
 
 def test_settings_that_could_not_be_read_again_are_not_written(tmp_path):
     recorder = Recorder(tmp_path, run_config().replaced(data_dir="data\udcff"), {}, Origins({}))
-    with pytest.raises(ConfigError, match=r"settings: data\.data_dir must be text, got 'data\\udcff'"):
+    with pytest.raises(
+        ConfigError, match=r"settings: data\.data_dir must be text, got 'data\\udcff'"
+    ):
         recorder.start()
     assert list(tmp_path.iterdir()) == []
 
@@ -147,7 +160,9 @@ def test_a_file_that_may_not_grow_is_named_and_stays_as_it_was(tmp_path, size):
 def test_a_file_reaches_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
     done, fsync, replace = [], os.fsync, os.replace
     monkeypatch.setattr(files.os, "fsync", lambda file: done.append("fsync") or fsync(file))
-    monkeypatch.setattr(files.os, "replace", lambda *paths: done.append("replace") or replace(*paths))
+    monkeypatch.setattr(
+        files.os, "replace", lambda *paths: done.append("replace") or replace(*paths)
+    )
     write_whole(tmp_path / "x", "text")
     assert done == ["fsync", "replace"]
 
@@ -157,7 +172,12 @@ def test_lines_are_counted_to_the_last_unfinished_one(tmp_path):
         (tmp_path / "x").write_bytes(content)
         assert count_lines(tmp_path / "x") == lines
     os.mkfifo(tmp_path / "fifo")
-    assert count_lines(tmp_path / "fifo") == count_lines(tmp_path / "none") == count_lines(tmp_path) == 0
+    assert (
+        count_lines(tmp_path / "fifo")
+        == count_lines(tmp_path / "none")
+        == count_lines(tmp_path)
+        == 0
+    )
 
 
 def test_a_directory_is_tried_before_it_is_used(tmp_path):
@@ -189,7 +209,9 @@ def test_progress_is_one_line_an_epoch_where_there_is_no_terminal():
     progress.say(epoch_line(HISTORY[1], 4))
     progress.end()
     (line,) = stream.getvalue().splitlines()
-    assert line.startswith("epoch 2/4  loss 0.5000  train 75.00 %  test 75.00 %  nfe train 26.0 test 26.0")
+    assert line.startswith(
+        "epoch 2/4  loss 0.5000  train 75.00 %  test 75.00 %  nfe train 26.0 test 26.0"
+    )
 
 
 def test_quiet_leaves_only_warnings():
@@ -232,7 +254,10 @@ def test_events_are_written_once_an_epoch(tmp_path, monkeypatch):
     writer.write(HISTORY[:1])
     writer.write(HISTORY[:2])
     writer.close()
-    assert [item for item in writer.writer.scalars if item[0] == "loss"] == [("loss", 1.0, 1), ("loss", 0.5, 2)]
+    assert [item for item in writer.writer.scalars if item[0] == "loss"] == [
+        ("loss", 1.0, 1),
+        ("loss", 0.5, 2),
+    ]
     assert writer.writer.scalars[-1] == "closed"
 
 

@@ -41,7 +41,9 @@ def test_a_resume_after_every_epoch_has_neither_gaps_nor_repeats(whole, tmp_path
         with pytest.raises(Stopped):
             go(out, progress=StopAt(12 + 1), pace=OneRow())
     with open(out / "metrics.jsonl", "a") as file:
-        file.write('{"epoch": 9}\n')  # as if it had been killed between the checkpoint and the files
+        file.write(
+            '{"epoch": 9}\n'
+        )  # as if it had been killed between the checkpoint and the files
     go(out)
     assert lines(out) == lines(expected)
 
@@ -68,7 +70,9 @@ def test_a_run_of_the_format_before_goes_on(whole, tmp_path):
     go(out)
     assert lines(out) == lines(expected)
     assert digests(out)[max(digests(expected))] == digests(expected)[max(digests(expected))]
-    assert (out / "checkpoints" / "history.jsonl").read_bytes() == (out / "metrics.jsonl").read_bytes()
+    assert (out / "checkpoints" / "history.jsonl").read_bytes() == (
+        out / "metrics.jsonl"
+    ).read_bytes()
 
 
 @pytest.mark.parametrize("lost", ["metrics.jsonl", "checkpoints/history.jsonl"])
@@ -92,9 +96,18 @@ def test_of_two_histories_one_is_enough_and_the_other_is_made_again(whole, tmp_p
             "meta.json: clock: eval_seconds must be a number, got a st",
         ),
         (lambda meta: meta.pop("clock"), "meta.json: clock is missing"),
-        (lambda meta: meta.update(origins=[5]), r"meta.json: origins\[0\] must be an object, got 5"),
-        (lambda meta: meta.update(fingerprint=None), "meta.json: fingerprint must be a string, got null"),
-        (lambda meta: meta["history"][1].update(loss=None), "history, epoch 2: loss must be a number, got None"),
+        (
+            lambda meta: meta.update(origins=[5]),
+            r"meta.json: origins\[0\] must be an object, got 5",
+        ),
+        (
+            lambda meta: meta.update(fingerprint=None),
+            "meta.json: fingerprint must be a string, got null",
+        ),
+        (
+            lambda meta: meta["history"][1].update(loss=None),
+            "history, epoch 2: loss must be a number, got None",
+        ),
         (lambda meta: meta.update(config=[]), "meta.json: config must be an object, got a list"),
     ],
 )
@@ -128,7 +141,9 @@ def test_without_a_readable_checkpoint_nothing_that_is_there_is_lost(whole, tmp_
         go(out)
     assert contents(out) == before
     shutil.rmtree(out / "checkpoints")
-    with pytest.raises(ResumeError, match=r"holds results of 3 epochs but no checkpoint .* another --out"):
+    with pytest.raises(
+        ResumeError, match=r"holds results of 3 epochs but no checkpoint .* another --out"
+    ):
         go(out)
     assert contents(out) == before
     for name in ("metrics.jsonl", "result.json"):  # one of them alone
@@ -166,7 +181,11 @@ def test_a_constant_schedule_can_be_extended(whole, tmp_path):
 @pytest.mark.parametrize(
     ("config", "data", "text"),
     [
-        (run_config().replaced(lr=0.2, rtol=1e-5), image_set(), r"rtol \(run has 0.001, asked 1e-05\), lr \(run has"),
+        (
+            run_config().replaced(lr=0.2, rtol=1e-5),
+            image_set(),
+            r"rtol \(run has 0.001, asked 1e-05\), lr \(run has",
+        ),
         (run_config(seed=1), image_set(), "seed"),
         (run_config(), image_set(seed=6), "fingerprint"),
     ],
@@ -177,7 +196,9 @@ def test_other_settings_or_images_are_refused(whole, config, data, text):
 
 
 def test_a_complete_run_is_only_summed_up_again(whole, monkeypatch):
-    monkeypatch.setattr("jaxode.train.loop.commit", lambda: "that of this start, which trains nothing")
+    monkeypatch.setattr(
+        "jaxode.train.loop.commit", lambda: "that of this start, which trains nothing"
+    )
     out, result = whole
     assert go(out) == result
 
@@ -211,11 +232,18 @@ def test_a_full_disk_ends_the_run_and_a_resume_goes_on(whole, tmp_path, full_at,
     with pytest.raises(CheckpointError, match="No space left on device"):
         go(out)
     result = json.loads((out / "result.json").read_text())
-    assert (result["status"], result["epochs"], len(lines(out))) == ("failed", number - 1, number - 1)
+    assert (result["status"], result["epochs"], len(lines(out))) == (
+        "failed",
+        number - 1,
+        number - 1,
+    )
     assert sorted(path.name for path in out.glob("checkpoints/*-*")) == sorted(digests(out))
     assert (out / "checkpoints").exists() == (number > 1)
     go(out, progress=Progress(stream=stream))
-    again, on = "there is no checkpoint yet: starting from the beginning", "going on from epoch-00001-step-0000000005"
+    again, on = (
+        "there is no checkpoint yet: starting from the beginning",
+        "going on from epoch-00001-step-0000000005",
+    )
     said = {1: again, 2: on}
     assert stream.getvalue().splitlines()[0] == said[number]
     assert lines(out) == lines(expected)
@@ -236,7 +264,12 @@ def test_a_disk_that_is_full_of_results_loses_none(whole, tmp_path, monkeypatch,
             return written(self, history, *args, **values)
 
     def failing(descriptor):
-        if os.readlink(f"/proc/self/fd/{descriptor}").rpartition("/")[2].lstrip(".").startswith(name):
+        if (
+            os.readlink(f"/proc/self/fd/{descriptor}")
+            .rpartition("/")[2]
+            .lstrip(".")
+            .startswith(name)
+        ):
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(ledger.Recorder, "write", full)
@@ -254,7 +287,12 @@ def as_an_earlier_version_left_it(out, **changes):
     go(out, run_config(epochs=1))
     shutil.rmtree(out / "checkpoints")
     error = f"cannot write a checkpoint in {out / 'checkpoints'}: No space left on device"
-    left = {**json.loads((out / "result.json").read_text()), "status": "failed", "error": error, **changes}
+    left = {
+        **json.loads((out / "result.json").read_text()),
+        "status": "failed",
+        "error": error,
+        **changes,
+    }
     (out / "result.json").write_text(json.dumps(left))
 
 
@@ -268,7 +306,12 @@ def test_a_run_whose_first_checkpoint_found_no_room_in_an_earlier_version_starts
 
 @pytest.mark.parametrize(
     "changes",
-    [{"status": "complete"}, {"status": "running"}, {"error": "epoch 2, step 1: not finite"}, {"epochs": 2}],
+    [
+        {"status": "complete"},
+        {"status": "running"},
+        {"error": "epoch 2, step 1: not finite"},
+        {"epochs": 2},
+    ],
 )
 def test_other_results_without_a_checkpoint_are_not_written_over(tmp_path, changes):
     out = tmp_path / "run"
@@ -302,7 +345,9 @@ def test_a_result_that_says_nothing_is_not_written_over(tmp_path, content, said)
 
 def test_a_resume_goes_on_with_the_scale(tmp_path, monkeypatch):
     config = run_config(precision="float16")
-    monkeypatch.setattr("jaxode.train.scaling.START", 2.0**22)  # too much for float16, and so is its half
+    monkeypatch.setattr(
+        "jaxode.train.scaling.START", 2.0**22
+    )  # too much for float16, and so is its half
     expected, out = tmp_path / "whole", tmp_path / "run"
     assert go(expected, config)["skipped_steps"] > 1
     with pytest.raises(Stopped):
@@ -331,7 +376,10 @@ def test_a_resume_goes_on_with_what_a_model_keeps_of_its_batches(tmp_path):
     [
         ("", "Expecting value"),
         ("[" * 10**5, "nested more than 20 deep"),
-        ('{"seed": ' + "9" * 5000 + "}", "seed must be a finite number, an integer of at most 64 bits"),
+        (
+            '{"seed": ' + "9" * 5000 + "}",
+            "seed must be a finite number, an integer of at most 64 bits",
+        ),
         ("\xff", "damaged: not UTF-8 from byte 0 on"),
         ("null", "must be an object, got null"),
         (

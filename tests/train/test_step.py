@@ -78,11 +78,15 @@ def test_evaluation_equals_the_direct_computation(ours, part):
     for stop in range(1, span.batches + 1):
         found = program.evaluate(state.learned, found, span, stop)
     totals = found.totals
-    logits, _, _ = forward(program.graphdef, state.learned, evaluation_views(images, data.spec.mean, data.spec.std))
+    logits, _, _ = forward(
+        program.graphdef, state.learned, evaluation_views(images, data.spec.mean, data.spec.std)
+    )
     logits = np.asarray(logits, np.float64)
     losses = np.log(np.exp(logits).sum(1)) - logits[np.arange(len(labels)), labels]
     assert int(totals.images) == len(labels)
-    np.testing.assert_array_equal(found.confusion, confusion_matrix(labels, logits.argmax(1), labels=range(10)))
+    np.testing.assert_array_equal(
+        found.confusion, confusion_matrix(labels, logits.argmax(1), labels=range(10))
+    )
     np.testing.assert_allclose(float(totals.loss), losses.sum(), rtol=1e-5)
     assert_same_bits(found, program.evaluate(state.learned, program.unseen(), span, span.batches))
 
@@ -95,14 +99,21 @@ def test_padding_has_no_influence(ours):
     assert padding.sum() == 5 * 16 - 70
     other = table._replace(indices=jnp.where(padding, 3, table.indices))
     assert not np.array_equal(other.indices, table.indices)
-    one, two = (program.train(jax.tree.map(jnp.array, state), key, rows, 5) for rows in (table, other))
+    one, two = (
+        program.train(jax.tree.map(jnp.array, state), key, rows, 5) for rows in (table, other)
+    )
     assert_same_bits(one, two)
 
 
 def test_statistics_are_of_all_images_of_a_batch_however_it_is_split():
     config = run_config(model=ModelConfig(model="mlp"))
     whole, split = (
-        trained(*compiled(dataclasses.replace(config, parallel=ParallelConfig(accumulate=n)), build=averaging), [5])
+        trained(
+            *compiled(
+                dataclasses.replace(config, parallel=ParallelConfig(accumulate=n)), build=averaging
+            ),
+            [5],
+        )
         for n in (1, 4)
     )
     (one,), (other,) = (jax.tree.leaves(state.statistics) for state in (whole, split))
@@ -112,17 +123,25 @@ def test_statistics_are_of_all_images_of_a_batch_however_it_is_split():
 
 def test_evaluation_takes_statistics_as_they_are_and_changes_none():
     program, state = compiled(run_config(model=ModelConfig(model="mlp")), build=averaging)
-    before = program.evaluate(state.learned, program.unseen(), program.test_span, program.test_span.batches)
+    before = program.evaluate(
+        state.learned, program.unseen(), program.test_span, program.test_span.batches
+    )
     moved = state.learned._replace(statistics=jax.tree.map(lambda leaf: leaf + 7, state.statistics))
     after = program.evaluate(moved, program.unseen(), program.test_span, program.test_span.batches)
-    np.testing.assert_allclose(before.totals.loss, after.totals.loss, rtol=1e-4)  # all logits are higher by as much
+    np.testing.assert_allclose(
+        before.totals.loss, after.totals.loss, rtol=1e-4
+    )  # all logits are higher by as much
     logits, _, same = forward(program.graphdef, moved, jnp.zeros((1, 28, 28, 1)))
     assert_same_bits(same, moved.statistics)
-    np.testing.assert_allclose(logits, forward(program.graphdef, state.learned, jnp.zeros((1, 28, 28, 1)))[0] + 7)
+    np.testing.assert_allclose(
+        logits, forward(program.graphdef, state.learned, jnp.zeros((1, 28, 28, 1)))[0] + 7
+    )
 
 
 def test_an_update_that_float16_skips_leaves_the_statistics(monkeypatch):
-    program, state = compiled(run_config(model=ModelConfig(model="mlp"), precision="float16"), build=averaging)
+    program, state = compiled(
+        run_config(model=ModelConfig(model="mlp"), precision="float16"), build=averaging
+    )
     huge = state._replace(scale=state.scale._replace(factor=jnp.float32(jnp.inf)))
     before = jax.device_get(state.statistics)
     after = trained(program, huge, [1])
@@ -143,7 +162,9 @@ def test_the_gradient_of_a_padded_batch_is_that_of_its_images(ours):
         program.compile(state)
         results.append(trained(program, state, [1]))
     np.testing.assert_allclose(results[0].totals.loss, results[1].totals.loss, rtol=1e-6)
-    for a, b in zip(jax.tree.leaves(results[0].params), jax.tree.leaves(results[1].params), strict=True):
+    for a, b in zip(
+        jax.tree.leaves(results[0].params), jax.tree.leaves(results[1].params), strict=True
+    ):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
 
 
@@ -151,14 +172,22 @@ def test_the_gradient_of_a_padded_batch_is_that_of_its_images(ours):
 def test_the_first_failure_ends_the_loop_and_is_named(fail, failure, broken):
     program, state = compiled(data=image_set(poisoned=(40,)), build=builder(fail))
     _, table = program.epoch(0)
-    bad = int(np.argwhere((np.asarray(table.indices) == 40) & (np.asarray(table.weights) > 0))[0, 0])
+    bad = int(
+        np.argwhere((np.asarray(table.indices) == 40) & (np.asarray(table.weights) > 0))[0, 0]
+    )
     totals = trained(program, state, [5]).totals
-    assert (int(totals.failure), int(totals.broken), int(totals.bad_batch)) == (failure, broken, bad)
+    assert (int(totals.failure), int(totals.broken), int(totals.bad_batch)) == (
+        failure,
+        broken,
+        bad,
+    )
     assert int(totals.batches) == bad + 1
 
 
 def test_an_update_that_is_not_finite_is_noticed_in_its_own_step():
-    """Not only by the loss of the next step: at the end of an epoch, there is none before the checkpoint."""
+    """Not only by the loss of the next step: at the end of an epoch, there is none before the
+    checkpoint.
+    """
     program, state = compiled(run_config().replaced(lr=1e38, weight_decay=1e4))
     totals = trained(program, state, [1]).totals
     assert np.isfinite(totals.loss)
@@ -175,8 +204,14 @@ def test_float64_runs_in_float64(x64):
 @pytest.mark.parametrize("crop", ["resize", "pad", "none"])
 def test_training_sees_the_windows_that_the_settings_name(crop):
     program, data = Program(run_config().replaced(crop=crop), image_set(), builder()), image_set()
-    keys, images, facts = jax.random.split(jax.random.key(0), 5), data.train_images[:5], (data.spec.mean, data.spec.std)
-    np.testing.assert_array_equal(program.views.training(keys, images), training_views(keys, images, *facts, crop=crop))
+    keys, images, facts = (
+        jax.random.split(jax.random.key(0), 5),
+        data.train_images[:5],
+        (data.spec.mean, data.spec.std),
+    )
+    np.testing.assert_array_equal(
+        program.views.training(keys, images), training_views(keys, images, *facts, crop=crop)
+    )
 
 
 def test_zero_totals_share_no_buffer():
@@ -188,7 +223,8 @@ def test_zero_totals_share_no_buffer():
 HALF = run_config(precision="float16")
 
 TWICE = 2.0**22
-"""Scaled by this and by half of it, the stub's gradient is above float16's largest number, 65,504."""
+"""Scaled by this and by half of it, the stub's gradient is above float16's largest number, 65,504.
+"""
 
 
 def test_only_float16_is_scaled():
@@ -202,11 +238,24 @@ def test_an_update_whose_gradient_overflows_is_left_out(monkeypatch):
     before = jax.device_get(state)
     after = trained(program, state, [2])
     assert_same_bits((after.params, after.opt_state), (before.params, before.opt_state))
-    assert (float(after.scale.factor), int(after.scale.skipped), int(after.scale.good)) == (2.0**20, 2, 0)
+    assert (float(after.scale.factor), int(after.scale.skipped), int(after.scale.good)) == (
+        2.0**20,
+        2,
+        0,
+    )
     assert (int(after.step), int(after.totals.batches), int(after.totals.bad_batch)) == (2, 2, -1)
-    later = trained(program, jax.tree.map(jnp.array, after), [4])  # the fifth batch is padded, its slopes are steeper
-    assert (float(later.scale.factor), int(later.scale.skipped), int(later.scale.good)) == (2.0**20, 2, 2)
-    assert any(np.any(a != b) for a, b in zip(*map(jax.tree.leaves, (later.params, before.params)), strict=True))
+    later = trained(
+        program, jax.tree.map(jnp.array, after), [4]
+    )  # the fifth batch is padded, its slopes are steeper
+    assert (float(later.scale.factor), int(later.scale.skipped), int(later.scale.good)) == (
+        2.0**20,
+        2,
+        2,
+    )
+    assert any(
+        np.any(a != b)
+        for a, b in zip(*map(jax.tree.leaves, (later.params, before.params)), strict=True)
+    )
 
 
 def test_the_factor_does_not_change_the_update(monkeypatch):
@@ -241,7 +290,9 @@ def test_what_says_no_precision_is_compiled_for_the_highest():
 
 
 def test_a_batch_that_cannot_be_cut_in_parts_is_refused():
-    with pytest.raises(ConfigError, match="batch_size must be a multiple of devices x accumulate = 1 x 3, got 16"):
+    with pytest.raises(
+        ConfigError, match="batch_size must be a multiple of devices x accumulate = 1 x 3, got 16"
+    ):
         Program(run_config(parallel=ParallelConfig(accumulate=3)), image_set(), builder())
     with pytest.raises(ConfigError, match="devices must be at most 1, as many as cpu has, got 9"):
         Program(run_config(parallel=ParallelConfig(devices=9)), image_set(), builder())

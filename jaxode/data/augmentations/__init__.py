@@ -1,10 +1,12 @@
-"""Augmentations of training images in [0, 1], as pure functions of a key: a plan's for the ASL alphabet, in its order.
+"""Augmentations of training images in [0, 1], as pure functions of a key: a plan's for the ASL
+alphabet, in its order.
 
-The plan of Mukherjee and Sarkar, "Rule Discovery using Neural ODEs – ASL Classification" (RandomResizedCrop, Transpose,
-HorizontalFlip, VerticalFlip, ShiftScaleRotate, HueSaturationValue, RandomBrightnessContrast, CoarseDropout, Cutout), is
-written for Albumentations (Buslaev et al. 2020), which works image by image on the host. Here a whole batch is
-augmented on the device, inside the compiled step. Each augmentation is a part that draws what to do and a part that
-does it, in `geometry`, `colour` and `holes`; what is done is tested against OpenCV and SciPy.
+The plan of Mukherjee and Sarkar, "Rule Discovery using Neural ODEs – ASL Classification"
+(RandomResizedCrop, Transpose, HorizontalFlip, VerticalFlip, ShiftScaleRotate, HueSaturationValue,
+RandomBrightnessContrast, CoarseDropout, Cutout), is written for Albumentations (Buslaev et al.
+2020), which works image by image on the host. Here a whole batch is augmented on the device, inside
+the compiled step. Each augmentation is a part that draws what to do and a part that does it, in
+`geometry`, `colour` and `holes`; what is done is tested against OpenCV and SciPy.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ Augmentation = Callable[[PRNGKeyArray, Float[Array, "H W C"]], Float[Array, "H W
 """A key and an image in [0, 1] → an image of the same shape and type in [0, 1]."""
 
 ALWAYS: dict[AugmentationName, Augmentation] = {
-    "random_resized_crop": lambda key, x: geometry.crop_resize(x, geometry.draw_crop(key, *x.shape[:2])),
+    "random_resized_crop": lambda key, x: geometry.crop_resize(
+        x, geometry.draw_crop(key, *x.shape[:2])
+    ),
     "transpose": lambda key, x: geometry.transposed(x),
     "horizontal_flip": lambda key, x: geometry.flipped_horizontally(x),
     "vertical_flip": lambda key, x: geometry.flipped_vertically(x),
@@ -38,7 +42,9 @@ ALWAYS: dict[AugmentationName, Augmentation] = {
 }
 """What each does when it is applied."""
 
-PROBABILITIES: dict[AugmentationName, float] = {name: 1.0 if name == "random_resized_crop" else 0.5 for name in ALWAYS}
+PROBABILITIES: dict[AugmentationName, float] = {
+    name: 1.0 if name == "random_resized_crop" else 0.5 for name in ALWAYS
+}
 """How often each is applied."""
 
 
@@ -63,14 +69,16 @@ def require_shape(names: Sequence[str], height: int, width: int, channels: int) 
     if "transpose" in names and height != width:
         raise ConfigError(f"augmentation transpose needs square images, got {height} x {width}")
     if "hue_saturation_value" in names:
-        require(channels == 3, "images of augmentation hue_saturation_value", channels, "of 3 channels")
+        require(
+            channels == 3, "images of augmentation hue_saturation_value", channels, "of 3 channels"
+        )
 
 
 def augmented(keys: Keys, images: Images, names: Sequence[AugmentationName]) -> Images:
     """Images [B, H, W, C] in [0, 1] with the named augmentations, each image by its own key.
 
-    Whatever the order of the names, they are applied in that of AUGMENTATIONS. An augmentation's key comes from its
-    place among all of them, so that leaving one out changes no other's draw.
+    Whatever the order of the names, they are applied in that of AUGMENTATIONS. An augmentation's
+    key comes from its place among all of them, so that leaving one out changes no other's draw.
 
     Raises ConfigError for a name that is none, and for images that one of them cannot do with.
     """
@@ -78,8 +86,9 @@ def augmented(keys: Keys, images: Images, names: Sequence[AugmentationName]) -> 
     places = [place for place, name in enumerate(AUGMENTATIONS) if name in names]
     stages = [partial(_stage, place) for place in places]
 
-    # A turn of a loop for each, where a chain would do: on a CPU, XLA fuses a chain, so that every pixel that one of
-    # them looks up is computed anew by all before it, at every look. Nine in a chain take 13 times as long.
+    # A turn of a loop for each, where a chain would do: on a CPU, XLA fuses a chain, so that every
+    # pixel that one of them looks up is computed anew by all before it, at every look. Nine in a
+    # chain take 13 times as long.
     def apply(turn: Array, images: Images) -> Images:
         return jax.lax.switch(turn, stages, keys, images)
 
@@ -89,4 +98,6 @@ def augmented(keys: Keys, images: Images, names: Sequence[AugmentationName]) -> 
 def _stage(place: int, keys: Keys, images: Images) -> Images:
     """The augmentation of that place, for a batch."""
     augmentation = list(AUGMENTATIONS.values())[place]
-    return jax.vmap(lambda key, image: augmentation(jax.random.fold_in(key, place), image))(keys, images)
+    return jax.vmap(lambda key, image: augmentation(jax.random.fold_in(key, place), image))(
+        keys, images
+    )

@@ -35,8 +35,14 @@ def rgb_to_hsv(image: RGB) -> HSV:
     value = jnp.max(image, -1)
     spread = value - jnp.min(image, -1)
     share = 1 / (6 * (spread + EPSILON))
-    after_red, after_green, after_blue = (green - blue) * share, (blue - red) * share, (red - green) * share
-    hue = jnp.where(value == red, after_red, jnp.where(value == green, after_green + 1 / 3, after_blue + 2 / 3))
+    after_red, after_green, after_blue = (
+        (green - blue) * share,
+        (blue - red) * share,
+        (red - green) * share,
+    )
+    hue = jnp.where(
+        value == red, after_red, jnp.where(value == green, after_green + 1 / 3, after_blue + 2 / 3)
+    )
     hue = jnp.where(hue < 0, hue + 1, hue)
     return jnp.stack([hue, spread / (value + EPSILON), value], -1)
 

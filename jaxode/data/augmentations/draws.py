@@ -22,7 +22,8 @@ def between(number: Float[Array, "*S"], low: float, high: float) -> Float[Array,
 def below(number: Float[Array, "*S"], count: Any) -> Int[Array, "*S"]:
     """A whole number of 0 to count - 1, each equally likely, from one that is uniform in [0, 1).
 
-    The largest number drawn is 1 - 2⁻²³, and times any count its product still rounds to less than the count.
+    The largest number drawn is 1 - 2⁻²³, and times any count its product still rounds to less than
+    the count.
     """
     return jnp.floor(number * jnp.asarray(count, jnp.float32)).astype(jnp.int32)
 

@@ -54,7 +54,9 @@ def draw_crop(key: PRNGKeyArray, height: int, width: int) -> Box:
     ratio = jnp.exp(between(drawn[1], math.log(RATIO[0]), math.log(RATIO[1])))
     high = jnp.clip(jnp.round(jnp.sqrt(area / ratio)), 1, height).astype(jnp.int32)
     wide = jnp.clip(jnp.round(jnp.sqrt(area * ratio)), 1, width).astype(jnp.int32)
-    return jnp.stack([below(drawn[2], height - high + 1), below(drawn[3], width - wide + 1), high, wide])
+    return jnp.stack(
+        [below(drawn[2], height - high + 1), below(drawn[3], width - wide + 1), high, wide]
+    )
 
 
 def crop_resize(image: Image, box: Box) -> Image:
@@ -67,7 +69,9 @@ def crop_resize(image: Image, box: Box) -> Image:
         return start + jnp.clip(centres, 0, length - 1)
 
     top, left, high, wide = box
-    return bilinear(image, positions(top, high, height)[:, None], positions(left, wide, width)[None])
+    return bilinear(
+        image, positions(top, high, height)[:, None], positions(left, wide, width)[None]
+    )
 
 
 def transposed(image: Float[Array, "N N C"]) -> Float[Array, "N N C"]:

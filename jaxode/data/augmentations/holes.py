@@ -1,13 +1,15 @@
 """Rectangles that are blotted out: coarse dropout and cutout. A part that draws, and one that does.
 
-Coarse dropout is that of Albumentations 2.0: one or two holes, each side of each a tenth to a fifth of the image's, all
-within the image. Those of the plan's day, eight holes of 8 x 8 pixels for either augmentation, mean something else for
-every size of image. Cutout, which 2.0 has no more, is DeVries and Taylor's (2017): one square whose centre may be any
-pixel, so that a part of it may lie outside. Theirs is half of a side for CIFAR-10's ten classes and a quarter for
-CIFAR-100's; a quarter is taken here, because a sign may differ from another by one finger.
+Coarse dropout is that of Albumentations 2.0: one or two holes, each side of each a tenth to a fifth
+of the image's, all within the image. Those of the plan's day, eight holes of 8 x 8 pixels for
+either augmentation, mean something else for every size of image. Cutout, which 2.0 has no more, is
+DeVries and Taylor's (2017): one square whose centre may be any pixel, so that a part of it may lie
+outside. Theirs is half of a side for CIFAR-10's ten classes and a quarter for CIFAR-100's; a
+quarter is taken here, because a sign may differ from another by one finger.
 
-The plan makes holes after it has normalised, and fills them with 0, which is the set's mean. Middle grey stands for it
-here (the ASL alphabet's mean is 0.52, 0.50, 0.51), so that no augmentation has to know the set.
+The plan makes holes after it has normalised, and fills them with 0, which is the set's mean. Middle
+grey stands for it here (the ASL alphabet's mean is 0.52, 0.50, 0.51), so that no augmentation has
+to know the set.
 """
 
 from __future__ import annotations
@@ -54,6 +56,9 @@ def blotted(image: Float[Array, "H W C"], holes: Boxes) -> Float[Array, "H W C"]
     height, width, _ = image.shape
     top, left, high, wide = holes.T[..., None]
     rows, columns = jnp.arange(height), jnp.arange(width)
-    inside_rows, inside_columns = (top <= rows) & (rows < top + high), (left <= columns) & (columns < left + wide)
+    inside_rows, inside_columns = (
+        (top <= rows) & (rows < top + high),
+        (left <= columns) & (columns < left + wide),
+    )
     covered = jnp.any(inside_rows[:, :, None] & inside_columns[:, None, :], 0)
     return jnp.where(covered[..., None], jnp.asarray(GREY, image.dtype), image)

@@ -1,6 +1,8 @@
-"""Kernels in C++ for a CPU, called by XLA (`cpp/`): Winograd convolutions, fused with the norms around them.
+"""Kernels in C++ for a CPU, called by XLA (`cpp/`): Winograd convolutions, fused with the norms
+around them.
 
-An optional part of the build. `load` says whether they can be used here, and why not; `jaxode.nn.kernels` chooses.
+An optional part of the build. `load` says whether they can be used here, and why not;
+`jaxode.nn.kernels` chooses.
 """
 
 from jaxode.nn.native.loading import load, missing

@@ -1,8 +1,10 @@
-"""A native call with what JAX has to know of it: how it is mapped over examples and cut into parts for devices.
+"""A native call with what JAX has to know of it: how it is mapped over examples and cut into parts
+for devices.
 
-Every handler takes arrays of times, then arrays with a row an image, then parameters, which all images share. It
-returns arrays likewise; gradients of parameters are sums over images. Under `jax.vmap` the examples' images become one
-batch, and the sums are taken example by example. On a mesh of several devices each computes its images.
+Every handler takes arrays of times, then arrays with a row an image, then parameters, which all
+images share. It returns arrays likewise; gradients of parameters are sums over images. Under
+`jax.vmap` the examples' images become one batch, and the sums are taken example by example. On a
+mesh of several devices each computes its images.
 """
 
 from __future__ import annotations
@@ -32,7 +34,9 @@ class Handler(NamedTuple):
     timed: bool = False
     """Whether times may come first, and their gradient where there are sums."""
     examples: int = 1
-    """The batch is so many examples of as many images each, and sums are taken over the images of each."""
+    """The batch is so many examples of as many images each, and sums are taken over the images of
+    each.
+    """
 
 
 class Arguments(NamedTuple):
@@ -86,7 +90,9 @@ def _each(handler: Handler, size: int, batched: Arguments, arguments: Arguments)
         given = iter(xs)
         return _mapped(
             handler,
-            tree.unflatten([next(given) if is_own else leaf for leaf, is_own in zip(leaves, own, strict=True)]),
+            tree.unflatten(
+                [next(given) if is_own else leaf for leaf, is_own in zip(leaves, own, strict=True)]
+            ),
         )
 
     return jax.lax.map(example, xs)
@@ -101,7 +107,9 @@ def _folded(handler: Handler, size: int, batched: Arguments, arguments: Argument
         rows = array if own else jnp.broadcast_to(array, (size, *array.shape))
         return rows.reshape(size * batch, *rows.shape[2:])
 
-    images = tuple(joined(array, own) for array, own in zip(arguments.images, batched.images, strict=True))
+    images = tuple(
+        joined(array, own) for array, own in zip(arguments.images, batched.images, strict=True)
+    )
     one_time = times is not None and times.shape[-1] == 1
     # Where examples differ in their one time, it becomes the time of each of their images.
     apart = bool(batched.times) or not one_time
@@ -139,7 +147,11 @@ def _on_devices(handler: Handler, arguments: Arguments) -> Results:
     summed = parts if handler.examples > 1 else whole
 
     def share(arguments: Arguments) -> Results:
-        found = _foreign(handler._replace(examples=max(1, handler.examples // devices)), arguments, own_times=own_times)
+        found = _foreign(
+            handler._replace(examples=max(1, handler.examples // devices)),
+            arguments,
+            own_times=own_times,
+        )
         if handler.examples > 1:
             return found
         sums = jax.lax.psum((found.sums, None if own_times else found.times), mesh.axis_names)
@@ -176,4 +188,6 @@ def _foreign(handler: Handler, arguments: Arguments, own_times: bool | None = No
     found = list(jax.ffi.ffi_call(f"{PREFIX}{handler.target}", results)(*given, **attributes))
     first = int(to_times)
     middle = first + len(handler.image_results)
-    return Results(found[0] if to_times else None, tuple(found[first:middle]), tuple(found[middle:]))
+    return Results(
+        found[0] if to_times else None, tuple(found[first:middle]), tuple(found[middle:])
+    )

@@ -1,7 +1,8 @@
 """A chain of pre-activation units as one call: the field of an ODE block, and a residual block.
 
-Each unit is group norm, ReLU and a 3x3 convolution with padding 1, of z or of z with a channel of times in front
-(`jaxode.nn.layers.TimeConv`). After one or two of them comes nothing, a group norm, or the sum with the chain's input.
+Each unit is group norm, ReLU and a 3x3 convolution with padding 1, of z or of z with a channel of
+times in front (`jaxode.nn.layers.TimeConv`). After one or two of them comes nothing, a group norm,
+or the sum with the chain's input.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ Times = Float[Array, " T"]
 
 
 class Unit(NamedTuple):
-    """Parameters of a group norm and of the convolution after it; `shift`, its bias, in a chain with times alone."""
+    """Parameters of a group norm and of the convolution after it; `shift`, its bias, in a chain
+    with times alone.
+    """
 
     scale: Channels
     bias: Channels
@@ -53,7 +56,9 @@ class Settings(NamedTuple):
 Parameters = tuple[tuple[Unit, ...], Tail | None]
 
 
-def chain(times: Times | None, z: Maps, units: tuple[Unit, ...], tail: Tail | None, settings: Settings) -> Maps:
+def chain(
+    times: Times | None, z: Maps, units: tuple[Unit, ...], tail: Tail | None, settings: Settings
+) -> Maps:
     """[B, H, W, C] → [B, H, W, C], in float32 and with C a multiple of 8; reverse mode only."""
     return _chain(settings, times, z, (units, tail))
 
@@ -63,17 +68,23 @@ def reference(settings: Settings, times: Times | None, z: Maps, parameters: Para
     return _reference_outputs(settings, times, z, parameters)[0]
 
 
-def _reference_outputs(settings: Settings, times: Times | None, z: Maps, parameters: Parameters) -> list[Maps]:
+def _reference_outputs(
+    settings: Settings, times: Times | None, z: Maps, parameters: Parameters
+) -> list[Maps]:
     """The chain's output and those of its convolutions."""
     units, tail = parameters
     out, outputs = z, []
     for unit in units:
-        out = jax.nn.relu(group_norm_any_mode(out, unit.scale, unit.bias, settings.groups, settings.eps))
+        out = jax.nn.relu(
+            group_norm_any_mode(out, unit.scale, unit.bias, settings.groups, settings.eps)
+        )
         skip = 0 if times is None else 1
         shift: Any = 0
         if times is not None:
             assert unit.shift is not None
-            plane = matmul_any_mode(jnp.ones((1, *z.shape[1:3], 1), z.dtype), unit.kernel[:, :, :1], 1, 1)
+            plane = matmul_any_mode(
+                jnp.ones((1, *z.shape[1:3], 1), z.dtype), unit.kernel[:, :, :1], 1, 1
+            )
             shift = times[:, None, None, None] * plane + unit.shift
         out = matmul_any_mode(out, unit.kernel[:, :, skip:], 1, 1) + shift
         outputs.append(out)
@@ -104,16 +115,28 @@ def _kept(parameters: Parameters) -> int:
     return len(units) - (tail is None)
 
 
-def _call(static: tuple[Settings, bool], arrays: tuple[Times | None, Maps, Parameters]) -> list[Maps]:
+def _call(
+    static: tuple[Settings, bool], arrays: tuple[Times | None, Maps, Parameters]
+) -> list[Maps]:
     """The chain's output and, if kept, those of its convolutions."""
     (settings, keep), (times, z, parameters) = static, arrays
     maps = 1 + _kept(parameters) * keep
-    handler = _handler("chain", settings, parameters, image_results=(z.shape[1:],) * maps, attributes={"keep": keep})
-    shared = tuple(_present(*(array for unit in parameters[0] for array in unit), *(parameters[1] or ())))
+    handler = _handler(
+        "chain",
+        settings,
+        parameters,
+        image_results=(z.shape[1:],) * maps,
+        attributes={"keep": keep},
+    )
+    shared = tuple(
+        _present(*(array for unit in parameters[0] for array in unit), *(parameters[1] or ()))
+    )
     return list(call(handler, Arguments(times, (z,), shared)).images)
 
 
-def _reference_call(static: tuple[Settings, bool], arrays: tuple[Times | None, Maps, Parameters]) -> list[Maps]:
+def _reference_call(
+    static: tuple[Settings, bool], arrays: tuple[Times | None, Maps, Parameters]
+) -> list[Maps]:
     (settings, keep), parameters = static, arrays[2]
     return _reference_outputs(settings, *arrays)[: 1 + _kept(parameters) * keep]
 
@@ -126,7 +149,9 @@ def _chain(settings: Settings, times: Times | None, z: Maps, parameters: Paramet
     return _forward((settings, False), (times, z, parameters))[0]
 
 
-def _chain_forward(settings: Settings, times: Times | None, z: Maps, parameters: Parameters) -> tuple[Maps, Any]:
+def _chain_forward(
+    settings: Settings, times: Times | None, z: Maps, parameters: Parameters
+) -> tuple[Maps, Any]:
     out, *kept = _forward((settings, True), (times, z, parameters))
     kept = [checkpoint_name(each, DEAR) for each in kept]
     skip = 0 if times is None else 1
@@ -140,7 +165,12 @@ def _call_gradient(settings: Settings, saved: Any, slope: Maps) -> tuple[Any, ..
     units, tail = parameters
     shared = []
     for unit, kernel in zip(units, exchanged, strict=True):
-        shared += [unit.scale, unit.bias, kernel, *_present(None if times is None else unit.kernel[:, :, 0])]
+        shared += [
+            unit.scale,
+            unit.bias,
+            kernel,
+            *_present(None if times is None else unit.kernel[:, :, 0]),
+        ]
     shared += _present(tail and tail.scale)
     sums = _present(*(array for unit in units for array in unit), *(tail or ()))
     handler = _handler(
@@ -152,7 +182,9 @@ def _call_gradient(settings: Settings, saved: Any, slope: Maps) -> tuple[Any, ..
     )
     found = call(handler, Arguments(times, (z, *kept, slope), tuple(shared)))
     to_parameters: Any = (array[0] for array in found.sums)  # of the one example
-    to_units = tuple(Unit._make(None if each is None else next(to_parameters) for each in unit) for unit in units)
+    to_units = tuple(
+        Unit._make(None if each is None else next(to_parameters) for each in unit) for unit in units
+    )
     to_tail = None if tail is None else Tail(next(to_parameters), next(to_parameters))
     return found.times, found.images[0], (to_units, to_tail)
 

@@ -1,7 +1,9 @@
-"""Native calls that can be differentiated: by a reference in XLA's operations, which XLA's rules apply to.
+"""Native calls that can be differentiated: by a reference in XLA's operations, which XLA's rules
+apply to.
 
-A gradient computed in C++ is linear in the cotangent that it is given. Diffrax's adjoint takes its derivative in this
-cotangent, which is the same call again; every other derivative is the reference's.
+A gradient computed in C++ is linear in the cotangent that it is given. Diffrax's adjoint takes its
+derivative in this cotangent, which is the same call again; every other derivative is the
+reference's.
 """
 
 from __future__ import annotations
@@ -31,7 +33,10 @@ def with_derivatives(call: Callable[..., Any], reference: Callable[..., Any]) ->
         return call(settings, arrays)
 
     def jvp(settings: Any, primals: Any, tangents: Any) -> Any:
-        return function(settings, *primals), jax.jvp(functools.partial(reference, settings), primals, tangents)[1]
+        return (
+            function(settings, *primals),
+            jax.jvp(functools.partial(reference, settings), primals, tangents)[1],
+        )
 
     function.defjvp(jvp)
     return function
@@ -45,8 +50,8 @@ def differentiable(call: Gradient, reference: Gradient) -> Gradient:
         reference: the same function of residuals and cotangent in XLA's operations.
 
     Returns:
-        A function that computes as `call` does, with derivatives in forward mode, and in reverse mode with respect to
-        the residuals.
+        A function that computes as `call` does, with derivatives in forward mode, and in reverse
+        mode with respect to the residuals.
     """
 
     @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
@@ -56,12 +61,20 @@ def differentiable(call: Gradient, reference: Gradient) -> Gradient:
     def jvp(settings: Any, primals: Any, tangents: Any) -> Any:
         (residuals, cotangent), (to_residuals, to_cotangent) = primals, tangents
         out = gradient(settings, residuals, cotangent)
-        if all(isinstance(leaf, SymbolicZero) for leaf in jax.tree.leaves(to_residuals, is_leaf=_is_zero)):
+        if all(
+            isinstance(leaf, SymbolicZero)
+            for leaf in jax.tree.leaves(to_residuals, is_leaf=_is_zero)
+        ):
             if isinstance(to_cotangent, SymbolicZero):
                 return out, jax.tree.map(jnp.zeros_like, out)
             return out, gradient(settings, residuals, to_cotangent)
-        filled = jax.tree.map(_filled, (to_residuals, to_cotangent), (residuals, cotangent), is_leaf=_is_zero)
-        return out, jax.jvp(functools.partial(reference, settings), (residuals, cotangent), filled)[1]
+        filled = jax.tree.map(
+            _filled, (to_residuals, to_cotangent), (residuals, cotangent), is_leaf=_is_zero
+        )
+        return (
+            out,
+            jax.jvp(functools.partial(reference, settings), (residuals, cotangent), filled)[1],
+        )
 
     gradient.defjvp(jvp, symbolic_zeros=True)
     return gradient

@@ -1,4 +1,6 @@
-"""Single layers as native calls: a convolution and a group norm, with gradients of their own (reverse mode only)."""
+"""Single layers as native calls: a convolution and a group norm, with gradients of their own
+(reverse mode only).
+"""
 
 from __future__ import annotations
 
@@ -19,20 +21,34 @@ from jaxode.ode.residuals import DEAR
 from jaxode.types import Maps
 
 STRIDES = {(3, 1): 1, (4, 2): 2}
-"""Stride by number of taps a side and stride: the two kinds of convolution there are, both with padding 1."""
+"""Stride by number of taps a side and stride: the two kinds of convolution there are, both with
+padding 1.
+"""
 
 
 def fits(maps: Any, channels: int | None = None) -> bool:
-    """Whether maps [B, H, W, C] suit the native kernels: float32, and both numbers of channels multiples of 8."""
+    """Whether maps [B, H, W, C] suit the native kernels: float32, and both numbers of channels
+    multiples of 8.
+    """
     wide = maps.shape[3] if channels is None else channels
-    return maps.dtype == np.float32 and maps.shape[3] % 8 == 0 and wide % 8 == 0 and min(maps.shape[1:3]) >= 1
+    return (
+        maps.dtype == np.float32
+        and maps.shape[3] % 8 == 0
+        and wide % 8 == 0
+        and min(maps.shape[1:3]) >= 1
+    )
 
 
 def convolution(x: Maps, kernel: Kernel, stride: int, padding: int) -> Maps:
     """A convolution, native where it can be, by matrix products elsewhere."""
     taps = kernel.shape[0]
     square = kernel.shape[0] == kernel.shape[1] and padding == 1 and (taps, stride) in STRIDES
-    if square and fits(x, kernel.shape[3]) and min(x.shape[1:3]) >= stride and kernel.dtype == np.float32:
+    if (
+        square
+        and fits(x, kernel.shape[3])
+        and min(x.shape[1:3]) >= stride
+        and kernel.dtype == np.float32
+    ):
         return _convolution(stride, x, kernel)
     return matrix_products.matmul(x, kernel, stride, padding)
 
@@ -88,20 +104,26 @@ def _convolution_reference_gradient(stride: int, saved: Any, slope: Maps) -> tup
     return jax.vjp(functools.partial(_convolution_reference, stride), saved[:2])[1](slope)[0]
 
 
-_convolution.defvjp(_convolution_forward, differentiable(_convolution_call, _convolution_reference_gradient))
+_convolution.defvjp(
+    _convolution_forward, differentiable(_convolution_call, _convolution_reference_gradient)
+)
 
 
 def _norm_attributes(groups: int, eps: float) -> tuple[tuple[str, Any], ...]:
     return ("groups", np.int64(groups)), ("eps", np.float32(eps))
 
 
-def _group_norm_values(settings: tuple[int, float], arrays: tuple[Maps, Channels, Channels]) -> Maps:
+def _group_norm_values(
+    settings: tuple[int, float], arrays: tuple[Maps, Channels, Channels]
+) -> Maps:
     x, *shared = arrays
     handler = Handler("group_norm", _norm_attributes(*settings), (x.shape[1:],))
     return call(handler, Arguments(None, (x,), tuple(shared))).images[0]
 
 
-def _group_norm_reference(settings: tuple[int, float], arrays: tuple[Maps, Channels, Channels]) -> Maps:
+def _group_norm_reference(
+    settings: tuple[int, float], arrays: tuple[Maps, Channels, Channels]
+) -> Maps:
     return normalization.group_norm_any_mode(*arrays, *settings)
 
 
@@ -113,11 +135,15 @@ def _group_norm(settings: tuple[int, float], x: Maps, scale: Channels, bias: Cha
     return _group_norm_forward_call(settings, (x, scale, bias))
 
 
-def _group_norm_forward(settings: tuple[int, float], x: Maps, scale: Channels, bias: Channels) -> tuple[Maps, Any]:
+def _group_norm_forward(
+    settings: tuple[int, float], x: Maps, scale: Channels, bias: Channels
+) -> tuple[Maps, Any]:
     return _group_norm_forward_call(settings, (x, scale, bias)), (x, scale, bias)
 
 
-def _group_norm_call(settings: tuple[int, float], saved: Any, slope: Maps) -> tuple[Maps, Channels, Channels]:
+def _group_norm_call(
+    settings: tuple[int, float], saved: Any, slope: Maps
+) -> tuple[Maps, Channels, Channels]:
     x, scale, bias = saved
     attributes = _norm_attributes(*settings)
     handler = Handler("group_norm_gradient", attributes, (x.shape[1:],), (scale.shape, bias.shape))
@@ -131,4 +157,6 @@ def _group_norm_reference_gradient(
     return jax.vjp(functools.partial(_group_norm_reference, settings), saved)[1](slope)[0]
 
 
-_group_norm.defvjp(_group_norm_forward, differentiable(_group_norm_call, _group_norm_reference_gradient))
+_group_norm.defvjp(
+    _group_norm_forward, differentiable(_group_norm_call, _group_norm_reference_gradient)
+)

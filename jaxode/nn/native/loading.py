@@ -21,7 +21,10 @@ PREFIX = "jaxode_native_"
 PF_AVX2_INSTRUCTIONS_AVAILABLE = 40
 """Windows' number for it (processthreadsapi.h)."""
 
-HINT = "install a C++ compiler (GCC or Clang) and then jaxode once more: pip install --force-reinstall --no-deps ."
+HINT = (
+    "install a C++ compiler (GCC or Clang) and then jaxode once more: pip install --force-reinstall"
+    " --no-deps ."
+)
 
 
 def processor_flags() -> frozenset[str]:
@@ -42,7 +45,10 @@ def candidates() -> list[str]:
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return ["_native"]
     flags = processor_flags()
-    wanted = {"_avx512": {"avx512f", "avx512vl", "avx512dq", "avx512bw", "fma"}, "_avx2": {"avx2", "fma"}}
+    wanted = {
+        "_avx512": {"avx512f", "avx512vl", "avx512dq", "avx512bw", "fma"},
+        "_avx2": {"avx2", "fma"},
+    }
     return [name for name, needs in wanted.items() if needs <= flags]
 
 
@@ -61,7 +67,13 @@ def _loaded() -> tuple[ModuleType | None, str]:
             for target, capsule in module.targets().items():
                 jax.ffi.register_ffi_target(PREFIX + target, capsule, platform="cpu")
         except Exception as error:  # XLA's own types: it compares the versions of its interface
-            return None, f"jaxlib does not take the native kernels ({str(error).splitlines()[0]}); build them anew"
+            return (
+                None,
+                (
+                    f"jaxlib does not take the native kernels ({str(error).splitlines()[0]}); build"
+                    " them anew"
+                ),
+            )
         allocation.register("cpu", uninitialized)
         return module, ""
     return None, f"the native kernels were not built; {HINT}"
@@ -83,6 +95,8 @@ def missing() -> str:
 
 
 def lanes() -> int:
-    """Floats in a vector of the module in use: 16 for AVX-512, 8 for AVX2, 4 for NEON; 0 without one."""
+    """Floats in a vector of the module in use: 16 for AVX-512, 8 for AVX2, 4 for NEON; 0 without
+    one.
+    """
     module = _loaded()[0]
     return 0 if module is None else module.lanes

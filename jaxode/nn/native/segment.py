@@ -1,4 +1,6 @@
-"""The downsampling segment as one native call: the widest maps are never in memory for a whole batch."""
+"""The downsampling segment as one native call: the widest maps are never in memory for a whole
+batch.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,10 @@ def fits(images: Images, segment: Segment) -> bool:
     """Whether the native kernels can take it."""
     width = segment.first.shape[3]
     return (
-        images.dtype == np.float32 and width % 8 == 0 and min(images.shape[1:3]) >= 6 and 1 <= images.shape[3] <= 1024
+        images.dtype == np.float32
+        and width % 8 == 0
+        and min(images.shape[1:3]) >= 6
+        and 1 <= images.shape[3] <= 1024
     )
 
 
@@ -37,11 +42,15 @@ def downsampling(images: Images, segment: Segment, groups: int, eps: float) -> M
 
 
 def reference(settings: Settings, images: Images, segment: Segment) -> tuple[Maps, Maps]:
-    """The segment's output and that of its second convolution in XLA's operations, for every derivative of any type."""
+    """The segment's output and that of its second convolution in XLA's operations, for every
+    derivative of any type.
+    """
     out = matmul_any_mode(images, segment.first, 1, 0) + segment.first_shift
     out = jax.nn.relu(group_norm_any_mode(out, segment.first_scale, segment.first_bias, *settings))
     middle = matmul_any_mode(out, segment.second, 2, 1) + segment.second_shift
-    out = jax.nn.relu(group_norm_any_mode(middle, segment.second_scale, segment.second_bias, *settings))
+    out = jax.nn.relu(
+        group_norm_any_mode(middle, segment.second_scale, segment.second_bias, *settings)
+    )
     return matmul_any_mode(out, segment.third, 2, 1) + segment.third_shift, middle
 
 
@@ -74,11 +83,15 @@ def _segment(settings: Settings, images: Images, segment: Segment) -> Maps:
 
 
 def _forward(settings: Settings, images: Any, segment: Any) -> tuple[Maps, Any]:
-    """Whether anybody asks for the images' gradient is known here: training does not, and it would cost."""
+    """Whether anybody asks for the images' gradient is known here: training does not, and it would
+    cost.
+    """
     asked = images.perturbed
     images, segment = (
         images.value,
-        jax.tree.map(lambda leaf: leaf.value, segment, is_leaf=lambda leaf: hasattr(leaf, "perturbed")),
+        jax.tree.map(
+            lambda leaf: leaf.value, segment, is_leaf=lambda leaf: hasattr(leaf, "perturbed")
+        ),
     )
     out, middle = _forward_call((settings, True), (images, segment))
     return out, (images, segment, middle, jnp.zeros(()) if asked else None)
@@ -87,8 +100,14 @@ def _forward(settings: Settings, images: Any, segment: Any) -> tuple[Maps, Any]:
 def _call_gradient(settings: Settings, saved: Any, slope: Maps) -> tuple[Images, Segment]:
     images, segment, middle, asked = saved
     to_images = asked is not None
-    exchanged = segment._replace(second=segment.second.transpose(0, 1, 3, 2), third=segment.third.transpose(0, 1, 3, 2))
-    shared = [value for name, value in exchanged._asdict().items() if name not in ("second_shift", "third_shift")]
+    exchanged = segment._replace(
+        second=segment.second.transpose(0, 1, 3, 2), third=segment.third.transpose(0, 1, 3, 2)
+    )
+    shared = [
+        value
+        for name, value in exchanged._asdict().items()
+        if name not in ("second_shift", "third_shift")
+    ]
     handler = Handler(
         "segment_gradient",
         _attributes(settings, segment, to_images=to_images),
@@ -96,7 +115,9 @@ def _call_gradient(settings: Settings, saved: Any, slope: Maps) -> tuple[Images,
         tuple(array.shape for array in segment),
     )
     found = call(handler, Arguments(None, (images, middle, slope), tuple(shared)))
-    return found.images[0] if to_images else jnp.zeros_like(images), Segment(*(array[0] for array in found.sums))
+    return found.images[0] if to_images else jnp.zeros_like(images), Segment(
+        *(array[0] for array in found.sums)
+    )
 
 
 def _reference_gradient(settings: Settings, saved: Any, slope: Maps) -> tuple[Images, Segment]:

@@ -153,7 +153,9 @@ def greet(
     soon: float,
     deadline: float,
 ) -> Channel:
-    """The client's side. The first line received by the channel proves that the server is authentic.
+    """The client's side.
+
+    The first line received by the channel proves that the server is authentic.
 
     Args:
         connection: to the server.

@@ -31,7 +31,9 @@ from jaxode.train.processes.timeout import Timeout
 AUTHENTICATION_SECONDS = 10.0
 """How long a new connection may take to authenticate itself."""
 MOST_PENDING = 128
-"""How many may be about to do so; one more displaces the oldest, for those of the run take milliseconds."""
+"""How many may be about to do so; one more displaces the oldest, for those of the run take
+milliseconds.
+"""
 PAUSE_SECONDS, LINE_SECONDS = 0.01, 1.0
 MOST_NAMED = 8
 """How many absent processes a message names."""

@@ -26,7 +26,10 @@ SECRET_BYTES = 32
 HEADER = b"jaxode secret 1 "
 """What a secret file begins with; process 0 replaces no file that begins otherwise."""
 CONTENT = re.compile(rb"%s([0-9a-f]{%d})\n" % (HEADER, 2 * SECRET_BYTES))
-ADVICE = f"set {VARIABLE} to the same random text in every process, or give --secret-file on a disk that all see"
+ADVICE = (
+    f"set {VARIABLE} to the same random text in every process, or give --secret-file on a disk that"
+    " all see"
+)
 LOOPBACK = re.compile(r"localhost|127\.[0-9.]+|::1")
 
 
@@ -123,7 +126,10 @@ class SecretFile:
             raise ConfigError(f"{self.path} {what}: give another --secret-file")
 
     def read(self) -> bytes | None:
-        """The secret in the file now; None before there is one. Raises ConfigError if it is not private."""
+        """The secret in the file now; None before there is one.
+
+        Raises ConfigError if it is not private.
+        """
         try:
             match = CONTENT.fullmatch(self._content())
         except FileNotFoundError:
@@ -140,7 +146,9 @@ class SecretFile:
         with os.fdopen(descriptor, "rb") as file:
             status = os.fstat(descriptor)
             if status.st_uid != os.geteuid():
-                raise ConfigError(f"{self.path} belongs to another user: the secret must be in your own")
+                raise ConfigError(
+                    f"{self.path} belongs to another user: the secret must be in your own"
+                )
             if status.st_mode & 0o077:
                 others = "can be read or written by other users"
                 raise ConfigError(f"{self.path} {others}: its mode must be 0600")

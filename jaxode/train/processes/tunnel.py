@@ -1,9 +1,9 @@
 """The way from JAX's client in every process to its coordination service in process 0.
 
 The service authenticates nobody. So it listens on a Unix socket in a directory that only this user
-can enter, and the other processes reach it through the connections that were authenticated when they
-met. JAX ends a process with a stack trace as soon as its connection to the service breaks. Through
-the tunnel it does not break when process 0 dies, so that the watchdog comes first.
+can enter, and the other processes reach it through the connections that were authenticated when
+they met. JAX ends a process with a stack trace as soon as its connection to the service breaks.
+Through the tunnel it does not break when process 0 dies, so that the watchdog comes first.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ LONGEST_PATH = 100
 
 
 class Tunnel:
-    """Context with the Unix socket of JAX's service; what goes through the tunnels goes on after it.
+    """Context with the Unix socket of JAX's service; what goes through the tunnels goes on after
+    it.
 
     Args:
         own: the number of this process.
@@ -33,7 +34,9 @@ class Tunnel:
         deadline: of time.monotonic, until when the service is waited for.
     """
 
-    def __init__(self, own: int, connections: dict[int, tuple[socket.socket, bytes]], deadline: float) -> None:
+    def __init__(
+        self, own: int, connections: dict[int, tuple[socket.socket, bytes]], deadline: float
+    ) -> None:
         self.own, self.connections, self.deadline = own, connections, deadline
         self.open: list[socket.socket] = []
         """Keeps connections from being closed as long as this process lives."""
@@ -82,7 +85,9 @@ class Tunnel:
                 return
         local.close()
 
-    def _join(self, local: socket.socket, remote: socket.socket, received: bytes, *, hold: bool) -> None:
+    def _join(
+        self, local: socket.socket, remote: socket.socket, received: bytes, *, hold: bool
+    ) -> None:
         self.open += [local, remote]
         remote.settimeout(None)
         remote.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -1,9 +1,9 @@
 """How the processes of one run notice at once that one of them has died.
 
-JAX's heartbeats take their time, and then end a process in the midst of its work with a stack trace.
-Here every process keeps a connection to process 0, which the system closes when a process dies,
-however it dies. Heartbeats on it tell of a process that hangs or that the network no longer reaches.
-A process that leaves in order says so.
+JAX's heartbeats take their time, and then end a process in the midst of its work with a stack
+trace. Here every process keeps a connection to process 0, which the system closes when a process
+dies, however it dies. Heartbeats on it tell of a process that hangs or that the network no longer
+reaches. A process that leaves in order says so.
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ class Watchdog:
         threading.Thread(target=work, args=arguments, name=name, daemon=True).start()
 
     def leave(self, reason: str = "") -> None:
-        """Say that this process has come to its end in order, and why; the others are still watched."""
+        """Say that this process has come to its end in order, and why; the others are still
+        watched.
+        """
         self.leaving.set()
         self._say({"leaving": reason})
 

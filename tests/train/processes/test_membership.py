@@ -37,8 +37,29 @@ def test_half_a_request_is_refused(asked, message):
         membership(*asked, {})
 
 
-PORTS = ["127.0.0.1:²", "host:٣", "host:0", "host:65536", "host:99999", "host:+1", "host: 1", "host:", "host"]
-HOSTS = [":1", "::1:5", "[host:5", "ho st:1", "höst:1", "host:1\n", "http://host:1", "[]:1", "a:b:1", "host:123456789"]
+PORTS = [
+    "127.0.0.1:²",
+    "host:٣",
+    "host:0",
+    "host:65536",
+    "host:99999",
+    "host:+1",
+    "host: 1",
+    "host:",
+    "host",
+]
+HOSTS = [
+    ":1",
+    "::1:5",
+    "[host:5",
+    "ho st:1",
+    "höst:1",
+    "host:1\n",
+    "http://host:1",
+    "[]:1",
+    "a:b:1",
+    "host:123456789",
+]
 
 
 @pytest.mark.parametrize("text", [*PORTS, *HOSTS])
@@ -63,10 +84,14 @@ def test_several_processes_are_wanted_by_flags_or_by_a_launcher():
 
 
 def test_launchers_tell_where_process_0_runs():
-    assert membership(None, None, None, SLURM) == Membership("node001", 61440 + 5002 % 4096, 3, 4, "slurm-5000-2")
+    assert membership(None, None, None, SLURM) == Membership(
+        "node001", 61440 + 5002 % 4096, 3, 4, "slurm-5000-2"
+    )
     assert membership(None, None, None, {**SLURM, "SLURM_STEP_NODELIST": "a-1,b"}).host == "a-1"
     job = 1531576320 // 4096
-    assert membership(None, None, None, MPIRUN) == Membership("10.96.0.1", 61440 + job % 4096, 1, 4, f"mpi-{job}")
+    assert membership(None, None, None, MPIRUN) == Membership(
+        "10.96.0.1", 61440 + job % 4096, 1, 4, f"mpi-{job}"
+    )
     six = {**MPIRUN, "OMPI_MCA_orte_hnp_uri": "4096.0;tcp6://[fe80::b9b:1,2620::2]:43370"}
     assert membership(None, None, None, six).host == "fe80::b9b:1"
     assert membership("host:1", None, None, SLURM) == Membership("host", 1, 3, 4, "slurm-5000-2")
@@ -76,11 +101,20 @@ def test_launchers_tell_where_process_0_runs():
 @pytest.mark.parametrize(
     ("environment", "message"),
     [
-        ({**SLURM, "SLURM_PROCID": "x"}, "SLURM_PROCID must be a whole number, which the launcher sets, got 'x'"),
+        (
+            {**SLURM, "SLURM_PROCID": "x"},
+            "SLURM_PROCID must be a whole number, which the launcher sets, got 'x'",
+        ),
         ({**SLURM, "SLURM_STEP_NUM_TASKS": "²"}, "SLURM_STEP_NUM_TASKS must be"),
         ({**SLURM, "SLURM_PROCID": "4"}, "process_id must be in"),
-        ({**SLURM, "SLURM_STEP_NODELIST": ""}, "does not say where process 0 runs: give --coordinator"),
-        ({**MPIRUN, "OMPI_MCA_orte_hnp_uri": "new"}, "does not say where process 0 runs: give --coordinator"),
+        (
+            {**SLURM, "SLURM_STEP_NODELIST": ""},
+            "does not say where process 0 runs: give --coordinator",
+        ),
+        (
+            {**MPIRUN, "OMPI_MCA_orte_hnp_uri": "new"},
+            "does not say where process 0 runs: give --coordinator",
+        ),
         ({**MPIRUN, "JAX_COORDINATOR_PORT": "99999"}, "coordinator must be HOST:PORT"),
     ],
 )

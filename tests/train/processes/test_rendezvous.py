@@ -1,4 +1,6 @@
-"""Meeting at process 0's address: who is let in, who delays nobody, and the line of every meeting that fails."""
+"""Meeting at process 0's address: who is let in, who delays nobody, and the line of every meeting
+that fails.
+"""
 
 import contextlib
 import json
@@ -31,7 +33,9 @@ def free_port():
 
 @pytest.fixture
 def meet():
-    """Starts processes of a run as threads, which give their meeting; all connections are closed at the end."""
+    """Starts processes of a run as threads, which give their meeting; all connections are closed at
+    the end.
+    """
     port, futures, rendezvous = free_port(), {}, []
     pool = ThreadPoolExecutor(16)
 
@@ -101,9 +105,13 @@ def test_it_listens_at_the_coordinator_s_address_alone():
     member = Membership("127.0.0.1", free_port(), 0, 2)
     with listen(member, NOW) as listener:
         assert listener.getsockname() == ("127.0.0.1", member.port)
-        with pytest.raises(RunFailed, match=r"cannot listen at .*: Address already in use: HOST must be"):
+        with pytest.raises(
+            RunFailed, match=r"cannot listen at .*: Address already in use: HOST must be"
+        ):
             listen(member, NOW)  # a second process 0
-    with pytest.raises(RunFailed, match=r"cannot listen at .*: Cannot assign requested address: HOST must be"):
+    with pytest.raises(
+        RunFailed, match=r"cannot listen at .*: Cannot assign requested address: HOST must be"
+    ):
         listen(Membership("203.0.113.1", member.port, 0, 2), NOW)
     for every in ("0.0.0.0", "::"):
         with pytest.raises(RunFailed, match="stands for every address"):
@@ -160,10 +168,14 @@ def test_one_who_takes_too_long_is_sent_away(meet, monkeypatch):
 def test_a_greeting_that_was_overheard_lets_nobody_in(meet):
     """Recorded on its way to process 0, and sent once more to the same process 0."""
     first = meet(0, 3, seconds=5)
-    greeting = json.dumps({"process": 2, "processes": 3, "program": "1.0", "purpose": "watchdog"}).encode()
+    greeting = json.dumps(
+        {"process": 2, "processes": 3, "program": "1.0", "purpose": "watchdog"}
+    ).encode()
     with stranger(meet.port) as one, stranger(meet.port) as other:
         nonce, mine = bytes.fromhex(one.recv(1000).split()[1].decode()), b"00" * 32
-        overheard = b" ".join((mine, digest(SECRET, CLIENT, nonce, mine, greeting), greeting)) + b"\n"
+        overheard = (
+            b" ".join((mine, digest(SECRET, CLIENT, nonce, mine, greeting), greeting)) + b"\n"
+        )
         other.recv(1000)
         other.sendall(overheard)
         assert other.recv(1000) == b"refused\n"
@@ -202,7 +214,9 @@ def test_process_0_must_know_the_secret_too():
                 answer.result(10).receive(end)
 
 
-@pytest.mark.parametrize("words", [b"", b"SSH-2.0-OpenSSH_9.6\r\n", PROTOCOL + b" zz\n", b"x" * 10_000])
+@pytest.mark.parametrize(
+    "words", [b"", b"SSH-2.0-OpenSSH_9.6\r\n", PROTOCOL + b" zz\n", b"x" * 10_000]
+)
 def test_something_else_at_the_port_is_one_line_in_time(words, monkeypatch):
     monkeypatch.setattr(joining, "ANSWER_SECONDS", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -223,7 +237,9 @@ def test_something_else_at_the_port_is_one_line_in_time(words, monkeypatch):
         thread = threading.Thread(target=answer)
         thread.start()
         member, begin = Membership("127.0.0.1", listener.getsockname()[1], 1, 2), time.monotonic()
-        with pytest.raises(RunFailed, match=r"could not meet process 0 at 127.0.0.1:\d+ within 0.5 s: "):
+        with pytest.raises(
+            RunFailed, match=r"could not meet process 0 at 127.0.0.1:\d+ within 0.5 s: "
+        ):
             Joining(member, "1.0", lambda: SECRET, Timeout.after(0.5)).connect()
         assert time.monotonic() - begin < 3
         stop.set()
@@ -235,7 +251,10 @@ def test_a_partner_that_never_comes_is_named_in_every_process(meet):
     others = [meet(1, 12), meet(4, 12)]
     meet.wait_for(1, 4)
     said = line_of(first)
-    expected = f"processes 2, 3, 5, 6, 7, 8, 9, 10 and 1 more did not come to 127.0.0.1:{meet.port} within 2 s"
+    expected = (
+        f"processes 2, 3, 5, 6, 7, 8, 9, 10 and 1 more did not come to 127.0.0.1:{meet.port}"
+        " within 2 s"
+    )
     assert said.startswith(expected)
     assert "only this machine reaches 127.0.0.1" in said
     assert [line_of(other) for other in others] == [said, said]
@@ -244,12 +263,17 @@ def test_a_partner_that_never_comes_is_named_in_every_process(meet):
 def test_process_0_that_never_comes_is_one_line_in_time(meet):
     begin = time.monotonic()
     said = line_of(meet(1, seconds=0.5))
-    assert said == f"could not meet process 0 at 127.0.0.1:{meet.port} within 0.5 s: Connection refused"
+    assert (
+        said
+        == f"could not meet process 0 at 127.0.0.1:{meet.port} within 0.5 s: Connection refused"
+    )
     assert time.monotonic() - begin < 3
 
 
 def test_a_process_without_the_secret_says_so(meet):
-    assert line_of(meet(1, secret=lambda: None, seconds=0.3)).endswith("no secret of process 0 was found")
+    assert line_of(meet(1, secret=lambda: None, seconds=0.3)).endswith(
+        "no secret of process 0 was found"
+    )
 
 
 def test_one_whose_time_is_up_first_lets_the_others_know(meet):
@@ -260,7 +284,10 @@ def test_one_whose_time_is_up_first_lets_the_others_know(meet):
 def test_the_same_id_twice_is_named_and_the_run_goes_on(meet):
     first, one = meet(0, 3), meet(1, 3)
     meet.wait_for(1)
-    assert line_of(meet(1, 3, name="twin")) == "process 1 was started twice: each needs a --process-id of its own"
+    assert (
+        line_of(meet(1, 3, name="twin"))
+        == "process 1 was started twice: each needs a --process-id of its own"
+    )
     meet(2, 3).result(10)
     assert set(first.result(10).channels) == {1, 2}
     one.result(10)

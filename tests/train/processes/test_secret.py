@@ -79,7 +79,9 @@ def test_links_are_not_followed_and_half_a_secret_is_none(tmp_path):
 
 
 def test_where_nothing_can_be_written_a_line_says_what_to_do(tmp_path):
-    with pytest.raises(RunFailed, match=r"cannot write the run's secret to .* No such file .* set JAXODE_SECRET"):
+    with pytest.raises(
+        RunFailed, match=r"cannot write the run's secret to .* No such file .* set JAXODE_SECRET"
+    ):
         SecretFile(tmp_path / "none" / "secret").publish()
 
 
@@ -87,15 +89,22 @@ def test_the_environment_s_secret_is_long_enough_and_is_never_printed():
     assert from_environment({}) is None
     assert from_environment({"JAXODE_SECRET": "sixteen letters!"}) == b"sixteen letters!"
     for short in ("", "fifteen letters"):
-        with pytest.raises(ConfigError, match=f"at least 16 characters, got {len(short)}$") as caught:
+        with pytest.raises(
+            ConfigError, match=f"at least 16 characters, got {len(short)}$"
+        ) as caught:
             from_environment({"JAXODE_SECRET": short})
         assert not short or short not in str(caught.value)
 
 
 def test_each_run_has_a_file_of_its_own(tmp_path):
     cache = {"XDG_CACHE_HOME": str(tmp_path)}
-    assert default_path(MEMBER, cache) == tmp_path / "jaxode" / "rendezvous" / "node0-5000-slurm-7-0"
-    assert default_path(Membership("localhost", 5000, 0, 2), cache).name == f"{os.uname().nodename}-localhost-5000"
+    assert (
+        default_path(MEMBER, cache) == tmp_path / "jaxode" / "rendezvous" / "node0-5000-slurm-7-0"
+    )
+    assert (
+        default_path(Membership("localhost", 5000, 0, 2), cache).name
+        == f"{os.uname().nodename}-localhost-5000"
+    )
     assert default_path(Membership("a/../b", 5000, 0, 2), cache).name == "a_.._b-5000"
     assert ".cache" in default_path(MEMBER, {"XDG_CACHE_HOME": "relative"}).parts
 

@@ -31,7 +31,10 @@ def unix(path, *, listen=False):
 def test_bytes_go_both_ways_and_the_end_of_process_0_does_not_reach_the_client():
     server, client = tcp_pair()
     deadline = time.monotonic() + 10
-    with Tunnel(0, {1: (server, b"")}, deadline) as there, Tunnel(1, {0: (client, b"")}, deadline) as here:
+    with (
+        Tunnel(0, {1: (server, b"")}, deadline) as there,
+        Tunnel(1, {0: (client, b"")}, deadline) as here,
+    ):
         assert there.directory.stat().st_mode & 0o777 == 0o700
         service = unix(there.path, listen=True)  # later than the tunnel, as JAX's is
         jax = unix(here.path)

@@ -1,4 +1,6 @@
-"""The connections that tell of a death: what each process hears, and when nobody is to hear anything."""
+"""The connections that tell of a death: what each process hears, and when nobody is to hear
+anything.
+"""
 
 import queue
 import secrets
@@ -43,7 +45,9 @@ def three():
 
 def test_a_death_is_told_to_all_with_its_number(three):
     dogs, heard = three
-    dogs[2].channels[0].connection.shutdown(socket.SHUT_RDWR)  # without a word, as the system does for a dead process
+    dogs[2].channels[0].connection.shutdown(
+        socket.SHUT_RDWR
+    )  # without a word, as the system does for a dead process
     assert heard[0].get(timeout=10) == (2, "process 2 has died")
     assert heard[1].get(timeout=10) == (2, "process 2 has died")
 
@@ -61,7 +65,11 @@ def test_the_death_of_process_0_is_heard():
 def test_a_reason_is_told_in_place_of_a_death(three):
     dogs, heard = three
     assert dogs[1].abandon("process 1 has ended: no such file")
-    assert heard[0].get(timeout=10) == heard[2].get(timeout=10) == (1, "process 1 has ended: no such file")
+    assert (
+        heard[0].get(timeout=10)
+        == heard[2].get(timeout=10)
+        == (1, "process 1 has ended: no such file")
+    )
     assert heard[1].empty()
     assert not dogs[0].abandon("late")  # the loss came first, and is being acted on
     assert not dogs[1].abandon("twice")
