@@ -207,7 +207,9 @@ def finished(directory: Path, config: RunConfig) -> bool:
     """Whether the run's result says that all epochs are done, and nothing of the run is missing or
     damaged.
     """
-    from jaxode.train import Checkpoints, missing
+    from jaxode.data import spec_of
+    from jaxode.tasks import default_task
+    from jaxode.train import Checkpoints, is_incomplete
 
     try:
         result = read_object(directory / "result.json")
@@ -219,7 +221,7 @@ def finished(directory: Path, config: RunConfig) -> bool:
         return False
     return (
         done
-        and not missing(directory, config)
+        and not is_incomplete(directory, config, default_task(spec_of(config.data)))
         and Checkpoints(directory / "checkpoints").whole(config.epochs)
     )
 

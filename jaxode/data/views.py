@@ -17,12 +17,17 @@ from jaxode.types import Images, Keys
 
 
 class Views(NamedTuple):
-    """How stored images become the model's input: with each image's random key for training,
-    without for evaluation.
+    """How stored batches become those that a model is shown; both take and give a whole batch.
+
+    A batch of training holds a random `key` for each example, one of evaluation does not.
     """
 
-    training: Callable[[Keys, Any], Images]
-    evaluation: Callable[[Any], Images]
+    training: Callable[[dict[str, Any]], dict[str, Any]]
+    evaluation: Callable[[dict[str, Any]], dict[str, Any]]
+
+
+UNCHANGED = Views(lambda batch: batch, lambda batch: batch)
+"""Batches as they are stored."""
 
 
 def view_shape(config: RunConfig, spec: DatasetSpec) -> tuple[int, int, int]:
@@ -57,7 +62,10 @@ def views(config: RunConfig, spec: DatasetSpec) -> Views:
             images = 255 * augmented(keys, images.astype(dtype) / 255, names)
         return training_views(keys, images, mean, std, dtype, crop, side)
 
-    return Views(training, lambda images: evaluation_views(images, mean, std, dtype, side))
+    return Views(
+        lambda batch: {**batch, "image": training(batch["key"], batch["image"])},
+        lambda batch: {**batch, "image": evaluation_views(batch["image"], mean, std, dtype, side)},
+    )
 
 
 def _band_views(config: RunConfig, spec: DatasetSpec) -> Views:
@@ -84,4 +92,7 @@ def _band_views(config: RunConfig, spec: DatasetSpec) -> Views:
             [one, two, (one + two) / 2, *([angle] if config.data.angle else [])], -1
         )
 
-    return Views(lambda keys, stored: shown(stored), shown)
+    def of_batch(batch: dict[str, Any]) -> dict[str, Any]:
+        return {**batch, "image": shown(batch["image"])}
+
+    return Views(of_batch, of_batch)

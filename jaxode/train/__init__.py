@@ -12,7 +12,7 @@ from jaxode.train.errors import Stopped as Stopped
 from jaxode.train.errors import out_of_memory as out_of_memory
 from jaxode.train.files import make_writable as make_writable
 from jaxode.train.loop import run as run
-from jaxode.train.outcomes import missing as missing
+from jaxode.train.predict import is_incomplete as is_incomplete
 from jaxode.train.processes.membership import membership as membership
 from jaxode.train.progress import Progress as Progress
 from jaxode.train.resume import FREE as FREE

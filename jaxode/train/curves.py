@@ -6,10 +6,12 @@ import io
 import math
 from typing import Any
 
+from jaxode.tasks import Task
+
 BLUE, ORANGE, GREY = "#2563a8", "#d9731a", "#6b7280"
 
 
-def draw(history: list[dict[str, Any]], title: str) -> bytes:
+def draw(history: list[dict[str, Any]], title: str, task: Task) -> bytes:
     """PNG of the curves of a history of at least one epoch; the third panel only for models that
     solve an ODE.
     """
@@ -21,8 +23,9 @@ def draw(history: list[dict[str, Any]], title: str) -> bytes:
 
     epochs = [record["epoch"] for record in history]
     solves = history[-1]["nfe_forward"] is not None
-    figure = Figure(figsize=(12.6 if solves else 8.6, 3.7), layout="constrained")
-    panels = figure.subplots(1, 3 if solves else 2)
+    count = 1 + (task.curve is not None) + solves
+    figure = Figure(figsize=(4.6 + 4 * (count - 1), 3.7), layout="constrained")
+    panels = list(figure.subplots(1, count, squeeze=False)[0])
 
     def curve(
         panel: Any, name: str, label: str, color: str, scale: float = 1.0, style: str = "-"
@@ -52,17 +55,19 @@ def draw(history: list[dict[str, Any]], title: str) -> bytes:
             panel.legend(frameon=False, fontsize=9)
 
     curve(panels[0], "loss", "training steps", GREY, style="--")
-    curve(panels[0], "test_loss", "test images", ORANGE)
-    decorate(panels[0], "cross-entropy")
-    curve(panels[1], "train_accuracy", "training images", BLUE, 100)
-    curve(panels[1], "test_accuracy", "test images", ORANGE, 100)
-    decorate(panels[1], "accuracy in %")
+    curve(panels[0], "test_loss", "test examples", ORANGE)
+    decorate(panels[0], task.loss_title)
+    if task.curve is not None:
+        name, text, scale = task.curve
+        curve(panels[1], f"train_{name}", "training examples", BLUE, scale)
+        curve(panels[1], f"test_{name}", "test examples", ORANGE, scale)
+        decorate(panels[1], text)
     if solves:
-        curve(panels[2], "nfe_forward", "forward, test images", ORANGE)
-        curve(panels[2], "nfe_forward_train", "forward, training steps", GREY, style="--")
-        decorate(panels[2], "function evaluations a solve")
-        low, high = panels[2].get_ylim()
-        panels[2].set_ylim(min(low, high - 4), high + 1)
+        curve(panels[-1], "nfe_forward", "forward, test examples", ORANGE)
+        curve(panels[-1], "nfe_forward_train", "forward, training steps", GREY, style="--")
+        decorate(panels[-1], "function evaluations a solve")
+        low, high = panels[-1].get_ylim()
+        panels[-1].set_ylim(min(low, high - 4), high + 1)
     figure.suptitle(title, fontsize=12)
     FigureCanvasAgg(figure)
     target = io.BytesIO()

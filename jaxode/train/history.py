@@ -25,9 +25,11 @@ FILE_BYTES = 1 << 30
 """More than any file: a million epochs."""
 
 SECONDS = ("train_seconds", "eval_seconds", "compile_seconds")
-NUMBERS = ("loss", "test_loss", "test_accuracy", "images_per_second", *SECONDS)
-OPTIONAL = ("train_accuracy", "nfe_forward", "nfe_forward_train", "accepted", "rejected")
-"""Of these a line may say nothing (null)."""
+NUMBERS = ("loss", "test_loss", "images_per_second", *SECONDS)
+"""Of every line; all others but LISTS are numbers or null."""
+
+LISTS = ("nfe_per_block",)
+"""What holds a number for each block."""
 
 History = list[dict[str, Any]]
 
@@ -135,22 +137,28 @@ def first_lines(path: Path, count: int, digest: str) -> History | None:
     return [loads_object(line, f"{path}, line {number}") for number, line in enumerate(lines, 1)]
 
 
-def check(history: list[Any], where: object) -> None:
-    """Raise ValueError, naming the line and the key, unless this is a history."""
+def check(history: list[Any], where: object, *needed: str) -> None:
+    """Raise ValueError, naming the line and the key, unless this is a history.
+
+    Args:
+        history: the lines.
+        where: for the message.
+        needed: names of numbers that every line must have beside NUMBERS: a task's monitor.
+    """
     for number, line in enumerate(history, 1):
         place = f"{where}, epoch {number}"
         epoch = line.get("epoch") if isinstance(line, dict) else None
         if epoch != number or isinstance(epoch, bool):
             raise ValueError(f"{place}: epoch must be {number}, got {str(line)[:60]}")
-        _check_numbers(line, place)
+        _check_numbers(line, place, needed)
 
 
-def _check_numbers(line: dict[str, Any], place: str) -> None:
-    for key in NUMBERS:
+def _check_numbers(line: dict[str, Any], place: str, needed: tuple[str, ...]) -> None:
+    for key in (*NUMBERS, *needed):
         if not _is_number(line.get(key)):
             found = str(line.get(key, "none"))[:60]
             raise ValueError(f"{place}: {key} must be a number, got {found}")
-    for key in OPTIONAL:
+    for key in line.keys() - set(LISTS):
         if line.get(key) is not None and not _is_number(line[key]):
             raise ValueError(f"{place}: {key} must be a number or null, got {str(line[key])[:60]}")
 

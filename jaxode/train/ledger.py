@@ -17,11 +17,13 @@ import jax.numpy as jnp
 from jaxode.config import RunConfig
 from jaxode.data import ImageSet
 from jaxode.strict_json import need
-from jaxode.train import history, leftovers, outcomes
+from jaxode.tasks import Predictions, Task
+from jaxode.train import history, leftovers, predict
 from jaxode.train.checkpoint import Checkpoint, Checkpoints
 from jaxode.train.checkpoint_folder import CHECKPOINTS, META, checkpoint_name
 from jaxode.train.claim import CONFIG
 from jaxode.train.cluster import Cluster
+from jaxode.train.epoch_metrics import best_epoch
 from jaxode.train.errors import ResumeError
 from jaxode.train.files import write_whole
 from jaxode.train.origins import Origins, check_origins
@@ -49,6 +51,7 @@ class Ledger:
         cluster: the processes of the run.
         progress: where a person is told.
         tensorboard: write event files too.
+        task: names the metrics, and tells the best epoch.
     """
 
     def __init__(
@@ -61,7 +64,9 @@ class Ledger:
         cluster: Cluster,
         progress: Progress,
         tensorboard: bool,
+        task: Task,
     ) -> None:
+        self.task = task
         self.out, self.config, self.data, self.cluster, self.progress = (
             out,
             config,
@@ -73,7 +78,9 @@ class Ledger:
         self.checkpoints = Checkpoints(out / CHECKPOINTS)
         facts = {**facts, "data_fingerprint": self.fingerprint, "processes": cluster.count}
         self.origins = Origins(facts)
-        self.recorder = Recorder(out, config, facts, self.origins, tensorboard and cluster.first)
+        self.recorder = Recorder(
+            out, config, facts, self.origins, task, tensorboard and cluster.first
+        )
         self.history: list[dict[str, Any]] = []
         self.checkpointed = 0
         """Epochs of the history that are in a checkpoint; result files never tell of more."""
@@ -137,7 +144,7 @@ class Ledger:
 
     def save(self, state: TrainState) -> None:
         """Write a checkpoint. Raises CheckpointError."""
-        best = max(self.history, key=lambda record: record["test_accuracy"], default=None)
+        best = best_epoch(self.task, self.history)
         name = checkpoint_name(len(self.history), int(state.step))
         if int(state.step) and name not in self.checkpoints.trusted:  # else nothing is new
             self.origins.trained()
@@ -239,27 +246,31 @@ class Ledger:
         for name in self.clock:
             need(clock, name, float, f"{META}: clock")
         check_origins(found.meta.get("origins", []), META)
-        history.check(found.meta["history"], "history")
+        history.check(found.meta["history"], "history", self.task.monitor)
 
-    def images(self, look: Callable[[], outcomes.Outcomes]) -> dict[str, Any]:
-        """Write the record and the pictures of the test images, unless they are there; returns what
-        a result says.
+    def predictions(self, look: Callable[[], Predictions]) -> dict[str, Any]:
+        """Write the predictions of the test split and their plots, unless they are there.
 
-        `look` finds what became of them; all processes take part in it.
+        Args:
+            look: predicts; all processes take part in it.
+
+        Returns:
+            what a result says of them.
         """
-        epochs = len(self.history)
+        epochs, task, examples = len(self.history), self.task, predict.test_examples(self.data)
         there = self.cluster.told(
-            lambda: outcomes.of(outcomes.load(self.out, epochs), self.data) is not None
+            lambda: predict.of(predict.load(self.out, epochs), task, self.data) is not None
         )
         seen = None if there else look()
 
         def write() -> dict[str, Any]:
             if seen is not None:
-                outcomes.save(self.out, seen)
-            found = outcomes.load(self.out, epochs) if seen is None else seen
+                predict.save(self.out, seen)
+            found = predict.load(self.out, epochs) if seen is None else seen
             assert found is not None
-            for name, picture in outcomes.pictures(found, self.data, self.recorder.title()).items():
+            spec, title = self.data.spec, self.recorder.title()
+            for name, picture in task.plots(found, examples, spec, title).items():
                 write_whole(self.out / name, picture)
-            return outcomes.summary(found, self.data.spec.class_names)
+            return task.report(found, spec)
 
         return self.cluster.told(write)

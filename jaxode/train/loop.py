@@ -15,14 +15,15 @@ from jaxode.config import RunConfig
 from jaxode.data import ImageSet
 from jaxode.nn import build_classifier
 from jaxode.ode import SolveError, explain_failure
-from jaxode.train import outcomes
+from jaxode.tasks import Predictions, Task
 from jaxode.train.cluster import Cluster
+from jaxode.train.compiled_steps import Builder, CompiledSteps, SplitRange
+from jaxode.train.epoch_metrics import by_block, epoch_metrics
 from jaxode.train.errors import CheckpointError, RunFailed, Stopped
-from jaxode.train.figures import by_block, metrics_line
 from jaxode.train.interrupts import Interrupts
 from jaxode.train.ledger import Ledger
 from jaxode.train.pace import Pace
-from jaxode.train.program import Builder, Program, Span
+from jaxode.train.predict import PredictionLoop, test_examples
 from jaxode.train.progress import Progress, epoch_line, first_step_line
 from jaxode.train.provenance import commit, cores, device, versions
 from jaxode.train.state import Totals, TrainState
@@ -39,6 +40,7 @@ def run(
     build: Builder = build_classifier,
     pace: Pace | None = None,
     cluster: Cluster | None = None,
+    task: Task | None = None,
 ) -> dict[str, Any]:
     """Train to the last epoch, going on from the checkpoints in `out` if there are any; returns the
     result.
@@ -53,6 +55,7 @@ def run(
         pace: chooses the lengths of compiled calls.
         cluster: the processes of the run, all of which call this; `out` and what goes there is
           process 0's alone.
+        task: what is learned; classification by default.
 
     Raises:
         ConfigError: settings that cannot be run.
@@ -75,7 +78,7 @@ def run(
     with Interrupts((progress or Progress(quiet=True)).warn) as interrupts:
         with interrupts.compiling(alone=cluster.count == 1):
             trainer = Trainer(
-                config, data, out, progress, tensorboard, build, pace, interrupts, cluster
+                config, data, out, progress, tensorboard, build, pace, interrupts, cluster, task
             )
         return trainer.run()
 
@@ -94,26 +97,36 @@ class Trainer:
         pace: Pace | None,
         interrupts: Interrupts,
         cluster: Cluster,
+        task: Task | None = None,
     ) -> None:
         self.config, self.data, self.interrupts, self.cluster = config, data, interrupts, cluster
         self.progress = progress or Progress(quiet=True)
         self.paces = {"train": pace or Pace(), "evaluation": pace or Pace()}
-        self.program = Program(config, data, build)
-        steps = self.program.steps_per_epoch
+        self.steps = CompiledSteps(config, data, build, task)
+        self.task = self.steps.task
+        per_epoch = self.steps.steps_per_epoch
         self.ledger = Ledger(
-            out, config, data, self._facts(), steps, cluster, self.progress, tensorboard
+            out,
+            config,
+            data,
+            self._facts(),
+            per_epoch,
+            cluster,
+            self.progress,
+            tensorboard,
+            self.task,
         )
-        self.state: TrainState = self.program.first_state()
+        self.state: TrainState = self.steps.first_state()
 
     def _facts(self) -> dict[str, Any]:
         return {
-            "train_images": self.program.train_count,
-            "test_images": self.program.test_count,
-            "parameters": self.program.parameters,
-            "kernels": self.program.kernels,
+            "train_images": self.steps.train_count,
+            "test_images": self.steps.test_count,
+            "parameters": self.steps.parameters,
+            "kernels": self.steps.kernels,
             "device": device(),
             "cores": cores(),
-            "devices": self.program.spread.count,
+            "devices": self.steps.spread.count,
             "versions": versions(),
             "commit": commit(),
         }
@@ -125,7 +138,7 @@ class Trainer:
             self.cluster.alike("images", self.data.fingerprint)
             state = ledger.restored(self.state)
             if state is not None:
-                self.state = self.program.spread.place(state)
+                self.state = self.steps.spread.place(state)
             ledger.start()
             if len(ledger.history) == self.config.epochs:
                 return self.complete()
@@ -152,7 +165,7 @@ class Trainer:
         """
         self.progress.say("compiling ...")
         with self.interrupts.compiling(alone=self.cluster.count == 1):
-            seconds = self.program.compile(self.state, self.interrupts.wait)
+            seconds = self.steps.compile(self.state, self.interrupts.wait)
         self.ledger.clock["compile_seconds"] += seconds
         self.progress.say(f"compiled in {seconds:.1f} s")
 
@@ -162,20 +175,19 @@ class Trainer:
         Raises Stopped after that if a signal came in the meantime, or whoever makes several runs
         would not hear of it.
         """
-        result = self.ledger.record("complete", self.ledger.images(self.look))
+        result = self.ledger.record("complete", self.ledger.predictions(self.look))
         if self.interrupts.signum is not None:
             raise Stopped(self.interrupts.signum, result=result)
         return result
 
-    def look(self) -> outcomes.Outcomes:
-        """The outcomes of all test images with the present parameters.
+    def look(self) -> Predictions:
+        """The predictions for the test split with the present parameters.
 
         Raises RunFailed if a solve fails.
         """
         with self.interrupts.compiling(alone=self.cluster.count == 1):
-            images = outcomes.Pass(
-                self.program, self.state.learned, self.data, self.interrupts.wait
-            )
+            examples = test_examples(self.data)
+            images = PredictionLoop(self.steps, self.state.learned, examples, self.interrupts.wait)
         self.progress.begin("each test image", images.batches)
         for number in range(images.batches):
             self.pause(1)
@@ -208,24 +220,27 @@ class Trainer:
         ledger, number = self.ledger, len(self.ledger.history)
         self.train(number)
         both = self.config.train_evaluation == "every" or number + 1 == self.config.epochs
-        train = self.evaluate(self.program.train_span, "training images") if both else None
-        test = self.evaluate(self.program.test_span, "test images")
+        train = self.evaluate(self.steps.train_range, "training images") if both else None
+        test = self.evaluate(self.steps.test_range, "test images")
         self.progress.end()
-        last = (number + 1) * self.program.steps_per_epoch - 1
-        rate = float(jnp.asarray(self.program.rate(last)))
+        final = (number + 1) * self.steps.steps_per_epoch - 1
+        rate = float(jnp.asarray(self.steps.rate(final)))
         skipped = int(self.state.scale.skipped) if self.state.scale else None
         ledger.enter(
-            metrics_line(number + 1, rate, ledger.clock, self.state.totals, train, test, skipped)
+            epoch_metrics(
+                self.task, number + 1, rate, ledger.clock, self.state.totals, train, test, skipped
+            )
         )
-        self.state = self.state._replace(totals=self.program.zero())
+        self.state = self.state._replace(totals=self.steps.zero())
         ledger.save(self.state)
         ledger.record("running")
-        self.progress.say(epoch_line(ledger.history[-1], self.config.epochs))
+        last = ledger.history[-1]
+        self.progress.say(epoch_line(last, self.config.epochs, self.task.progress_text(last)))
 
     def train(self, number: int) -> None:
         """The steps of epoch `number` (from 0) that are still to be done."""
-        steps, pace = self.program.steps_per_epoch, self.paces["train"]
-        key, table = self.program.epoch(number)
+        steps, pace = self.steps.steps_per_epoch, self.paces["train"]
+        key, order = self.steps.epoch(number)
         done = int(self.state.totals.batches)
         self.progress.begin(f"epoch {number + 1}/{self.config.epochs}", steps, done)
         while done < steps:
@@ -233,7 +248,7 @@ class Trainer:
             # The first step alone, so that its cost can be told.
             rows = self.pause(1 if first else pace.rows(steps - done))
             begin = time.perf_counter()
-            self.state = self.program.train(self.state, key, table, done + rows)
+            self.state = self.steps.train(self.state, key, order, done + rows)
             self.interrupts.wait(partial(jax.block_until_ready, self.state))
             self.note("train_seconds", pace, rows, begin)
             totals = self.state.totals
@@ -244,19 +259,19 @@ class Trainer:
             done += rows
             self.progress.advance(rows, loss=f"{float(totals.loss) / int(totals.images):.3f}")
 
-    def evaluate(self, span: Span, name: str) -> Evaluated:
+    def evaluate(self, split: SplitRange, name: str) -> Evaluated:
         """Sums over all batches of a span with the present parameters."""
-        found, pace, done = self.program.unseen(), self.paces["evaluation"], 0
+        found, pace, done = self.steps.empty_metrics(), self.paces["evaluation"], 0
         where = f"evaluation of the {name} after epoch {len(self.ledger.history) + 1}"
-        self.progress.begin(name, span.batches)
-        while done < span.batches:
-            rows = self.pause(pace.rows(span.batches - done))
+        self.progress.begin(name, split.batches)
+        while done < split.batches:
+            rows = self.pause(pace.rows(split.batches - done))
             begin = time.perf_counter()
-            found = self.program.evaluate(self.state.learned, found, span, done + rows)
+            found = self.steps.evaluate(self.state.learned, found, split, done + rows)
             self.interrupts.wait(partial(jax.block_until_ready, found))
             self.note("eval_seconds", pace, rows, begin)
             self.check(
-                found.totals, f"{where}, batch {int(found.totals.bad_batch) + 1} of {span.batches}"
+                found.totals, f"{where}, batch {int(found.totals.bad_batch) + 1} of {split.batches}"
             )
             done += rows
             self.progress.advance(rows)

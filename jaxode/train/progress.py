@@ -12,20 +12,15 @@ from typing import Any, TextIO
 from tqdm import tqdm
 
 
-def epoch_line(record: dict[str, Any], epochs: int) -> str:
-    """One line for one epoch's metrics.
+def epoch_line(record: dict[str, Any], epochs: int, numbers: Sequence[str]) -> str:
+    """One line for one epoch's metrics, with the task's texts of its own numbers.
 
     Solves of training and of the evaluation differ, so each count says whose.
     """
     parts = [
         f"epoch {record['epoch']}/{epochs}",
         f"loss {record['loss']:.4f}",
-        *(
-            [f"train {100 * record['train_accuracy']:.2f} %"]
-            if record["train_accuracy"] is not None
-            else []
-        ),
-        f"test {100 * record['test_accuracy']:.2f} %",
+        *numbers,
     ]
     if record["nfe_forward"] is not None:
         parts.append(

@@ -14,10 +14,11 @@ from jaxode.checks import ConfigError
 from jaxode.config import CHAINS, RunConfig
 from jaxode.data import SPECS
 from jaxode.strict_json import loads, need, read_object
+from jaxode.tasks import Task
 from jaxode.train.claim import CONFIG
 from jaxode.train.curves import draw
+from jaxode.train.epoch_metrics import summary
 from jaxode.train.errors import NOT_WRITTEN, ResumeError
-from jaxode.train.figures import summary
 from jaxode.train.files import count_lines, write_json, write_whole
 from jaxode.train.history import METRICS, HistoryFile
 from jaxode.train.origins import Origins
@@ -91,6 +92,7 @@ class Recorder:
         config: the settings, with `data` being what was really taken.
         facts: what else goes into result.json: data counts, parameters.
         origins: where the run was trained.
+        task: names the metrics.
         tensorboard: whether to write event files too. Raises ConfigError if that is not possible.
     """
 
@@ -100,9 +102,11 @@ class Recorder:
         config: RunConfig,
         facts: dict[str, Any],
         origins: Origins,
+        task: Task,
         tensorboard: bool = False,
     ) -> None:
         self.out, self.config, self.facts, self.origins = out, config, facts, origins
+        self.task = task
         self.events = EventWriter(out / "tensorboard") if tensorboard else None
         self.metrics = HistoryFile(out / METRICS)
         self.drawn = -math.inf
@@ -137,7 +141,7 @@ class Recorder:
             "status": status,
             **settings_of_result(self.config),
             **self.facts,
-            **summary(history),
+            **summary(self.task, history),
             **(more or {}),
             **self.origins.result(),
             **({"error": error} if error else {}),
@@ -146,7 +150,7 @@ class Recorder:
         write_json(self.out / RESULT, result)
         due = status != "running" or time.monotonic() - self.drawn > DRAW_EVERY_SECONDS
         if history and due:
-            write_whole(self.out / CURVES, draw(history, self.title()))
+            write_whole(self.out / CURVES, draw(history, self.title(), self.task))
             self.drawn = time.monotonic()
         if self.events is not None:
             self.events.write(history)

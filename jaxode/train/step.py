@@ -1,4 +1,4 @@
-"""One training step, one evaluation batch, and the two loops over many of them that are compiled."""
+"""One training step, one evaluation batch, and the two compiled loops over many of them."""
 
 from __future__ import annotations
 
@@ -8,45 +8,58 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from jaxode.data import Views
-from jaxode.metrics import confusion
 from jaxode.ode import Stats
 from jaxode.optim import Transform, update
+from jaxode.tasks import Batch, Metrics, Task
+from jaxode.train.microbatch import (
+    WHOLE_BATCH,
+    BatchStats,
+    MicroBatches,
+    accumulate,
+    forward,
+    forward_and_loss,
+)
 from jaxode.train.scaling import SMALLEST, after, chosen, scaled, unscaled
 from jaxode.train.state import Learned, Totals, TrainState
-from jaxode.train.tally import WHOLE, Batch, Split, Tally, forward, gathered, tally
-from jaxode.types import Logits, Params
+from jaxode.types import Params
 
 LOSS_NOT_FINITE, PARAMETERS_NOT_FINITE, SCALE_TOO_SMALL = 1, 2, 3
 
 
-class Table(NamedTuple):
-    """Which images make which batch: row r holds the image numbers of batch r and their weights (0
-    is padding).
+class BatchIndices(NamedTuple):
+    """Which examples make which batch.
+
+    Row r holds the numbers of the examples of batch r and their weights (0 is padding).
     """
 
     indices: Int[Array, "batches B"]
     weights: Float[Array, "batches B"] | Bool[Array, "batches B"]
 
 
-class Pictures(NamedTuple):
-    """All images of a data set on the device, as they are stored; training images first, test
-    images after them.
-    """
+DeviceDataset = dict[str, Any]
+"""All examples of a data set on the device, as they are stored, by the names of a batch's arrays.
 
-    images: UInt8[Array, "N H W C"] | Float[Array, "N H W C"]
-    labels: Int[Array, " N"]
+Training examples first, test examples after them.
+"""
 
 
 class Evaluated(NamedTuple):
-    """Sums over the batches of an evaluation: the totals, and how many images of class k were taken
-    for class j.
-    """
+    """Sums over the batches of an evaluation: losses and solver statistics, and the metrics."""
 
     totals: Totals
-    confusion: Int[Array, "K K"]
+    metrics: Metrics
+
+
+class Work(NamedTuple):
+    """What the compiled loops are made of; none of it is an array."""
+
+    graphdef: nnx.GraphDef[Any]
+    task: Task
+    views: Views
+    division: MicroBatches = WHOLE_BATCH
 
 
 def all_finite(tree: Any) -> Bool[Array, ""]:
@@ -54,12 +67,15 @@ def all_finite(tree: Any) -> Bool[Array, ""]:
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
 
 
-def add_batch(totals: Totals, batch: Tally, update: Int[Array, ""] | int = 0) -> Totals:
+def add_batch(totals: Totals, batch: BatchStats, update: Int[Array, ""] | int = 0) -> Totals:
     """Totals with one batch added, whose loss is its weighted mean.
 
     A batch in which something fails ends the pass.
 
-    `update` tells what the update broke, or 0.
+    Args:
+        totals: before.
+        batch: what the batch adds.
+        update: the code of what the update broke, or 0.
     """
     broken = jnp.where(jnp.isfinite(batch.loss), update, LOSS_NOT_FINITE).astype(jnp.int32)
     failure = batch.failure.astype(jnp.int32)
@@ -79,38 +95,41 @@ def add_batch(totals: Totals, batch: Tally, update: Int[Array, ""] | int = 0) ->
 
 def train_step(
     graphdef: nnx.GraphDef[Any],
+    task: Task,
     transform: Transform,
     state: TrainState,
     rows: Any,
     total: Float[Array, ""],
     read: Callable[[Any], Batch],
-    split: Split = WHOLE,
+    division: MicroBatches = WHOLE_BATCH,
 ) -> TrainState:
-    """The state after one update with the gradient of the weighted mean cross-entropy.
+    """The state after one update with the gradient of the batch's mean loss.
 
     Args:
         graphdef: the model's.
+        task: whose loss is differentiated.
         transform: the update rule.
         state: before the step.
-        rows: pytree of arrays with one row an image of the batch.
+        rows: pytree of arrays with one row for each example of the batch.
         total: sum of the weights of all rows.
-        read: what the model is shown for some of the rows.
-        split: how the batch is worked through.
+        read: some of the rows → the micro-batch that the model is shown.
+        division: into micro-batches and devices.
     """
 
-    def work(rows: Any) -> tuple[Learned, Tally]:
+    def work(rows: Any) -> tuple[Learned, BatchStats]:
         batch = read(rows)
 
-        def objective(params: Params) -> tuple[Array, tuple[Tally, Any]]:
-            _, counts, statistics = tally(graphdef, Learned(params, state.statistics), batch, total)
-            return scaled(counts.loss, state.scale), (counts, statistics)
+        def objective(params: Params) -> tuple[Array, tuple[BatchStats, Any]]:
+            learned = Learned(params, state.statistics)
+            found, counts = forward_and_loss(graphdef, learned, task, batch, total)
+            return scaled(counts.loss, state.scale), (counts, found.statistics)
 
         gradient, (counts, statistics) = jax.grad(objective, has_aux=True)(state.params)
-        # Every part of the batch has statistics of its own, which count as much as its images.
-        share = jnp.sum(batch.weights) / total
+        # Every micro-batch has statistics of its own, which count as much as its examples.
+        share = jnp.sum(batch["weight"]) / total
         return Learned(gradient, jax.tree.map(lambda leaf: share * leaf, statistics)), counts
 
-    (gradient, statistics), counts = gathered(work, rows, split)
+    (gradient, statistics), counts = accumulate(work, rows, division)
     gradient, scale = unscaled(gradient, state.scale), state.scale
     params, opt_state = update(transform, gradient, state.opt_state, state.params)
     if scale is not None:
@@ -132,35 +151,32 @@ def train_step(
 
 
 def train_chunk(
-    graphdef: nnx.GraphDef[Any],
+    work: Work,
     transform: Transform,
-    views: Views,
-    split: Split,
     state: TrainState,
-    pictures: Pictures,
-    table: Table,
+    dataset: DeviceDataset,
+    order: BatchIndices,
     epoch_key: PRNGKeyArray,
     stop: Int[Array, ""],
 ) -> TrainState:
-    """Train on the rows of this epoch's table from where the totals stand to before row `stop`, or
-    to a failure.
+    """Train on the batches of an epoch from where the totals stand to before batch `stop`.
 
-    Row r draws its randomness from fold_in(epoch_key, r) alone, so where the chunks are cut changes
-    nothing.
+    Batch r draws its randomness from fold_in(epoch_key, r) alone, so where the chunks are cut
+    changes nothing. A failure ends it early.
     """
 
     def read(rows: tuple[Any, Any, Any]) -> Batch:
-        indices, weights, keys = rows
-        return Batch(
-            views.training(keys, pictures.images[indices]), pictures.labels[indices], weights, keys
-        )
+        indices, weight, key = rows
+        stored = {name: array[indices] for name, array in dataset.items()}
+        return work.views.training({**stored, "weight": weight, "key": key})
 
     def body(state: TrainState) -> TrainState:
         row = state.totals.batches
-        indices, weights = table.indices[row], table.weights[row].astype(state.totals.loss.dtype)
+        indices, weights = order.indices[row], order.weights[row].astype(state.totals.loss.dtype)
         keys = jax.random.split(jax.random.fold_in(epoch_key, row), indices.shape[0])
+        rows, total = (indices, weights, keys), jnp.sum(weights)
         return train_step(
-            graphdef, transform, state, (indices, weights, keys), jnp.sum(weights), read, split
+            work.graphdef, work.task, transform, state, rows, total, read, work.division
         )
 
     def going(state: TrainState) -> Bool[Array, ""]:
@@ -170,35 +186,35 @@ def train_chunk(
 
 
 def evaluation_chunk(
-    graphdef: nnx.GraphDef[Any],
-    views: Views,
-    split: Split,
+    work: Work,
     learned: Learned,
     evaluated: Evaluated,
-    pictures: Pictures,
-    table: Table,
+    dataset: DeviceDataset,
+    order: BatchIndices,
     start: Int[Array, ""],
     stop: Int[Array, ""],
 ) -> Evaluated:
-    """Add the batches of rows start + totals.batches, ..., stop - 1 of the table, or those up to a
-    failure.
+    """Add the batches of rows start + totals.batches, ..., stop - 1 of the order.
+
+    A failure ends it early.
     """
 
     def body(evaluated: Evaluated) -> Evaluated:
         totals = evaluated.totals
         row = start + totals.batches
-        indices, weights = table.indices[row], table.weights[row].astype(totals.loss.dtype)
+        indices, weights = order.indices[row], order.weights[row].astype(totals.loss.dtype)
         total = jnp.sum(weights)
 
-        def work(rows: tuple[Any, Any]) -> tuple[Array, Tally]:
-            indices, weights = rows
-            labels = pictures.labels[indices]
-            images = views.evaluation(pictures.images[indices])
-            logits, counts, _ = tally(graphdef, learned, Batch(images, labels, weights), total)
-            return confusion(logits, labels, weights), counts
+        def of_part(rows: tuple[Any, Any]) -> tuple[Metrics, BatchStats]:
+            indices, weight = rows
+            stored = {name: array[indices] for name, array in dataset.items()}
+            batch = work.views.evaluation({**stored, "weight": weight})
+            found, counts = forward_and_loss(work.graphdef, learned, work.task, batch, total)
+            return work.task.metrics(found.outputs, batch), counts
 
-        found, counts = gathered(work, (indices, weights), split)
-        return Evaluated(add_batch(totals, counts), evaluated.confusion + found)
+        metrics, counts = accumulate(of_part, (indices, weights), work.division)
+        sums = jax.tree.map(jnp.add, evaluated.metrics, metrics)
+        return Evaluated(add_batch(totals, counts), sums)
 
     def going(evaluated: Evaluated) -> Bool[Array, ""]:
         totals = evaluated.totals
@@ -207,13 +223,16 @@ def evaluation_chunk(
     return jax.lax.while_loop(going, body, evaluated)
 
 
-def row_outcomes(
-    graphdef: nnx.GraphDef[Any],
-    views: Views,
+def predict_batch(
+    work: Work,
     learned: Learned,
-    pictures: Pictures,
-    table: Table,
+    dataset: DeviceDataset,
+    order: BatchIndices,
     row: Int[Array, ""],
-) -> tuple[Logits, Stats]:
-    """Logits of the images of a row of the table, and what the row's solves cost."""
-    return forward(graphdef, learned, views.evaluation(pictures.images[table.indices[row]]))[:2]
+) -> tuple[dict[str, Array], Stats]:
+    """The task's predictions for the examples of a row of the order, and what its solves cost."""
+    indices, weight = order.indices[row], order.weights[row]
+    stored = {name: array[indices] for name, array in dataset.items()}
+    batch = work.views.evaluation({**stored, "weight": weight})
+    found = forward(work.graphdef, learned, work.task, batch, jnp.sum(weight))
+    return work.task.predictions(found.outputs, batch), found.stats

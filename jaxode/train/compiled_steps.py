@@ -1,4 +1,4 @@
-"""The compiled program of a run: its data on the device, and its two loops compiled ahead of time."""
+"""The compiled steps of a run: its data on the device, and its two loops compiled ahead of time."""
 
 from __future__ import annotations
 
@@ -21,17 +21,19 @@ from jaxode.data.batches import epoch_order, sequential_order
 from jaxode.nn import build_classifier
 from jaxode.nn.kernels import kernels_name
 from jaxode.optim import learning_rate, optimizer
+from jaxode.tasks import Metrics, Task, default_task
+from jaxode.train.microbatch import MicroBatches
 from jaxode.train.parallel import Spread
 from jaxode.train.state import Learned, Totals, TrainState, initial_state, split_model
 from jaxode.train.step import (
+    BatchIndices,
+    DeviceDataset,
     Evaluated,
-    Pictures,
-    Table,
+    Work,
     evaluation_chunk,
-    row_outcomes,
+    predict_batch,
     train_chunk,
 )
-from jaxode.train.tally import Split
 
 Builder = Callable[..., nnx.Module]
 """A function with the arguments of `jaxode.nn.build_classifier`; tests put a stub in its place."""
@@ -41,8 +43,8 @@ MOST_STEPS = 2**31 - 1
 
 
 @dataclass(frozen=True)
-class Span:
-    """Rows of the evaluation table that hold one part of the images."""
+class SplitRange:
+    """Rows of the evaluation order that hold one split of the data set."""
 
     start: int
     stop: int
@@ -53,20 +55,25 @@ class Span:
         return self.stop - self.start
 
 
-class Program:
+class CompiledSteps:
     """Data, initial state and compiled loops of a run.
 
     Args:
         config: the settings.
         data: images and labels as `jaxode.data.load` returns them.
         build: what makes the model.
+        task: what is learned; classification by default.
 
     Raises:
         ConfigError: settings that cannot be run with these images or on these devices.
     """
 
     def __init__(
-        self, config: RunConfig, data: ImageSet, build: Builder = build_classifier
+        self,
+        config: RunConfig,
+        data: ImageSet,
+        build: Builder = build_classifier,
+        task: Task | None = None,
     ) -> None:
         self.config, self.spread = config, Spread(config.parallel)
         shares = self.spread.count * config.parallel.accumulate
@@ -75,7 +82,7 @@ class Program:
             f" {config.parallel.accumulate}"
         )
         require(config.batch_size % shares == 0, "batch_size", config.batch_size, allowed)
-        self.split = Split(config.parallel.accumulate, self.spread.across)
+        self.task = task or default_task(data.spec)
         self.train_count, self.test_count = len(data.train_labels), len(data.test_labels)
         self.steps_per_epoch = -(-self.train_count // config.batch_size)
         self.total_steps = config.epochs * self.steps_per_epoch
@@ -99,29 +106,27 @@ class Program:
             precision=config.precision,
             kernels=config.kernels,
         )
-        self.graphdef, self.learned = split_model(model)
-        self.classes = data.spec.classes
+        graphdef, self.learned = split_model(model)
         self.parameters = sum(leaf.size for leaf in jax.tree.leaves(self.learned.params))
         self.blocks = config.model.ode_blocks
         self.transform = optimizer(config.optim, self.total_steps)
         self.rate = learning_rate(config.optim, self.total_steps)
-        self.views = views(config, data.spec)
-        # One array of images and one table of batches for both parts, so that one compilation
-        # serves both.
-        images = np.concatenate([data.train_images, data.test_images])
-        labels = np.concatenate([data.train_labels, data.test_labels])
-        train = Table(*sequential_order(self.train_count, config.batch_size))
-        test = Table(*sequential_order(self.test_count, config.batch_size))
-        table = Table(
+        division = MicroBatches(config.parallel.accumulate, self.spread.across)
+        self.work = Work(graphdef, self.task, views(config, data.spec), division)
+        # One array for both splits and one order of batches, so that one compilation serves both.
+        stored: DeviceDataset = {
+            "image": np.concatenate([data.train_images, data.test_images]),
+            "label": np.concatenate([data.train_labels, data.test_labels]),
+        }
+        train = BatchIndices(*sequential_order(self.train_count, config.batch_size))
+        test = BatchIndices(*sequential_order(self.test_count, config.batch_size))
+        order = BatchIndices(
             jnp.concatenate([train.indices, test.indices + self.train_count]),
             jnp.concatenate([train.weights, test.weights]),
         )
-        self.pictures, self.table = (
-            Pictures(*self.spread.place((images, labels))),
-            self.spread.place(table),
-        )
-        self.train_span = Span(0, self.steps_per_epoch)
-        self.test_span = Span(self.steps_per_epoch, len(self.table.indices))
+        self.dataset, self.order = self.spread.place(stored), self.spread.place(order)
+        self.train_range = SplitRange(0, self.steps_per_epoch)
+        self.test_range = SplitRange(self.steps_per_epoch, len(self.order.indices))
         self._epoch = jax.jit(self._draw, out_shardings=self.spread.everywhere)
 
     def first_state(self) -> TrainState:
@@ -137,22 +142,26 @@ class Program:
         """Totals of no batches."""
         return self.spread.place(Totals.zero(self.blocks, self.dtype))
 
-    def unseen(self) -> Evaluated:
+    def empty_metrics(self) -> Evaluated:
         """An evaluation of no batches."""
-        nothing = jnp.zeros((self.classes, self.classes), jnp.int32)
-        return self.spread.place(Evaluated(Totals.zero(self.blocks, self.dtype), nothing))
+        totals, metrics = Totals.zero(self.blocks, self.dtype), self.task.empty_metrics()
+        return self.spread.place(Evaluated(totals, self._in_dtype(metrics)))
 
-    def epoch(self, number: int) -> tuple[PRNGKeyArray, Table]:
-        """The key of epoch `number` (from 0), from which its steps draw, and its order of the
-        images.
-        """
+    def _in_dtype(self, metrics: Metrics) -> Metrics:
+        def cast(leaf: Array) -> Array:
+            return leaf.astype(self.dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+
+        return jax.tree.map(cast, metrics)
+
+    def epoch(self, number: int) -> tuple[PRNGKeyArray, BatchIndices]:
+        """The key of epoch `number` (from 0), from which its steps draw, and its order."""
         return self._epoch(np.int32(number))
 
-    def _draw(self, number: Int[Array, ""]) -> tuple[PRNGKeyArray, Table]:
+    def _draw(self, number: Int[Array, ""]) -> tuple[PRNGKeyArray, BatchIndices]:
         key = jax.random.fold_in(self.run_key, number)
         # Steps fold in 0, 1, ... below steps_per_epoch, so that number is free for the order.
         order = jax.random.fold_in(key, self.steps_per_epoch)
-        return key, Table(*epoch_order(order, self.train_count, self.config.batch_size))
+        return key, BatchIndices(*epoch_order(order, self.train_count, self.config.batch_size))
 
     def compile(
         self, state: TrainState, wait: Callable[[Callable[[], Any]], Any] = lambda work: work()
@@ -162,23 +171,21 @@ class Program:
         `wait` runs XLA's part.
         """
         begin = time.perf_counter()
-        key, table = self.epoch(0)
+        key, order = self.epoch(0)
         row = np.int32(0)
-        train = partial(train_chunk, self.graphdef, self.transform, self.views, self.split)
-        evaluate = partial(evaluation_chunk, self.graphdef, self.views, self.split)
-        train = self._traced(train, state, self.pictures, table, key, row, donate_argnums=0)
+        train = partial(train_chunk, self.work, self.transform)
+        evaluate = partial(evaluation_chunk, self.work)
+        train = self._traced(train, state, self.dataset, order, key, row, donate_argnums=0)
         evaluate = self._traced(
-            evaluate, state.learned, self.unseen(), self.pictures, self.table, row, row
+            evaluate, state.learned, self.empty_metrics(), self.dataset, self.order, row, row
         )
         self.train_loop, self.evaluation_loop = wait(train.compile), wait(evaluate.compile)
         return time.perf_counter() - begin
 
-    def trace_outcomes(self, learned: Learned) -> Any:
-        """What `row_outcomes` finds, of a model, images, evaluation table and row, ready to be
-        compiled.
-        """
-        work = partial(row_outcomes, self.graphdef, self.views)
-        return self._traced(work, learned, self.pictures, self.table, np.int32(0))
+    def trace_predictions(self, learned: Learned) -> Any:
+        """`predict_batch` of a model, data set, order and row, ready to be compiled."""
+        work = partial(predict_batch, self.work)
+        return self._traced(work, learned, self.dataset, self.order, np.int32(0))
 
     def _traced(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         # Convolutions say their own precision; everything else, in libraries too, a GPU would
@@ -186,11 +193,15 @@ class Program:
         with jax.default_matmul_precision("highest"), self.spread.on_mesh():
             return self.spread.compiled(function, **options).lower(*arguments)
 
-    def train(self, state: TrainState, key: PRNGKeyArray, table: Table, stop: int) -> TrainState:
-        """Begin the steps of one epoch up to before its step `stop`, and take the given state away."""
-        return self.train_loop(state, self.pictures, table, key, np.int32(stop))
+    def train(
+        self, state: TrainState, key: PRNGKeyArray, order: BatchIndices, stop: int
+    ) -> TrainState:
+        """Begin the steps of an epoch up to before its step `stop`; the given state is donated."""
+        return self.train_loop(state, self.dataset, order, key, np.int32(stop))
 
-    def evaluate(self, learned: Learned, evaluated: Evaluated, span: Span, stop: int) -> Evaluated:
-        """Begin the evaluation of the span's batches up to before its batch `stop`."""
-        start, last = np.int32(span.start), np.int32(span.start + stop)
-        return self.evaluation_loop(learned, evaluated, self.pictures, self.table, start, last)
+    def evaluate(
+        self, learned: Learned, evaluated: Evaluated, split: SplitRange, stop: int
+    ) -> Evaluated:
+        """Begin the evaluation of a split's batches up to before its batch `stop`."""
+        start, last = np.int32(split.start), np.int32(split.start + stop)
+        return self.evaluation_loop(learned, evaluated, self.dataset, self.order, start, last)

@@ -1,13 +1,13 @@
-"""The figures of a run: one line of metrics an epoch, and what a result says of all of them."""
+"""The metrics of a run: a record an epoch, and what a result says of all of them."""
 
 from __future__ import annotations
 
 from statistics import fmean
 from typing import Any
 
-import numpy as np
+import jax
 
-from jaxode import metrics
+from jaxode.tasks import Task
 from jaxode.train.state import Totals
 from jaxode.train.step import Evaluated
 
@@ -19,21 +19,8 @@ TIMINGS = ("images_per_second", *CLOCK)
 share.
 """
 
-LAST_VALUES = (
-    "loss",
-    "test_loss",
-    "train_accuracy",
-    "test_accuracy",
-    "train_macro_f1",
-    "test_macro_precision",
-    "test_macro_recall",
-    "test_macro_f1",
-    "nfe_forward",
-    "nfe_per_block",
-    "accepted",
-    "rejected",
-    "skipped_steps",
-)
+SOLVER_METRICS = ("nfe_forward", "nfe_per_block", "accepted", "rejected", "skipped_steps")
+"""What a result tells of the last epoch beside the task's own numbers."""
 
 
 def mean_loss(totals: Totals) -> float:
@@ -53,17 +40,17 @@ def by_block(totals: Totals, name: str) -> list[float]:
     return [count / solves for count in getattr(totals, name).tolist()]
 
 
-def judged(name: str, evaluated: Evaluated) -> dict[str, float]:
-    """Loss, accuracy and macro scores of an evaluation, their names beginning with `name`."""
-    counts = np.asarray(evaluated.confusion)
+def evaluation_metrics(task: Task, split: str, evaluated: Evaluated) -> dict[str, float]:
+    """Loss and the task's numbers of an evaluation, their names beginning with the split's."""
+    summary = task.summarize(jax.device_get(evaluated.metrics))
     return {
-        f"{name}_loss": mean_loss(evaluated.totals),
-        f"{name}_accuracy": metrics.accuracy(counts),
-        **{f"{name}_macro_{score}": value for score, value in metrics.macro(counts).items()},
+        f"{split}_loss": mean_loss(evaluated.totals),
+        **{f"{split}_{name}": value for name, value in summary.items()},
     }
 
 
-def metrics_line(
+def epoch_metrics(
+    task: Task,
     epoch: int,
     lr: float,
     clock: dict[str, float],
@@ -75,6 +62,7 @@ def metrics_line(
     """Metrics of an epoch (from 1).
 
     Args:
+        task: names the numbers of evaluations.
         epoch: its number.
         lr: the learning rate of its last step.
         clock: seconds of training, evaluation and compilation.
@@ -87,8 +75,12 @@ def metrics_line(
     return {
         "epoch": epoch,
         "loss": mean_loss(steps),
-        **judged("test", test),
-        **(judged("train", train) if train else dict.fromkeys(judged("train", test))),
+        **evaluation_metrics(task, "test", test),
+        **(
+            evaluation_metrics(task, "train", train)
+            if train
+            else dict.fromkeys(evaluation_metrics(task, "train", test))
+        ),
         "nfe_forward": a_solve(test.totals, "nfe"),
         "nfe_per_block": by_block(test.totals, "nfe") or None,
         "nfe_forward_train": a_solve(steps, "nfe"),
@@ -101,19 +93,23 @@ def metrics_line(
     }
 
 
-def summary(history: list[dict[str, Any]]) -> dict[str, Any]:
-    """A result's figures: of the last epoch, of the best one, mean seconds an epoch, and all
-    compile seconds.
-    """
+def best_epoch(task: Task, history: list[dict[str, Any]]) -> dict[str, Any]:
+    """The record whose monitored metric is best, the first of equal ones; empty without epochs."""
+    pick = max if task.mode == "max" else min
+    return pick(history, key=lambda record: record[task.monitor], default={})
+
+
+def summary(task: Task, history: list[dict[str, Any]]) -> dict[str, Any]:
+    """A result's metrics: of the last epoch, of the best one, and seconds of all of them."""
     last = history[-1] if history else {}
-    best = max(history, key=lambda record: record["test_accuracy"], default={})
+    best = best_epoch(task, history)
     seconds = sum(record["train_seconds"] for record in history)
     images = sum(record["images_per_second"] * record["train_seconds"] for record in history)
     return {
         "epochs": len(history),
-        **{name: last.get(name) for name in LAST_VALUES},
+        **{name: last.get(name) for name in (*task.headline(), *SOLVER_METRICS)},
         "best_epoch": best.get("epoch"),
-        "best_test_accuracy": best.get("test_accuracy"),
+        f"best_{task.monitor}": best.get(task.monitor),
         "train_seconds_per_epoch": fmean(r["train_seconds"] for r in history) if history else None,
         "eval_seconds_per_epoch": fmean(r["eval_seconds"] for r in history) if history else None,
         "compile_seconds": (

@@ -1,0 +1,9 @@
+"""Tasks: what a model learns, how a batch is judged, and which metric picks the best epoch."""
+
+from jaxode.tasks.base import Batch as Batch
+from jaxode.tasks.base import Metrics as Metrics
+from jaxode.tasks.base import Predictions as Predictions
+from jaxode.tasks.base import Task as Task
+from jaxode.tasks.classification import Classification as Classification
+from jaxode.tasks.defaults import default_task as default_task
+from jaxode.tasks.regression import Regression as Regression

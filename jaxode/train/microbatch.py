@@ -1,0 +1,149 @@
+"""Loss and solver statistics of a batch, summed over micro-batches and devices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Int
+
+from jaxode.ode import Stats
+from jaxode.tasks import Batch, Task
+from jaxode.tasks.base import example_count
+from jaxode.train.parallel import ALONE, Across
+from jaxode.train.state import Learned
+
+
+class BatchStats(NamedTuple):
+    """What a micro-batch adds to the totals.
+
+    Those of two micro-batches add up, but for `failure`, the larger code.
+    """
+
+    loss: Float[Array, ""]
+    images: Int[Array, ""]
+    solves: Int[Array, ""]
+    nfe: Int[Array, " blocks"]
+    accepted: Int[Array, " blocks"]
+    rejected: Int[Array, " blocks"]
+    failure: Int[Array, ""]
+
+
+class MicroBatches(NamedTuple):
+    """How a batch is divided: into `count` micro-batches in turn, each of them across devices."""
+
+    count: int = 1
+    across: Across = ALONE
+
+
+WHOLE_BATCH = MicroBatches()
+"""One micro-batch on one device."""
+
+
+def solver_stats(stats: Stats, weight: Float[Array, " B"]) -> tuple[Int[Array, ""], Stats]:
+    """Number of solves of a block, and statistics with one element a block.
+
+    With per-sample step sizes counts are summed over the examples of weight above 0, for padding
+    counts for nothing; but the failure is that of any example.
+    """
+    if stats.nfe.ndim == 1:
+        return jnp.ones((), jnp.int32), stats
+    summed = Stats(
+        *(jnp.sum(jnp.where(weight > 0, counts, 0), 1, dtype=jnp.int32) for counts in stats)
+    )
+    return example_count(weight), summed._replace(failure=stats.failure.max(1))
+
+
+class Forward(NamedTuple):
+    """What a model and its task make of a micro-batch."""
+
+    loss: Float[Array, ""]
+    outputs: Any
+    stats: Stats
+    """Of the solves: [blocks], or [blocks, B] with per-sample step sizes."""
+    statistics: Any
+    """Batch norm's running statistics after it."""
+
+
+def forward(
+    graphdef: nnx.GraphDef[Any], learned: Learned, task: Task, batch: Batch, total: Float[Array, ""]
+) -> Forward:
+    """Loss, outputs and solver statistics of a model split by `split_model`."""
+    model = nnx.merge(graphdef, *learned, copy=True)  # statistics change where the call is traced
+    recorder = _StatsRecorder(model)
+    loss, outputs = task.loss(recorder, batch, total)  # type: ignore[arg-type]
+    return Forward(loss, outputs, recorder.stats, nnx.state(model, nnx.BatchStat))
+
+
+class _StatsRecorder:
+    """A model whose solver statistics are kept aside."""
+
+    def __init__(self, model: nnx.Module) -> None:
+        self.model, self.stats = model, Stats.chain([])
+
+    def __call__(self, inputs: Any, training: Any = None) -> Any:
+        outputs, self.stats = self.model(inputs, training)  # type: ignore[operator]
+        return outputs
+
+
+def forward_and_loss(
+    graphdef: nnx.GraphDef[Any], learned: Learned, task: Task, batch: Batch, total: Float[Array, ""]
+) -> tuple[Forward, BatchStats]:
+    """What a model makes of a micro-batch of a batch whose weights sum to `total`.
+
+    The loss is the micro-batch's share of the whole batch's mean.
+    """
+    found = forward(graphdef, learned, task, batch, total)
+    solves, stats = solver_stats(found.stats, batch["weight"])
+    # One number for the chain: the first block that failed is what made the later ones fail.
+    codes = stats.failure
+    counts = BatchStats(
+        loss=found.loss,
+        images=example_count(batch["weight"]),
+        solves=solves,
+        nfe=stats.nfe,
+        accepted=stats.accepted,
+        rejected=stats.rejected,
+        failure=codes[jnp.argmax(codes > 0)] if codes.shape[0] else jnp.zeros((), jnp.int32),
+    )
+    return found, counts
+
+
+def add_stats(one: BatchStats, other: BatchStats) -> BatchStats:
+    """The statistics of two micro-batches."""
+    added = jax.tree.map(jnp.add, one, other)
+    return added._replace(failure=jnp.maximum(one.failure, other.failure))
+
+
+def accumulate(
+    work: Callable[[Any], tuple[Any, BatchStats]], rows: Any, division: MicroBatches
+) -> tuple[Any, BatchStats]:
+    """The sum over all micro-batches of what `work` finds for one.
+
+    Args:
+        work: rows of one micro-batch → (pytree to be added, statistics).
+        rows: pytree of arrays with one row for each example of the batch.
+        division: into micro-batches and devices, whose numbers divide the number of rows.
+    """
+
+    def of_part(rows: Any) -> tuple[Any, BatchStats]:
+        return work(division.across.share(rows))
+
+    if division.count == 1:
+        found, counts = of_part(rows)
+    else:
+        parts = jax.tree.map(lambda leaf: leaf.reshape(division.count, -1, *leaf.shape[1:]), rows)
+        shapes = jax.eval_shape(of_part, jax.tree.map(lambda leaf: leaf[0], parts))
+        nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+
+        def add(sums: tuple[Any, BatchStats], part: Any) -> tuple[tuple[Any, BatchStats], None]:
+            found, counts = of_part(part)
+            return (jax.tree.map(jnp.add, sums[0], found), add_stats(sums[1], counts)), None
+
+        (found, counts), _ = jax.lax.scan(add, nothing, parts)
+    failure = division.across.largest(counts.failure)
+    found, counts = division.across.sum((found, counts))
+    return found, counts._replace(failure=failure)

@@ -1,0 +1,152 @@
+"""Predictions of a whole split, a batch at a time, and the file that keeps them."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxode.bounded_files import read_bounded
+from jaxode.config import RunConfig
+from jaxode.data import ImageSet
+from jaxode.strict_json import read_object
+from jaxode.tasks import Predictions, Task
+from jaxode.train.compiled_steps import CompiledSteps
+from jaxode.train.files import write_whole
+from jaxode.train.state import Learned
+
+PREDICTIONS = "images.npz"
+COSTS = ("nfe", "accepted", "rejected")
+"""Of each example and block [N, blocks], where step sizes are per sample."""
+
+FILE_BYTES, UNPACKED_BYTES = 1 << 28, 1 << 30
+"""More than any record takes; what is larger is not read."""
+
+
+class PredictionLoop:
+    """One pass over the test split, a batch at a time."""
+
+    def __init__(
+        self,
+        steps: CompiledSteps,
+        learned: Learned,
+        examples: Mapping[str, np.ndarray],
+        wait: Callable[[Callable[[], Any]], Any],
+    ) -> None:
+        """Compiles what it runs.
+
+        Args:
+          steps: of the run.
+          learned: parameters and statistics.
+          examples: the test split as it is stored.
+          wait: runs XLA's part.
+        """
+        self.steps, self.learned, self.examples = steps, learned, examples
+        self.predict = wait(steps.trace_predictions(learned).compile)
+        self.order = jax.device_get(steps.order)
+        self.batches = steps.test_range.batches
+        self.parts: list[Predictions] = []
+
+    def step(self) -> None:
+        """Predict the next batch. Raises SolveError if a solve fails."""
+        row = self.steps.test_range.start + len(self.parts)
+        found = self.predict(self.learned, self.steps.dataset, self.steps.order, np.int32(row))
+        predictions, stats = jax.device_get(found)
+        stats.check()
+        real = self.order.weights[row] > 0
+        index = self.order.indices[row][real] - self.steps.train_count
+        examples = {name: array[index] for name, array in self.examples.items()}
+        part = {name: array[real] for name, array in predictions.items()}
+        part = {"index": index, **self.steps.task.stored(part, examples)}
+        if stats.nfe.ndim == 2:
+            part |= {name: getattr(stats, name).T[real] for name in COSTS}
+        self.parts.append(part)
+
+    def found(self, epochs: int) -> Predictions:
+        """All examples in the order stored, after so many epochs of training."""
+        joined = {
+            name: np.concatenate([part[name] for part in self.parts]) for name in self.parts[0]
+        }
+        return {**joined, "epochs": np.asarray(epochs)}
+
+
+def is_incomplete(out: Path, config: RunConfig, task: Task) -> bool:
+    """Whether a complete run lacks its predictions or what is made of them."""
+    found = load(out, config.epochs)
+    if found is None:
+        return True
+    try:
+        told = set(read_object(out / "result.json"))
+    except (OSError, ValueError):
+        return True
+    wanted = set(task.report_names(found))
+    return not (wanted <= told and all((out / name).exists() for name in task.plot_names(found)))
+
+
+def save(out: Path, predictions: Predictions) -> None:
+    """Write the predictions' file. Raises OSError."""
+    target = io.BytesIO()
+    np.savez_compressed(target, allow_pickle=False, **predictions)
+    write_whole(out / PREDICTIONS, target.getvalue())
+
+
+def load(out: Path, epochs: int) -> Predictions | None:
+    """The predictions that a run's directory holds.
+
+    None if there are none, they cannot be read, or they are of another number of epochs.
+    """
+    try:
+        # From memory: NumPy would leave a damaged file open.
+        content = read_bounded(out / PREDICTIONS, FILE_BYTES)
+        # NumPy reads as many bytes as an array's header asks for, which need not be all that the
+        # checksum is of.
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if (
+                sum(member.file_size for member in archive.infolist()) > UNPACKED_BYTES
+                or archive.testzip()
+            ):
+                return None
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+            found = dict(stored)
+        return found if well_formed(found) and int(found["epochs"]) == epochs else None
+    except Exception:  # whatever zipfile, zlib and NumPy raise on a damaged file
+        return None
+
+
+def well_formed(predictions: Predictions) -> bool:
+    """Whether all arrays have a row for each example, and counts are whole numbers.
+
+    Raises KeyError where an array is not there.
+    """
+    index, epochs = predictions["index"], predictions["epochs"]
+    rows = {name: array for name, array in predictions.items() if name != "epochs"}
+    whole = [index, *([predictions[name] for name in COSTS] if "nfe" in predictions else [])]
+    return (
+        index.ndim == 1
+        and index.size > 0
+        and all(array.shape[:1] == index.shape for array in rows.values())
+        and all(array.dtype.kind in "iu" and array.min(initial=0) >= 0 for array in whole)
+        and all(array.ndim == 2 and array.shape[1] > 0 for array in whole[1:])
+        and epochs.dtype.kind == "i"
+        and epochs.shape == ()
+    )
+
+
+def of(predictions: Predictions | None, task: Task, data: ImageSet) -> Predictions | None:
+    """The predictions if they are of these test examples, else None."""
+    if predictions is None or len(predictions["index"]) != len(data.test_labels):
+        return None
+    try:
+        return predictions if task.belong(predictions, test_examples(data)) else None
+    except KeyError:
+        return None
+
+
+def test_examples(data: ImageSet) -> dict[str, np.ndarray]:
+    """The test split by the names of a batch's arrays."""
+    return {"image": data.test_images, "label": data.test_labels}
