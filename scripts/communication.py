@@ -43,8 +43,8 @@ from jaxode.config import (
 from jaxode.data import DataError, ImageSet, load
 from jaxode.nn import build_classifier
 from jaxode.nn.kernels import LIBRARY
+from jaxode.train.compiled_steps import CompiledSteps
 from jaxode.train.files import make_writable, write_json, write_whole
-from jaxode.train.program import Program
 from jaxode.train.provenance import commit, device, versions
 from scripts.scaling import prediction, report
 from scripts.scaling.hlo import Collective, collectives
@@ -103,28 +103,28 @@ def setting(options: argparse.Namespace, parallel: ParallelName, kind: str) -> R
     )
 
 
-def counted(program: Program, state: Any) -> tuple[Any, dict[str, int]]:
+def counted(steps: CompiledSteps, state: Any) -> tuple[Any, dict[str, int]]:
     """The state after the first training step, and how often one device came to each collective in
     it.
 
     Raises ValueError if the devices did not all do the same.
     """
-    key, table = program.epoch(0)
+    key, table = steps.epoch(0)
     with tempfile.TemporaryDirectory() as folder:
         with jax.profiler.trace(folder):
-            state = jax.block_until_ready(program.train(state, key, table, 1))
+            state = jax.block_until_ready(steps.train(state, key, table, 1))
         (path,) = Path(folder).rglob("*.xplane.pb")
         found = jax.profiler.ProfileData.from_file(str(path))
         events = Counter(
             event.name for plane in found.planes for line in plane.lines for event in line.events
         )
-    names = {item.name for item in collectives(program.train_loop.as_text())}
-    uneven = [name for name in names if events[name] % program.spread.count]
+    names = {item.name for item in collectives(steps.train_loop.as_text())}
+    uneven = [name for name in names if events[name] % steps.spread.count]
     if uneven:
         raise ValueError(
-            f"{uneven[0]} ran {events[uneven[0]]} times on {program.spread.count} devices together"
+            f"{uneven[0]} ran {events[uneven[0]]} times on {steps.spread.count} devices together"
         )
-    return state, {name: events[name] // program.spread.count for name in names}
+    return state, {name: events[name] // steps.spread.count for name in names}
 
 
 def row(item: Collective, times: int) -> dict[str, Any]:
@@ -150,11 +150,11 @@ def measured(
         config = setting(options, parallel, kind)
     except ConfigError as error:
         return named | {"refused": str(error)}
-    program = Program(config, data, partial(build_classifier, kernels=LIBRARY))
-    state = program.first_state()
-    program.compile(state)
-    found = collectives(program.train_loop.as_text())
-    state, times = counted(program, state)
+    steps = CompiledSteps(config, data, partial(build_classifier, kernels=LIBRARY))
+    state = steps.first_state()
+    steps.compile(state)
+    found = collectives(steps.train_loop.as_text())
+    state, times = counted(steps, state)
     totals = state.totals
     solves = {
         name: getattr(totals, name).tolist() for name in ("solves", "nfe", "accepted", "rejected")
@@ -163,7 +163,7 @@ def measured(
         named
         | solves
         | {
-            "parameters": program.parameters,
+            "parameters": steps.parameters,
             "rows": [row(item, times[item.name]) for item in found],
         }
     )

@@ -41,8 +41,8 @@ from jaxode.config import (
 from jaxode.data import DataError, load
 from jaxode.interop import to_torch
 from jaxode.train import make_writable
+from jaxode.train.compiled_steps import CompiledSteps
 from jaxode.train.files import write_whole
-from jaxode.train.program import Program
 from scripts.parity.settings import their_settings
 from scripts.settings import settings, settings_parser
 
@@ -104,7 +104,7 @@ def command(config: RunConfig, total_steps: int, out: Path) -> list[str]:
     return words + ["--float64"] * (config.precision == "float64")
 
 
-def first_batches(program: Program, count: int) -> dict[str, np.ndarray]:
+def first_batches(steps: CompiledSteps, count: int) -> dict[str, np.ndarray]:
     """Images [count, B, H, W, C] and labels [count, B] of the first training steps.
 
     Raises ConfigError if the run has fewer steps, or a batch among them is padded: its padding
@@ -112,26 +112,26 @@ def first_batches(program: Program, count: int) -> dict[str, np.ndarray]:
     keeping nor cutting it would be the same.
     """
     require(
-        count <= program.total_steps,
+        count <= steps.total_steps,
         "--batches",
         count,
-        f"at most {program.total_steps}, the steps of the run",
+        f"at most {steps.total_steps}, the steps of the run",
     )
-    if count >= program.steps_per_epoch and program.train_count % program.config.batch_size:
+    if count >= steps.steps_per_epoch and steps.train_count % steps.config.batch_size:
         raise ConfigError(
-            f"--batches must be below {program.steps_per_epoch}, got {count}: the last batch of an"
-            f" epoch is padded, for {program.train_count} images are no multiple of"
-            f" {program.config.batch_size}"
+            f"--batches must be below {steps.steps_per_epoch}, got {count}: the last batch of an"
+            f" epoch is padded, for {steps.train_count} images are no multiple of"
+            f" {steps.config.batch_size}"
         )
-    view = jax.jit(program.views.training)
+    view = jax.jit(lambda batch: steps.work.views.training(batch)["image"])
     images, labels = [], []
     for step in range(count):
-        epoch, row = divmod(step, program.steps_per_epoch)
-        key, table = program.epoch(epoch)
-        chosen = table.indices[row]
+        epoch, row = divmod(step, steps.steps_per_epoch)
+        key, order = steps.epoch(epoch)
+        chosen = order.indices[row]
         keys = jax.random.split(jax.random.fold_in(key, row), len(chosen))  # as in train_chunk
-        images.append(np.asarray(view(keys, program.pictures.images[chosen])))
-        labels.append(np.asarray(program.pictures.labels[chosen]))
+        images.append(np.asarray(view({"image": steps.dataset["image"][chosen], "key": keys})))
+        labels.append(np.asarray(steps.dataset["label"][chosen]))
     return {"images": np.stack(images), "labels": np.stack(labels)}
 
 
@@ -151,17 +151,17 @@ def hand_over(config: RunConfig, epochs_given: bool, count: int, out: Path) -> l
         data = load(config.data)
         config = decided(config, data, epochs_given)
         print(announcement(data), file=sys.stderr)
-        program = Program(config, data)
-        model: Any = nnx.merge(program.graphdef, *program.learned)
+        steps = CompiledSteps(config, data)
+        model: Any = nnx.merge(steps.work.graphdef, *steps.learned)
         weights = to_torch(model, channels=data.spec.channels)
-        batches = first_batches(program, count)
+        batches = first_batches(steps, count)
     packed = {WEIGHTS: io.BytesIO(), BATCHES: io.BytesIO()}
     torch.save({name: torch.from_numpy(array) for name, array in weights.items()}, packed[WEIGHTS])
     np.savez_compressed(packed[BATCHES], **batches)  # pyright: ignore[reportArgumentType]
     make_writable(out)
     for name, file in packed.items():
         write_whole(out / name, file.getvalue())
-    return command(config, program.total_steps, out)
+    return command(config, steps.total_steps, out)
 
 
 def build_parser() -> Parser:

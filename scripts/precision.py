@@ -33,13 +33,12 @@ from experiments.converters import Number, nonempty, to_path
 from jaxode.checks import SEEDS, ConfigError, require_choice
 from jaxode.config import Precision, RunConfig
 from jaxode.data import DataError, ImageSet, load
-from jaxode.losses import cross_entropy
 from jaxode.nn import build_classifier
 from jaxode.nn.kernels import has_tf32
 from jaxode.train import Progress, RunFailed, Stopped, make_writable, run
+from jaxode.train.compiled_steps import CompiledSteps
 from jaxode.train.files import write_json, write_whole
-from jaxode.train.program import Program
-from jaxode.train.tally import forward
+from jaxode.train.microbatch import forward
 from scripts.parity.measure import relative
 from scripts.settings import settings, settings_parser
 from scripts.unfinished import Unfinished
@@ -78,17 +77,18 @@ def first_batch(config: RunConfig, data: ImageSet) -> First:
     them.
     """
     with jax.enable_x64(config.dtype == "float64"):
-        program = Program(config, data, same_start)
-        count = min(config.batch_size, program.train_count)
-        images = program.views.evaluation(program.pictures.images[:count])
-        labels = program.pictures.labels[:count]
+        steps = CompiledSteps(config, data, same_start)
+        count = min(config.batch_size, steps.train_count)
+        batch = {name: array[:count] for name, array in steps.dataset.items()}
+        batch = steps.work.views.evaluation({**batch, "weight": jnp.ones(count, steps.dtype)})
 
         def objective(params: Any) -> tuple[jax.Array, jax.Array]:
-            logits = forward(program.graphdef, program.learned._replace(params=params), images)[0]
-            return cross_entropy(logits, labels, jnp.ones(count, program.dtype)), logits
+            learned, total = steps.learned._replace(params=params), jnp.sum(batch["weight"])
+            found = forward(steps.work.graphdef, learned, steps.task, batch, total)
+            return found.loss, found.outputs
 
         with jax.default_matmul_precision("highest"):
-            gradient, logits = jax.jit(jax.grad(objective, has_aux=True))(program.learned.params)
+            gradient, logits = jax.jit(jax.grad(objective, has_aux=True))(steps.learned.params)
         return First(
             np.asarray(logits, np.float64),
             [np.asarray(g, np.float64) for g in jax.tree.leaves(gradient)],

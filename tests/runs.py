@@ -10,7 +10,7 @@ from stubs import builder, image_set, run_config
 
 from jaxode.train import Progress, run
 from jaxode.train.checkpoint_meta import sealed, unsealed
-from jaxode.train.figures import TIMINGS
+from jaxode.train.epoch_metrics import TIMINGS
 from jaxode.train.pace import Pace
 
 

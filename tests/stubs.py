@@ -20,13 +20,13 @@ POISON = 255
 """An image of nothing but this value makes the stub fail as it is told to."""
 
 
-PICTURES = ("recorder.draw", "outcomes.hardness.draw", "outcomes.mistakes.draw")
+PICTURES = ("learning_curves.draw", "nfe_by_class.draw", "confusion_matrix.draw")
 
 
 def without_pictures(patch: Any) -> None:
     """Pictures are slow to draw: runs write a word in their places."""
     for name in PICTURES:
-        patch.setattr(f"jaxode.train.{name}", lambda *args: b"picture")
+        patch.setattr(f"jaxode.plots.{name}", lambda *args: b"picture")
 
 
 class Linear(nnx.Module):

@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from jaxode.train.curves import BLUE, GREY, ORANGE
+from jaxode.plots.style import BLUE, GREY, ORANGE
 
 GREEN, RED, PALE = "#2e8b57", "#c0392b", "#c3c8d1"
 SHADES = 96

@@ -109,6 +109,10 @@ class Task(ABC):
         """
         return predictions
 
+    def is_stored(self, arrays: Predictions) -> bool:
+        """Whether arrays read from a file are such as `stored` returns; KeyError if one lacks."""
+        return True
+
     def belong(self, stored: Predictions, examples: Mapping[str, np.ndarray]) -> bool:
         """Whether stored predictions can be those of a split's examples."""
         return True

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 from jaxode import metrics
 from jaxode.checks import require_count
 from jaxode.losses import cross_entropy
+from jaxode.plots import confusion_matrix, nfe_by_class
 from jaxode.tasks import solver_costs
 from jaxode.tasks.base import Batch, Metrics, Predictions, Task, call_model
 from jaxode.types import Logits
@@ -85,15 +86,22 @@ class Classification(Task):
         """Label, predicted class and its probability: [N] each."""
         return {"label": examples["label"], **top1(predictions["logits"])}
 
+    def is_stored(self, arrays: Predictions) -> bool:
+        """Whether labels and predicted classes are whole numbers, and probabilities are not."""
+        whole, probability = (
+            [arrays[name] for name in ("label", "predicted")],
+            arrays["probability"],
+        )
+        return (
+            all(array.dtype.kind in "iu" and array.min(initial=0) >= 0 for array in whole)
+            and probability.dtype.kind == "f"
+            and all(array.ndim == 1 for array in (*whole, probability))
+        )
+
     def belong(self, stored: Predictions, examples: Mapping[str, np.ndarray]) -> bool:
         """Whether the labels are the same and no predicted class is beyond the last."""
-        kinds = {"label": "iu", "predicted": "iu", "probability": "f"}
-        return (
-            all(stored[name].dtype.kind in kind for name, kind in kinds.items())
-            and np.array_equal(stored["label"], examples["label"])
-            and stored["predicted"].min() >= 0
-            and stored["predicted"].max() < self.classes
-        )
+        same = np.array_equal(stored["label"], examples["label"])
+        return same and stored["predicted"].max() < self.classes
 
     def report(self, stored: Predictions, spec: Any) -> dict[str, Any]:
         """Scores and confusion matrix by class; of per-sample step sizes, also each class's NFE."""
@@ -113,15 +121,13 @@ class Classification(Task):
         self, stored: Predictions, examples: Mapping[str, np.ndarray], spec: Any, title: str
     ) -> dict[str, bytes]:
         """The confusion matrix; of per-sample step sizes, also NFE by class with extreme images."""
-        from jaxode.train import hardness, mistakes
-
         names = spec.class_names
         counts = confusion_of(stored, len(names))
-        drawn = {CONFUSION: mistakes.draw(counts, names, title)}
+        drawn = {CONFUSION: confusion_matrix.draw(counts, names, title)}
         if "nfe" in stored:
             nfe, labels = stored["nfe"].sum(1), stored["label"]
             images = solver_costs.extreme_examples(stored, examples[self.inputs], names)
-            drawn[NFE_BY_CLASS] = hardness.draw(nfe, labels, names, images, title)
+            drawn[NFE_BY_CLASS] = nfe_by_class.draw(nfe, labels, names, images, title)
         return drawn
 
     def plot_names(self, stored: Predictions) -> tuple[str, ...]:

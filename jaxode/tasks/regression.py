@@ -80,6 +80,11 @@ class Regression(Task):
         """Output and target of each example."""
         return {"output": predictions["output"], "target": examples[self.targets]}
 
+    def is_stored(self, arrays: Predictions) -> bool:
+        """Whether outputs and targets are real numbers of one shape."""
+        output, target = arrays["output"], arrays["target"]
+        return output.shape == target.shape and output.dtype.kind == "f"
+
     def belong(self, stored: Predictions, examples: Mapping[str, np.ndarray]) -> bool:
         """Whether the targets are the same."""
         return np.array_equal(stored["target"], examples[self.targets])

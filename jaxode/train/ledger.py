@@ -259,14 +259,14 @@ class Ledger:
         """
         epochs, task, examples = len(self.history), self.task, predict.test_examples(self.data)
         there = self.cluster.told(
-            lambda: predict.of(predict.load(self.out, epochs), task, self.data) is not None
+            lambda: predict.of(predict.load(self.out, epochs, task), task, self.data) is not None
         )
         seen = None if there else look()
 
         def write() -> dict[str, Any]:
             if seen is not None:
                 predict.save(self.out, seen)
-            found = predict.load(self.out, epochs) if seen is None else seen
+            found = predict.load(self.out, epochs, task) if seen is None else seen
             assert found is not None
             spec, title = self.data.spec, self.recorder.title()
             for name, picture in task.plots(found, examples, spec, title).items():

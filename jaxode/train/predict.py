@@ -77,7 +77,7 @@ class PredictionLoop:
 
 def is_incomplete(out: Path, config: RunConfig, task: Task) -> bool:
     """Whether a complete run lacks its predictions or what is made of them."""
-    found = load(out, config.epochs)
+    found = load(out, config.epochs, task)
     if found is None:
         return True
     try:
@@ -95,7 +95,7 @@ def save(out: Path, predictions: Predictions) -> None:
     write_whole(out / PREDICTIONS, target.getvalue())
 
 
-def load(out: Path, epochs: int) -> Predictions | None:
+def load(out: Path, epochs: int, task: Task) -> Predictions | None:
     """The predictions that a run's directory holds.
 
     None if there are none, they cannot be read, or they are of another number of epochs.
@@ -113,7 +113,8 @@ def load(out: Path, epochs: int) -> Predictions | None:
                 return None
         with np.load(io.BytesIO(content), allow_pickle=False) as stored:
             found = dict(stored)
-        return found if well_formed(found) and int(found["epochs"]) == epochs else None
+        usable = well_formed(found) and task.is_stored(found)
+        return found if usable and int(found["epochs"]) == epochs else None
     except Exception:  # whatever zipfile, zlib and NumPy raise on a damaged file
         return None
 

@@ -13,10 +13,10 @@ from typing import Any
 from jaxode.checks import ConfigError
 from jaxode.config import CHAINS, RunConfig
 from jaxode.data import SPECS
+from jaxode.plots import learning_curves
 from jaxode.strict_json import loads, need, read_object
 from jaxode.tasks import Task
 from jaxode.train.claim import CONFIG
-from jaxode.train.curves import draw
 from jaxode.train.epoch_metrics import summary
 from jaxode.train.errors import NOT_WRITTEN, ResumeError
 from jaxode.train.files import count_lines, write_json, write_whole
@@ -150,7 +150,10 @@ class Recorder:
         write_json(self.out / RESULT, result)
         due = status != "running" or time.monotonic() - self.drawn > DRAW_EVERY_SECONDS
         if history and due:
-            write_whole(self.out / CURVES, draw(history, self.title(), self.task))
+            curves = learning_curves.draw(
+                history, self.title(), self.task.loss_title, self.task.curve
+            )
+            write_whole(self.out / CURVES, curves)
             self.drawn = time.monotonic()
         if self.events is not None:
             self.events.write(history)

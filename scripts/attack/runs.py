@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments import mnist
-from jaxode.train.figures import TIMINGS
+from jaxode.train.epoch_metrics import TIMINGS
 
 EPOCHS = 3
 

@@ -115,7 +115,7 @@ class Subject:
         """
         key, _ = jax.random.split(
             jax.random.key(self.config.seed)
-        )  # as jaxode.train.program.Program does
+        )  # as jaxode.train.compiled_steps.CompiledSteps does
         with jax.enable_x64(self.config.dtype == "float64"):
             model = self._built(solve, self.config.dtype, key)
         graph, _ = nnx.split(self._built(solve, dtype, key), nnx.Param)
@@ -137,7 +137,7 @@ class Subject:
     def views(self, indices: np.ndarray, dtype: DType) -> jax.Array:
         """Images as evaluation shows them: [B] → [B, H, W, C]."""
         shown = views(self.config.replaced(precision=dtype), self.data.spec)
-        return shown.evaluation(jnp.asarray(self.data.test_images[indices]))
+        return shown.evaluation({"image": jnp.asarray(self.data.test_images[indices])})["image"]
 
 
 @contextmanager

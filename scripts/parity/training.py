@@ -20,9 +20,9 @@ from jaxode.data.augment import evaluation_views
 from jaxode.interop import from_torch
 from jaxode.nn import build_classifier
 from jaxode.optim import optimizer, update
+from jaxode.tasks import Classification
 from jaxode.train.state import initial_state, split_model
 from jaxode.train.step import train_step
-from jaxode.train.tally import Batch
 from scripts.parity.bounds import BOUNDS
 from scripts.parity.measure import FAIL, PASS, Row, relative
 from scripts.parity.settings import their_settings
@@ -148,9 +148,9 @@ def _trajectory(cell: Training) -> Row:
 
     @jax.jit
     def step(state: Any, x: Any, y: Any) -> Any:
-        return train_step(
-            graph, transform, state, Batch(x, y, weights), jnp.sum(weights), lambda rows: rows
-        )
+        batch = {"image": x, "label": y, "weight": weights}
+        task, total = Classification(classes), jnp.sum(weights)
+        return train_step(graph, task, transform, state, batch, total, lambda rows: rows)
 
     losses, evaluations = [], []
     for x, y in zip(images, labels, strict=True):

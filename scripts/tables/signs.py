@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jaxode.train import mistakes
+from jaxode.plots import confusion_matrix
 from scripts.tables.findings import Finding, rows_with_runs, series
 from scripts.tables.pictures import Curve, draw
 from scripts.tables.protocols import Scale
@@ -110,7 +110,7 @@ def confusions(records: Sequence[Record], scale: Scale) -> list[tuple[str, str, 
     for table, row, record in rows_with_runs(records, ["asl_10", "asl_29"], scale):
         told = record.result["classification"]
         title = f"{table.title}: {row.label}"
-        png = mistakes.draw(np.array(told["confusion"]), list(told["by_class"]), title)
+        png = confusion_matrix.draw(np.array(told["confusion"]), list(told["by_class"]), title)
         found.append(
             (f"{table.name}-{row.label.split(',')[0].lower().replace(' ', '-')}", title, png)
         )

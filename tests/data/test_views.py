@@ -29,17 +29,19 @@ def bands() -> np.ndarray:
 def test_models_see_both_bands_near_zero_and_their_mean(model):
     stored = bands()
     config, spec = ICEBERG.replaced(model=model), SPECS["iceberg"]
-    shown = views(config, spec).evaluation(jnp.asarray(stored))
+    shown = views(config, spec).evaluation({"image": jnp.asarray(stored)})["image"]
     one, two = (stored[..., 0] + 20) / 5, (stored[..., 1] + 25) / 5
     np.testing.assert_allclose(shown, np.stack([one, two, (one + two) / 2], -1), atol=1e-5)
     assert shown.shape[1:] == view_shape(config, spec)
     keys = jax.random.split(jax.random.key(0), 3)
-    np.testing.assert_array_equal(views(config, spec).training(keys, jnp.asarray(stored)), shown)
+    np.testing.assert_array_equal(
+        views(config, spec).training({"image": jnp.asarray(stored), "key": keys})["image"], shown
+    )
 
 
 def test_the_angle_is_one_more_plane_and_a_missing_one_the_middle():
     config, spec = ICEBERG.replaced(model="cnn", angle=True), SPECS["iceberg"]
-    shown = views(config, spec).evaluation(jnp.asarray(bands()))
+    shown = views(config, spec).evaluation({"image": jnp.asarray(bands())})["image"]
     assert shown.shape[1:] == view_shape(config, spec) == (75, 75, 4)
     np.testing.assert_allclose(shown[:, 10, 20, 3], [-9 / 4, 6 / 4, 0])
     assert np.isfinite(shown).all()
@@ -49,7 +51,7 @@ def test_the_dense_net_sees_one_band_over_its_largest_value():
     stored = bands()
     stored[1, ..., 0] = 0
     config, spec = ICEBERG.replaced(model="dense"), SPECS["iceberg"]
-    shown = np.asarray(views(config, spec).evaluation(jnp.asarray(stored)))
+    shown = np.asarray(views(config, spec).evaluation({"image": jnp.asarray(stored)})["image"])
     assert shown.shape[1:] == view_shape(config, spec) == (75, 75, 1)
     np.testing.assert_allclose(
         shown[0, ..., 0], stored[0, ..., 0] / np.abs(stored[0, ..., 0]).max(), rtol=1e-6
@@ -73,7 +75,7 @@ def test_what_images_do_not_have_is_refused(config, text):
 
 def test_pictures_of_sign_language_are_shown_whole_and_normalised_by_imagenets_figures():
     images = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3)).astype(np.uint8)
-    shown = views(ASL, SPECS["asl_alphabet"]).evaluation(jnp.asarray(images))
+    shown = views(ASL, SPECS["asl_alphabet"]).evaluation({"image": jnp.asarray(images)})["image"]
     wanted = (images / 255 - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225])
     np.testing.assert_allclose(shown, wanted, atol=1e-5)
 
@@ -84,7 +86,7 @@ def test_augmentations_come_before_normalisation_and_crops(crop):
     keys = jax.random.split(jax.random.key(1), 4)
     spec = SPECS["asl_alphabet"]
     config = ASL.replaced(augment="horizontal_flip,cutout", crop=crop)
-    shown = views(config, spec).training(keys, jnp.asarray(images))
+    shown = views(config, spec).training({"image": jnp.asarray(images), "key": keys})["image"]
     drawn = augmented(keys, jnp.asarray(images, jnp.float32) / 255, ("horizontal_flip", "cutout"))
     wanted = training_views(keys, 255 * drawn, spec.mean, spec.std, crop=crop, side=64)
     np.testing.assert_allclose(shown, wanted, atol=1e-5)

@@ -12,7 +12,7 @@ from experiments import cifar10, cifar100, mnist
 from experiments.cli import finished
 from jaxode.train import read_config
 from jaxode.train.checkpoint_meta import sealed, unsealed
-from jaxode.train.figures import TIMINGS
+from jaxode.train.epoch_metrics import TIMINGS
 
 SMALL = shlex.split(
     "--data sample --limit-train 40 --limit-test 10 --batch-size 16 --epochs 2 --model mlp --quiet"

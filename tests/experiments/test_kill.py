@@ -10,7 +10,7 @@ import time
 import pytest
 
 from jaxode.train.checkpoint_meta import unsealed
-from jaxode.train.figures import TIMINGS
+from jaxode.train.epoch_metrics import TIMINGS
 
 BASE = shlex.split("--data sample --quiet --schedule step")
 MODELS = {

@@ -10,9 +10,8 @@ import pytest
 import experiments
 from jaxode.config import RunConfig
 from jaxode.data import SPECS, ImageSet
-from jaxode.train.program import Program
+from jaxode.train.compiled_steps import CompiledSteps
 from jaxode.train.step import train_step
-from jaxode.train.tally import Batch
 
 MODULES = [
     importlib.import_module(f"experiments.{found.name}")
@@ -43,17 +42,20 @@ def test_no_preset_is_forgotten():
 def test_a_preset_trains_for_two_steps(name):
     config = PRESETS[name].replaced(batch_size=2, epochs=1)
     data = made_up(config.data.dataset, 4)
-    program = Program(config, data)
-    state = program.first_state()
+    steps = CompiledSteps(config, data)
+    state = steps.first_state()
     before = jax.device_get(state.params)
 
     def read(rows):
         images, labels, keys = rows
-        return Batch(program.views.training(keys, images), labels, np.ones(2, np.float32))
+        stored = {"image": images, "label": labels, "key": keys}
+        return steps.work.views.training({**stored, "weight": np.ones(2, np.float32)})
 
     @jax.jit
     def step(state, rows):
-        return train_step(program.graphdef, program.transform, state, rows, np.float32(2), read)
+        return train_step(
+            steps.work.graphdef, steps.task, steps.transform, state, rows, np.float32(2), read
+        )
 
     for number in (0, 1):
         part = slice(2 * number, 2 * number + 2)

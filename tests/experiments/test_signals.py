@@ -108,10 +108,10 @@ def test_in_a_call_that_does_not_return_to_python(tmp_path):
 COMPILES = """
 import os, signal, sys, threading
 from experiments import mnist
-from jaxode.train.program import Program
+from jaxode.train.compiled_steps import CompiledSteps
 def compile(self, state, wait):
     wait(lambda: (os.kill(os.getpid(), signal.SIGINT), threading.Event().wait(60)))
-Program.compile = compile
+CompiledSteps.compile = compile
 sys.exit(mnist.main(sys.argv[1:]))
 """
 

@@ -30,7 +30,7 @@ from jaxode.config import (
 )
 from jaxode.nn import build_classifier  # noqa: E402
 from jaxode.ode import Stats, odeint  # noqa: E402
-from jaxode.train.program import Program  # noqa: E402
+from jaxode.train.compiled_steps import CompiledSteps  # noqa: E402
 from scripts.communication import counted, row  # noqa: E402
 from scripts.scaling.hlo import collectives  # noqa: E402
 
@@ -97,8 +97,10 @@ CASES: dict[str, tuple[Any, dict[str, Any], tuple[Any, ...], int]] = {
 }
 
 
-def prepared(build: Any, solve: dict[str, Any], parallel: tuple[Any, ...], epochs: int) -> Program:
-    """The program of a case: 70 and 23 images, batches of 16."""
+def prepared(
+    build: Any, solve: dict[str, Any], parallel: tuple[Any, ...], epochs: int
+) -> CompiledSteps:
+    """The steps of a case: 70 and 23 images, batches of 16."""
     config = RunConfig(
         model=ModelConfig(width=4),
         solve=SolveConfig(**solve),
@@ -109,31 +111,31 @@ def prepared(build: Any, solve: dict[str, Any], parallel: tuple[Any, ...], epoch
         batch_size=16,
         precision="float64",
     )
-    return Program(config, image_set(), build)
+    return CompiledSteps(config, image_set(), build)
 
 
 def train(
     build: Any, solve: dict[str, Any], parallel: tuple[Any, ...], epochs: int
 ) -> dict[str, Any]:
     """Mean loss of every step and what the last epoch and an evaluation counted."""
-    program = prepared(build, solve, parallel, epochs)
-    state = program.first_state()
-    program.compile(state)
+    steps = prepared(build, solve, parallel, epochs)
+    state = steps.first_state()
+    steps.compile(state)
     losses, before = [], 0.0
     for epoch in range(epochs):
-        key, table = program.epoch(epoch)
-        state, before = state._replace(totals=program.zero()), (0.0, 0)
+        key, table = steps.epoch(epoch)
+        state, before = state._replace(totals=steps.zero()), (0.0, 0)
         for stop in range(1, 6):
-            state = program.train(state, key, table, stop)
+            state = steps.train(state, key, table, stop)
             now = float(state.totals.loss), int(state.totals.images)
             losses.append((now[0] - before[0]) / (now[1] - before[1]))
             before = now
-    span = program.test_span
-    tested = program.evaluate(state.learned, program.unseen(), span, span.batches)
+    split = steps.test_range
+    tested = steps.evaluate(state.learned, steps.empty_metrics(), split, split.batches)
     return {
         "losses": losses,
         "trained": counts(state.totals),
-        "tested": counts(tested.totals) | {"confusion": tested.confusion.tolist()},
+        "tested": counts(tested.totals) | {"confusion": tested.metrics["confusion"].tolist()},
         "test_loss": float(tested.totals.loss),
     }
 
@@ -142,11 +144,11 @@ def heard(
     build: Any, solve: dict[str, Any], parallel: tuple[Any, ...], epochs: int
 ) -> dict[str, Any]:
     """What the devices tell each other in the first step, and what its solves count."""
-    program = prepared(build, solve, parallel, epochs)
-    state = program.first_state()
-    program.compile(state)
-    state, times = counted(program, state)
-    rows = [row(item, times[item.name]) for item in collectives(program.train_loop.as_text())]
+    steps = prepared(build, solve, parallel, epochs)
+    state = steps.first_state()
+    steps.compile(state)
+    state, times = counted(steps, state)
+    rows = [row(item, times[item.name]) for item in collectives(steps.train_loop.as_text())]
     return {"first": counts(state.totals), "rows": rows}
 
 

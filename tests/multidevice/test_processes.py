@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from jaxode.train.distributed import meet
-from jaxode.train.figures import TIMINGS
+from jaxode.train.epoch_metrics import TIMINGS
 from jaxode.train.processes.membership import Membership
 from jaxode.train.processes.timeout import Timeout
 from jaxode.train.processes.watchdog import Watchdog

@@ -248,7 +248,7 @@ from flax import nnx
 sys.path[:0] = sys.argv[1:3]
 from stubs import image_set
 from jaxode.config import ModelConfig, OptimConfig, ParallelConfig, RunConfig, SolveConfig
-from jaxode.train.program import Program
+from jaxode.train.compiled_steps import CompiledSteps
 
 found = {}
 for name, settings in json.loads(sys.argv[3]).items():
@@ -259,13 +259,13 @@ for name, settings in json.loads(sys.argv[3]).items():
         parallel=ParallelConfig(settings["parallel"], settings["devices"]),
         batch_size=8, epochs=1, kernels=settings.get("kernels", "native"),
     )
-    program = Program(config, image_set(24, 8))
-    state = program.first_state()
-    program.compile(state)
-    key, table = program.epoch(0)
-    state = program.train(state, key, table, 3)
+    steps = CompiledSteps(config, image_set(24, 8))
+    state = steps.first_state()
+    steps.compile(state)
+    key, table = steps.epoch(0)
+    state = steps.train(state, key, table, 3)
     leaves = jax.tree.leaves(state.learned.params)
-    text = program.train_loop.as_text()
+    text = steps.train_loop.as_text()
     found[name] = {
         "parameters": np.concatenate([np.ravel(leaf) for leaf in leaves]).astype(float).tolist(),
         "chains": text.count("jaxode_native_chain_gradient"),

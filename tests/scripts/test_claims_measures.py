@@ -15,7 +15,7 @@ from stubs import image_set
 
 from jaxode.config import ModelConfig, RunConfig, SolveConfig
 from jaxode.losses import cross_entropy
-from jaxode.train.program import Program
+from jaxode.train.compiled_steps import CompiledSteps
 from scripts.claims import drift, forward, gradients, loose, tolerance
 from scripts.claims.subject import Request, Subject, arithmetic
 
@@ -31,7 +31,9 @@ def tiny():
         model=ModelConfig(width=4), solve=SolveConfig("bosh3"), batch_size=BATCH, seed=3
     )
     data = image_set(train=4, test=7)
-    params = jax.tree.map(lambda leaf: 2 * np.asarray(leaf), Program(config, data).learned.params)
+    params = jax.tree.map(
+        lambda leaf: 2 * np.asarray(leaf), CompiledSteps(config, data).learned.params
+    )
     return Subject("tiny", "epoch-00001", config, params, data)
 
 
@@ -48,7 +50,7 @@ class One(Request):
 def test_initial_parameters_are_those_that_the_run_began_with(tiny):
     _, initial = tiny.split(tiny.at(1e-3), "float32", initial=True)
     _, trained = tiny.split(tiny.at(1e-3), "float32")
-    drawn = Program(tiny.config, tiny.data).learned.params
+    drawn = CompiledSteps(tiny.config, tiny.data).learned.params
     for before, after, expected in zip(
         *map(jax.tree.leaves, (initial, trained, drawn)), strict=True
     ):
@@ -243,7 +245,7 @@ def test_a_gradient_of_a_solve_that_failed_is_none(tiny, monkeypatch):
 def test_a_gradient_is_that_of_the_mean_cross_entropy():
     config = RunConfig(model=ModelConfig("mlp"), batch_size=BATCH)
     data = image_set(train=4, test=7)
-    params = jax.tree.map(np.asarray, Program(config, data).learned.params)
+    params = jax.tree.map(np.asarray, CompiledSteps(config, data).learned.params)
     one = Subject("mlp", "epoch-00001", config, params, data)
     found = gradients.gradient(one, 1e-2, "tape", "float64").leaves
     with arithmetic("float64"):

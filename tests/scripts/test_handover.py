@@ -21,7 +21,7 @@ import jax.numpy as jnp  # noqa: E402
 from flax import nnx  # noqa: E402
 
 from jaxode.losses import cross_entropy  # noqa: E402
-from jaxode.train.program import Program  # noqa: E402
+from jaxode.train.compiled_steps import CompiledSteps  # noqa: E402
 from scripts import handover  # noqa: E402
 
 
@@ -30,22 +30,22 @@ def test_the_batches_are_those_of_the_training_step():
     the batches.
     """
     config = run_config(optim=OptimConfig(lr=1e-30, schedule="constant"))
-    program = Program(config, image_set(train=32), builder())
-    found = handover.first_batches(program, 3)
+    steps = CompiledSteps(config, image_set(train=32), builder())
+    found = handover.first_batches(steps, 3)
     assert found["images"].shape == (3, 16, 28, 28, 1)
-    model = nnx.merge(program.graphdef, *program.learned)
+    model = nnx.merge(steps.work.graphdef, *steps.learned)
     expected = [
         float(cross_entropy(model(images)[0], labels, jnp.ones(16)))
         for images, labels in zip(found["images"], found["labels"], strict=True)
     ]
-    state = program.first_state()
-    program.compile(state)
+    state = steps.first_state()
+    steps.compile(state)
     losses, total = [], 0.0
     for step in range(3):
         epoch, row = divmod(step, 2)
         if row == 0:
-            state, total = state._replace(totals=program.zero()), 0.0
-        state = program.train(state, *program.epoch(epoch), row + 1)
+            state, total = state._replace(totals=steps.zero()), 0.0
+        state = steps.train(state, *steps.epoch(epoch), row + 1)
         losses.append((float(state.totals.loss) - total) / 16)
         total = float(state.totals.loss)
     np.testing.assert_allclose(losses, expected, rtol=1e-6)
@@ -53,16 +53,16 @@ def test_the_batches_are_those_of_the_training_step():
 
 
 def test_padded_batches_and_more_than_there_are_are_refused():
-    program = Program(run_config(), image_set(train=40), builder())
-    assert len(handover.first_batches(program, 2)["labels"]) == 2
+    steps = CompiledSteps(run_config(), image_set(train=40), builder())
+    assert len(handover.first_batches(steps, 2)["labels"]) == 2
     with pytest.raises(
         ConfigError, match=r"--batches must be below 3, got 3: .*40 images are no multiple of 16"
     ):
-        handover.first_batches(program, 3)
+        handover.first_batches(steps, 3)
     with pytest.raises(
         ConfigError, match="--batches must be at most 9, the steps of the run, got 10"
     ):
-        handover.first_batches(program, 10)
+        handover.first_batches(steps, 10)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from jaxode.train.history import HistoryFile, check, encoded, first_lines
 
 
 def line(epoch, **changes):
-    names = (*history.NUMBERS, *history.OPTIONAL)
+    names = (*history.NUMBERS, "test_accuracy", "train_accuracy", "nfe_forward")
     return {"epoch": epoch, **dict.fromkeys(names, 0.5), "nfe_per_block": [20.0, 26.5], **changes}
 
 
@@ -162,9 +162,9 @@ def test_no_more_is_read_than_a_history_can_be(tmp_path, monkeypatch):
     ],
 )
 def test_lines_that_are_no_history_are_named(wrong, said):
-    check([line(1), line(2, nfe_forward=None)], "h")
+    check([line(1), line(2, nfe_forward=None)], "h", "test_accuracy")
     with pytest.raises(ValueError, match=f"^h, epoch 2: {said}"):
-        check([line(1), wrong], "h")
+        check([line(1), wrong], "h", "test_accuracy")
 
 
 def test_a_line_read_and_written_again_is_the_same_line():

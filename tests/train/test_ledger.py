@@ -6,6 +6,7 @@ import threading
 import pytest
 from stubs import run_config
 
+from jaxode.tasks import Classification
 from jaxode.train import ledger as module
 from jaxode.train.cluster import Cluster
 from jaxode.train.files import write_json
@@ -18,7 +19,7 @@ def ledger(out, index, *, opened=True):
     """As it is while the run trains, less what writes nothing here."""
     books = object.__new__(Ledger)
     books.cluster, books.opened, books.writing = Cluster(index, 3), opened, threading.Lock()
-    books.recorder = Recorder(out, run_config(), {}, Origins({}))
+    books.recorder = Recorder(out, run_config(), {}, Origins({}), Classification(10))
     return books
 
 

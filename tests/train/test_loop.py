@@ -15,9 +15,9 @@ from stubs import image_set, run_config
 
 from jaxode.checks import ConfigError
 from jaxode.data import ImageSet
-from jaxode.train import Progress, RunFailed, Stopped, outcomes, program
-from jaxode.train.curves import draw as draw_curves
-from jaxode.train.program import Program
+from jaxode.tasks import Classification
+from jaxode.train import Progress, RunFailed, Stopped, compiled_steps
+from jaxode.train.compiled_steps import CompiledSteps
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -106,7 +106,7 @@ def test_settings_that_do_not_fit_are_refused(tmp_path, monkeypatch):
         go(tmp_path / "a", run_config(precision="float64"))
     with pytest.raises(ConfigError, match="data must be full"):
         go(tmp_path / "b", run_config().replaced(data="sample"))
-    monkeypatch.setattr(program, "MOST_STEPS", 1)
+    monkeypatch.setattr(compiled_steps, "MOST_STEPS", 1)
     with pytest.raises(ConfigError, match="32 bits"):
         go(tmp_path / "c", run_config(epochs=3))
 
@@ -136,17 +136,16 @@ def test_training_images_can_be_evaluated_at_the_end_alone(tmp_path, whole):
     assert [line["test_accuracy"] is None for line in lines] == [False, False, False]
     for name in ("train_accuracy", "train_macro_f1", "test_accuracy", "test_loss"):
         assert result[name] == usual[name]
-    assert draw_curves(lines[:2], "two of three").startswith(b"\x89PNG")
 
 
 def test_a_signal_while_xla_compiles_stops_at_once_and_the_run_goes_on_later(tmp_path, monkeypatch):
     go(tmp_path / "whole")
-    compiled, finish = Program.compile, threading.Event()
+    compiled, finish = CompiledSteps.compile, threading.Event()
 
     def compiling(self, state, wait):
         wait(lambda: (os.kill(os.getpid(), signal.SIGTERM), finish.wait(60)))
 
-    monkeypatch.setattr(Program, "compile", compiling)
+    monkeypatch.setattr(CompiledSteps, "compile", compiling)
     said = io.StringIO()
     with pytest.raises(Stopped) as stopped:
         go(tmp_path / "run", progress=Progress(stream=said))
@@ -157,27 +156,29 @@ def test_a_signal_while_xla_compiles_stops_at_once_and_the_run_goes_on_later(tmp
         "SIGTERM: stopping",
     ]
     assert json.loads((tmp_path / "run" / "result.json").read_text())["status"] == "stopped"
-    monkeypatch.setattr(Program, "compile", compiled)
+    monkeypatch.setattr(CompiledSteps, "compile", compiled)
     go(tmp_path / "run")
     assert lines(tmp_path / "run") == lines(tmp_path / "whole")
     assert digests(tmp_path / "run") == digests(tmp_path / "whole")
 
 
 def test_a_signal_while_the_model_is_built_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(Program, "first_state", lambda self: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr(
+        CompiledSteps, "first_state", lambda self: os.kill(os.getpid(), signal.SIGTERM)
+    )
     with pytest.raises(Stopped):
         go(tmp_path / "run")
     assert list((tmp_path / "run").iterdir()) == []
 
 
 def test_a_signal_while_the_last_pictures_are_drawn_is_not_lost(tmp_path, monkeypatch):
-    drawn = outcomes.pictures
+    drawn = Classification.plots
 
     def draw(*arguments):
         os.kill(os.getpid(), signal.SIGTERM)
         return drawn(*arguments)
 
-    monkeypatch.setattr(outcomes, "pictures", draw)
+    monkeypatch.setattr(Classification, "plots", draw)
     with pytest.raises(Stopped) as stopped:
         go(tmp_path)
     result = json.loads((tmp_path / "result.json").read_text())

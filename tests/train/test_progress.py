@@ -18,9 +18,10 @@ class Terminal(io.StringIO):
 
 
 def test_training_and_test_solves_are_not_mixed():
-    line = epoch_line(RECORD, 4)
+    line = epoch_line(RECORD, 4, ["test 50.00 %"])
+    assert "loss 0.5000  test 50.00 %  nfe" in line
     assert "  nfe train 26.2 test 32.0  steps train 4.5+0.2  " in line
-    without = epoch_line({**RECORD, "nfe_forward": None}, 4)
+    without = epoch_line({**RECORD, "nfe_forward": None}, 4, [])
     assert "nfe" not in without
     assert "steps" not in without
 
@@ -35,7 +36,7 @@ def test_a_bar_on_a_terminal_counts_batches_and_goes_away():
     shown = stream.getvalue().split("\r")[-1]
     assert "5/10" in shown
     assert "loss=0.512" in shown
-    progress.say(epoch_line(RECORD, 4))
+    progress.say(epoch_line(RECORD, 4, ["test 50.00 %"]))
     progress.begin("test images", 2)
     progress.end()
     assert stream.getvalue().split("\r")[-1].strip() == ""

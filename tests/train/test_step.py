@@ -12,34 +12,45 @@ from stubs import averaging, builder, image_set, run_config
 from jaxode.checks import ConfigError
 from jaxode.config import ModelConfig, ParallelConfig
 from jaxode.data.augment import evaluation_views, training_views
-from jaxode.train.program import Program
+from jaxode.train.compiled_steps import CompiledSteps
+from jaxode.train.microbatch import forward
 from jaxode.train.scaling import initial_scale
 from jaxode.train.state import Totals
-from jaxode.train.tally import forward
 
 
 def compiled(config=None, data=None, build=None):
-    program = Program(config or run_config(), data or image_set(), build or builder())
-    state = program.first_state()
-    program.compile(state)
-    return program, state
+    steps = CompiledSteps(config or run_config(), data or image_set(), build or builder())
+    state = steps.first_state()
+    steps.compile(state)
+    return steps, state
 
 
 @pytest.fixture(scope="module")
 def ours():
-    program, state = compiled()
-    return program, jax.device_get(state)  # training takes the state away, so each test gets a copy
+    steps, state = compiled()
+    return steps, jax.device_get(state)  # training takes the state away, so each test gets a copy
+
+
+def passed(steps, learned, images):
+    """What the model makes of images, whose labels are zero."""
+    weight, label = np.ones(len(images), np.float32), np.zeros(len(images), np.int32)
+    batch = {"image": images, "label": label, "weight": weight}
+    return forward(steps.work.graphdef, learned, steps.task, batch, weight.sum())
+
+
+def logits_of(steps, learned, images):
+    return passed(steps, learned, images).outputs
 
 
 def fresh(ours):
-    program, state = ours
-    return program, jax.tree.map(jnp.array, state)
+    steps, state = ours
+    return steps, jax.tree.map(jnp.array, state)
 
 
-def trained(program, state, stops, epoch=0):
-    key, table = program.epoch(epoch)
+def trained(steps, state, stops, epoch=0):
+    key, order = steps.epoch(epoch)
     for stop in stops:
-        state = program.train(state, key, table, stop)
+        state = steps.train(state, key, order, stop)
     return jax.device_get(state)
 
 
@@ -70,37 +81,37 @@ def test_an_epoch_counts_every_image_once_and_every_solve(ours):
 
 @pytest.mark.parametrize("part", ["train", "test"])
 def test_evaluation_equals_the_direct_computation(ours, part):
-    program, state = fresh(ours)
+    steps, state = fresh(ours)
     data = image_set()
     images, labels = getattr(data, f"{part}_images"), getattr(data, f"{part}_labels")
-    span = getattr(program, f"{part}_span")
-    found = program.unseen()
-    for stop in range(1, span.batches + 1):
-        found = program.evaluate(state.learned, found, span, stop)
+    split = getattr(steps, f"{part}_range")
+    found = steps.empty_metrics()
+    for stop in range(1, split.batches + 1):
+        found = steps.evaluate(state.learned, found, split, stop)
     totals = found.totals
-    logits, _, _ = forward(
-        program.graphdef, state.learned, evaluation_views(images, data.spec.mean, data.spec.std)
-    )
-    logits = np.asarray(logits, np.float64)
+    shown = evaluation_views(images, data.spec.mean, data.spec.std)
+    logits = np.asarray(logits_of(steps, state.learned, shown), np.float64)
     losses = np.log(np.exp(logits).sum(1)) - logits[np.arange(len(labels)), labels]
     assert int(totals.images) == len(labels)
     np.testing.assert_array_equal(
-        found.confusion, confusion_matrix(labels, logits.argmax(1), labels=range(10))
+        found.metrics["confusion"], confusion_matrix(labels, logits.argmax(1), labels=range(10))
     )
     np.testing.assert_allclose(float(totals.loss), losses.sum(), rtol=1e-5)
-    assert_same_bits(found, program.evaluate(state.learned, program.unseen(), span, span.batches))
+    assert_same_bits(
+        found, steps.evaluate(state.learned, steps.empty_metrics(), split, split.batches)
+    )
 
 
 def test_padding_has_no_influence(ours):
     """Other images at the places of weight zero give the same bits."""
-    program, state = fresh(ours)
-    key, table = program.epoch(0)
-    padding = np.asarray(table.weights) == 0
+    steps, state = fresh(ours)
+    key, order = steps.epoch(0)
+    padding = np.asarray(order.weights) == 0
     assert padding.sum() == 5 * 16 - 70
-    other = table._replace(indices=jnp.where(padding, 3, table.indices))
-    assert not np.array_equal(other.indices, table.indices)
+    other = order._replace(indices=jnp.where(padding, 3, order.indices))
+    assert not np.array_equal(other.indices, order.indices)
     one, two = (
-        program.train(jax.tree.map(jnp.array, state), key, rows, 5) for rows in (table, other)
+        steps.train(jax.tree.map(jnp.array, state), key, rows, 5) for rows in (order, other)
     )
     assert_same_bits(one, two)
 
@@ -122,29 +133,29 @@ def test_statistics_are_of_all_images_of_a_batch_however_it_is_split():
 
 
 def test_evaluation_takes_statistics_as_they_are_and_changes_none():
-    program, state = compiled(run_config(model=ModelConfig(model="mlp")), build=averaging)
-    before = program.evaluate(
-        state.learned, program.unseen(), program.test_span, program.test_span.batches
+    steps, state = compiled(run_config(model=ModelConfig(model="mlp")), build=averaging)
+    before = steps.evaluate(
+        state.learned, steps.empty_metrics(), steps.test_range, steps.test_range.batches
     )
     moved = state.learned._replace(statistics=jax.tree.map(lambda leaf: leaf + 7, state.statistics))
-    after = program.evaluate(moved, program.unseen(), program.test_span, program.test_span.batches)
+    after = steps.evaluate(moved, steps.empty_metrics(), steps.test_range, steps.test_range.batches)
     np.testing.assert_allclose(
         before.totals.loss, after.totals.loss, rtol=1e-4
     )  # all logits are higher by as much
-    logits, _, same = forward(program.graphdef, moved, jnp.zeros((1, 28, 28, 1)))
-    assert_same_bits(same, moved.statistics)
+    zeros = jnp.zeros((1, 28, 28, 1))
+    assert_same_bits(passed(steps, moved, zeros).statistics, moved.statistics)
     np.testing.assert_allclose(
-        logits, forward(program.graphdef, state.learned, jnp.zeros((1, 28, 28, 1)))[0] + 7
+        logits_of(steps, moved, zeros), logits_of(steps, state.learned, zeros) + 7
     )
 
 
 def test_an_update_that_float16_skips_leaves_the_statistics(monkeypatch):
-    program, state = compiled(
+    steps, state = compiled(
         run_config(model=ModelConfig(model="mlp"), precision="float16"), build=averaging
     )
     huge = state._replace(scale=state.scale._replace(factor=jnp.float32(jnp.inf)))
     before = jax.device_get(state.statistics)
-    after = trained(program, huge, [1])
+    after = trained(steps, huge, [1])
     assert int(after.scale.skipped) == 1
     assert_same_bits(before, after.statistics)
 
@@ -154,13 +165,12 @@ def test_the_gradient_of_a_padded_batch_is_that_of_its_images(ours):
     data = image_set(train=9, test=3)
     results = []
     for batch_size in (9, 64):
-        program, state = compiled(run_config(batch_size=batch_size), data)
+        steps, state = compiled(run_config(batch_size=batch_size), data)
         # Evaluation views: the keys of training depend on the batch's size.
-        program.views = program.views._replace(
-            training=lambda keys, images: evaluation_views(images, data.spec.mean, data.spec.std)
-        )
-        program.compile(state)
-        results.append(trained(program, state, [1]))
+        views = steps.work.views._replace(training=steps.work.views.evaluation)
+        steps.work = steps.work._replace(views=views)
+        steps.compile(state)
+        results.append(trained(steps, state, [1]))
     np.testing.assert_allclose(results[0].totals.loss, results[1].totals.loss, rtol=1e-6)
     for a, b in zip(
         jax.tree.leaves(results[0].params), jax.tree.leaves(results[1].params), strict=True
@@ -170,12 +180,12 @@ def test_the_gradient_of_a_padded_batch_is_that_of_its_images(ours):
 
 @pytest.mark.parametrize(("fail", "failure", "broken"), [("nan", 0, 1), ("solve", 1, 0)])
 def test_the_first_failure_ends_the_loop_and_is_named(fail, failure, broken):
-    program, state = compiled(data=image_set(poisoned=(40,)), build=builder(fail))
-    _, table = program.epoch(0)
+    steps, state = compiled(data=image_set(poisoned=(40,)), build=builder(fail))
+    _, order = steps.epoch(0)
     bad = int(
-        np.argwhere((np.asarray(table.indices) == 40) & (np.asarray(table.weights) > 0))[0, 0]
+        np.argwhere((np.asarray(order.indices) == 40) & (np.asarray(order.weights) > 0))[0, 0]
     )
-    totals = trained(program, state, [5]).totals
+    totals = trained(steps, state, [5]).totals
     assert (int(totals.failure), int(totals.broken), int(totals.bad_batch)) == (
         failure,
         broken,
@@ -188,30 +198,32 @@ def test_an_update_that_is_not_finite_is_noticed_in_its_own_step():
     """Not only by the loss of the next step: at the end of an epoch, there is none before the
     checkpoint.
     """
-    program, state = compiled(run_config().replaced(lr=1e38, weight_decay=1e4))
-    totals = trained(program, state, [1]).totals
+    steps, state = compiled(run_config().replaced(lr=1e38, weight_decay=1e4))
+    totals = trained(steps, state, [1]).totals
     assert np.isfinite(totals.loss)
     assert (int(totals.broken), int(totals.bad_batch)) == (2, 0)
 
 
 def test_float64_runs_in_float64(x64):
-    program, state = compiled(run_config(precision="float64"))
-    state = trained(program, state, [2])
+    steps, state = compiled(run_config(precision="float64"))
+    state = trained(steps, state, [2])
     assert {leaf.dtype for leaf in jax.tree.leaves(state.params)} == {np.dtype("float64")}
     assert state.totals.loss.dtype == np.float64
 
 
 @pytest.mark.parametrize("crop", ["resize", "pad", "none"])
 def test_training_sees_the_windows_that_the_settings_name(crop):
-    program, data = Program(run_config().replaced(crop=crop), image_set(), builder()), image_set()
+    steps, data = (
+        CompiledSteps(run_config().replaced(crop=crop), image_set(), builder()),
+        image_set(),
+    )
     keys, images, facts = (
         jax.random.split(jax.random.key(0), 5),
         data.train_images[:5],
         (data.spec.mean, data.spec.std),
     )
-    np.testing.assert_array_equal(
-        program.views.training(keys, images), training_views(keys, images, *facts, crop=crop)
-    )
+    found = steps.work.views.training({"image": images, "key": keys})["image"]
+    np.testing.assert_array_equal(found, training_views(keys, images, *facts, crop=crop))
 
 
 def test_zero_totals_share_no_buffer():
@@ -234,9 +246,9 @@ def test_only_float16_is_scaled():
 
 def test_an_update_whose_gradient_overflows_is_left_out(monkeypatch):
     monkeypatch.setattr("jaxode.train.scaling.START", TWICE)
-    program, state = compiled(HALF)
+    steps, state = compiled(HALF)
     before = jax.device_get(state)
-    after = trained(program, state, [2])
+    after = trained(steps, state, [2])
     assert_same_bits((after.params, after.opt_state), (before.params, before.opt_state))
     assert (float(after.scale.factor), int(after.scale.skipped), int(after.scale.good)) == (
         2.0**20,
@@ -245,7 +257,7 @@ def test_an_update_whose_gradient_overflows_is_left_out(monkeypatch):
     )
     assert (int(after.step), int(after.totals.batches), int(after.totals.bad_batch)) == (2, 2, -1)
     later = trained(
-        program, jax.tree.map(jnp.array, after), [4]
+        steps, jax.tree.map(jnp.array, after), [4]
     )  # the fifth batch is padded, its slopes are steeper
     assert (float(later.scale.factor), int(later.scale.skipped), int(later.scale.good)) == (
         2.0**20,
@@ -282,9 +294,9 @@ def test_what_says_no_precision_is_compiled_for_the_highest():
         model.__class__ = Watched
         return model
 
-    program, state = compiled(data=image_set(20, 10), build=build)
+    steps, state = compiled(data=image_set(20, 10), build=build)
     traced = len(seen)
-    program.trace_outcomes(state.learned)
+    steps.trace_predictions(state.learned)
     assert len(seen) > traced > 0
     assert set(seen) == {"highest"}
 
@@ -293,6 +305,6 @@ def test_a_batch_that_cannot_be_cut_in_parts_is_refused():
     with pytest.raises(
         ConfigError, match="batch_size must be a multiple of devices x accumulate = 1 x 3, got 16"
     ):
-        Program(run_config(parallel=ParallelConfig(accumulate=3)), image_set(), builder())
+        CompiledSteps(run_config(parallel=ParallelConfig(accumulate=3)), image_set(), builder())
     with pytest.raises(ConfigError, match="devices must be at most 1, as many as cpu has, got 9"):
-        Program(run_config(parallel=ParallelConfig(devices=9)), image_set(), builder())
+        CompiledSteps(run_config(parallel=ParallelConfig(devices=9)), image_set(), builder())

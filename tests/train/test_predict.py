@@ -1,4 +1,4 @@
-"""The record of a run's test images, with a stub for a model."""
+"""The predictions of a run for its test split, with a stub for a model."""
 
 import json
 import os
@@ -11,11 +11,12 @@ from stubs import builder, image_set, run_config, without_pictures
 
 from jaxode import metrics
 from jaxode.ode import Stats
-from jaxode.train import missing, outcomes, run
-from jaxode.train.hardness import bin_edges, chosen_classes, draw, shown
-from jaxode.train.mistakes import draw as draw_mistakes
-from jaxode.train.tally import by_block
+from jaxode.tasks import Classification
+from jaxode.tasks.classification import top1
+from jaxode.train import is_incomplete, predict, run
+from jaxode.train.microbatch import solver_stats
 
+TASK = Classification(10)
 CONFIG = run_config(epochs=2).replaced(per_sample=True)
 DATA = image_set()
 
@@ -42,7 +43,7 @@ def whole(tmp_path_factory):
 def test_every_test_image_is_recorded_once(whole):
     """23 images in batches of 16: the padding of the last one is left out."""
     out, result = whole
-    found = outcomes.load(out, 2)
+    found = predict.load(out, 2, TASK)
     assert found["index"].tolist() == list(range(23))
     assert found["label"].tolist() == DATA.test_labels.tolist()
     assert found["nfe"].tolist() == [[20 + 6 * k, 40 + 6 * k] for k in found["predicted"]]
@@ -55,7 +56,7 @@ def test_every_test_image_is_recorded_once(whole):
 
 def test_each_class_has_its_scores(whole):
     out, result = whole
-    found = outcomes.load(out, 2)
+    found = predict.load(out, 2, TASK)
     told = result["classification"]
     counts = confusion_matrix(found["label"], found["predicted"], labels=range(10))
     assert told == metrics.report(counts, DATA.spec.class_names)
@@ -65,14 +66,14 @@ def test_each_class_has_its_scores(whole):
 
 def test_the_chance_of_what_is_predicted_is_its_softmax():
     logits = np.array([[1000.0, 1000.0 + np.log(3), 0.0], [0.0, 0.0, 0.0]], np.float32)
-    found = outcomes.verdicts(logits)
+    found = top1(logits)
     assert found["predicted"].tolist() == [1, 0]
     np.testing.assert_allclose(found["probability"], [0.75, 1 / 3], rtol=1e-4)
 
 
 def test_the_result_sums_up_what_images_cost(whole):
     out, result = whole
-    nfe, labels = (outcomes.load(out, 2)[name] for name in ("nfe", "label"))
+    nfe, labels = (predict.load(out, 2, TASK)[name] for name in ("nfe", "label"))
     told = result["nfe_per_image"]
     costs = nfe.sum(1)
     assert (told["mean"], told["min"], told["max"]) == (costs.mean(), costs.min(), costs.max())
@@ -87,33 +88,33 @@ def test_the_result_sums_up_what_images_cost(whole):
 def test_what_is_missing_of_a_complete_run_is_made_again(whole, lost):
     out, result = whole
     images = (out / "images.npz").read_bytes()
-    assert not missing(out, CONFIG)
+    assert not is_incomplete(out, CONFIG, TASK)
     (out / lost).unlink()
-    assert missing(out, CONFIG)
+    assert is_incomplete(out, CONFIG, TASK)
     again = go(out)
     for name in ("classification", "nfe_per_image"):
         assert again[name] == result[name]
     assert (out / "images.npz").read_bytes() == images
-    assert not missing(out, CONFIG)
+    assert not is_incomplete(out, CONFIG, TASK)
 
 
 def test_a_damaged_or_outdated_record_is_none(whole, tmp_path):
     out, _ = whole
-    assert outcomes.load(out, 3) is None
+    assert predict.load(out, 3, TASK) is None
     whole_file = (out / "images.npz").read_bytes()
     for damaged in (b"", whole_file[:-30], whole_file[:200]):
         (tmp_path / "images.npz").write_bytes(damaged)
-        assert outcomes.load(tmp_path, 2) is None
+        assert predict.load(tmp_path, 2, TASK) is None
     np.savez(tmp_path / "images.npz", epochs=np.arange(3))
-    assert outcomes.load(tmp_path, 2) is None
+    assert predict.load(tmp_path, 2, TASK) is None
     numbers = dict.fromkeys(("index", "label", "predicted"), np.arange(5000))
     np.savez(
         tmp_path / "images.npz", **numbers, probability=np.ones(5000), epochs=2
     )  # headers that can be changed
     stored = (tmp_path / "images.npz").read_bytes()
-    assert outcomes.load(tmp_path, 2) is not None
+    assert predict.load(tmp_path, 2, TASK) is not None
     (tmp_path / "images.npz").write_bytes(stored.replace(b"(5000,)", b"(3000,)"))
-    assert outcomes.load(tmp_path, 2) is None
+    assert predict.load(tmp_path, 2, TASK) is None
 
 
 @pytest.mark.parametrize(
@@ -132,48 +133,48 @@ def test_a_damaged_or_outdated_record_is_none(whole, tmp_path):
     ],
 )
 def test_a_record_of_other_arrays_is_none(whole, tmp_path, changes):
-    found = {**outcomes.load(whole[0], 2), **changes}
+    found = {**predict.load(whole[0], 2, TASK), **changes}
     np.savez(
         tmp_path / "images.npz",
         **{name: array for name, array in found.items() if array is not None},
     )
-    assert outcomes.load(tmp_path, 2) is None
+    assert predict.load(tmp_path, 2, TASK) is None
 
 
 def test_a_record_of_other_images_is_made_again(whole):
     out, result = whole
-    found, before = outcomes.load(out, 2), (out / "images.npz").read_bytes()
+    found, before = predict.load(out, 2, TASK), (out / "images.npz").read_bytes()
     for wrong in ({"label": found["label"][::-1]}, {"predicted": found["predicted"] + 10}):
-        outcomes.save(out, {**found, **wrong})
+        predict.save(out, {**found, **wrong})
         assert go(out)["classification"] == result["classification"]
         assert (out / "images.npz").read_bytes() == before
 
 
 def test_a_record_that_would_fill_the_memory_is_not_read(tmp_path, whole, monkeypatch):
-    found = outcomes.load(whole[0], 2)
-    np.savez_compressed(tmp_path / "images.npz", **found, more=np.zeros(1 << 20, np.uint8))
-    assert outcomes.load(tmp_path, 2) is not None
-    monkeypatch.setattr(outcomes, "UNPACKED_BYTES", 1 << 20)
-    assert outcomes.load(tmp_path, 2) is None
+    found = predict.load(whole[0], 2, TASK)
+    np.savez_compressed(tmp_path / "images.npz", **found, more=np.zeros((23, 1 << 16), np.uint8))
+    assert predict.load(tmp_path, 2, TASK) is not None
+    monkeypatch.setattr(predict, "UNPACKED_BYTES", 1 << 20)
+    assert predict.load(tmp_path, 2, TASK) is None
     monkeypatch.undo()
-    monkeypatch.setattr(outcomes, "FILE_BYTES", (tmp_path / "images.npz").stat().st_size - 1)
-    assert outcomes.load(tmp_path, 2) is None
+    monkeypatch.setattr(predict, "FILE_BYTES", (tmp_path / "images.npz").stat().st_size - 1)
+    assert predict.load(tmp_path, 2, TASK) is None
     monkeypatch.undo()
     (tmp_path / "images.npz").unlink()
     os.mkfifo(tmp_path / "images.npz")
-    assert outcomes.load(tmp_path, 2) is None
+    assert predict.load(tmp_path, 2, TASK) is None
 
 
 def test_a_record_with_a_flipped_bit_is_none_or_none_the_worse(whole, tmp_path):
     """Some bits of a zip file say nothing of its content, such as dates."""
     out, _ = whole
-    expected, content = outcomes.load(out, 2), (out / "images.npz").read_bytes()
+    expected, content = predict.load(out, 2, TASK), (out / "images.npz").read_bytes()
     unread = 0
     for place in np.random.default_rng(0).choice(8 * len(content), 150, replace=False):
         damaged = bytearray(content)
         damaged[place // 8] ^= 1 << place % 8
         (tmp_path / "images.npz").write_bytes(damaged)
-        found = outcomes.load(tmp_path, 2)
+        found = predict.load(tmp_path, 2, TASK)
         if found is None:
             unread += 1
             continue
@@ -189,73 +190,16 @@ def test_without_steps_of_their_own_images_have_predictions_alone(tmp_path, mode
     result = go(tmp_path / "run", config)
     assert "classification" in result
     assert "nfe_per_image" not in result
-    found = outcomes.load(tmp_path / "run", 1)
+    found = predict.load(tmp_path / "run", 1, TASK)
     assert set(found) == {"index", "label", "predicted", "probability", "epochs"}
     assert len(found["predicted"]) == 23
     assert not (tmp_path / "run" / "nfe_by_class.png").exists()
-    assert not missing(tmp_path / "run", config)
-
-
-def test_the_picture_is_drawn(caplog):
-    rng = np.random.default_rng(0)
-    labels, nfe = rng.integers(0, 3, 400), 26 + 6 * rng.integers(0, 4, 400)
-    pixels = rng.integers(0, 256, (28, 28, 3)).astype(np.uint8)
-    images = {
-        "most": [(pixels, "a: 44")] * 7,
-        "fewest": [(pixels[..., :1], "b: 26"), (-0.1 * pixels, "c: 26")],
-        "none": [],
-    }
-    png = draw(nfe, labels, [f"class_{k}" for k in range(4)], images, "a run")
-    assert png.startswith(b"\x89PNG")
-    assert caplog.messages == []  # matplotlib says where it clips
-
-
-@pytest.mark.parametrize("classes", [3, 40])
-def test_mistakes_are_drawn(classes):
-    counts = np.random.default_rng(1).integers(0, 9, (classes, classes))
-    counts[1] = 0
-    png = draw_mistakes(counts, [f"class_{k}" for k in range(classes)], "a run")
-    assert png.startswith(b"\x89PNG")
-
-
-def test_of_many_classes_the_ends_are_shown():
-    labels = np.repeat(np.arange(50), 2)
-    shown = chosen_classes(labels * 6, labels, 60)  # ten of them without images
-    assert shown == [*range(49, 39, -1), *range(9, -1, -1)]
-    assert chosen_classes(labels * 6, labels % 10, 60) == list(range(10))
-
-
-@pytest.mark.parametrize(
-    ("nfe", "edges"), [([26, 32, 44, 32], [23, 29, 35, 41, 47]), ([20, 20], [19.5, 20.5])]
-)
-def test_each_count_has_a_bin(nfe, edges):
-    np.testing.assert_allclose(bin_edges(np.array(nfe)), edges)
-
-
-@pytest.mark.parametrize(("counts", "together"), [(60, 1), (61, 2), (71, 2), (120, 2), (150, 3)])
-def test_bins_of_many_counts_hold_as_many_each(counts, together):
-    nfe = 20 + 6 * np.arange(counts)
-    held, _ = np.histogram(nfe, bin_edges(nfe))
-    full, rest = divmod(counts, together)
-    assert held.tolist() == full * [together] + ([rest] if rest else [])
-
-
-def test_of_measurements_the_first_band_is_shown_from_black_to_white():
-    decibels = np.stack(
-        [np.linspace(-45.5, -5.5, 81).reshape(9, 9), np.full((9, 9), 1e3)], -1
-    ).astype(np.float32)
-    grey = shown(np.concatenate([decibels, decibels[..., :1]], -1))
-    assert (grey.dtype, grey.shape) == (np.uint8, (9, 9))
-    assert grey.ravel()[[0, 40, 80]].tolist() == [0, 128, 255]
-    assert not shown(np.full((2, 2, 3), -20.0, np.float32)).any()
-    picture = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
-    np.testing.assert_array_equal(shown(picture), picture)
-    np.testing.assert_array_equal(shown(picture[..., :1]), picture[..., 0])
+    assert not is_incomplete(tmp_path / "run", config, TASK)
 
 
 def test_a_step_counts_only_images_that_count():
     nfe = jnp.array([[20, 26, 500], [26, 32, 500]])
-    solves, stats = by_block(
+    solves, stats = solver_stats(
         Stats(nfe, nfe, nfe, jnp.array([[0, 0, 0], [0, 0, 3]])), np.array([1.0, 0.5, 0.0])
     )
     assert (int(solves), stats.nfe.tolist(), stats.failure.tolist()) == (2, [46, 58], [0, 3])

@@ -1,14 +1,13 @@
-"""The picture of which images are hard: function evaluations by class, and the images at both ends."""
+"""NFE of each image by class, and the images with the most and the fewest evaluations."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from jaxode.train.curves import BLUE, GREY, ORANGE
+from jaxode.plots.style import BLUE, GREY, ORANGE, new_figure, to_png
 
 MOST_CLASSES = 20
 """Of more classes, those with the highest and the lowest means are shown, half of each."""
@@ -62,13 +61,8 @@ def draw(
     """PNG: a histogram a class with its mean, and beside them groups of images (pixels, caption)
     under a headline.
     """
-    from matplotlib.backends.backend_agg import (
-        FigureCanvasAgg,
-    )  # slow to import, and needs no screen
-    from matplotlib.figure import Figure
-
     classes = chosen_classes(nfe, labels, len(names))
-    figure = Figure(figsize=(12.6, max(5.6, 0.52 * len(classes) + 1.4)), layout="constrained")
+    figure = new_figure(12.6, max(5.6, 0.52 * len(classes) + 1.4))
     halves: Any = figure.subfigures(1, 2, width_ratios=(1.0, 0.95))
     left, right = halves
     panels = left.subplots(len(classes), 1, sharex=True, squeeze=False)[:, 0]
@@ -83,10 +77,7 @@ def draw(
         part.suptitle(text, fontsize=11)
         _gallery(part, some)
     figure.suptitle(title, fontsize=12)
-    FigureCanvasAgg(figure)
-    target = io.BytesIO()
-    figure.savefig(target, format="png", dpi=110)
-    return target.getvalue()
+    return to_png(figure)
 
 
 def _histogram(panel: Any, counts: np.ndarray, edges: np.ndarray, name: str) -> None:

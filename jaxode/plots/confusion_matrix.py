@@ -1,32 +1,30 @@
-"""The picture of which classes are taken for which: the confusion matrix and each class's scores."""
+"""The confusion matrix, and precision, recall and F1 of each class."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from jaxode import metrics
-from jaxode.train.curves import BLUE, GREY, ORANGE
+from jaxode.plots.style import BLUE, GREY, ORANGE, new_figure, to_png
 
 MOST_NUMBERS = 30
 """Of more classes, no numbers are written into the matrix."""
 
 
 def draw(counts: metrics.Confusion, names: Sequence[str], title: str) -> bytes:
-    """PNG: images of class k (row) taken for class j (column), coloured by their share of the row,
-    and the scores.
-    """
-    from matplotlib.backends.backend_agg import (
-        FigureCanvasAgg,
-    )  # slow to import, and needs no screen
-    from matplotlib.figure import Figure
+    """PNG of a confusion matrix beside each class's scores.
 
+    Args:
+        counts: [K, K], rows are labels, columns predicted classes; coloured by the share of a row.
+        names: of the classes.
+        title: above the figure.
+    """
     classes = len(names)
     side = float(np.clip(0.44 * classes + 1.8, 4.6, 14.0))
-    figure = Figure(figsize=(side + 4.4, side), layout="constrained")
+    figure = new_figure(side + 4.4, side)
     left, right = figure.subplots(1, 2, width_ratios=(side, 2.8), sharey=True)
     _matrix(left, counts, names)
     _scores(right, metrics.scores(counts))
@@ -34,10 +32,7 @@ def draw(counts: metrics.Confusion, names: Sequence[str], title: str) -> bytes:
     figure.suptitle(
         f"{title}\naccuracy {metrics.accuracy(counts):.2%}, macro F1 {macro['f1']:.4f}", fontsize=11
     )
-    FigureCanvasAgg(figure)
-    target = io.BytesIO()
-    figure.savefig(target, format="png", dpi=100)
-    return target.getvalue()
+    return to_png(figure, dpi=100)
 
 
 def _matrix(panel: Any, counts: metrics.Confusion, names: Sequence[str]) -> None:
@@ -48,8 +43,8 @@ def _matrix(panel: Any, counts: metrics.Confusion, names: Sequence[str]) -> None
     places = range(len(names))
     panel.set_xticks(places, names, rotation=90 if max(map(len, names)) > 2 else 0, fontsize=size)
     panel.set_yticks(places, names, fontsize=size)
-    panel.set_xlabel("taken for")
-    panel.set_ylabel("test images of")
+    panel.set_xlabel("predicted class")
+    panel.set_ylabel("label")
     panel.tick_params(length=0)
     if len(names) <= MOST_NUMBERS:
         for row, column in zip(*np.nonzero(counts), strict=True):

@@ -1,30 +1,33 @@
-"""The picture of a run: loss, accuracies and function evaluations over the epochs."""
+"""Learning curves of a run: loss, the task's metric and NFE over the epochs."""
 
 from __future__ import annotations
 
-import io
 import math
 from typing import Any
 
-from jaxode.tasks import Task
-
-BLUE, ORANGE, GREY = "#2563a8", "#d9731a", "#6b7280"
+from jaxode.plots.style import BLUE, GREY, ORANGE, new_figure, to_png
 
 
-def draw(history: list[dict[str, Any]], title: str, task: Task) -> bytes:
-    """PNG of the curves of a history of at least one epoch; the third panel only for models that
-    solve an ODE.
+def draw(
+    history: list[dict[str, Any]],
+    title: str,
+    loss_title: str = "loss",
+    metric: tuple[str, str, float] | None = None,
+) -> bytes:
+    """PNG of the learning curves of a history; a panel of NFE only for models that solve an ODE.
+
+    Args:
+        history: records of at least one epoch.
+        title: above the figure.
+        loss_title: what the loss is.
+        metric: name of a number without its split's prefix, title and factor; None for no panel.
     """
-    from matplotlib.backends.backend_agg import (
-        FigureCanvasAgg,
-    )  # slow to import, and needs no screen
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     epochs = [record["epoch"] for record in history]
     solves = history[-1]["nfe_forward"] is not None
-    count = 1 + (task.curve is not None) + solves
-    figure = Figure(figsize=(4.6 + 4 * (count - 1), 3.7), layout="constrained")
+    count = 1 + (metric is not None) + solves
+    figure = new_figure(4.6 + 4 * (count - 1), 3.7)
     panels = list(figure.subplots(1, count, squeeze=False)[0])
 
     def curve(
@@ -56,9 +59,9 @@ def draw(history: list[dict[str, Any]], title: str, task: Task) -> bytes:
 
     curve(panels[0], "loss", "training steps", GREY, style="--")
     curve(panels[0], "test_loss", "test examples", ORANGE)
-    decorate(panels[0], task.loss_title)
-    if task.curve is not None:
-        name, text, scale = task.curve
+    decorate(panels[0], loss_title)
+    if metric is not None:
+        name, text, scale = metric
         curve(panels[1], f"train_{name}", "training examples", BLUE, scale)
         curve(panels[1], f"test_{name}", "test examples", ORANGE, scale)
         decorate(panels[1], text)
@@ -69,7 +72,4 @@ def draw(history: list[dict[str, Any]], title: str, task: Task) -> bytes:
         low, high = panels[-1].get_ylim()
         panels[-1].set_ylim(min(low, high - 4), high + 1)
     figure.suptitle(title, fontsize=12)
-    FigureCanvasAgg(figure)
-    target = io.BytesIO()
-    figure.savefig(target, format="png", dpi=110)
-    return target.getvalue()
+    return to_png(figure)
