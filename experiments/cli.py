@@ -86,7 +86,7 @@ def reachable(request: Request) -> None:
 
 def carry_out(parser: Parser, request: Request, config: RunConfig, signals: Signals) -> int:
     """A well-formed request; its errors become exit codes."""
-    from jaxode.data import SPECS, DataError
+    from jaxode.data import DataError, is_unsplit
     from jaxode.train import (
         CheckpointError,
         Cluster,
@@ -103,7 +103,7 @@ def carry_out(parser: Parser, request: Request, config: RunConfig, signals: Sign
         if request.resume is not None:
             config = resumed(request.resume, request, config)
         empty = " of 0 blocks" if config.model.model in CHAINS and not config.model.blocks else ""
-        unsplit = SPECS[config.data.dataset].unsplit
+        unsplit = is_unsplit(config.data.dataset)
         for flag in unused(config, request.settings, unsplit=unsplit):
             what = (
                 f"{config.model.model}{empty} with {config.optim.optimizer} on"
@@ -208,7 +208,7 @@ def finished(directory: Path, config: RunConfig) -> bool:
     damaged.
     """
     from jaxode.data import spec_of
-    from jaxode.tasks import default_task
+    from jaxode.tasks import Classification
     from jaxode.train import Checkpoints, is_incomplete
 
     try:
@@ -221,7 +221,7 @@ def finished(directory: Path, config: RunConfig) -> bool:
         return False
     return (
         done
-        and not is_incomplete(directory, config, default_task(spec_of(config.data)))
+        and not is_incomplete(directory, config, Classification(spec_of(config.data).classes))
         and Checkpoints(directory / "checkpoints").whole(config.epochs)
     )
 

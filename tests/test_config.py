@@ -57,7 +57,7 @@ def test_what_is_no_run_is_refused_in_one_line(values):
         (SolveConfig, {"step_size": 1e-320}),
         (SolveConfig, {"max_steps": 0}),
         (SolveConfig, {"backward_rtol": 1e-3}),
-        (DataConfig, {"dataset": "svhn"}),
+        (DataConfig, {"dataset": ""}),
         (DataConfig, {"limit_train": 0}),
         (OptimConfig, {"lr": 0.0}),
         (OptimConfig, {"momentum": 1.0}),

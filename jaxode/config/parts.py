@@ -22,7 +22,6 @@ from jaxode.config.choices import (
     AugmentationName,
     CropName,
     DataChoice,
-    DatasetName,
     GradientName,
     ModelName,
     NormName,
@@ -223,7 +222,7 @@ class SolveConfig:
 class DataConfig:
     """Which images. Raises ConfigError on values outside the stated ranges."""
 
-    dataset: DatasetName = setting("mnist", "data set")
+    dataset: str = setting("mnist", "data set: one of jaxode.data.SPECS, or the name of your own")
     data: DataChoice = setting(
         "auto",
         "full: the published set; sample: 2,000 + 500 bundled images; auto: full if it can be had,"

@@ -4,19 +4,20 @@ which it was.
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from jaxode.config import DataConfig
+from jaxode.config import DataConfig, RunConfig
 from jaxode.data import originals, unsplit
+from jaxode.data.base import Examples, fingerprint_of
 from jaxode.data.bundled import read_sample
 from jaxode.data.full import Unavailable, load_full
 from jaxode.data.specs import SPECS, Arrays, DataError, DatasetSpec, spec_of
+from jaxode.data.views import Views, view_shape, views
 
 Source = Literal["full", "sample"]
 
@@ -67,11 +68,25 @@ class ImageSet:
     @property
     def fingerprint(self) -> str:
         """SHA-256 of all images and labels: equal for equal data, whichever way they came."""
-        digest = hashlib.sha256()
-        for array in (self.train_images, self.train_labels, self.test_images, self.test_labels):
-            digest.update(str(array.shape).encode())
-            digest.update(np.ascontiguousarray(array).tobytes())
-        return digest.hexdigest()
+        return fingerprint_of(
+            (self.train_images, self.train_labels, self.test_images, self.test_labels)
+        )
+
+    @property
+    def splits(self) -> dict[str, Examples]:
+        """Images and labels of `train` and of `test`."""
+        return {
+            "train": {"image": self.train_images, "label": self.train_labels},
+            "test": {"image": self.test_images, "label": self.test_labels},
+        }
+
+    def views(self, config: RunConfig) -> Views:
+        """Crops, augmentations and normalisation, as the settings say."""
+        return views(config, self.spec)
+
+    def model_options(self, config: RunConfig) -> dict[str, Any]:
+        """Shape of the images that a model is shown, and how many classes there are."""
+        return {"image_shape": view_shape(config, self.spec), "classes": self.spec.classes}
 
 
 def load(config: DataConfig, *, progress: bool = True) -> ImageSet:

@@ -285,8 +285,8 @@ SPECS: dict[str, DatasetSpec] = {
 
 def spec_of(config: DataConfig) -> DatasetSpec:
     """The data set that settings ask for, of the classes that they ask for. Raises ConfigError."""
-    spec = SPECS[config.dataset]
-    count = config.classes
+    require(config.dataset in SPECS, "dataset", config.dataset, f"one of {', '.join(SPECS)}")
+    spec, count = SPECS[config.dataset], config.classes
     if count is None:
         return spec
     require(
@@ -296,3 +296,8 @@ def spec_of(config: DataConfig) -> DatasetSpec:
         f"at most {spec.classes}, the classes of {spec.name}",
     )
     return replace(spec, class_names=spec.class_names[:count])
+
+
+def is_unsplit(name: str) -> bool:
+    """Whether a data set of this name comes without a test split, which is then drawn by a seed."""
+    return name in SPECS and SPECS[name].unsplit

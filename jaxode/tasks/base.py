@@ -158,10 +158,10 @@ def call_model(model: Any, inputs: Any, batch: Batch) -> Any:
 
 def takes_training(model: Any) -> bool:
     """Whether a model's call has a parameter named `training`."""
-    return "training" in nnx_call_parameters(model)
+    return "training" in call_parameters(model)
 
 
-def nnx_call_parameters(model: Any) -> tuple[str, ...]:
+def call_parameters(model: Any) -> tuple[str, ...]:
     """Names of the parameters of a module's call, without self."""
     code = getattr(type(model).__call__, "__code__", None)
     if code is None:

@@ -11,6 +11,8 @@ from jaxode.train.errors import RunFailed as RunFailed
 from jaxode.train.errors import Stopped as Stopped
 from jaxode.train.errors import out_of_memory as out_of_memory
 from jaxode.train.files import make_writable as make_writable
+from jaxode.train.loop import Fitted as Fitted
+from jaxode.train.loop import fit as fit
 from jaxode.train.loop import run as run
 from jaxode.train.predict import is_incomplete as is_incomplete
 from jaxode.train.processes.membership import membership as membership

@@ -16,13 +16,14 @@ from jaxtyping import Array, Int, PRNGKeyArray
 
 from jaxode.checks import require
 from jaxode.config import RunConfig
-from jaxode.data import ImageSet, view_shape, views
+from jaxode.data import Dataset
 from jaxode.data.batches import epoch_order, sequential_order
 from jaxode.nn import build_classifier
 from jaxode.nn.kernels import kernels_name
+from jaxode.ode import Stats
 from jaxode.optim import learning_rate, optimizer
-from jaxode.tasks import Metrics, Task, default_task
-from jaxode.train.microbatch import MicroBatches
+from jaxode.tasks import Batch, Metrics, Task, default_task
+from jaxode.train.microbatch import MicroBatches, forward
 from jaxode.train.parallel import Spread
 from jaxode.train.state import Learned, Totals, TrainState, initial_state, split_model
 from jaxode.train.step import (
@@ -60,7 +61,7 @@ class CompiledSteps:
 
     Args:
         config: the settings.
-        data: images and labels as `jaxode.data.load` returns them.
+        data: what is trained on: as `jaxode.data.load` returns it, or your own.
         build: what makes the model.
         task: what is learned; classification by default.
 
@@ -71,7 +72,7 @@ class CompiledSteps:
     def __init__(
         self,
         config: RunConfig,
-        data: ImageSet,
+        data: Dataset,
         build: Builder = build_classifier,
         task: Task | None = None,
     ) -> None:
@@ -82,8 +83,9 @@ class CompiledSteps:
             f" {config.parallel.accumulate}"
         )
         require(config.batch_size % shares == 0, "batch_size", config.batch_size, allowed)
-        self.task = task or default_task(data.spec)
-        self.train_count, self.test_count = len(data.train_labels), len(data.test_labels)
+        self.task = task or default_task(data)
+        train, test = data.splits["train"], data.splits["test"]
+        self.train_count, self.test_count = (len(next(iter(s.values()))) for s in (train, test))
         self.steps_per_epoch = -(-self.train_count // config.batch_size)
         self.total_steps = config.epochs * self.steps_per_epoch
         most = MOST_STEPS // self.steps_per_epoch
@@ -99,8 +101,7 @@ class CompiledSteps:
         model = build(
             config.model,
             config.solve,
-            image_shape=view_shape(config, data.spec),
-            classes=data.spec.classes,
+            **data.model_options(config),
             rngs=nnx.Rngs(model_key),
             dtype=self.dtype,
             precision=config.precision,
@@ -108,26 +109,43 @@ class CompiledSteps:
         )
         graphdef, self.learned = split_model(model)
         self.parameters = sum(leaf.size for leaf in jax.tree.leaves(self.learned.params))
-        self.blocks = config.model.ode_blocks
         self.transform = optimizer(config.optim, self.total_steps)
         self.rate = learning_rate(config.optim, self.total_steps)
         division = MicroBatches(config.parallel.accumulate, self.spread.across)
-        self.work = Work(graphdef, self.task, views(config, data.spec), division)
+        self.work = Work(graphdef, self.task, data.views(config), division)
         # One array for both splits and one order of batches, so that one compilation serves both.
         stored: DeviceDataset = {
-            "image": np.concatenate([data.train_images, data.test_images]),
-            "label": np.concatenate([data.train_labels, data.test_labels]),
+            name: np.concatenate([array, test[name]]) for name, array in train.items()
         }
-        train = BatchIndices(*sequential_order(self.train_count, config.batch_size))
-        test = BatchIndices(*sequential_order(self.test_count, config.batch_size))
+        first = BatchIndices(*sequential_order(self.train_count, config.batch_size))
+        last = BatchIndices(*sequential_order(self.test_count, config.batch_size))
         order = BatchIndices(
-            jnp.concatenate([train.indices, test.indices + self.train_count]),
-            jnp.concatenate([train.weights, test.weights]),
+            jnp.concatenate([first.indices, last.indices + self.train_count]),
+            jnp.concatenate([first.weights, last.weights]),
         )
+        built_in = build is build_classifier
+        self.blocks = config.model.ode_blocks if built_in else self._ode_blocks(stored)
         self.dataset, self.order = self.spread.place(stored), self.spread.place(order)
         self.train_range = SplitRange(0, self.steps_per_epoch)
         self.test_range = SplitRange(self.steps_per_epoch, len(self.order.indices))
         self._epoch = jax.jit(self._draw, out_shardings=self.spread.everywhere)
+
+    def _ode_blocks(self, stored: DeviceDataset) -> int:
+        """How many ODE blocks the model solves, by tracing an evaluation batch."""
+        rows = self.config.batch_size
+        batch = {
+            name: jax.ShapeDtypeStruct((rows, *array.shape[1:]), array.dtype)
+            for name, array in stored.items()
+        }
+        weight = jax.ShapeDtypeStruct((rows,), self.dtype)
+
+        def stats(learned: Learned, batch: Batch) -> Stats:
+            batch, total = self.work.views.evaluation(batch), jnp.sum(batch["weight"])
+            return forward(self.work.graphdef, learned, self.task, batch, total).stats
+
+        with jax.default_matmul_precision("highest"):
+            found = jax.eval_shape(stats, self.learned, {**batch, "weight": weight})
+        return found.nfe.shape[0]
 
     def first_state(self) -> TrainState:
         """State before the first step.

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxode.config import RunConfig
-from jaxode.data import ImageSet
+from jaxode.data import Dataset
 from jaxode.strict_json import need
 from jaxode.tasks import Predictions, Task
 from jaxode.train import history, leftovers, predict
@@ -58,7 +58,7 @@ class Ledger:
         self,
         out: Path,
         config: RunConfig,
-        data: ImageSet,
+        data: Dataset,
         facts: dict[str, Any],
         steps_per_epoch: int,
         cluster: Cluster,
@@ -248,6 +248,10 @@ class Ledger:
         check_origins(found.meta.get("origins", []), META)
         history.check(found.meta["history"], "history", self.task.monitor)
 
+    def close(self) -> None:
+        """Close the event files."""
+        self.recorder.close()
+
     def predictions(self, look: Callable[[], Predictions]) -> dict[str, Any]:
         """Write the predictions of the test split and their plots, unless they are there.
 
@@ -257,7 +261,7 @@ class Ledger:
         Returns:
             what a result says of them.
         """
-        epochs, task, examples = len(self.history), self.task, predict.test_examples(self.data)
+        epochs, task, examples = len(self.history), self.task, self.data.splits["test"]
         there = self.cluster.told(
             lambda: predict.of(predict.load(self.out, epochs, task), task, self.data) is not None
         )

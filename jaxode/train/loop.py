@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from flax import nnx
 
 from jaxode.checks import ConfigError
 from jaxode.config import RunConfig
-from jaxode.data import ImageSet
+from jaxode.data import Dataset
 from jaxode.nn import build_classifier
 from jaxode.ode import SolveError, explain_failure
 from jaxode.tasks import Predictions, Task
@@ -20,10 +21,11 @@ from jaxode.train.cluster import Cluster
 from jaxode.train.compiled_steps import Builder, CompiledSteps, SplitRange
 from jaxode.train.epoch_metrics import by_block, epoch_metrics
 from jaxode.train.errors import CheckpointError, RunFailed, Stopped
+from jaxode.train.in_memory import InMemory
 from jaxode.train.interrupts import Interrupts
 from jaxode.train.ledger import Ledger
 from jaxode.train.pace import Pace
-from jaxode.train.predict import PredictionLoop, test_examples
+from jaxode.train.predict import PredictionLoop
 from jaxode.train.progress import Progress, epoch_line, first_step_line
 from jaxode.train.provenance import commit, cores, device, versions
 from jaxode.train.state import Totals, TrainState
@@ -32,7 +34,7 @@ from jaxode.train.step import LOSS_NOT_FINITE, SCALE_TOO_SMALL, Evaluated
 
 def run(
     config: RunConfig,
-    data: ImageSet,
+    data: Dataset,
     out: Path,
     *,
     progress: Progress | None = None,
@@ -47,7 +49,7 @@ def run(
 
     Args:
         config: settings; `config.data.data` must be what `data` is, "full" or "sample".
-        data: images and labels.
+        data: what is trained on: as `jaxode.data.load` returns it, or your own.
         out: an existing directory that no other process writes into, see `claim.claimed`.
         progress: what a person sees; quiet if left out.
         tensorboard: write event files too.
@@ -83,14 +85,78 @@ def run(
         return trainer.run()
 
 
+class Fitted(NamedTuple):
+    """A trained model, the metrics of each epoch, and the result."""
+
+    model: nnx.Module
+    history: list[dict[str, Any]]
+    result: dict[str, Any]
+
+
+def fit(
+    model: nnx.Module,
+    task: Task,
+    data: Dataset,
+    config: RunConfig,
+    *,
+    progress: Progress | None = None,
+) -> Fitted:
+    """Train a model of your own in memory: no file is written.
+
+    Args:
+        model: any `nnx.Module`; it is left as it is, and a trained copy returned.
+        task: what it learns.
+        data: training and test examples.
+        config: epochs, batch size, optimizer, seed, precision and devices; its settings of model
+            and solve are not used.
+        progress: what a person sees; quiet if left out.
+
+    Returns:
+        the trained model, the history, and the result that a run's directory would have.
+
+    Raises:
+        ConfigError: settings that cannot be run.
+        RunFailed: a value was not finite or a solve failed.
+        Stopped: a signal asked for an end.
+
+    Example:
+      >>> import numpy as np
+      >>> from flax import nnx
+      >>> from jaxode.config import OptimConfig, RunConfig
+      >>> from jaxode.data import ArrayDataset
+      >>> from jaxode.tasks import Regression
+      >>> from jaxode.train import fit
+      >>> x = np.linspace(-1, 1, 32, dtype=np.float32)[:, None]
+      >>> line = {"input": x, "target": 2 * x}
+      >>> data = ArrayDataset("a line", line, line)
+      >>> model = nnx.Linear(1, 1, rngs=nnx.Rngs(0))
+      >>> config = RunConfig(epochs=40, batch_size=8, optim=OptimConfig(lr=0.1))
+      >>> found = fit(model, Regression(), data, config)
+      >>> round(found.result["test_rmse"], 2)
+      0.0
+    """
+    with Interrupts((progress or Progress(quiet=True)).warn) as interrupts:
+
+        def build(*_: Any, **__: Any) -> nnx.Module:
+            return nnx.clone(model)
+
+        with interrupts.compiling():
+            trainer = Trainer(
+                config, data, None, progress, False, build, None, interrupts, Cluster(), task
+            )
+        result = trainer.run()
+    trained = nnx.merge(trainer.steps.work.graphdef, *trainer.state.learned)
+    return Fitted(trained, trainer.ledger.history, result)
+
+
 class Trainer:
     """One run in progress. Use `run`, which holds signals off."""
 
     def __init__(
         self,
         config: RunConfig,
-        data: ImageSet,
-        out: Path,
+        data: Dataset,
+        out: Path | None,
         progress: Progress | None,
         tensorboard: bool,
         build: Builder,
@@ -104,17 +170,13 @@ class Trainer:
         self.paces = {"train": pace or Pace(), "evaluation": pace or Pace()}
         self.steps = CompiledSteps(config, data, build, task)
         self.task = self.steps.task
-        per_epoch = self.steps.steps_per_epoch
-        self.ledger = Ledger(
-            out,
-            config,
-            data,
-            self._facts(),
-            per_epoch,
-            cluster,
-            self.progress,
-            tensorboard,
-            self.task,
+        facts, per_epoch = self._facts(), self.steps.steps_per_epoch
+        self.ledger: Ledger | InMemory = (
+            InMemory(self.task, facts)
+            if out is None
+            else Ledger(
+                out, config, data, facts, per_epoch, cluster, self.progress, tensorboard, self.task
+            )
         )
         self.state: TrainState = self.steps.first_state()
 
@@ -156,7 +218,7 @@ class Trainer:
             raise
         finally:
             self.progress.end()
-            ledger.recorder.close()
+            ledger.close()
 
     def compile(self) -> None:
         """Compile training and evaluation.
@@ -186,7 +248,7 @@ class Trainer:
         Raises RunFailed if a solve fails.
         """
         with self.interrupts.compiling(alone=self.cluster.count == 1):
-            examples = test_examples(self.data)
+            examples = self.data.splits["test"]
             images = PredictionLoop(self.steps, self.state.learned, examples, self.interrupts.wait)
         self.progress.begin("each test image", images.batches)
         for number in range(images.batches):

@@ -12,9 +12,10 @@ from jaxtyping import Array, Float, Int
 
 from jaxode.ode import Stats
 from jaxode.tasks import Batch, Task
-from jaxode.tasks.base import example_count
+from jaxode.tasks.base import example_count, takes_training
 from jaxode.train.parallel import ALONE, Across
 from jaxode.train.state import Learned
+from jaxode.types import Training
 
 
 class BatchStats(NamedTuple):
@@ -79,14 +80,19 @@ def forward(
 
 
 class _StatsRecorder:
-    """A model whose solver statistics are kept aside."""
+    """A model whose solver statistics are kept aside.
 
-    def __init__(self, model: nnx.Module) -> None:
+    A model that solves returns (outputs, Stats of all its blocks); any other, its outputs alone.
+    """
+
+    def __init__(self, model: Any) -> None:
         self.model, self.stats = model, Stats.chain([])
 
-    def __call__(self, inputs: Any, training: Any = None) -> Any:
-        outputs, self.stats = self.model(inputs, training)  # type: ignore[operator]
-        return outputs
+    def __call__(self, inputs: Any, training: Training | None = None) -> Any:
+        found = self.model(inputs, training) if takes_training(self.model) else self.model(inputs)
+        if isinstance(found, tuple) and len(found) == 2 and isinstance(found[1], Stats):
+            found, self.stats = found
+        return found
 
 
 def forward_and_loss(

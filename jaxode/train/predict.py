@@ -13,7 +13,7 @@ import numpy as np
 
 from jaxode.bounded_files import read_bounded
 from jaxode.config import RunConfig
-from jaxode.data import ImageSet
+from jaxode.data import Dataset
 from jaxode.strict_json import read_object
 from jaxode.tasks import Predictions, Task
 from jaxode.train.compiled_steps import CompiledSteps
@@ -138,16 +138,11 @@ def well_formed(predictions: Predictions) -> bool:
     )
 
 
-def of(predictions: Predictions | None, task: Task, data: ImageSet) -> Predictions | None:
-    """The predictions if they are of these test examples, else None."""
-    if predictions is None or len(predictions["index"]) != len(data.test_labels):
+def of(predictions: Predictions | None, task: Task, data: Dataset) -> Predictions | None:
+    """The predictions if they are of the test split's examples, else None."""
+    if predictions is None:
         return None
-    try:
-        return predictions if task.belong(predictions, test_examples(data)) else None
-    except KeyError:
+    examples = data.splits["test"]
+    if len(predictions["index"]) != len(next(iter(examples.values()))):
         return None
-
-
-def test_examples(data: ImageSet) -> dict[str, np.ndarray]:
-    """The test split by the names of a batch's arrays."""
-    return {"image": data.test_images, "label": data.test_labels}
+    return predictions if task.belong(predictions, examples) else None

@@ -12,7 +12,7 @@ from typing import Any
 
 from jaxode.checks import ConfigError
 from jaxode.config import CHAINS, RunConfig
-from jaxode.data import SPECS
+from jaxode.data import is_unsplit
 from jaxode.plots import learning_curves
 from jaxode.strict_json import loads, need, read_object
 from jaxode.tasks import Task
@@ -39,7 +39,7 @@ def settings_of_result(config: RunConfig) -> dict[str, Any]:
         "data": config.data.data,
         "crop": config.data.crop,
         "augment": list(config.data.augmentations),
-        "split_seed": config.data.split_seed if SPECS[config.data.dataset].unsplit else None,
+        "split_seed": config.data.split_seed if is_unsplit(config.data.dataset) else None,
         "model": config.model.model,
         "blocks": config.model.blocks,
         "width": config.model.width if config.model.model in CHAINS else None,
