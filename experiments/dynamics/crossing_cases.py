@@ -21,11 +21,12 @@ from jaxtyping import Array, Float
 
 from experiments.dynamics.crossing_config import CrossingConfig
 from experiments.dynamics.text import loss_text, number
-from experiments.dynamics.training import Trained, fit
-from jaxode.config import OptimConfig, SolveConfig
+from jaxode.config import OptimConfig, RunConfig, SolveConfig
+from jaxode.data import ArrayDataset
 from jaxode.nn.fields import DenseField
 from jaxode.ode import SolveError, Stats, odeint, trajectory
-from jaxode.train import Progress, RunFailed
+from jaxode.tasks import Regression
+from jaxode.train import Progress, RunFailed, fit
 from jaxode.types import Params
 
 STARTS, TARGETS = (-1.0, 1.0), (1.0, -1.0)
@@ -46,9 +47,38 @@ REFINEMENTS = (2, 4, 16, 64)
 """How many times as many Euler steps the field trained with few is solved with again."""
 
 
+PAIR = {"start": np.array([STARTS]), "end": np.array([TARGETS])}
+DATA = ArrayDataset("crossing", PAIR, PAIR)
+"""One example: both points."""
+
+
+class Flow(nnx.Module):
+    """Where a field takes points on the line."""
+
+    def __init__(self, field: DenseField, solve: SolveConfig, extra: int) -> None:
+        self.field, self.solve, self.extra = field, solve, extra
+
+    def __call__(self, start: Float[Array, "1 points"]) -> tuple[Float[Array, "1 points"], Stats]:
+        """The ends of the points of one example, and what the solve cost."""
+        graph, params = nnx.split(self.field)
+        ends, stats = Case(graph, self.solve, self.extra).ends(params, start[0])
+        return ends[None], Stats.chain([stats])
+
+
+class Trained(NamedTuple):
+    """Parameters after the last update, where they take the points, and the record of training."""
+
+    params: Params
+    output: Any
+    losses: np.ndarray
+    """[steps + 1]: before each update, and after the last."""
+    nfe: np.ndarray
+    """[steps + 1]: evaluations of each solve."""
+
+
 @dataclass(frozen=True)
 class Case:
-    """A field's kind and its solve; called with parameters, the objective of training."""
+    """A field's kind and its solve; called with parameters, the loss that is trained."""
 
     graph: nnx.GraphDef[DenseField]
     solve: SolveConfig
@@ -67,9 +97,13 @@ class Case:
         """Mean of the squared distances from the targets; where the two starts lead [2]; what the
         solve cost.
         """
-        z1, stats = odeint(self.slope, self.padded(STARTS), params, self.solve)
-        ends = z1[:, 0]
+        ends, stats = self.ends(params, np.array(STARTS))
         return jnp.mean((ends - np.array(TARGETS)) ** 2), (ends, stats)
+
+    def ends(self, params: Params, start: Any) -> tuple[Any, Stats]:
+        """Where points [B] on the line lead [B]; what the solve cost."""
+        z1, stats = odeint(self.slope, self.padded(start), params, self.solve)
+        return z1[:, 0], stats
 
     def paths(self, params: Params) -> tuple[np.ndarray, np.ndarray]:
         """Times [T] and states [T, B, D] from the two starts and, after them, from their
@@ -154,6 +188,36 @@ def outcome(name: str, title: str, case: Case, found: Trained, trained_here: boo
     )
 
 
+def trained(case: Case, field: DenseField, config: CrossingConfig, title: str) -> Trained:
+    """The field after `config.steps` updates, each with the gradient of both points' loss.
+
+    Raises RunFailed.
+    """
+    settings = RunConfig(
+        epochs=config.steps,
+        batch_size=1,
+        optim=OptimConfig(optimizer="adam", lr=config.lr, schedule="cosine"),
+        precision="float64",
+        train_evaluation="last",
+    )
+    model = Flow(field, case.solve, case.extra)
+    try:
+        found = fit(model, Regression("start", "end"), DATA, settings)
+    except RunFailed as error:
+        raise RunFailed(f"{title}: {error}") from error
+    last = measured(case, nnx.state(found.model.field, nnx.Param), title)  # type: ignore[attr-defined]
+    losses = [epoch["loss"] for epoch in found.history]
+    nfe = [int(epoch["nfe_forward_train"]) for epoch in found.history]
+    return last._replace(losses=np.array([*losses, *last.losses]), nfe=np.array([*nfe, *last.nfe]))
+
+
+def measured(case: Case, params: Params, title: str) -> Trained:
+    """A field as it is. Raises RunFailed if the solve fails."""
+    loss, (ends, stats) = jax.jit(case)(params)
+    checked(stats, title)
+    return Trained(params, np.asarray(ends), np.array([float(loss)]), np.array([int(stats.nfe)]))
+
+
 def study(config: CrossingConfig, progress: Progress) -> Study:
     """Train the three fields, and solve Euler's again. Raises RunFailed."""
     exact = SolveConfig(
@@ -162,26 +226,24 @@ def study(config: CrossingConfig, progress: Progress) -> Study:
     euler = SolveConfig(solver="euler", step_size=1 / config.euler_steps)
     count = f"{config.euler_steps} step" + ("s" if config.euler_steps > 1 else "")
     more = f"{config.augment_dims} dimension" + ("s" if config.augment_dims > 1 else "")
-    optim = OptimConfig(optimizer="adam", lr=config.lr, schedule="cosine")
 
-    def trained(name: str, title: str, solve: SolveConfig, extra: int = 0) -> Outcome:
+    def one(name: str, title: str, solve: SolveConfig, extra: int = 0) -> Outcome:
         field = DenseField(
             1 + extra, config.hidden, rngs=nnx.Rngs(config.seed), dtype=jnp.dtype(float)
         )
-        graph, params = nnx.split(field)
-        case, begin = Case(graph, solve, extra), time.perf_counter()
-        found = fit(case, params, optim, config.steps, progress, title)
+        case, begin = Case(nnx.graphdef(field), solve, extra), time.perf_counter()
+        found = trained(case, field, config, title)
         result = outcome(name, title, case, found, True)
         progress.say(f"{in_words(result)}; {time.perf_counter() - begin:.1f} s")
         return result
 
-    flow = trained("exact_flow", "exact flow on the line", exact)
-    steps = trained("euler", f"Euler, {count}", euler)
+    flow = one("exact_flow", "exact flow on the line", exact)
+    steps = one("euler", f"Euler, {count}", euler)
     case, title = replace(steps.case, solve=exact), "exact flow of Euler's field"
-    found = fit(case, steps.params, optim, config.steps, progress, title, done=config.steps)
+    found = measured(case, steps.params, title)
     again = outcome("euler_solved_exactly", title, case, found, False)
     progress.say(in_words(again))
-    augmented = trained("augmented", f"exact flow with {more} more", exact, config.augment_dims)
+    augmented = one("augmented", f"exact flow with {more} more", exact, config.augment_dims)
     return Study([flow, steps, again, augmented], refined(steps, config.euler_steps))
 
 

@@ -4,7 +4,6 @@ requests.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import subprocess
 import sys
@@ -13,12 +12,13 @@ from dataclasses import replace
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from experiments import crossing
-from experiments.dynamics import crossing_cases, training
+from experiments.dynamics import crossing_cases
 from experiments.dynamics.crossing_config import CrossingConfig
-from jaxode.config import OptimConfig
-from jaxode.ode import Stats
+from jaxode.config import SolveConfig
+from jaxode.nn.fields import DenseField
 from jaxode.train import Progress, RunFailed
 
 SHORT = ["--steps=60", "--lr=0.05", "--rtol=1e-4", "--atol=1e-4"]
@@ -92,28 +92,26 @@ def test_training_is_a_function_of_the_seed(done, x64, monkeypatch):
             assert another.facts[name] != first[again.name][name]
 
 
-@pytest.mark.parametrize(
-    ("until", "said"), [(0.5, "training steps 0 to 49: the solver took max_steps"), (0.0, None)]
-)
-def test_the_loop_keeps_losses_and_counts_and_stops_at_a_failure(until, said):
-    def objective(x):
-        return x * x, (
-            2 * x,
-            Stats(jnp.int32(7), jnp.int32(1), jnp.int32(0), jnp.where(x < until, 1, 0)),
-        )
+def test_a_training_keeps_losses_and_counts(x64):
+    config = CrossingConfig(steps=3, lr=0.05)
+    field = DenseField(1, 4, rngs=nnx.Rngs(0), dtype=jnp.dtype(float))
+    case = crossing_cases.Case(nnx.graphdef(field), SolveConfig("euler", step_size=0.5))
+    found = crossing_cases.trained(case, field, config, "title")
+    assert found.losses.shape == (4,)
+    assert found.nfe.tolist() == [2] * 4
+    first, _ = case(nnx.state(field))
+    assert found.losses[0] == pytest.approx(float(first), rel=1e-12)
+    last, (ends, _) = case(found.params)
+    np.testing.assert_allclose([*found.output, found.losses[-1]], [*ends, last], rtol=1e-12)
 
-    optim, progress = OptimConfig(lr=0.1, momentum=0.0, schedule="constant"), Progress(quiet=True)
-    with pytest.raises(RunFailed, match=said) if said else contextlib.nullcontext():
-        found = training.fit(objective, jnp.float32(1.0), optim, 60, progress, "title")
-        np.testing.assert_allclose(found.losses, 0.64 ** np.arange(61), rtol=1e-4)
-        np.testing.assert_allclose([found.params, found.output], [0.8**60, 2 * 0.8**60], rtol=1e-4)
-        assert found.nfe.tolist() == [7] * 61
-        again = training.fit(objective, found.params, optim, 60, progress, "title", done=60)
-        assert (again.params, again.output, again.losses[-1]) == (
-            found.params,
-            found.output,
-            found.losses[-1],
-        )
+
+def test_a_training_that_fails_says_where(x64):
+    config = CrossingConfig(steps=3, rtol=1e-12, atol=1e-12)
+    field = DenseField(1, 4, rngs=nnx.Rngs(0), dtype=jnp.dtype(float))
+    solve = SolveConfig(rtol=1e-12, atol=1e-12, max_steps=1)
+    case = crossing_cases.Case(nnx.graphdef(field), solve)
+    with pytest.raises(RunFailed, match=r"title: epoch 1, step 1 of 1: .*max_steps"):
+        crossing_cases.trained(case, field, config, "title")
 
 
 def test_a_failed_run_is_one_line_and_code_1(tmp_path, capsys, monkeypatch):
