@@ -43,8 +43,9 @@ class BuildKernels(build_ext):
         self.parallel = len(targets())
 
     def build_extension(self, ext: Extension) -> None:
-        """Each module's objects in a folder of their own: they come from the same sources with
-        other flags.
+        """Build each module's objects in a folder of their own.
+
+        They come from the same sources with other flags.
         """
         own = copy.copy(self)
         own.build_temp = os.path.join(self.build_temp, ext.name)

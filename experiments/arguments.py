@@ -81,8 +81,9 @@ class Parser(argparse.ArgumentParser):
 
     @classmethod
     def of(cls, prog: str, doc: str | None, **options: Any) -> Parser:
-        """A parser whose help is a module's docstring: the first line above the flags, the rest
-        below them.
+        """A parser whose help is a module's docstring.
+
+        The docstring's first line stands above the flags, the rest below them.
         """
         about, _, rest = (doc or "").partition("\n")
         return cls(
@@ -214,8 +215,9 @@ def build_parser(preset: RunConfig, doc: str, prog: str) -> Parser:
 
 
 def joined(argv: list[str]) -> list[str]:
-    """Arguments with "--flag -1e-3" as "--flag=-1e-3": argparse takes some negative numbers for
-    flags.
+    """Arguments with "--flag -1e-3" joined to "--flag=-1e-3".
+
+    argparse takes some negative numbers for flags.
     """
     result: list[str] = []
     for word in argv:
@@ -270,8 +272,9 @@ def parse(parser: Parser, argv: list[str]) -> Request:
 
 
 def unused(config: RunConfig, asked: dict[str, Any], *, unsplit: bool = False) -> list[str]:
-    """The given settings that have no effect on this model, optimiser or set, which may come
-    unsplit; as flags.
+    """The given settings that have no effect on this model, optimiser or set, as flags.
+
+    `unsplit` says that the set comes without a test split.
     """
     idle: set[str] = set() if unsplit else {"test_share", "split_seed"}
     if not config.model.ode_blocks:
@@ -300,8 +303,6 @@ def configured(preset: RunConfig, asked: dict[str, Any]) -> RunConfig:
 
 
 def in_flags(error: ConfigError, asked: dict[str, Any]) -> ConfigError:
-    """The error with its setting, which is named as in the code, under the name that people know:
-    the flag's.
-    """
+    """The error with its setting named as a flag, which is the name that people know."""
     name, _, rest = str(error).partition(" ")
     return ConfigError(f"--{name.replace('_', '-')} {rest}") if name in asked else error

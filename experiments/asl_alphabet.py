@@ -1,5 +1,6 @@
-"""ASL alphabet: ODENet or ResNet on colour pictures of hand signs of 29 classes: A to Z, del,
-nothing, space.
+"""ASL alphabet: ODENet or ResNet on colour pictures of 29 hand signs.
+
+The classes are A to Z, del, nothing and space.
 
 Source: Mukherjee and Sarkar's plan "Rule Discovery using Neural ODEs – ASL Classification";
 pictures of Kaggle's grassknotted/asl-alphabet, one folder a class. Expected: no accuracy was

@@ -1,5 +1,6 @@
-"""The main function that all experiments share: from arguments to results, every mistake answered
-in one line.
+"""The main function of all experiments, from arguments to results.
+
+Every wrong request is answered in one line.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ WRONG_REQUEST, FAILED = 2, 1
 
 
 def main(argv: Sequence[str] | None, *, preset: RunConfig, doc: str, name: str) -> int:
-    """Run an experiment; returns its exit code: 0, 1 for a failed run, 2 for a wrong request, 128 +
-    signal.
+    """Run an experiment and return its exit code.
+
+    The code is 0, 1 for a failed run, 2 for a wrong request, or 128 + the number of a signal.
 
     Args:
         argv: arguments, or None for those of the process.
@@ -73,9 +75,7 @@ def told(error: OSError) -> str:
 
 
 def reachable(request: Request) -> None:
-    """Raise ConfigError if a directory is none that the storage libraries would find under its
-    name.
-    """
+    """Raise ConfigError if the storage libraries would not find a directory by its name."""
     places = {"--resume": request.resume, "--data-dir": request.settings.get("data_dir")}
     if request.resume is None and not request.describe:
         places["--out"] = request.out or Path()
@@ -204,9 +204,7 @@ def resumed(directory: Path, request: Request, preset: RunConfig) -> RunConfig:
 
 
 def finished(directory: Path, config: RunConfig) -> bool:
-    """Whether the run's result says that all epochs are done, and nothing of the run is missing or
-    damaged.
-    """
+    """Whether a run is complete: all epochs done, and no file missing or damaged."""
     from jaxode.data import spec_of
     from jaxode.tasks import Classification
     from jaxode.train import Checkpoints, is_incomplete
@@ -272,8 +270,9 @@ def train(request: Request, config: RunConfig, out: Path, cluster: Cluster) -> i
 
 
 def decided(config: RunConfig, data: ImageSet, epochs_given: bool) -> RunConfig:
-    """The settings with what the images decide: which they are, and the number of epochs unless it
-    was given.
+    """The settings with what the images decide.
+
+    That is which images they are, and the number of epochs unless it was given.
     """
     fewer = {"epochs": SAMPLE_EPOCHS} if data.source == "sample" and not epochs_given else {}
     return config.replaced(data=data.source, **fewer)

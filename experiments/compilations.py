@@ -15,8 +15,7 @@ JAX's default, 1, leaves out a start's many small ones.
 
 
 def keep() -> None:
-    """Let later runs load what this one compiles, from the user's cache directory, if that can be
-    written.
+    """Keep compiled programs in the user's cache directory, if it can be written.
 
     JAX_COMPILATION_CACHE_DIR names another directory, JAX_ENABLE_COMPILATION_CACHE=false keeps
     nothing.

@@ -31,9 +31,7 @@ Python's own int and float take digits of all scripts, underscores and "infinity
 
 @dataclass(frozen=True)
 class Number:
-    """Text to a number of a kind (int or float) in a range, with an error that says what was
-    wanted.
-    """
+    """Text to an int or a float in a range, with an error that says what was wanted."""
 
     kind: type
     within: Range

@@ -88,8 +88,9 @@ def advice(config: RunConfig, sizes: dict[str, float]) -> str:
 
 
 def for_maps(config: RunConfig) -> list[str]:
-    """Changes that leave fewer feature maps in memory, of which a setting that is at its least is
-    none.
+    """Changes of settings that leave fewer feature maps in memory.
+
+    A setting that is already at its least is left out.
     """
     found = (
         ["a smaller --batch-size, or a larger --accumulate"] if batch_in_turn(config) > 1 else []

@@ -17,8 +17,7 @@ TOLD = "native-kernels-missing"
 
 
 def tell_once(config: RunConfig) -> None:
-    """A line on stderr where a run would be quicker with kernels that were not built; nothing the
-    next time.
+    """A note on stderr, given once, that a run would be quicker with native kernels.
 
     Args:
         config: the run. One in another precision, of a model without convolutions, or with kernels

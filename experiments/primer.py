@@ -1,5 +1,6 @@
-"""A primer with pictures: Euler's method, solvers against an exact answer, a phase portrait,
-residual networks.
+"""A primer with pictures.
+
+Euler's method, solvers against an exact answer, a phase portrait, residual networks.
 
 Source: Verhulst (1838) for his equation; He et al. (2016) for residual blocks, and Chen et al.
 (2018), equations 1 and 2, for what they have to do with Euler's method. Expected: 1, 2, 4, 8, 16 by

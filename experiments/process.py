@@ -48,8 +48,9 @@ def require_jax() -> None:
 
 
 def shield() -> None:
-    """Let the interpreter's last half second, in which it has no handlers any more, not change the
-    exit code.
+    """Keep the interpreter's last half second from changing the exit code.
+
+    It has no signal handlers any more by then.
     """
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
@@ -68,16 +69,16 @@ def interrupted(prog: str, signum: int, text: str) -> int:
 
 
 def stopped(stop: Stopped, text: str) -> int:
-    """Say how to go on after a stop; returns the exit code, or ends the process here if XLA is
-    still compiling.
+    """Say how to go on after a stop, and return the exit code.
+
+    While XLA is still compiling, the process ends here.
     """
     print(text, file=sys.stderr, flush=True)
     return leave(STOPPED + stop.signum) if stop.compiling else STOPPED + stop.signum
 
 
 def guarded(prog: str, body: Callable[[Signals], int], hint: str = "") -> int:
-    """The exit code of a command's body, with its streams made safe and signals answered in one
-    line.
+    """The exit code of a command's body, with safe streams and signals answered in one line.
 
     Args:
         prog: the command, for messages.

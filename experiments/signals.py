@@ -40,9 +40,7 @@ def described(signum: int) -> str:
 
 
 def leave(code: int) -> NoReturn:
-    """End the process now: neither handlers of the interpreter's exit nor other threads are waited
-    for.
-    """
+    """End the process now, without exit handlers and without waiting for other threads."""
     streams.flushed()
     os._exit(code)
 
@@ -57,8 +55,9 @@ def end_by(signum: int, prog: str) -> NoReturn:
 
 
 class Signals:
-    """Context in which the first of the signals that ask for an end raises Interrupted in the main
-    thread.
+    """Context in which the first signal that asks for an end raises Interrupted.
+
+    It is raised in the main thread.
 
     While `at_once` is True it ends the process instead: an exception in the midst of the import of
     an extension module is lost, or becomes an ImportError. So does a second signal, unless the
@@ -76,8 +75,9 @@ class Signals:
         return self
 
     def install(self) -> dict[int, Any]:
-        """Handle the signals here (again: jax.distributed takes SIGTERM for itself); returns the
-        earlier handlers.
+        """Install the signal handlers and return the earlier ones.
+
+        jax.distributed takes SIGTERM for itself, so this is called again after it has started.
         """
         if threading.current_thread() is not threading.main_thread():
             return {}
@@ -89,8 +89,7 @@ class Signals:
 
     @contextlib.contextmanager
     def blocked(self) -> Iterator[None]:
-        """Context of a call into a library that waits without returning to Python, as a rendezvous
-        of processes does.
+        """Context of a library call that waits without returning to Python, such as a rendezvous.
 
         Python's handlers run in the main thread alone, which such a call keeps; here another thread
         ends the process.
@@ -135,8 +134,7 @@ def own_name() -> str:
 
 
 def from_now_on() -> None:
-    """End this process by one line on every signal that asks for it, until a context of `Signals`
-    is entered.
+    """End this process with one line on any signal, until a context of `Signals` is entered.
 
     A signal that comes while the interpreter itself starts, before it runs any line of this
     repository, is Python's.

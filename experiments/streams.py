@@ -1,6 +1,4 @@
-"""The standard streams of a command: missing ones are opened, and none of them can fail or refuse a
-character.
-"""
+"""The standard streams of a command: always open, and never failing on a character."""
 
 from __future__ import annotations
 
@@ -57,8 +55,9 @@ def open_missing() -> None:
 
 
 def forgiving(stream: TextIO | None, number: int) -> TextIO:
-    """A text stream to a file descriptor that neither fails nor refuses a character, in place of
-    Python's own.
+    """A text stream to a file descriptor that neither fails nor refuses a character.
+
+    It takes the place of Python's own.
     """
     encoding = "utf-8"
     if stream is not None:
@@ -103,8 +102,9 @@ def replaceable(stream: TextIO | None, original: TextIO | None) -> bool:
 
 
 def flushed() -> OSError | None:
-    """Write out what is buffered; returns the first error of stdout, of which the person has seen
-    nothing.
+    """Write out what is buffered, and return the first error of stdout.
+
+    The user has then seen nothing of the rest.
     """
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, RuntimeError, AttributeError):

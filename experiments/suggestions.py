@@ -40,9 +40,7 @@ if that is meant.
 
 
 def suggestion(word: str, flags: Iterable[str]) -> str | None:
-    """The flag that was most likely meant by an unknown one, of a parser's flags; with its value if
-    that is meant.
-    """
+    """The flag that an unknown one most likely meant, with its value if that is meant too."""
     names = [flag[2:] for flag in flags if flag.startswith("--")]
     found = closest(word.lstrip("-").replace("_", "-"), names, MEANT)
     return f"--{found}" if found else None

@@ -1,5 +1,6 @@
-"""The environment that JAX is started in: what would end the process, or a run at its first
-checkpoint, in one line.
+"""The environment that JAX is started in.
+
+What would end the process later is refused here in one line.
 """
 
 from __future__ import annotations
@@ -76,8 +77,9 @@ def start_devices() -> None:
 
 
 def require_unicode(what: str, path: Path) -> None:
-    """Raise ConfigError if a path is another file to Python than to the storage libraries, which
-    encode it in UTF-8.
+    """Raise ConfigError if Python and the storage libraries read a path differently.
+
+    The libraries encode it in UTF-8.
 
     So it is in a locale without UTF-8, and where a name is not UTF-8 on the disk.
     """

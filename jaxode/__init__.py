@@ -1,6 +1,4 @@
-"""Neural-ODE image classifiers in JAX: Flax models, Diffrax solves, every number checked against
-PyTorch.
-"""
+"""Neural ODEs in JAX: Flax models, Diffrax solves, every number checked against PyTorch."""
 
 from jaxode.checks import ConfigError as ConfigError
 from jaxode.config import DataConfig as DataConfig

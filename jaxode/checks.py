@@ -69,8 +69,9 @@ COUNTS = Range(1, 10**9)
 
 
 def printable(text: str) -> str:
-    """The text with control characters, surrogates and invisible characters escaped as in a Python
-    string.
+    """The text with control characters, surrogates and invisible characters escaped.
+
+    Escapes are those of a Python string.
     """
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
@@ -104,9 +105,7 @@ def shown(value: object) -> str:
 
 
 def require(condition: bool, name: str, value: object, allowed: str) -> None:
-    """Raise ConfigError naming the setting, its value and what is allowed, unless the condition
-    holds.
-    """
+    """Raise ConfigError with setting, value and what is allowed, unless the condition holds."""
     if not condition:
         raise ConfigError(f"{name} must be {allowed}, got {shown(value)}")
 
@@ -128,9 +127,7 @@ def allowed_number(kind: type, within: Range) -> str:
 
 
 def require_count(name: str, value: int | None, at_least: int = 1) -> None:
-    """Raise ConfigError unless value is None or a whole number from `at_least` to a thousand
-    million.
-    """
+    """Raise ConfigError unless value is None or a whole number from `at_least` to 10⁹."""
     require_in(name, value, COUNTS._replace(at_least=at_least))
 
 
@@ -177,8 +174,9 @@ def closest(word: str, known: Iterable[str], meant: Mapping[str, str] | None = N
 
 
 def require_path(name: str, value: str) -> None:
-    """Raise ConfigError unless value can be a path: not empty, without NUL, no longer than the
-    system allows.
+    """Raise ConfigError unless value can be a path.
+
+    A path is not empty, has no NUL, and is no longer than the system allows.
     """
     require(value != "", name, value, "a path, which is not empty")
     require("\0" not in value, name, value, "a path, which has no NUL character")

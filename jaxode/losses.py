@@ -13,8 +13,7 @@ def cross_entropy(
     weights: Float[Array, " B"],
     total: Float[Array, ""] | None = None,
 ) -> Float[Array, ""]:
-    """Mean over images of weights times minus the log-softmax of the label's logit, in nats; at
-    least 0.
+    """Weighted mean over images of the cross-entropy with the label, in nats, at least 0.
 
     Args:
         logits: one row of finite numbers an image.

@@ -49,8 +49,9 @@ class Scores(NamedTuple):
 
 
 def scores(counts: Confusion) -> Scores:
-    """Precision, recall and F1 of each class (van Rijsbergen 1979, chapter 7), as scikit-learn's
-    zero_division=0.
+    """Precision, recall and F1 of each class, with 0 for a division by zero.
+
+    Source: van Rijsbergen 1979, "Information Retrieval", chapter 7; scikit-learn's zero_division=0.
     """
     counts = np.asarray(counts)
     hits, labels, taken = np.diag(counts), counts.sum(1), counts.sum(0)

@@ -1,6 +1,4 @@
-"""Optimisers with PyTorch's meaning of every number, and the learning-rate schedules of the
-protocol.
-"""
+"""Optimisers with PyTorch's meaning of every number, and learning-rate schedules."""
 
 from __future__ import annotations
 

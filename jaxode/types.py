@@ -35,8 +35,9 @@ Keys = Key[Array, " B"]
 
 
 class Training(NamedTuple):
-    """What a model is told beside the images while it trains: each image's random key and its
-    weight (0: padding).
+    """What a model is given in training beside its inputs: random keys and weights.
+
+    A weight of 0 is padding.
     """
 
     keys: Keys

@@ -1,5 +1,4 @@
-"""Time jaxode against PyTorch with the same weights on the same batch, and write tables and
-pictures.
+"""Time jaxode against PyTorch with the same weights on the same batch.
 
     python -m scripts.benchmark --out runs/benchmark
 
@@ -182,8 +181,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def same_arithmetic(precision: Precision) -> Iterator[None]:
-    """float32 unless TF32 is asked for: it rounds otherwise in each framework, so that their steps
-    could differ.
+    """float32 unless TF32 is asked for.
+
+    Frameworks round TF32 differently, so that their steps could differ.
 
     Our models say their precision themselves; a newcomer's, and torch, are told here.
     """

@@ -104,8 +104,9 @@ def setting(options: argparse.Namespace, parallel: ParallelName, kind: str) -> R
 
 
 def counted(steps: CompiledSteps, state: Any) -> tuple[Any, dict[str, int]]:
-    """The state after the first training step, and how often one device came to each collective in
-    it.
+    """The state after the first training step, and how often each collective ran.
+
+    Counted on one device.
 
     Raises ValueError if the devices did not all do the same.
     """

@@ -1,5 +1,4 @@
-"""Turn weights of PyTorch into a run of jaxode that can be trained on, a run into weights, or one
-file into another.
+"""Convert weights of PyTorch into a run, a run into weights, or a weight file into another.
 
     python -m scripts.convert model.pth runs/given --data sample            # then experiments.mnist --resume runs/given
     python -m scripts.convert runs/mnist/RUN weights.pt                     # parameters of the newest checkpoint

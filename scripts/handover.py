@@ -1,5 +1,4 @@
-"""Hand a run over to PyTorch: its initial weights, its first batches, and the command that trains
-on them there.
+"""Hand a run over to PyTorch: weights, first batches, and the command that trains.
 
     python -m scripts.handover --dataset mnist --stepping torchdiffeq --batches 20 --out handed
 

@@ -46,8 +46,9 @@ MADE_UP = (
 
 
 def bands(rng: np.random.Generator, iceberg: int) -> np.ndarray:
-    """Two bands in dB, [2, 5625]: a bright ellipse on speckle; icebergs are rounder, and brighter
-    in the second band.
+    """Two bands in dB, [2, 5625]: a bright ellipse on speckle.
+
+    Icebergs are rounder, and brighter in the second band.
 
     The classes overlap in every property.
     """

@@ -73,9 +73,7 @@ def same_start(*args: Any, dtype: Any, rngs: nnx.Rngs, **options: Any) -> nnx.Mo
 
 
 def first_batch(config: RunConfig, data: ImageSet) -> First:
-    """Logits, and the gradient of the mean cross-entropy, of the first images as evaluation shows
-    them.
-    """
+    """Logits and loss gradient of the first images, as evaluation shows them."""
     with jax.enable_x64(config.dtype == "float64"):
         steps = CompiledSteps(config, data, same_start)
         count = min(config.batch_size, steps.train_count)

@@ -1,5 +1,4 @@
-"""Turn the records of runs into the published tables with our figures beside them, and into
-pictures.
+"""Turn records of runs into the published tables with our numbers, and pictures.
 
     python -m scripts.report                                # from runs/reproduce into docs/results
     python -m scripts.report runs/reproduce gpu/runs --out docs/results
@@ -38,8 +37,9 @@ SHOWN: tuple[Scale, ...] = ("full", "cpu")
 
 
 def known() -> dict[str, set[int | None]]:
-    """Identities of the runs of all rows by all protocols, each with how many images it may be of
-    (None: any).
+    """Identities of the runs of all rows by all protocols, with the images they may have.
+
+    None: any number.
     """
     found: dict[str, set[int | None]] = {}
     for table in TABLES.values():

@@ -78,9 +78,7 @@ class Job:
 def jobs(
     tables: Sequence[Table], scale: Scale, seeds: Sequence[int], out: Path, only: str | None = None
 ) -> Iterator[Job]:
-    """The runs of the tables' rows whose label contains `only`; what several rows share is named
-    once.
-    """
+    """The runs of the tables' rows whose label contains `only`, shared ones once."""
     seen: set[Path] = set()
     for seed in seeds:
         for table in tables:
@@ -233,8 +231,9 @@ def chosen(values: dict[str, Any]) -> list[Job]:
 
 @process.command("scripts.reproduce", "the same command goes on")
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line; returns the exit code: 0, 1 if a run failed, 2 for a wrong request, 128 +
-    signal.
+    """Command line; returns the exit code.
+
+    0, 1 if a run failed, 2 for a wrong request, or 128 + the number of a signal.
     """
     parser = build_parser()
     try:

@@ -118,9 +118,7 @@ def run_tests(folder: Path, libraries: str, only: str | None) -> int:
 
 @process.command("scripts.sanitize", "nothing is left of it")
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line; returns the exit code: 1 if a test fails, 2 for a request that cannot be met
-    here.
-    """
+    """Command line; returns the exit code: 1 if a test fails, 2 for a wrong request."""
     parser = build_parser()
     try:
         options = argparse.Namespace(**given(parser, list(sys.argv[1:] if argv is None else argv)))

@@ -1,6 +1,4 @@
-"""The experiments' settings on the command line of a script, which knows the data set by a flag of
-its own.
-"""
+"""The experiments' settings as flags of a script that has a flag for the data set."""
 
 from __future__ import annotations
 
@@ -15,8 +13,9 @@ from jaxode.config import DatasetName, ModelConfig, RunConfig
 
 
 def settings_parser(prog: str, usage: str, doc: str) -> Parser:
-    """A parser with --dataset and a flag for every setting; what is not given is left out of its
-    result.
+    """A parser with --dataset and a flag for every setting.
+
+    What is not given is left out of its result.
     """
     parser = Parser.of(prog, doc, usage=f"%(prog)s {usage}", argument_default=argparse.SUPPRESS)
     names = get_args(DatasetName)

@@ -1,6 +1,4 @@
-"""Results of a long measurement on disk after every one, so that a kill loses none and the next run
-goes on.
-"""
+"""Results of a long measurement, stored after each one, so that a kill loses none."""
 
 from __future__ import annotations
 
@@ -13,8 +11,9 @@ from jaxode.train.provenance import commit, device, versions
 
 
 class Unfinished:
-    """Named results in a hidden file of a folder, taken up again only by the same commit, libraries
-    and device.
+    """Named results in a hidden file of a folder.
+
+    Taken up again only by the same commit, libraries and device.
     """
 
     def __init__(self, out: Path) -> None:

@@ -1,3 +1,4 @@
-"""A compact PyTorch and torchdiffeq reference: every model, and its training; imports neither jax
-nor jaxode.
+"""A compact PyTorch and torchdiffeq reference of every model and its training.
+
+It imports neither jax nor jaxode.
 """

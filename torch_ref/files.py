@@ -168,8 +168,9 @@ def _array(contents: bytes) -> np.ndarray:
 
 
 def examine(path: Path) -> None:
-    """Raise FileError if a file of PyTorch is damaged, too large or nested too deeply to be read;
-    OSError.
+    """Raise FileError if a file of PyTorch is damaged, too large or nested too deeply.
+
+    Raises OSError if it cannot be read.
 
     Only what `torch.load` does not find out by itself, or not without harm.
     """

@@ -131,8 +131,9 @@ class Dense(nn.Module):
 def build(
     kind: str, *, channels: int, side: int = 75, settings: Settings = Settings()
 ) -> nn.Module:
-    """A dense, cnn or odecnn for images [B, channels, side, side]; `settings` are those of the ODE
-    block.
+    """A dense, cnn or odecnn for images [B, channels, side, side].
+
+    `settings` are those of the ODE block.
     """
     if kind == "dense":
         return Dense(channels * side * side)

@@ -1,6 +1,4 @@
-"""What training starts from: the model with given weights, and given batches, each fitting the
-other.
-"""
+"""What training starts from: a model with given weights, and given batches that fit it."""
 
 from __future__ import annotations
 

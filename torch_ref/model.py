@@ -97,8 +97,9 @@ def build(
     side: int = 28,
     settings: Settings = Settings(),  # noqa: B008 - frozen
 ) -> nn.Sequential:
-    """An odenet, resnet or mlp for images [B, channels, side, side]; `settings` are those of every
-    ODE block.
+    """An odenet, resnet or mlp for images [B, channels, side, side].
+
+    `settings` are those of every ODE block.
 
     `augment` is by how many channels the state of an odenet's blocks is wider than the downsampled
     map (Dupont, Doucet and Teh 2019). They are appended in the first block, so that every layer

@@ -1,6 +1,4 @@
-"""The solve: torchdiffeq with its own defaults, or with options under which other libraries can
-follow its steps.
-"""
+"""The solve by torchdiffeq, with its defaults or options that other libraries can follow."""
 
 from __future__ import annotations
 
@@ -44,8 +42,9 @@ class Settings:
 
 @dataclass
 class Counts:
-    """What solves cost: evaluations of the field, steps tried, steps rejected; `backward_` those of
-    adjoint solves.
+    """What solves cost: evaluations of the field, steps tried, steps rejected.
+
+    `backward_` ones are those of adjoint solves.
 
     A fixed-step method rejects none.
     """
@@ -126,8 +125,9 @@ class Solver:
 
 @torch.no_grad()
 def first_step(func: Any, z0: Tensor, chosen: Settings) -> float:
-    """The first step size that torchdiffeq would choose, as a number (Hairer, Nørsett and Wanner
-    1993, II.4).
+    """The first step size that torchdiffeq would choose.
+
+    Source: Hairer, Nørsett and Wanner 1993, II.4.
     """
     rtol, atol = (torch.tensor(value, dtype=torch.float64) for value in (chosen.rtol, chosen.atol))
     start = torch.tensor(chosen.span[0], dtype=z0.dtype)

@@ -205,8 +205,9 @@ def build_parser() -> Parser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line; returns the exit code: 0, 1 for a failed run, 2 for a wrong request, 130 after
-    Ctrl-C.
+    """Command line; returns the exit code.
+
+    0, 1 for a failed run, 2 for a wrong request, 130 after Ctrl-C.
     """
     parser = build_parser()
     try:

@@ -1,5 +1,6 @@
-"""The updates of a training run in PyTorch: torch.optim's optimizers, jaxode's schedules, and what
-each step cost.
+"""The updates of a training run in PyTorch: torch.optim with jaxode's schedules.
+
+Each tells what its step cost.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ Schedule = Callable[[int], float]
 
 @dataclass(frozen=True)
 class Step:
-    """Loss of one batch before its update, and what its solves cost, block by block; `steps` counts
-    those tried.
+    """Loss of one batch before its update, and what its solves cost, block by block.
+
+    `steps` counts those tried.
     """
 
     loss: float
@@ -54,8 +56,9 @@ def make_optimizer(
 
 
 def make_schedule(name: str, lr: float, total_steps: int) -> Schedule:
-    """step: lr / 10^k from step round(0.3 k total_steps) on, for k = 1, 2, 3; cosine: from lr to 0;
-    or constant.
+    """A learning-rate schedule: step, cosine or constant.
+
+    step: lr / 10^k from step round(0.3 k total_steps) on, k = 1, 2, 3; cosine: from lr to 0.
     """
     match name:
         case "step":

@@ -1,6 +1,4 @@
-"""Weight files of the models: read without running anything in them, and what their shapes tell of
-the model.
-"""
+"""Weight files, read without running anything in them, and the models that they fit."""
 
 from __future__ import annotations
 
@@ -48,8 +46,9 @@ class Layout:
 
 
 def read(path: Path) -> Weights:
-    """The state_dict in a .pt or .pth file: a plain one, or that of odenet_mnist.py's
-    {"state_dict", "args"}.
+    """The state_dict in a .pt or .pth file.
+
+    A plain one, or that of odenet_mnist.py's {"state_dict", "args"}.
 
     A pickle can hold any program. torch's restricted reader refuses all but tensors and plain
     values; beside those it is told to take argparse.Namespace, in which odenet_mnist.py keeps its
@@ -114,8 +113,9 @@ def checked(found: Mapping[str, Any], path: Path) -> Weights:
 
 
 def layout(weights: Mapping[str, Tensor], side: int = 28) -> Layout:
-    """Kind and sizes of the model by the names and shapes of its weights; `side` matters to an mlp
-    only.
+    """Kind and sizes of the model by the names and shapes of its weights.
+
+    `side` matters to an mlp only.
 
     A model without blocks, which is the same whatever it has none of, is called a resnet, for it
     solves nothing. Raises WeightsError if they are of none of the models.

@@ -1,5 +1,6 @@
-"""The command line of the small experiments: an output directory, few flags, every mistake answered
-in one line.
+"""The command line of the small experiments.
+
+It has an output directory and few flags, and answers every wrong request in one line.
 """
 
 from __future__ import annotations
@@ -45,8 +46,9 @@ def build_parser(prog: str, doc: str, settings: type, out: Path) -> Parser:
 def main(
     argv: Sequence[str] | None, *, name: str, doc: str, settings: type, out: Path, work: Work
 ) -> int:
-    """Run a small experiment in float64; returns its exit code: 0, 1 failed, 2 wrong request, 128 +
-    signal.
+    """Run a small experiment in float64 and return its exit code.
+
+    The code is 0, 1 for a failed run, 2 for a wrong request, or 128 + the number of a signal.
 
     Args:
         argv: arguments, or None for those of the process.

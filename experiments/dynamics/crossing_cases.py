@@ -1,5 +1,6 @@
-"""Two points that have to change places on a line: the fields trained to do it, and where they
-lead.
+"""Two points that have to change places on a line.
+
+The fields are trained to do it; the cases say where the points end.
 
 On a line the paths of a flow keep their order, z₁ < z₂. With it the mean of (z₁ − 1)² and (z₂ + 1)²
 is at least 1, its value at z₁ = z₂ = 0: no exact flow has a smaller loss, whatever its field
@@ -94,9 +95,7 @@ class Case:
         return nnx.merge(self.graph, params)(t, z)
 
     def __call__(self, params: Params) -> tuple[Any, tuple[Any, Stats]]:
-        """Mean of the squared distances from the targets; where the two starts lead [2]; what the
-        solve cost.
-        """
+        """Mean squared distance from the targets, where the starts lead [2], the solve's cost."""
         ends, stats = self.ends(params, np.array(STARTS))
         return jnp.mean((ends - np.array(TARGETS)) ** 2), (ends, stats)
 
@@ -106,8 +105,7 @@ class Case:
         return z1[:, 0], stats
 
     def paths(self, params: Params) -> tuple[np.ndarray, np.ndarray]:
-        """Times [T] and states [T, B, D] from the two starts and, after them, from their
-        neighbours.
+        """Times [T] and states [T, B, D] from the two starts, and after them from their neighbours.
 
         The times are those of the steps, where steps are fixed.
         """

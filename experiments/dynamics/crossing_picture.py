@@ -64,9 +64,7 @@ def lines(panel: Any, each: Outcome) -> None:
 
 
 def plane(panel: Any, each: Outcome) -> None:
-    """Paths of the line and the first dimension added, where they do not meet; the field if there
-    is no other.
-    """
+    """Paths of the line and the first added dimension; the field if there is no other dimension."""
     z, a = each.paths[..., 0], each.paths[..., 1]
     reach = 1.08 * max(np.abs(z).max(), LIMIT)
     height = 1.15 * max(np.abs(a).max(), 0.5)

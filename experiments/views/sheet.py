@@ -26,8 +26,7 @@ INK = "#222222"
 
 
 def rows(pictures: np.ndarray, seed: int) -> np.ndarray:
-    """Each of the pictures [R, side, side, 3] and what becomes of it [R, 1 + DRAWS, side, side, 3],
-    all uint8.
+    """Each picture beside its draws: [R, side, side, 3] to uint8 [R, 1 + DRAWS, side, side, 3].
 
     An augmentation that draws nothing is shown once, before white.
     """

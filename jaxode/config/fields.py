@@ -1,6 +1,4 @@
-"""The fields of a dataclass of settings: what stands beside each default, and the check that reads
-it from there.
-"""
+"""The fields of a settings dataclass: metadata beside each default, and the check by it."""
 
 from __future__ import annotations
 

@@ -121,9 +121,7 @@ class ModelConfig:
 
     @property
     def ode_blocks(self) -> int:
-        """How many ODEs the model solves; 0 for one that solves nothing, be it an odenet without
-        blocks.
-        """
+        """How many ODE blocks the model solves; 0 for one without blocks."""
         return (self.blocks or 0) if self.model in ("odenet", "odecnn") else 0
 
     @property

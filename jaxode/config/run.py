@@ -105,8 +105,9 @@ class RunConfig:
         return "float64" if self.precision == "float64" else "float32"
 
     def flat(self) -> dict[str, Any]:
-        """All settings by their own names, which are unique across the parts, in the order of the
-        classes.
+        """All settings by their own names, in the order of the classes.
+
+        Names are unique across the parts.
         """
         settings: dict[str, Any] = {}
         for name, value in self.to_json().items():

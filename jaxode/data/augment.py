@@ -31,8 +31,9 @@ PADDING = 4
 
 
 def resize_matrix(old: int, new: int) -> np.ndarray:
-    """Weights [new, old] of bilinear, anti-aliased resizing along one axis (pixel centres at half
-    integers).
+    """Weights [new, old] of bilinear, anti-aliased resizing along one axis.
+
+    Pixel centres are at half integers.
 
     Shrinking widens the triangle kernel by the ratio, as Pillow and torch's `antialias=True` do;
     rows sum to one.
@@ -83,8 +84,9 @@ def random_crop(keys: Keys, images: Images, side: int) -> Images:
 
 
 def pad(images: Images, width: int, value: Float[Array, " C"]) -> Images:
-    """With `width` pixels of a value more on each side: [B, H, W, C] → [B, H + 2 width, W + 2
-    width, C].
+    """Pad every side by `width` pixels of a value.
+
+    [B, H, W, C] → [B, H + 2 width, W + 2 width, C].
     """
     count, height, across, channels = images.shape
     around = jnp.broadcast_to(value, (count, height + 2 * width, across + 2 * width, channels))

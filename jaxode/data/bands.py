@@ -1,5 +1,6 @@
-"""Radar images of ships and icebergs, from the `train.json` of Kaggle's Statoil/C-CORE classifier
-challenge.
+"""Radar images of ships and icebergs, from Kaggle's Statoil/C-CORE challenge.
+
+The file is `train.json`.
 
 The file has some 200 MB and is read as a stream, one row after the other; its text is never held.
 """
@@ -31,8 +32,9 @@ LABELS = "0 or 1"
 
 
 def read_bands(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
-    """All images, float32 [N, 75, 75, 3], and labels, int32 [N], 1 for an iceberg, in the order of
-    the file.
+    """All images, float32 [N, 75, 75, 3], and labels, int32 [N], in the order of the file.
+
+    A label is 1 for an iceberg.
 
     Planes are band_1 and band_2 in dB and the incidence angle in degrees, the same in all pixels,
     NaN where it is unknown. Raises DataError if the file cannot be read, or naming the first row,

@@ -1,5 +1,4 @@
-"""TensorFlow Datasets builders of our own: they parse original files with NumPy and need no
-TensorFlow.
+"""Builders of our own for TensorFlow Datasets: NumPy parses, no TensorFlow is needed.
 
 A record holds a block of images, so that sixty thousand are written in seconds and read back in
 one.
@@ -56,9 +55,7 @@ class ImageBlocks(tfds.core.GeneratorBasedBuilder):
 
     @property
     def recorded(self) -> dict[str, Any]:
-        """What `write` has kept beside the arrays: the checksum of each split and, by name, those
-        of originals.
-        """
+        """The checksums that `write` stored: of each split and, by name, of the original files."""
         return dict(self.info.metadata or {})
 
     def write(self, splits: dict[str, Arrays], checksums: dict[str, str], downloads: Path) -> None:

@@ -9,8 +9,9 @@ import numpy as np
 
 
 def to_differences(images: np.ndarray) -> np.ndarray:
-    """Stored form of images uint8 [N, H, W, C]: grey ones as they are, colour ones as uint8 [N, 3,
-    H, W].
+    """Stored form of images uint8 [N, H, W, C].
+
+    Grey images as they are; colour images as uint8 [N, 3, H, W].
 
     Red and blue are taken relative to green; of each plane what a linear ramp through it does not
     explain is kept.

@@ -1,5 +1,6 @@
-"""Pictures in one folder a class, as they are or in a zip: found, listed, decoded and made of one
-size.
+"""Pictures in one folder for each class, in a directory or a zip.
+
+They are found, listed, decoded and made of one size.
 """
 
 from __future__ import annotations
@@ -58,8 +59,9 @@ class Listing:
 
     @property
     def manifest(self) -> str:
-        """SHA-256 of every picture's folder, name and size: quick, and the same of a zip and of
-        what it unpacks to.
+        """SHA-256 of every picture's folder, name and size.
+
+        It is quick, and equal for a zip and what it unpacks to.
         """
         lines = "".join(f"{picture.name} {picture.size}\n" for picture in self.pictures)
         # Names that are no UTF-8 count by the bytes that they have on the disk.
@@ -185,8 +187,9 @@ def _unreadable(path: Path, error: OSError) -> DataError:
 
 
 def decode(contents: bytes, side: int) -> np.ndarray:
-    """A picture as bytes [side, side, 3], red, green, blue: its middle square, resized with
-    anti-aliasing.
+    """A picture's middle square as bytes [side, side, 3], resized with anti-aliasing.
+
+    Channels are red, green, blue.
 
     Raises PictureError if the contents are no whole picture.
     """

@@ -1,6 +1,4 @@
-"""One call from a DataConfig to arrays: the full set if it can be had, else the bundled sample, and
-which it was.
-"""
+"""One call from a DataConfig to arrays, of the full set or the bundled sample."""
 
 from __future__ import annotations
 

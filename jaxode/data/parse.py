@@ -95,8 +95,9 @@ def idx_pair(images: bytes, labels: bytes, spec: DatasetSpec, names: tuple[str, 
 
 
 def cifar(raw: bytes, spec: DatasetSpec, name: str) -> Arrays:
-    """uint8 [N, H, W, 3] and int32 [N] from CIFAR's binary records: label bytes, then red, green
-    and blue planes.
+    """Images uint8 [N, H, W, 3] and labels int32 [N] from CIFAR's binary records.
+
+    A record holds label bytes, then red, green and blue planes.
     """
     side, head = spec.image_size, spec.label_bytes
     record = head + side * side * spec.channels

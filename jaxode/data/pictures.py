@@ -1,6 +1,4 @@
-"""Pictures from bytes: of a few formats, of bounded size, upright, in 8 bits of red, green and
-blue.
-"""
+"""Pictures from bytes: a few formats, of bounded size, upright, in 8-bit RGB."""
 
 from __future__ import annotations
 
@@ -113,9 +111,7 @@ def _decoded(contents: bytes, prepare: Prepare) -> Image.Image:
 
 @contextlib.contextmanager
 def _silent_descriptor() -> Iterator[None]:
-    """Without what libtiff writes about damaged bytes, which goes past Python to the descriptor of
-    stderr.
-    """
+    """Silence libtiff, which writes about damaged bytes to the descriptor of stderr."""
     stderr = 2
     saved, nowhere = os.dup(stderr), os.open(os.devnull, os.O_WRONLY)
     try:

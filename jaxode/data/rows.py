@@ -38,8 +38,9 @@ Event = tuple[str, Any]
 
 
 class Rows:
-    """The rows of a file, their keys and their values, each to be read in this order and exactly
-    once.
+    """The rows of a file with their keys and values.
+
+    Each is read in this order and exactly once.
 
     Whatever is not as it should be is a DataError that names the row, from 0, and the key.
     """

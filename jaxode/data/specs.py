@@ -21,8 +21,9 @@ class DataError(ValueError):
 
 @dataclass(frozen=True)
 class SourceFile:
-    """An original file: name, exact size in bytes and digest ("sha256:…", "md5:…"), the last two
-    where known.
+    """An original file: name, exact size in bytes and digest.
+
+    A digest reads "sha256:…" or "md5:…"; size and digest are given where known.
     """
 
     name: str

@@ -25,8 +25,9 @@ class Original:
 
 
 def find(spec: DatasetSpec, data_dir: Path, *, progress: bool) -> Original | None:
-    """The originals of a set in `data_dir` or in its folder named after the set; None if there are
-    none.
+    """The originals of a set, in `data_dir` or its folder named after the set.
+
+    None if there are none.
 
     Raises DataError if they are there and cannot be what they should be.
     """
@@ -47,8 +48,9 @@ def find(spec: DatasetSpec, data_dir: Path, *, progress: bool) -> Original | Non
 
 
 def held_out(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
-    """Which images are for testing, bool [N]: round(share · N) in all, and of every class as near
-    its share as can be.
+    """Which images are held out for testing, bool [N].
+
+    There are round(share · N) in all, and of every class as near its share as can be.
 
     What is lacking after every class's share is rounded down goes to the classes with the largest
     remainders, of equal ones to those drawn first; at least one image of each class stays on either
@@ -69,8 +71,9 @@ def held_out(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
 
 
 def split(arrays: Arrays, share: float, seed: int) -> tuple[Arrays, Arrays]:
-    """Training and test arrays, each in an order drawn by the seed, so that their first N are of
-    all classes.
+    """Training and test arrays, shuffled by the seed.
+
+    Their first N examples are then of all classes.
     """
     images, labels = arrays
     held = held_out(labels, share, seed)

@@ -69,8 +69,9 @@ def views(config: RunConfig, spec: DatasetSpec) -> Views:
 
 
 def _band_views(config: RunConfig, spec: DatasetSpec) -> Views:
-    """Band 1, band 2 and their mean, then the angle if that is asked for; the dense net has band 1
-    alone.
+    """Band 1, band 2, their mean, and the incidence angle if it is asked for.
+
+    The dense net has band 1 alone.
 
     They are brought near mean 0 and deviation 1 by fixed figures, which the first batch norm of the
     nets made for these images undoes. The dense net's band is divided by its largest absolute value

@@ -1,6 +1,4 @@
-"""Classifiers of radar images with two bands and the angle they were taken at: dense, residual,
-neural ODE.
-"""
+"""Classifiers of two-band radar images with an incidence angle: dense, residual, neural ODE."""
 
 from __future__ import annotations
 
@@ -34,8 +32,7 @@ SMALLEST_SIDE = 32
 
 
 def max_pool(x: Maps) -> Maps:
-    """Largest of each 2x2 window, an odd last row or column left out: [B, H, W, C] → [B, H // 2, W
-    // 2, C].
+    """2x2 max pooling without padding: [B, H, W, C] → [B, H // 2, W // 2, C].
 
     Of equal numbers the first takes the gradient, as in PyTorch. XLA's own (`reduce_window`) takes
     66 ms for this and its gradient on [32, 75, 75, 32] in a loop on a CPU (2 cores), a maximum over
@@ -172,8 +169,9 @@ class BandsNet(nnx.Module):
         return z, Stats.chain(stats)
 
     def __call__(self, images: Images, training: Training | None = None) -> tuple[Logits, Stats]:
-        """Logits [B, 2] and each ODE block's statistics; with `training`, running statistics are
-        put forward.
+        """Logits [B, 2] and each ODE block's statistics.
+
+        With `training`, batch norm's running statistics are updated.
         """
         z, stats = self.features(images, training)
         return self.head(z, training), stats

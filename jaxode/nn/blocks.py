@@ -1,6 +1,4 @@
-"""The segments of a classifier: downsampling, one block of the feature segment, and the
-classifier's head.
-"""
+"""The segments of a classifier: downsampling, a feature block, the head."""
 
 from __future__ import annotations
 
@@ -20,8 +18,9 @@ from jaxode.types import Images, Logits, Maps
 
 
 class Downsample(nnx.Module):
-    """Convolutions of stride 2 after one of stride 1: by three, [B, 28, 28, channels] → [B, 6, 6,
-    width].
+    """A convolution of stride 1, then convolutions of stride 2.
+
+    Two of them take [B, 28, 28, channels] to [B, 6, 6, width].
 
     The first three are those of torchdiffeq's example and of Gładzik 2019. More of them, each after
     a norm and a ReLU as the others, make smaller maps of larger images: of 64 x 64 pixels three

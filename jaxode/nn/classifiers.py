@@ -180,8 +180,9 @@ def parameter_count(model: nnx.Module) -> int:
 def describe(
     model: ModelConfig, solve: SolveConfig, *, image_shape: tuple[int, int, int], classes: int
 ) -> dict[str, Any]:
-    """Kind, parameter count and shapes of a classifier as JSON values; computes nothing and
-    allocates nothing.
+    """Kind, parameter count and shapes of a classifier as JSON values.
+
+    Nothing is computed and nothing allocated.
     """
     abstract = nnx.eval_shape(
         lambda: build_classifier(

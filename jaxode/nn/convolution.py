@@ -32,8 +32,9 @@ def library(
     padding: int,
     precision: lax.Precision = lax.Precision.HIGHEST,
 ) -> Maps:
-    """Convolution by XLA: [B, H, W, I] → [B, H', W', O] with H' = (H + 2 padding - kh) // stride +
-    1.
+    """Convolution by XLA: [B, H, W, I] → [B, H', W', O].
+
+    H' = (H + 2 padding - kh) // stride + 1, and W' likewise.
 
     Float32 is float32, unless `precision` lets a GPU use TF32 (HIGH); JAX's own default would.
     """
@@ -60,9 +61,7 @@ def matmul(x: Maps, kernel: Kernel, stride: int, padding: int) -> Maps:
 
 
 def matmul_any_mode(x: Maps, kernel: Kernel, stride: int, padding: int) -> Maps:
-    """The same convolution by matrix products, left to automatic differentiation (forward mode
-    too).
-    """
+    """The same convolution by matrix products, differentiated by JAX, forward mode too."""
     if stride > 1:
         x, kernel, padding = (
             pack(x, (kernel.shape[0], kernel.shape[1]), stride, padding),
@@ -73,8 +72,9 @@ def matmul_any_mode(x: Maps, kernel: Kernel, stride: int, padding: int) -> Maps:
 
 
 def pack(x: Maps, size: tuple[int, int], stride: int, padding: int) -> Maps:
-    """The padded map as a kernel of this size reads it: each stride x stride patch of pixels
-    becomes one pixel.
+    """The padded map with each stride x stride patch of pixels made one pixel.
+
+    That is how a kernel of this size reads it.
     """
     rows, columns = (
         (extent + 2 * padding - reach) // stride
@@ -104,8 +104,9 @@ def pack_kernel(kernel: Kernel, stride: int) -> Kernel:
 
 
 class _Taps(NamedTuple):
-    """A convolution of stride 1 as three linear maps: gather shifted maps, multiply by a matrix,
-    add shifted maps.
+    """A stride-1 convolution as three linear maps: gather, matrix product, scatter-add.
+
+    Gathering shifts maps before the product, adding shifts them after it.
 
     Gathering all taps of a 3x3 kernel before the product, or adding all after it, moves nine maps
     through memory; columns before and rows after, three and three. An input wider than the output
@@ -139,9 +140,7 @@ class _Taps(NamedTuple):
         return cls([(0, 0)], start, every, end, (2, 0, 1, 3))
 
     def matrix(self, kernel: Kernel) -> Float[Array, "before*I after*O"]:
-        """The kernel, its taps before the product along the rows and those after it along the
-        columns.
-        """
+        """The kernel as a matrix: taps gathered before in rows, taps added after in columns."""
         return kernel.transpose(self.axes).reshape(len(self.before) * kernel.shape[2], -1)
 
 
@@ -162,9 +161,7 @@ def dot(a: Float[Array, "m k"], b: Float[Array, "k n"]) -> Float[Array, "m n"]:
 
 
 def gather(x: Maps, shifts: list[Shift], size: tuple[int, int]) -> Float[Array, "pixels taps*C"]:
-    """A row for each pixel p of maps of this size: x at p + shift for each shift in turn, zero
-    outside of x.
-    """
+    """A row for each pixel p: x at p + shift for each shift in turn, zero outside of x."""
     if len(shifts) == 1:
         return _shifted(x, shifts[0], size).reshape(-1, x.shape[3])
     # One padded map, from which every tap is cut; padding each tap by itself costs a pass for each.
@@ -212,8 +209,9 @@ def _unit_stride_forward(x: Maps, kernel: Kernel, padding: int) -> tuple[Maps, t
 def _unit_stride_backward(
     padding: int, saved: tuple[Maps, Kernel], slope: Maps
 ) -> tuple[Maps, Kernel]:
-    """The three maps transposed, in reverse order; the input is gathered anew, which is cheaper
-    than to keep it.
+    """The three maps transposed, in reverse order.
+
+    The input is gathered again, which is cheaper than to keep it.
     """
     x, kernel = saved
     taps = _Taps.of(x, kernel, padding)

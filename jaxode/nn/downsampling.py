@@ -68,8 +68,9 @@ def _affine(
     groups: int,
     eps: float,
 ) -> tuple[PerChannel, PerChannel]:
-    """Factor and offset that take each image's convolution without `shift` to its scaled and
-    shifted norm.
+    """Scale and offset that take a convolution without `shift` to its scaled and shifted norm.
+
+    Each image has its own.
     """
     height, width = images.shape[1] - 2, images.shape[2] - 2
     taps = [images[:, i : i + height, j : j + width] for i in range(3) for j in range(3)]
@@ -87,9 +88,7 @@ def _affine(
 
 
 def _spread(first: Kernel) -> Kernel:
-    """The 3x3 kernel as a 4x4 one of stride 2 that computes 2x2 neighbouring outputs: [4, 4, I,
-    4·O].
-    """
+    """The 3x3 kernel as a 4x4 one of stride 2 that computes 2x2 outputs: [4, 4, I, 4·O]."""
     placed = [
         jnp.pad(first, ((i, 1 - i), (j, 1 - j), (0, 0), (0, 0))) for i in (0, 1) for j in (0, 1)
     ]
@@ -113,8 +112,9 @@ def _hidden(
     height: int,
     width: int,
 ) -> Maps:
-    """ReLU of the norm in 2x2 patches, [B, H // 2, W // 2, 4·C], zero in the padding around the [H
-    - 2, W - 2] map.
+    """ReLU of the norm in 2x2 patches, [B, H // 2, W // 2, 4·C].
+
+    The padding around the [H - 2, W - 2] map is zero.
     """
     outside = [2 * np.arange(size // 2)[:, None] + np.arange(2) - 1 for size in (height, width)]
     inside = [

@@ -21,8 +21,7 @@ def pre_activation(norm: GroupNorm, conv: TimeConv | Conv) -> Unit:
 
 
 class ConvField(nnx.Module):
-    """norm · ReLU · time-concatenated convolution · norm · ReLU · time-concatenated convolution ·
-    norm.
+    """norm · ReLU · conv with time · norm · ReLU · conv with time · norm.
 
     The ODE function of Chen et al. (2018), section 3, as in the `odenet_mnist.py` example of
     torchdiffeq.
@@ -55,8 +54,7 @@ class ConvField(nnx.Module):
 
 
 class DenseField(nnx.Module):
-    """linear · tanh · linear · tanh · linear on t and z together: a field on states of a few
-    numbers.
+    """linear · tanh · linear · tanh · linear on (t, z), for states of a few numbers.
 
     For fields of the plane as in Dupont, Doucet and Teh (2019); with tanh it is smooth, so that
     tight tolerances pay.

@@ -1,5 +1,6 @@
-"""Which implementation of convolution and group norm runs: one choice, by backend, precision and
-derivatives needed.
+"""Which implementation of convolution and group norm runs.
+
+One choice, by backend, precision and the derivatives needed.
 
 | name | what it is | where it is chosen |
 |---|---|---|
@@ -100,8 +101,7 @@ def kernels_name(wanted: KernelsName = "auto", precision: Precision = "float32")
 def choose_kernels(
     precision: Precision = "float32", *, forward_mode: bool = False, wanted: KernelsName = "auto"
 ) -> Kernels:
-    """The quickest kernels for the default backend in this precision that offer the derivatives
-    asked for.
+    """The quickest kernels for the default backend with this precision and these derivatives.
 
     Args:
       precision: of the convolutions.

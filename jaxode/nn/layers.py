@@ -17,9 +17,7 @@ NORM_EPS = 1e-5
 def torch_uniform(
     rngs: nnx.Rngs, shape: tuple[int, ...], fan_in: int, dtype: jnp.dtype
 ) -> nnx.Param:
-    """Uniform in ±1/√fan_in: what PyTorch's reset_parameters draws for weights and biases of linear
-    maps.
-    """
+    """Uniform in ±1/√fan_in, as PyTorch's reset_parameters draws for linear maps."""
     bound = fan_in**-0.5
     return nnx.Param(jax.random.uniform(rngs.params(), shape, dtype, -bound, bound))
 
@@ -66,8 +64,9 @@ class Conv(nnx.Module):
 
 
 class TimeConv(nnx.Module):
-    """3x3 convolution, padding 1, of z with one more input channel filled with t; it stands first,
-    as in torchdiffeq.
+    """3x3 convolution, padding 1, of z behind one more input channel filled with t.
+
+    The time comes first, as in torchdiffeq.
 
     The channel is never built: its part of the output is t times the convolution of a plane of
     ones, one small map for the whole batch.
@@ -89,8 +88,9 @@ class TimeConv(nnx.Module):
 
 
 def group_count(channels: int) -> int:
-    """The largest divisor of `channels` that is at most 32: 32 of 64, 23 of 69, but 1 of the prime
-    67.
+    """The largest divisor of `channels` that is at most 32.
+
+    32 for 64 channels, 23 for 69, but 1 for the prime 67.
     """
     return max(groups for groups in range(1, 33) if channels % groups == 0)
 

@@ -1,5 +1,6 @@
-"""Group norm of channels-last maps (Wu and He 2018, equations 1 to 3), with PyTorch's two-pass
-variance.
+"""Group norm of channels-last maps, with PyTorch's two-pass variance.
+
+Source: Wu and He 2018, "Group Normalization", equations 1 to 3.
 
 Statistics are taken in two moves, over the pixels of each channel and then over the channels of
 each group, so that no large array is ever reshaped to groups: 0.3 ms against 1.6 ms on [128, 6, 6,
@@ -34,9 +35,7 @@ def group_norm(x: Maps, scale: Channels, bias: Channels, groups: int, eps: float
 
 
 def group_mean(values: PerChannel, groups: int) -> PerChannel:
-    """Each channel's value replaced by the mean over its group, as a product with a block-diagonal
-    matrix.
-    """
+    """The mean over each channel's group, as a product with a block-diagonal matrix."""
     size = values.shape[-1] // groups
     average = np.kron(np.eye(groups), np.full((size, size), 1 / size))
     return jnp.dot(values, jnp.asarray(average, values.dtype), precision=jax.lax.Precision.HIGHEST)
@@ -61,9 +60,7 @@ def _forward(x: Maps, scale: Channels, bias: Channels, groups: int, eps: float):
 
 
 def _backward(groups: int, eps: float, saved, slope: Maps):
-    """With u the normalised map and g = slope · scale: dx = (g - mean(g) - u · mean(g u)) /
-    standard deviation.
-    """
+    """dx = (g - mean(g) - u · mean(g u)) / σ, u the normalised map and g = slope · scale."""
     del eps
     x, scale, mean, inverse = saved
     pixels = x.shape[1] * x.shape[2]

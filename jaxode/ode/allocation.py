@@ -15,8 +15,9 @@ _ALLOCATORS: dict[str, Allocator] = {}
 
 
 def register(platform: str, allocator: Allocator) -> None:
-    """Have the arrays of a platform made by `allocator`: on a CPU, XLA would fill what it is told
-    to leave empty.
+    """Have a platform's uninitialised arrays made by `allocator`.
+
+    On a CPU, XLA would fill them with zeros.
     """
     _ALLOCATORS[platform] = allocator
 

@@ -100,9 +100,7 @@ def forward_norm(state: tuple[Any, Any]) -> Any:
 
 
 def mixed_norm(adjoint_state: tuple[Any, Any, Any, Any]) -> Any:
-    """As torchdiffeq: the largest RMS among z, its adjoint, each parameter's gradient and that of
-    the time shift.
-    """
+    """torchdiffeq's norm: the largest RMS of z, its adjoint, each gradient and the time's."""
     y, a_y, (a_args, _), _ = adjoint_state
     sizes = [optimistix.rms_norm(y[0]), optimistix.rms_norm(a_y[0])]
     return jnp.max(
@@ -111,9 +109,7 @@ def mixed_norm(adjoint_state: tuple[Any, Any, Any, Any]) -> Any:
 
 
 def mixed_seminorm(adjoint_state: tuple[Any, Any, Any, Any]) -> Any:
-    """The same without the parameters, but with the gradient of the time shift, which torchdiffeq
-    keeps.
-    """
+    """The same without the parameters' gradients but with the time's, as torchdiffeq's seminorm."""
     y, a_y, ((_, a_shift), _), _ = adjoint_state
     return jnp.max(
         jnp.stack([optimistix.rms_norm(y[0]), optimistix.rms_norm(a_y[0]), jnp.abs(a_shift)])

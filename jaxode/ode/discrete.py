@@ -1,5 +1,6 @@
-"""An explicit solve as one loop over steps, which remembers what its derivative needs
-(`jaxode.ode.tape`).
+"""An explicit solve as one loop over steps, which records what its derivative needs.
+
+The record is `jaxode.ode.tape`'s.
 
 Steps, accepted and rejected, and their sizes are those of Diffrax with the same solver and
 controller.
@@ -97,8 +98,9 @@ class Problem:
         self.slots = self.segment * self.method.evaluations + self.method.fsal
 
     def place(self, n: Any, i: Any) -> Any:
-        """Where on the tape stage i of row n is; an FSAL method's last stage is the next row's
-        first.
+        """The tape's index of stage i of step n.
+
+        An FSAL method's last stage is the next step's first.
         """
         return (n * self.method.evaluations + i) % self.slots
 
@@ -171,9 +173,7 @@ class Problem:
         )(start, z0, each)  # fmt: skip
 
     def _adapt(self, loop: Loop, y: Any, error: Any) -> Any:
-        """Whether to keep the step, its end or start accordingly, the next step's end, controller
-        state, failure.
-        """
+        """Whether to accept the step, then state, next step's end, controller state and failure."""
 
         def adapt(t: Any, t_next: Any, y0: Any, y: Any, error: Any, control: Any) -> Any:
             keep, t, t_next, _, control, result = self.controller.adapt_step_size(
@@ -268,8 +268,7 @@ class Problem:
         )
 
     def _cut(self, t: Any, t_next: Any, keep: Any) -> Any:
-        """Diffrax's rule: a step to within 100 units in the last place of t1, or past it, ends on
-        t1.
+        """Diffrax's rule: a step that ends within 100 ulp of t1, or past it, ends on t1.
 
         After a rejection it is halved instead.
         """

@@ -1,5 +1,4 @@
-"""No silent failure on the way back: a backsolve that does not reach t0 gives NaN, not a wrong
-gradient.
+"""A backward solve that does not reach t0 gives NaN instead of a wrong gradient.
 
 Diffrax has no way to report how a backward solve ended, so a clock runs along: one more number τ in
 the state, whose slope is one more argument c = 0 of the field. With ∂L/∂τ set to 1 at t1, the
@@ -31,8 +30,9 @@ def with_clock(field: Callable[[Any, Any, Any], Any]) -> Callable[[Any, Any, Any
 def start_clock(
     z0: Any, args: Any, zero: Any, span: float
 ) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
-    """State (z0, τ) and arguments (args, c), whose gradients become NaN unless the clock comes back
-    with the span.
+    """State (z0, τ) and arguments (args, c) whose gradients are NaN unless the clock returns.
+
+    It returns with the span when the backward solve reaches t0.
 
     `zero` is a clock at rest; or [B] of them where every image of z0 is solved by itself, with a τ
     and a c of its own. Then this stands outside of what is mapped over images, where JAX has summed

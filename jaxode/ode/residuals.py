@@ -1,6 +1,4 @@
-"""A vector field split into its forward pass and its pullback, with what passes between the two
-made explicit.
-"""
+"""A vector field split into its forward pass and its pullback, with the residuals between."""
 
 from __future__ import annotations
 
@@ -22,16 +20,18 @@ from memory.
 
 
 def _kept(primitive: Any, *_: Any, **settings: Any) -> bool:
-    """Whether a result is kept rather than computed again from others: memory costs more time than
-    cheap arithmetic.
+    """Whether a result is saved for the pullback instead of rematerialised.
+
+    Memory costs more time than cheap arithmetic.
     """
     named = primitive.name == "name" and settings["name"] == DEAR
     return named or primitive in (jax.lax.dot_general_p, jax.lax.conv_general_dilated_p)
 
 
 class Inputs(NamedTuple):
-    """What a field reads besides time and state: real arrays, which have a derivative, and all
-    other arrays.
+    """What a field reads besides time and state: real arrays, and all other arrays.
+
+    The real ones have a derivative.
     """
 
     real: list[Any]
@@ -47,8 +47,9 @@ class Split:
     """
 
     def __init__(self, field: Callable[[Any, Any, Any], Any], t: Any, z: Any, args: Any) -> None:
-        """Trace `field` at (t, z, args); arrays that it closes over become inputs, and so have a
-        derivative too.
+        """Trace `field` at (t, z, args), with the arrays that it closes over as inputs.
+
+        They have a derivative too then.
         """
         arrays, static = equinox.partition(args, equinox.is_array_like)
         leaves, tree = jax.tree.flatten(jax.tree.map(jnp.asarray, arrays))
@@ -109,8 +110,9 @@ class Split:
         return slope, [residuals[i] for i in self._first]
 
     def common(self, t: Any, z: Any, inputs: Inputs) -> Residuals:
-        """The residuals of every evaluation; t and z serve for their types alone, so XLA removes
-        the rest.
+        """The residuals of every evaluation.
+
+        t and z serve for their types alone, so XLA removes the rest.
         """
         _, residuals = self._all(t, z, inputs)
         return [r for r, source in zip(residuals, self._source, strict=True) if source is None]

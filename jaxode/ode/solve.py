@@ -31,8 +31,9 @@ VectorField = Callable[[Any, State, Params], State]
 
 
 class Stats(NamedTuple):
-    """What a solve cost and how it ended; int32 scalars, or one element an ODE block in a chain of
-    blocks.
+    """What a solve cost and how it ended, as int32 scalars.
+
+    In a chain of blocks, one element for each ODE block.
 
     Where every image was solved by itself, there is one element more for each: [B] and [blocks, B].
     """
@@ -215,7 +216,8 @@ def _reversed(field: VectorField) -> VectorField:
 
 
 def _with_shift(field: VectorField) -> VectorField:
-    """f(t + shift, z, args) with args = (args, shift): its adjoint integrates ∂L/∂t, as
-    torchdiffeq's always does.
+    """f(t + shift, z, args) with args = (args, shift).
+
+    The adjoint then integrates ∂L/∂t, as torchdiffeq's always does.
     """
     return lambda t, z, args: field(t + args[1], z, args[0])

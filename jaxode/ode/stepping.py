@@ -15,8 +15,9 @@ from jaxode.ode.allocation import uninitialized
 
 
 def spread(values: Any, leaf: Any) -> Any:
-    """Times or step sizes so that they broadcast against a state: [B] → [B, 1, …, 1] where each
-    image has its own.
+    """Times or step sizes that broadcast against a state.
+
+    With per-sample step sizes, [B] → [B, 1, …, 1].
     """
     return values.reshape(values.shape + (1,) * (leaf.ndim - 1)) if values.ndim else values
 
@@ -26,8 +27,9 @@ Evaluate = Callable[[Any, Any], tuple[Any, Any]]
 
 
 def write(buffers: Any, values: Any, index: Any) -> Any:
-    """Put values at an index of preallocated buffers, leaf by leaf; in place where XLA owns the
-    buffers.
+    """Write values at an index of preallocated buffers, leaf by leaf.
+
+    It happens in place where XLA owns the buffers.
     """
     return jax.tree.map(
         lambda b, v: lax.dynamic_update_index_in_dim(b, v, index, 0), buffers, values
@@ -50,8 +52,9 @@ def zeros(length: int, like: Any) -> Any:
 
 
 def combine(y: Any, weights: Any, ks: Any, which: Any = None) -> Any:
-    """Sum y + Σ_i weights_i k_i over all i, or those of `which`; leaves of `ks` hold one k_i an
-    index.
+    """The sum y + Σ_i weights_i k_i over all i, or over those of `which`.
+
+    Leaves of `ks` hold one k_i for each index.
     """
 
     def leaf(y: Any, k: Any) -> Any:
@@ -62,8 +65,9 @@ def combine(y: Any, weights: Any, ks: Any, which: Any = None) -> Any:
 
 
 def combine_row(y: Any, table: np.ndarray, row: Any, ks: Any) -> Any:
-    """`combine` with a row of a table of weights; the row's number is known only when the program
-    runs.
+    """`combine` with a row of a table of weights.
+
+    The row's number is known only when the program runs.
 
     What a CPU does with it is to read k's from memory, so it reads those alone whose weight is not
     zero.
@@ -82,8 +86,9 @@ def combine_row(y: Any, table: np.ndarray, row: Any, ks: Any) -> Any:
 
 
 class Method:
-    """An explicit Runge-Kutta method: y1 = y0 + Σ b_i k_i, k_i = h f(t + c_i h, y0 + Σ_j<i a_ij
-    k_j).
+    """An explicit Runge-Kutta method: y1 = y0 + Σ b_i k_i.
+
+    k_i = h f(t + c_i h, y0 + Σ_j<i a_ij k_j).
 
     Attributes:
       fsal: whether the last stage is the next step's first.

@@ -1,6 +1,4 @@
-"""Step-size controllers: a fixed grid, and an adaptive one that chooses its first step by Hairer's
-rule.
-"""
+"""Step-size controllers: a fixed grid, and adaptive steps with Hairer's first step."""
 
 from __future__ import annotations
 
@@ -29,15 +27,14 @@ NaN time.
 
 
 def grid_steps(step_size: float, span: float) -> int:
-    """Number of steps of a fixed grid over a span of time; rounding in the quotient does not add
-    one.
-    """
+    """Number of steps of a fixed grid; rounding in the quotient does not add one."""
     return max(1, math.ceil(span / step_size - 1e-9))
 
 
 class FixedGrid(diffrax.AbstractStepSizeController[Any, Any]):
-    """Steps that end at multiples of `step_size`; the last ends at t1 and may be shorter, as in
-    torchdiffeq.
+    """Steps that end at multiples of `step_size`.
+
+    The last ends at t1 and may be shorter, as in torchdiffeq.
 
     (diffrax.ConstantStepSize spreads the remainder over the last steps instead.) Diffrax itself
     cuts a step that passes t1, and stretches one that ends within rounding of it.
@@ -71,8 +68,7 @@ class FixedGrid(diffrax.AbstractStepSizeController[Any, Any]):
 
 
 class Adaptive(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
-    """diffrax.PIDController's error control, with a first step that suits the problem, and failures
-    told apart.
+    """diffrax.PIDController's error control, with Hairer's first step and named failures.
 
     - Diffrax 0.7.2 begins every ODE solve with dt = 0.01 when dt0 is None; this applies the rule of
       Hairer, Nørsett and Wanner (1993), II.4, "starting step size", as torchdiffeq does.
@@ -103,8 +99,10 @@ class Adaptive(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
         return self
 
     def first_step(self, field, t0: Any, y0, order, norm: Norm | None = None) -> Any:
-        """Size of the first step; of each image's, where `t0` holds many and `norm` takes the size
-        of each.
+        """Size of the first step.
+
+        With per-sample step sizes, `t0` holds one time and `norm` gives one number for each
+        example.
         """
         first = initial_step(field, t0, y0, order, self.rtol, self.atol, norm or self.norm)
         return jnp.where(jnp.isfinite(first), first, _FALLBACK_FIRST_STEP).astype(t0.dtype)
@@ -124,8 +122,9 @@ class Adaptive(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
     def adapt_step_size(
         self, t0: Any, t1: Any, y0, y1_candidate, args, y_error, error_order, controller_state
     ) -> Any:
-        """Accept or reject by the scaled error, choose the next step, and give up where it would be
-        too short.
+        """Accept or reject by the scaled error, and choose the next step.
+
+        A step size too small for the time's precision is a failure.
         """
         inner, shortest = controller_state
         keep, next_t0, next_t1, jump, inner, result = self._inner().adapt_step_size(

@@ -27,8 +27,9 @@ class FixedStep(diffrax.AbstractERK):
 
 
 class Heun3(FixedStep):
-    """Heun's method of order 3 (Hairer, Nørsett and Wanner 1993, II.1, table 1.1), torchdiffeq's
-    heun3.
+    """Heun's method of order 3, torchdiffeq's heun3.
+
+    Source: Hairer, Nørsett and Wanner 1993, II.1, table 1.1.
     """
 
     convergence: ClassVar[int] = 3
@@ -41,8 +42,9 @@ class Heun3(FixedStep):
 
 
 class ThreeEighthsRule(FixedStep):
-    """Kutta's 3/8 rule: what torchdiffeq calls rk4 (Hairer, Nørsett and Wanner 1993, II.1, table
-    1.2, right).
+    """Kutta's 3/8 rule, which torchdiffeq calls rk4.
+
+    Source: Hairer, Nørsett and Wanner 1993, II.1, table 1.2, right.
     """
 
     tableau: ClassVar[diffrax.ButcherTableau] = diffrax.ButcherTableau(

@@ -1,5 +1,4 @@
-"""The derivative of the steps that an explicit solve took: back over them, one evaluation of the
-field after another.
+"""The derivative of an explicit solve's steps: backward over them, stage by stage.
 
 With Y_i the states of a step's stages and a bar for the cotangent (Hager 2000, "Runge-Kutta methods
 in optimal control and the transformed adjoint system", section 2; step sizes are constants, as in
@@ -67,8 +66,9 @@ class _Sweep:
         z0: Any,
         inputs: Inputs,
     ) -> None:
-        """Over the rows, from what the forward solve remembered of them; `last`: a last step's
-        ends, and its row.
+        """Backward over the steps on the tape.
+
+        `last`: a last step's ends, and its index.
         """
         self.problem, self.memory, self.rows, self.last, self.inputs = (
             problem,
@@ -135,8 +135,9 @@ class _Sweep:
         return lax.fori_loop(first, end, step, (start, self.stages, tape))[2]
 
     def _count(self, n: Any) -> Any:
-        """Stages of row n that count: an FSAL method's last is the next row's first, but for an
-        interpolated end.
+        """Which stages of step n count.
+
+        An FSAL method's last is the next step's first, but for an interpolated end.
         """
         method = self.problem.method
         if not (method.fsal and self.problem.interpolation):

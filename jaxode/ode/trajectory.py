@@ -1,5 +1,6 @@
-"""States at many times, each found by a solve from the one before: what a picture of a solution
-needs.
+"""States at many times, each found by a solve from the one before.
+
+Pictures of a solution need them.
 """
 
 from __future__ import annotations
@@ -29,8 +30,7 @@ def trajectory(
     config: SolveConfig,
     ts: Sequence[float] | np.ndarray,
 ) -> tuple[State, Stats]:
-    """States at the times ts of dz/dt = field(t, z, args) with z(ts[0]) = z0, and what all of it
-    cost.
+    """States at times ts of dz/dt = field(t, z, args), z(ts[0]) = z0, and the cost of all solves.
 
     Every state is one that the solver stepped to, not one read off an interpolant: a solve goes
     from each time to the next and begins anew there. Between two times it runs in the time (t -

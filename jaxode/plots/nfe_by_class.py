@@ -17,8 +17,9 @@ MOST_BINS = 60
 
 
 def chosen_classes(nfe: np.ndarray, labels: np.ndarray, count: int) -> list[int]:
-    """Numbers of the classes to show, hardest first where not all are shown; classes without images
-    are left out.
+    """Numbers of the classes to show.
+
+    Where not all are shown, those of the most NFE come first; classes without images are left out.
     """
     present = [k for k in range(count) if np.any(labels == k)]
     if len(present) <= MOST_CLASSES:
@@ -28,8 +29,9 @@ def chosen_classes(nfe: np.ndarray, labels: np.ndarray, count: int) -> list[int]
 
 
 def bin_edges(nfe: np.ndarray) -> np.ndarray:
-    """A bin for each count that can occur, as solvers count in equal strides; if over 60, a bin for
-    as many each.
+    """A bin for each NFE that can occur, as solvers count in equal strides.
+
+    Of more than 60, a bin holds as many each.
     """
     values = np.unique(nfe)
     stride = int(np.gcd.reduce(np.diff(values))) if len(values) > 1 else 1
@@ -58,8 +60,9 @@ def draw(
     images: Mapping[str, Sequence[tuple[np.ndarray, str]]],
     title: str,
 ) -> bytes:
-    """PNG: a histogram a class with its mean, and beside them groups of images (pixels, caption)
-    under a headline.
+    """PNG of a histogram of NFE for each class with its mean, beside groups of images.
+
+    An image is (pixels, caption), a group has a title.
     """
     classes = chosen_classes(nfe, labels, len(names))
     figure = new_figure(12.6, max(5.6, 0.52 * len(classes) + 1.4))

@@ -1,5 +1,4 @@
-"""A run of several processes, one on each host or for each device: how they come together and
-agree.
+"""The processes of one run, on each host or for each device: how they connect and agree.
 
 Every process runs the same program on its own devices and reads the images from its own disk.
 Process 0 alone decides what is not the same everywhere, writes results and checkpoints, and tells
@@ -110,8 +109,9 @@ class Cluster:
         return answer["found"]
 
     def in_turn(self, work: Callable[[], Found]) -> Found:
-        """What each process finds by `work`; process 0 goes first, for it may fill a disk that all
-        see.
+        """What each process finds by `work`, process 0 first.
+
+        It may write to a disk that all share.
         """
         if self.first:
             found = work()
@@ -137,8 +137,9 @@ class Cluster:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: object
     ) -> None:
-        """Leave in order after an end that all processes come to, and let the others know of any
-        other.
+        """Leave in order after an end that all processes reach.
+
+        The others are told of any other end.
         """
         agreed = error is None or error is self.agreed
         agreed = agreed or isinstance(error, (Stopped, *RETOLD.values()))
@@ -186,8 +187,9 @@ class Cluster:
                 action(number, words)
 
     def end(self, code: int) -> int:
-        """The exit code; a process torn from the others ends here with it, for JAX would wait for
-        them.
+        """The exit code.
+
+        A process cut off from the others ends here with it, for JAX would wait for them.
         """
         if self.torn:
             with contextlib.suppress(OSError):

@@ -20,9 +20,7 @@ class CheckpointError(RuntimeError):
 
 
 class ResumeError(ValueError):
-    """The directory holds no run, a run that the request contradicts, or one that nothing can go on
-    from.
-    """
+    """The directory holds no run, or one that the request contradicts or that cannot go on."""
 
 
 class Stopped(Exception):

@@ -98,8 +98,9 @@ class HistoryFile:
 
 
 def agrees(path: Path, history: History) -> bool:
-    """Whether a file says what this history says, in any order of keys: format 3 sorted them in one
-    file.
+    """Whether a file holds this history, in any order of keys.
+
+    Format 3 sorted the keys in one file.
     """
     try:
         return read_objects(path, FILE_BYTES) == history

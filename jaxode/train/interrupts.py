@@ -30,9 +30,7 @@ RETRY_SECONDS = 0.02
 
 
 class _GiveUp(KeyboardInterrupt):
-    """Raised by the handler in the midst of work that loses nothing by it; never leaves this
-    module.
-    """
+    """Raised by the handler inside work that loses nothing by it; never leaves this module."""
 
 
 class Interrupts:
@@ -104,8 +102,7 @@ class Interrupts:
 
     @contextlib.contextmanager
     def compiling(self, alone: bool = True) -> Iterator[None]:
-        """Context of work that is given up when a signal comes: it raises Stopped, wherever the
-        work is.
+        """Context of work that is given up when a signal comes, by raising Stopped.
 
         Nothing is lost by that: a model that is built, traced or compiled changes no state. One of
           several processes

@@ -113,8 +113,9 @@ class Ledger:
         return self.cluster.told(write)
 
     def record_failure(self, text: str) -> None:
-        """Write why the run has failed, unless it never began; alone, for the other processes may
-        be gone.
+        """Write why the run has failed, unless it never began.
+
+        It does so alone, for the other processes may be gone.
         """
         if not (self.opened and self.cluster.first):
             return
@@ -163,8 +164,9 @@ class Ledger:
         self.saved_at = time.monotonic()
 
     def restored(self, state: TrainState) -> TrainState | None:
-        """The newest whole checkpoint's state, as arrays of the host, its history being taken over;
-        None without one.
+        """The state of the newest whole checkpoint, as host arrays; None without one.
+
+        Its history becomes this run's.
 
         Raises ResumeError if it is of other settings or other data, or if there are results but no
         checkpoint, CheckpointError if none can be read. The files of the run are then as they were;

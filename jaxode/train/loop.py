@@ -44,8 +44,9 @@ def run(
     cluster: Cluster | None = None,
     task: Task | None = None,
 ) -> dict[str, Any]:
-    """Train to the last epoch, going on from the checkpoints in `out` if there are any; returns the
-    result.
+    """Train to the last epoch and return the result.
+
+    Training goes on from the checkpoints in `out`, if there are any.
 
     Args:
         config: settings; `config.data.data` must be what `data` is, "full" or "sample".

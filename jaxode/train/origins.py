@@ -1,5 +1,6 @@
-"""Where a run was trained: the facts of each start that has trained a part of it, which need not be
-those of the last.
+"""Where a run was trained: the facts of every start that trained a part of it.
+
+They need not be those of the last start.
 
 They travel in the checkpoints, beside what they are true of. A start that trains nothing, such as
 one that only draws a missing picture again, leaves them as they are.
@@ -34,8 +35,9 @@ def check_origins(values: Any, where: str) -> None:
 
 
 class Origins:
-    """The origins of a run: each is the facts of starts that were alike, and the day on which they
-    last trained.
+    """The origins of a run.
+
+    Each is the facts of starts that were alike, and the day on which they last trained.
 
     Args:
         facts: those of this start, among others.
@@ -47,9 +49,7 @@ class Origins:
         """In the order of their days; the last is that of the run as it stands."""
 
     def restore(self, meta: dict[str, Any], result: dict[str, Any]) -> None:
-        """Take over what a checkpoint says; where it is of a time before it said so, what the
-        result says.
-        """
+        """Take over the origins of a checkpoint, or of the result where the checkpoint has none."""
         self.known = meta.get("origins", _origins_of(result))
 
     def trained(self) -> None:

@@ -1,5 +1,6 @@
-"""How many steps to run in one compiled call: long enough to keep Python out of the way, short
-enough to respond.
+"""How many steps to run in one compiled call.
+
+Long enough to keep Python out of the way, short enough to respond.
 """
 
 from __future__ import annotations

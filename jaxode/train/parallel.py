@@ -30,8 +30,7 @@ def _same(tree: Any) -> Any:
 
 
 class Across(NamedTuple):
-    """How devices share a batch and bring their numbers together, for use inside a compiled
-    program.
+    """How devices share a batch and reduce their numbers, inside a compiled program.
 
     share: pytree of arrays with a row an image → the rows that this device works on.
     sum, largest: a device's numbers → their sum or the largest over all devices.
@@ -95,9 +94,7 @@ class Spread:
         return jax.jit(function, out_shardings=self.everywhere, **options)
 
     def on_mesh(self) -> AbstractContextManager[Any]:
-        """A context to trace in: native kernels share their images out over the devices of the mesh
-        in use.
-        """
+        """A context to trace in, in which native kernels share their images out over the mesh."""
         return nullcontext() if self.separate or self.count == 1 else jax.set_mesh(self.mesh)
 
     def _constrained(self, rows: Any) -> Any:

@@ -1,6 +1,4 @@
-"""What a person sees while a run goes on: a bar on a terminal, one line an epoch elsewhere, nothing
-when quiet.
-"""
+"""Progress: a bar on a terminal, one line for each epoch elsewhere, nothing when quiet."""
 
 from __future__ import annotations
 

@@ -26,8 +26,9 @@ LIBRARIES = (
 
 
 def versions() -> dict[str, str | None]:
-    """Version of Python and of each library that a result can depend on; None for one that is not
-    installed.
+    """Versions of Python and of the libraries that a result depends on.
+
+    None for one that is not installed.
     """
     found: dict[str, str | None] = {"python": platform.python_version()}
     for name in LIBRARIES:
@@ -57,8 +58,9 @@ def git(root: Path, *arguments: str) -> str | None:
 
 
 def commit(root: Path = ROOT) -> str | None:
-    """HEAD of the source checkout, with "-dirty" if tracked files are changed; None outside a
-    checkout.
+    """The commit of the source checkout, with "-dirty" if tracked files are changed.
+
+    None outside a checkout.
     """
     # An installed package may lie inside some other project's checkout: this file must be one of
     # its own.

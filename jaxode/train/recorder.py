@@ -1,6 +1,4 @@
-"""The files of a run: config.json, metrics.jsonl, result.json, curves.png and, if wanted,
-TensorBoard's.
-"""
+"""The files of a run: settings, metrics, result, learning curves, TensorBoard's events."""
 
 from __future__ import annotations
 
@@ -29,8 +27,9 @@ DRAW_EVERY_SECONDS = 60.0
 
 
 def settings_of_result(config: RunConfig) -> dict[str, Any]:
-    """The settings that a reader of a result needs; those of the solver are None for models that
-    solve nothing.
+    """The settings that a reader of a result needs.
+
+    Those of the solver are None for models that solve nothing.
     """
     solves = config.model.ode_blocks > 0
     solve = {name: getattr(config.solve, name) if solves else None for name in SOLVE_SETTINGS}
@@ -173,8 +172,9 @@ class Recorder:
             return {}
 
     def epochs_written(self) -> int:
-        """Epochs of which an earlier start left results, by its metrics or, where they are lost, by
-        its result.
+        """Epochs of which an earlier start left results.
+
+        Counted by its metrics or, where they are lost, by its result.
 
         Raises ResumeError if there is a result that cannot be read: nothing tells what it is of.
         """

@@ -51,8 +51,9 @@ def differences(has: RunConfig, asked: dict[str, Any]) -> list[str]:
 
 
 def settle(directory: Path, has: RunConfig, asked: dict[str, Any]) -> RunConfig:
-    """The run's settings with the allowed changes: data_dir, max_steps, and epochs of a constant
-    schedule.
+    """The run's settings with the allowed changes.
+
+    They are data_dir, max_steps, and epochs of a constant schedule.
 
     Raises ResumeError naming every other setting that the request would change, ConfigError on an
     invalid value.

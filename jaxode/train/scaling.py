@@ -26,9 +26,7 @@ SMALLEST = 1.0
 
 
 class Scale(NamedTuple):
-    """The factor, the good gradients since it last changed, and the updates left out since the run
-    began.
-    """
+    """The factor, good gradients since it last changed, and updates skipped since the start."""
 
     factor: Float[Array, ""]
     good: Int[Array, ""]

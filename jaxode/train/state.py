@@ -16,8 +16,7 @@ from jaxode.types import Params
 
 
 class Totals(NamedTuple):
-    """Running sums over the batches of one pass over images, and the first thing that went wrong in
-    it.
+    """Sums over the batches of one pass over a split, and the first failure in it.
 
     `failure` is 0, or the code of the first failed ODE solve (`jaxode.ode.explain_failure`).
     `broken` is 0, or 1 when a loss was not finite, 2 when an update made a parameter not finite, 3
@@ -66,8 +65,7 @@ class Learned(NamedTuple):
 
 
 class TrainState(NamedTuple):
-    """Parameters, optimiser state, steps since the start of the run, this epoch's totals, float16's
-    scale, statistics.
+    """Everything that changes while a model trains.
 
     `statistics` are what a model keeps of the batches it has seen (batch norm's means and
     variances), which no gradient reaches; most models have none.

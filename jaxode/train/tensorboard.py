@@ -34,8 +34,9 @@ class EventWriter:
         self.written = 0
 
     def write(self, history: list[dict[str, Any]]) -> None:
-        """Add the epochs of the history that are not there yet; the first call starts the files
-        anew. Raises OSError.
+        """Add the epochs that are not in the event files yet. Raises OSError.
+
+        The first call begins the files anew.
 
         The files are in the run's own directory under names that cannot be guessed, so that the
         library, which opens whatever is there, follows no symlink.

@@ -1,3 +1,1 @@
-"""Hostile inputs, kills, signals and full disks: what the program does with them, counted by kind
-of answer.
-"""
+"""Fuzzing: hostile inputs, kills, signals and full disks, counted by kind of answer."""

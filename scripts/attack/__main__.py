@@ -105,8 +105,9 @@ class Attack:
         return finding
 
     def go_on(self, minutes: float, kills: int) -> None:
-        """Attack until the time is up, and until so many kills have met a running process; one
-        round at least.
+        """Fuzz until the time is up and enough kills have met a running process.
+
+        It takes one round at least.
         """
         end, number = time.monotonic() + 60 * minutes, 0
         known = Undisturbed(self.work)

@@ -52,8 +52,9 @@ def actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
 
 
 def words(rng: Random, action: argparse.Action) -> list[str]:
-    """A flag with a hostile value, in one word or two; one without values perhaps gets one all the
-    same.
+    """A flag with a hostile value, in one word or two.
+
+    One without values sometimes gets one all the same.
     """
     flag = action.option_strings[-1]
     if action.nargs == 0:

@@ -95,8 +95,9 @@ def twice(text: str, rng: Random) -> str:
 
 
 def json_damage(rng: Random, path: Path) -> str:
-    """Another value, a missing key, a key more or a key twice, in a file of JSON objects a line or
-    one object.
+    """Another value, a missing, additional or doubled key, in a file of JSON objects.
+
+    The file holds one object, or one for each line.
     """
     text = path.read_text(encoding="utf-8")
     lines = path.suffix == ".jsonl"
@@ -128,8 +129,9 @@ def remove(path: Path) -> None:
 
 
 def replaced(rng: Random, path: Path) -> str:
-    """Something else in the file's place: nothing, a folder, a pipe, a device, a link to nowhere or
-    to itself.
+    """Something else in the file's place.
+
+    Nothing, a folder, a pipe, a device, a link to nowhere or to itself.
     """
     remove(path)
     what = rng.choice(("nothing", "folder", "pipe", "endless", "dangling", "loop"))

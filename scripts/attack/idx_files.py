@@ -1,5 +1,4 @@
-"""Hostile IDX files, the format of MNIST: damaged inside or outside of the gzip, or with a header
-that deceives.
+"""Hostile IDX files: damaged inside or outside of the gzip, or with a false header.
 
 What is accepted is compared with the numbers behind the header.
 """
@@ -33,9 +32,7 @@ def packed_idx(array: np.ndarray) -> bytes:
 
 
 def hostile_idx(rng: Random) -> tuple[str, bytes]:
-    """A header that announces what is not there, or a gzip file that unpacks to far more than it
-    should.
-    """
+    """A header that announces what is not there, or a gzip file that unpacks to too much."""
     if rng.random() < 0.2:
         return "gzip of 512 MB of zeros", zeros_gzip(1 << 29)
     rank = rng.choice((0, 1, 2, 3, 255))

@@ -1,5 +1,6 @@
-"""Hostile pictures in folders and zips: odd formats and modes, damage, links, pipes, bombs and what
-systems leave.
+"""Hostile pictures in folders and zips.
+
+Odd formats and modes, damage, links, pipes, bombs and files that systems leave.
 """
 
 from __future__ import annotations

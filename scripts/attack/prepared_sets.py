@@ -1,5 +1,4 @@
-"""Hostile prepared sets: one file of the set is damaged, with its originals there, gone, or damaged
-themselves.
+"""Hostile prepared sets: one file damaged, its originals there, gone or damaged.
 
 What is accepted is compared with the undamaged set.
 """
@@ -51,9 +50,7 @@ def same_arrays(expected: dict[str, Any]) -> Callable[[Any], str]:
 
 
 def cases(rng: Random, count: int, work: Path) -> Iterator[Case]:
-    """A prepared set of which one file is damaged, its originals being there, gone, or damaged
-    themselves.
-    """
+    """A prepared set with one damaged file, its originals there, gone or damaged."""
     base = work / "set"
     base.mkdir()
     spec = small_cifar(base)

@@ -1,5 +1,4 @@
-"""Real processes of small runs, which are killed, signalled or denied space at random moments, then
-resumed.
+"""Processes of small runs that are killed, signalled or denied space, then resumed.
 
 Right is a run that ends with the bits of the undisturbed one.
 """
@@ -139,8 +138,9 @@ def leftovers(out: Path) -> str:
 
 
 def kill(rng: Random, known: Undisturbed, out: Path) -> tuple[Finding, int]:
-    """Kill a run at one to three random moments; returns what came of it, and how many kills met a
-    running process.
+    """Kill a run at one to three random moments.
+
+    Returns what came of it, and how many kills met a running process.
     """
     name = rng.choice(list(RUNS))
     expected, seconds = known.of(name)
@@ -157,8 +157,9 @@ def kill(rng: Random, known: Undisturbed, out: Path) -> tuple[Finding, int]:
 
 
 def polite(rng: Random, known: Undisturbed, out: Path) -> Finding:
-    """Send SIGINT or SIGTERM at a random moment: one line, the signal's exit code, and a run that
-    goes on.
+    """Send SIGINT or SIGTERM at a random moment.
+
+    Expected: one line, the signal's exit code, and a run that goes on.
     """
     name, signum = rng.choice(list(RUNS)), rng.choice((signal.SIGINT, signal.SIGTERM))
     expected, seconds = known.of(name)

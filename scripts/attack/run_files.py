@@ -44,8 +44,9 @@ def files(out: Path) -> list[list[str]]:
 
 
 def lost(before: dict[str, str], out: Path, damaged: str) -> str:
-    """The first checkpoint that a refusal changed or removed although it was whole; "" if there is
-    none.
+    """The first checkpoint that a refusal changed or removed although it was whole.
+
+    "" if there is none.
     """
     after = fingerprints(out)
     folder = "/".join(damaged.split("/")[:2])

@@ -30,8 +30,9 @@ def limited(size: int) -> None:
 
 
 def main(size: int, place: Path, name: str) -> int:
-    """Run short of space, then go on; returns 0 if the first ended as it should and the second did
-    all.
+    """Run short of space, then go on.
+
+    Returns 0 if the first ended as it should and the second did all.
     """
     disk = place / "disk"
     disk.mkdir()

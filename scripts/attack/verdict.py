@@ -98,8 +98,9 @@ def time_limit(seconds: float) -> Iterator[None]:
 
 
 def peak_memory(*, reset: bool = False) -> int:
-    """Bytes of the process's largest resident set since the last reset; 0 where Linux's /proc is
-    not there.
+    """Largest resident set of the process since the last reset, in bytes.
+
+    0 where there is no /proc of Linux.
     """
     try:
         if reset:

@@ -32,8 +32,9 @@ def weights() -> Weights:
 
 
 class Marker:
-    """Pickles into a call that makes a folder: if it is there afterwards, something in the file was
-    run.
+    """Pickles that call a function which makes a folder.
+
+    If it is there afterwards, something in the file was run.
     """
 
     def __init__(self, place: str) -> None:
@@ -93,8 +94,9 @@ def arrays(rng: Random, path: Path) -> str:
 
 
 def right(expected: Weights, ran: Path, *, exact: bool) -> Callable[[Weights], str]:
-    """What is wrong with weights that were accepted: other names, shapes or, where checksums guard
-    them, numbers.
+    """What is wrong with weights that were accepted.
+
+    Other names or shapes or, where checksums guard them, numbers.
     """
 
     def judge(found: Weights) -> str:

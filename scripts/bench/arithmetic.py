@@ -1,5 +1,6 @@
-"""How much arithmetic a call does, and the most that the processor does: what bounds a row of the
-benchmark.
+"""How much arithmetic a call does, and the most that the processor does.
+
+That is what bounds a row of the benchmark.
 
 Counted are the multiplications and additions of the convolutions, as if each were computed by its
 definition; norms, stage sums and the head are a few hundredths of them. The native kernels do fewer
@@ -24,9 +25,7 @@ SIZE, RUNS = 2048, 7
 
 
 class Layer(NamedTuple):
-    """A convolution of one image: operations by its definition, and the share of them that native
-    kernels do.
-    """
+    """A convolution of one image: its operations, and the share that native kernels do."""
 
     operations: float
     native: float
@@ -41,8 +40,9 @@ def _tiles(side: int, tile: int) -> int:
 
 
 def _strided(side: int, width: int) -> Layer:
-    """A 4x4 convolution of stride 2 as four 2x2 ones, by F(2x2, 2x2) or F(3x3, 2x2), whichever
-    takes fewer products.
+    """A 4x4 convolution of stride 2 as four 2x2 ones by Winograd's method.
+
+    F(2x2, 2x2) or F(3x3, 2x2), whichever takes fewer products.
     """
     products = 4 * min(9 * _tiles(side, 2), 16 * _tiles(side, 3))
     return _layer(side, 4, width, width, products / (16 * side**2))
@@ -113,8 +113,9 @@ def _evaluations(case: Case, outcome: Outcome) -> float | None:
 
 @functools.lru_cache(maxsize=1)
 def ceiling() -> float:
-    """Operations a second of PyTorch's product of two large matrices, the best of several; of a
-    CPU.
+    """Operations a second of PyTorch's product of two large matrices on a CPU.
+
+    The best of several.
     """
     a, b = torch.ones(SIZE, SIZE), torch.ones(SIZE, SIZE)
     times = []

@@ -114,8 +114,7 @@ class Case:
 
     @property
     def solve(self) -> SolveConfig:
-        """The solve in jaxode's settings: dopri5, with torchdiffeq's steps, and `max_steps` as it
-        is by default.
+        """The solve in jaxode's settings: dopri5 with torchdiffeq's steps and default `max_steps`.
 
         Where every image is solved by itself, the steps are jaxode's own, as by default.
         """

@@ -1,5 +1,6 @@
-"""jaxode's side: the program compiled ahead, what it computes, and the memory that XLA says it
-needs.
+"""jaxode's side: the compiled program, what it computes, and the memory it needs.
+
+The memory is XLA's own analysis.
 """
 
 from __future__ import annotations
@@ -66,8 +67,9 @@ def build(case: Case, problem: Problem, kernels: KernelsName = "auto") -> Any:
 def compiled(
     function: Callable[..., Any], *arguments: Any
 ) -> tuple[Callable[[], Any], float, float | None]:
-    """A call on these arguments that waits for its result; seconds of compilation; megabytes beside
-    the arguments.
+    """A call on these arguments that waits; compilation in seconds; megabytes.
+
+    The memory is beside that of the arguments.
     """
     begin = time.perf_counter()
     program = jax.jit(function).lower(*arguments).compile()
@@ -164,8 +166,9 @@ def repeated(step: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def backward_evaluations(case: Case, problem: Problem, images: jax.Array, labels: jax.Array) -> int:
-    """Evaluations of the field in a training step less those in inference, counted as they are
-    carried out.
+    """Evaluations of the field in a training step less those in inference.
+
+    They are counted as they are carried out.
     """
     count = [0]
     model = build(case, problem)

@@ -21,8 +21,9 @@ Arrays = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Problem:
-    """Images [B, H, W, I], labels [B], weights in PyTorch's layout, and the state [B, H', W', C] of
-    an ODE block.
+    """Images [B, H, W, I], labels [B], weights in PyTorch's layout, state [B, H', W', C].
+
+    The state is that of an ODE block.
     """
 
     images: np.ndarray
@@ -33,8 +34,9 @@ class Problem:
 
 @dataclass
 class Outcome:
-    """What one call computes: output (logits or final state), loss, gradient by PyTorch's names,
-    and its cost.
+    """What one call computes: output, loss, gradient by PyTorch's names, and its cost.
+
+    The output is logits or the final state.
 
     Steps and evaluations are summed over the blocks; None where there is no solve or nothing counts
     them.
@@ -68,9 +70,7 @@ class Ready:
 
 
 def pose(case: Case, seed: int = 0) -> Problem:
-    """Random images of mean 0 and deviation 1, as normalised ones have, random labels, and fresh
-    weights.
-    """
+    """Random images of mean 0 and deviation 1, random labels, and fresh weights."""
     rng = np.random.default_rng(seed)
     images = rng.normal(size=(case.batch, *case.image_shape)).astype(np.float32)
     labels = rng.integers(CLASSES, size=case.batch)

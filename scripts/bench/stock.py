@@ -1,6 +1,4 @@
-"""What a newcomer to JAX would write: the same ODENet from flax.nnx's own layers and a plain call
-of Diffrax.
-"""
+"""What a newcomer to JAX would write: flax.nnx's own layers and a plain Diffrax call."""
 
 from __future__ import annotations
 
@@ -20,9 +18,7 @@ from scripts.bench.sides import CLASSES, Arrays, Outcome, Problem, Ready
 
 
 class Field(nnx.Module):
-    """norm · ReLU · conv · norm · ReLU · conv · norm, the convolutions with the time as one more
-    channel.
-    """
+    """norm · ReLU · conv with time · norm · ReLU · conv with time · norm."""
 
     def __init__(self, width: int, rngs: nnx.Rngs) -> None:
         """A field on maps of `width` channels."""

@@ -1,6 +1,4 @@
-"""Calls timed in turn, so that a machine whose speed drifts slows all of them, and what such times
-say.
-"""
+"""Calls timed in turn, so that a machine whose speed drifts slows all of them."""
 
 from __future__ import annotations
 
@@ -34,8 +32,9 @@ def in_turn(
     clock: Callable[[], float] = time.perf_counter,
     rest: Callable[[float], None] = time.sleep,
 ) -> tuple[dict[str, list[float]], dict[str, str]]:
-    """Seconds of every call in each of `runs` rounds, after `warmups` untimed ones; and why a call
-    was given up.
+    """Seconds of every call in each of `runs` rounds, after `warmups` untimed ones.
+
+    Also why a call was given up.
 
     A round makes each call once, every second round in the opposite order, so that none always
     follows the same other.

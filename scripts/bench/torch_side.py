@@ -82,8 +82,9 @@ def model_of(case: Case, problem: Problem, side: str) -> nn.Sequential:
 
 
 def pieces(model: nn.Sequential) -> nn.Sequential:
-    """The model with its parts compiled; the solve's loop, whose length depends on the data, stays
-    as it is.
+    """The model with its parts compiled.
+
+    The solve's loop, whose length depends on the data, stays as it is.
     """
     from torch._dynamo import config  # slow to import, and not needed by the other sides
 
@@ -199,9 +200,7 @@ def evaluations(field: Any, start: Tensor, number: int) -> Callable[[], Tensor]:
 
 
 def allocated(run: Callable[[], Any]) -> float:
-    """Megabytes that a call holds at its peak beyond those held before it, by torch's own
-    allocator.
-    """
+    """Megabytes that a call adds at its peak, by torch's own allocator."""
     if place().type == "cuda":
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
@@ -222,8 +221,7 @@ def allocated(run: Callable[[], Any]) -> float:
 
 
 def reference(case: Case, problem: Problem) -> np.ndarray:
-    """The final state of the ODE block in float64 at a tolerance at which its error is out of
-    sight.
+    """The final state of the ODE block in float64, at a tolerance of negligible error.
 
     By dopri5: where the field bends, methods of a higher order need many times the evaluations.
     """

@@ -1,5 +1,6 @@
-"""torchode's side: the reference's model, whose ODE block is solved by torchode, every image with
-steps of its own.
+"""torchode's side: the reference's model with an ODE block solved by torchode.
+
+Step sizes are per sample.
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""What the documents claim of neural ODEs, measured: one module a claim, and the command that runs
-them.
+"""What the documents claim of neural ODEs, measured: one module for each claim.
 
 A claim's module has TITLE, CLAIM (what the documents say), NEEDS_RUN, `measure(request)`, which
 returns JSON values, and `picture` and `paragraph`, which are made of those values alone.

@@ -1,5 +1,4 @@
-"""Measure what the documents claim of neural ODEs, and write a picture and a paragraph of each
-claim.
+"""Measure what the documents claim of neural ODEs.
 
     python -m scripts.claims memory size
     python -m scripts.claims tolerance drift --run runs/mnist/RUN --data-dir data

@@ -1,6 +1,4 @@
-"""The trajectory found again by solving backward: how far it drifts, and what that does to the
-gradient.
-"""
+"""Drift of the trajectory that a backward solve finds, and its effect on the gradient."""
 
 from __future__ import annotations
 
@@ -34,8 +32,9 @@ FINEST = 1e-8
 
 
 def journey(graph: Any, solve: Any) -> Callable[..., Any]:
-    """(parameters, z, start, span) → (state at start + span, its solve's failure), for the first
-    block's field.
+    """(parameters, z, start, span) → (state at start + span, the solve's failure).
+
+    The field is the first block's.
 
     The time of the solve runs from 0 to 1 whatever the span, so that one program serves every span,
     backward ones too.
@@ -57,8 +56,9 @@ def journey(graph: Any, solve: Any) -> Callable[..., Any]:
 def there_and_back(
     travel: Callable[..., Any], z0: jax.Array, times: Sequence[float]
 ) -> dict[str, Any]:
-    """Drift at each time of the states found backward from z(1), against those found forward from
-    z(0).
+    """Drift at each time of the states found backward from z(1).
+
+    Measured against those found forward from z(0).
 
     `travel` is that of `journey`, with its parameters given.
     """
@@ -104,8 +104,7 @@ def measure(
     types: Sequence[DType] = TYPES,
     checked: float = CHECKED,
 ) -> dict[str, Any]:
-    """Drift by field, tolerance and type; error of the trained field's gradient by tolerance and
-    type.
+    """Drift by field, tolerance and type, and the error of the trained field's gradient.
 
     Raises RuntimeError if the finest gradient cannot be had.
     """

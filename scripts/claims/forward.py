@@ -19,8 +19,9 @@ TOLERANCES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 
 @dataclass
 class Solved:
-    """Final states [N, ...] and logits [N, K] of all images, or why a solve failed; counts are
-    means over batches.
+    """Final states [N, ...] and logits [N, K] of all images, or why a solve failed.
+
+    Counts are means over batches.
     """
 
     states: np.ndarray

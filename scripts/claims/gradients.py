@@ -64,8 +64,9 @@ def gradient(subject: Subject, tolerance: float, mode: str, dtype: DType) -> Slo
 def gradients(
     subject: Subject, tolerance: float, dtype: DType, finest: Slope, exact: Sequence[str]
 ) -> dict[str, Any]:
-    """Errors at a tolerance: of other modes against `tape`, and of tape and backsolve against the
-    finest gradient.
+    """Gradient errors at a tolerance.
+
+    Other modes against `tape`; tape and backsolve against the finest gradient.
     """
     found = {
         mode: gradient(subject, tolerance, mode, dtype) for mode in ("tape", "backsolve", *exact)

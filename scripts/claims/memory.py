@@ -56,8 +56,9 @@ def measure(
     steps: Sequence[int] = STEPS,
     kinds: Sequence[str] = tuple(CURVES),
 ) -> dict[str, Any]:
-    """Megabytes of every curve at every number of steps, and what a step more adds; None where it
-    was not compiled.
+    """Megabytes of every curve at every number of steps, and those of one more step.
+
+    None where it was not compiled.
     """
     del request
     curves = {}

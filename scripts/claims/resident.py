@@ -1,5 +1,4 @@
-"""A few training steps in a process of their own, which prints as JSON how much memory it has held
-at most.
+"""A few training steps in a process of their own, which prints its peak memory as JSON.
 
     python -m scripts.claims.resident '{"side": "torch", "gradient": "tape", "batch": 128, "width": 64, "steps": 3}'
 

@@ -1,5 +1,6 @@
-"""Size of the model file of an ODENet and a ResNet, and memory of training with and without the
-adjoint.
+"""Size of the model files of an ODENet and a ResNet, and memory of their training.
+
+Training is with and without the adjoint.
 """
 
 from __future__ import annotations
@@ -37,8 +38,9 @@ BATCH, WIDTH, STEPS = 128, 64, 3
 
 
 def file_bytes(model: ModelConfig, endings: Sequence[str] = ENDINGS) -> dict[str, int]:
-    """Bytes of the model's file by its ending, as `scripts.convert` writes it; also its number of
-    parameters.
+    """Bytes of the model's file by its ending, and its number of parameters.
+
+    The file is as `scripts.convert` writes it.
     """
     import torch  # with which pictures and paragraphs of finished claims can do without
 

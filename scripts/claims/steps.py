@@ -21,9 +21,7 @@ MB = 1e6
 
 
 class Plan(NamedTuple):
-    """Bytes that the program needs at one time: for what it computes on the way, is given and gives
-    back.
-    """
+    """Bytes that the program needs at one time, arguments and results included."""
 
     temporary: int
     arguments: int

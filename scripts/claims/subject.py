@@ -93,9 +93,7 @@ class Subject:
 
     @cached_property
     def order(self) -> tuple[np.ndarray, np.ndarray]:
-        """Images of each batch and their weights, which are 0 where the last batch is filled up
-        with others.
-        """
+        """Images of each batch and their weights, which are 0 for padding."""
         indices, weights = sequential_order(self.count, self.batch)
         return np.asarray(indices), np.asarray(weights)
 
@@ -108,8 +106,7 @@ class Subject:
                            max_steps=max_steps)  # fmt: skip
 
     def split(self, solve: SolveConfig, dtype: DType, *, initial: bool = False) -> tuple[Any, Any]:
-        """Graph and parameters of the model with this solve: those of the run, or those it began
-        with.
+        """Graph and parameters of the model with this solve: trained or initial ones.
 
         To be called within `arithmetic`.
         """

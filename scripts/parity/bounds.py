@@ -1,6 +1,4 @@
-"""The one table of tolerances: how far two implementations of the same formula may be apart, and
-why.
-"""
+"""The table of tolerances: how far two implementations may differ, and why."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""The cells of the parity map: every subject, solver, gradient mode, stepping, type and tolerance
-that is compared.
+"""The cells of the parity map: every combination that is compared.
+
+Subject, solver, gradient mode, stepping, type and tolerance.
 """
 
 from __future__ import annotations
@@ -49,8 +50,9 @@ class Cell:
 
     @property
     def gradient(self) -> str:
-        """Gradient mode, with the norm of the backward solve if it is not the full one; empty
-        without a solve.
+        """Gradient mode, with the backward solve's norm if it is not the full one.
+
+        Empty without a solve.
         """
         if self.solve is None:
             return ""

@@ -46,8 +46,9 @@ class Row:
 
 
 def relative(ours: list[Any], theirs: list[Any]) -> float:
-    """‖ours − theirs‖₂ / ‖theirs‖₂ over all arrays together: a bias before a norm of single
-    channels has gradient 0.
+    """‖ours − theirs‖₂ / ‖theirs‖₂ over all arrays together.
+
+    A bias before a norm of single channels has gradient 0.
     """
     a, b = (
         np.concatenate([np.ravel(np.asarray(x, np.float64)) for x in side])
@@ -57,8 +58,9 @@ def relative(ours: list[Any], theirs: list[Any]) -> float:
 
 
 def run_theirs(theirs: Theirs, x: np.ndarray, rng: np.random.Generator) -> tuple[Any, Any, Any]:
-    """Output and slope, a random array; then the gradient of the sum of output · slope with respect
-    to the input.
+    """Output, slope and gradient: of the sum of output · slope with respect to the input.
+
+    The slope is a random array.
     """
     for block in theirs.blocks:
         block.odefunc.nfe, block.solver.counts = 0, Counts()
@@ -83,8 +85,9 @@ def run_ours(ours: Ours, x: np.ndarray, slope: np.ndarray) -> tuple[Any, Any, An
 
 
 def tight(solve: SolveConfig | None, counts: list[Counts]) -> SolveConfig:
-    """The solve with no more steps allowed than it needs: `direct` takes memory and time for all
-    that it might take.
+    """The solve with no more steps allowed than it needs.
+
+    `direct` takes memory and time for all that it might take.
     """
     if solve is None or solve.step_size is not None:
         return solve or SolveConfig()
@@ -111,8 +114,9 @@ def measure(cell: Cell, *, seed: int = 0) -> Row:
 
 
 def judge(cell: Cell, *, output: float, gradient: float, stats: Any, counts: list[Counts]) -> Row:
-    """The row of a measured cell: a cell passes if every error is within its bound and the steps
-    are those demanded.
+    """The row of a measured cell, and whether it passes.
+
+    Every error must be within its bound and the steps those demanded.
     """
     solve, subject = cell.solve, cell.subject
     numbers: dict[str, int] = {}

@@ -14,9 +14,7 @@ THEIR_NAME = {"heun": "heun2"}
 
 
 def pooled(state: tuple[torch.Tensor, ...]) -> torch.Tensor:
-    """Diffrax's norm of an adjoint state: RMS over state, adjoint and parameters' gradients
-    together.
-    """
+    """Diffrax's norm of an adjoint state: one RMS over state, adjoint and gradients."""
     _, *parts = state
     return torch.cat([part.reshape(-1) for part in parts]).pow(2).mean().sqrt()
 

@@ -56,8 +56,9 @@ class Subject:
 
 @dataclass
 class Theirs:
-    """The reference's part, `run(x) → y`, in the whole model that it belongs to; `blocks` are its
-    ODE blocks.
+    """The reference's part, `run(x) → y`, in the whole model that it belongs to.
+
+    `blocks` are its ODE blocks.
     """
 
     model: torch.nn.Sequential
@@ -67,8 +68,9 @@ class Theirs:
 
 @dataclass
 class Ours:
-    """Our part, `run(parameters, x) → (y, Stats or None)`; `gradients` reads those of the reference
-    in our layout.
+    """Our part, `run(parameters, x) → (y, Stats or None)`.
+
+    `gradients` reads those of the reference in our layout.
     """
 
     run: Callable[[list[jax.Array], jax.Array], tuple[jax.Array, Any]]
@@ -87,8 +89,9 @@ def first(maps: np.ndarray) -> np.ndarray:
 
 
 def draw(subject: Subject, settings: Settings, seed: int, width: int) -> torch.nn.Sequential:
-    """The reference's classifier with random weights, in float64; norms do not start at one and
-    zero.
+    """The reference's classifier with random weights, in float64.
+
+    Norms do not start at one and zero.
     """
     torch.manual_seed(seed)
     theirs = build(

@@ -1,6 +1,4 @@
-"""Cells of training: the same updates from the same gradients, and the same losses over a hundred
-steps.
-"""
+"""Cells of training: equal updates from equal gradients, and the losses of 100 steps."""
 
 from __future__ import annotations
 
@@ -35,9 +33,7 @@ UPDATES, STEPS, BATCH, WIDTH = 40, 100, 8, 16
 
 @dataclass(frozen=True)
 class Training:
-    """A run of `STEPS` steps on images of the bundled MNIST sample, or bare updates if there is no
-    model.
-    """
+    """A run of `STEPS` steps on the bundled MNIST sample, or bare updates without a model."""
 
     optim: OptimConfig
     model: ModelConfig | None = None
@@ -86,8 +82,9 @@ def measure_training(cell: Training) -> Row:
 
 
 def _updates(cell: Training) -> Row:
-    """Random gradients of changing size, among them zeros; compared are the parameters after every
-    update.
+    """Parameters after each of many updates with random gradients.
+
+    The gradients change in size, and some are zero.
     """
     rng, optim = np.random.default_rng(0), cell.optim
     start = rng.normal(size=(7, 5))
@@ -111,9 +108,7 @@ def _updates(cell: Training) -> Row:
 
 
 def _trajectory(cell: Training) -> Row:
-    """The loss of every step; in the exact modes the evaluations of every step must be the same
-    too.
-    """
+    """The loss of every step, and in the exact modes its evaluations, which must be equal."""
     assert cell.model is not None
     images, labels = _batches()
     model, classes = cell.model, 10

@@ -1,3 +1,1 @@
-"""What devices tell each other in a training step: read off the compiled program, counted, and
-carried further.
-"""
+"""Collectives of a training step: found in the compiled program, counted, predicted."""

@@ -1,6 +1,4 @@
-"""The collectives in the text of an optimised HLO module, and the loops and branches that each of
-them is in.
-"""
+"""The collectives in the text of an optimised HLO module, with their loops and branches."""
 
 from __future__ import annotations
 

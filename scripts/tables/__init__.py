@@ -1,3 +1,1 @@
-"""The published tables: their rows, the protocols they are run by, the records of runs, and how
-both are shown.
-"""
+"""The published tables: rows, protocols, records of runs, and how they are shown."""

@@ -1,6 +1,4 @@
-"""Tables as a document: under each model what was published, and what was measured by each
-protocol.
-"""
+"""Tables as a document: published numbers, and under them ours by each protocol."""
 
 from __future__ import annotations
 

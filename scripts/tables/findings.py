@@ -1,5 +1,6 @@
-"""What the records of runs say of claims: evaluations in training, a second block, and what an ODE
-block is worth.
+"""What the records say of three claims.
+
+Evaluations in training, a second block, and what an ODE block is worth.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from scripts.tables.table import Row, Table
 
 @dataclass(frozen=True)
 class Finding:
-    """A claim, what was measured of it, and a picture of that as PNG: empty where not all that it
-    takes was run.
+    """A claim, what was measured of it, and a picture as PNG.
+
+    Empty where a run that it takes is lacking.
 
     `name` is that of the picture's file, less the protocol.
     """
@@ -33,8 +35,9 @@ class Finding:
 def rows_with_runs(
     records: Sequence[Record], tables: Sequence[str], scale: Scale
 ) -> list[tuple[Table, Row, Record]]:
-    """The rows that have been run, each with its run of the lowest seed; runs that rows share are
-    named once.
+    """The rows that have been run, each with its run of the lowest seed.
+
+    Runs that rows share are named once.
     """
     found: dict[str, tuple[Table, Row, Record]] = {}
     for name in tables:
@@ -50,8 +53,9 @@ def series(record: Record, name: str, scale: float = 1.0) -> list[tuple[float, f
 
 
 def errors(record: Record) -> list[tuple[float, float]]:
-    """Test error in % over the epochs; no error at all is half an image, for an axis of logarithms
-    has no zero.
+    """Test error in % over the epochs.
+
+    No error at all is half an image, for a logarithmic axis has no zero.
     """
     least = 50 / record.result["test_images"]
     return [

@@ -11,8 +11,9 @@ from scripts.tables.records import Record
 
 @dataclass(frozen=True)
 class Measure:
-    """One figure: its heading, how it is read off a record (None if the model has none), and how it
-    is written.
+    """One column: its heading, how it is read off a record, and how it is written.
+
+    The value is None if the model has none.
     """
 
     heading: str
@@ -58,8 +59,9 @@ MEASURES = {
 
 
 def measured(measure: Measure, records: Sequence[Record]) -> str:
-    """Mean over the runs of a row, ± their standard deviation where there are several; – for models
-    without it.
+    """Mean over the runs of a row, ± their standard deviation where there are several.
+
+    – for models without it.
     """
     values = [value for record in records if (value := measure.read(record)) is not None]
     if not values:

@@ -56,8 +56,9 @@ def settings(table: Table, row: Row, scale: Scale, seed: int = 0) -> RunConfig:
 
 
 def identity(config: RunConfig) -> str:
-    """What a run computes, whatever its seed: equal for rows of several tables that are the same
-    run.
+    """What a run computes, whatever its seed.
+
+    Equal for rows of several tables that are the same run.
 
     Only what differs from the defaults counts, so that a new setting changes no identity.
     """

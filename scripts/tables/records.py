@@ -56,9 +56,7 @@ class Record:
 
 
 def check_result(result: dict[str, Any], where: object) -> None:
-    """Raise ValueError, naming the key, if what tables read of a result is of another kind than a
-    run writes.
-    """
+    """Raise ValueError, naming the key, if a result's value is of another kind than written."""
     for name, kind in KINDS.items():
         if result.get(name) is not None or (name in result and name not in MAY_BE_NULL):
             need(result, name, kind, where)

@@ -1,5 +1,6 @@
-"""What the runs on hand signs say: of the learning rate and the augmentations of Mukherjee and
-Sarkar's plan.
+"""What the runs on hand signs say of the plan's learning rate and augmentations.
+
+The plan is Mukherjee and Sarkar's.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""The tables of Gładzik 2019, which compares ODENet with ResNet: the runs of their rows, and what
-it reports of each.
+"""The tables of Gładzik 2019, which compares ODENet with ResNet.
+
+Their rows' runs, and what it reports of each.
 
 Source: F. Gładzik 2019, "Comparison of ResNet and ODENet neural network" (docs/sources.md), of
 PyTorch 1.3.0 and torchdiffeq 0.0.1 on a CPU of 4 cores; its accuracies are those of the training

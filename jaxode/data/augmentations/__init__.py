@@ -1,5 +1,6 @@
-"""Augmentations of training images in [0, 1], as pure functions of a key: a plan's for the ASL
-alphabet, in its order.
+"""Augmentations of training images in [0, 1], as pure functions of a random key.
+
+They are those of a plan for the ASL alphabet, in its order.
 
 The plan of Mukherjee and Sarkar, "Rule Discovery using Neural ODEs – ASL Classification"
 (RandomResizedCrop, Transpose, HorizontalFlip, VerticalFlip, ShiftScaleRotate, HueSaturationValue,

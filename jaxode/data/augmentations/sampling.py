@@ -18,8 +18,9 @@ def mirrored(position: Float[Array, "*S"], size: int) -> Float[Array, "*S"]:
 
 
 def turns(position: Float[Array, "*S"]) -> Float[Array, "*S"]:
-    """Its place within the turn, [0, 1]: jnp.mod(position, 1), which takes ten times as long on a
-    CPU.
+    """The position within the turn, in [0, 1]: jnp.mod(position, 1).
+
+    jnp.mod itself takes ten times as long on a CPU.
     """
     return position - jnp.floor(position)
 

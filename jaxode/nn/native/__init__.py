@@ -1,5 +1,4 @@
-"""Kernels in C++ for a CPU, called by XLA (`cpp/`): Winograd convolutions, fused with the norms
-around them.
+"""Kernels in C++ for a CPU, called by XLA: Winograd convolutions fused with norms (`cpp/`).
 
 An optional part of the build. `load` says whether they can be used here, and why not;
 `jaxode.nn.kernels` chooses.

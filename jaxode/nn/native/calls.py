@@ -1,5 +1,4 @@
-"""A native call with what JAX has to know of it: how it is mapped over examples and cut into parts
-for devices.
+"""A native call and what JAX has to know of it: batching, and sharding over devices.
 
 Every handler takes arrays of times, then arrays with a row an image, then parameters, which all
 images share. It returns arrays likewise; gradients of parameters are sums over images. Under

@@ -28,8 +28,9 @@ Times = Float[Array, " T"]
 
 
 class Unit(NamedTuple):
-    """Parameters of a group norm and of the convolution after it; `shift`, its bias, in a chain
-    with times alone.
+    """Parameters of a group norm and of the convolution after it.
+
+    `shift` is the convolution's bias, in a chain that takes times.
     """
 
     scale: Channels

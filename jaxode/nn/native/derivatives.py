@@ -1,5 +1,4 @@
-"""Native calls that can be differentiated: by a reference in XLA's operations, which XLA's rules
-apply to.
+"""Native calls with derivatives, by those of a reference in XLA's operations.
 
 A gradient computed in C++ is linear in the cotangent that it is given. Diffrax's adjoint takes its
 derivative in this cotangent, which is the same call again; every other derivative is the

@@ -1,6 +1,4 @@
-"""Single layers as native calls: a convolution and a group norm, with gradients of their own
-(reverse mode only).
-"""
+"""Single layers as native calls: a convolution and a group norm, for reverse mode."""
 
 from __future__ import annotations
 
@@ -27,8 +25,9 @@ padding 1.
 
 
 def fits(maps: Any, channels: int | None = None) -> bool:
-    """Whether maps [B, H, W, C] suit the native kernels: float32, and both numbers of channels
-    multiples of 8.
+    """Whether the native kernels take maps [B, H, W, C].
+
+    They take float32 and numbers of channels that are multiples of 8.
     """
     wide = maps.shape[3] if channels is None else channels
     return (

@@ -95,8 +95,6 @@ def missing() -> str:
 
 
 def lanes() -> int:
-    """Floats in a vector of the module in use: 16 for AVX-512, 8 for AVX2, 4 for NEON; 0 without
-    one.
-    """
+    """Floats in a vector of the module in use: 16 for AVX-512, 8 for AVX2, 4 for NEON, 0 without."""
     module = _loaded()[0]
     return 0 if module is None else module.lanes

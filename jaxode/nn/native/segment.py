@@ -1,5 +1,6 @@
-"""The downsampling segment as one native call: the widest maps are never in memory for a whole
-batch.
+"""The downsampling segment as one native call.
+
+Its widest maps are never in memory for a whole batch.
 """
 
 from __future__ import annotations
@@ -42,8 +43,9 @@ def downsampling(images: Images, segment: Segment, groups: int, eps: float) -> M
 
 
 def reference(settings: Settings, images: Images, segment: Segment) -> tuple[Maps, Maps]:
-    """The segment's output and that of its second convolution in XLA's operations, for every
-    derivative of any type.
+    """The segment's output and its second convolution in XLA's operations.
+
+    They have every derivative, in any type.
     """
     out = matmul_any_mode(images, segment.first, 1, 0) + segment.first_shift
     out = jax.nn.relu(group_norm_any_mode(out, segment.first_scale, segment.first_bias, *settings))
@@ -83,8 +85,9 @@ def _segment(settings: Settings, images: Images, segment: Segment) -> Maps:
 
 
 def _forward(settings: Settings, images: Any, segment: Any) -> tuple[Maps, Any]:
-    """Whether anybody asks for the images' gradient is known here: training does not, and it would
-    cost.
+    """Whether the gradient with respect to the images is asked for.
+
+    Training does not need it, and it would cost.
     """
     asked = images.perturbed
     images, segment = (

@@ -25,8 +25,7 @@ LONGEST_PATH = 100
 
 
 class Tunnel:
-    """Context with the Unix socket of JAX's service; what goes through the tunnels goes on after
-    it.
+    """Context with the Unix socket of JAX's service; tunnels outlive it.
 
     Args:
         own: the number of this process.

@@ -53,9 +53,7 @@ class Watchdog:
         threading.Thread(target=work, args=arguments, name=name, daemon=True).start()
 
     def leave(self, reason: str = "") -> None:
-        """Say that this process has come to its end in order, and why; the others are still
-        watched.
-        """
+        """Tell the others that this process has ended in order, and why; they are still watched."""
         self.leaving.set()
         self._say({"leaving": reason})
 
