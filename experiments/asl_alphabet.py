@@ -3,15 +3,17 @@
 The classes are A to Z, del, nothing and space.
 
 Source: Mukherjee and Sarkar's plan "Rule Discovery using Neural ODEs – ASL Classification";
-pictures of Kaggle's grassknotted/asl-alphabet, one folder a class. Expected: no accuracy was
-published. The plan's learning rate of 1e-14 moves nothing; here it is 1e-3. Time: 19 s of training
-an epoch of 1,160 pictures on one core of a CPU, 11 s for ResNet 6 (docs/results).
+  pictures of Kaggle's grassknotted/asl-alphabet, one folder a class.
+Expected: no accuracy was published. The plan's learning rate of 1e-14 moves nothing; here it is
+  1e-3.
+Time: 19 s of training an epoch of 1,160 pictures on one core of a CPU, 11 s for ResNet 6
+  (docs/results).
 
-    python -m experiments.asl_alphabet --data-dir DIR                    # DIR holds the zip, or what it unpacks to
-    python -m experiments.asl_alphabet --data-dir DIR --classes 10       # the first ten classes, A to J
+    python -m experiments.asl_alphabet --data-dir DIR                    # the zip or its folders
+    python -m experiments.asl_alphabet --data-dir DIR --classes 10       # A to J
     python -m experiments.asl_alphabet --data-dir DIR --model resnet --blocks 6
     python -m experiments.asl_alphabet --data-dir DIR --augment-dims 16  # an augmented ODENet
-    python -m experiments.asl_alphabet --data-dir DIR --augment all      # every augmentation the plan names
+    python -m experiments.asl_alphabet --data-dir DIR --augment all      # all of the plan
 
 The defaults are the plan: 64x64 pixels, ImageNet's mean and deviation, batches of 128, Adam with
 weight decay 1e-4, learning rate divided by ten after every 0.3 of the epochs, cross-entropy,

@@ -1,8 +1,10 @@
 """A sheet of the augmentations: for each an untouched picture and what training may make of it.
 
 Source: Buslaev et al. (2020), Albumentations, for a plan for the ASL alphabet; DeVries and Taylor
-(2017) for cutout. Expected: hands turned, mirrored and of other colours, with the shape of the sign
-left in nearly all of them. Time: about half a minute on 2 CPU cores.
+  (2017) for cutout.
+Expected: hands turned, mirrored and of other colours, with the shape of the sign left in nearly all
+  of them.
+Time: about half a minute on 2 CPU cores.
 
     python -m experiments.augmentations --images asl_alphabet --out runs/augmentations
 

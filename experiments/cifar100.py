@@ -1,8 +1,9 @@
 """CIFAR-100: ODENet or ResNet on 50,000 colour pictures of 100 kinds.
 
 Source: Gładzik 2019, the CIFAR-100 runs (100 epochs, and 200; ResNet 4, 8; ODENet, SGD and Adam).
-Expected: ODENets converge to a lower limit than ResNets. Time: in Gładzik 2019 (PyTorch, 4-core
-CPU) 279, 504 s an epoch; ODENet 1793 s with the adjoint, 1411 s without.
+Expected: ODENets converge to a lower limit than ResNets.
+Time: in Gładzik 2019 (PyTorch, 4-core CPU) 279, 504 s an epoch; ODENet 1793 s with the adjoint,
+  1411 s without.
 
     python -m experiments.cifar100 --solver dopri5
 

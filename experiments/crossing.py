@@ -1,9 +1,10 @@
 """Crossing trajectories: a neural ODE on a line that has to take −1 to 1 and 1 to −1.
 
-Source: Dupont, Doucet and Teh (2019), "Augmented Neural ODEs", section 3. Expected: the exact flow
-keeps its paths in order and ends near loss 1, both points at 0; Euler's method with few large steps
-jumps over the other path and ends near 0, but the exact flow of the field that it trained does not;
-with one dimension more the exact flow ends near 0. Time: about half a minute on 2 CPU cores.
+Source: Dupont, Doucet and Teh (2019), "Augmented Neural ODEs", section 3.
+Expected: the exact flow keeps its paths in order and ends near loss 1, both points at 0; Euler's
+  method with few large steps jumps over the other path and ends near 0, but the exact flow of the
+  field that it trained does not; with one dimension more the exact flow ends near 0.
+Time: about half a minute on 2 CPU cores.
 
     python -m experiments.crossing --out runs/crossing
 

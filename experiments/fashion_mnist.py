@@ -1,9 +1,11 @@
 """Fashion-MNIST: ODENet or ResNet on 60,000 pictures of clothing.
 
 Source: Gładzik 2019, the Fashion-MNIST runs (50 epochs; ResNet 2, 4, 8; ODENet of 1 and 2 blocks,
-both gradients). Expected: over 90 % on the training images for all; with 2 blocks 20 function
-evaluations a block, no accuracy gained. Time: in Gładzik 2019 (PyTorch, 4-core CPU) 320, 352, 513 s
-an epoch; ODENet 2453 s with the adjoint, 1887 s without.
+  both gradients).
+Expected: over 90 % on the training images for all; with 2 blocks 20 function evaluations a block,
+  no accuracy gained.
+Time: in Gładzik 2019 (PyTorch, 4-core CPU) 320, 352, 513 s an epoch; ODENet 2453 s with the
+  adjoint, 1887 s without.
 
     python -m experiments.fashion_mnist --solver dopri5
 

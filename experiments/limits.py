@@ -1,4 +1,4 @@
-"""Limits that the system puts on this process: too little is refused before a library ends the process over it."""
+"""Limits of the system on this process, checked before a library meets them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,21 @@ except ImportError:  # not a POSIX system, which has no such limits
 GIB = 1 << 30
 
 ADDRESS_SPACE = 3 * GIB
-"""Bytes of address space that the smallest run takes on two cores, with a margin. Measured: it ends at 2.2 GB, of which
-570 MB are in memory; with 2.0 GB a thread of XLA cannot be started, which ends the process (jaxlib 0.10.2)."""
+"""Bytes of address space that the smallest run takes on two cores, with a margin.
+
+Measured: it ends at 2.2 GB, of which 570 MB are in memory; with 2.0 GB a thread of XLA cannot be
+started, which ends the process (jaxlib 0.10.2).
+"""
 
 ADDRESS_SPACE_A_CORE = GIB // 4
-"""Bytes for every further core: three threads of its own, each with a stack and an arena of malloc."""
+"""Bytes for every further core: three threads of its own, each with a stack and an arena of malloc.
+"""
 
 FILES = 64
-"""Open files. Measured: the smallest run takes 20; a checkpoint of many arrays, and prepared data, take more."""
+"""Open files.
+
+Measured: the smallest run takes 20; a checkpoint of many arrays, and prepared data, take more.
+"""
 
 THREADS = 16
 THREADS_A_CORE = 8
@@ -33,7 +40,8 @@ LIKELY = {
     "Too many open files": ("RLIMIT_NOFILE", "the limit on open files is ulimit -n"),
     "Cannot allocate memory": ("RLIMIT_AS", "the limit on address space is ulimit -v"),
 }
-"""By the system's words for an error: the limit that may be behind it, and how a person calls it."""
+"""By the system's words for an error: the limit that may be behind it, and how a person calls it.
+"""
 
 
 def soft(name: str) -> int | None:
@@ -92,7 +100,8 @@ def startable(count: int) -> int:
 def warn_before_kill() -> None:
     """Have SIGXCPU come while there is still CPU time left to save a checkpoint.
 
-    `ulimit -t` sets both limits to the same number of seconds, and the system then sends SIGKILL alone.
+    `ulimit -t` sets both limits to the same number of seconds, and the system then sends SIGKILL
+    alone.
     """
     if resource is None:
         return

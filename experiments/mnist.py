@@ -1,8 +1,9 @@
 """MNIST: ODENet or ResNet on 60,000 handwritten digits.
 
 Source: Gładzik 2019, the MNIST runs (30 epochs, with and without the adjoint); Chen et al. 2018,
-table 1. Expected: 99 % on the training images, 26 function evaluations a forward solve. Time: 2270
-s an epoch with the adjoint, 1826 s without, in Gładzik 2019 (PyTorch, 4-core CPU).
+  table 1.
+Expected: 99 % on the training images, 26 function evaluations a forward solve.
+Time: 2270 s an epoch with the adjoint, 1826 s without, in Gładzik 2019 (PyTorch, 4-core CPU).
 
     python -m experiments.mnist --solver dopri5
 

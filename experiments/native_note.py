@@ -1,4 +1,4 @@
-"""Says once to a user, not in every run, that the quick kernels are missing, and how to get them."""
+"""The note, given once, that native kernels are missing and how to get them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def tell_once(config: RunConfig) -> None:
 
 
 def _first_time() -> bool:
-    """Whether it was not said before; remembers that it is said now, where that can be remembered."""
+    """Whether the note is new; stores that it was given, where it can be stored."""
     folder = usual()
     if folder is None:
         return True

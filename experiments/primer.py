@@ -3,10 +3,11 @@
 Euler's method, solvers against an exact answer, a phase portrait, residual networks.
 
 Source: Verhulst (1838) for his equation; He et al. (2016) for residual blocks, and Chen et al.
-(2018), equations 1 and 2, for what they have to do with Euler's method. Expected: 1, 2, 4, 8, 16 by
-Euler's method on y' = y; errors that fall at each solver's order; N residual blocks equal to N
-steps of Euler's method to rounding, and half as far from the flow for twice as many. Time: about
-twenty seconds on 2 CPU cores.
+  (2018), equations 1 and 2, for what they have to do with Euler's method.
+Expected: 1, 2, 4, 8, 16 by Euler's method on y' = y; errors that fall at each solver's order; N
+  residual blocks equal to N steps of Euler's method to rounding, and half as far from the flow for
+  twice as many.
+Time: about twenty seconds on 2 CPU cores.
 
     python -m experiments.primer --out runs/primer
 

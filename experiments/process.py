@@ -27,12 +27,12 @@ class Main(Protocol):
 
 
 def starts_here() -> bool:
-    """Whether Python is about to run a module by `python -m` and has only imported its package yet."""
+    """Whether Python runs a module by `python -m` and has only imported its package yet."""
     return sys.argv[:1] == ["-m"]
 
 
 def prepare() -> None:
-    """Standard streams, signals and limits of this process, before the imports that take seconds."""
+    """Standard streams, signals and limits of this process, before the slow imports."""
     streams.repair()
     from_now_on()
     atexit.register(shield)

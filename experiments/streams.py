@@ -23,7 +23,7 @@ class Forgiving(io.FileIO):
     failure: OSError | None = None
 
     def write(self, data: Any, /) -> int:
-        """Write all of the data, waiting where the other side is slow; returns its length in bytes."""
+        """Write all data, waiting where the other side is slow; returns its length in bytes."""
         rest = memoryview(data).cast("B")
         size = len(rest)
         try:
@@ -77,7 +77,7 @@ def forgiving(stream: TextIO | None, number: int) -> TextIO:
 
 
 def failure(stream: TextIO | None) -> OSError | None:
-    """The first error of a stream made by `forgiving`, if any; a reader who has gone away is none."""
+    """The first error of a stream made by `forgiving`, if any; a closed pipe is none."""
     raw = getattr(getattr(stream, "buffer", None), "raw", None)
     error = raw.failure if isinstance(raw, Forgiving) else None
     return None if error is None or error.errno == errno.EPIPE else error

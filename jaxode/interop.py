@@ -1,10 +1,14 @@
-"""Parameters to and from PyTorch's layout: the state_dict of torchdiffeq's `odenet_mnist.py`. Imports no torch.
+"""Parameters to and from PyTorch's layout: the state_dict of torchdiffeq's `odenet_mnist.py`.
 
-The classifiers of radar images have the names of `torch_ref.iceberg`, and their running statistics travel as well.
+Imports no torch.
 
-Arrays are NumPy's. Convolution kernels turn from [O, I, kh, kw] to [kh, kw, I, O], linear ones from [O, I] to [I, O];
-nothing is computed, so both directions are exact. The first layer of a multi-layer perceptron is reordered too where
-an image has several channels, for PyTorch flattens them first and jaxode last.
+The classifiers of radar images have the names of `torch_ref.iceberg`, and their running statistics
+travel as well.
+
+Arrays are NumPy's. Convolution kernels turn from [O, I, kh, kw] to [kh, kw, I, O], linear ones from
+[O, I] to [I, O]; nothing is computed, so both directions are exact. The first layer of a
+multi-layer perceptron is reordered too where an image has several channels, for PyTorch flattens
+them first and jaxode last.
 """
 
 from __future__ import annotations
@@ -41,14 +45,14 @@ class InteropError(ValueError):
 
 
 def torch_names(model: Classifier) -> dict[tuple[Any, ...], str]:
-    """Name in PyTorch's state_dict of every parameter and running statistic, by its path in the model."""
+    """Name in PyTorch's state_dict of every parameter and running statistic, by its path."""
     paths = [tuple(path) for path, _ in nnx.to_flat_state(nnx.state(model, CARRIED))]
     named = _own_names(paths) if isinstance(model, Dense | BandsNet) else _sequential_names(model)
     return {path: f"{named[path[:-1]]}.{LEAVES[str(path[-1])]}" for path in paths}
 
 
 def _own_names(paths: list[tuple[Any, ...]]) -> dict[tuple[Any, ...], str]:
-    """`torch_ref.iceberg` calls its layers as jaxode does, but for those that it has from `torch_ref.model`."""
+    """Names as in `torch_ref.iceberg`, whose layers are called as jaxode's are."""
     named = {}
     for path in {path[:-1] for path in paths}:
         words = ["odefunc" if word == "field" else str(word) for word in path]
@@ -97,7 +101,10 @@ def _pixel_order(model: Classifier, name: str, channels: int) -> bool:
 
 
 def to_torch(model: Classifier, *, channels: int = 1) -> Arrays:
-    """The model's numbers as a PyTorch state_dict of NumPy arrays; dense models need to know an image's `channels`."""
+    """The model's numbers as a PyTorch state_dict of NumPy arrays.
+
+    Dense models need the number of channels of an image.
+    """
     names = torch_names(model)
     arrays: Arrays = {}
     for path, value in nnx.to_flat_state(nnx.state(model, CARRIED)):
@@ -117,8 +124,8 @@ def from_torch(
 ) -> nnx.State[Any, Any]:
     """Parameters for the model from a PyTorch state_dict, in the model's floating-point type.
 
-    Put them to use by `nnx.update(model, parameters)`. Raises InteropError naming every key that is missing, unexpected
-    or of the wrong shape.
+    Put them to use by `nnx.update(model, parameters)`. Raises InteropError naming every key that is
+    missing, unexpected or of the wrong shape.
     """
     names = torch_names(model)
     state = nnx.state(model, CARRIED)
@@ -142,7 +149,8 @@ def from_torch(
             array = (
                 array.reshape(channels, -1, array.shape[1]).transpose(1, 0, 2).reshape(array.shape)
             )
-        # A copy: `asarray` may keep the memory of a torch tensor, which training there goes on to change.
+        # A copy: `asarray` may keep the memory of a torch tensor, which training there goes on to
+        # change.
         loaded.append((path, value.replace(jnp.array(array, value.get_value().dtype))))
     if problems:
         raise InteropError("not this model's state_dict: " + "; ".join(problems))

@@ -19,7 +19,7 @@ Confusion = np.ndarray
 def confusion(
     logits: Float[Array, "B K"], labels: Int[Array, " B"], weights: Float[Array, " B"]
 ) -> Int[Array, "K K"]:
-    """How many images of weight above 0 and label k have their largest logit at j: row k, column j."""
+    """Examples of weight above 0 by label (row) and predicted class (column): [K, K]."""
     classes = logits.shape[-1]
     label = jax.nn.one_hot(labels, classes) * (weights > 0)[:, None]
     taken = jax.nn.one_hot(jnp.argmax(logits, axis=-1), classes)

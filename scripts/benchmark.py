@@ -122,7 +122,7 @@ def available() -> list[int]:
 
 
 def confine(threads: int | None) -> int:
-    """Hold both frameworks to that many cores, before they start their threads; returns how many."""
+    """Confine both frameworks to that many cores, before they start threads; returns them."""
     here = available()
     if threads is not None and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, here[:threads])
@@ -152,7 +152,7 @@ def done(case: Case, rows: Sequence[Row], runs: int, threads: int) -> bool:
 
 @process.command("scripts.benchmark", "the same command goes on from here")
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line; returns the exit code: 1 if a side of jaxode's failed, 2 for a wrong request."""
+    """Command line; returns the exit code: 1 if a jaxode side failed, 2 for a wrong request."""
     argv = list(sys.argv[1:] if argv is None else argv)
     parser = build_parser()
     try:

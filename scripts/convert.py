@@ -1,8 +1,8 @@
 """Convert weights of PyTorch into a run, a run into weights, or a weight file into another.
 
-    python -m scripts.convert model.pth runs/given --data sample            # then experiments.mnist --resume runs/given
-    python -m scripts.convert runs/mnist/RUN weights.pt                     # parameters of the newest checkpoint
-    python -m scripts.convert runs/mnist/RUN/checkpoints/NAME weights.npz   # those of this checkpoint
+    python -m scripts.convert model.pth runs/given --data sample   # then --resume
+    python -m scripts.convert runs/mnist/RUN weights.pt   # of the newest checkpoint
+    python -m scripts.convert runs/mnist/RUN/checkpoints/NAME weights.npz
     python -m scripts.convert model.pth model.safetensors
 
 Files are .safetensors, .npz, .pt or .pth with the names and layout of torchdiffeq's

@@ -61,7 +61,7 @@ def build_parser() -> Parser:
 
 
 def left_out(out: Path, work: Sequence[tuple[str, Any]]) -> int:
-    """How many cells more the map in a folder has than this one will have; 0 where there is no map."""
+    """How many cells more the map in a folder has than this one; 0 where there is no map."""
     try:
         there = json.loads((out / "parity.json").read_text(encoding="utf-8"))
         return max(0, len(there) - len(work) - len(unreachable()))

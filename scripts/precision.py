@@ -131,9 +131,18 @@ def markdown(
             "",
         ]
     head = (
-        "precision", "seed", "test accuracy %", "test loss", "training loss", "evaluations", "steps (rejected)",
-        "skipped updates", "images/s", "logits", "gradient",
-    )  # fmt: skip
+        "precision",
+        "seed",
+        "test accuracy %",
+        "test loss",
+        "training loss",
+        "evaluations",
+        "steps (rejected)",
+        "skipped updates",
+        "images/s",
+        "logits",
+        "gradient",
+    )
     lines += [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     for row in rows:
         errors = f"{row['logits_error']:.1e} | {row['gradient_error']:.1e} |"
@@ -164,11 +173,12 @@ def markdown(
 
 
 READING = """\
-Accuracy, losses, evaluations of a forward solve on test images and steps of a training solve are those of the last
-epoch. The last two columns are the errors of the first batch at the initial parameters against float64, as
-‖a − b‖₂ / ‖b‖₂ over all numbers. A gradient's error goes with the square root of the precision: rounding switches
-those ReLUs whose inputs it changes the sign of. The runs came one after the other, so their speeds are comparable on
-a quiet machine alone, and on a CPU they say nothing about a GPU's."""
+Accuracy, losses, evaluations of a forward solve on test images and steps of a training solve are
+those of the last epoch. The last two columns are the errors of the first batch at the initial
+parameters against float64, as ‖a − b‖₂ / ‖b‖₂ over all numbers. A gradient's error goes with the
+square root of the precision: rounding switches those ReLUs whose inputs it changes the sign of.
+The runs came one after the other, so their speeds are comparable on a quiet machine alone, and on
+a CPU they say nothing about a GPU's."""
 
 
 def compare(

@@ -52,7 +52,7 @@ def known() -> dict[str, set[int | None]]:
 
 
 def collected(runs: Sequence[Path]) -> tuple[list[Record], list[str]]:
-    """Records of the complete runs below directories, and which are left out, each with the reason."""
+    """Records of the complete runs below directories, and the others, each with the reason."""
     rows, found, others = known(), [], []
     for folder in runs:
         for directory in sorted(path.parent for path in folder.glob("*/result.json")):

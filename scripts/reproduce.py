@@ -1,9 +1,9 @@
 """Run the rows of a published table, each by its protocol, and keep what comes out.
 
-    python -m scripts.reproduce chen --scale cpu --data-dir data       # MNIST: MLP, ResNet 6, RK-Net, ODE-Net
-    python -m scripts.reproduce cifar10 --scale full --seeds 0 1 2     # three runs of each row, as published
-    python -m scripts.reproduce chen mnist --list                      # the rows and how far their runs are
-    python -m scripts.report                                           # tables and figures of all runs
+    python -m scripts.reproduce chen --scale cpu --data-dir data   # MNIST, 4 models
+    python -m scripts.reproduce cifar10 --scale full --seeds 0 1 2     # as published
+    python -m scripts.reproduce chen mnist --list   # how far their runs are
+    python -m scripts.report   # tables and figures
 
 --scale says which protocol: full is the published one; cpu is a smaller one that ends overnight on
 2 cores; smoke trains on a few hundred bundled images and only shows that everything runs. Every run
@@ -122,7 +122,7 @@ def check_count(job: Job, data: ImageSet) -> None:
 
 
 def why_failed(error: Exception) -> str | None:
-    """What keeps one run from its end, but not the next one from trying; None for any other error."""
+    """What ends one run but not the next; None for any other error."""
     if isinstance(error, RunFailed):
         return str(error)
     return "out of memory" if out_of_memory(error) else None

@@ -27,12 +27,32 @@ def _rotate(angle, z):
 
 
 PROBLEMS = [
-    Problem("decay", lambda t, z, a: -a * z, np.array([1.0, -2.0]), np.array([1.5, 0.5]),
-            lambda t, z, a: z * jnp.exp(-a * t)),
-    Problem("rotation", lambda t, z, a: a[0] * jnp.stack([-z[1], z[0]]), np.array([1.0, 0.5]), np.array([3.0]),
-            lambda t, z, a: _rotate(a[0] * t, z)),
-    Problem("forced", lambda t, z, a: a * jnp.cos(t) + 0 * z, np.array([0.25]), np.array([2.0]),
-            lambda t, z, a: z + a * jnp.sin(t)),
-    Problem("logistic", lambda t, z, a: a * z * (1 - z), np.array([0.2, 0.7]), np.array([2.0, 1.0]),
-            lambda t, z, a: z * jnp.exp(a * t) / (1 + z * (jnp.exp(a * t) - 1))),
-]  # fmt: skip
+    Problem(
+        "decay",
+        lambda t, z, a: -a * z,
+        np.array([1.0, -2.0]),
+        np.array([1.5, 0.5]),
+        lambda t, z, a: z * jnp.exp(-a * t),
+    ),
+    Problem(
+        "rotation",
+        lambda t, z, a: a[0] * jnp.stack([-z[1], z[0]]),
+        np.array([1.0, 0.5]),
+        np.array([3.0]),
+        lambda t, z, a: _rotate(a[0] * t, z),
+    ),
+    Problem(
+        "forced",
+        lambda t, z, a: a * jnp.cos(t) + 0 * z,
+        np.array([0.25]),
+        np.array([2.0]),
+        lambda t, z, a: z + a * jnp.sin(t),
+    ),
+    Problem(
+        "logistic",
+        lambda t, z, a: a * z * (1 - z),
+        np.array([0.2, 0.7]),
+        np.array([2.0, 1.0]),
+        lambda t, z, a: z * jnp.exp(a * t) / (1 + z * (jnp.exp(a * t) - 1)),
+    ),
+]

@@ -14,20 +14,38 @@ def made(name, label, scale="cpu", seed=0, accuracy=0.99, *, seconds=312.4, nfe=
     solves = config.model.ode_blocks > 0
     images = TABLES[name].images.get(scale, 70_000)
     history = [
-        {"epoch": epoch, "test_accuracy": accuracy, "nfe_forward": nfe if solves else None,
-         "nfe_forward_train": 20.0 + epoch if solves else None, "train_seconds": seconds * (9 if epoch == 1 else 1),
-         "eval_seconds": 5.0 if epoch < config.epochs else 30.0,
-         "loss": 2.0, "test_loss": 2.0, "images_per_second": 100.0, "compile_seconds": 0.0,
-         "train_accuracy": None if epoch < config.epochs else 0.995}
+        {
+            "epoch": epoch,
+            "test_accuracy": accuracy,
+            "nfe_forward": nfe if solves else None,
+            "nfe_forward_train": 20.0 + epoch if solves else None,
+            "train_seconds": seconds * (9 if epoch == 1 else 1),
+            "eval_seconds": 5.0 if epoch < config.epochs else 30.0,
+            "loss": 2.0,
+            "test_loss": 2.0,
+            "images_per_second": 100.0,
+            "compile_seconds": 0.0,
+            "train_accuracy": None if epoch < config.epochs else 0.995,
+        }
         for epoch in range(1, config.epochs + 1)
-    ]  # fmt: skip
+    ]
     result = {
-        "status": "complete", "test_accuracy": accuracy, "train_accuracy": 0.995, "test_macro_f1": 0.9876,
-        "parameters": 208266, "nfe_forward": nfe if solves else None, "classification": {},
-        "train_images": images - images // 5, "test_images": images // 5,
-        "device": "cpu: some", "cores": 2, "commit": "abcdef0123456", "date": "2026-11-21",
-        "versions": {"python": "3.11", "jax": "0.10.2", "flax": "0.12", "diffrax": "0.7.2"}, **more,
-    }  # fmt: skip
+        "status": "complete",
+        "test_accuracy": accuracy,
+        "train_accuracy": 0.995,
+        "test_macro_f1": 0.9876,
+        "parameters": 208266,
+        "nfe_forward": nfe if solves else None,
+        "classification": {},
+        "train_images": images - images // 5,
+        "test_images": images // 5,
+        "device": "cpu: some",
+        "cores": 2,
+        "commit": "abcdef0123456",
+        "date": "2026-11-21",
+        "versions": {"python": "3.11", "jax": "0.10.2", "flax": "0.12", "diffrax": "0.7.2"},
+        **more,
+    }
     return Record(config, result, history)
 
 

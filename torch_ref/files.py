@@ -109,7 +109,7 @@ def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
 
 
 def _verify(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
-    """Raise FileError if a member's bytes do not have its checksum, which PyTorch does not look at."""
+    """Raise FileError if a member's bytes do not have its checksum; PyTorch does not check."""
     with _reading(archive, member) as stream:
         while stream.read(CHUNK):
             pass
@@ -202,7 +202,7 @@ def _examine_pickles(contents: bytes, count: int) -> None:
 
 
 def _examine_pickle(stream: io.BytesIO) -> None:
-    """Follow the stack of a pickle's machine with the depth of each object in place of the object."""
+    """Follow the stack of a pickle's machine, with each object's depth in its place."""
     stack: list[int] = []
     marks: list[int] = []
     memo: dict[Any, int] = {}

@@ -76,7 +76,7 @@ class Block(nn.Module):
 
 
 class Exit(nn.Module):
-    """Three units with max pools, the maximum over the pixels, two dense units and a linear layer."""
+    """Three units with max pools, the maximum over pixels, two dense units, a linear layer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -129,7 +129,11 @@ class Dense(nn.Module):
 
 
 def build(
-    kind: str, *, channels: int, side: int = 75, settings: Settings = Settings()
+    kind: str,
+    *,
+    channels: int,
+    side: int = 75,
+    settings: Settings = Settings(),  # noqa: B008 - frozen
 ) -> nn.Module:
     """A dense, cnn or odecnn for images [B, channels, side, side].
 

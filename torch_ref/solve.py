@@ -100,7 +100,7 @@ class Solver:
         return z1
 
     def backward_nfe(self, func: Any) -> int:
-        """Evaluations since the last forward solve: those of its adjoint solve, once that has run."""
+        """Evaluations since the last forward solve: those of its adjoint solve, once it has run."""
         return func.nfe - self._forward_end
 
     def listen(self, func: Any) -> None:

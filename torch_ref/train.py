@@ -1,6 +1,7 @@
-"""Train given weights on given batches with PyTorch and torchdiffeq.
+r"""Train given weights on given batches with PyTorch and torchdiffeq.
 
-    python -m torch_ref.train --weights handed/weights.pt --batches handed/batches.npz --optimizer sgd --lr 0.1
+    python -m torch_ref.train --weights handed/weights.pt --batches handed/batches.npz \
+        --optimizer sgd --lr 0.1
 
 The weights are a state_dict laid out as in torchdiffeq's odenet_mnist.py; kind, blocks, width and
 classes of the model follow from it. The batches are a .npz of `images` [N, B, H, W, C], ready for

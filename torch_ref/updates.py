@@ -78,7 +78,7 @@ def train(
     optimizer: torch.optim.Optimizer,
     schedule: Schedule,
 ) -> Iterator[Step]:
-    """One update with the gradient of the mean cross-entropy for each batch; yields what it cost."""
+    """One update for each batch by the mean cross-entropy's gradient; yields its cost."""
     blocks = [module for module in model if isinstance(module, ODEBlock)]
     for number, (images, labels) in enumerate(batches):
         for group in optimizer.param_groups:

@@ -1,1 +1,1 @@
-"""What the small experiments show (crossing, primer): numbers, pictures and text, a topic a file."""
+"""Numbers, pictures and text of the small experiments (crossing, primer), a topic a file."""

@@ -125,7 +125,7 @@ class Case:
 
 @partial(jax.jit, static_argnums=(0, 3))
 def _paths(case: Case, begin: Any, params: Params, times: tuple[float, ...]) -> tuple[Any, Stats]:
-    """Compiled once for equal cases, as are the flow trained on the line and that of Euler's field."""
+    """Compiled once for equal cases: the flow trained on the line and that of Euler's field."""
     return trajectory(case.slope, begin, params, case.solve, times)
 
 

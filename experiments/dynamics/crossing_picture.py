@@ -58,8 +58,15 @@ def lines(panel: Any, each: Outcome) -> None:
     panel.plot(each.times, each.paths[:, 2:, 0], color=GREY, linewidth=0.8, alpha=0.55)
     for k, (color, start) in enumerate(((BLUE, "−1"), (ORANGE, "1"))):
         path = each.paths[:, k, 0]
-        panel.plot(each.times, path, color=color, linewidth=2.2, marker="o" if fixed else None, markersize=5,
-                   label=f"from {start} to {number(path[-1], 2)}")  # fmt: skip
+        panel.plot(
+            each.times,
+            path,
+            color=color,
+            linewidth=2.2,
+            marker="o" if fixed else None,
+            markersize=5,
+            label=f"from {start} to {number(path[-1], 2)}",
+        )
     panel.plot([1.0, 1.0], [1.0, -1.0], "x", color="black", markersize=7, zorder=5, label="targets")
 
 
@@ -81,8 +88,12 @@ def plane(panel: Any, each: Outcome) -> None:
     for k, color in enumerate((BLUE, ORANGE)):
         panel.plot(z[:, k], a[:, k], color=color, linewidth=2.2)
         panel.plot(z[0, k], a[0, k], "o", color=color, markersize=6, label=("from −1", "from 1")[k])
-        panel.annotate("", (z[-1, k], a[-1, k]), (z[-3, k], a[-3, k]),
-                       arrowprops={"arrowstyle": "-|>", "color": color, "mutation_scale": 16})  # fmt: skip
+        panel.annotate(
+            "",
+            (z[-1, k], a[-1, k]),
+            (z[-3, k], a[-3, k]),
+            arrowprops={"arrowstyle": "-|>", "color": color, "mutation_scale": 16},
+        )
     title = "the same paths, with the added dimension" + (
         "" if each.case.extra == 1 else " (the first)"
     )

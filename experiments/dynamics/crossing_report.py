@@ -21,13 +21,20 @@ def write(study: Study, config: CrossingConfig, out: Path, words: str) -> str:
     """
     found = origin(words)
     write_whole(out / "crossing.png", draw(study))
-    write_json(out / "crossing.json", {
-        "problem": {"starts": STARTS, "targets": TARGETS, "least_loss_of_an_exact_flow_on_the_line": BOUND},
-        "settings": asdict(config),
-        "cases": {each.name: each.facts for each in study.outcomes},
-        "euler_field_with_more_steps": study.refined,
-        **found,
-    })  # fmt: skip
+    write_json(
+        out / "crossing.json",
+        {
+            "problem": {
+                "starts": STARTS,
+                "targets": TARGETS,
+                "least_loss_of_an_exact_flow_on_the_line": BOUND,
+            },
+            "settings": asdict(config),
+            "cases": {each.name: each.facts for each in study.outcomes},
+            "euler_field_with_more_steps": study.refined,
+            **found,
+        },
+    )
     write_whole(out / "crossing.md", markdown(study, config, found))
     losses = "\n".join(
         f"{each.title}: loss {loss_text(each.facts['loss'])}" for each in study.outcomes
@@ -72,29 +79,37 @@ def markdown(study: Study, config: CrossingConfig, found: dict[str, Any]) -> str
     refined = [
         [steps, loss_text(each["loss"]), *map(number, each["ends"])] for steps, each in solves
     ]
-    return "\n\n".join(
-        [
-            "# Crossing trajectories",
-            in_words(found),
-            ABOUT,
-            "![Paths on the fields that were trained](crossing.png)",
-            table(head, [row(each) for each in study.outcomes]),
-            READING,
-            f"Seed {config.seed}, {config.steps} steps of Adam from learning rate {config.lr:g} along a cosine, two"
-            f" hidden layers of {config.hidden}.",
-            f"The field trained with Euler's {config.euler_steps} steps, solved with more:",
-            table(("Euler steps", "loss", "−1 goes to", "1 goes to"), refined),
-        ]
-    ) + "\n"  # fmt: skip
+    return (
+        "\n\n".join(
+            [
+                "# Crossing trajectories",
+                in_words(found),
+                ABOUT,
+                "![Paths on the fields that were trained](crossing.png)",
+                table(head, [row(each) for each in study.outcomes]),
+                READING,
+                (
+                    f"Seed {config.seed}, {config.steps} steps of Adam from learning rate"
+                    f" {config.lr:g} along a cosine, two hidden layers of {config.hidden}."
+                ),
+                f"The field trained with Euler's {config.euler_steps} steps, solved with more:",
+                table(("Euler steps", "loss", "−1 goes to", "1 goes to"), refined),
+            ]
+        )
+        + "\n"
+    )
 
 
 ABOUT = """\
-A field f(t, z) is trained so that dz/dt = f(t, z) takes z(0) = −1 to z(1) = 1 and z(0) = 1 to z(1) = −1, after
-Dupont, Doucet and Teh (2019), "Augmented Neural ODEs", section 3. On a line, paths of an exact flow cannot cross, so
-z₁(1) < z₂(1), and then the mean squared error is more than 1, its value with both points at 0. Euler's method with few
-large steps can jump over the other path: what crosses is its discretisation error, and the exact flow of the very field
-it trained keeps the order. With one dimension more, zero at the start, exact paths pass beside each other."""
+A field f(t, z) is trained so that dz/dt = f(t, z) takes z(0) = −1 to z(1) = 1 and z(0) = 1 to
+z(1) = −1, after Dupont, Doucet and Teh (2019), "Augmented Neural ODEs", section 3. On a line,
+paths of an exact flow cannot cross, so z₁(1) < z₂(1), and then the mean squared error is more
+than 1, its value with both points at 0. Euler's method with few large steps can jump over the
+other path: what crosses is its discretisation error, and the exact flow of the very field it
+trained keeps the order. With one dimension more, zero at the start, exact paths pass beside each
+other."""
 
 READING = """\
-"Order kept" says whether the path from −1 stays below the one from 1, and "closest" how near they come, all dimensions
-counted, at the states that are drawn; closer than the solver's tolerance, neither says anything."""
+"Order kept" says whether the path from −1 stays below the one from 1, and "closest" how near they
+come, all dimensions counted, at the states that are drawn; closer than the solver's tolerance,
+neither says anything."""

@@ -43,11 +43,20 @@ def decorate(
 def arrows(
     panel: Any, x: np.ndarray, y: np.ndarray, along_x: np.ndarray, along_y: np.ndarray
 ) -> None:
-    """Directions of a field at points (x, y), all of one length, as curves of the panel run there."""
+    """Directions of a field at points (x, y), all of one length, drawn as the panel's curves."""
     length = np.maximum(np.hypot(along_x, along_y), 1e-12)
     panel.quiver(
-        x, y, along_x / length, along_y / length, color=PALE, angles="xy", pivot="mid", scale=30, width=0.0035, zorder=0
-    )  # fmt: skip
+        x,
+        y,
+        along_x / length,
+        along_y / length,
+        color=PALE,
+        angles="xy",
+        pivot="mid",
+        scale=30,
+        width=0.0035,
+        zorder=0,
+    )
 
 
 def png(figure: Figure) -> bytes:

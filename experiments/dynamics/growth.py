@@ -36,8 +36,13 @@ def topic() -> Topic:
             {"step_size": step, "states": states.tolist()} for step, states in sequences.items()
         ],
     }
-    rows = [[f"Euler, h = {step:g}", *(f"{y:.10g}" if step == 1 else number(y) for y in states[:: round(1 / step)])]
-            for step, states in sequences.items()]  # fmt: skip
+    rows = [
+        [
+            f"Euler, h = {step:g}",
+            *(f"{y:.10g}" if step == 1 else number(y) for y in states[:: round(1 / step)]),
+        ]
+        for step, states in sequences.items()
+    ]
     rows.append(["exact, eᵗ", *(number(y) for y in numbers["exact"])])
     text = (
         "y′ = y with y(0) = 1 has the solution eᵗ. Euler's method follows the slope at the start of"
@@ -54,11 +59,25 @@ def draw(sequences: dict[float, Any]) -> bytes:
     fine = np.linspace(0, END, 200)
     panel.plot(fine, np.exp(fine), color=GREY, linewidth=2, label="exact, $e^t$")
     for color, (step, states) in zip(COLOURS, sequences.items(), strict=False):
-        panel.plot(np.linspace(0, END, len(states)), states, color=color, linewidth=1.4, marker="o", markersize=3.5,
-                   label=f"Euler, h = {step:g}")  # fmt: skip
+        panel.plot(
+            np.linspace(0, END, len(states)),
+            states,
+            color=color,
+            linewidth=1.4,
+            marker="o",
+            markersize=3.5,
+            label=f"Euler, h = {step:g}",
+        )
     for t, y in enumerate(sequences[1.0]):
-        panel.annotate(f"{y:g}", (t, y), (0, -13), textcoords="offset points", ha="center", fontsize=9,
-                       color=COLOURS[0])  # fmt: skip
+        panel.annotate(
+            f"{y:g}",
+            (t, y),
+            (0, -13),
+            textcoords="offset points",
+            ha="center",
+            fontsize=9,
+            color=COLOURS[0],
+        )
     panel.set(xlim=(-0.15, END + 0.2), ylim=(-4.5, None))
     panel.grid(alpha=0.25)
     decorate(panel, "y′ = y, y(0) = 1", "t", "y", "upper left")

@@ -32,5 +32,5 @@ def write(out: Path, progress: Progress, words: str) -> str:
 
 
 ABOUT = """\
-What an ODE block does, from Euler's method on: every number below comes from `jaxode.ode.odeint` or `trajectory`, which
-is what the classifiers train with. `primer.json` holds them all."""
+What an ODE block does, from Euler's method on: every number below comes from `jaxode.ode.odeint`
+or `trajectory`, which is what the classifiers train with. `primer.json` holds them all."""

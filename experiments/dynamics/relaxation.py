@@ -62,13 +62,18 @@ def topic() -> Topic:
             [name, *(f"{error:.1e}" for error in errors), f"{np.log2(errors[-2] / errors[-1]):.2f}"]
         )
     text = (
-        "y′ + y/2 = 3/2 with y(0) = 2 has the solution y = 3 − exp(−x/2). Errors at x = 1, and the order that the last"
-        " halving of the step shows:\n\n"
+        "y′ + y/2 = 3/2 with y(0) = 2 has the solution y = 3 − exp(−x/2). Errors at x = 1, and the"
+        " order that the last halving of the step shows:\n\n"
         + table(["solver", *(f"h = {step:g}" for step in STEPS), "order"], rows)
         + "\n\nWith steps that it chooses itself, dopri5 needs:\n\n"
-        + table(["tolerance", "error", "evaluations"],
-                [[f"{row['tolerance']:.0e}", f"{row['error']:.1e}", str(row["nfe"])] for row in adaptive])
-    )  # fmt: skip
+        + table(
+            ["tolerance", "error", "evaluations"],
+            [
+                [f"{row['tolerance']:.0e}", f"{row['error']:.1e}", str(row["nfe"])]
+                for row in adaptive
+            ],
+        )
+    )
     return Topic(
         "relaxation",
         "Solvers against an exact answer",
@@ -88,15 +93,35 @@ def draw(polygon: np.ndarray, fixed: list[dict[str, Any]], adaptive: list[dict[s
     for start in STARTS[STARTS != 2]:
         left.plot(fine, exact(fine, start), color=GREY, linewidth=0.9, alpha=0.6)
     left.plot(fine, exact(fine), color=GREY, linewidth=2.4, label="exact, $3 - e^{-x/2}$")
-    left.plot(np.arange(END + 1), polygon, color=COLOURS[0], linewidth=1.4, marker="o", markersize=4,
-              label="Euler, h = 1")  # fmt: skip
+    left.plot(
+        np.arange(END + 1),
+        polygon,
+        color=COLOURS[0],
+        linewidth=1.4,
+        marker="o",
+        markersize=4,
+        label="Euler, h = 1",
+    )
     decorate(left, "y′ + y/2 = 3/2, y(0) = 2", "x", "y", "below")
     for color, name in zip(COLOURS, FIXED, strict=False):
         rows = [row for row in fixed if row["solver"] == name]
-        right.loglog([row["nfe"] for row in rows], [row["error"] for row in rows], color=color, marker="o",
-                     markersize=4.5, label=name)  # fmt: skip
-    right.loglog([row["nfe"] for row in adaptive], [row["error"] for row in adaptive], color=COLOURS[4], marker="s",
-                 markersize=4.5, linestyle="--", label="dopri5, adaptive")  # fmt: skip
+        right.loglog(
+            [row["nfe"] for row in rows],
+            [row["error"] for row in rows],
+            color=color,
+            marker="o",
+            markersize=4.5,
+            label=name,
+        )
+    right.loglog(
+        [row["nfe"] for row in adaptive],
+        [row["error"] for row in adaptive],
+        color=COLOURS[4],
+        marker="s",
+        markersize=4.5,
+        linestyle="--",
+        label="dopri5, adaptive",
+    )
     right.set_xticks([1, 2, 4, 8, 16, 32], ["1", "2", "4", "8", "16", "32"])
     right.minorticks_off()
     right.grid(alpha=0.25)

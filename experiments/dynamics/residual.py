@@ -92,7 +92,7 @@ def relative(found: np.ndarray, expected: np.ndarray) -> float:
 
 
 def draw(chains: dict[int, np.ndarray], exact: np.ndarray, rows: list[dict[str, Any]]) -> bytes:
-    """The number of the state that changes most, through the blocks; and the distance to the flow."""
+    """The state's number that changes most through the blocks, and the distance to the flow."""
     figure, ((left, right),) = sheet(1, 2, (11.6, 4.4))
     moving = np.unravel_index(np.abs(chains[1][-1] - exact[-1]).argmax(), exact[-1].shape)
     left.plot(
@@ -103,8 +103,15 @@ def draw(chains: dict[int, np.ndarray], exact: np.ndarray, rows: list[dict[str, 
         label="flow",
     )
     for color, count in zip(COLOURS, SHOWN, strict=False):
-        left.plot(np.linspace(0, 1, count + 1), chains[count][(slice(None), *moving)], color=color, linewidth=1.4,
-                  marker="o", markersize=3.5, label=f"{count} block" + "s" * (count > 1))  # fmt: skip
+        left.plot(
+            np.linspace(0, 1, count + 1),
+            chains[count][(slice(None), *moving)],
+            color=color,
+            linewidth=1.4,
+            marker="o",
+            markersize=3.5,
+            label=f"{count} block" + "s" * (count > 1),
+        )
     left.grid(alpha=0.25)
     decorate(left, "one number of the state", "t = block / N", "z", "best")
     counts = np.array([row["blocks"] for row in rows])

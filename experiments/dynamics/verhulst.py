@@ -63,8 +63,14 @@ def topic() -> Topic:
         "starts": STARTS.tolist(),
         "states_at_the_end": paths[-1].tolist(),
     }
-    rows = [[number(each["y"], 0), number(each["derivative"], 0), "stable" if each["stable"] else "unstable"]
-            for each in equilibria]  # fmt: skip
+    rows = [
+        [
+            number(each["y"], 0),
+            number(each["derivative"], 0),
+            "stable" if each["stable"] else "unstable",
+        ]
+        for each in equilibria
+    ]
     text = (
         f"Verhulst's equation y′ = r (1 − y/K) y, here with r = {RATE:g} and K = {CAPACITY:g}, has"
         " two equilibria. The sign of the derivative of its right-hand side there (`jax.grad`)"
@@ -104,8 +110,16 @@ def draw(paths: np.ndarray) -> bytes:
         style = {"arrowstyle": "-|>", "color": ORANGE, "mutation_scale": 20, "linewidth": 2}
         right.annotate("", (spot + ahead, 0), (spot - ahead, 0), arrowprops=style)
     right.plot([CAPACITY], [0], "o", color=GREEN, markersize=9, label="K, stable")
-    right.plot([0], [0], "o", markerfacecolor="white", markeredgecolor=RED, markeredgewidth=2, markersize=9,
-               label="0, unstable")  # fmt: skip
+    right.plot(
+        [0],
+        [0],
+        "o",
+        markerfacecolor="white",
+        markeredgecolor=RED,
+        markeredgewidth=2,
+        markersize=9,
+        label="0, unstable",
+    )
     right.grid(alpha=0.25)
     decorate(right, "the phase line: where y′ > 0, y grows", "y", "y′", "below")
     return png(figure)

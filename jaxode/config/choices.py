@@ -64,11 +64,31 @@ CHAINS = ("odenet", "resnet")
 DEFAULT_LR = {"sgd": 0.1, "adam": 1e-3, "adamw": 1e-3}
 
 MEANT = {
-    "rk45": "dopri5", "dopri": "dopri5", "dormand-prince": "dopri5", "rk23": "bosh3", "rk": "rk4", "dop853": "dopri8",
-    "forward-euler": "euler", "rk2": "midpoint", "heun2": "heun", "implicit": "kvaerno3", "stiff": "kvaerno3",
-    "adjoint": "backsolve", "autodiff": "tape", "backprop": "tape", "checkpoint": "checkpointed",
-    "node": "odenet", "neural-ode": "odenet", "residual": "resnet",
-    "double": "float64", "fp64": "float64", "single": "float32", "fp32": "float32", "half": "float16",
-    "fp16": "float16", "bf16": "bfloat16", "none": "constant",
-}  # fmt: skip
+    "rk45": "dopri5",
+    "dopri": "dopri5",
+    "dormand-prince": "dopri5",
+    "rk23": "bosh3",
+    "rk": "rk4",
+    "dop853": "dopri8",
+    "forward-euler": "euler",
+    "rk2": "midpoint",
+    "heun2": "heun",
+    "implicit": "kvaerno3",
+    "stiff": "kvaerno3",
+    "adjoint": "backsolve",
+    "autodiff": "tape",
+    "backprop": "tape",
+    "checkpoint": "checkpointed",
+    "node": "odenet",
+    "neural-ode": "odenet",
+    "residual": "resnet",
+    "double": "float64",
+    "fp64": "float64",
+    "single": "float32",
+    "fp32": "float32",
+    "half": "float16",
+    "fp16": "float16",
+    "bf16": "bfloat16",
+    "none": "constant",
+}
 """Other people's words for the choices, from which a message suggests one."""

@@ -1,4 +1,4 @@
-"""Data: original files → prepared sets → arrays, the bundled samples, views on the device, batches."""
+"""Data: original files → prepared sets → arrays; bundled samples; preprocessing; batches."""
 
 from jaxode.data.base import ArrayDataset as ArrayDataset
 from jaxode.data.base import Dataset as Dataset

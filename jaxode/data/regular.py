@@ -22,7 +22,7 @@ def contents(path: Path, most: int) -> bytes:
 
 
 def printable(name: str | os.PathLike[str], most: int = 200) -> str:
-    """A name for a message: on one line, escaped where it is no UTF-8, its end alone if it is long."""
+    """A name for a message: on one line, escaped where it is no UTF-8, shortened if long."""
     text = os.fspath(name)
     text = text if text.isprintable() else ascii(text)
     return text if len(text) <= most else "..." + text[3 - most :]

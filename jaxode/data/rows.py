@@ -147,7 +147,7 @@ class Rows:
         return value
 
     def _chunks(self, file: BinaryIO) -> Iterator[list[Event]]:
-        """The parser's events, chunk by chunk; first those before a mistake, which tell its place."""
+        """The parser's events, chunk by chunk; first those before an error."""
         events: Any = ijson.sendable_list()
         parser: Any = ijson.basic_parse_coro(events, use_float=True)
         chunk, pending = b" ", 0

@@ -84,7 +84,7 @@ class DenseUnit(nnx.Module):
 
 
 class Entry(nnx.Module):
-    """Batch norm · 2 × (unit · max pool · dropout 0.25): [B, 75, 75, channels] → [B, 18, 18, 64]."""
+    """Batch norm · 2 × (unit · max pool · dropout 0.25): 75x75 maps to [B, 18, 18, 64]."""
 
     def __init__(
         self, channels: int, *, kernels: Kernels, rngs: nnx.Rngs, dtype: jnp.dtype

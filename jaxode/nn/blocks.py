@@ -37,7 +37,7 @@ class Downsample(nnx.Module):
         rngs: nnx.Rngs,
         dtype: jnp.dtype,
     ) -> None:
-        """Images of `channels` planes to maps of `width` channels, by at least three convolutions."""
+        """Images of `channels` planes to maps of `width` channels, by 3 convolutions or more."""
         self.fused = kernels.downsampling
         self.conv1 = Conv(channels, width, 3, kernels=kernels, rngs=rngs, dtype=dtype)
         self.norm1 = GroupNorm(width, kernels=kernels, dtype=dtype)

@@ -4,7 +4,7 @@ One choice, by backend, precision and the derivatives needed.
 
 | name | what it is | where it is chosen |
 |---|---|---|
-| native | in C++ (`jaxode.nn.native`), and by matrix products what does not fit it | a CPU, where it was built |
+| native | C++ (`jaxode.nn.native`), matmul for what does not fit | a CPU, where it was built |
 | matmul | matrix products | a CPU otherwise |
 | plain | XLA's own convolution: cuDNN's on a GPU | every other backend |
 """

@@ -60,7 +60,7 @@ def _forward(x: Maps, scale: Channels, bias: Channels, groups: int, eps: float):
 
 
 def _backward(groups: int, eps: float, saved, slope: Maps):
-    """dx = (g - mean(g) - u · mean(g u)) / σ, u the normalised map and g = slope · scale."""
+    """Dx = (g - mean(g) - u · mean(g u)) / σ, u the normalised map and g = slope · scale."""
     del eps
     x, scale, mean, inverse = saved
     pixels = x.shape[1] * x.shape[2]

@@ -16,12 +16,15 @@ Values = Float[Array, "B *pixels C"]
 
 
 class BatchNorm(nnx.Module):
-    """Batch norm (Ioffe and Szegedy 2015, algorithms 1 and 2), with the meaning and defaults of Keras's layer.
+    """Batch norm with the meaning and defaults of Keras's layer.
 
-    While training, each channel is normalised by its mean and biased variance over the pixels of the batch's images,
-    each image counting by its weight, so that padding counts for nothing; the running statistics become
-    momentum · running + (1 - momentum) · batch's. They are what evaluation normalises by. PyTorch calls 1 - momentum
-    the momentum, and keeps a running variance that is unbiased.
+    Source: Ioffe and Szegedy 2015, "Batch Normalization", algorithms 1 and 2.
+
+    While training, each channel is normalised by its mean and biased variance over the pixels of
+    the batch's images, each image counting by its weight, so that padding counts for nothing; the
+    running statistics become momentum · running + (1 - momentum) · batch's. They are what
+    evaluation normalises by. PyTorch calls 1 - momentum the momentum, and keeps a running variance
+    that is unbiased.
     """
 
     def __init__(
@@ -35,12 +38,16 @@ class BatchNorm(nnx.Module):
         self.variance = nnx.BatchStat(jnp.ones(channels, dtype))
 
     def __call__(self, x: Values, training: Training | None = None) -> Values:
-        """Normalise each channel; with `training`, by the batch, and put the running statistics forward in place."""
+        """Normalise each channel.
+
+        With `training`, by the batch, and the running statistics are updated in place.
+        """
         if training is None:
             mean, variance = self.mean[...], self.variance[...]
         else:
             mean, variance = weighted_moments(x, training.weights.astype(x.dtype))
-            # A batch of nothing but padding has no statistics, and leaves those that run as they are.
+            # A batch of nothing but padding has no statistics, and leaves those that run as they
+            # are.
             keep = jnp.where(jnp.any(training.weights > 0), self.momentum, 1).astype(x.dtype)
             self.mean[...] = keep * self.mean[...] + (1 - keep) * mean
             self.variance[...] = keep * self.variance[...] + (1 - keep) * variance
@@ -51,7 +58,10 @@ class BatchNorm(nnx.Module):
 def weighted_moments(
     x: Values, weights: Float[Array, " B"]
 ) -> tuple[Float[Array, " C"], Float[Array, " C"]]:
-    """Mean and biased variance of each channel over pixels and weighted images, in two passes; zeros for no weight."""
+    """Mean and biased variance of each channel over pixels and weighted images.
+
+    In two passes; zeros if no image has a weight.
+    """
     shares = (
         weights / jnp.maximum(weights.sum(), jnp.finfo(x.dtype).tiny) / math.prod(x.shape[1:-1])
     )
@@ -63,14 +73,16 @@ def weighted_moments(
 
 
 class Dropout(nnx.Module):
-    """Inverted dropout (Srivastava et al. 2014, section 10): numbers become zero with probability `rate`.
+    """Inverted dropout (Srivastava et al.
 
-    Those that stay are divided by 1 - rate. An image's mask is a function of its own key and the layer's place in the
-    model alone, not of the batch that it is in. Evaluation drops nothing.
+    2014, section 10): numbers become zero with probability `rate`.
+
+    Those that stay are divided by 1 - rate. An image's mask is a function of its own key and the
+    layer's place in the model alone, not of the batch that it is in. Evaluation drops nothing.
     """
 
     def __init__(self, rate: float, place: int) -> None:
-        """`rate` is in [0, 1); `place` tells this layer's masks from those of others, and differs between them."""
+        """`rate` is in [0, 1); `place` differs between layers, and so do their masks."""
         self.rate, self.place = rate, place
 
     def __call__(self, x: Values, training: Training | None = None) -> Values:

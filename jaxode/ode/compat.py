@@ -47,11 +47,22 @@ class _Dopri8Quartic(_Quartic):
     # evaluates it.
     middle = np.array(
         [
-            0.04103130360739393, 0.0, 0.0, 0.0, 0.0, 0.05100562801991382, 0.2388930677412202, 0.3096870143996103,
-            -0.2172325471755352, 0.07833405679331928, -0.0018614369715579948, 0.007072844202678841,
-            0.00690847373200576, -0.013838404349047373,
+            0.04103130360739393,
+            0.0,
+            0.0,
+            0.0,
+            0.0,
+            0.05100562801991382,
+            0.2388930677412202,
+            0.3096870143996103,
+            -0.2172325471755352,
+            0.07833405679331928,
+            -0.0018614369715579948,
+            0.007072844202678841,
+            0.00690847373200576,
+            -0.013838404349047373,
         ]
-    )  # fmt: skip
+    )
 
 
 class Bosh3(diffrax.Bosh3):
@@ -100,7 +111,7 @@ def forward_norm(state: tuple[Any, Any]) -> Any:
 
 
 def mixed_norm(adjoint_state: tuple[Any, Any, Any, Any]) -> Any:
-    """torchdiffeq's norm: the largest RMS of z, its adjoint, each gradient and the time's."""
+    """Torchdiffeq's norm: the largest RMS of z, its adjoint, each gradient and the time's."""
     y, a_y, (a_args, _), _ = adjoint_state
     sizes = [optimistix.rms_norm(y[0]), optimistix.rms_norm(a_y[0])]
     return jnp.max(

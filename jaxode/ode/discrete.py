@@ -169,8 +169,10 @@ class Problem:
             jax.vmap(rms_norm),
         )
         return jax.vmap(
-            lambda t, y, first: self.controller.init(None, t, self.t1, y, first, None, None, self.order)
-        )(start, z0, each)  # fmt: skip
+            lambda t, y, first: self.controller.init(
+                None, t, self.t1, y, first, None, None, self.order
+            )
+        )(start, z0, each)
 
     def _adapt(self, loop: Loop, y: Any, error: Any) -> Any:
         """Whether to accept the step, then state, next step's end, controller state and failure."""
@@ -243,9 +245,11 @@ class Problem:
                     method.fsal
                 ):  # the next row's first stage, of the images that stay where they were too
                     tape = lax.fori_loop(
-                        0, jnp.where(mixed, 1, 0),
-                        lambda _, tape: write(tape, evaluate(t, z)[1], place(method.stages - 1)), tape,
-                    )  # fmt: skip
+                        0,
+                        jnp.where(mixed, 1, 0),
+                        lambda _, tape: write(tape, evaluate(t, z)[1], place(method.stages - 1)),
+                        tape,
+                    )
             begins = jnp.where(
                 n % self.segment == 0, n // self.segment, -(-self.max_steps // self.segment)
             )

@@ -1,4 +1,7 @@
-"""The initial value problem dz/dt = f(t, z, args), solved and differentiated as a SolveConfig says."""
+"""The initial value problem dz/dt = f(t, z, args), solved and differentiated.
+
+A SolveConfig says how.
+"""
 
 from __future__ import annotations
 
@@ -50,8 +53,12 @@ class Stats(NamedTuple):
     @classmethod
     def chain(cls, blocks: list[Stats]) -> Stats:
         """Stats with one element a block; empty arrays for an empty chain."""
-        return cls(*(jnp.stack([getattr(b, n) for b in blocks]) if blocks else jnp.zeros(0, jnp.int32)
-                     for n in cls._fields))  # fmt: skip
+        return cls(
+            *(
+                jnp.stack([getattr(b, n) for b in blocks]) if blocks else jnp.zeros(0, jnp.int32)
+                for n in cls._fields
+            )
+        )
 
     def check(self) -> Stats:
         """Self, or SolveError saying why the first failed solve failed. Not for use inside jit."""
@@ -137,10 +144,17 @@ def _solve_ourselves(
     max_steps, controller = _steps(config, t1 - t0, rms_norm)
     taping = config.gradient == "tape"
     problem = Problem(
-        split, solver, controller, t0, t1,
-        max_steps=max_steps, segment=config.tape_steps if taping else 1, taping=taping, overshoot=overshoot,
+        split,
+        solver,
+        controller,
+        t0,
+        t1,
+        max_steps=max_steps,
+        segment=config.tape_steps if taping else 1,
+        taping=taping,
+        overshoot=overshoot,
         images=images,
-    )  # fmt: skip
+    )
     return tape.solve(problem, z0, split.inputs)
 
 

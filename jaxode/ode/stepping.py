@@ -1,4 +1,4 @@
-"""Explicit Runge-Kutta steps, stage by stage in a loop, so that every evaluation can leave a trace."""
+"""Explicit Runge-Kutta steps, whose stages are a loop that can record every evaluation."""
 
 from __future__ import annotations
 

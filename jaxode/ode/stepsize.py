@@ -60,7 +60,10 @@ class FixedGrid(diffrax.AbstractStepSizeController[Any, Any]):
     def adapt_step_size(
         self, t0: Any, t1: Any, y0, y1_candidate, args, y_error, error_order, controller_state
     ) -> Any:
-        """Accept, and end the next step on the grid: a product, so that rounding does not add up."""
+        """Accept, and end the next step on the grid.
+
+        By a product, so that rounding does not add up.
+        """
         del t0, y0, y1_candidate, args, y_error, error_order
         begun, start = controller_state
         following = start + (begun + 1).astype(t1.dtype) * self.step_size

@@ -126,9 +126,14 @@ class _Sweep:
         def step(n: Any, carry: Any) -> Any:
             y, ks, tape = carry
             ks, _, tape = method.run(
-                lambda t, y: problem.split.forward(problem.clock(t, y), y, self.inputs), y, times[n], times[n + 1],
-                (0, self._count(n)), lambda i: problem.place(n, i), (ks, None, tape),
-            )  # fmt: skip
+                lambda t, y: problem.split.forward(problem.clock(t, y), y, self.inputs),
+                y,
+                times[n],
+                times[n + 1],
+                (0, self._count(n)),
+                lambda i: problem.place(n, i),
+                (ks, None, tape),
+            )
             return combine(y, method.b, ks), ks, tape
 
         start = read(self.memory.states, first // problem.segment)

@@ -93,7 +93,7 @@ class Task(ABC):
         return ("loss", "test_loss")
 
     def progress_text(self, record: Mapping[str, Any]) -> list[str]:
-        """What a line of progress says of an epoch's metrics, between loss and solver statistics."""
+        """The task's part of an epoch's line of progress, between loss and solver statistics."""
         return [f"test loss {record['test_loss']:.4f}"]
 
     def predictions(self, outputs: Any, batch: Batch) -> dict[str, Array]:

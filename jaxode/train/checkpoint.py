@@ -1,9 +1,11 @@
-"""Checkpoints on disk: written whole or not at all, and known to be whole when they are read. Only room of orbax.
+"""Checkpoints on disk: written whole or not at all, and known to be whole when they are read.
 
-A checkpoint is a directory of two things: `state`, which orbax writes, and `meta.json`, which holds digests of the
-state's arrays, of each file, of its history and of itself. It is made under another name and renamed when it is whole
-and on the disk. The history itself lies in one file beside all checkpoints, which is appended to: each of them knows
-how many of its first lines are its own.
+Only room of orbax.
+
+A checkpoint is a directory of two things: `state`, which orbax writes, and `meta.json`, which holds
+digests of the state's arrays, of each file, of its history and of itself. It is made under another
+name and renamed when it is whole and on the disk. The history itself lies in one file beside all
+checkpoints, which is appended to: each of them knows how many of its first lines are its own.
 """
 
 from __future__ import annotations
@@ -86,7 +88,10 @@ def synchronise(path: Path) -> None:
 
 
 def to_disk(directory: Path) -> None:
-    """Wait until everything in a directory has reached the disk, so that a power cut after the rename is harmless."""
+    """Wait until everything in a directory is on the disk.
+
+    A power cut after the rename then loses nothing.
+    """
     for folder, _, files in os.walk(directory):
         for path in (Path(folder), *(Path(folder) / name for name in files)):
             synchronise(path)
@@ -95,7 +100,8 @@ def to_disk(directory: Path) -> None:
 def reserve(path: Path, size: int) -> None:
     """Make sure that a file of `size` bytes fits on the disk. Raises OSError if it does not.
 
-    Storage libraries meet a full disk in a background thread and say so in hundreds of lines; this says it in one.
+    Storage libraries meet a full disk in a background thread and say so in hundreds of lines; this
+    says it in one.
     """
     try:
         with open(path, "wb") as file:
@@ -108,7 +114,10 @@ def reserve(path: Path, size: int) -> None:
 
 
 def storage() -> ocp.Checkpointer:
-    """Orbax for this process alone: of several, one writes and reads, and the others must not be waited for."""
+    """Orbax for this process alone.
+
+    Of several processes one writes and reads, and the others must not be waited for.
+    """
     this = jax.process_index()
     alone = ocp.options.MultiprocessingOptions(
         primary_host=this, active_processes={this}, barrier_sync_key_prefix=f"process-{this}"
@@ -119,7 +128,7 @@ def storage() -> ocp.Checkpointer:
 
 @contextlib.contextmanager
 def hushed() -> Iterator[None]:
-    """Keep a storage library's background threads from printing tracebacks of an error that is also raised."""
+    """Keep a storage library's threads from printing tracebacks of an error that is raised too."""
     levels = {name: logging.getLogger(name).level for name in ("absl", "asyncio")}
     for name in levels:
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -162,7 +171,8 @@ class Checkpoints:
 
         `meta` holds JSON values, of which `history` must begin with that of the last call.
 
-        Raises CheckpointError, which names the directory and the reason; the earlier checkpoints are then untouched.
+        Raises CheckpointError, which names the directory and the reason; the earlier checkpoints
+        are then untouched.
         """
         if name in self.trusted:
             return  # this state was read from there, or has been saved there already
@@ -191,7 +201,8 @@ class Checkpoints:
         self, folder: Path, arrays: dict[str, np.ndarray], wanted: int, meta: dict[str, Any]
     ) -> None:
         """Write all of a checkpoint into its folder, and what it needs beside it."""
-        # orbax refuses arrays without elements; the shapes of the restored state come from its template.
+        # orbax refuses arrays without elements; the shapes of the restored state come from its
+        # template.
         kept = {key: array for key, array in arrays.items() if array.size}
         # orbax writes every array, then gathers them in one file, before it deletes the first copy.
         reserve(folder / "trial", 2 * wanted + SLACK_BYTES)
@@ -204,7 +215,10 @@ class Checkpoints:
         to_disk(folder)
 
     def keep_history(self, history: History) -> dict[str, Any]:
-        """Make the file of the history hold this one; returns what identifies it. Raises OSError."""
+        """Make the file of the history hold this one; returns what identifies it.
+
+        Raises OSError.
+        """
         if history:
             self.history.write(history)
         return {"epochs": len(history), "sha256": self.history.digest.hexdigest()}
@@ -240,7 +254,7 @@ class Checkpoints:
         )
 
     def _compare_files(self, folder: Path, meta: dict[str, Any], limit: int) -> None:
-        """Raise DamagedError unless each file of a state has its digest, and at most so many bytes."""
+        """Raise DamagedError unless each file of a state has its digest and is not too large."""
         for path, expected in meta["files_sha256"].items():
             found = file_digest(folder / STATE / path, limit)
             if found != expected:
@@ -250,9 +264,10 @@ class Checkpoints:
                 )
 
     def whole(self, epochs: int) -> bool:
-        """Whether the newest checkpoint is of so many epochs, undamaged, and the metrics are its history.
+        """Whether the newest checkpoint is whole, of so many epochs, and has the metrics' history.
 
-        True where there is no checkpoint, as in a complete run whose checkpoints were deleted to save space.
+        True where there is no checkpoint, as in a complete run whose checkpoints were deleted to
+        save space.
         """
         if not self.names():
             return True
@@ -270,7 +285,8 @@ class Checkpoints:
         folder = self.directory / name
         meta, wanted = self._meta(folder), flatten(template)
         limit = 2 * sum(array.nbytes for array in wanted.values()) + FILE_SLACK_BYTES
-        # Before orbax sees them: it meets a damaged file in a background thread, and says so at length.
+        # Before orbax sees them: it meets a damaged file in a background thread, and says so at
+        # length.
         self._compare_files(folder, meta, limit)
         try:
             with hushed(), storage() as reader:
@@ -282,7 +298,8 @@ class Checkpoints:
             raise DamagedError("its state is not readable") from error
         if digest(arrays) != meta["state_sha256"]:
             raise DamagedError("its state differs from its digest")
-        # Copies: the state is donated to the compiled step, which may not write into numpy's memory.
+        # Copies: the state is donated to the compiled step, which may not write into numpy's
+        # memory.
         leaves = [jnp.array(array, copy=True) for array in arrays.values()]
         return Checkpoint(name, jax.tree.unflatten(jax.tree.structure(template), leaves), meta)
 
@@ -314,7 +331,10 @@ class Checkpoints:
 
 
 def read_checkpoint(directory: Path, template: Any) -> Checkpoint:
-    """One checkpoint by its directory, the state laid out as in `template`. Raises CheckpointError if it is damaged."""
+    """One checkpoint by its directory, the state laid out as in `template`.
+
+    Raises CheckpointError if it is damaged.
+    """
     try:
         return Checkpoints(directory.parent)._read(directory.name, template)
     except DamagedError as error:

@@ -163,13 +163,13 @@ class Cluster:
             wait_for_the_end()
 
     def abandon(self, reason: str) -> None:
-        """Let the others know that this process ends alone; returns only if none of them is lost."""
+        """Let the others know that this process ends alone; returns if none of them is lost."""
         words = f"process {self.index} has ended: {reason}"
         if self.watchdog is not None and not self.watchdog.abandon(words):
             wait_for_the_end()
 
     def end_because_lost(self, number: int, words: str, code: int = 1) -> None:
-        """End this process, whatever it does, with one line: another is lost, or it cannot go on."""
+        """End this process at once, with one line: another is lost, or it cannot go on."""
         try:
             advice = ": go on with --resume, with as many processes as there are"
             print(f"error: {words}{advice if self.at_loss else ''}", file=sys.stderr, flush=True)

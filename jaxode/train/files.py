@@ -52,7 +52,7 @@ def write_whole(path: Path, data: str | bytes) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Put a value into an indented JSON file; NaN and infinity, which JSON lacks, raise ValueError."""
+    """Write a value to an indented JSON file; NaN and infinity raise ValueError."""
     write_whole(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 

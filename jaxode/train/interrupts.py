@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first asks the run to save and stop, the second ends the process at once."""
+"""Ctrl-C and SIGTERM: the first saves and stops the run, the second ends the process."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def epoch_line(record: dict[str, Any], epochs: int, numbers: Sequence[str]) -> s
 def first_step_line(
     loss: float, nfe: Sequence[float], accepted: Sequence[float], rejected: Sequence[float]
 ) -> str:
-    """What the first step of a run cost, block by block; torch_ref.train says it in the same words."""
+    """What the first step of a run cost, block by block, in torch_ref.train's words."""
     solves = [
         f"{evaluations:g} function evaluations a forward solve ({good:g} accepted and {bad:g}"
         " rejected steps)"

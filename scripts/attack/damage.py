@@ -17,9 +17,32 @@ DEEP = 100_000
 """Brackets in a row: far more than any parser's stack holds."""
 
 ODD_VALUES: tuple[Any, ...] = (
-    None, True, False, 0, -1, 1.5, 2**31, 2**64, -(2**63), 10**30, 1e308, -0.0, "", " ", "nan", "0.1", "\x00",
-    "\ud800", "☃", "x" * 5000, [], {}, [[]], {"": None}, [None] * 1000,
-)  # fmt: skip
+    None,
+    True,
+    False,
+    0,
+    -1,
+    1.5,
+    2**31,
+    2**64,
+    -(2**63),
+    10**30,
+    1e308,
+    -0.0,
+    "",
+    " ",
+    "nan",
+    "0.1",
+    "\x00",
+    "\ud800",
+    "☃",
+    "x" * 5000,
+    [],
+    {},
+    [[]],
+    {"": None},
+    [None] * 1000,
+)
 """JSON values that may stand where another is expected."""
 
 

@@ -25,11 +25,29 @@ from scripts.attack.verdict import Case, of_call
 
 def picture(rng: Random) -> bytes:
     """A small picture of any common mode and format."""
-    ending, mode = rng.choice((
-        ("JPEG", "RGB"), ("JPEG", "L"), ("JPEG", "CMYK"), ("PNG", "RGB"), ("PNG", "RGBA"), ("PNG", "P"), ("PNG", "1"),
-        ("PNG", "I;16"), ("PNG", "LA"), ("TIFF", "F"), ("TIFF", "I"), ("BMP", "RGB"), ("GIF", "P"), ("EPS", "RGB"),
-        ("ICO", "RGBA"), ("WEBP", "RGB"), ("PPM", "RGB"), ("PCX", "RGB"), ("PDF", "RGB"),
-    ))  # fmt: skip
+    ending, mode = rng.choice(
+        (
+            ("JPEG", "RGB"),
+            ("JPEG", "L"),
+            ("JPEG", "CMYK"),
+            ("PNG", "RGB"),
+            ("PNG", "RGBA"),
+            ("PNG", "P"),
+            ("PNG", "1"),
+            ("PNG", "I;16"),
+            ("PNG", "LA"),
+            ("TIFF", "F"),
+            ("TIFF", "I"),
+            ("BMP", "RGB"),
+            ("GIF", "P"),
+            ("EPS", "RGB"),
+            ("ICO", "RGBA"),
+            ("WEBP", "RGB"),
+            ("PPM", "RGB"),
+            ("PCX", "RGB"),
+            ("PDF", "RGB"),
+        )
+    )
     target = io.BytesIO()
     Image.new(mode, (rng.choice((1, 2, 40)), rng.choice((1, 3, 40)))).save(target, ending)
     return target.getvalue()

@@ -31,9 +31,14 @@ def small_cifar(folder: Path) -> DatasetSpec:
         (folder / name).write_bytes(rows.tobytes())
         files.append(SourceFile(name, rows.nbytes, None))
     return dataclasses.replace(
-        SPECS["cifar10"], train_files=(files[0],), test_files=(files[1],), train_images=40, test_images=20,
-        archive=None, source="",
-    )  # fmt: skip
+        SPECS["cifar10"],
+        train_files=(files[0],),
+        test_files=(files[1],),
+        train_images=40,
+        test_images=20,
+        archive=None,
+        source="",
+    )
 
 
 def same_arrays(expected: dict[str, Any]) -> Callable[[Any], str]:

@@ -34,9 +34,27 @@ def hostile_rows(rng: Random, path: Path) -> str:
     """JSON that is well formed, or nearly, and not what it should be."""
     found = rows()
     row, key = rng.choice(found), rng.choice(("band_1", "band_2", "inc_angle", "is_iceberg", "id"))
-    odd = rng.choice((
-        None, True, "12", "na", math.nan, math.inf, 1e39, -1e308, 2**70, [], {}, [1], [[]], "x" * 100_000, 1, 0.0, 91,
-    ))  # fmt: skip
+    odd = rng.choice(
+        (
+            None,
+            True,
+            "12",
+            "na",
+            math.nan,
+            math.inf,
+            1e39,
+            -1e308,
+            2**70,
+            [],
+            {},
+            [1],
+            [[]],
+            "x" * 100_000,
+            1,
+            0.0,
+            91,
+        )
+    )
     way = rng.choice(("value", "element", "gone", "twice", "raw", "deep"))
     if way == "value":
         row[key] = odd

@@ -65,7 +65,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Case:
-    """One hostile input: its description, and the attempt, which returns the answer and its text."""
+    """A hostile input: its description, and the attempt, which returns the answer and its text."""
 
     name: str
     attempt: Callable[[], tuple[Answer, str]]
@@ -80,7 +80,7 @@ class Overdue(BaseException):
 
 @contextlib.contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Raise Overdue in the main thread after so many seconds; an alarm that was set before goes on."""
+    """Raise Overdue in the main thread after so many seconds; an earlier alarm goes on."""
 
     def ring(signum: int, frame: FrameType | None) -> None:
         raise Overdue

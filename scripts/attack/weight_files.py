@@ -58,10 +58,19 @@ def calling(rng: Random, path: Path) -> str:
 def safetensors(rng: Random, path: Path) -> str:
     """A header of safetensors that announces what is not there."""
     entry: dict[str, Any] = {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]}
-    key, value = rng.choice((
-        ("shape", [2**40, 2**40]), ("shape", [-1, 4]), ("shape", [0]), ("shape", None), ("dtype", "F99"),
-        ("dtype", "I64"), ("data_offsets", [0, 2**60]), ("data_offsets", [16, 0]), ("data_offsets", [0, 15]),
-    ))  # fmt: skip
+    key, value = rng.choice(
+        (
+            ("shape", [2**40, 2**40]),
+            ("shape", [-1, 4]),
+            ("shape", [0]),
+            ("shape", None),
+            ("dtype", "F99"),
+            ("dtype", "I64"),
+            ("data_offsets", [0, 2**60]),
+            ("data_offsets", [16, 0]),
+            ("data_offsets", [0, 15]),
+        )
+    )
     header = json.dumps({rng.choice(("a", "", "\x00")): {**entry, key: value}}).encode()
     size = rng.choice((len(header), len(header), 0, 2**62, len(header) - 1))
     path.write_bytes(struct.pack("<Q", size) + header + bytes(16))
@@ -76,11 +85,23 @@ def npy(header: str) -> bytes:
 
 def arrays(rng: Random, path: Path) -> str:
     """A zip of .npy files whose headers announce what is not there."""
-    descr, shape = rng.choice((
-        ("'<f4'", f"({2**40},)"), ("'<f4'", "(-4,)"), ("'|O'", "(2,)"), ("'<f4'", "(4,"), ("'<U1000000000'", "(4,)"),
-        ("[('a', '<f4')]", "(4,)"), ("'<f8'", "(2, 2, 2)"), ("'<c8'", "(2,)"), ("'<f4'", "(" * 3000),
-        ("'<f4'", "(" + "1," * 100 + ")"), ("'>f4'", "(4,)"), ("'<f2'", "(8,)"), ("'<i4'", "(4,)"),
-    ))  # fmt: skip
+    descr, shape = rng.choice(
+        (
+            ("'<f4'", f"({2**40},)"),
+            ("'<f4'", "(-4,)"),
+            ("'|O'", "(2,)"),
+            ("'<f4'", "(4,"),
+            ("'<U1000000000'", "(4,)"),
+            ("[('a', '<f4')]", "(4,)"),
+            ("'<f8'", "(2, 2, 2)"),
+            ("'<c8'", "(2,)"),
+            ("'<f4'", "(" * 3000),
+            ("'<f4'", "(" + "1," * 100 + ")"),
+            ("'>f4'", "(4,)"),
+            ("'<f2'", "(8,)"),
+            ("'<i4'", "(4,)"),
+        )
+    )
     member = rng.choice(("a.npy", "a", "../a.npy", "a/b.npy", "\u2603.npy"))
     packed = io.BytesIO()
     with zipfile.ZipFile(

@@ -32,15 +32,19 @@ from scripts.parity.bounds import BOUNDS
 from scripts.parity.measure import relative
 
 GRADIENTS = {"exact": 5e-2, "backsolve": BOUNDS["float32", "backsolve"].limit}
-"""Largest relative error of a gradient at which both sides still do the same work. That their numbers are the same is
-the parity map's matter, in float64. In float32, rounding switches ReLUs of values near zero: at batch 32, PyTorch's own
-gradient of an ODENet is 1.7e-3 away from that in float64, and one value of 3e-7 in a ResNet 6 moves ours by 1.1e-2; in
-float64 both sides agree within 2e-15."""
+"""Largest relative error of a gradient at which both sides still do the same work.
+
+That their numbers are the same is the parity map's matter, in float64. In float32, rounding
+switches ReLUs of values near zero: at batch 32, PyTorch's own gradient of an ODENet is 1.7e-3 away
+from that in float64, and one value of 3e-7 in a ResNet 6 moves ours by 1.1e-2; in float64 both
+sides agree within 2e-15.
+"""
 
 ROUNDED = {"tf32": (5e-3, 0.2), "bfloat16": (2e-2, 0.6)}
-"""The same for outputs and gradients of low precision: some three to ten times what rounding does by itself at batch
-128, where logits are 2e-4 (10 bits, TF32's and float16's) and 1.4e-3 (bfloat16's 7) from float64's, and gradients,
-by switched ReLUs, 6e-2 and 0.18."""
+"""The same for outputs and gradients of low precision: some three to ten times what rounding does
+by itself at batch 128, where logits are 2e-4 (10 bits, TF32's and float16's) and 1.4e-3 (bfloat16's
+7) from float64's, and gradients, by switched ReLUs, 6e-2 and 0.18.
+"""
 
 COUNTED = ("nfe_forward", "accepted", "rejected")
 
@@ -158,7 +162,7 @@ def fill(
 
 
 def bound(case: Case, row: Row, ready: Ready, side: str) -> None:
-    """Put into a row which kernels ran and how near its arithmetic is to the processor's ceiling."""
+    """Write into a row which kernels ran, and their share of the processor's ceiling."""
     ours = side in (JAXODE, PRODUCTS, JOINT)
     kernels: KernelsName | None = None
     if ours:
@@ -209,7 +213,8 @@ def disagreement(case: Case, side: str, ours: Outcome, theirs: Outcome) -> list[
     """In what a rival's numbers differ from ours; empty if its time can be compared with ours."""
     problems = []
     free, own_end = side in OWN_STEPS, side == DEFAULTS and case.gradient == "backsolve"
-    # Where steps or their ends differ, so do the outputs, by what the tolerance allows in every step.
+    # Where steps or their ends differ, so do the outputs, by what the tolerance allows in every
+    # step.
     limit, limit_of_gradient = BOUNDS["float32", "output"].limit, GRADIENTS[_kind(case)]
     if case.precision in ROUNDED:
         limit, limit_of_gradient = ROUNDED[case.precision]

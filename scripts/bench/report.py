@@ -54,19 +54,21 @@ GROUPS = {
 """Title of the table of each group, in the order of the report."""
 
 READING = """\
-A training step is the loss of a batch and its gradient with respect to all parameters; inference is a batch's logits.
-jaxode's training steps run four in one call, each from the parameters that the one before it leaves, as its trainer
-runs many; PyTorch's run one after the other without an update.
-Both sides have the same weights and the same random images; compilation is apart; their calls take turns. The ratio is
-this side's time over jaxode's within a round: above 1, jaxode is faster. Beside `backsolve` stands odeint_adjoint,
-beside all exact modes torchdiffeq's odeint, differentiated through its steps. Sides whose outputs, loss, gradient,
-steps or evaluations differ are not compared. MB is what a call needs beside its arguments: by XLA's memory analysis, or
-at the peak of torch's allocator. Evaluations are those of the field; backward ones are counted as they are carried out:
-again by `checkpointed` and `replay`, in the adjoint solve by `backsolve`; `tape` and `direct` compute only norms and
-ReLUs again, which are counted too. What PyTorch compiles, and its warming up, is its first
-call. GFLOP/s are the convolutions' operations, counted by their definition; the ceiling is the speed of PyTorch's
-product of two 2048 x 2048 matrices, and its column the share that the operations really done take of it: Winograd's
-convolutions do half of them."""
+A training step is the loss of a batch and its gradient with respect to all parameters; inference
+is a batch's logits. jaxode's training steps run four in one call, each from the parameters that
+the one before it leaves, as its trainer runs many; PyTorch's run one after the other without an
+update. Both sides have the same weights and the same random images; compilation is apart; their
+calls take turns. The ratio is this side's time over jaxode's within a round: above 1, jaxode is
+faster. Beside `backsolve` stands odeint_adjoint, beside all exact modes torchdiffeq's odeint,
+differentiated through its steps. Sides whose outputs, loss, gradient, steps or evaluations differ
+are not compared. MB is what a call needs beside its arguments: by XLA's memory analysis, or at
+the peak of torch's allocator. Evaluations are those of the field; backward ones are counted as
+they are carried out: again by `checkpointed` and `replay`, in the adjoint solve by `backsolve`;
+`tape` and `direct` compute only norms and ReLUs again, which are counted too. What PyTorch
+compiles, and its warming up, is its first call. GFLOP/s are the convolutions' operations, counted
+by their definition; the ceiling is the speed of PyTorch's product of two 2048 x 2048 matrices,
+and its column the share that the operations really done take of it: Winograd's convolutions do
+half of them."""
 
 
 def read(out: Path) -> list[Row]:

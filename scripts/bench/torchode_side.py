@@ -40,7 +40,7 @@ class Block(nn.Module):
     """An ODE block solved by torchode."""
 
     def __init__(self, odefunc: Any, tolerance: float, adjoint: bool) -> None:
-        """`adjoint`: by the adjoint ODE, of the whole batch as one, instead of through the steps."""
+        """`adjoint`: by the adjoint ODE of the whole batch, instead of through the steps."""
         super().__init__()
         try:
             self.library: Any = importlib.import_module("torchode")

@@ -181,8 +181,13 @@ def picture(found: dict[str, Any]) -> bytes:
                 [row["against_tape"][mode] for row in rows],
             ]
             slopes.plot(*pairs, color=colour, markersize=4, label=f"{mode}, {dtype}", **style)
-    dress(slopes, "Gradient of all parameters, trained network:\ndifference from tape's", "tolerance",
-          "relative difference", yscale="log")  # fmt: skip
+    dress(
+        slopes,
+        "Gradient of all parameters, trained network:\ndifference from tape's",
+        "tolerance",
+        "relative difference",
+        yscale="log",
+    )
     for axes in (ends, slopes):
         decades(axes, tolerances)
     return png(figure)

@@ -1,4 +1,4 @@
-"""A trained ODENet solved at any tolerance: what it says of the test images, and what that costs."""
+"""A trained ODENet solved at any tolerance: its predictions and what they cost."""
 
 from __future__ import annotations
 

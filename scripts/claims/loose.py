@@ -38,7 +38,7 @@ def measure(request: Request, *, tolerances: Sequence[float] = TOLERANCES) -> di
 
 
 def picture(found: dict[str, Any]) -> bytes:
-    """Accuracy, loss and evaluations by the tolerance of evaluation; a ring marks that of training."""
+    """Accuracy, loss and NFE by evaluation tolerance; a ring marks that of training."""
     figure, panels = sheet(3)
     tolerances = sorted(
         {row["tolerance"] for run in found["runs"] for row in run["rows"]}, reverse=True
@@ -52,8 +52,13 @@ def picture(found: dict[str, Any]) -> bytes:
             pairs = [(row["tolerance"], scale * row[name]) for row in good]
             axes.plot(*zip(*pairs, strict=True), "o-", color=colour, markersize=4, label=label)
             own = [pair for pair in pairs if pair[0] == run["trained_at"]]
-            axes.plot(*(zip(*own, strict=True) if own else ([], [])), "o", markersize=10, markerfacecolor="none",
-                      color=colour)  # fmt: skip
+            axes.plot(
+                *(zip(*own, strict=True) if own else ([], [])),
+                "o",
+                markersize=10,
+                markerfacecolor="none",
+                color=colour,
+            )
     images = found["runs"][0]["images"]
     titles = (
         (f"Accuracy on {images} test images", "%"),

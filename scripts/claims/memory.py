@@ -1,4 +1,4 @@
-"""Memory of a training step by the number of solver steps, for every way of finding the gradient."""
+"""Memory of a training step by the number of solver steps, for every gradient mode."""
 
 from __future__ import annotations
 

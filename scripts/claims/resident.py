@@ -1,6 +1,7 @@
-"""A few training steps in a process of their own, which prints its peak memory as JSON.
+r"""A few training steps in a process of their own, which prints its peak memory as JSON.
 
-    python -m scripts.claims.resident '{"side": "torch", "gradient": "tape", "batch": 128, "width": 64, "steps": 3}'
+    python -m scripts.claims.resident \
+        '{"side": "torch", "gradient": "tape", "batch": 128, "width": 64, "steps": 3}'
 
 `side` is jaxode or torch, where `gradient` is backsolve (torchdiffeq's adjoint) or tape (through
 the solver's steps).

@@ -1,4 +1,4 @@
-"""A training step's loss and gradient as a compiled program, and the memory that XLA plans for it."""
+"""A training step's loss and gradient as a compiled program, and its planned memory."""
 
 from __future__ import annotations
 

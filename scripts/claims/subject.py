@@ -102,8 +102,14 @@ class Subject:
     ) -> SolveConfig:
         """The run's solve at another tolerance."""
         own = self.config.solve
-        return SolveConfig(own.solver, tolerance, tolerance, stepping=own.stepping, gradient=gradient,
-                           max_steps=max_steps)  # fmt: skip
+        return SolveConfig(
+            own.solver,
+            tolerance,
+            tolerance,
+            stepping=own.stepping,
+            gradient=gradient,
+            max_steps=max_steps,
+        )
 
     def split(self, solve: SolveConfig, dtype: DType, *, initial: bool = False) -> tuple[Any, Any]:
         """Graph and parameters of the model with this solve: trained or initial ones.

@@ -89,8 +89,14 @@ def picture(found: dict[str, Any]) -> bytes:
         capsize=2,
     )
     for row, ms in zip(good, middle, strict=True):
-        time.annotate(f"{row['nfe']:.0f}", (row["tolerance"], ms), xytext=(-2, 7), textcoords="offset points",
-                      fontsize=8, ha="right")  # fmt: skip
+        time.annotate(
+            f"{row['nfe']:.0f}",
+            (row["tolerance"], ms),
+            xytext=(-2, 7),
+            textcoords="offset points",
+            fontsize=8,
+            ha="right",
+        )
     title = f"Time of a solve of {found['batch']} images\n(beside it: evaluations)"
     dress(time, title, "tolerance", "ms (median, ends)", legend=False)
     time.set_ylim(0, 1.12 * max(row["ms"]["high"] for row in good))

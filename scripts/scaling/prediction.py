@@ -1,11 +1,13 @@
-"""How long a training step takes on many devices: a formula over what was counted and numbers that are assumed.
+"""Predicted time of a training step on many devices, from counts and stated rates.
 
-    step = slowest · (fixed + images on a device · each image) + Σ over collectives of  times · (latency + transfer)
+    step = slowest · (fixed + images on a device · each image) + Σ over collectives of  times ·
+    (latency + transfer)
 
-A collective over N devices is a ring inside a machine, of G devices, and doublings between M = ⌈N / G⌉ machines:
+A collective over N devices is a ring inside a machine, of G devices, and doublings between M = ⌈N /
+G⌉ machines:
 
-    latency  = inside + between · ⌈log2 M⌉
-    transfer = 2 (n - 1) / n · bytes / speed inside + 2 (M - 1) / M · bytes / speed between,  n = min(N, G)
+    latency  = inside + between · ⌈log2 M⌉ transfer = 2 (n - 1) / n · bytes / speed inside + 2 (M -
+    1) / M · bytes / speed between,  n = min(N, G)
 
 Nothing overlaps with computing: within a solve each evaluation needs what the last has left.
 """
@@ -18,14 +20,15 @@ from typing import Any, NamedTuple
 
 
 class Assumptions(NamedTuple):
-    """What was not measured: times of a GPU in float32 and of its network. In seconds, and bytes a second.
+    """What was not measured: times of a GPU in float32 and of its network.
 
-    fixed: of a step with its some 90 evaluations and pullbacks of the field, about 10 kernels of 4 µs in each.
-    each: 0.6 GFLOP of an image's share in a step, at 20 TFLOP/s.
-    inside, inside_speed: a small collective over NVLink and NVSwitch, and their bandwidth.
-    between, between_speed: every doubling of the machines over InfiniBand, and one port of 400 Gb/s a machine.
-    machine: GPUs in one.
-    slowest: how many times as long as one device alone the slowest of many computes.
+    In seconds, and bytes a second.
+
+    fixed: of a step with its some 90 evaluations and pullbacks of the field, about 10 kernels of 4
+    µs in each. each: 0.6 GFLOP of an image's share in a step, at 20 TFLOP/s. inside, inside_speed:
+    a small collective over NVLink and NVSwitch, and their bandwidth. between, between_speed: every
+    doubling of the machines over InfiniBand, and one port of 400 Gb/s a machine. machine: GPUs in
+    one. slowest: how many times as long as one device alone the slowest of many computes.
     """
 
     fixed: float = 4e-3

@@ -28,10 +28,11 @@ ONCE = "jit if it summed the field's gradient once"
 PREDICTED = "tape"
 
 READING = """\
-Of one device, in one training step. *Inside the solve*: within a loop over solver steps or over the evaluations of the
-backward sweep. A gradient is every collective of 1,000 numbers or more; what is smaller is norms, flags and counts. How
-often each runs was counted by JAX's profiler in the first step of training, and cannot be read off the program. Bytes
-are those of the result of one collective, in the first table their mean."""
+Of one device, in one training step. *Inside the solve*: within a loop over solver steps or over
+the evaluations of the backward sweep. A gradient is every collective of 1,000 numbers or more;
+what is smaller is norms, flags and counts. How often each runs was counted by JAX's profiler in
+the first step of training, and cannot be read off the program. Bytes are those of the result of
+one collective, in the first table their mean."""
 
 GUESSED = (
     "Predicted, not measured: the formula and the assumed numbers are in"

@@ -21,13 +21,14 @@ ALWAYS: tuple[Scale, ...] = ("full", "cpu")
 NOT_RUN = "not yet run"
 
 INTRODUCTION = """\
-Under each model what was published, and what this project measures. `full` is the published protocol. `cpu` is a
-smaller one, of fewer epochs, and its figures are not those of the published protocol. Where several seeds were run,
-figures are means ± standard deviations. Rows of several tables that are the same run were run once. Accuracies are
-those of the last epoch on evaluation views; Gładzik's are those of training images, Chen et al.'s errors those of
-test images. Times are medians of the epochs on the machine named below a table, whatever else it did meanwhile;
-evaluation times are of training and test images together. Every record, with all settings, class scores, confusion
-matrix, seed, hardware, versions and commit, is in [records](records/)."""
+Under each model what was published, and what this project measures. `full` is the published
+protocol. `cpu` is a smaller one, of fewer epochs, and its figures are not those of the published
+protocol. Where several seeds were run, figures are means ± standard deviations. Rows of several
+tables that are the same run were run once. Accuracies are those of the last epoch on evaluation
+views; Gładzik's are those of training images, Chen et al.'s errors those of test images. Times
+are medians of the epochs on the machine named below a table, whatever else it did meanwhile;
+evaluation times are of training and test images together. Every record, with all settings, class
+scores, confusion matrix, seed, hardware, versions and commit, is in [records](records/)."""
 
 
 def columns(table: Table) -> list[str]:
@@ -66,7 +67,7 @@ def lines_of(table: Table, row: Row, records: Sequence[Record]) -> list[list[str
 
 
 def origin(found: Sequence[Record]) -> str:
-    """Where and when the runs of a table were made, in all the starts that trained a part of one."""
+    """Where and when the runs of a table were trained, in all their starts."""
     starts = [
         start for record in found for start in (record.result, *record.result.get(EARLIER, []))
     ]

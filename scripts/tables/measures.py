@@ -1,4 +1,4 @@
-"""The figures that tables show, ours from records beside the published ones as they were printed."""
+"""The columns of tables: ours from records, beside the published ones as printed."""
 
 from __future__ import annotations
 

@@ -22,10 +22,20 @@ LEFT_OUT = ("data_dir",)
 
 
 KINDS = {
-    "test_accuracy": float, "train_accuracy": float, "test_macro_f1": float, "train_images": int, "test_images": int,
-    "parameters": int, "nfe_forward": float, "device": str, "cores": int, "commit": str, "versions": dict, "date": str,
+    "test_accuracy": float,
+    "train_accuracy": float,
+    "test_macro_f1": float,
+    "train_images": int,
+    "test_images": int,
+    "parameters": int,
+    "nfe_forward": float,
+    "device": str,
+    "cores": int,
+    "commit": str,
+    "versions": dict,
+    "date": str,
     "classification": dict,
-}  # fmt: skip
+}
 """What tables and pictures read of a result, and its kinds."""
 
 MAY_BE_NULL = ("nfe_forward", "commit")
@@ -137,7 +147,7 @@ def _read(path: Path) -> Record:
 
 
 def of_row(records: Iterable[Record], table: Table, row: Row, scale: Scale) -> list[Record]:
-    """The runs of a row by a protocol, one for each seed, on as many images as the table asks for."""
+    """The runs of a row by a protocol, one for each seed, on as many images as asked for."""
     wanted = identity(settings(table, row, scale))
     found = (
         r

@@ -106,7 +106,7 @@ def reflections(records: Sequence[Record], scale: Scale) -> Finding:
 
 
 def confusions(records: Sequence[Record], scale: Scale) -> list[tuple[str, str, bytes]]:
-    """Name, text and PNG of the confusion matrix of each model, of all signs and of the first ten."""
+    """Name, text and PNG of each model's confusion matrix, of all signs and of ten."""
     found = []
     for table, row, record in rows_with_runs(records, ["asl_10", "asl_29"], scale):
         told = record.result["classification"]

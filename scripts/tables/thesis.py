@@ -58,8 +58,13 @@ def cifar100(name: str, epochs: int, optimizer: str, cpu_epochs: int) -> Table:
     )
 
 
-GREY = {("odenet", 1): "208,266", ("odenet", 2): "283,658", ("resnet", 2): "280,842", ("resnet", 4): "428,810",
-        ("resnet", 8): "724,746"}  # fmt: skip
+GREY = {
+    ("odenet", 1): "208,266",
+    ("odenet", 2): "283,658",
+    ("resnet", 2): "280,842",
+    ("resnet", 4): "428,810",
+    ("resnet", 8): "724,746",
+}
 COUNTS = {
     "mnist": GREY,
     "qmnist": GREY,

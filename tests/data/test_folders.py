@@ -207,7 +207,10 @@ def test_small_sets_are_read_and_empty_classes_are_named(root):
 @pytest.mark.parametrize(
     ("members", "message"),
     [
-        ([*GOOD, ("x/../A/2.png", b"")], r"x/\.\./A/2\.png cannot be read: its name leads out of the zip$"),
+        (
+            [*GOOD, ("x/../A/2.png", b"")],
+            r"x/\.\./A/2\.png cannot be read: its name leads out of the zip$",
+        ),
         ([*GOOD, ("/A/2.png", b"")], r"/A/2\.png cannot be read: its name leads out of the zip$"),
         ([*GOOD, ("./A/1.png", b"")], r"\./A/1\.png is in it twice$"),
         ([*GOOD, ("A/2.png", b"no picture")], r"A/2\.png is no whole picture: it is none of"),

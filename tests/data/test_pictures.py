@@ -134,7 +134,10 @@ MODES = {
     "RGB": (lambda: packed(COLOURS, "PPM"), COLOURS),
     "RGB-webp": (lambda: packed(COLOURS, "WEBP", lossless=True), COLOURS),
     "RGB-tiff": (lambda: packed(COLOURS, "TIFF", compression="tiff_lzw"), COLOURS),
-    "LA": (lambda: packed(merged("LA", np.dstack([GREY, ALPHA])), "PNG"), repeated(np.rint(GREY * (ALPHA / 255)))),
+    "LA": (
+        lambda: packed(merged("LA", np.dstack([GREY, ALPHA])), "PNG"),
+        repeated(np.rint(GREY * (ALPHA / 255))),
+    ),
     "RGBA": (lambda: packed(RGBA, "PNG"), ON_BLACK),
     "RGBA-tiff": (lambda: packed(RGBA, "TIFF"), ON_BLACK),
     "P": (lambda: packed(with_palette(), "PNG"), PALETTE.reshape(2, 2, 3)),
@@ -167,10 +170,20 @@ MODES = {
     "grey-4": (lambda: png(2, 1, 4, 0, [bytes([0x3F])]), repeated([[51, 255]])),
     "grey-16": (lambda: png(4, 2, 16, 0, [row.astype(">u2").tobytes() for row in LEVELS]), SCALED),
     "grey-16-one-clear": (
-        lambda: png(4, 2, 16, 0, [row.astype(">u2").tobytes() for row in LEVELS], (b"tRNS", struct.pack(">H", 32767))),
+        lambda: png(
+            4,
+            2,
+            16,
+            0,
+            [row.astype(">u2").tobytes() for row in LEVELS],
+            (b"tRNS", struct.pack(">H", 32767)),
+        ),
         SCALED * repeated(LEVELS != 32767),
     ),
-    "rgb-16": (lambda: png(1, 1, 16, 2, [struct.pack(">HHH", 65535, 0x8000, 255)]), [[[255, 128, 0]]]),
+    "rgb-16": (
+        lambda: png(1, 1, 16, 2, [struct.pack(">HHH", 65535, 0x8000, 255)]),
+        [[[255, 128, 0]]],
+    ),
     "I;16": (lambda: tiff(LEVELS), SCALED),
     "I;16B": (lambda: tiff(LEVELS, order=">"), SCALED),
     "I;16-white-is-zero": (lambda: tiff(LEVELS, photometric=0), 255 - SCALED),
@@ -181,13 +194,16 @@ MODES = {
     "I": (lambda: tiff(LEVELS.astype(np.uint32)), SCALED),
     "I-signed": (lambda: tiff(LEVELS.astype(np.int32), form=2), SCALED),
     "I-pgm": (lambda: b"P5 4 2 65535\n" + LEVELS.astype(">u2").tobytes(), SCALED),
-    "F": (lambda: tiff((LEVELS / 65535).astype(np.float32), form=3), repeated(np.rint(LEVELS / 65535 * 255))),
+    "F": (
+        lambda: tiff((LEVELS / 65535).astype(np.float32), form=3),
+        repeated(np.rint(LEVELS / 65535 * 255)),
+    ),
     "F-big": (lambda: tiff((LEVELS / 65535).astype(np.float32), form=3, order=">"), SCALED),
     "F-pfm": (
         lambda: b"Pf\n4 2\n-1.0\n" + np.flipud(LEVELS / 65535).astype("<f4").tobytes(),
         SCALED,
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", MODES)

@@ -1,4 +1,4 @@
-"""Runs inside the tests' own process leave its compilation cache and the user's directories alone."""
+"""Runs inside the tests' process leave its compilation cache and the user's folders alone."""
 
 from __future__ import annotations
 

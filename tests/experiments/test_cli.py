@@ -206,8 +206,14 @@ def test_a_net_without_blocks_is_trained_and_solves_nothing(tmp_path, capsys):
         None,
     )
     assert {path.name for path in out.iterdir()} == {
-        "config.json", "metrics.jsonl", "result.json", "curves.png", "confusion.png", "images.npz", "checkpoints",
-    }  # fmt: skip
+        "config.json",
+        "metrics.jsonl",
+        "result.json",
+        "curves.png",
+        "confusion.png",
+        "images.npz",
+        "checkpoints",
+    }
     assert mnist.main(["--resume", str(out)]) == 0
     assert "is complete" in capsys.readouterr().out
 

@@ -1,4 +1,4 @@
-"""A signal at any moment is one line and the exit code 128 + signal, and leaves nothing half made."""
+"""A signal at any moment is one line and exit code 128 + signal, and leaves no half file."""
 
 import json
 import os
@@ -87,8 +87,8 @@ with Signals("test") as signals, signals.blocked():
     library, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(256)
     library.pthread_mutex_init(mutex, None)
     library.pthread_mutex_lock(mutex)
-    threading.Timer(0.3, pathlib.Path(sys.argv[1]).touch).start()  # when the main thread is in the call
-    library.pthread_mutex_lock(mutex)  # never returns, whatever signal comes, as a rendezvous in C++ does not
+    threading.Timer(0.3, pathlib.Path(sys.argv[1]).touch).start()
+    library.pthread_mutex_lock(mutex)  # never returns, as a rendezvous in C++ does not
 """
 
 

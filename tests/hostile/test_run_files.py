@@ -1,4 +1,4 @@
-"""Runs of which one file is damaged: a resume mends it, goes on without it, or refuses in one line."""
+"""Runs with one damaged file: a resume mends it, ignores it, or refuses in one line."""
 
 import pytest
 

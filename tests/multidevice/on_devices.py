@@ -20,7 +20,7 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 
 from stubs import image_set  # noqa: E402
 
-from jaxode.config import (
+from jaxode.config import (  # noqa: E402
     DataConfig,
     ModelConfig,
     OptimConfig,

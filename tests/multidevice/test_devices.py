@@ -96,7 +96,7 @@ def test_every_image_counts_once_on_any_number_of_devices(results):
 
 
 def test_solves_are_counted_where_they_are_done(results):
-    """Of every batch one, or one by each device or part; midpoint takes 2 steps of 2 evaluations."""
+    """Of every batch one, or one by each device or part; midpoint evaluates 2 times in 2 steps."""
     shares = {
         "fixed, jit, 1": 1,
         "fixed, pmap, 8": 8,

@@ -1,4 +1,4 @@
-"""Every quick kernel against the plain formula, in float64: values, both gradients, forward mode."""
+"""Every kernel against the plain formula in float64: values, gradients, forward mode."""
 
 from __future__ import annotations
 

@@ -115,11 +115,13 @@ def parameters(channels, units, times, norm):
     inner = channels + (times is not None)
     made = [
         chain.Unit(
-            vector(1), vector(0.2), rng.normal(size=(3, 3, inner, channels)) / (9 * channels) ** 0.5,
+            vector(1),
+            vector(0.2),
+            rng.normal(size=(3, 3, inner, channels)) / (9 * channels) ** 0.5,
             None if times is None else vector(0),
         )
         for _ in range(units)
-    ]  # fmt: skip
+    ]
     return tuple(made), chain.Tail(vector(1), vector(0)) if norm else None
 
 
@@ -134,9 +136,14 @@ def chained(kind, settings, times, z, parameters):
 @needs_native
 @drawn
 @given(
-    st.integers(1, 5), st.integers(2, 9), st.integers(2, 9), st.sampled_from([8, 24, 64]), st.sampled_from([1, 2]),
-    st.sampled_from(["none", "one", "each"]), st.sampled_from(["nothing", "norm", "residual"]),
-)  # fmt: skip
+    st.integers(1, 5),
+    st.integers(2, 9),
+    st.integers(2, 9),
+    st.sampled_from([8, 24, 64]),
+    st.sampled_from([1, 2]),
+    st.sampled_from(["none", "one", "each"]),
+    st.sampled_from(["nothing", "norm", "residual"]),
+)
 def test_chains_are_the_formula(batch, height, width, channels, units, clock, tail):
     z, slope = arrays(0, *[(batch, height, width, channels)] * 2)
     times = {"none": None, "one": np.array([0.3]), "each": np.linspace(0.1, 0.9, batch)}[clock]
@@ -159,9 +166,17 @@ def test_the_downsampling_segment_is_the_formula_for_images_too(
     batch, height, width, channels, maps
 ):
     shapes = [
-        (3, 3, channels, maps), (maps,), (maps,), (maps,), (4, 4, maps, maps), (maps,), (maps,), (maps,),
-        (4, 4, maps, maps), (maps,),
-    ]  # fmt: skip
+        (3, 3, channels, maps),
+        (maps,),
+        (maps,),
+        (maps,),
+        (4, 4, maps, maps),
+        (maps,),
+        (maps,),
+        (maps,),
+        (4, 4, maps, maps),
+        (maps,),
+    ]
     images, *rest = arrays(0, (batch, height, width, channels), *shapes, scale=0.3)
     values = Segment(*rest)
     values = values._replace(
@@ -407,9 +422,10 @@ def test_a_processor_takes_only_modules_that_it_can_run(monkeypatch):
     found = "jaxode.nn.native.loading"
     monkeypatch.setattr(f"{found}.platform.machine", lambda: "x86_64")
     for flags, expected in [
-        ({"avx2", "fma"}, ["_avx2"]), ({"sse2"}, []),
+        ({"avx2", "fma"}, ["_avx2"]),
+        ({"sse2"}, []),
         ({"avx2", "fma", "avx512f", "avx512vl", "avx512dq", "avx512bw"}, ["_avx512", "_avx2"]),
-    ]:  # fmt: skip
+    ]:
         monkeypatch.setattr(f"{found}.processor_flags", lambda flags=flags: frozenset(flags))
         assert candidates() == expected
     monkeypatch.setattr(f"{found}.platform.machine", lambda: "aarch64")
@@ -480,10 +496,13 @@ def test_a_module_that_was_not_built_is_said_with_what_to_do(fresh):
 @pytest.mark.parametrize(
     ("solve", "calls"),
     [
-        (SolveConfig(), True), (SolveConfig(gradient="backsolve"), True), (SolveConfig(per_sample=True), True),
-        (SolveConfig(per_sample=True, gradient="backsolve"), True), (SolveConfig(solver="kvaerno3"), False),
+        (SolveConfig(), True),
+        (SolveConfig(gradient="backsolve"), True),
+        (SolveConfig(per_sample=True), True),
+        (SolveConfig(per_sample=True, gradient="backsolve"), True),
+        (SolveConfig(solver="kvaerno3"), False),
     ],
-)  # fmt: skip
+)
 def test_a_field_calls_native_kernels_where_it_may(solve, calls, monkeypatch):
     monkeypatch.delenv("JAXODE_KERNELS", raising=False)
     options = {"image_shape": (12, 12, 1), "classes": 3, "rngs": nnx.Rngs(0)}

@@ -180,9 +180,11 @@ def test_mapped_fields_take_times_of_any_kind(times):
     """With the gradient of the times."""
     z = drawn(0, (3, 2, 4, 4, 8))[0]
     given = {
-        "one for all": (np.array([0.3]), None), "one an example": (np.array([[0.1], [0.5], [0.9]]), 0),
-        "one an image": (np.array([0.2, 0.7]), None), "one an image and example": (drawn(5, (3, 2))[0], 0),
-    }  # fmt: skip
+        "one for all": (np.array([0.3]), None),
+        "one an example": (np.array([[0.1], [0.5], [0.9]]), 0),
+        "one an image": (np.array([0.2, 0.7]), None),
+        "one an image and example": (drawn(5, (3, 2))[0], 0),
+    }
     clock, axis = given[times]
     parameters = field_parameters()
 

@@ -1,4 +1,4 @@
-"""Convolutions in less than float32: what is rounded and what is not, and what a GPU is asked for."""
+"""Convolutions in less than float32: what is rounded, and what a GPU is asked for."""
 
 from __future__ import annotations
 

@@ -104,8 +104,11 @@ def test_low_precision_is_measured_on_a_gpu_alone():
 def test_the_native_kernels_are_measured_beside_matrix_products():
     beside = [case for case in cases() if PRODUCTS in case.rivals]
     assert {(case.group, case.work) for case in beside} >= {
-        ("gradient", "training"), ("inference", "inference"), ("resnet", "training"), ("resnet", "inference")
-    }  # fmt: skip
+        ("gradient", "training"),
+        ("inference", "inference"),
+        ("resnet", "training"),
+        ("resnet", "inference"),
+    }
     case = replace(SMALL, width=8, work="inference")
     problem = pose(case)
     ours, products = (make(case, problem, side) for side in (JAXODE, PRODUCTS))

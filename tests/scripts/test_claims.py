@@ -16,9 +16,17 @@ from scripts.claims import CLAIMS, drift, loose, memory, report, size, subject
 from scripts.claims.__main__ import main
 
 FACTS = {
-    "run": "the-run", "checkpoint": "epoch-00002", "dataset": "mnist", "source": "full", "images": 777,
-    "solver": "dopri5", "trained_at": 1e-5, "gradient": "tape", "precision": "float32", "batch": 33,
-}  # fmt: skip
+    "run": "the-run",
+    "checkpoint": "epoch-00002",
+    "dataset": "mnist",
+    "source": "full",
+    "images": 777,
+    "solver": "dopri5",
+    "trained_at": 1e-5,
+    "gradient": "tape",
+    "precision": "float32",
+    "batch": 33,
+}
 
 FAILED = {
     "accuracy": None,
@@ -31,8 +39,15 @@ FAILED = {
 
 
 def judged(tolerance, accuracy, loss, nfe):
-    return {"tolerance": tolerance, "accuracy": accuracy, "loss": loss, "nfe": nfe, "accepted": 4.0, "rejected": 0.5,
-            "failure": None}  # fmt: skip
+    return {
+        "tolerance": tolerance,
+        "accuracy": accuracy,
+        "loss": loss,
+        "nfe": nfe,
+        "accepted": 4.0,
+        "rejected": 0.5,
+        "failure": None,
+    }
 
 
 ROWS = [
@@ -57,15 +72,26 @@ def timed(row, error, ms):
 
 
 def drifted(field, dtype, tolerance, median):
-    return {"field": field, "dtype": dtype, "tolerance": tolerance, "times": [0.0, 0.5], "failure": None,
-            "median": [median, median / 2], "worst": [3 * median, median]}  # fmt: skip
+    return {
+        "field": field,
+        "dtype": dtype,
+        "tolerance": tolerance,
+        "times": [0.0, 0.5],
+        "failure": None,
+        "median": [median, median / 2],
+        "worst": [3 * median, median],
+    }
 
 
 def slopes(dtype, tolerance, backsolve):
     exact = {"replay": 0.0, "checkpointed": 3.3e-15}
-    return {"tolerance": tolerance, "dtype": dtype, "against_finest": {"tape": 1e-3, "backsolve": 2e-3},
-            "against_tape": {"backsolve": backsolve} | (exact if tolerance == 1e-2 else {}),
-            "failures": {} if backsolve else {"backsolve": "it was lost"}}  # fmt: skip
+    return {
+        "tolerance": tolerance,
+        "dtype": dtype,
+        "against_finest": {"tape": 1e-3, "backsolve": 2e-3},
+        "against_tape": {"backsolve": backsolve} | (exact if tolerance == 1e-2 else {}),
+        "failures": {} if backsolve else {"backsolve": "it was lost"},
+    }
 
 
 def process(side, gradient, done):
@@ -81,51 +107,119 @@ def process(side, gradient, done):
 
 
 MADE_UP = {
-    "memory": {"batch": 128, "width": 64, "solver": "dopri5", "steps": [2, 32],
-               "curves": {kind: curve(kind) for kind in memory.CURVES}},
-    "tolerance": {**FACTS, "rounds": 9, "reference": judged(1e-8, 0.98, 0.07, 212.0),
-                  "rows": [timed(row, row["tolerance"] / 7, 10.0 * row["nfe"]) for row in ROWS]
-                  + [{**FAILED, "tolerance": 1e-6, "state_error": None, "logits_error": None, "ms": None}]},
+    "memory": {
+        "batch": 128,
+        "width": 64,
+        "solver": "dopri5",
+        "steps": [2, 32],
+        "curves": {kind: curve(kind) for kind in memory.CURVES},
+    },
+    "tolerance": {
+        **FACTS,
+        "rounds": 9,
+        "reference": judged(1e-8, 0.98, 0.07, 212.0),
+        "rows": (
+            [timed(row, row["tolerance"] / 7, 10.0 * row["nfe"]) for row in ROWS]
+            + [{**FAILED, "tolerance": 1e-6, "state_error": None, "logits_error": None, "ms": None}]
+        ),
+    },
     "loose": {"runs": [{**FACTS, "rows": [*ROWS, {**FAILED, "tolerance": 1e-6}]}]},
-    "drift": {**FACTS, "finest": 1e-8,
-              "drift": [drifted(field, dtype, tolerance, 7 * tolerance)
-                        for field in ("trained", "initial") for dtype in ("float64", "float32")
-                        for tolerance in (1e-2, 1e-3)]
-              + [{**drifted("trained", "float32", 1e-6, 1.0), "median": None, "worst": None, "failure": "too short"}],
-              "gradient": [slopes("float64", 1e-2, 0.0432), slopes("float64", 1e-3, 5.6e-3),
-                           slopes("float32", 1e-2, 0.0433), slopes("float32", 1e-3, None)]},
-    "size": {"files": {"ODENet": {"parameters": 208266, ".pt": 840123, ".safetensors": 835456},
-                       "ResNet 8": {"parameters": 724746, ".pt": 2912345, ".safetensors": 2901234}},
-             "published_files": size.PUBLISHED_FILES, "published_memory": size.PUBLISHED_MEMORY, "batch": 128,
-             "solve": {"solver": "dopri5", "tolerance": 1e-3, "max_steps": 256},
-             "plans": {mode: {"temporary": 57_000_000 + 10**7 * place, "arguments": 1, "outputs": 1}
-                       for place, mode in enumerate(size.MODES)},
-             "processes": [process(side, mode, (1.11 + place) * 1e9) for side in size.SIDES
-                           for place, mode in enumerate(size.WITH_AND_WITHOUT)]},
-}  # fmt: skip
+    "drift": {
+        **FACTS,
+        "finest": 1e-8,
+        "drift": (
+            [
+                drifted(field, dtype, tolerance, 7 * tolerance)
+                for field in ("trained", "initial")
+                for dtype in ("float64", "float32")
+                for tolerance in (1e-2, 1e-3)
+            ]
+            + [
+                {
+                    **drifted("trained", "float32", 1e-6, 1.0),
+                    "median": None,
+                    "worst": None,
+                    "failure": "too short",
+                }
+            ]
+        ),
+        "gradient": [
+            slopes("float64", 1e-2, 0.0432),
+            slopes("float64", 1e-3, 5.6e-3),
+            slopes("float32", 1e-2, 0.0433),
+            slopes("float32", 1e-3, None),
+        ],
+    },
+    "size": {
+        "files": {
+            "ODENet": {"parameters": 208266, ".pt": 840123, ".safetensors": 835456},
+            "ResNet 8": {"parameters": 724746, ".pt": 2912345, ".safetensors": 2901234},
+        },
+        "published_files": size.PUBLISHED_FILES,
+        "published_memory": size.PUBLISHED_MEMORY,
+        "batch": 128,
+        "solve": {"solver": "dopri5", "tolerance": 1e-3, "max_steps": 256},
+        "plans": {
+            mode: {"temporary": 57_000_000 + 10**7 * place, "arguments": 1, "outputs": 1}
+            for place, mode in enumerate(size.MODES)
+        },
+        "processes": [
+            process(side, mode, (1.11 + place) * 1e9)
+            for side in size.SIDES
+            for place, mode in enumerate(size.WITH_AND_WITHOUT)
+        ],
+    },
+}
 
 SAID = {
-    "memory": ("`backsolve` needs 57 MB, which is the same from 2 to 32 steps",
-               "adds 2.35 MB beyond those (from 63 to 129 MB)",
-               "one state has 1.18 MB", "a ResNet adds 1.20 MB a block (from 80 to 80 MB at 2 blocks)"),
-    "tolerance": ("`the-run` (epoch-00002), trained at 1e-5", "777 test images in batches of 33",
-                  "At 1e-1 a solve is 1.4e-02 away in the final state and 2.9e-02 in the logits, takes 14 evaluations "
-                  "and 140 ms, and 95.1 % are right.", "1e-5 costs 4.0 times the evaluations and 4.0 times the time",
-                  "The solve failed at 1e-6."),
-    "loose": ("trained at 1e-5) gets 98.1 % right, a loss of 0.0717 and 56 evaluations at 1e-5",
-              "; 95.1 % right, a loss of 0.2100 and 14 evaluations at 1e-1",
-              "within 0.5 points of its own accuracy is 1e-2, with 64 % fewer evaluations", "failed at 1e-6"),
-    "drift": ("the trained field in float32 has drifted by a median of 7.0e-02 (worst 2.1e-01) at 1e-2, and 7.0e-03",
-              "the initial field in float64", "trained, float32, 1e-6: too short",
-              "In float64, these gradients differ from tape's: backsolve's by 4.3e-02 at 1e-2 and 5.6e-03 at 1e-3; "
-              "replay's by 0.0e+00 at 1e-2; checkpointed's by 3.3e-15 at 1e-2.",
-              "In float32, these gradients differ from tape's: backsolve's by 4.3e-02 at 1e-2; replay's",
-              "In float32 at 1e-3, there is no gradient of backsolve: it was lost.",
-              "at 1e-8, tape's is 1.0e-03 and backsolve's is 2.0e-03 away at 1e-2 in float64"),
-    "size": ("ODENet: 208,266 parameters in 840,123 bytes (.pt) or 835,456 (.safetensors), published 864 kB",
-             "in MB: backsolve 57, replay 67, tape 77", "held at most 1.11 GB with the adjoint and 2.11 GB without",
-             "0.61 and 0.61 GB were reached while compiling", "5.8 GB with and 7.4 GB without"),
-}  # fmt: skip
+    "memory": (
+        "`backsolve` needs 57 MB, which is the same from 2 to 32 steps",
+        "adds 2.35 MB beyond those (from 63 to 129 MB)",
+        "one state has 1.18 MB",
+        "a ResNet adds 1.20 MB a block (from 80 to 80 MB at 2 blocks)",
+    ),
+    "tolerance": (
+        "`the-run` (epoch-00002), trained at 1e-5",
+        "777 test images in batches of 33",
+        (
+            "At 1e-1 a solve is 1.4e-02 away in the final state and 2.9e-02 in the logits, takes 14"
+            " evaluations and 140 ms, and 95.1 % are right."
+        ),
+        "1e-5 costs 4.0 times the evaluations and 4.0 times the time",
+        "The solve failed at 1e-6.",
+    ),
+    "loose": (
+        "trained at 1e-5) gets 98.1 % right, a loss of 0.0717 and 56 evaluations at 1e-5",
+        "; 95.1 % right, a loss of 0.2100 and 14 evaluations at 1e-1",
+        "within 0.5 points of its own accuracy is 1e-2, with 64 % fewer evaluations",
+        "failed at 1e-6",
+    ),
+    "drift": (
+        (
+            "the trained field in float32 has drifted by a median of 7.0e-02 (worst 2.1e-01) at"
+            " 1e-2, and 7.0e-03"
+        ),
+        "the initial field in float64",
+        "trained, float32, 1e-6: too short",
+        (
+            "In float64, these gradients differ from tape's: backsolve's by 4.3e-02 at 1e-2 and"
+            " 5.6e-03 at 1e-3; replay's by 0.0e+00 at 1e-2; checkpointed's by 3.3e-15 at 1e-2."
+        ),
+        "In float32, these gradients differ from tape's: backsolve's by 4.3e-02 at 1e-2; replay's",
+        "In float32 at 1e-3, there is no gradient of backsolve: it was lost.",
+        "at 1e-8, tape's is 1.0e-03 and backsolve's is 2.0e-03 away at 1e-2 in float64",
+    ),
+    "size": (
+        (
+            "ODENet: 208,266 parameters in 840,123 bytes (.pt) or 835,456 (.safetensors), published"
+            " 864 kB"
+        ),
+        "in MB: backsolve 57, replay 67, tape 77",
+        "held at most 1.11 GB with the adjoint and 2.11 GB without",
+        "0.61 and 0.61 GB were reached while compiling",
+        "5.8 GB with and 7.4 GB without",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", CLAIMS)

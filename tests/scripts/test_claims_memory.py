@@ -35,8 +35,13 @@ def test_memory_by_steps_and_what_a_step_adds(monkeypatch):
     assert [(m.model, m.blocks) for m, _, _ in asked[-2:]] == [("resnet", 2), ("resnet", 4)]
     solves = [solve for _, solve, _ in asked[:6]]
     assert [(s.step_size, s.max_steps, s.tape_steps) for s in solves] == [
-        (1 / 2, 2, 8), (1 / 4, 4, 8), (1 / 64, 64, 8), (1 / 2, 2, 2), (1 / 4, 4, 4), (1 / 64, 64, 64)
-    ]  # fmt: skip
+        (1 / 2, 2, 8),
+        (1 / 4, 4, 8),
+        (1 / 64, 64, 8),
+        (1 / 2, 2, 2),
+        (1 / 4, 4, 4),
+        (1 / 64, 64, 64),
+    ]
     assert {(model.width, batch) for model, _, batch in asked} == {(4, 3)}
 
 

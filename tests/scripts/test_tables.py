@@ -225,8 +225,13 @@ def test_published_and_measured_figures_stand_in_one_column():
 
 
 def test_every_start_of_a_run_is_told():
-    start = {"device": "cpu: other", "cores": 1, "commit": "1234567890abc", "date": "2026-11-20",
-             "versions": {"python": "3.11", "jax": "0.9.0", "flax": "0.12", "diffrax": "0.7.2"}}  # fmt: skip
+    start = {
+        "device": "cpu: other",
+        "cores": 1,
+        "commit": "1234567890abc",
+        "date": "2026-11-20",
+        "versions": {"python": "3.11", "jax": "0.9.0", "flax": "0.12", "diffrax": "0.7.2"},
+    }
     text = document(made("chen", "ODE-Net", earlier_origins=[start]))
     assert (
         "Measured: cpu: other, cpu: some, 1 or 2 cores; diffrax 0.7.2, flax 0.12, jax 0.10.2, jax"

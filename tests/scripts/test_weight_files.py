@@ -61,15 +61,36 @@ def refused(path, content, message):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (npz(("w.npy", npy(np.ones(4, np.float32), shape=(2**60,)))), r"it announces \(1152921504606846976,\)"),
-        (npz(("w.npy", npy(np.ones(4, np.float32), shape=(2**33,)))), r"it announces \(8589934592,\) of"),
-        (npz(("w.npy", npy(np.ones(4, np.float32), shape=(-4, -1)))), r"it announces \(-4, -1\) of float32"),
-        (npz(("w.npy", npy(np.ones(4, np.float32), shape=(3,)))), r"it announces \(3,\) of float32 and has 16 bytes$"),
+        (
+            npz(("w.npy", npy(np.ones(4, np.float32), shape=(2**60,)))),
+            r"it announces \(1152921504606846976,\)",
+        ),
+        (
+            npz(("w.npy", npy(np.ones(4, np.float32), shape=(2**33,)))),
+            r"it announces \(8589934592,\) of",
+        ),
+        (
+            npz(("w.npy", npy(np.ones(4, np.float32), shape=(-4, -1)))),
+            r"it announces \(-4, -1\) of float32",
+        ),
+        (
+            npz(("w.npy", npy(np.ones(4, np.float32), shape=(3,)))),
+            r"it announces \(3,\) of float32 and has 16 bytes$",
+        ),
         (npz(("w.npy", npy(np.ones(2, np.int64), descr="|O"))), "w is no array: it is of object$"),
         (npz(("w.npy", npy(np.ones(2, np.int64), descr="<U2"))), "w is no array: it is of <U2$"),
-        (npz(("w.npy", npy(np.ones(2, np.int64), descr=[("a", "<f4")]))), r"w is no array: it is of \["),
-        (npz(("w.npy", npy(np.ones(2, np.int64)))), "must hold floating-point tensors by name, got .*int64 under 'w'$"),
-        (npz(("w.npy", npy(np.float32([1, np.nan])))), "must hold finite numbers, got NaN or infinity under 'w'$"),
+        (
+            npz(("w.npy", npy(np.ones(2, np.int64), descr=[("a", "<f4")]))),
+            r"w is no array: it is of \[",
+        ),
+        (
+            npz(("w.npy", npy(np.ones(2, np.int64)))),
+            "must hold floating-point tensors by name, got .*int64 under 'w'$",
+        ),
+        (
+            npz(("w.npy", npy(np.float32([1, np.nan])))),
+            "must hold finite numbers, got NaN or infinity under 'w'$",
+        ),
         (npz(("w.npy", b"no array")), "w is no array: "),
         (npz(("w.npy", WHOLE[:5])), "w is no array: "),
         (npz(("w.npy", b"\x93NUMPY\2\0\xff\xff\xff\xff")), "w is no array: "),
@@ -77,15 +98,42 @@ def refused(path, content, message):
         (npz(("w.npy", b"\x93NUMPY\1\0\xf0\x55" + b"(" * 0x55F0)), "w is no array: "),
         (npz(("w.npy", WHOLE), ("w", WHOLE)), "w is in it twice$"),
         (npz(("w\n.npy", WHOLE)), r"must hold tensors by printable names, got 'w\\n'$"),
-        (npz(("w.npy", WHOLE), method=zipfile.ZIP_BZIP2), r"w\.npy must be stored or deflated, not encrypted$"),
-        (npz(("w.npy", WHOLE)).replace(WHOLE[-4:], b"abcd"), r"w\.npy cannot be unpacked: Bad CRC-32"),
+        (
+            npz(("w.npy", WHOLE), method=zipfile.ZIP_BZIP2),
+            r"w\.npy must be stored or deflated, not encrypted$",
+        ),
+        (
+            npz(("w.npy", WHOLE)).replace(WHOLE[-4:], b"abcd"),
+            r"w\.npy cannot be unpacked: Bad CRC-32",
+        ),
         (WHOLE, "is no .npz file of arrays: it is no whole zip: "),
         (npz(("w.npy", WHOLE))[:-9], "it is no whole zip: "),
         (b"", "it is no whole zip: "),
     ],
-    ids=["2**60", "2**33", "negative", "fewer", "object", "text", "record", "int", "nan", "none", "cut", "header",
-         "version", "brackets", "twice", "newline", "bzip2", "checksum", "npy", "truncated", "empty"],
-)  # fmt: skip
+    ids=[
+        "2**60",
+        "2**33",
+        "negative",
+        "fewer",
+        "object",
+        "text",
+        "record",
+        "int",
+        "nan",
+        "none",
+        "cut",
+        "header",
+        "version",
+        "brackets",
+        "twice",
+        "newline",
+        "bzip2",
+        "checksum",
+        "npy",
+        "truncated",
+        "empty",
+    ],
+)
 def test_an_npz_that_is_none_is_one_line(tmp_path, content, message):
     refused(tmp_path / "model.npz", content, message)
 
@@ -107,24 +155,50 @@ def test_an_npz_is_bounded_by_what_it_unpacks_to(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (struct.pack("<Q", 2**60), "its header takes 1152921504606846976 bytes, more than 4194304$"),
-        (tensors(b'{"w": %s, "w": %s}' % ((json.dumps(described()).encode(),) * 2)), "'w' is in it twice$"),
+        (
+            struct.pack("<Q", 2**60),
+            "its header takes 1152921504606846976 bytes, more than 4194304$",
+        ),
+        (
+            tensors(b'{"w": %s, "w": %s}' % ((json.dumps(described()).encode(),) * 2)),
+            "'w' is in it twice$",
+        ),
         (tensors({"w": described((2**60,))}), "is no .safetensors file of arrays: "),
         (tensors({"w": described((2**40, 2**40))}), "is no .safetensors file of arrays: "),
         (tensors({"w": described((-4,))}), "is no .safetensors file of arrays: "),
         (tensors({"w": described(ends=(16, 0))}), "is no .safetensors file of arrays: "),
         (tensors({"w": described(), "v": described()}), "is no .safetensors file of arrays: "),
-        (tensors({"w": described(dtype="I32")}), "must hold floating-point tensors by name, got .*int32 under 'w'$"),
+        (
+            tensors({"w": described(dtype="I32")}),
+            "must hold floating-point tensors by name, got .*int32 under 'w'$",
+        ),
         (tensors({"w": described(dtype="F99")}), "is no .safetensors file of arrays: "),
-        (tensors({"w": described()}, b"\0\0\x80\x7f" * 4), "must hold finite numbers, got NaN or infinity under 'w'$"),
+        (
+            tensors({"w": described()}, b"\0\0\x80\x7f" * 4),
+            "must hold finite numbers, got NaN or infinity under 'w'$",
+        ),
         (tensors(b"[" * 10**6), "is no .safetensors file of arrays: "),
         (tensors(b"1" * 10**5), "is no .safetensors file of arrays: "),
         (tensors(b"\xff\xfe"), "is no .safetensors file of arrays: "),
         (b"", "is no .safetensors file of arrays: "),
     ],
-    ids=["length", "twice", "2**60", "overflow", "negative", "ends", "overlap", "int", "dtype",
-         "inf", "brackets", "digits", "utf-8", "empty"],
-)  # fmt: skip
+    ids=[
+        "length",
+        "twice",
+        "2**60",
+        "overflow",
+        "negative",
+        "ends",
+        "overlap",
+        "int",
+        "dtype",
+        "inf",
+        "brackets",
+        "digits",
+        "utf-8",
+        "empty",
+    ],
+)
 def test_safetensors_that_are_none_are_one_line(tmp_path, content, message):
     refused(tmp_path / "model.safetensors", content, message)
 

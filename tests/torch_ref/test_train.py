@@ -196,7 +196,10 @@ def test_an_interrupted_run_ends_in_one_line_and_leaves_its_steps(
         (["--momentum", "2"], "--momentum: must be a number from 0 to 1, got '2'"),
         (["--epochs", "1.5"], "--epochs: must be a whole number from 1 to 1000000000, got '1.5'"),
         (["--epochs", "١٢"], "--epochs: must be a whole number from 1 to 1000000000, got '١٢'"),
-        (["--epochs", "9" * 10**6], "--epochs: must be a whole number from 1 to 1000000000, got '999"),
+        (
+            ["--epochs", "9" * 10**6],
+            "--epochs: must be a whole number from 1 to 1000000000, got '999",
+        ),
         (["--total-steps=--"], "--total-steps: expected one argument"),
         (["--method", "\x1b[31m"], r"--method: invalid choice: '\x1b[31m'"),
         (["x\x1b" * 10**5], r"unrecognized arguments: x\x1b"),
@@ -206,17 +209,26 @@ def test_an_interrupted_run_ends_in_one_line_and_leaves_its_steps(
         (["--method", "rk4"], "--method rk4 needs --step-size"),
         (["--step-size", "0.5"], "--method dopri5 takes no --step-size"),
         (["--adjoint-norm", "seminorm"], "--adjoint-norm needs --adjoint"),
-        (["--method", "rk4", "--step-size", "1", "--stop-at-ends"], "--stop-at-ends is for adaptive methods"),
+        (
+            ["--method", "rk4", "--step-size", "1", "--stop-at-ends"],
+            "--stop-at-ends is for adaptive methods",
+        ),
         (["--out", "none/losses.jsonl"], "--out must lie in a folder that exists"),
         (["--weights", "none.pt"], "none.pt"),
         (["--batches", "text.npz"], "text.npz must be a .npz file of the arrays images and labels"),
-        (["--batches", "flat.npz"], "flat.npz must hold images and labels [N, B, H, H, C] and [N, B], got (2, 4)"),
+        (
+            ["--batches", "flat.npz"],
+            "flat.npz must hold images and labels [N, B, H, H, C] and [N, B], got (2, 4)",
+        ),
         (["--batches", "rgb.npz"], "the model takes images of 1 channels, those in rgb.npz have 3"),
         (["--batches", "many.npz"], "the model has 3 classes, many.npz has a label 7"),
-        (["--weights", "less.pt"], 'less.pt does not fit: Error(s) in loading state_dict for Sequential: Missing key'),
+        (
+            ["--weights", "less.pt"],
+            "less.pt does not fit: Error(s) in loading state_dict for Sequential: Missing key",
+        ),
     ],
     ids=lambda value: ascii(value)[:40],
-)  # fmt: skip
+)
 def test_wrong_requests_end_in_one_line(argv, text, files, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.npz").write_text("no arrays")

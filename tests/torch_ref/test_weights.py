@@ -37,7 +37,7 @@ class Rebuilt:
 
 
 def packed(content, numbers=4, record=bytes(16), method=zipfile.ZIP_STORED):
-    """A file of PyTorch whose pickle is of `content`, or these bytes, and whose data/0 is `record`."""
+    """A file of PyTorch whose pickle is of `content`, or these bytes; data/0 is `record`."""
 
     class Pickler(pickle.Pickler):
         def persistent_id(self, given):
@@ -148,21 +148,55 @@ def test_depth_is_counted_by_level_and_not_by_length(levels):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (packed({"w": Rebuilt((2**40,), (0,))}), "must hold tensors of at most 4294967296 bytes, got more by 'w'$"),
+        (
+            packed({"w": Rebuilt((2**40,), (0,))}),
+            "must hold tensors of at most 4294967296 bytes, got more by 'w'$",
+        ),
         (packed({"w": Rebuilt((2**62, 2**62), (0, 0))}), "is no file of PyTorch's: numel: integer"),
         (packed({"w": Rebuilt((-4,), (1,))}), "is no file of PyTorch's: "),
         (packed({"w": Rebuilt((4,), (1,), -3)}), "is no file of PyTorch's: "),
-        (packed({"w": Rebuilt((10**9,), (1,))}, numbers=10**9), "is no file of PyTorch's: record size"),
+        (
+            packed({"w": Rebuilt((10**9,), (1,))}, numbers=10**9),
+            "is no file of PyTorch's: record size",
+        ),
         (packed({"w": 1}), "must hold floating-point tensors by name, got int under 'w'$"),
-        (packed({1: Rebuilt((4,), (1,))}), "must hold floating-point tensors by name, got torch.float32 under 1$"),
-        (packed({"a\nb": Rebuilt((4,), (1,))}), r"must hold tensors by printable names, got 'a\\nb'$"),
+        (
+            packed({1: Rebuilt((4,), (1,))}),
+            "must hold floating-point tensors by name, got torch.float32 under 1$",
+        ),
+        (
+            packed({"a\nb": Rebuilt((4,), (1,))}),
+            r"must hold tensors by printable names, got 'a\\nb'$",
+        ),
         (packed({"a" * 2000: Rebuilt((4,), (1,))}), "must hold tensors by printable names"),
-        (packed({"w": Rebuilt((4,), (1,))}, record=QUIET_NAN), "must hold finite numbers, got NaN or infinity"),
-        (packed({"w": Rebuilt((4,), (1,))}, record=MINUS_INFINITY), "must hold finite numbers, got NaN or infinity"),
-        (packed({"w": Rebuilt((4,), (1,))}, method=zipfile.ZIP_BZIP2), "must be stored or deflated"),
+        (
+            packed({"w": Rebuilt((4,), (1,))}, record=QUIET_NAN),
+            "must hold finite numbers, got NaN or infinity",
+        ),
+        (
+            packed({"w": Rebuilt((4,), (1,))}, record=MINUS_INFINITY),
+            "must hold finite numbers, got NaN or infinity",
+        ),
+        (
+            packed({"w": Rebuilt((4,), (1,))}, method=zipfile.ZIP_BZIP2),
+            "must be stored or deflated",
+        ),
     ],
-    ids=["repeated", "overflow", "negative", "offset", "record", "int", "name", "line", "long", "nan", "inf", "bzip2"],
-)  # fmt: skip
+    ids=[
+        "repeated",
+        "overflow",
+        "negative",
+        "offset",
+        "record",
+        "int",
+        "name",
+        "line",
+        "long",
+        "nan",
+        "inf",
+        "bzip2",
+    ],
+)
 def test_what_is_no_weight_is_named(path, content, message):
     refused(path, content, rf"model\.pt .*{message}")
 

@@ -62,7 +62,7 @@ def ended_by(cluster, error):
 
 @pytest.mark.parametrize("kind", [ValueError, RuntimeError, TypeError])
 def test_whatever_jax_raises_when_another_process_is_lost_is_not_shown(cluster, kind):
-    """The news may come after the error: Gloo and XLA raise errors of several types, and at once."""
+    """The news may come after the error: Gloo and XLA raise errors of several types."""
     threading.Timer(0.1, cluster.watchdog.lost.set).start()
     assert isinstance(
         ended_by(cluster, kind("Gloo AllGather failed: Connection closed by peer")), Ended

@@ -1,4 +1,4 @@
-"""What killed processes leave in a run's directory is gone after the next start, and nothing else."""
+"""What killed processes leave in a run's directory is gone after the next start."""
 
 import json
 

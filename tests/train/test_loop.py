@@ -21,8 +21,8 @@ from jaxode.train.compiled_steps import CompiledSteps
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
-KEYS = """dataset data train_images test_images model blocks parameters solver gradient rtol atol nfe_forward epochs
-seed test_accuracy train_accuracy
+KEYS = """dataset data train_images test_images model blocks parameters solver gradient rtol atol
+nfe_forward epochs seed test_accuracy train_accuracy
 train_seconds_per_epoch eval_seconds_per_epoch compile_seconds device versions commit"""
 
 
@@ -37,8 +37,14 @@ class Disguised(ImageSet):
 def test_a_run_leaves_its_files(whole):
     out, result = whole
     assert {path.name for path in out.iterdir()} == {
-        "config.json", "metrics.jsonl", "result.json", "curves.png", "confusion.png", "images.npz", "checkpoints",
-    }  # fmt: skip
+        "config.json",
+        "metrics.jsonl",
+        "result.json",
+        "curves.png",
+        "confusion.png",
+        "images.npz",
+        "checkpoints",
+    }
     assert json.loads((out / "result.json").read_text()) == result
     assert json.loads((out / "config.json").read_text()) == run_config().to_json()
     assert (out / "curves.png").read_bytes().startswith(b"\x89PNG")

@@ -1,4 +1,4 @@
-"""What a person sees of an epoch: a line that says whose counts it prints, and a bar on a terminal."""
+"""Progress of an epoch: a line that says whose counts it prints, a bar on a terminal."""
 
 import io
 import sys
@@ -6,10 +6,19 @@ import sys
 from jaxode.train.progress import Progress, epoch_line
 
 RECORD = {
-    "epoch": 2, "loss": 0.5, "train_accuracy": 0.75, "test_accuracy": 0.5, "nfe_forward": 32.0,
-    "nfe_forward_train": 26.25, "accepted": 4.5, "rejected": 0.25, "lr": 0.1, "images_per_second": 200.0,
-    "train_seconds": 2.0, "eval_seconds": 1.0,
-}  # fmt: skip
+    "epoch": 2,
+    "loss": 0.5,
+    "train_accuracy": 0.75,
+    "test_accuracy": 0.5,
+    "nfe_forward": 32.0,
+    "nfe_forward_train": 26.25,
+    "accepted": 4.5,
+    "rejected": 0.25,
+    "lr": 0.1,
+    "images_per_second": 200.0,
+    "train_seconds": 2.0,
+    "eval_seconds": 1.0,
+}
 
 
 class Terminal(io.StringIO):

@@ -24,11 +24,23 @@ from jaxode.train.tensorboard import EventWriter
 
 def record(epoch, accuracy, nfe=26.0):
     return {
-        "epoch": epoch, "loss": 1 / epoch, "test_loss": 1.1 / epoch, "train_loss": 1.0, "train_accuracy": accuracy,
-        "test_accuracy": accuracy, "nfe_forward": nfe, "nfe_per_block": nfe and [nfe], "nfe_forward_train": nfe,
-        "accepted": 4.0, "rejected": 0.0, "lr": 0.1, "images_per_second": 100.0 * epoch, "train_seconds": 2.0,
-        "eval_seconds": 1.0, "compile_seconds": 3.0 if epoch == 1 else 0.0,
-    }  # fmt: skip
+        "epoch": epoch,
+        "loss": 1 / epoch,
+        "test_loss": 1.1 / epoch,
+        "train_loss": 1.0,
+        "train_accuracy": accuracy,
+        "test_accuracy": accuracy,
+        "nfe_forward": nfe,
+        "nfe_per_block": nfe and [nfe],
+        "nfe_forward_train": nfe,
+        "accepted": 4.0,
+        "rejected": 0.0,
+        "lr": 0.1,
+        "images_per_second": 100.0 * epoch,
+        "train_seconds": 2.0,
+        "eval_seconds": 1.0,
+        "compile_seconds": 3.0 if epoch == 1 else 0.0,
+    }
 
 
 TASK = Classification(10)

@@ -64,7 +64,7 @@ AUGMENTATIONS: dict[AugmentationName, Augmentation] = {name: _sometimes(name) fo
 
 
 def require_shape(names: Sequence[str], height: int, width: int, channels: int) -> None:
-    """Raise ConfigError unless the named augmentations exist and can do with images of that shape."""
+    """Raise ConfigError unless the augmentations exist and take images of that shape."""
     for name in names:
         require_choice("augmentations", name, AugmentationName)
     if "transpose" in names and height != width:

@@ -1,10 +1,14 @@
-"""What colour a pixel has: hue, saturation and value; brightness and contrast. A part that draws, and one that does.
+"""What colour a pixel has: hue, saturation and value; brightness and contrast.
 
-The plan asks Albumentations for hue_shift_limit, sat_shift_limit and val_shift_limit of 0.2. The library shifts 8-bit
-pictures, in which hue has 180 values, saturation and value 256: a shift of 0.2 is less than one of them, and changes
-next to nothing. Nobody asks for that, so ±0.2 is read as a share of each range, as ±0.1 of brightness is in the plan's
-next line: a fifth of saturation, of value, and of the circle of hues (72°). That is much for the colour of a hand, but
-SimCLR's (Chen, Kornblith, Norouzi and Hinton 2020, appendix A) is 0.2 of the circle too, and no colour tells a letter.
+A part that draws, and one that does.
+
+The plan asks Albumentations for hue_shift_limit, sat_shift_limit and val_shift_limit of 0.2. The
+library shifts 8-bit pictures, in which hue has 180 values, saturation and value 256: a shift of 0.2
+is less than one of them, and changes next to nothing. Nobody asks for that, so ±0.2 is read as a
+share of each range, as ±0.1 of brightness is in the plan's next line: a fifth of saturation, of
+value, and of the circle of hues (72°). That is much for the colour of a hand, but SimCLR's (Chen,
+Kornblith, Norouzi and Hinton 2020, appendix A) is 0.2 of the circle too, and no colour tells a
+letter.
 """
 
 from __future__ import annotations
@@ -30,7 +34,7 @@ HSV = Float[Array, "... 3"]
 
 
 def rgb_to_hsv(image: RGB) -> HSV:
-    """Hue, saturation and value by cv2's formulas (COLOR_RGB2HSV of float32, whose hue is in degrees)."""
+    """Hue in degrees, saturation and value by cv2's COLOR_RGB2HSV of float32."""
     red, green, blue = image[..., 0], image[..., 1], image[..., 2]
     value = jnp.max(image, -1)
     spread = value - jnp.min(image, -1)
@@ -48,7 +52,10 @@ def rgb_to_hsv(image: RGB) -> HSV:
 
 
 def hsv_to_rgb(image: HSV) -> RGB:
-    """The inverse: a channel falls short of the value by a wave of the hue, a third of a turn apart."""
+    """The inverse of that conversion.
+
+    A channel is the value less a wave of the hue, a third of a turn from the next channel's.
+    """
     hue, saturation, value = image[..., 0], image[..., 1], image[..., 2]
 
     def channel(offset: int) -> Array:
@@ -82,6 +89,9 @@ def draw_light(key: PRNGKeyArray) -> Float[Array, " 2"]:
 
 
 def lit(image: Float[Array, "H W C"], light: Float[Array, " 2"]) -> Float[Array, "H W C"]:
-    """(1 + contrast) value + brightness, cut to [0, 1]. Black is the value that contrast leaves, as in the library."""
+    """(1 + contrast) value + brightness, cut to [0, 1].
+
+    Black is the value that contrast leaves, as in the library.
+    """
     brightness, contrast = light.astype(image.dtype)
     return jnp.clip(image * (1 + contrast) + brightness, 0, 1)

@@ -1,4 +1,4 @@
-"""Numbers drawn from a key, always with 32 bits: an image is drawn alike in float32 and in float64."""
+"""Random numbers of 32 bits from a key, equal in float32 and in float64."""
 
 from __future__ import annotations
 

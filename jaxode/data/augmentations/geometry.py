@@ -1,9 +1,12 @@
-"""Where a pixel comes from: crop, transpose, flips, shift-scale-rotate. A part that draws, and one that does.
+"""Where a pixel comes from: crop, transpose, flips, shift-scale-rotate.
 
-Ranges are Albumentations' defaults, which the plan leaves alone, but for one: a random resized crop takes 0.6 of the
-image or more, where the library takes 0.08 or more. A sign is made by the whole hand, and a twelfth of the picture may
-show none of it. Shift-scale-rotate is that of the plan's day, before 2.0: beyond the border lies the mirror image, both
-directions are scaled alike, and shifts are not rounded to pixels.
+A part that draws, and one that does.
+
+Ranges are Albumentations' defaults, which the plan leaves alone, but for one: a random resized crop
+takes 0.6 of the image or more, where the library takes 0.08 or more. A sign is made by the whole
+hand, and a twelfth of the picture may show none of it. Shift-scale-rotate is that of the plan's
+day, before 2.0: beyond the border lies the mirror image, both directions are scaled alike, and
+shifts are not rounded to pixels.
 """
 
 from __future__ import annotations
@@ -45,9 +48,10 @@ class Turn(NamedTuple):
 
 
 def draw_crop(key: PRNGKeyArray, height: int, width: int) -> Box:
-    """A window by torchvision's rule: area uniform, ratio uniform in its logarithm, then every place equally likely.
+    """A window by torchvision's rule: uniform area, log-uniform ratio, uniform place.
 
-    Where torchvision draws again because a side is longer than the image's, it is cut to the image's.
+    Where torchvision draws again because a side is longer than the image's, it is cut to the
+    image's.
     """
     drawn = numbers(key, 4)
     area = height * width * between(drawn[0], *AREA)
@@ -60,7 +64,7 @@ def draw_crop(key: PRNGKeyArray, height: int, width: int) -> Box:
 
 
 def crop_resize(image: Image, box: Box) -> Image:
-    """The window enlarged to the image's size as cv2.resize does it, which repeats the window's outermost pixels."""
+    """The window enlarged to the image's size as cv2.resize does, which repeats its border."""
     height, width, _ = image.shape
 
     def positions(start: Array, length: Array, size: int) -> Array:
@@ -101,9 +105,10 @@ def draw_turn(key: PRNGKeyArray) -> Turn:
 
 
 def turned(image: Image, turn: Turn) -> Image:
-    """The image scaled and rotated about its centre, then shifted; beyond its border stands its mirror image.
+    """The image scaled and rotated about its centre, then shifted; beyond it, its reflection.
 
-    Every pixel looks up where it came from, by the inverse of the map that cv2.getRotationMatrix2D writes down.
+    Every pixel looks up where it came from, by the inverse of the map that cv2.getRotationMatrix2D
+    writes down.
     """
     height, width, _ = image.shape
     down, right, scale, degrees = (number.astype(image.dtype) for number in turn)

@@ -111,7 +111,7 @@ def _present(*values: Any) -> list[Any]:
 
 
 def _kept(parameters: Parameters) -> int:
-    """How many outputs of convolutions a gradient needs: all, but for one that is the chain's own."""
+    """How many convolutions' outputs a gradient needs: all but the chain's own output."""
     units, tail = parameters
     return len(units) - (tail is None)
 

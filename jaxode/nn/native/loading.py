@@ -80,7 +80,7 @@ def _loaded() -> tuple[ModuleType | None, str]:
 
 
 def uninitialized(like: jax.ShapeDtypeStruct) -> Any:
-    """An array of this shape and type with any content, in large pages where the system has them."""
+    """An uninitialised array of this shape and type, in large pages where there are any."""
     return jax.ffi.ffi_call(f"{PREFIX}uninitialized", like)()
 
 
@@ -95,6 +95,6 @@ def missing() -> str:
 
 
 def lanes() -> int:
-    """Floats in a vector of the module in use: 16 for AVX-512, 8 for AVX2, 4 for NEON, 0 without."""
+    """Floats in a vector of the module in use: 16 (AVX-512), 8 (AVX2), 4 (NEON), 0 (none)."""
     module = _loaded()[0]
     return 0 if module is None else module.lanes
