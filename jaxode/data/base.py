@@ -22,11 +22,20 @@ SPLITS = ("train", "test")
 class Dataset(Protocol):
     """A training and a test split, and what a model has to know of them."""
 
-    name: str
-    source: Any
-    """`full`, or `sample` for a part that is bundled; recorded with the result."""
-    spec: Any
-    """Facts for the task: `class_names`, say."""
+    @property
+    def name(self) -> str:
+        """For records and titles."""
+        ...
+
+    @property
+    def source(self) -> str:
+        """`full`, or `sample` for a part that is bundled; recorded with the result."""
+        ...
+
+    @property
+    def spec(self) -> Any:
+        """Facts for the task: `class_names`, say."""
+        ...
 
     @property
     def splits(self) -> Mapping[str, Examples]:

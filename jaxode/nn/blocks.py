@@ -108,9 +108,9 @@ class ODEBlock(nnx.Module):
 
 
 class ResidualBlock(nnx.Module):
-    """z + conv(ReLU(norm(conv(ReLU(norm(z)))))), convolutions without bias (He et al.
+    """z + conv(ReLU(norm(conv(ReLU(norm(z)))))), convolutions without bias.
 
-    2016, full pre-activation).
+    Source: He et al. 2016, "Identity Mappings in Deep Residual Networks", full pre-activation.
     """
 
     def __init__(self, width: int, *, kernels: Kernels, rngs: nnx.Rngs, dtype: jnp.dtype) -> None:

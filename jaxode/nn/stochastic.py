@@ -73,9 +73,9 @@ def weighted_moments(
 
 
 class Dropout(nnx.Module):
-    """Inverted dropout (Srivastava et al.
+    """Inverted dropout: numbers become zero with probability `rate`.
 
-    2014, section 10): numbers become zero with probability `rate`.
+    Source: Srivastava et al. 2014, "Dropout", section 10.
 
     Those that stay are divided by 1 - rate. An image's mask is a function of its own key and the
     layer's place in the model alone, not of the batch that it is in. Evaluation drops nothing.

@@ -39,13 +39,13 @@ class Regression(Task):
 
     def loss(
         self, model: nnx.Module, batch: Batch, total: Float[Array, ""]
-    ) -> tuple[Float[Array, ""], Float[Array, B * shape]]:
+    ) -> tuple[Float[Array, ""], Float[Array, "B ..."]]:
         """Mean over examples of the mean squared error of an example's numbers."""
         outputs = call_model(model, batch[self.inputs], batch)
         squares = self._each(jnp.square, outputs, batch)
         return jnp.sum(squares * batch["weight"]) / total, outputs
 
-    def metrics(self, outputs: Float[Array, B * shape], batch: Batch) -> Metrics:
+    def metrics(self, outputs: Float[Array, "B ..."], batch: Batch) -> Metrics:
         """Sums of each example's mean squared and mean absolute error, and the examples."""
         weight = batch["weight"]
         return {

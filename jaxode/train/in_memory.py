@@ -24,7 +24,7 @@ class InMemory:
     def __init__(self, task: Task, facts: dict[str, Any]) -> None:
         self.task, self.facts = task, facts
         self.history: list[dict[str, Any]] = []
-        self.clock = dict.fromkeys(CLOCK, 0.0)
+        self.clock: dict[str, float] = dict.fromkeys(CLOCK, 0.0)
 
     def restored(self, state: TrainState) -> None:
         """Nothing: there is no checkpoint."""

@@ -1,7 +1,4 @@
-"""Every table: table 1 of Chen et al.
-
-2018, those of Gładzik 2019, this project's own, and those of two plans.
-"""
+"""Every table: of Chen et al. 2018, of Gładzik 2019, of two plans, and this project's own."""
 
 from __future__ import annotations
 
