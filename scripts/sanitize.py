@@ -110,6 +110,8 @@ def run_tests(folder: Path, libraries: str, only: str | None) -> int:
         "--capture=sys",
         "-p",
         "no:cacheprovider",
+        "-o",
+        "timeout=1800",  # sanitised code is many times slower
         *TESTS,
         *selected,
     ]
