@@ -25,7 +25,7 @@ from jaxode.checks import SEEDS, Range, require
 from jaxode.config import check_fields, setting
 
 if TYPE_CHECKING:
-    from jaxode.train import Progress
+    from jaxode.runs import Progress
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from jaxode.strict_json import need, read_object
 
 if TYPE_CHECKING:
     from jaxode.data import ImageSet
-    from jaxode.train import Cluster
+    from jaxode.distributed import ProcessGroup
 
 SAMPLE_EPOCHS = 5
 """Epochs on the bundled sample unless given: the protocol's many passes over few images would only
@@ -87,18 +87,12 @@ def reachable(request: Request) -> None:
 def carry_out(parser: Parser, request: Request, config: RunConfig, signals: Signals) -> int:
     """A well-formed request; its errors become exit codes."""
     from jaxode.data import DataError, is_unsplit
-    from jaxode.train import (
-        CheckpointError,
-        Cluster,
-        ResumeError,
-        RunFailed,
-        Stopped,
-        out_of_memory,
-    )
-    from jaxode.train.leftovers import sweep_unless_claimed
+    from jaxode.distributed import ProcessGroup
+    from jaxode.errors import CheckpointError, ResumeError, RunFailed, Stopped, out_of_memory
+    from jaxode.runs.leftovers import sweep_unless_claimed
 
     signals.at_once = False
-    cluster, out = Cluster(), None
+    cluster, out = ProcessGroup(), None
     try:
         if request.resume is not None:
             config = resumed(request.resume, request, config)
@@ -123,7 +117,9 @@ def carry_out(parser: Parser, request: Request, config: RunConfig, signals: Sign
         with cluster, contextlib.ExitStack() as claims:
             surroundings.start_devices()
             out = Path(
-                cluster.told(lambda: str(claims.enter_context(run_directory(request, config))))
+                cluster.broadcast_from_main(
+                    lambda: str(claims.enter_context(run_directory(request, config)))
+                )
             )
             return train(request, config, out, cluster)
     except (ConfigError, DataError, ResumeError) as error:
@@ -157,14 +153,14 @@ def aftermath(parser: Parser, out: Path | None, config: RunConfig) -> str:
     return f"go on with: {parser.prog} --resume {shlex.quote(str(out))}"
 
 
-def met(request: Request, config: RunConfig) -> Cluster:
+def met(request: Request, config: RunConfig) -> ProcessGroup:
     """JAX set up for this run, and the processes that take part in it.
 
     Raises ConfigError, RunFailed.
     """
     import jax
 
-    from jaxode.train import Cluster, join, membership
+    from jaxode.distributed import ProcessGroup, initialize_distributed, membership
 
     member = membership(request.coordinator, request.processes, request.process_id)
     jax.config.update("jax_enable_x64", config.precision == "float64")
@@ -175,9 +171,9 @@ def met(request: Request, config: RunConfig) -> Cluster:
             jax.config.update("jax_num_cpu_devices", config.parallel.devices)
     compilations.keep()
     if member is None:
-        return Cluster()
+        return ProcessGroup()
     timeout = {} if request.join_timeout is None else {"timeout": request.join_timeout}
-    return join(member, secret_file=request.secret_file, **timeout)
+    return initialize_distributed(member, secret_file=request.secret_file, **timeout)
 
 
 def description(config: RunConfig) -> dict[str, Any]:
@@ -194,20 +190,21 @@ def description(config: RunConfig) -> dict[str, Any]:
 
 def resumed(directory: Path, request: Request, preset: RunConfig) -> RunConfig:
     """Settings of the run in a directory with the allowed changes. Raises ResumeError."""
-    from jaxode.train import ResumeError, read_config, settle
+    from jaxode.errors import ResumeError
+    from jaxode.runs import merge_resume_request, read_config
 
     has = read_config(directory)
     if has.data.dataset != preset.data.dataset:
         found, own = has.data.dataset, preset.data.dataset
         raise ResumeError(f"{directory} is another run: dataset (run has {found}, asked {own})")
-    return settle(directory, has, request.settings)
+    return merge_resume_request(directory, has, request.settings)
 
 
 def finished(directory: Path, config: RunConfig) -> bool:
     """Whether a run is complete: all epochs done, and no file missing or damaged."""
     from jaxode.data import spec_of
+    from jaxode.runs import Checkpoints, is_incomplete
     from jaxode.tasks import Classification
-    from jaxode.train import Checkpoints, is_incomplete
 
     try:
         result = read_object(directory / "result.json")
@@ -229,24 +226,25 @@ def run_directory(request: Request, config: RunConfig) -> contextlib.AbstractCon
 
     Entering it raises ConfigError.
     """
-    from jaxode.train import claimed, claimed_new
+    from jaxode.runs import lock_new_run_directory, lock_run_directory
 
     if request.resume is not None:
-        return claimed(request.resume, may_hold_run=True)
+        return lock_run_directory(request.resume, may_hold_run=True)
     if request.out is not None:
-        return claimed(request.out)
-    return claimed_new(
+        return lock_run_directory(request.out)
+    return lock_new_run_directory(
         Path(f"runs/{config.data.dataset}/{config.model.model}-{time.strftime('%Y%m%d-%H%M%S')}")
     )
 
 
-def train(request: Request, config: RunConfig, out: Path, cluster: Cluster) -> int:
+def train(request: Request, config: RunConfig, out: Path, cluster: ProcessGroup) -> int:
     """Load, train, and print what came out."""
     from experiments.native_note import tell_once
     from jaxode.data import load
     from jaxode.nn.kernels import has_tf32
-    from jaxode.train import Progress, require_tensorboard, run
-    from jaxode.train.provenance import device
+    from jaxode.runs import Progress, require_tensorboard
+    from jaxode.runs.provenance import device
+    from jaxode.train import run
 
     if request.tensorboard:
         require_tensorboard()
@@ -257,9 +255,9 @@ def train(request: Request, config: RunConfig, out: Path, cluster: Cluster) -> i
         )
     if cluster.first:
         tell_once(config)
-    data = cluster.in_turn(lambda: load(config.data, progress=not progress.quiet))
+    data = cluster.main_first(lambda: load(config.data, progress=not progress.quiet))
     config = decided(config, data, request.resume is not None or "epochs" in request.settings)
-    cluster.alike("settings", config.to_json())
+    cluster.assert_equal("settings", config.to_json())
     progress.say(f"{announcement(data)}; {config.epochs} epochs; results in {out}")
     result = run(
         config, data, out, progress=progress, tensorboard=request.tensorboard, cluster=cluster

@@ -23,7 +23,7 @@ from experiments.dynamics import command
 from experiments.dynamics.crossing_config import CrossingConfig
 
 if TYPE_CHECKING:
-    from jaxode.train import Progress
+    from jaxode.runs import Progress
 
 
 def work(config: CrossingConfig, out: Path, progress: Progress, words: str) -> str:

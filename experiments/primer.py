@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from experiments.dynamics import command
 
 if TYPE_CHECKING:
-    from jaxode.train import Progress
+    from jaxode.runs import Progress
 
 
 @dataclass(frozen=True)

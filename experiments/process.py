@@ -15,7 +15,7 @@ from jaxode.checks import ConfigError, one_line
 from jaxode.ending_signals import ENDING
 
 if TYPE_CHECKING:
-    from jaxode.train import Stopped
+    from jaxode.errors import Stopped
 
 
 class Main(Protocol):

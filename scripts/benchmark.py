@@ -37,7 +37,7 @@ from experiments.arguments import Parser, given
 from experiments.converters import Number, nonempty, to_path
 from jaxode.checks import ConfigError, Range, shown
 from jaxode.config import BATCHES, WIDTHS, Precision
-from jaxode.train.files import make_writable
+from jaxode.runs.files import make_writable
 from scripts.bench import report
 from scripts.bench.cases import COMPILED, FRAMEWORKS, JAXODE, Case, cases, quick_cases
 from scripts.bench.measure import blanks, measure

@@ -33,11 +33,12 @@ from experiments.converters import to_path
 from jaxode.checks import ConfigError
 from jaxode.config import RunConfig, StemName
 from jaxode.data import SPECS, DataError, load, spec_of, view_shape
+from jaxode.distributed.process_group import ProcessGroup
+from jaxode.errors import CheckpointError, ResumeError, Stopped
 from jaxode.interop import InteropError, from_torch, to_torch
 from jaxode.nn import build_classifier
-from jaxode.train import CheckpointError, Progress, ResumeError, Stopped, claimed
-from jaxode.train.cluster import Cluster
-from jaxode.train.files import write_json
+from jaxode.runs import Progress, lock_run_directory
+from jaxode.runs.files import write_json
 from jaxode.train.interrupts import Interrupts
 from jaxode.train.loop import Trainer
 from scripts.restore import restored
@@ -119,10 +120,18 @@ def to_run(weights: Weights, source: Path, out: Path, asked: dict[str, Any]) -> 
         config = decided(config, data, "epochs" in asked)
         with interrupts.compiling():
             trainer = Trainer(
-                config, data, out, Progress(), False, started(weights), None, interrupts, Cluster()
+                config,
+                data,
+                out,
+                Progress(),
+                False,
+                started(weights),
+                None,
+                interrupts,
+                ProcessGroup(),
             )
         origin = {"file": source.name, "sha256": hashlib.sha256(source.read_bytes()).hexdigest()}
-        with claimed(out):
+        with lock_run_directory(out):
             require_new(out)
             # The settings last: they make the directory a run, which without its checkpoint would
             # start from the seed.

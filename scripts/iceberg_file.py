@@ -24,7 +24,7 @@ from experiments.arguments import Parser, given
 from experiments.converters import Number, to_path
 from jaxode.checks import SEEDS, ConfigError, Range, require
 from jaxode.data.bands import PIXELS, SIDE, UNKNOWN_ANGLE
-from jaxode.train.files import writing_whole
+from jaxode.runs.files import writing_whole
 
 ROWS, ICEBERGS = 1604, 753
 """Of the real file, which gives the classes' shares."""

@@ -26,7 +26,7 @@ from experiments import process
 from experiments.arguments import Parser, given
 from experiments.converters import nonempty, to_path
 from jaxode.checks import shown
-from jaxode.train.files import make_writable
+from jaxode.runs.files import make_writable
 from scripts.parity.cells import cells
 from scripts.parity.limits import unreachable
 from scripts.parity.measure import FAIL, Row, measure

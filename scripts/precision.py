@@ -33,11 +33,13 @@ from experiments.converters import Number, nonempty, to_path
 from jaxode.checks import SEEDS, ConfigError, require_choice
 from jaxode.config import Precision, RunConfig
 from jaxode.data import DataError, ImageSet, load
+from jaxode.errors import RunFailed, Stopped
 from jaxode.nn import build_classifier
 from jaxode.nn.kernels import has_tf32
-from jaxode.train import Progress, RunFailed, Stopped, make_writable, run
+from jaxode.runs import Progress, make_writable
+from jaxode.runs.files import write_json, write_whole
+from jaxode.train import run
 from jaxode.train.compiled_steps import CompiledSteps
-from jaxode.train.files import write_json, write_whole
 from jaxode.train.microbatch import forward
 from scripts.parity.measure import relative
 from scripts.settings import settings, settings_parser

@@ -26,7 +26,7 @@ from experiments.arguments import Parser, given
 from experiments.converters import Choice, path_text, to_path
 from jaxode.config import DataConfig
 from jaxode.data import SPECS, DataError, load
-from jaxode.data.differences import to_differences
+from jaxode.data.delta_coding import to_differences
 
 SAMPLE_IMAGES = {"train": 2000, "test": 500}
 SAMPLE_SEED = 20191

@@ -20,16 +20,16 @@ from experiments import process
 from experiments.arguments import Parser, given
 from experiments.converters import to_path
 from jaxode.checks import ConfigError
-from jaxode.train import make_writable
-from jaxode.train.files import write_whole
+from jaxode.runs import make_writable
+from jaxode.runs.files import write_whole
 from scripts.reproduce import RUNS
+from scripts.tables.analyses import Finding, growth, learning, second_block, worth
+from scripts.tables.asl import confusions, rate, reflections
 from scripts.tables.document import markdown
-from scripts.tables.findings import Finding, growth, learning, second_block, worth
 from scripts.tables.pictures import draw
 from scripts.tables.protocols import Scale, identity, settings
 from scripts.tables.records import Record, keep, of_run, read
 from scripts.tables.rows import TABLES
-from scripts.tables.signs import confusions, rate, reflections
 
 RESULTS = Path("docs/results")
 SHOWN: tuple[Scale, ...] = ("full", "cpu")

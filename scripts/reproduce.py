@@ -28,18 +28,11 @@ from experiments.converters import Choice, Number, nonempty, path_text, to_path
 from jaxode.checks import SEEDS, ConfigError, shown
 from jaxode.config import DataConfig, RunConfig
 from jaxode.data import DataError, ImageSet, load
-from jaxode.train import (
-    CheckpointError,
-    Progress,
-    ResumeError,
-    RunFailed,
-    Stopped,
-    claimed,
-    out_of_memory,
-    run,
-)
-from jaxode.train.files import count_lines
-from jaxode.train.leftovers import sweep_unless_claimed
+from jaxode.errors import CheckpointError, ResumeError, RunFailed, Stopped, out_of_memory
+from jaxode.runs import Progress, lock_run_directory
+from jaxode.runs.files import count_lines
+from jaxode.runs.leftovers import sweep_unless_claimed
+from jaxode.train import run
 from scripts.tables.protocols import Scale, published_epochs, run_name, settings
 from scripts.tables.rows import TABLES
 from scripts.tables.table import Row, Table
@@ -153,7 +146,7 @@ def carry_out(work: Sequence[Job], data_dir: str | None, progress: Progress) -> 
                 progress.say(announcement(data))
             check_count(job, data)
             progress.say(f"{head}; {job.out}")
-            with claimed(job.out, may_hold_run=True):
+            with lock_run_directory(job.out, may_hold_run=True):
                 result = run(config, data, job.out, progress=progress)
         except DataError as error:
             if all(other.table.dataset == job.table.dataset for other in work):

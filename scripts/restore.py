@@ -12,11 +12,12 @@ from flax import nnx
 
 from jaxode.config import RunConfig
 from jaxode.data import spec_of, view_shape
+from jaxode.errors import ResumeError
 from jaxode.nn import Classifier, build_classifier
 from jaxode.optim import optimizer
-from jaxode.train import Progress, ResumeError, read_config
-from jaxode.train.checkpoint import Checkpoints, read_checkpoint
-from jaxode.train.checkpoint_folder import CHECKPOINTS
+from jaxode.runs import Progress, read_config
+from jaxode.runs.checkpoint import Checkpoints, read_checkpoint
+from jaxode.runs.checkpoint_folder import CHECKPOINTS
 from jaxode.train.state import initial_state, split_model
 
 

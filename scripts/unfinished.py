@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from jaxode.runs.files import write_json
+from jaxode.runs.provenance import commit, device, versions
 from jaxode.strict_json import need, read_object
-from jaxode.train.files import write_json
-from jaxode.train.provenance import commit, device, versions
 
 
 class Unfinished:

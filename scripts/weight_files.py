@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load as from_safetensors
 from safetensors.torch import save as to_safetensors
 
-from jaxode.train.files import write_whole
+from jaxode.runs.files import write_whole
 from torch_ref import files
 from torch_ref.files import FileError, line
 from torch_ref.weights import Weights, WeightsError, checked

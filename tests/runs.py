@@ -8,9 +8,10 @@ import signal
 
 from stubs import builder, image_set, run_config
 
-from jaxode.train import Progress, run
-from jaxode.train.checkpoint_meta import sealed, unsealed
-from jaxode.train.epoch_metrics import TIMINGS
+from jaxode.runs import Progress
+from jaxode.runs.checkpoint_meta import sealed, unsealed
+from jaxode.runs.summary import TIMINGS
+from jaxode.train import run
 from jaxode.train.pace import Pace
 
 

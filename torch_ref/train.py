@@ -5,8 +5,8 @@ r"""Train given weights on given batches with PyTorch and torchdiffeq.
 
 The weights are a state_dict laid out as in torchdiffeq's odenet_mnist.py; kind, blocks, width and
 classes of the model follow from it. The batches are a .npz of `images` [N, B, H, W, C], ready for
-the model, and `labels` [N, B]. scripts.handover writes both for a run of jaxode, with the command
-that repeats its first steps here.
+the model, and `labels` [N, B]. scripts.export_for_torch writes both for a run of jaxode, with the
+command that repeats its first steps here.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from experiments.signals import Signals
 from jaxode.checks import ConfigError
 
 if TYPE_CHECKING:
-    from jaxode.train import Progress
+    from jaxode.runs import Progress
 
 Work = Callable[[Any, Path, "Progress", str], str]
 """Settings, output directory, progress, command → the last line on stdout.
@@ -83,7 +83,8 @@ def carry_out(
     """A well-formed request; its errors become exit codes."""
     import jax
 
-    from jaxode.train import Progress, RunFailed, make_writable, out_of_memory
+    from jaxode.errors import RunFailed, out_of_memory
+    from jaxode.runs import Progress, make_writable
 
     signals.at_once = False
     try:

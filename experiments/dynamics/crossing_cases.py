@@ -24,10 +24,12 @@ from experiments.dynamics.crossing_config import CrossingConfig
 from experiments.dynamics.text import loss_text, number
 from jaxode.config import OptimConfig, RunConfig, SolveConfig
 from jaxode.data import ArrayDataset
+from jaxode.errors import RunFailed
 from jaxode.nn.fields import DenseField
 from jaxode.ode import SolveError, Stats, odeint, trajectory
+from jaxode.runs import Progress
 from jaxode.tasks import Regression
-from jaxode.train import Progress, RunFailed, fit
+from jaxode.train import fit
 from jaxode.types import Params
 
 STARTS, TARGETS = (-1.0, 1.0), (1.0, -1.0)

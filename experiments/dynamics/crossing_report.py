@@ -11,7 +11,7 @@ from experiments.dynamics.crossing_config import CrossingConfig
 from experiments.dynamics.crossing_picture import draw
 from experiments.dynamics.origin import in_words, origin
 from experiments.dynamics.text import loss_text, number, table
-from jaxode.train.files import write_json, write_whole
+from jaxode.runs.files import write_json, write_whole
 
 
 def write(study: Study, config: CrossingConfig, out: Path, words: str) -> str:

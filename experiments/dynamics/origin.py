@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jaxode.train import provenance
+from jaxode.runs import provenance
 
 
 def origin(command: str) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from experiments.dynamics import growth, relaxation, residual, verhulst
 from experiments.dynamics.origin import in_words, origin
-from jaxode.train import Progress
-from jaxode.train.files import write_json, write_whole
+from jaxode.runs import Progress
+from jaxode.runs.files import write_json, write_whole
 
 TOPICS = (growth, relaxation, verhulst, residual)
 

@@ -11,8 +11,8 @@ from experiments.views.pictures import pictures
 from jaxode.config import AugmentationName
 from jaxode.data.augmentations import PROBABILITIES, colour, geometry, holes
 from jaxode.data.regular import printable
-from jaxode.train import Progress
-from jaxode.train.files import write_whole
+from jaxode.runs import Progress
+from jaxode.runs.files import write_whole
 
 
 def write(

@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxode.checks import ConfigError
 from jaxode.config import RunConfig
-from jaxode.data.views import UNCHANGED, Views
+from jaxode.data.preprocessing import UNCHANGED, Views
 
 Examples = Mapping[str, np.ndarray]
 """Arrays of equal length, by the names that they have in a batch."""

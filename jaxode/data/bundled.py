@@ -8,7 +8,7 @@ from importlib import resources
 
 import numpy as np
 
-from jaxode.data.differences import from_differences
+from jaxode.data.delta_coding import from_differences
 from jaxode.data.specs import Arrays, DataError, DatasetSpec
 
 SHA256 = {

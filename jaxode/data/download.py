@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pooch
 import requests
 
-from jaxode.data import locks, originals
+from jaxode.data import locks, original_files
 from jaxode.data.specs import DataError, DatasetSpec, SourceFile
 
 _CONNECT_SECONDS = 5
@@ -20,28 +20,28 @@ class Unreachable(DataError):
     """A file that cannot be had: its address does not answer, or there is nowhere to store it."""
 
 
-def fetch(spec: DatasetSpec, data_dir: Path, *, progress: bool) -> originals.Found:
+def fetch(spec: DatasetSpec, data_dir: Path, *, progress: bool) -> original_files.Found:
     """Download what is missing to data_dir/<set>, or to where the rest is.
 
     Each file is checked, then renamed into place, so no part of one is left behind. Raises
     Unreachable if an address does not answer or the folder cannot be written, and DataError if it
     sends another file.
     """
-    part = None if spec.archive else originals.partly(spec, data_dir)
+    part = None if spec.archive else original_files.partly(spec, data_dir)
     folder = part or data_dir / spec.name
     wanted = [spec.archive] if spec.archive else list(spec.files)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with locks.exclusive(folder, f"downloads {spec.name}"):
             for file in wanted:
-                if originals.at(folder, file) is None:
+                if original_files.at(folder, file) is None:
                     _download(file, folder, progress=progress)
     except OSError as error:
         reason = error.strerror or error
         raise Unreachable(f"{spec.name} cannot be stored in {folder}: {reason}") from error
-    found = originals.find(spec, data_dir)
+    found = original_files.find(spec, data_dir)
     if found is None:  # somebody has taken files away meanwhile
-        raise Unreachable(originals.places(spec, data_dir))
+        raise Unreachable(original_files.places(spec, data_dir))
     return found
 
 
@@ -81,13 +81,13 @@ class _Capped:
 
     def __init__(self, stream: BinaryIO, file: SourceFile) -> None:
         self._stream, self._file = stream, file
-        self._left = originals.MOST_BYTES if file.size is None else file.size
+        self._left = original_files.MOST_BYTES if file.size is None else file.size
 
     def write(self, chunk: bytes) -> None:
         """Raises DataError beyond the last byte."""
         self._left -= len(chunk)
         if self._left < 0:
-            size = self._file.size or f"at most {originals.MOST_BYTES}"
+            size = self._file.size or f"at most {original_files.MOST_BYTES}"
             raise DataError(f"{self._file.url} must send {size} bytes, and sends more")
         self._stream.write(chunk)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxode.data import download, originals, parse, prepared, unsplit
+from jaxode.data import download, original_files, parse, prepared, splitting
 from jaxode.data.builders import checksum
 from jaxode.data.specs import Arrays, DataError, DatasetSpec
 
@@ -66,9 +66,9 @@ def _prepared_from(source: Source, stored: prepared.Stored, spec: DatasetSpec) -
 def _at_hand(spec: DatasetSpec, root: Path, *, progress: bool) -> Source | None:
     """The original files in a folder, each checked."""
     if spec.unsplit:
-        whole = unsplit.find(spec, root, progress=progress)
+        whole = splitting.find(spec, root, progress=progress)
         return whole and Source({"whole": whole.checksum}, lambda: {"whole": whole.read()})
-    found = originals.find(spec, root)
+    found = original_files.find(spec, root)
     return None if found is None else _source(spec, found)
 
 
@@ -78,12 +78,14 @@ def _fetched(spec: DatasetSpec, root: Path, *, progress: bool) -> Source:
     try:
         return _source(spec, download.fetch(spec, root, progress=progress))
     except download.Unreachable as error:
-        raise Unavailable(f"{originals.places(spec, root)}, and {error}") from error
+        raise Unavailable(f"{original_files.places(spec, root)}, and {error}") from error
 
 
-def _source(spec: DatasetSpec, found: originals.Found) -> Source:
-    contents = originals.read(spec, found)
-    return Source(originals.unpublished(spec, found, contents), lambda: parse_files(spec, contents))
+def _source(spec: DatasetSpec, found: original_files.Found) -> Source:
+    contents = original_files.read(spec, found)
+    return Source(
+        original_files.unpublished(spec, found, contents), lambda: parse_files(spec, contents)
+    )
 
 
 def parse_files(spec: DatasetSpec, contents: dict[str, bytes]) -> dict[str, Arrays]:

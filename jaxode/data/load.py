@@ -10,12 +10,12 @@ from typing import Any, Literal
 import numpy as np
 
 from jaxode.config import DataConfig, RunConfig
-from jaxode.data import originals, unsplit
+from jaxode.data import original_files, splitting
 from jaxode.data.base import Examples, fingerprint_of
 from jaxode.data.bundled import read_sample
 from jaxode.data.full import Unavailable, load_full
+from jaxode.data.preprocessing import Views, view_shape, views
 from jaxode.data.specs import SPECS, Arrays, DataError, DatasetSpec, spec_of
-from jaxode.data.views import Views, view_shape, views
 
 Source = Literal["full", "sample"]
 
@@ -123,7 +123,7 @@ def load(config: DataConfig, *, progress: bool = True) -> ImageSet:
 
 def _full(config: DataConfig, spec: DatasetSpec, *, progress: bool) -> tuple[Arrays, Arrays]:
     """Training and test arrays of the full set. Raises Unavailable, DataError."""
-    root = Path(config.data_dir) if config.data_dir else originals.default_data_dir()
+    root = Path(config.data_dir) if config.data_dir else original_files.default_data_dir()
     try:
         if config.data_dir and not root.is_dir():
             raise DataError(f"data_dir must be a folder, and {root} is none")
@@ -135,7 +135,7 @@ def _full(config: DataConfig, spec: DatasetSpec, *, progress: bool) -> tuple[Arr
         return splits["train"], splits["test"]
     share = config.test_share or spec.test_share
     assert share is not None
-    return unsplit.split(_of_classes(splits["whole"], spec), share, config.split_seed)
+    return splitting.split(_of_classes(splits["whole"], spec), share, config.split_seed)
 
 
 def _sample(spec: DatasetSpec) -> tuple[Arrays, Arrays]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jaxode.data import locks, originals
+from jaxode.data import locks, original_files
 from jaxode.data.builders import ImageBlocks, checksum
 from jaxode.data.specs import Arrays, DataError, DatasetSpec
 
@@ -138,7 +138,7 @@ def root_of(data_dir: Path) -> Path:
     if writable and _utf8(beside):
         return beside
     key = hashlib.sha256(os.fsencode(data_dir.resolve())).hexdigest()[:16]
-    return originals.default_data_dir() / "prepared-elsewhere" / key
+    return original_files.default_data_dir() / "prepared-elsewhere" / key
 
 
 def _utf8(path: Path) -> bool:

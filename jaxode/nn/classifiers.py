@@ -1,7 +1,7 @@
 """Whole classifiers: images to logits, and what the solves on the way cost.
 
-`training` is for models with layers that differ in training (`jaxode.nn.bands`); those here do the
-same in both.
+`training` is for models with layers that differ in training (`jaxode.nn.iceberg`); those here do
+the same in both.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from flax import nnx
 
 from jaxode.checks import ConfigError, require, require_count
 from jaxode.config import CHAINS, KernelsName, ModelConfig, Precision, SolveConfig
-from jaxode.nn.bands import BandsNet, Dense, build_bands
 from jaxode.nn.blocks import Downsample, Head, ODEBlock, ResidualBlock, augmented
+from jaxode.nn.iceberg import BandsNet, Dense, build_bands
 from jaxode.nn.kernels import Kernels, choose_kernels
 from jaxode.nn.layers import Linear
 from jaxode.ode import Stats

@@ -18,13 +18,13 @@ from jaxode.checks import require
 from jaxode.config import RunConfig
 from jaxode.data import Dataset
 from jaxode.data.batches import epoch_order, sequential_order
+from jaxode.distributed.mesh import DeviceMesh
 from jaxode.nn import build_classifier
 from jaxode.nn.kernels import kernels_name
 from jaxode.ode import Stats
 from jaxode.optim import learning_rate, optimizer
 from jaxode.tasks import Batch, Metrics, Task, default_task
 from jaxode.train.microbatch import MicroBatches, forward
-from jaxode.train.parallel import Spread
 from jaxode.train.state import Learned, Totals, TrainState, initial_state, split_model
 from jaxode.train.step import (
     BatchIndices,
@@ -76,7 +76,7 @@ class CompiledSteps:
         build: Builder = build_classifier,
         task: Task | None = None,
     ) -> None:
-        self.config, self.spread = config, Spread(config.parallel)
+        self.config, self.spread = config, DeviceMesh(config.parallel)
         shares = self.spread.count * config.parallel.accumulate
         allowed = (
             f"a multiple of devices x accumulate = {self.spread.count} x"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from jaxode.runs.summary import CLOCK, summary
 from jaxode.tasks import Predictions, Task
-from jaxode.train.epoch_metrics import CLOCK, summary
 from jaxode.train.state import TrainState
 
 
 class InMemory:
-    """In place of a `Ledger`: writes nothing, restores nothing.
+    """In place of a `RunDirectory`: writes nothing, restores nothing.
 
     Args:
         task: names the metrics.

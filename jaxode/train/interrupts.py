@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any, Self, TypeVar
 
 from jaxode.ending_signals import heeded
-from jaxode.train.errors import Stopped
+from jaxode.errors import Stopped
 
 Result = TypeVar("Result")
 

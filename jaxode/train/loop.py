@@ -14,20 +14,20 @@ from flax import nnx
 from jaxode.checks import ConfigError
 from jaxode.config import RunConfig
 from jaxode.data import Dataset
+from jaxode.distributed.process_group import ProcessGroup
+from jaxode.errors import CheckpointError, RunFailed, Stopped
 from jaxode.nn import build_classifier
 from jaxode.ode import SolveError, explain_failure
+from jaxode.runs.progress import Progress, epoch_line, first_step_line
+from jaxode.runs.provenance import commit, cores, device, versions
+from jaxode.runs.run_directory import RunDirectory
 from jaxode.tasks import Predictions, Task
-from jaxode.train.cluster import Cluster
 from jaxode.train.compiled_steps import Builder, CompiledSteps, SplitRange
 from jaxode.train.epoch_metrics import by_block, epoch_metrics
-from jaxode.train.errors import CheckpointError, RunFailed, Stopped
 from jaxode.train.in_memory import InMemory
 from jaxode.train.interrupts import Interrupts
-from jaxode.train.ledger import Ledger
 from jaxode.train.pace import Pace
 from jaxode.train.predict import PredictionLoop
-from jaxode.train.progress import Progress, epoch_line, first_step_line
-from jaxode.train.provenance import commit, cores, device, versions
 from jaxode.train.state import Totals, TrainState
 from jaxode.train.step import LOSS_NOT_FINITE, SCALE_TOO_SMALL, Evaluated
 
@@ -41,7 +41,7 @@ def run(
     tensorboard: bool = False,
     build: Builder = build_classifier,
     pace: Pace | None = None,
-    cluster: Cluster | None = None,
+    cluster: ProcessGroup | None = None,
     task: Task | None = None,
 ) -> dict[str, Any]:
     """Train to the last epoch and return the result.
@@ -51,7 +51,8 @@ def run(
     Args:
         config: settings; `config.data.data` must be what `data` is, "full" or "sample".
         data: what is trained on: as `jaxode.data.load` returns it, or your own.
-        out: an existing directory that no other process writes into, see `claim.claimed`.
+        out: an existing directory that no other process writes into, see
+          `jaxode.runs.lock_run_directory`.
         progress: what a person sees; quiet if left out.
         tensorboard: write event files too.
         build: what makes the model.
@@ -77,7 +78,7 @@ def run(
         raise ConfigError(
             f"data must be {data.source}, which the images are, got {config.data.data!r}"
         )
-    cluster = cluster or Cluster()
+    cluster = cluster or ProcessGroup()
     with Interrupts((progress or Progress(quiet=True)).warn) as interrupts:
         with interrupts.compiling(alone=cluster.count == 1):
             trainer = Trainer(
@@ -143,7 +144,7 @@ def fit(
 
         with interrupts.compiling():
             trainer = Trainer(
-                config, data, None, progress, False, build, None, interrupts, Cluster(), task
+                config, data, None, progress, False, build, None, interrupts, ProcessGroup(), task
             )
         result = trainer.run()
     trained = nnx.merge(trainer.steps.work.graphdef, *trainer.state.learned)
@@ -163,7 +164,7 @@ class Trainer:
         build: Builder,
         pace: Pace | None,
         interrupts: Interrupts,
-        cluster: Cluster,
+        cluster: ProcessGroup,
         task: Task | None = None,
     ) -> None:
         self.config, self.data, self.interrupts, self.cluster = config, data, interrupts, cluster
@@ -172,10 +173,10 @@ class Trainer:
         self.steps = CompiledSteps(config, data, build, task)
         self.task = self.steps.task
         facts, per_epoch = self._facts(), self.steps.steps_per_epoch
-        self.ledger: Ledger | InMemory = (
+        self.ledger: RunDirectory | InMemory = (
             InMemory(self.task, facts)
             if out is None
-            else Ledger(
+            else RunDirectory(
                 out, config, data, facts, per_epoch, cluster, self.progress, tensorboard, self.task
             )
         )
@@ -198,7 +199,7 @@ class Trainer:
         """Restore, train, record."""
         ledger = self.ledger
         try:
-            self.cluster.alike("images", self.data.fingerprint)
+            self.cluster.assert_equal("images", self.data.fingerprint)
             state = ledger.restored(self.state)
             if state is not None:
                 self.state = self.steps.spread.place(state)
@@ -270,7 +271,7 @@ class Trainer:
 
         Raises Stopped, having saved, if a signal came, to whichever process.
         """
-        said = self.cluster.gathered([self.interrupts.signum or 0, rows, self.ledger.due])
+        said = self.cluster.all_gather([self.interrupts.signum or 0, rows, self.ledger.due])
         signum, (_, rows, due) = max(numbers[0] for numbers in said), said[0]
         if signum or due:
             self.ledger.save(self.state)

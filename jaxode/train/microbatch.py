@@ -10,10 +10,10 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from jaxode.distributed.mesh import ONE_DEVICE, Collectives
 from jaxode.ode import Stats
 from jaxode.tasks import Batch, Task
 from jaxode.tasks.base import example_count, takes_training
-from jaxode.train.parallel import ALONE, Across
 from jaxode.train.state import Learned
 from jaxode.types import Training
 
@@ -37,7 +37,7 @@ class MicroBatches(NamedTuple):
     """How a batch is divided: into `count` micro-batches in turn, each of them across devices."""
 
     count: int = 1
-    across: Across = ALONE
+    across: Collectives = ONE_DEVICE
 
 
 WHOLE_BATCH = MicroBatches()

@@ -1,31 +1,17 @@
-"""Predictions of a whole split, a batch at a time, and the file that keeps them."""
+"""Predictions of a whole split, a batch at a time."""
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from jaxode.bounded_files import read_bounded
-from jaxode.config import RunConfig
-from jaxode.data import Dataset
-from jaxode.strict_json import read_object
-from jaxode.tasks import Predictions, Task
+from jaxode.runs.predictions import COSTS
+from jaxode.tasks import Predictions
 from jaxode.train.compiled_steps import CompiledSteps
-from jaxode.train.files import write_whole
 from jaxode.train.state import Learned
-
-PREDICTIONS = "images.npz"
-COSTS = ("nfe", "accepted", "rejected")
-"""Of each example and block [N, blocks], where step sizes are per sample."""
-
-FILE_BYTES, UNPACKED_BYTES = 1 << 28, 1 << 30
-"""More than any record takes; what is larger is not read."""
 
 
 class PredictionLoop:
@@ -73,76 +59,3 @@ class PredictionLoop:
             name: np.concatenate([part[name] for part in self.parts]) for name in self.parts[0]
         }
         return {**joined, "epochs": np.asarray(epochs)}
-
-
-def is_incomplete(out: Path, config: RunConfig, task: Task) -> bool:
-    """Whether a complete run lacks its predictions or what is made of them."""
-    found = load(out, config.epochs, task)
-    if found is None:
-        return True
-    try:
-        told = set(read_object(out / "result.json"))
-    except (OSError, ValueError):
-        return True
-    wanted = set(task.report_names(found))
-    return not (wanted <= told and all((out / name).exists() for name in task.plot_names(found)))
-
-
-def save(out: Path, predictions: Predictions) -> None:
-    """Write the predictions' file. Raises OSError."""
-    target = io.BytesIO()
-    np.savez_compressed(target, allow_pickle=False, **predictions)
-    write_whole(out / PREDICTIONS, target.getvalue())
-
-
-def load(out: Path, epochs: int, task: Task) -> Predictions | None:
-    """The predictions that a run's directory holds.
-
-    None if there are none, they cannot be read, or they are of another number of epochs.
-    """
-    try:
-        # From memory: NumPy would leave a damaged file open.
-        content = read_bounded(out / PREDICTIONS, FILE_BYTES)
-        # NumPy reads as many bytes as an array's header asks for, which need not be all that the
-        # checksum is of.
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            if (
-                sum(member.file_size for member in archive.infolist()) > UNPACKED_BYTES
-                or archive.testzip()
-            ):
-                return None
-        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-            found = dict(stored)
-        usable = well_formed(found) and task.is_stored(found)
-        return found if usable and int(found["epochs"]) == epochs else None
-    except Exception:  # whatever zipfile, zlib and NumPy raise on a damaged file
-        return None
-
-
-def well_formed(predictions: Predictions) -> bool:
-    """Whether all arrays have a row for each example, and counts are whole numbers.
-
-    Raises KeyError where an array is not there.
-    """
-    index, epochs = predictions["index"], predictions["epochs"]
-    rows = {name: array for name, array in predictions.items() if name != "epochs"}
-    whole = [index, *([predictions[name] for name in COSTS] if "nfe" in predictions else [])]
-    return (
-        index.ndim == 1
-        and index.size > 0
-        and all(array.shape[:1] == index.shape for array in rows.values())
-        and all(array.dtype.kind in "iu" and array.min(initial=0) >= 0 for array in whole)
-        and all(array.ndim == 2 and array.shape[1] > 0 for array in whole[1:])
-        and epochs.dtype.kind == "i"
-        and epochs.shape == ()
-    )
-
-
-def of(predictions: Predictions | None, task: Task, data: Dataset) -> Predictions | None:
-    """The predictions if they are of the test split's examples, else None."""
-    if predictions is None:
-        return None
-    examples = data.splits["test"]
-    if len(predictions["index"]) != len(next(iter(examples.values()))):
-        return None
-    return predictions if task.belong(predictions, examples) else None

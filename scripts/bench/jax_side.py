@@ -19,7 +19,7 @@ from jaxode.interop import from_torch, to_torch
 from jaxode.losses import cross_entropy
 from jaxode.nn import build_classifier
 from jaxode.ode import Stats
-from jaxode.train.provenance import device
+from jaxode.runs.provenance import device
 from scripts.bench.cases import Case
 from scripts.bench.sides import CLASSES, Outcome, Problem, Ready
 from scripts.bench.timing import reason

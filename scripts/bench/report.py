@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from jaxode import strict_json
-from jaxode.train.files import write_json, write_whole
+from jaxode.runs.files import write_json, write_whole
 from scripts.bench.cases import DEFAULTS, NOTES, SAME
 from scripts.bench.picture import picture
 from scripts.bench.rows import FAILED, MEASURED, NOT_COMPARED, Row

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any
 
-from jaxode.train.provenance import commit, versions
+from jaxode.runs.provenance import commit, versions
 
 MEASURED, NOT_COMPARED, FAILED = "measured", "not compared", "failed"
 """Timed, and compared where it is a rival; timed, but of other steps or numbers; not timed."""

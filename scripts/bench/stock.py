@@ -11,7 +11,7 @@ import numpy as np
 import optax
 from flax import nnx
 
-from jaxode.train.provenance import device
+from jaxode.runs.provenance import device
 from scripts.bench.cases import Case
 from scripts.bench.jax_side import compiled
 from scripts.bench.sides import CLASSES, Arrays, Outcome, Problem, Ready

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
-from jaxode.train.provenance import processor
+from jaxode.runs.provenance import processor
 from scripts.bench.cases import CHANNELS_LAST, COMPILED, DEFAULTS, SAME, Case
 from scripts.bench.sides import CLASSES, Outcome, Problem, Ready
 from scripts.parity.measure import their_settings

@@ -32,9 +32,9 @@ from experiments.arguments import Parser, given
 from experiments.converters import Number, nonempty, path_text, to_path
 from jaxode.checks import COUNTS, ConfigError, require
 from jaxode.data import DataError
-from jaxode.train import CheckpointError, ResumeError
-from jaxode.train.files import make_writable
-from jaxode.train.provenance import origin
+from jaxode.errors import CheckpointError, ResumeError
+from jaxode.runs.files import make_writable
+from jaxode.runs.provenance import origin
 from scripts.bench.rows import provenance
 from scripts.claims import CLAIMS, report
 from scripts.claims.subject import USUAL_IMAGES, Request

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from jaxode.checks import ConfigError
+from jaxode.runs.files import write_json, write_whole
 from jaxode.strict_json import need, read_object
-from jaxode.train.files import write_json, write_whole
 from scripts.claims import CLAIMS
 
 NOT_YET = "Not yet measured"

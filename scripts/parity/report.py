@@ -10,8 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from jaxode.train.files import write_json, write_whole
-from jaxode.train.provenance import device
+from jaxode.runs.files import write_json, write_whole
+from jaxode.runs.provenance import device
 from scripts.parity.bounds import BOUNDS
 from scripts.parity.measure import FAIL, OUT_OF_REACH, PASS, Row
 from scripts.parity.picture import heat_map

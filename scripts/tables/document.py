@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import get_args
 
 from jaxode.data import SPECS
-from jaxode.train.origins import EARLIER
-from scripts.tables.findings import Finding
-from scripts.tables.measures import MEASURES, measured
+from jaxode.runs.origins import EARLIER
+from scripts.tables.analyses import Finding
+from scripts.tables.columns import MEASURES, measured
+from scripts.tables.protocol_text import protocols
 from scripts.tables.protocols import Scale, epochs, published_epochs, settings
 from scripts.tables.records import Record, of_row
 from scripts.tables.rows import TABLES
 from scripts.tables.table import Row, Table
-from scripts.tables.wording import protocols
 
 ALWAYS: tuple[Scale, ...] = ("full", "cpu")
 """Protocols that have a line even where nothing has been run."""
@@ -116,7 +116,7 @@ def section(table: Table, records: Sequence[Record]) -> list[str]:
     return [*lines, "", *([f"Measured: {origin(found)}", ""] if found else [])]
 
 
-def claimed(findings: Sequence[tuple[Scale, Finding]]) -> list[str]:
+def lock_run_directory(findings: Sequence[tuple[Scale, Finding]]) -> list[str]:
     """What the runs say of claims: for each, a paragraph and a picture by protocol."""
     lines = [
         "## What the runs say of the claims",
@@ -150,7 +150,7 @@ def markdown(
     lines = ["# Results", "", f"`{command}`", "", INTRODUCTION, ""]
     for table in TABLES.values():
         lines += section(table, records)
-    lines += claimed(findings)
+    lines += lock_run_directory(findings)
     for file, text in pictures:
         lines += [f"![{text}]({file})", "", text, ""]
     return "\n".join(lines).rstrip() + "\n"

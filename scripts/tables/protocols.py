@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from jaxode.config import CHAINS, RunConfig
 from jaxode.data import SPECS
-from jaxode.train import FREE
+from jaxode.runs import RESUMABLE_SETTINGS
 from scripts.settings import preset
 from scripts.tables.table import Row, Table
 
@@ -66,7 +66,7 @@ def identity(config: RunConfig) -> str:
     own = {
         name: value
         for name, value in config.flat().items()
-        if value != usual[name] and name not in (*FREE, "seed")
+        if value != usual[name] and name not in (*RESUMABLE_SETTINGS, "seed")
     }
     return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from jaxode.checks import ConfigError
 from jaxode.config import RunConfig
+from jaxode.runs import history, read_config
+from jaxode.runs.files import write_json
+from jaxode.runs.history import METRICS
+from jaxode.runs.run_writer import RESULT
 from jaxode.strict_json import need, read_object, read_objects
-from jaxode.train import history, read_config
-from jaxode.train.files import write_json
-from jaxode.train.history import METRICS
-from jaxode.train.recorder import RESULT
 from scripts.tables.protocols import Scale, identity, run_name, settings
 from scripts.tables.table import Row, Table
 

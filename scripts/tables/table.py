@@ -11,7 +11,7 @@ from jaxode.config import DatasetName
 
 Settings = Mapping[str, Any]
 Published = Mapping[str, str]
-"""Figures as they were printed, by the names of `scripts.tables.measures.MEASURES`."""
+"""Figures as they were printed, by the names of `scripts.tables.columns.MEASURES`."""
 
 
 @dataclass(frozen=True)

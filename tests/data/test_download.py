@@ -12,7 +12,7 @@ import pytest
 import requests
 from files import write_idx_set
 
-from jaxode.data import SPECS, DataError, download, locks, originals
+from jaxode.data import SPECS, DataError, download, locks, original_files
 from jaxode.data.full import Unavailable, load_full
 
 
@@ -105,7 +105,7 @@ def test_an_endless_body_is_cut_off(tmp_path, server, monkeypatch, published):
     spec = write_idx_set(folder, url=url)
     name = spec.files[0].name
     monkeypatch.setattr(Handler, "endless", name)
-    monkeypatch.setattr(originals, "MOST_BYTES", 2**20)
+    monkeypatch.setattr(original_files, "MOST_BYTES", 2**20)
     if not published:
         without = dataclasses.replace(spec.train_files[0], size=None)
         spec = dataclasses.replace(spec, train_files=(without, spec.train_files[1]))

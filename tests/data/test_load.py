@@ -14,7 +14,7 @@ from files import write_cifar_set, write_folders_set, write_idx_set
 
 from jaxode.checks import ConfigError
 from jaxode.config import DataConfig
-from jaxode.data import SPECS, DataError, ImageSet, load, originals
+from jaxode.data import SPECS, DataError, ImageSet, load, original_files
 from jaxode.data.full import Unavailable, load_full, parse_files
 
 
@@ -32,7 +32,7 @@ def _full(spec, root):
 @pytest.mark.parametrize("place", ["", "mnist"])
 def test_idx_files_are_found_prepared_and_read_back(tmp_path, place):
     spec = write_idx_set(tmp_path / place)
-    expected = parse_files(spec, originals.read(spec, originals.find(spec, tmp_path)))
+    expected = parse_files(spec, original_files.read(spec, original_files.find(spec, tmp_path)))
     images, labels, test_images, test_labels = _full(spec, tmp_path)
     np.testing.assert_array_equal(images, expected["train"][0])
     np.testing.assert_array_equal(labels, expected["train"][1])
@@ -111,11 +111,11 @@ def test_one_changed_byte_of_a_cifar_batch_is_named(tmp_path):
 def test_an_archive_without_its_batches_is_named(tmp_path):
     spec = write_cifar_set(tmp_path, archived=True)
     with pytest.raises(DataError, match=r"not the archive of cifar10.*other\.bin"):
-        originals.read(
+        original_files.read(
             dataclasses.replace(
                 spec, test_files=(dataclasses.replace(spec.test_files[0], name="other.bin"),)
             ),
-            originals.find(spec, tmp_path),
+            original_files.find(spec, tmp_path),
         )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxode.data import SPECS, originals
+from jaxode.data import SPECS, original_files
 from jaxode.data.bundled import read_sample
 from jaxode.data.full import parse_files
 
@@ -22,16 +22,16 @@ def test_samples_are_stratified(name):
 
 
 def _originals(name, real_data):
-    found = originals.find(SPECS[name], real_data)
+    found = original_files.find(SPECS[name], real_data)
     if found is None:
         pytest.skip(f"no original files of {name} in the folder of test data")
-    return parse_files(SPECS[name], originals.read(SPECS[name], found))
+    return parse_files(SPECS[name], original_files.read(SPECS[name], found))
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "cifar10"])
 def test_samples_are_the_originals_at_the_stored_positions(name, real_data):
     full = _originals(name, real_data)
-    path = Path(originals.__file__).parent / "samples" / f"{name}.npz"
+    path = Path(original_files.__file__).parent / "samples" / f"{name}.npz"
     with np.load(path, allow_pickle=False) as stored:
         for split, (images, labels) in zip(
             ("train", "test"), read_sample(SPECS[name]), strict=True

@@ -10,9 +10,9 @@ from runs import as_format_3
 
 from experiments import cifar10, cifar100, mnist
 from experiments.cli import finished
-from jaxode.train import read_config
-from jaxode.train.checkpoint_meta import sealed, unsealed
-from jaxode.train.epoch_metrics import TIMINGS
+from jaxode.runs import read_config
+from jaxode.runs.checkpoint_meta import sealed, unsealed
+from jaxode.runs.summary import TIMINGS
 
 SMALL = shlex.split(
     "--data sample --limit-train 40 --limit-test 10 --batch-size 16 --epochs 2 --model mlp --quiet"

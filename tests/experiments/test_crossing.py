@@ -18,8 +18,9 @@ from experiments import crossing
 from experiments.dynamics import crossing_cases
 from experiments.dynamics.crossing_config import CrossingConfig
 from jaxode.config import SolveConfig
+from jaxode.errors import RunFailed
 from jaxode.nn.fields import DenseField
-from jaxode.train import Progress, RunFailed
+from jaxode.runs import Progress
 
 SHORT = ["--steps=60", "--lr=0.05", "--rtol=1e-4", "--atol=1e-4"]
 

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from jaxode.train.checkpoint_meta import unsealed
-from jaxode.train.epoch_metrics import TIMINGS
+from jaxode.runs.checkpoint_meta import unsealed
+from jaxode.runs.summary import TIMINGS
 
 BASE = shlex.split("--data sample --quiet --schedule step")
 MODELS = {

@@ -2,9 +2,9 @@
 processes.
 """
 
-from scripts.attack.inputs import SURFACES, attack
-from scripts.attack.report import faults
-from scripts.attack.verdict import Answer
+from scripts.fuzzing.inputs import SURFACES, attack
+from scripts.fuzzing.report import faults
+from scripts.fuzzing.verdict import Answer
 
 SEED = 0
 RUNS = [name for name in SURFACES if name.startswith("files of a ")]

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from scripts.attack.report import as_json, columns, faults, markdown, table
-from scripts.attack.verdict import Answer, Case, Finding, carry_out, of_call, of_command
+from scripts.fuzzing.report import as_json, columns, faults, markdown, table
+from scripts.fuzzing.verdict import Answer, Case, Finding, carry_out, of_call, of_command
 
 
 def command(code, err="", out=""):

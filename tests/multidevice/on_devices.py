@@ -31,7 +31,7 @@ from jaxode.config import (  # noqa: E402
 from jaxode.nn import build_classifier  # noqa: E402
 from jaxode.ode import Stats, odeint  # noqa: E402
 from jaxode.train.compiled_steps import CompiledSteps  # noqa: E402
-from scripts.communication import counted, row  # noqa: E402
+from scripts.collectives import counted, row  # noqa: E402
 from scripts.scaling.hlo import collectives  # noqa: E402
 
 TIGHT = {"rtol": 1e-6, "atol": 1e-6}

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from jaxode.train.distributed import meet
-from jaxode.train.epoch_metrics import TIMINGS
-from jaxode.train.processes.membership import Membership
-from jaxode.train.processes.timeout import Timeout
-from jaxode.train.processes.watchdog import Watchdog
+from jaxode.distributed.initialize import meet
+from jaxode.distributed.membership import Membership
+from jaxode.distributed.timeout import Timeout
+from jaxode.distributed.watchdog import Watchdog
+from jaxode.runs.summary import TIMINGS
 
 BASE = shlex.split(
     "--data sample --precision float64 --schedule constant --parallel pmap --devices 2"

@@ -13,7 +13,7 @@ from flax import nnx
 from jaxode.config import SolveConfig
 from jaxode.interop import from_torch, torch_names
 from jaxode.losses import cross_entropy
-from jaxode.nn.bands import build_bands
+from jaxode.nn.iceberg import build_bands
 from jaxode.nn.kernels import choose_kernels
 from jaxode.nn.stochastic import Dropout
 from jaxode.types import Training

@@ -21,7 +21,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("torchdiffeq")
 pytest.importorskip("safetensors")
 
-from jaxode.train.claim import claimed  # noqa: E402
+from jaxode.runs.directory_lock import lock_run_directory  # noqa: E402
 from scripts import convert  # noqa: E402
 from scripts.restore import restored  # noqa: E402
 from torch_ref.model import build  # noqa: E402
@@ -225,11 +225,11 @@ def test_a_run_that_finds_no_room_leaves_nothing(tmp_path, capsys, monkeypatch):
     def full(path, size):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("jaxode.train.checkpoint.reserve", full)
+    monkeypatch.setattr("jaxode.runs.checkpoint.reserve", full)
     assert "cannot write a checkpoint" in refused(capsys, *argv)
     assert not run.exists()
     monkeypatch.undo()
-    with claimed(run):
+    with lock_run_directory(run):
         assert "another process is training into" in refused(capsys, *argv)
     ran(*argv)
 

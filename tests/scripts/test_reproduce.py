@@ -7,9 +7,9 @@ import pytest
 from records import made
 from stubs import image_set
 
-from jaxode.train import RunFailed
-from jaxode.train.files import write_json
-from jaxode.train.history import HistoryFile
+from jaxode.errors import RunFailed
+from jaxode.runs.files import write_json
+from jaxode.runs.history import HistoryFile
 from scripts import report, reproduce
 from scripts.tables.records import of_run
 from scripts.tables.thesis import WITH, WITHOUT

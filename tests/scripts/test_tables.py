@@ -15,14 +15,14 @@ from jaxode.config import RunConfig
 from jaxode.data import SPECS
 from jaxode.nn import describe
 from scripts import reproduce
+from scripts.tables.columns import MEASURES
 from scripts.tables.document import markdown
-from scripts.tables.measures import MEASURES
+from scripts.tables.protocol_text import protocols
 from scripts.tables.protocols import identity, run_name, settings
 from scripts.tables.records import keep, of_row, read
 from scripts.tables.rows import TABLES
 from scripts.tables.table import Row
 from scripts.tables.thesis import WITH, WITHOUT
-from scripts.tables.wording import protocols
 
 PARAMETERS = {
     ("chen", "1-layer MLP"): 238_510,

@@ -14,9 +14,10 @@ from jaxode.checks import ConfigError
 from jaxode.config import DataConfig, OptimConfig, ParallelConfig, RunConfig, SolveConfig
 from jaxode.data import ArrayDataset
 from jaxode.ode import Stats, odeint
+from jaxode.runs import is_incomplete
 from jaxode.tasks import Regression, Task
 from jaxode.tasks.base import call_model
-from jaxode.train import fit, is_incomplete, predict, run
+from jaxode.train import fit, predict, run
 
 RNG = np.random.default_rng(0)
 

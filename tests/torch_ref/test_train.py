@@ -11,7 +11,7 @@ import pytest
 
 from jaxode.config import OptimConfig
 from jaxode.optim import learning_rate
-from jaxode.train.progress import first_step_line
+from jaxode.runs.progress import first_step_line
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("torchdiffeq")

@@ -7,7 +7,8 @@ import io
 import pytest
 from stubs import builder, image_set, run_config, without_pictures
 
-from jaxode.train import Progress, run
+from jaxode.runs import Progress
+from jaxode.train import run
 
 
 @pytest.fixture(autouse=True)

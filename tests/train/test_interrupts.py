@@ -11,7 +11,7 @@ import time
 import pytest
 
 from jaxode.ending_signals import ENDING
-from jaxode.train.errors import Stopped
+from jaxode.errors import Stopped
 from jaxode.train.interrupts import Interrupts
 
 

@@ -15,8 +15,10 @@ from stubs import image_set, run_config
 
 from jaxode.checks import ConfigError
 from jaxode.data import ImageSet
+from jaxode.errors import RunFailed, Stopped
+from jaxode.runs import Progress
 from jaxode.tasks import Classification
-from jaxode.train import Progress, RunFailed, Stopped, compiled_steps
+from jaxode.train import compiled_steps
 from jaxode.train.compiled_steps import CompiledSteps
 
 pytestmark = pytest.mark.usefixtures("undrawn")

@@ -11,9 +11,10 @@ from stubs import builder, image_set, run_config, without_pictures
 
 from jaxode import metrics
 from jaxode.ode import Stats
+from jaxode.runs import is_incomplete
 from jaxode.tasks import Classification
 from jaxode.tasks.classification import top1
-from jaxode.train import is_incomplete, predict, run
+from jaxode.train import predict, run
 from jaxode.train.microbatch import solver_stats
 
 TASK = Classification(10)

@@ -1,0 +1,91 @@
+"""The classifiers of radar images: sizes, shapes, pooling, and what their dropouts have to do with
+each other.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from jaxode.checks import ConfigError
+from jaxode.config import SolveConfig
+from jaxode.losses import cross_entropy
+from jaxode.nn import parameter_count
+from jaxode.nn.iceberg import build_bands, max_pool
+from jaxode.nn.kernels import LIBRARY
+from jaxode.nn.stochastic import Dropout
+from jaxode.types import Training
+
+
+def build(kind, side=75):
+    shape = (side, side, 1 if kind == "dense" else 3)
+    return build_bands(
+        kind, SolveConfig(), image_shape=shape, rngs=nnx.Rngs(0), dtype=jnp.float32, kernels=LIBRARY
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters", "features", "rates", "solves"),
+    [
+        ("dense", 769_793, (2, 128), [], 0),
+        ("cnn", 5_574_024, (2, 18, 18, 64), [0.25] * 6 + [0.5] * 2, 0),
+        ("odecnn", 4_828_808, (2, 18, 18, 64), [0.25] * 4 + [0.5] * 2, 1),
+    ],
+)
+def test_sizes_are_those_stated(kind, parameters, features, rates, solves):
+    model = nnx.eval_shape(lambda: build(kind))
+    assert parameter_count(model) == parameters
+    dropouts = [module for _, module in nnx.iter_graph(model) if isinstance(module, Dropout)]
+    assert sorted(module.rate for module in dropouts) == rates
+    assert len({module.place for module in dropouts}) == len(dropouts)
+    graph, state = nnx.split(model)
+    images = jax.ShapeDtypeStruct((2, 75, 75, 1 if kind == "dense" else 3), jnp.float32)
+    told = jax.eval_shape(lambda: Training(jax.random.split(jax.random.key(0), 2), jnp.ones(2)))
+
+    def run(state, images, training):
+        model = nnx.merge(graph, state)
+        return model.features(images, training)[0], *model(images, training), model(images)[0]
+
+    found, logits, stats, evaluated = jax.eval_shape(run, state, images, told)
+    assert (found.shape, logits.shape, evaluated.shape) == (features, (2, 2), (2, 2))
+    assert stats.nfe.shape == (solves,)
+
+
+def test_the_dense_classifiers_loss_is_a_sigmoids_binary_cross_entropy():
+    model, images = build("dense", side=8), jax.random.normal(jax.random.key(1), (6, 8, 8, 1))
+    labels, weights = jnp.array([0, 1, 1, 0, 1, 0]), jnp.ones(6)
+    logits = 50 * model(images)[0]
+    score = logits[:, 1]
+    binary = jnp.mean(jax.nn.softplus(score) - labels * score)
+    np.testing.assert_allclose(
+        cross_entropy(logits, labels, weights, jnp.float32(6)), binary, rtol=1e-6
+    )
+
+
+def test_pooling_is_pytorchs_where_numbers_are_equal_and_where_a_row_is_left_over():
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 3, (2, 7, 6, 3)).astype(np.float32)
+    slope = rng.normal(size=(2, 3, 3, 3)).astype(np.float32)
+    y, pullback = jax.vjp(max_pool, jnp.asarray(x))
+    theirs = torch.from_numpy(x).permute(0, 3, 1, 2).requires_grad_()
+    their_y = torch.nn.functional.max_pool2d(theirs, 2)
+    their_y.backward(torch.from_numpy(slope).permute(0, 3, 1, 2))
+    np.testing.assert_array_equal(y, their_y.detach().permute(0, 2, 3, 1))
+    np.testing.assert_array_equal(pullback(jnp.asarray(slope))[0], theirs.grad.permute(0, 2, 3, 1))
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_pooling_hides_no_nan(place):
+    x = jnp.zeros(4).at[place].set(jnp.nan).reshape(1, 2, 2, 1)
+    assert np.isnan(max_pool(x)).all()
+
+
+def test_images_too_small_to_be_pooled_are_refused():
+    with pytest.raises(
+        ConfigError, match=r"image_shape must be at least 32 pixels a side, got '?31 x 31"
+    ):
+        build("cnn", side=31)
