@@ -18,7 +18,7 @@ from jax import lax
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
-from jaxode.ode.residuals import DEAR
+from jaxode.ode.residuals import SAVE_FOR_BACKWARD
 from jaxode.types import Maps
 
 Kernel = Float[Array, "kh kw I O"]
@@ -194,7 +194,7 @@ def _correlate(x: Maps, kernel: Kernel, padding: int) -> Maps:
     taps = _Taps.of(x, kernel, padding)
     product = dot(gather(x, taps.before, taps.middle), taps.matrix(kernel))
     out = _add(lax.optimization_barrier(product), taps.after, taps.middle, taps.end)
-    return checkpoint_name(out.astype(x.dtype), DEAR)
+    return checkpoint_name(out.astype(x.dtype), SAVE_FOR_BACKWARD)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))

@@ -13,10 +13,8 @@ from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 
 Residuals = list[Any]
 
-DEAR = "dear"
-"""Name (jax.ad_checkpoint.checkpoint_name) of a result that costs much more than to read it back
-from memory.
-"""
+SAVE_FOR_BACKWARD = "save_for_backward"
+"""Name (jax.ad_checkpoint.checkpoint_name) of a result that is expensive to rematerialise."""
 
 
 def _kept(primitive: Any, *_: Any, **settings: Any) -> bool:
@@ -24,7 +22,7 @@ def _kept(primitive: Any, *_: Any, **settings: Any) -> bool:
 
     Memory costs more time than cheap arithmetic.
     """
-    named = primitive.name == "name" and settings["name"] == DEAR
+    named = primitive.name == "name" and settings["name"] == SAVE_FOR_BACKWARD
     return named or primitive in (jax.lax.dot_general_p, jax.lax.conv_general_dilated_p)
 
 
@@ -38,12 +36,12 @@ class Inputs(NamedTuple):
     other: list[Any]
 
 
-class Split:
+class LinearizedField:
     """dz/dt = f(t, z, inputs), traced once and taken apart for reverse mode.
 
     A pullback is a pure function of arrays, its residuals. Those that depend on neither time nor
     state (parameters, and what is computed from them alone) are the same for every evaluation; the
-    others, each named once, are `kept`.
+    others, each named once, are `saved`.
     """
 
     def __init__(self, field: Callable[[Any, Any, Any], Any], t: Any, z: Any, args: Any) -> None:
@@ -76,7 +74,7 @@ class Split:
             return jax.tree.unflatten(jax.tree.structure(shape), flat)
 
         self.evaluate = evaluate
-        self._pull: Any = None
+        self._vjp: Any = None
         self._trace_pullback(t, z)
 
     def _trace_pullback(self, t: Any, z: Any) -> None:
@@ -87,7 +85,7 @@ class Split:
             slope, pull = jax.vjp(
                 jax.checkpoint(slope_of, policy=_kept, prevent_cse=False), z, inputs.real
             )
-            residuals, self._pull = jax.tree.flatten(pull)
+            residuals, self._vjp = jax.tree.flatten(pull)
             return slope, residuals
 
         traced, (slope, residuals) = jax.make_jaxpr(forward, return_shape=True)(t, z, self.inputs)
@@ -102,14 +100,14 @@ class Split:
         unique = list(dict.fromkeys(name for name in names if name is not None))
         self._source = [None if name is None else unique.index(name) for name in names]
         self._first = [names.index(name) for name in unique]
-        self.kept = [residuals[i] for i in self._first]
+        self.saved = [residuals[i] for i in self._first]
 
     def forward(self, t: Any, z: Any, inputs: Inputs) -> tuple[Any, Residuals]:
-        """dz/dt, and what its pullback needs beyond what `common` gives."""
+        """dz/dt, and what its pullback needs beyond what `shared_residuals` gives."""
         slope, residuals = self._all(t, z, inputs)
         return slope, [residuals[i] for i in self._first]
 
-    def common(self, t: Any, z: Any, inputs: Inputs) -> Residuals:
+    def shared_residuals(self, t: Any, z: Any, inputs: Inputs) -> Residuals:
         """The residuals of every evaluation.
 
         t and z serve for their types alone, so XLA removes the rest.
@@ -117,11 +115,11 @@ class Split:
         _, residuals = self._all(t, z, inputs)
         return [r for r, source in zip(residuals, self._source, strict=True) if source is None]
 
-    def pull(self, kept: Residuals, common: Residuals, cotangent: Any) -> tuple[Any, list[Any]]:
+    def vjp(self, saved: Residuals, shared: Residuals, cotangent: Any) -> tuple[Any, list[Any]]:
         """Cotangents of z and of the real inputs."""
-        rest = iter(common)
-        leaves = [next(rest) if source is None else kept[source] for source in self._source]
-        return jax.tree.unflatten(self._pull, leaves)(cotangent)
+        rest = iter(shared)
+        leaves = [next(rest) if source is None else saved[source] for source in self._source]
+        return jax.tree.unflatten(self._vjp, leaves)(cotangent)
 
     def _all(self, t: Any, z: Any, inputs: Inputs) -> tuple[Any, Residuals]:
         flat = self._forward(t, *jax.tree.leaves(z), *inputs.real, *inputs.other)

@@ -1,4 +1,4 @@
-"""The initial value problem dz/dt = f(t, z, args), solved and differentiated.
+"""The initial value explicit dz/dt = f(t, z, args), solved and differentiated.
 
 A SolveConfig says how.
 """
@@ -21,11 +21,11 @@ from jaxode.checks import ConfigError
 from jaxode.config import EXPLICIT_ONLY, SolveConfig
 from jaxode.ode import tape
 from jaxode.ode.compat import FAR, QUARTIC_SOLVERS, forward_norm, passed
-from jaxode.ode.discrete import Problem
+from jaxode.ode.explicit_solve import ExplicitSolve
 from jaxode.ode.failures import NOT_FINITE, SolveError, code_of, explain_failure
 from jaxode.ode.gradients import make_adjoint
 from jaxode.ode.guard import read_clock, start_clock, with_clock
-from jaxode.ode.residuals import Split
+from jaxode.ode.residuals import LinearizedField
 from jaxode.ode.solvers import evaluations, make_solver
 from jaxode.ode.stepsize import Adaptive, FixedGrid, grid_steps
 from jaxode.types import Params, State
@@ -140,11 +140,13 @@ def _solve_ourselves(
     z0 = jax.tree.map(jnp.asarray, z0)
     images = len(z0) if config.per_sample else None
     time = t0 if images is None else np.full((images, *[1] * (z0.ndim - 1)), t0)
-    split = Split(diffrax.ODETerm(field).vf, time, z0, args)  # which gives slopes the state's shape
+    linearized = LinearizedField(
+        diffrax.ODETerm(field).vf, time, z0, args
+    )  # which gives slopes the state's shape
     max_steps, controller = _steps(config, t1 - t0, rms_norm)
     taping = config.gradient == "tape"
-    problem = Problem(
-        split,
+    explicit = ExplicitSolve(
+        linearized,
         solver,
         controller,
         t0,
@@ -155,7 +157,7 @@ def _solve_ourselves(
         overshoot=overshoot,
         images=images,
     )
-    return tape.solve(problem, z0, split.inputs)
+    return tape.solve(explicit, z0, linearized.inputs)
 
 
 def _solve_with_diffrax(

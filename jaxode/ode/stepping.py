@@ -121,7 +121,7 @@ class Method:
         t: Any,
         t_next: Any,
         stages: tuple[int, Any],
-        place: Any,
+        tape_index: Any,
         carry: Any,
     ) -> Any:
         """Stages first, …, last - 1 of a step from (t, y) to t_next.
@@ -132,7 +132,7 @@ class Method:
           t: start of the step.
           t_next: its end.
           stages: (first, last).
-          place: stage → where in the trace to put what is kept of its evaluation.
+          tape_index: stage → where in the trace to put what is kept of its evaluation.
           carry: (k_1 … k_s, last slope or None, trace or None); returned brought up to date.
         """
         h = t_next - t
@@ -145,7 +145,7 @@ class Method:
             return (
                 ks,
                 None if slope is None else found,
-                None if trace is None else write(trace, kept, place(i)),
+                None if trace is None else write(trace, kept, tape_index(i)),
             )
 
         return lax.fori_loop(*stages, stage, carry)

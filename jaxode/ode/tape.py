@@ -10,7 +10,7 @@ The products with (∂f/∂z)ᵀ need the evaluations' residuals. Accepted steps
 the tape holds the residuals of one, and the solve leaves it holding those of the last. Earlier
 segments are run again from their first states, without the rejected steps; so every step is run
 twice at most. Under replay a segment is one step, and the solve leaves no tape. Where images take
-steps of their own, rows (`jaxode.ode.discrete`) stand for accepted steps: h = 0 for an image
+steps of their own, rows (`jaxode.ode.explicit_solve`) stand for accepted steps: h = 0 for an image
 without a step in a row, so that its cotangent passes and reaches no parameter.
 """
 
@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxode.ode.discrete import Loop, Problem
+from jaxode.ode.explicit_solve import ExplicitSolve, Loop
 from jaxode.ode.residuals import Inputs
 from jaxode.ode.stepping import allocate, combine, combine_row, read, spread, write, zeros
 
@@ -30,23 +30,23 @@ Cotangents = tuple[Any, list[Any]]
 """Of the state between two steps, of the real inputs."""
 
 
-def solve(problem: Problem, z0: Any, inputs: Inputs) -> tuple[Any, Any, Any, Any]:
+def solve(explicit: ExplicitSolve, z0: Any, inputs: Inputs) -> tuple[Any, Any, Any, Any]:
     """State at t1, steps tried, steps accepted, failure code; with a derivative in reverse mode."""
 
     def outcome(loop: Loop) -> tuple[Any, Any, Any, Any]:
-        return problem.answer(loop), loop.steps, loop.accepted, loop.failure
+        return explicit.answer(loop), loop.steps, loop.accepted, loop.failure
 
     @jax.custom_vjp
     def run(z0: Any, inputs: Inputs) -> Any:
-        return outcome(problem.solve(z0, inputs, remember=False))
+        return outcome(explicit.solve(z0, inputs, remember=False))
 
     def forward(z0: Any, inputs: Inputs) -> Any:
-        loop = problem.solve(z0, inputs, remember=True)
+        loop = explicit.solve(z0, inputs, remember=True)
         last = loop.start and (loop.start[0], loop.t, loop.start[2])
         return outcome(loop), (loop.memory, loop.rows, last, loop.failure, z0, inputs)
 
     def backward(saved: Any, cotangents: Any) -> Any:
-        to_z0, to_real = _Sweep(problem, *saved).back(cotangents[0])
+        to_z0, to_real = _Sweep(explicit, *saved).back(cotangents[0])
         return to_z0, Inputs(to_real, None)  # type: ignore[arg-type]
 
     run.defvjp(forward, backward)
@@ -58,7 +58,7 @@ class _Sweep:
 
     def __init__(
         self,
-        problem: Problem,
+        explicit: ExplicitSolve,
         memory: Any,
         rows: Any,
         last: Any,
@@ -70,8 +70,8 @@ class _Sweep:
 
         `last`: a last step's ends, and its index.
         """
-        self.problem, self.memory, self.rows, self.last, self.inputs = (
-            problem,
+        self.explicit, self.memory, self.rows, self.last, self.inputs = (
+            explicit,
             memory,
             rows,
             last,
@@ -79,32 +79,34 @@ class _Sweep:
         )
         self.failed = (failure != 0).any()
         self.blank = jax.tree.map(jnp.zeros_like, z0)
-        self.stages = zeros(problem.method.stages, z0)
-        start = jnp.broadcast_to(problem.t0, problem.lanes)
-        self.common = problem.split.common(problem.clock(start, z0), self.blank, inputs)
+        self.stages = zeros(explicit.method.stages, z0)
+        start = jnp.broadcast_to(explicit.t0, explicit.batch_shape)
+        self.shared_residuals = explicit.linearized.shared_residuals(
+            explicit.clock(start, z0), self.blank, inputs
+        )
         self.to_start = self.to_ks = None
 
     def back(self, cotangent: Any) -> Cotangents:
         """Cotangents of z0 and of the real inputs, from that of the answer."""
-        problem, tape = self.problem, self.memory.tape
-        if problem.interpolation:
+        explicit, tape = self.explicit, self.memory.tape
+        if explicit.interpolation:
             t, t_next, _ = self.last
             _, pull = jax.vjp(
-                lambda y, start, ks: problem.inside(y, start, ks, t, t_next),
+                lambda y, start, ks: explicit.inside(y, start, ks, t, t_next),
                 self.blank,
                 self.blank,
                 self.stages,
             )
             cotangent, self.to_start, self.to_ks = pull(cotangent)
-        last = (self.rows - 1) // problem.segment
+        last = (self.rows - 1) // explicit.segment
         # A failed solve has tried one more step over the ring's oldest place.
-        spoiled = self.failed | self.memory.spoiled
-        intact = jnp.where(spoiled, last + 1, last) if problem.taping else last + 1
+        tape_invalid = self.failed | self.memory.tape_invalid
+        intact = jnp.where(tape_invalid, last + 1, last) if explicit.taping else last + 1
 
         def segment(m: Any, carry: Any) -> Any:
             cotangents, tape = carry
-            first = (last - m) * problem.segment
-            end = jnp.minimum(first + problem.segment, self.rows)
+            first = (last - m) * explicit.segment
+            end = jnp.minimum(first + explicit.segment, self.rows)
             tape = self._again(first, jnp.where(last - m == intact, first, end), tape)
             cotangents = lax.fori_loop(
                 0,
@@ -114,29 +116,29 @@ class _Sweep:
             )
             return cotangents, tape
 
-        tape = allocate(problem.slots, problem.split.kept) if tape is None else tape
+        tape = allocate(explicit.slots, explicit.linearized.saved) if tape is None else tape
         cotangents = cotangent, jax.tree.map(jnp.zeros_like, self.inputs.real)
         return lax.fori_loop(0, last + 1, segment, (cotangents, tape))[0]
 
     def _again(self, first: Any, end: Any, tape: Any) -> Any:
         """The tape after running rows first, …, end - 1 once more."""
-        problem, times = self.problem, self.memory.times
-        method = problem.method
+        explicit, times = self.explicit, self.memory.times
+        method = explicit.method
 
         def step(n: Any, carry: Any) -> Any:
             y, ks, tape = carry
             ks, _, tape = method.run(
-                lambda t, y: problem.split.forward(problem.clock(t, y), y, self.inputs),
+                lambda t, y: explicit.linearized.forward(explicit.clock(t, y), y, self.inputs),
                 y,
                 times[n],
                 times[n + 1],
                 (0, self._count(n)),
-                lambda i: problem.place(n, i),
+                lambda i: explicit.tape_index(n, i),
                 (ks, None, tape),
             )
             return combine(y, method.b, ks), ks, tape
 
-        start = read(self.memory.states, first // problem.segment)
+        start = read(self.memory.states, first // explicit.segment)
         return lax.fori_loop(first, end, step, (start, self.stages, tape))[2]
 
     def _count(self, n: Any) -> Any:
@@ -144,14 +146,14 @@ class _Sweep:
 
         An FSAL method's last is the next step's first, but for an interpolated end.
         """
-        method = self.problem.method
-        if not (method.fsal and self.problem.interpolation):
+        method = self.explicit.method
+        if not (method.fsal and self.explicit.interpolation):
             return method.evaluations
         return jnp.where((n == self.last[2]).any(), method.stages, method.evaluations)
 
     def _step(self, n: Any, cotangents: Cotangents, tape: Any) -> Cotangents:
         """Cotangents before row n, from those after it."""
-        problem, method, split = self.problem, self.problem.method, self.problem.split
+        explicit, method, linearized = self.explicit, self.explicit.method, self.explicit.linearized
         y, real = cotangents
         h = self.memory.times[n + 1] - self.memory.times[n]
         count = self._count(n)
@@ -162,9 +164,9 @@ class _Sweep:
             to_k = jax.tree.map(lambda leaf: jnp.asarray(method.b)[i] * leaf, y)
             to_k = self._add_last(n, to_k, None if self.to_ks is None else read(self.to_ks, i))
             to_k = combine_row(to_k, method.a.T, i, stages)
-            to_y, to_real = split.pull(
-                read(tape, problem.place(n, i)),
-                self.common,
+            to_y, to_real = linearized.vjp(
+                read(tape, explicit.tape_index(n, i)),
+                self.shared_residuals,
                 jax.tree.map(lambda leaf: spread(h, leaf) * leaf, to_k),
             )
             return write(stages, to_y, i), jax.tree.map(jnp.add, real, to_real)

@@ -20,7 +20,7 @@ from jaxode.nn.convolution import Kernel, matmul_any_mode
 from jaxode.nn.native.calls import Arguments, Handler, call
 from jaxode.nn.native.derivatives import differentiable, with_derivatives
 from jaxode.nn.normalization import Channels, group_norm_any_mode
-from jaxode.ode.residuals import DEAR
+from jaxode.ode.residuals import SAVE_FOR_BACKWARD
 from jaxode.types import Maps
 
 Times = Float[Array, " T"]
@@ -154,7 +154,7 @@ def _chain_forward(
     settings: Settings, times: Times | None, z: Maps, parameters: Parameters
 ) -> tuple[Maps, Any]:
     out, *kept = _forward((settings, True), (times, z, parameters))
-    kept = [checkpoint_name(each, DEAR) for each in kept]
+    kept = [checkpoint_name(each, SAVE_FOR_BACKWARD) for each in kept]
     skip = 0 if times is None else 1
     # Made of parameters alone, so a solve makes them once.
     exchanged = [unit.kernel[:, :, skip:].transpose(0, 1, 3, 2) for unit in parameters[0]]

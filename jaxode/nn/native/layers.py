@@ -15,7 +15,7 @@ from jaxode.nn.convolution import Kernel
 from jaxode.nn.native.calls import Arguments, Handler, call
 from jaxode.nn.native.derivatives import differentiable, with_derivatives
 from jaxode.nn.normalization import Channels
-from jaxode.ode.residuals import DEAR
+from jaxode.ode.residuals import SAVE_FOR_BACKWARD
 from jaxode.types import Maps
 
 STRIDES = {(3, 1): 1, (4, 2): 2}
@@ -79,7 +79,7 @@ _convolution_forward_call = with_derivatives(_convolution_values, _convolution_r
 
 
 def _convolve(stride: int, x: Maps, kernel: Kernel) -> Maps:
-    return checkpoint_name(_convolution_forward_call(stride, (x, kernel)), DEAR)
+    return checkpoint_name(_convolution_forward_call(stride, (x, kernel)), SAVE_FOR_BACKWARD)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))

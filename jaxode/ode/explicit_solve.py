@@ -24,23 +24,23 @@ from jax import lax
 from optimistix import rms_norm
 
 from jaxode.ode.failures import MAX_STEPS, code_of
-from jaxode.ode.residuals import Inputs, Split
+from jaxode.ode.residuals import Inputs, LinearizedField
 from jaxode.ode.stepping import Method, allocate, combine, spread, write, zeros
 
 
 class Memory(NamedTuple):
-    """What a solve remembers of its rows, which count in segments of `Problem.segment` rows."""
+    """What a solve stores of its steps, in segments of `ExplicitSolve.segment` steps."""
 
     times: Any
     """Start of every row, and the end of the last."""
     states: Any
     """State at the start of every segment; one element more, to which the other states go."""
     tape: Any
-    """Kept residuals of the last segment's evaluations: a ring, see `Problem.place`.
+    """Kept residuals of the last segment's evaluations: a ring, see `ExplicitSolve.tape_index`.
 
     None under replay.
     """
-    spoiled: Any
+    tape_invalid: Any
     """Whether a step that one image rejected and another accepted left what is not finite on the
     tape.
     """
@@ -68,11 +68,11 @@ class Loop(NamedTuple):
     """None where no gradient is asked for."""
 
 
-class Problem:
+class ExplicitSolve:
     """One solve from t0 to t1 > t0.
 
     Args:
-      split: the field.
+      linearized: the field.
       solver: an explicit Diffrax solver.
       controller: a step-size controller of `jaxode.ode.stepsize`.
       t0: start, a NumPy scalar.
@@ -81,23 +81,23 @@ class Problem:
       segment: rows whose residuals are held at one time.
       taping: whether residuals are kept on the way forward.
       overshoot: whether to step past t1 and read the answer off the solver's interpolant.
-      images: number of images that each take steps of their own, or None for one step size; `split`
-        then takes times [B, 1, …, 1].
+      images: number of examples with per-sample step sizes, or None for one step size;
+        `linearized` then takes times [B, 1, …, 1].
     """
 
     def __init__(
-        self, split: Split, solver: Any, controller: Any, t0: Any, t1: Any, *,
+        self, linearized: LinearizedField, solver: Any, controller: Any, t0: Any, t1: Any, *,
         max_steps: int, segment: int, taping: bool, overshoot: bool, images: int | None,
     ) -> None:  # fmt: skip
-        self.lanes = () if images is None else (images,)
-        self.split, self.controller, self.t0, self.t1 = split, controller, t0, t1
+        self.batch_shape = () if images is None else (images,)
+        self.linearized, self.controller, self.t0, self.t1 = linearized, controller, t0, t1
         self.method = Method(solver, t0.dtype)
         self.order = solver.order(None)
         self.interpolation = solver.interpolation_cls if overshoot else None
         self.max_steps, self.segment, self.taping = max_steps, min(segment, max_steps), taping
         self.slots = self.segment * self.method.evaluations + self.method.fsal
 
-    def place(self, n: Any, i: Any) -> Any:
+    def tape_index(self, n: Any, i: Any) -> Any:
         """The tape's index of stage i of step n.
 
         An FSAL method's last stage is the next step's first.
@@ -111,14 +111,14 @@ class Problem:
         def evaluate(t: Any, y: Any) -> Any:
             t = self.clock(t, y)
             return (
-                self.split.forward(t, y, inputs)
+                self.linearized.forward(t, y, inputs)
                 if taping
-                else (self.split.evaluate(t, y, inputs), None)
+                else (self.linearized.evaluate(t, y, inputs), None)
             )
 
-        start = jnp.broadcast_to(self.t0, self.lanes)
+        start = jnp.broadcast_to(self.t0, self.batch_shape)
         slope, kept = evaluate(start, z0) if method.fsal else (None, None)
-        tape = allocate(self.slots, self.split.kept) if taping else None
+        tape = allocate(self.slots, self.linearized.saved) if taping else None
         if method.fsal and taping:
             tape = write(tape, kept, 0)
         memory = None
@@ -131,7 +131,7 @@ class Problem:
                 jnp.asarray(False),
             )
         t_next, control = self._begin(start, z0, inputs)
-        none = jnp.zeros(self.lanes, jnp.int32)
+        none = jnp.zeros(self.batch_shape, jnp.int32)
         loop = Loop(
             y=z0,
             slope=slope,
@@ -158,11 +158,11 @@ class Problem:
 
     def _begin(self, start: Any, z0: Any, inputs: Inputs) -> tuple[Any, Any]:
         """End of the first step, and the controller's state."""
-        if not self.lanes:
-            term = diffrax.ODETerm(lambda t, y, _: self.split.evaluate(t, y, inputs))
+        if not self.batch_shape:
+            term = diffrax.ODETerm(lambda t, y, _: self.linearized.evaluate(t, y, inputs))
             return self.controller.init(term, self.t0, self.t1, z0, None, None, None, self.order)
         each = self.controller.first_step(
-            lambda t, y: self.split.evaluate(self.clock(t, y), y, inputs),
+            lambda t, y: self.linearized.evaluate(self.clock(t, y), y, inputs),
             start,
             z0,
             self.order,
@@ -183,7 +183,7 @@ class Problem:
             )
             return jnp.asarray(keep), t, t_next, control, code_of(result)
 
-        return (jax.vmap(adapt) if self.lanes else adapt)(
+        return (jax.vmap(adapt) if self.batch_shape else adapt)(
             loop.t, loop.t_next, loop.y, y, error, loop.control
         )
 
@@ -192,7 +192,7 @@ class Problem:
 
     def _step(self, loop: Loop, evaluate: Any) -> Loop:
         method, n, going = self.method, loop.rows, self._going(loop)
-        if self.lanes:  # who is done stays where he is, lest he run into what is not finite
+        if self.batch_shape:  # who is done stays where he is, lest he run into what is not finite
             loop = loop._replace(t_next=jnp.where(going, loop.t_next, loop.t))
         h = loop.t_next - loop.t
         ks = zeros(
@@ -201,14 +201,14 @@ class Problem:
         tape = loop.memory and loop.memory.tape
         if method.fsal:
             ks = write(ks, jax.tree.map(lambda f: spread(h, f) * f, loop.slope), 0)
-        place = partial(self.place, n)
+        tape_index = partial(self.tape_index, n)
         ks, slope, tape = method.run(
             evaluate,
             loop.y,
             loop.t,
             loop.t_next,
             (int(method.fsal), method.stages),
-            place,
+            tape_index,
             (ks, loop.slope, tape),
         )
         y = combine(loop.y, method.b, ks)
@@ -224,37 +224,44 @@ class Problem:
             return jax.tree.map(lambda a, b: jnp.where(spread(which, a), a, b), new, old)
 
         ks, start = (ks, (loop.t, loop.y, n)) if self.interpolation else (None, None)
-        if self.lanes:
+        if self.batch_shape:
             keep = keep & going
             t, control, failure = choose(
                 going, (t, control, failure), (loop.t, loop.control, loop.failure)
             )
             if self.interpolation:
-                start = choose(going, (loop.t, loop.y, jnp.broadcast_to(n, self.lanes)), loop.start)
+                start = choose(
+                    going, (loop.t, loop.y, jnp.broadcast_to(n, self.batch_shape)), loop.start
+                )
                 ks = jax.tree.map(lambda a, b: jnp.where(spread(going, a[0]), a, b), ks, loop.ks)
         z, memory = choose(keep, y, loop.y), loop.memory
         if memory is not None:
-            spoiled = memory.spoiled
-            if self.lanes and tape is not None:
+            tape_invalid = memory.tape_invalid
+            if self.batch_shape and tape is not None:
                 mixed = keep.any() & (going & ~keep).any()
                 tame = jnp.stack(
                     [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(error)]
                 ).all()
-                spoiled = spoiled | (mixed & ~tame)
+                tape_invalid = tape_invalid | (mixed & ~tame)
                 if (
                     method.fsal
                 ):  # the next row's first stage, of the images that stay where they were too
                     tape = lax.fori_loop(
                         0,
                         jnp.where(mixed, 1, 0),
-                        lambda _, tape: write(tape, evaluate(t, z)[1], place(method.stages - 1)),
+                        lambda _, tape: write(
+                            tape, evaluate(t, z)[1], tape_index(method.stages - 1)
+                        ),
                         tape,
                     )
             begins = jnp.where(
                 n % self.segment == 0, n // self.segment, -(-self.max_steps // self.segment)
             )
             memory = Memory(
-                write(memory.times, t, n + 1), write(memory.states, loop.y, begins), tape, spoiled
+                write(memory.times, t, n + 1),
+                write(memory.states, loop.y, begins),
+                tape,
+                tape_invalid,
             )
         return Loop(
             y=z,
@@ -300,6 +307,6 @@ class Problem:
         def evaluate(y: Any, start: Any, ks: Any, t: Any, t_next: Any) -> Any:
             return interpolation(t0=t, t1=t_next, y0=start, y1=y, k=ks).evaluate(self.t1)
 
-        return (jax.vmap(evaluate, (0, 0, 1, 0, 0)) if self.lanes else evaluate)(
+        return (jax.vmap(evaluate, (0, 0, 1, 0, 0)) if self.batch_shape else evaluate)(
             y, start, ks, t, t_next
         )
