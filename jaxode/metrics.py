@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 Confusion = np.ndarray
-"""Int [K, K]: images of class k (row) that were taken for class j (column)."""
+"""Int [K, K]: examples by label (row) and predicted class (column)."""
 
 
 def confusion(
@@ -40,9 +40,9 @@ class Scores(NamedTuple):
     """
 
     precision: Float[np.ndarray, " K"]
-    """Share of the images taken for the class that are of it."""
+    """Share of the predictions of a class that are right."""
     recall: Float[np.ndarray, " K"]
-    """Share of the class's images that are taken for it."""
+    """Share of a class's examples that are predicted."""
     f1: Float[np.ndarray, " K"]
     """Harmonic mean of the two."""
     support: Int[np.ndarray, " K"]
@@ -63,12 +63,12 @@ def scores(counts: Confusion) -> Scores:
 
 
 def accuracy(counts: Confusion) -> float:
-    """Share of the images taken for what they are."""
+    """Share of the examples whose predicted class is their label."""
     return float(np.trace(counts) / np.sum(counts))
 
 
 def macro(counts: Confusion) -> dict[str, float]:
-    """Means of precision, recall and F1 over the classes that images are of or are taken for."""
+    """Means of precision, recall and F1 over classes that are a label or are predicted."""
     found, present = scores(counts), counts.sum(0) + counts.sum(1) > 0
     return {
         name: float(getattr(found, name)[present].mean()) for name in ("precision", "recall", "f1")

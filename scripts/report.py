@@ -101,7 +101,7 @@ def written(records: Sequence[Record], out: Path, command: str) -> list[str]:
             pictures.append(
                 (
                     f"{name}-{scale}.png",
-                    f"{text}: which signs are taken for which, protocol {scale}.",
+                    f"{text}: confusion matrix, protocol {scale}.",
                 )
             )
             write_whole(out / pictures[-1][0], png)

@@ -5,7 +5,7 @@ The record is `jaxode.ode.tape`'s.
 Steps, accepted and rejected, and their sizes are those of Diffrax with the same solver and
 controller.
 
-Images may each take steps of their own. Then times, step sizes and counts are arrays [B], and the
+Step sizes may be per sample. Then times, step sizes and counts are arrays [B], and the
 loop goes on until the last image is done. A row is one pass of the loop in which some image accepts
 its step; to the others, which reject theirs or are done, it is a step of size zero. One step size
 for all images is the case in which every row is a step.
@@ -192,7 +192,9 @@ class ExplicitSolve:
 
     def _step(self, loop: Loop, evaluate: Any) -> Loop:
         method, n, going = self.method, loop.rows, self._going(loop)
-        if self.batch_shape:  # who is done stays where he is, lest he run into what is not finite
+        if (
+            self.batch_shape
+        ):  # finished examples stay as they are: further steps could leave finite numbers
             loop = loop._replace(t_next=jnp.where(going, loop.t_next, loop.t))
         h = loop.t_next - loop.t
         ks = zeros(

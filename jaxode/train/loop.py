@@ -53,7 +53,7 @@ def run(
         data: what is trained on: as `jaxode.data.load` returns it, or your own.
         out: an existing directory that no other process writes into, see
           `jaxode.runs.lock_run_directory`.
-        progress: what a person sees; quiet if left out.
+        progress: where progress is shown; nowhere if left out.
         tensorboard: write event files too.
         build: what makes the model.
         pace: chooses the lengths of compiled calls.
@@ -111,7 +111,7 @@ def fit(
         data: training and test examples.
         config: epochs, batch size, optimizer, seed, precision and devices; its settings of model
             and solve are not used.
-        progress: what a person sees; quiet if left out.
+        progress: where progress is shown; nowhere if left out.
 
     Returns:
         the trained model, the history, and the result that a run's directory would have.

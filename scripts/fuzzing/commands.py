@@ -196,7 +196,7 @@ def given_values(argv: list[str], flags: dict[str, argparse.Action]) -> dict[str
 
 
 def misread(found: dict[str, Any], given: dict[str, str]) -> str:
-    """What settings were taken for something other than the text says; "" if none was."""
+    """Which settings were read as something other than the text says; "" if none was."""
     for name, text in given.items():
         if name not in found:
             continue
@@ -206,7 +206,7 @@ def misread(found: dict[str, Any], given: dict[str, str]) -> str:
         else:
             good = as_number(text, type(value)) == value
         if not good:
-            return f"--{name} {text[:60]!r} was taken for {value!r}"
+            return f"--{name} {text[:60]!r} was read as {value!r}"
     return ""
 
 

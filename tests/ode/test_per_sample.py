@@ -1,4 +1,4 @@
-"""Images with steps of their own: each as if it were solved alone, in float64."""
+"""Per-sample step sizes: each example as if it were solved alone, in float64."""
 
 from __future__ import annotations
 
