@@ -208,21 +208,6 @@ def test_a_setting_that_every_run_has_is_missed():
         assert refused(values) == f"{part} is missing"
 
 
-def test_the_first_config_json_is_still_read():
-    every = RunConfig().to_json()
-    first = {name: every[name] for name in ALWAYS[""]}
-    for prefix, names in ALWAYS.items():
-        if prefix:
-            first[prefix[:-1]] = {name: every[prefix[:-1]][name] for name in names}
-    assert RunConfig.from_json(first) == RunConfig()
-
-
-def test_an_empty_data_dir_of_an_earlier_version_is_none():
-    assert RunConfig.from_json(with_value("data", "data_dir", "")).data.data_dir is None
-    with pytest.raises(ConfigError, match="data_dir must be a text that is not empty"):
-        DataConfig(data_dir="")
-
-
 def test_scalars_of_numpy_become_pythons():
     solve = SolveConfig(np.str_("bosh3"), np.float64(0.5), np.float32(0.25), max_steps=np.int64(9))
     assert (solve.solver, solve.rtol, solve.atol, solve.max_steps) == ("bosh3", 0.5, 0.25, 9)
@@ -269,9 +254,3 @@ def test_the_choice_that_was_meant_is_suggested():
 def test_parts_must_be_parts():
     with pytest.raises(ConfigError, match=r"solve must be a SolveConfig, got \{\}"):
         RunConfig(solve={})  # pyright: ignore[reportArgumentType]
-
-
-def test_a_run_from_before_some_settings_is_read():
-    old = RunConfig().to_json()
-    del old["parallel"], old["model"]["augment_dims"]
-    assert RunConfig.from_json(old) == RunConfig()

@@ -150,10 +150,7 @@ class RunConfig:
 
         Raises ConfigError naming the key that is missing, unknown or invalid.
         """
-        values = {
-            "parallel": {},
-            **require_object("the settings of a run", values),
-        }  # the first runs had none
+        values = require_object("the settings of a run", values)
         own = {name: value for name, value in values.items() if name not in PARTS}
         require_keys("", own, [name for name in _names(cls) if name not in PARTS])
         return cls(**{name: part_from_json(name, values) for name in PARTS}, **own)
@@ -168,8 +165,6 @@ def part_from_json(part: str, values: dict[str, Any]) -> Any:
         raise ConfigError(f"{part} is missing")
     own = require_object(part, values[part])
     require_keys(f"{part}.", own, _names(PARTS[part]))
-    if own.get("data_dir") == "":
-        own["data_dir"] = None  # earlier versions allowed it, with this meaning
     try:
         return PARTS[part](**own)
     except ConfigError as error:

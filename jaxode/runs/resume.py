@@ -9,6 +9,7 @@ from jaxode.checks import ConfigError, one_line
 from jaxode.config import RunConfig
 from jaxode.errors import ResumeError
 from jaxode.runs.directory_lock import CONFIG
+from jaxode.runs.migration import migrated
 from jaxode.strict_json import read_object
 
 CONFIG_BYTES = 1 << 20
@@ -27,7 +28,7 @@ def read_config(directory: Path) -> RunConfig:
     """
     path = directory / CONFIG
     try:
-        return RunConfig.from_json(read_object(path, CONFIG_BYTES))
+        return RunConfig.from_json(migrated(read_object(path, CONFIG_BYTES)))
     except (FileNotFoundError, NotADirectoryError):
         raise ResumeError(f"{directory} is no run: it has no {CONFIG}") from None
     except OSError as error:

@@ -23,6 +23,7 @@ from jaxode.runs.checkpoint import Checkpoint, Checkpoints
 from jaxode.runs.checkpoint_folder import CHECKPOINTS, META, checkpoint_name
 from jaxode.runs.directory_lock import CONFIG
 from jaxode.runs.files import write_whole
+from jaxode.runs.migration import migrated, stored
 from jaxode.runs.origins import Origins, check_origins
 from jaxode.runs.progress import Progress
 from jaxode.runs.resume import RESUMABLE_SETTINGS, differences
@@ -158,7 +159,7 @@ class RunDirectory:
         if int(state.step) and name not in self.checkpoints.trusted:  # else nothing is new
             self.origins.trained()
         meta = {
-            "config": self.config.to_json(),
+            "config": stored(self.config.to_json()),
             "fingerprint": self.fingerprint,
             "history": self.history,
             "clock": self.clock,
@@ -231,7 +232,7 @@ class RunDirectory:
             raise ResumeError(
                 f"{self.checkpoints.directory / found.name} is damaged: {error}"
             ) from error
-        has = RunConfig.from_json(found.meta["config"])
+        has = RunConfig.from_json(migrated(found.meta["config"]))
         asked = {
             name: value
             for name, value in self.config.flat().items()
@@ -256,7 +257,7 @@ class RunDirectory:
 
     def _check_values(self, found: Checkpoint) -> None:
         """Raise ValueError naming what the meta data of a checkpoint lack."""
-        RunConfig.from_json(need(found.meta, "config", dict, META))
+        RunConfig.from_json(migrated(need(found.meta, "config", dict, META)))
         need(found.meta, "fingerprint", str, META)
         clock = need(found.meta, "clock", dict, META)
         for name in self.clock:

@@ -16,6 +16,7 @@ from jaxode.plots import learning_curves
 from jaxode.runs.directory_lock import CONFIG
 from jaxode.runs.files import count_lines, write_json, write_whole
 from jaxode.runs.history import METRICS, HistoryFile
+from jaxode.runs.migration import stored
 from jaxode.runs.origins import Origins
 from jaxode.runs.summary import summary
 from jaxode.runs.tensorboard import EventWriter
@@ -116,7 +117,7 @@ class RunWriter:
         Raises ConfigError if a setting is nothing that could be read again, such as a folder's name
         that is no text.
         """
-        settings = self.config.to_json()
+        settings = stored(self.config.to_json())
         try:
             loads(json.dumps(settings), "settings")
         except ValueError as error:

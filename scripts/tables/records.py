@@ -12,6 +12,7 @@ from jaxode.config import RunConfig
 from jaxode.runs import history, read_config
 from jaxode.runs.files import write_json
 from jaxode.runs.history import METRICS
+from jaxode.runs.migration import migrated
 from jaxode.runs.run_writer import RESULT
 from jaxode.strict_json import need, read_object, read_objects
 from scripts.tables.protocols import Scale, identity, run_name, settings
@@ -136,7 +137,8 @@ def _read(path: Path) -> Record:
     """The record in a file. Raises OSError, ValueError."""
     content = read_object(path)
     result, lines = need(content, "result", dict, path), need(content, "history", list, path)
-    record = Record(RunConfig.from_json(need(content, "config", dict, path)), result, lines)
+    config = RunConfig.from_json(migrated(need(content, "config", dict, path)))
+    record = Record(config, result, lines)
     if record.lacking:
         raise ValueError(f"its result has no {record.lacking[0]}")
     check_result(result, "result")
