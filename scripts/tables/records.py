@@ -99,7 +99,7 @@ def of_run(directory: Path) -> Record | None:
         if len(lines) != config.epochs:
             return None
         check_result(result, directory / RESULT)
-        history.check(lines, directory / METRICS)
+        history.check(lines, directory / METRICS, "test_accuracy")
     except OSError:
         return None
     except ValueError as error:
@@ -142,7 +142,7 @@ def _read(path: Path) -> Record:
     if record.lacking:
         raise ValueError(f"its result has no {record.lacking[0]}")
     check_result(result, "result")
-    history.check(lines, "history")
+    history.check(lines, "history", "test_accuracy")
     if not lines:
         raise ValueError("its history has no epoch")
     return record
