@@ -14,7 +14,7 @@ from flax import nnx
 from jaxode.checks import ConfigError
 from jaxode.config import RunConfig
 from jaxode.data import Dataset
-from jaxode.nn import build_classifier
+from jaxode.models import create_model
 from jaxode.ode import SolveError, explain_failure
 from jaxode.tasks import Predictions, Task
 from jaxode.train.cluster import Cluster
@@ -39,7 +39,7 @@ def run(
     *,
     progress: Progress | None = None,
     tensorboard: bool = False,
-    build: Builder = build_classifier,
+    build: Builder = create_model,
     pace: Pace | None = None,
     cluster: Cluster | None = None,
     task: Task | None = None,
