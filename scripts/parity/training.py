@@ -16,7 +16,7 @@ from jaxode.config import DataConfig, ModelConfig, OptimConfig, OptimizerName, S
 from jaxode.data import load
 from jaxode.data.augment import evaluation_views
 from jaxode.interop import from_torch
-from jaxode.nn import build_classifier
+from jaxode.models import create_model
 from jaxode.optim import optimizer, update
 from jaxode.tasks import Classification
 from jaxode.train.state import initial_state, split_model
@@ -47,7 +47,7 @@ class Training:
         if self.model is None:
             decay = ", weight decay" if self.optim.weight_decay else ""
             return f"{rule}, {self.optim.schedule} schedule{decay}, {UPDATES} updates"
-        kind = {"odenet": "ODENet", "resnet": "ResNet", "mlp": "MLP"}[self.model.model]
+        kind = self.model.facts.title
         return f"{kind} {self.model.blocks or ''}".strip() + f" trained by {rule}, {STEPS} steps"
 
 
@@ -114,7 +114,7 @@ def _trajectory(cell: Training) -> Row:
     model, classes = cell.model, 10
     torch.manual_seed(0)
     theirs = build(
-        model.model,
+        model.name,
         model.blocks or 0,
         channels=1,
         classes=classes,
@@ -123,7 +123,7 @@ def _trajectory(cell: Training) -> Row:
         settings=their_settings(cell.solve),
     ).double()
     built = nnx.eval_shape(
-        lambda: build_classifier(
+        lambda: create_model(
             model,
             cell.solve or SolveConfig(),
             image_shape=(SIDE, SIDE, 1),
