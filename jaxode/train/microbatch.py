@@ -11,6 +11,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from jaxode.distributed.mesh import ONE_DEVICE, Collectives
+from jaxode.nn import solve_stats
 from jaxode.ode import Stats
 from jaxode.tasks import Batch, Task
 from jaxode.tasks.base import example_count, takes_training
@@ -82,7 +83,8 @@ def forward(
 class _StatsRecorder:
     """A model whose solver statistics are kept aside.
 
-    A model that solves returns (outputs, Stats of all its blocks); any other, its outputs alone.
+    A model returns its outputs, or (outputs, Stats of all its solves). In the first case the
+    statistics are those of its ODE blocks.
     """
 
     def __init__(self, model: Any) -> None:
@@ -92,6 +94,8 @@ class _StatsRecorder:
         found = self.model(inputs, training) if takes_training(self.model) else self.model(inputs)
         if isinstance(found, tuple) and len(found) == 2 and isinstance(found[1], Stats):
             found, self.stats = found
+        else:
+            self.stats = solve_stats(self.model)
         return found
 
 

@@ -10,6 +10,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from jaxode.config import Precision
+from jaxode.nn import SolveStats
 from jaxode.optim import Transform
 from jaxode.train.scaling import Scale, initial_scale
 from jaxode.types import Params
@@ -87,8 +88,10 @@ class TrainState(NamedTuple):
 def split_model(model: nnx.Module) -> tuple[nnx.GraphDef[Any], Learned]:
     """Graph definition, parameters and statistics of a model.
 
-    Raises ValueError if it has any other state.
+    What earlier solves left in its ODE blocks is dropped. Raises ValueError if it has any other
+    state.
     """
+    nnx.pop(model, SolveStats)
     graphdef, params, statistics = nnx.split(model, nnx.Param, nnx.BatchStat)
     return graphdef, Learned(params, statistics)
 

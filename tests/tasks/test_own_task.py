@@ -13,11 +13,12 @@ from stubs import without_pictures
 from jaxode.checks import ConfigError
 from jaxode.config import DataConfig, OptimConfig, ParallelConfig, RunConfig, SolveConfig
 from jaxode.data import ArrayDataset
+from jaxode.nn import ODEBlock
 from jaxode.ode import Stats, odeint
-from jaxode.runs import is_incomplete
+from jaxode.runs import is_incomplete, predictions
 from jaxode.tasks import Regression, Task
 from jaxode.tasks.base import call_model
-from jaxode.train import fit, predict, run
+from jaxode.train import fit, run
 
 RNG = np.random.default_rng(0)
 
@@ -49,6 +50,28 @@ class Flow(nnx.Module):
         params = self.matrix[...]
         end, stats = odeint(lambda t, z, a: z @ a, start, params, self.solve)
         return end, Stats.chain([stats])
+
+
+class Blocks(nnx.Module):
+    """Two ODE blocks of a user's own field; what they cost is not returned."""
+
+    def __init__(self):
+        solve = SolveConfig(rtol=1e-3, atol=1e-3)
+        fields = [nnx.Linear(2, 2, rngs=nnx.Rngs(seed)) for seed in (0, 1)]
+        self.blocks = nnx.List([ODEBlock(Field(each), solve) for each in fields])
+
+    def __call__(self, start):
+        for block in self.blocks:
+            start, _ = block(start)
+        return start
+
+
+class Field(nnx.Module):
+    def __init__(self, linear):
+        self.linear = linear
+
+    def __call__(self, t, z):
+        return jnp.tanh(self.linear(z))
 
 
 class Turning(Task):
@@ -101,6 +124,20 @@ def test_an_own_model_learns_an_own_task_on_own_data(gradient):
     assert "test_accuracy" not in found.history[-1]
 
 
+def test_blocks_tell_the_trainer_what_they_cost():
+    model = Blocks()
+    model(jnp.ones((3, 2)))  # leaves statistics of its own, which are not the run's
+    found = fit(model, Turning(), DATA, CONFIG.replaced(epochs=2))
+    last = found.history[-1]
+    assert len(last["nfe_per_block"]) == 2
+    assert min(last["nfe_per_block"]) >= 7
+    assert last["test_distance"] < found.history[0]["test_distance"]
+    for gradient in ("replay", "backsolve"):
+        for block in model.blocks:
+            block.solve = SolveConfig(rtol=1e-3, atol=1e-3, gradient=gradient)
+        assert fit(model, Turning(), DATA, CONFIG.replaced(epochs=1)).result["nfe_forward"] >= 7
+
+
 def test_metrics_do_not_depend_on_micro_batches():
     parts = CONFIG.replaced(accumulate=4, epochs=2)
     whole, split = (
@@ -119,12 +156,12 @@ def test_a_run_of_an_own_task_has_a_directory_and_goes_on(tmp_path):
     assert result["dataset"] == "quarter turn"
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2, 3, 4, 5, 6]
-    stored = predict.load(tmp_path, 6, Turning())
+    stored = predictions.load(tmp_path, 6, Turning())
     assert stored["end"].shape == (23, 2)
     assert result["largest_distance"] == pytest.approx(stored["distance"].max())
     assert result["best_test_distance"] == min(line["test_distance"] for line in lines)
     assert not is_incomplete(tmp_path, CONFIG, Turning())
-    (tmp_path / predict.PREDICTIONS).unlink()
+    (tmp_path / predictions.PREDICTIONS).unlink()
     assert is_incomplete(tmp_path, CONFIG, Turning())
     assert go(CONFIG)["largest_distance"] == result["largest_distance"]
 
@@ -133,7 +170,7 @@ def test_regression_reports_the_errors_of_all_examples(tmp_path):
     task = Regression("start", "end")
     build = lambda *args, **options: Flow()  # noqa: E731
     result = run(CONFIG.replaced(epochs=1), DATA, tmp_path, build=build, task=task)
-    stored = predict.load(tmp_path, 1, task)
+    stored = predictions.load(tmp_path, 1, task)
     errors = stored["output"] - stored["target"]
     assert result["test_rmse"] == pytest.approx(np.sqrt((errors**2).mean()), rel=1e-5)
     assert result["test_mae"] == pytest.approx(np.abs(errors).mean(), rel=1e-5)

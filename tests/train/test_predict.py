@@ -11,10 +11,10 @@ from stubs import builder, image_set, run_config, without_pictures
 
 from jaxode import metrics
 from jaxode.ode import Stats
-from jaxode.runs import is_incomplete
+from jaxode.runs import is_incomplete, predictions
 from jaxode.tasks import Classification
 from jaxode.tasks.classification import top1
-from jaxode.train import predict, run
+from jaxode.train import run
 from jaxode.train.microbatch import solver_stats
 
 TASK = Classification(10)
@@ -44,7 +44,7 @@ def whole(tmp_path_factory):
 def test_every_test_image_is_recorded_once(whole):
     """23 images in batches of 16: the padding of the last one is left out."""
     out, result = whole
-    found = predict.load(out, 2, TASK)
+    found = predictions.load(out, 2, TASK)
     assert found["index"].tolist() == list(range(23))
     assert found["label"].tolist() == DATA.test_labels.tolist()
     assert found["nfe"].tolist() == [[20 + 6 * k, 40 + 6 * k] for k in found["predicted"]]
@@ -57,7 +57,7 @@ def test_every_test_image_is_recorded_once(whole):
 
 def test_each_class_has_its_scores(whole):
     out, result = whole
-    found = predict.load(out, 2, TASK)
+    found = predictions.load(out, 2, TASK)
     told = result["classification"]
     counts = confusion_matrix(found["label"], found["predicted"], labels=range(10))
     assert told == metrics.report(counts, DATA.spec.class_names)
@@ -74,7 +74,7 @@ def test_the_chance_of_what_is_predicted_is_its_softmax():
 
 def test_the_result_sums_up_what_images_cost(whole):
     out, result = whole
-    nfe, labels = (predict.load(out, 2, TASK)[name] for name in ("nfe", "label"))
+    nfe, labels = (predictions.load(out, 2, TASK)[name] for name in ("nfe", "label"))
     told = result["nfe_per_image"]
     costs = nfe.sum(1)
     assert (told["mean"], told["min"], told["max"]) == (costs.mean(), costs.min(), costs.max())
@@ -101,21 +101,21 @@ def test_what_is_missing_of_a_complete_run_is_made_again(whole, lost):
 
 def test_a_damaged_or_outdated_record_is_none(whole, tmp_path):
     out, _ = whole
-    assert predict.load(out, 3, TASK) is None
+    assert predictions.load(out, 3, TASK) is None
     whole_file = (out / "images.npz").read_bytes()
     for damaged in (b"", whole_file[:-30], whole_file[:200]):
         (tmp_path / "images.npz").write_bytes(damaged)
-        assert predict.load(tmp_path, 2, TASK) is None
+        assert predictions.load(tmp_path, 2, TASK) is None
     np.savez(tmp_path / "images.npz", epochs=np.arange(3))
-    assert predict.load(tmp_path, 2, TASK) is None
+    assert predictions.load(tmp_path, 2, TASK) is None
     numbers = dict.fromkeys(("index", "label", "predicted"), np.arange(5000))
     np.savez(
         tmp_path / "images.npz", **numbers, probability=np.ones(5000), epochs=2
     )  # headers that can be changed
     stored = (tmp_path / "images.npz").read_bytes()
-    assert predict.load(tmp_path, 2, TASK) is not None
+    assert predictions.load(tmp_path, 2, TASK) is not None
     (tmp_path / "images.npz").write_bytes(stored.replace(b"(5000,)", b"(3000,)"))
-    assert predict.load(tmp_path, 2, TASK) is None
+    assert predictions.load(tmp_path, 2, TASK) is None
 
 
 @pytest.mark.parametrize(
@@ -134,48 +134,48 @@ def test_a_damaged_or_outdated_record_is_none(whole, tmp_path):
     ],
 )
 def test_a_record_of_other_arrays_is_none(whole, tmp_path, changes):
-    found = {**predict.load(whole[0], 2, TASK), **changes}
+    found = {**predictions.load(whole[0], 2, TASK), **changes}
     np.savez(
         tmp_path / "images.npz",
         **{name: array for name, array in found.items() if array is not None},
     )
-    assert predict.load(tmp_path, 2, TASK) is None
+    assert predictions.load(tmp_path, 2, TASK) is None
 
 
 def test_a_record_of_other_images_is_made_again(whole):
     out, result = whole
-    found, before = predict.load(out, 2, TASK), (out / "images.npz").read_bytes()
+    found, before = predictions.load(out, 2, TASK), (out / "images.npz").read_bytes()
     for wrong in ({"label": found["label"][::-1]}, {"predicted": found["predicted"] + 10}):
-        predict.save(out, {**found, **wrong})
+        predictions.save(out, {**found, **wrong})
         assert go(out)["classification"] == result["classification"]
         assert (out / "images.npz").read_bytes() == before
 
 
 def test_a_record_that_would_fill_the_memory_is_not_read(tmp_path, whole, monkeypatch):
-    found = predict.load(whole[0], 2, TASK)
+    found = predictions.load(whole[0], 2, TASK)
     np.savez_compressed(tmp_path / "images.npz", **found, more=np.zeros((23, 1 << 16), np.uint8))
-    assert predict.load(tmp_path, 2, TASK) is not None
-    monkeypatch.setattr(predict, "UNPACKED_BYTES", 1 << 20)
-    assert predict.load(tmp_path, 2, TASK) is None
+    assert predictions.load(tmp_path, 2, TASK) is not None
+    monkeypatch.setattr(predictions, "UNPACKED_BYTES", 1 << 20)
+    assert predictions.load(tmp_path, 2, TASK) is None
     monkeypatch.undo()
-    monkeypatch.setattr(predict, "FILE_BYTES", (tmp_path / "images.npz").stat().st_size - 1)
-    assert predict.load(tmp_path, 2, TASK) is None
+    monkeypatch.setattr(predictions, "FILE_BYTES", (tmp_path / "images.npz").stat().st_size - 1)
+    assert predictions.load(tmp_path, 2, TASK) is None
     monkeypatch.undo()
     (tmp_path / "images.npz").unlink()
     os.mkfifo(tmp_path / "images.npz")
-    assert predict.load(tmp_path, 2, TASK) is None
+    assert predictions.load(tmp_path, 2, TASK) is None
 
 
 def test_a_record_with_a_flipped_bit_is_none_or_none_the_worse(whole, tmp_path):
     """Some bits of a zip file say nothing of its content, such as dates."""
     out, _ = whole
-    expected, content = predict.load(out, 2, TASK), (out / "images.npz").read_bytes()
+    expected, content = predictions.load(out, 2, TASK), (out / "images.npz").read_bytes()
     unread = 0
     for place in np.random.default_rng(0).choice(8 * len(content), 150, replace=False):
         damaged = bytearray(content)
         damaged[place // 8] ^= 1 << place % 8
         (tmp_path / "images.npz").write_bytes(damaged)
-        found = predict.load(tmp_path, 2, TASK)
+        found = predictions.load(tmp_path, 2, TASK)
         if found is None:
             unread += 1
             continue
@@ -191,7 +191,7 @@ def test_without_steps_of_their_own_images_have_predictions_alone(tmp_path, mode
     result = go(tmp_path / "run", config)
     assert "classification" in result
     assert "nfe_per_image" not in result
-    found = predict.load(tmp_path / "run", 1, TASK)
+    found = predictions.load(tmp_path / "run", 1, TASK)
     assert set(found) == {"index", "label", "predicted", "probability", "epochs"}
     assert len(found["predicted"]) == 23
     assert not (tmp_path / "run" / "nfe_by_class.png").exists()
