@@ -1,4 +1,4 @@
-"""The initial value explicit dz/dt = f(t, z, args), solved and differentiated.
+"""The initial value problem dz/dt = f(t, z, args), solved and differentiated.
 
 A SolveConfig says how.
 """
