@@ -19,7 +19,6 @@ from experiments.converters import Number, address, nonempty, path_text, to_path
 from experiments.suggestions import suggestion
 from jaxode.checks import JOIN_SECONDS, PROCESSES, ConfigError, Range, one_line, shortened
 from jaxode.config import (
-    CHAINS,
     CONVOLUTIONS_ONLY,
     PARTS,
     DataConfig,
@@ -106,9 +105,11 @@ class Parser(argparse.ArgumentParser):
 def explained(spec: dataclasses.Field[Any], hint: Any, default: Any) -> str:
     """Help text of a setting: its meaning, its choices and its default."""
     text = spec.metadata["help"]
-    if typing.get_origin(hint) is typing.Literal:
-        missing = [choice for choice in typing.get_args(hint) if choice not in text]
-        text += f"; one of {', '.join(typing.get_args(hint))}" if missing else ""
+    choices = spec.metadata["choices"] or (
+        typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else ()
+    )
+    if any(choice not in text for choice in choices):
+        text += f"; one of {', '.join(choices)}"
     if spec.metadata["within"]:
         text += f" [{spec.metadata['within'].short}]"
     if default is not None and default is not False and "default" not in text:
@@ -279,14 +280,12 @@ def unused(config: RunConfig, asked: dict[str, Any], *, unsplit: bool = False) -
     idle: set[str] = set() if unsplit else {"test_share", "split_seed"}
     if not config.model.ode_blocks:
         idle |= {"augment_dims", *(spec.name for spec in dataclasses.fields(SolveConfig))}
-    if config.model.model in ("mlp", "dense"):
-        idle.add("kernels")  # they have no convolution
-    if config.model.model not in CHAINS:
-        idle |= {"width", "augment_dims"}
-        if config.model.model in ("mlp", "dense") and config.precision in CONVOLUTIONS_ONLY:
-            idle.add("precision")
-    if config.model.model == "dense":
-        idle.add("angle")  # it sees the first band alone
+    facts = config.model.facts
+    idle |= {"width", "augment_dims", "kernels"} - facts.uses
+    if not facts.convolutional and config.precision in CONVOLUTIONS_ONLY:
+        idle.add("precision")
+    if facts.single_band:
+        idle.add("angle")
     if config.solve.gradient != "tape":
         idle.add("tape_steps")
     if config.optim.optimizer != "sgd":

@@ -20,7 +20,7 @@ from experiments.arguments import Parser, Request, build_parser, configured, par
 from experiments.memory import smaller
 from experiments.signals import Interrupted, Signals
 from jaxode.checks import ConfigError
-from jaxode.config import CHAINS, RunConfig
+from jaxode.config import RunConfig
 from jaxode.strict_json import need, read_object
 
 if TYPE_CHECKING:
@@ -96,11 +96,12 @@ def carry_out(parser: Parser, request: Request, config: RunConfig, signals: Sign
     try:
         if request.resume is not None:
             config = resumed(request.resume, request, config)
-        empty = " of 0 blocks" if config.model.model in CHAINS and not config.model.blocks else ""
+        chain = "blocks" in config.model.facts.uses
+        empty = " of 0 blocks" if chain and not config.model.blocks else ""
         unsplit = is_unsplit(config.data.dataset)
         for flag in unused(config, request.settings, unsplit=unsplit):
             what = (
-                f"{config.model.model}{empty} with {config.optim.optimizer} on"
+                f"{config.model.name}{empty} with {config.optim.optimizer} on"
                 f" {config.data.dataset}"
             )
             print(f"note: {flag} has no effect on {what}", file=sys.stderr)
@@ -179,7 +180,7 @@ def met(request: Request, config: RunConfig) -> ProcessGroup:
 def description(config: RunConfig) -> dict[str, Any]:
     """The model as JSON values; builds shapes only."""
     from jaxode.data import spec_of, view_shape
-    from jaxode.nn import describe
+    from jaxode.models import describe
 
     spec = spec_of(config.data)
     found = describe(
@@ -233,7 +234,7 @@ def run_directory(request: Request, config: RunConfig) -> contextlib.AbstractCon
     if request.out is not None:
         return lock_run_directory(request.out)
     return lock_new_run_directory(
-        Path(f"runs/{config.data.dataset}/{config.model.model}-{time.strftime('%Y%m%d-%H%M%S')}")
+        Path(f"runs/{config.data.dataset}/{config.model.name}-{time.strftime('%Y%m%d-%H%M%S')}")
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from math import prod
 from typing import Any
 
-from jaxode.config import CHAINS, RunConfig
+from jaxode.config import RunConfig
 
 COPIES = {"sgd": 3, "adam": 4}
 """Arrays of the parameters' size in a step: parameters, gradient, and what the optimiser keeps."""
@@ -29,12 +29,12 @@ def smaller(config: RunConfig) -> str:
 def takes(config: RunConfig) -> dict[str, float]:
     """Bytes of parameters, of a step's feature maps and of the images, roughly."""
     from jaxode.data import spec_of, view_shape
-    from jaxode.nn import describe
+    from jaxode.models import describe
 
     spec = spec_of(config.data)
     # Described at a width that does fit; a chain's parameters grow with its square, its feature
     # maps in proportion.
-    growth = config.model.width / USUAL_WIDTH if config.model.model in CHAINS else 1
+    growth = config.model.width / USUAL_WIDTH if "width" in config.model.facts.uses else 1
     model = replace(config.model, width=USUAL_WIDTH) if growth != 1 else config.model
     found = describe(
         model, config.solve, image_shape=view_shape(config, spec), classes=spec.classes
@@ -78,7 +78,7 @@ def advice(config: RunConfig, sizes: dict[str, float]) -> str:
     if largest == "parameters":
         remedy = (
             "a smaller --width or fewer --blocks"
-            if config.model.model in CHAINS
+            if "width" in config.model.facts.uses
             else "another --model"
         )
         return f"the parameters, their gradient and the optimiser's state take {size}: use {remedy}"
@@ -96,7 +96,9 @@ def for_maps(config: RunConfig) -> list[str]:
         ["a smaller --batch-size, or a larger --accumulate"] if batch_in_turn(config) > 1 else []
     )
     found += (
-        ["a smaller --width"] if config.model.model in CHAINS and config.model.width > 1 else []
+        ["a smaller --width"]
+        if "width" in config.model.facts.uses and config.model.width > 1
+        else []
     )
     if config.model.ode_blocks and config.solve.gradient == "tape" and config.solve.tape_steps > 1:
         found.append("fewer --tape-steps")

@@ -23,7 +23,7 @@ def tell_once(config: RunConfig) -> None:
         config: the run. One in another precision, of a model without convolutions, or with kernels
             by name would not use them.
     """
-    would_use = config.precision == "float32" and config.model.model not in ("mlp", "dense")
+    would_use = config.precision == "float32" and config.model.facts.convolutional
     would_use = would_use and config.kernels == "auto"
     if jax.default_backend() != "cpu" or not would_use or VARIABLE in os.environ or native.load():
         return

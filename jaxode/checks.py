@@ -9,7 +9,7 @@ import difflib
 import numbers
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 LONGEST_VALUE = 60
@@ -132,20 +132,19 @@ def require_count(name: str, value: int | None, at_least: int = 1) -> None:
 
 
 def require_choice(
-    name: str, value: object, literal: Any, meant: Mapping[str, str] | None = None
+    name: str, value: object, choices: Collection[str], meant: Mapping[str, str] | None = None
 ) -> None:
-    """Raise ConfigError unless value is one of the strings of a Literal type.
+    """Raise ConfigError unless value is one of some names.
 
     Args:
         name: the setting.
         value: its value.
-        literal: the type.
+        choices: the names.
         meant: other people's words for the choices, from which the message suggests one.
 
     Raises:
         ConfigError: any other value.
     """
-    choices = literal.__args__
     if not (isinstance(value, str) and value in choices):
         close = closest(value, choices, meant) if isinstance(value, str) else None
         hint = f": did you mean {close}?" if close else ""

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from jaxode.nn import MLP, BandsNet, Classifier, Dense, ODENet, ResNet
+from jaxode.models import MLP, DenseClassifier, IcebergNet, ODENet, ResNet
 
 Arrays = dict[str, np.ndarray]
 
@@ -44,10 +44,14 @@ class InteropError(ValueError):
     """A state_dict that is not this model's."""
 
 
-def torch_names(model: Classifier) -> dict[tuple[Any, ...], str]:
+def torch_names(model: nnx.Module) -> dict[tuple[Any, ...], str]:
     """Name in PyTorch's state_dict of every parameter and running statistic, by its path."""
     paths = [tuple(path) for path, _ in nnx.to_flat_state(nnx.state(model, CARRIED))]
-    named = _own_names(paths) if isinstance(model, Dense | BandsNet) else _sequential_names(model)
+    named = (
+        _own_names(paths)
+        if isinstance(model, DenseClassifier | IcebergNet)
+        else _sequential_names(model)
+    )
     return {path: f"{named[path[:-1]]}.{LEAVES[str(path[-1])]}" for path in paths}
 
 
@@ -96,11 +100,11 @@ def _from_torch(array: np.ndarray) -> np.ndarray:
     return array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T
 
 
-def _pixel_order(model: Classifier, name: str, channels: int) -> bool:
-    return isinstance(model, MLP | Dense) and name in PIXELS_FIRST and channels > 1
+def _pixel_order(model: nnx.Module, name: str, channels: int) -> bool:
+    return isinstance(model, MLP | DenseClassifier) and name in PIXELS_FIRST and channels > 1
 
 
-def to_torch(model: Classifier, *, channels: int = 1) -> Arrays:
+def to_torch(model: nnx.Module, *, channels: int = 1) -> Arrays:
     """The model's numbers as a PyTorch state_dict of NumPy arrays.
 
     Dense models need the number of channels of an image.
@@ -120,7 +124,7 @@ def to_torch(model: Classifier, *, channels: int = 1) -> Arrays:
 
 
 def from_torch(
-    model: Classifier, state_dict: Mapping[str, np.ndarray], *, channels: int = 1
+    model: nnx.Module, state_dict: Mapping[str, np.ndarray], *, channels: int = 1
 ) -> nnx.State[Any, Any]:
     """Parameters for the model from a PyTorch state_dict, in the model's floating-point type.
 

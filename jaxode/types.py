@@ -18,6 +18,9 @@ Images = Float[Array, "B H W C"]
 Maps = Float[Array, "B H W C"]
 """Feature maps, channels last."""
 
+Activations = Float[Array, "B *pixels C"]
+"""Feature maps [B, H, W, C] or hidden units [B, C]."""
+
 Labels = Int[Array, " B"]
 Logits = Float[Array, "B K"]
 

@@ -41,7 +41,7 @@ from jaxode.config import (
     SolveConfig,
 )
 from jaxode.data import DataError, ImageSet, load
-from jaxode.nn import build_classifier
+from jaxode.models import create_model
 from jaxode.nn.kernels import LIBRARY
 from jaxode.runs.files import make_writable, write_json, write_whole
 from jaxode.runs.provenance import commit, device, versions
@@ -151,7 +151,7 @@ def measured(
         config = setting(options, parallel, kind)
     except ConfigError as error:
         return named | {"refused": str(error)}
-    steps = CompiledSteps(config, data, partial(build_classifier, kernels=LIBRARY))
+    steps = CompiledSteps(config, data, partial(create_model, kernels=LIBRARY))
     state = steps.first_state()
     steps.compile(state)
     found = collectives(steps.train_loop.as_text())

@@ -36,7 +36,7 @@ from jaxode.data import SPECS, DataError, load, spec_of, view_shape
 from jaxode.distributed.process_group import ProcessGroup
 from jaxode.errors import CheckpointError, ResumeError, Stopped
 from jaxode.interop import InteropError, from_torch, to_torch
-from jaxode.nn import build_classifier
+from jaxode.models import create_model
 from jaxode.runs import Progress, lock_run_directory
 from jaxode.runs.files import write_json
 from jaxode.train.interrupts import Interrupts
@@ -87,13 +87,13 @@ def settled(weights: Weights, found: Layout, asked: dict[str, Any]) -> RunConfig
 
 
 def started(weights: Weights) -> Callable[..., nnx.Module]:
-    """A function in place of build_classifier that puts these weights into the model."""
+    """A function in place of create_model that puts these weights into the model."""
     arrays = {
         name: tensor.double().numpy() for name, tensor in weights.items()
     }  # exact, whatever the file holds
 
     def build(*args: Any, image_shape: tuple[int, int, int], **options: Any) -> nnx.Module:
-        model = build_classifier(*args, image_shape=image_shape, **options)
+        model = create_model(*args, image_shape=image_shape, **options)
         nnx.update(model, from_torch(model, arrays, channels=image_shape[2]))
         return model
 

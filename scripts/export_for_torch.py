@@ -31,9 +31,9 @@ from experiments.converters import Number, to_path
 from jaxode.checks import COUNTS, ConfigError, require
 from jaxode.config import (
     ADAPTIVE_IN_BOTH,
-    CHAINS,
     CONVOLUTIONS_ONLY,
     FIXED_IN_BOTH,
+    MODEL_FACTS,
     RunConfig,
     SolveConfig,
 )
@@ -138,10 +138,8 @@ def hand_over(config: RunConfig, epochs_given: bool, count: int, out: Path) -> l
     """Write the files; returns the command. Raises ConfigError, DataError, OSError."""
     for name in (WEIGHTS, BATCHES):
         require(not (out / name).exists(), "--out", str(out), f"a folder without {name}")
-    known = (*CHAINS, "mlp")
-    require(
-        config.model.model in known, "--model", config.model.model, f"one of {', '.join(known)}"
-    )
+    known = [name for name, facts in MODEL_FACTS.items() if facts.classes is None]
+    require(config.model.name in known, "--model", config.model.name, f"one of {', '.join(known)}")
     allowed = "float32 or float64, in which torch_ref computes"
     require(config.precision not in CONVOLUTIONS_ONLY, "--precision", config.precision, allowed)
     if config.model.ode_blocks:

@@ -34,7 +34,7 @@ from jaxode.checks import SEEDS, ConfigError, require_choice
 from jaxode.config import Precision, RunConfig
 from jaxode.data import DataError, ImageSet, load
 from jaxode.errors import RunFailed, Stopped
-from jaxode.nn import build_classifier
+from jaxode.models import create_model
 from jaxode.nn.kernels import has_tf32
 from jaxode.runs import Progress, make_writable
 from jaxode.runs.files import write_json, write_whole
@@ -67,9 +67,9 @@ class First(NamedTuple):
 
 
 def same_start(*args: Any, dtype: Any, rngs: nnx.Rngs, **options: Any) -> nnx.Module:
-    """In place of build_classifier: parameters drawn in float32 whatever the precision."""
-    drawn = nnx.state(build_classifier(*args, dtype=jnp.float32, rngs=rngs, **options), nnx.Param)
-    model = build_classifier(*args, dtype=dtype, rngs=nnx.Rngs(0), **options)
+    """In place of create_model: parameters drawn in float32 whatever the precision."""
+    drawn = nnx.state(create_model(*args, dtype=jnp.float32, rngs=rngs, **options), nnx.Param)
+    model = create_model(*args, dtype=dtype, rngs=nnx.Rngs(0), **options)
     nnx.update(model, jax.tree.map(lambda leaf: leaf.astype(dtype), drawn))
     return model
 
@@ -252,7 +252,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if "precision" in values:
             raise ConfigError("--precision must be left out: every one of --precisions is measured")
         for name in chosen or []:
-            require_choice("--precisions", name, Precision)
+            require_choice("--precisions", name, get_args(Precision))
         config = settings(values)
         possible: list[Precision] = [
             name for name in get_args(Precision) if name != "tf32" or has_tf32()

@@ -13,7 +13,7 @@ from flax import nnx
 from jaxode.config import RunConfig
 from jaxode.data import spec_of, view_shape
 from jaxode.errors import ResumeError
-from jaxode.nn import Classifier, build_classifier
+from jaxode.models import create_model
 from jaxode.optim import optimizer
 from jaxode.runs import Progress, read_config
 from jaxode.runs.checkpoint import Checkpoints, read_checkpoint
@@ -24,7 +24,7 @@ from jaxode.train.state import initial_state, split_model
 class Restored(NamedTuple):
     """A run's model and settings, and the name of the checkpoint whose parameters the model has."""
 
-    model: Classifier
+    model: nnx.Module
     config: RunConfig
     checkpoint: str
 
@@ -40,7 +40,7 @@ def restored(directory: Path) -> Restored:
     config = read_config(run)
     spec = spec_of(config.data)
     with jax.enable_x64(config.precision == "float64"):
-        model = build_classifier(
+        model = create_model(
             config.model,
             config.solve,
             image_shape=view_shape(config, spec),

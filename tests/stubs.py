@@ -81,7 +81,7 @@ class Linear(nnx.Module):
 
 
 def builder(fail: str = ""):
-    """A function in place of build_classifier; `fail` is "", "nan", "solve" or, for a gradient of
+    """A function in place of create_model; `fail` is "", "nan", "solve" or, for a gradient of
     NaN, "slope".
     """
 
@@ -117,7 +117,7 @@ class Averaging(nnx.Module):
 
 
 def averaging(model, solve, *, image_shape, classes, rngs, dtype, **_):
-    """In place of build_classifier."""
+    """In place of create_model."""
     return Averaging(rngs, dtype)
 
 

@@ -9,11 +9,11 @@ from flax import nnx
 
 from jaxode.config import ModelConfig, SolveConfig
 from jaxode.interop import InteropError, from_torch, to_torch
-from jaxode.nn import build_classifier
+from jaxode.models import create_model
 
 
 def _model(kind, blocks=None, channels=1):
-    return build_classifier(
+    return create_model(
         ModelConfig(kind, blocks, 8),
         SolveConfig(),
         image_shape=(12, 12, channels),

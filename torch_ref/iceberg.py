@@ -1,6 +1,6 @@
 """The classifiers of radar images in PyTorch: dense, residual and with an ODE block.
 
-Modules are called as in `jaxode.nn.iceberg`, so that a parameter's name is its path there.
+Modules are called as in `jaxode.models.iceberg`, so that a parameter's name is its path there.
 """
 
 from __future__ import annotations

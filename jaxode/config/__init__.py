@@ -1,18 +1,15 @@
 """What a run is: frozen, validated settings, to and from JSON. Standard library only."""
 
 from jaxode.config.choices import ADAPTIVE_IN_BOTH as ADAPTIVE_IN_BOTH
-from jaxode.config.choices import CHAINS as CHAINS
 from jaxode.config.choices import CONVOLUTIONS_ONLY as CONVOLUTIONS_ONLY
 from jaxode.config.choices import EXPLICIT_ONLY as EXPLICIT_ONLY
 from jaxode.config.choices import FIXED_IN_BOTH as FIXED_IN_BOTH
 from jaxode.config.choices import FIXED_STEP_ONLY as FIXED_STEP_ONLY
 from jaxode.config.choices import AugmentationName as AugmentationName
-from jaxode.config.choices import BandModelName as BandModelName
 from jaxode.config.choices import CropName as CropName
 from jaxode.config.choices import DatasetName as DatasetName
 from jaxode.config.choices import GradientName as GradientName
 from jaxode.config.choices import KernelsName as KernelsName
-from jaxode.config.choices import ModelName as ModelName
 from jaxode.config.choices import OptimizerName as OptimizerName
 from jaxode.config.choices import ParallelName as ParallelName
 from jaxode.config.choices import Precision as Precision
@@ -21,6 +18,10 @@ from jaxode.config.choices import StemName as StemName
 from jaxode.config.fields import check_fields as check_fields
 from jaxode.config.fields import hints as hints
 from jaxode.config.fields import setting as setting
+from jaxode.config.models import MODEL_FACTS as MODEL_FACTS
+from jaxode.config.models import ModelChoice as ModelChoice
+from jaxode.config.models import ModelFacts as ModelFacts
+from jaxode.config.models import model_name as model_name
 from jaxode.config.parts import BATCHES as BATCHES
 from jaxode.config.parts import MOST_DEVICES as MOST_DEVICES
 from jaxode.config.parts import RATES as RATES

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-ModelName = Literal["odenet", "resnet", "mlp", "dense", "cnn", "odecnn"]
-BandModelName = Literal["dense", "cnn", "odecnn"]
 StemName = Literal["quarter", "eighth", "sixteenth"]
 SolverName = Literal[
     "euler",
@@ -56,10 +54,6 @@ CONVOLUTIONS_ONLY = ("tf32", "bfloat16", "float16")
 """Precisions of the convolutions alone: parameters, state, error estimate, norms, head and updates
 are float32.
 """
-
-DEFAULT_BLOCKS = {"odenet": 1, "resnet": 6, "mlp": 0, "dense": 0, "cnn": 2, "odecnn": 1}
-CHAINS = ("odenet", "resnet")
-"""Models with a stem and a chain of any number of blocks of any width."""
 
 DEFAULT_LR = {"sgd": 0.1, "adam": 1e-3, "adamw": 1e-3}
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import collections.abc
 import functools
 import types
 import typing
+from collections.abc import Collection
 from dataclasses import field, fields, is_dataclass
 from typing import Any
 
@@ -16,7 +18,14 @@ LONGEST_TEXT = 1000
 PLAIN = (bool, int, float, str)
 
 
-def setting(default: Any, text: str, within: Range | None = None, *, path: bool = False) -> Any:
+def setting(
+    default: Any,
+    text: str,
+    within: Range | None = None,
+    *,
+    path: bool = False,
+    choices: Collection[str] | None = None,
+) -> Any:
     """A dataclass field with what the command line and the checks know of it.
 
     Args:
@@ -24,19 +33,24 @@ def setting(default: Any, text: str, within: Range | None = None, *, path: bool 
         text: its help text.
         within: what a number may be; every number needs it.
         path: whether a text is the path of a folder.
+        choices: the names that a text can be, where they are registered: those that are there when
+          a value is checked. Then a class or function of a user's own is taken as well.
     """
-    return field(default=default, metadata={"help": text, "within": within, "path": path})
+    known = {"help": text, "within": within, "path": path, "choices": choices}
+    return field(default=default, metadata=known)
 
 
 @functools.cache
 def hints(settings: type) -> dict[str, Any]:
-    """The type of each field, `| None` left out."""
-    return {name: _without_none(hint) for name, hint in typing.get_type_hints(settings).items()}
+    """The type of each field as a text gives it: `| None` and objects left out."""
+    return {name: _of_text(hint) for name, hint in typing.get_type_hints(settings).items()}
 
 
-def _without_none(hint: Any) -> Any:
+def _of_text(hint: Any) -> Any:
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        (hint,) = (member for member in typing.get_args(hint) if member is not type(None))
+        left_out = (type(None), collections.abc.Callable)
+        members = typing.get_args(hint)
+        (hint,) = (m for m in members if typing.get_origin(m) not in left_out and m not in left_out)
     return hint
 
 
@@ -52,7 +66,7 @@ def check_fields(settings: Any) -> None:
         if value is None and spec.default is None:
             continue
         check_value(spec.name, value, kind, spec.metadata)
-        if type(value) not in PLAIN and not is_dataclass(value):
+        if type(value) not in PLAIN and not is_dataclass(value) and not callable(value):
             object.__setattr__(settings, spec.name, into(value))
 
 
@@ -68,7 +82,10 @@ def check_value(name: str, value: Any, kind: Any, metadata: typing.Mapping[str, 
         # NumPy's has the same name, and this package imports nothing but the standard library.
         require(type(value).__name__ == "bool", name, value, "true or false")
     elif typing.get_origin(kind) is typing.Literal:
-        require_choice(name, value, kind, MEANT)
+        require_choice(name, value, typing.get_args(kind), MEANT)
+    elif kind is str and metadata["choices"] is not None:
+        if not callable(value):
+            require_choice(name, value, metadata["choices"], MEANT)
     elif kind is str:
         require(isinstance(value, str) and len(value) > 0, name, value, "a text that is not empty")
         if metadata["path"]:

@@ -13,8 +13,6 @@ from typing import get_args
 from jaxode.checks import COUNTS, SEEDS, ConfigError, Range, require
 from jaxode.config.choices import (
     ADAPTIVE_IN_BOTH,
-    CHAINS,
-    DEFAULT_BLOCKS,
     EXPLICIT_ONLY,
     FIXED_IN_BOTH,
     FIXED_STEP_ONLY,
@@ -23,7 +21,6 @@ from jaxode.config.choices import (
     CropName,
     DataChoice,
     GradientName,
-    ModelName,
     NormName,
     OptimizerName,
     ParallelName,
@@ -33,6 +30,7 @@ from jaxode.config.choices import (
     SteppingName,
 )
 from jaxode.config.fields import check_fields, setting
+from jaxode.config.models import MODEL_FACTS, ModelChoice, ModelFacts, facts_of, model_name
 
 MOST_ODE_BLOCKS = 32
 """Every ODE block is a solve that is traced and compiled: 0.3 s each for --describe."""
@@ -66,13 +64,21 @@ def default_gradient(solver: str) -> str:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Which classifier. Raises ConfigError on values outside the stated ranges."""
+    """Which model: a registered one by its name, or a class or function of your own.
 
-    model: ModelName = setting(
+    Raises ConfigError on values outside the stated ranges.
+
+    Example:
+      >>> ModelConfig("resnet").blocks
+      6
+    """
+
+    model: ModelChoice = setting(
         "odenet",
         "classifier: odenet: ODE blocks; resnet: residual blocks; mlp: one hidden layer of 300; of"
         " radar images: dense: four hidden layers of 128; cnn: a residual convolutional net;"
         " odecnn: that with an ODE for its two blocks",
+        choices=MODEL_FACTS,
     )
     blocks: int | None = setting(
         None,
@@ -92,37 +98,48 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        name, own = self.facts.name, self.facts.default_blocks
         if self.blocks is None:
-            object.__setattr__(self, "blocks", DEFAULT_BLOCKS[self.model])
-        if self.model not in CHAINS:
-            own = DEFAULT_BLOCKS[self.model]
+            object.__setattr__(self, "blocks", own)
+        if "blocks" not in self.facts.uses:
             require(
                 self.blocks == own,
                 "blocks",
                 self.blocks,
-                f"left out for the {self.model}, which has {own or 'none'}",
+                f"left out for the {name}, which has {own or 'none'}",
             )
         solvable = self.ode_blocks <= MOST_ODE_BLOCKS
-        require(solvable, "blocks", self.blocks, f"at most {MOST_ODE_BLOCKS} for the {self.model}")
+        require(solvable, "blocks", self.blocks, f"at most {MOST_ODE_BLOCKS} for the {name}")
         require(
             self.width % min(32, self.width) == 0,
             "width",
             self.width,
             "at most 32 or a multiple of 32",
         )
-        useful = self.augment_dims == 0 or (self.model == "odenet" and self.ode_blocks > 0)
+        augmentable = "augment_dims" in self.facts.uses and self.ode_blocks > 0
+        useful = self.augment_dims == 0 or augmentable
         require(useful, "augment_dims", self.augment_dims, "0 for a model without ODE blocks")
         require(
-            self.stem == "quarter" or self.model in CHAINS,
+            self.stem == "quarter" or "stem" in self.facts.uses,
             "stem",
             self.stem,
-            f"left out for the {self.model}",
+            f"left out for the {name}",
         )
+
+    @property
+    def name(self) -> str:
+        """The registered name; of a class or function, its module and name."""
+        return model_name(self.model)
+
+    @property
+    def facts(self) -> ModelFacts:
+        """What is true of the model: its title and the settings that it uses."""
+        return facts_of(self.model)
 
     @property
     def ode_blocks(self) -> int:
         """How many ODE blocks the model solves; 0 for one without blocks."""
-        return (self.blocks or 0) if self.model in ("odenet", "odecnn") else 0
+        return (self.blocks or 0) if self.facts.solves else 0
 
     @property
     def stem_convolutions(self) -> int:

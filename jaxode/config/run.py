@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from jaxode.checks import SEEDS, ConfigError, Range, require
-from jaxode.config.choices import CHAINS, DEFAULT_LR, KernelsName, Precision, TrainEvaluation
+from jaxode.config.choices import DEFAULT_LR, KernelsName, Precision, TrainEvaluation
 from jaxode.config.fields import check_fields, setting
 from jaxode.config.keys import require_keys, require_object
+from jaxode.config.models import MODEL_FACTS, facts_of
 from jaxode.config.parts import (
     BATCHES,
     DataConfig,
@@ -110,7 +111,7 @@ class RunConfig:
         Names are unique across the parts.
         """
         settings: dict[str, Any] = {}
-        for name, value in self.to_json().items():
+        for name, value in dataclasses.asdict(self).items():
             settings.update(value if isinstance(value, dict) else {name: value})
         return settings
 
@@ -125,7 +126,8 @@ class RunConfig:
         settings = self.flat()
         if changes.get("model", self.model.model) != self.model.model:
             settings["blocks"] = None
-            if changes["model"] not in CHAINS:
+            # A name that is not registered is refused below.
+            if changes["model"] in MODEL_FACTS and "stem" not in facts_of(changes["model"]).uses:
                 settings["stem"] = "quarter"
         if changes.get("optimizer", self.optim.optimizer) != self.optim.optimizer:
             settings["lr"] = DEFAULT_LR.get(str(changes["optimizer"]))
@@ -141,8 +143,13 @@ class RunConfig:
         return RunConfig(**built, **settings)
 
     def to_json(self) -> dict[str, Any]:
-        """Nested dictionary of plain JSON values."""
-        return dataclasses.asdict(self)
+        """Nested dictionary of plain JSON values.
+
+        A model of a user's own is named by its module and name, by which it is not found again.
+        """
+        values = dataclasses.asdict(self)
+        values["model"]["model"] = self.model.name
+        return values
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> RunConfig:

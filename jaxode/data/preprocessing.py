@@ -34,7 +34,7 @@ def view_shape(config: RunConfig, spec: DatasetSpec) -> tuple[int, int, int]:
     """Height, width and planes of what the model sees."""
     if spec.layout != "bands":
         return spec.view_size, spec.view_size, spec.channels
-    planes = 1 if config.model.model == "dense" else 4 if config.data.angle else 3
+    planes = 1 if config.model.facts.single_band else 4 if config.data.angle else 3
     return spec.view_size, spec.view_size, planes
 
 
@@ -77,12 +77,12 @@ def _band_views(config: RunConfig, spec: DatasetSpec) -> Views:
     nets made for these images undoes. The dense net's band is divided by its largest absolute value
     instead, image by image. A missing angle is the middle one.
     """
-    model, dtype = config.model.model, jnp.dtype(config.dtype)
+    single_band, dtype = config.model.facts.single_band, jnp.dtype(config.dtype)
     mean, std = jnp.asarray(spec.mean, dtype), jnp.asarray(spec.std, dtype)
 
     def shown(stored: Float[Array, "B H W 3"]) -> Images:
         stored = stored.astype(dtype)
-        if model == "dense":
+        if single_band:
             band = stored[..., :1]
             largest = jnp.max(jnp.abs(band), (1, 2, 3), keepdims=True)
             return band / jnp.where(largest > 0, largest, 1)

@@ -1,11 +1,5 @@
-"""Flax models: layers, vector fields, blocks and whole classifiers."""
+"""What models are made of: kernels, layers, vector fields, blocks, stems and heads."""
 
-from jaxode.nn.classifiers import MLP as MLP
-from jaxode.nn.classifiers import Classifier as Classifier
-from jaxode.nn.classifiers import ODENet as ODENet
-from jaxode.nn.classifiers import ResNet as ResNet
-from jaxode.nn.classifiers import build_classifier as build_classifier
-from jaxode.nn.classifiers import describe as describe
-from jaxode.nn.classifiers import parameter_count as parameter_count
-from jaxode.nn.iceberg import BandsNet as BandsNet
-from jaxode.nn.iceberg import Dense as Dense
+from jaxode.nn.ode_block import ODEBlock as ODEBlock
+from jaxode.nn.ode_block import SolveStats as SolveStats
+from jaxode.nn.ode_block import solve_stats as solve_stats

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import diffrax
 import lineax
 import optimistix
@@ -41,7 +43,7 @@ def make_solver(name: SolverName, rtol: float, atol: float) -> diffrax.AbstractS
 
     Raises ConfigError for an unknown name.
     """
-    require_choice("solver", name, SolverName)
+    require_choice("solver", name, get_args(SolverName))
     if name == "kvaerno3":
         linear = lineax.GMRES(rtol=_LINEAR_RTOL, atol=_LINEAR_ATOL * atol)
         return diffrax.Kvaerno3(

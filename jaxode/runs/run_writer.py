@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxode.checks import ConfigError
-from jaxode.config import CHAINS, RunConfig
+from jaxode.config import RunConfig
 from jaxode.data import is_unsplit
 from jaxode.errors import NOT_WRITTEN, ResumeError
 from jaxode.plots import learning_curves
@@ -40,10 +40,10 @@ def settings_of_result(config: RunConfig) -> dict[str, Any]:
         "crop": config.data.crop,
         "augment": list(config.data.augmentations),
         "split_seed": config.data.split_seed if is_unsplit(config.data.dataset) else None,
-        "model": config.model.model,
+        "model": config.model.name,
         "blocks": config.model.blocks,
-        "width": config.model.width if config.model.model in CHAINS else None,
-        "stem": config.model.stem if config.model.model in CHAINS else None,
+        "width": config.model.width if "width" in config.model.facts.uses else None,
+        "stem": config.model.stem if "stem" in config.model.facts.uses else None,
         "augment_dims": config.model.augment_dims if solves else None,
         **solve,
         "optimizer": config.optim.optimizer,
@@ -59,15 +59,6 @@ def settings_of_result(config: RunConfig) -> dict[str, Any]:
         "epochs_planned": config.epochs,
     }
 
-
-TITLES = {
-    "odenet": "ODENet",
-    "resnet": "ResNet",
-    "mlp": "MLP",
-    "dense": "Dense net",
-    "cnn": "Residual CNN",
-    "odecnn": "CNN with an ODE block",
-}
 
 SOLVE_SETTINGS = (
     "solver",
@@ -207,17 +198,16 @@ class RunWriter:
     def title(self) -> str:
         """Headline of the picture."""
         model = self.config.model
-        name = TITLES[model.model]
         blocks = (
             f", {model.blocks} block{'s' if model.blocks != 1 else ''}"
-            if model.model in CHAINS
+            if "blocks" in model.facts.uses
             else ""
         )
         blocks += f", {model.augment_dims} augmented" if model.augment_dims else ""
         solver = f", {self.config.solve.solver}" if model.ode_blocks else ""
         part = " (bundled sample)" if self.config.data.data == "sample" else ""
         count = f"{self.facts['train_images']:,} training images"
-        return f"{name}{blocks}{solver} on {self.config.data.dataset}{part}, {count}"
+        return f"{model.facts.title}{blocks}{solver} on {self.config.data.dataset}{part}, {count}"
 
     def close(self) -> None:
         """Close the event files."""

@@ -19,7 +19,7 @@ from jaxode.config import RunConfig
 from jaxode.data import Dataset
 from jaxode.data.batches import epoch_order, sequential_order
 from jaxode.distributed.mesh import DeviceMesh
-from jaxode.nn import build_classifier
+from jaxode.models import create_model
 from jaxode.nn.kernels import kernels_name
 from jaxode.ode import Stats
 from jaxode.optim import learning_rate, optimizer
@@ -37,7 +37,7 @@ from jaxode.train.step import (
 )
 
 Builder = Callable[..., nnx.Module]
-"""A function with the arguments of `jaxode.nn.build_classifier`; tests put a stub in its place."""
+"""A function with the arguments of `jaxode.models.create_model`; tests put a stub in its place."""
 
 MOST_STEPS = 2**31 - 1
 """Of a run; the step's number is a 32-bit integer of the state."""
@@ -73,7 +73,7 @@ class CompiledSteps:
         self,
         config: RunConfig,
         data: Dataset,
-        build: Builder = build_classifier,
+        build: Builder = create_model,
         task: Task | None = None,
     ) -> None:
         self.config, self.spread = config, DeviceMesh(config.parallel)
@@ -123,8 +123,8 @@ class CompiledSteps:
             jnp.concatenate([first.indices, last.indices + self.train_count]),
             jnp.concatenate([first.weights, last.weights]),
         )
-        built_in = build is build_classifier
-        self.blocks = config.model.ode_blocks if built_in else self._ode_blocks(stored)
+        named = build is create_model and isinstance(config.model.model, str)
+        self.blocks = config.model.ode_blocks if named else self._ode_blocks(stored)
         self.dataset, self.order = self.spread.place(stored), self.spread.place(order)
         self.train_range = SplitRange(0, self.steps_per_epoch)
         self.test_range = SplitRange(self.steps_per_epoch, len(self.order.indices))

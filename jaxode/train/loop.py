@@ -16,7 +16,7 @@ from jaxode.config import RunConfig
 from jaxode.data import Dataset
 from jaxode.distributed.process_group import ProcessGroup
 from jaxode.errors import CheckpointError, RunFailed, Stopped
-from jaxode.nn import build_classifier
+from jaxode.models import create_model
 from jaxode.ode import SolveError, explain_failure
 from jaxode.runs.progress import Progress, epoch_line, first_step_line
 from jaxode.runs.provenance import commit, cores, device, versions
@@ -39,7 +39,7 @@ def run(
     *,
     progress: Progress | None = None,
     tensorboard: bool = False,
-    build: Builder = build_classifier,
+    build: Builder = create_model,
     pace: Pace | None = None,
     cluster: ProcessGroup | None = None,
     task: Task | None = None,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-from jaxode.config import GradientName, ModelConfig, ModelName, Precision, SolveConfig
+from jaxode.config import GradientName, ModelConfig, Precision, SolveConfig
 
 Work = Literal["training", "inference", "solve"]
 """Loss and gradient of a batch; logits of a batch; or the forward solve of one ODE block alone."""
@@ -65,7 +65,7 @@ class Case:
 
     group: str
     work: Work = "training"
-    model: ModelName = "odenet"
+    model: str = "odenet"
     blocks: int = 1
     gradient: GradientName = DEFAULT_MODE
     batch: int = 128

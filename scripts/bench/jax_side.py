@@ -17,7 +17,7 @@ from flax import nnx
 from jaxode.config import KernelsName
 from jaxode.interop import from_torch, to_torch
 from jaxode.losses import cross_entropy
-from jaxode.nn import build_classifier
+from jaxode.models import create_model
 from jaxode.ode import Stats
 from jaxode.runs.provenance import device
 from scripts.bench.cases import Case
@@ -59,7 +59,7 @@ def build(case: Case, problem: Problem, kernels: KernelsName = "auto") -> Any:
         "precision": case.precision,
     }
     options["kernels"] = kernels
-    model = build_classifier(case.model_config, case.solve, **options)
+    model = create_model(case.model_config, case.solve, **options)
     nnx.update(model, from_torch(model, problem.weights))
     return model
 

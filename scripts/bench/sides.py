@@ -11,7 +11,7 @@ import numpy as np
 from flax import nnx
 
 from jaxode.interop import to_torch
-from jaxode.nn import build_classifier
+from jaxode.models import create_model
 from scripts.bench.cases import Case
 
 CLASSES = 10
@@ -74,7 +74,7 @@ def pose(case: Case, seed: int = 0) -> Problem:
     rng = np.random.default_rng(seed)
     images = rng.normal(size=(case.batch, *case.image_shape)).astype(np.float32)
     labels = rng.integers(CLASSES, size=case.batch)
-    model: Any = build_classifier(
+    model: Any = create_model(
         case.model_config,
         case.solve,
         image_shape=case.image_shape,

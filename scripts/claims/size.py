@@ -12,7 +12,7 @@ from typing import Any
 
 from jaxode.config import ModelConfig, SolveConfig
 from jaxode.interop import to_torch
-from jaxode.nn import parameter_count
+from jaxode.models import parameter_count
 from scripts.claims import resident
 from scripts.claims.drawing import BLUE, GREEN, GREY, ORANGE, dress, png, sheet
 from scripts.claims.steps import MB, model_of, planned

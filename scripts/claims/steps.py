@@ -10,7 +10,7 @@ from flax import nnx
 
 from jaxode.config import ModelConfig, SolveConfig
 from jaxode.losses import cross_entropy
-from jaxode.nn import build_classifier
+from jaxode.models import create_model
 from jaxode.types import Images, Labels, Params
 from scripts.claims.subject import ONCE
 
@@ -30,7 +30,7 @@ class Plan(NamedTuple):
 
 def model_of(model: ModelConfig, solve: SolveConfig) -> Any:
     """A classifier of grey 28 x 28 images with fresh parameters."""
-    return build_classifier(model, solve, image_shape=SHAPE, classes=CLASSES, rngs=nnx.Rngs(0))
+    return create_model(model, solve, image_shape=SHAPE, classes=CLASSES, rngs=nnx.Rngs(0))
 
 
 def step(graph: Any, params: Params, images: Images, labels: Labels) -> tuple[jax.Array, Params]:

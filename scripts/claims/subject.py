@@ -18,7 +18,7 @@ from jaxode.checks import COUNTS, require, require_in
 from jaxode.config import RunConfig, SolveConfig
 from jaxode.data import ImageSet, load, view_shape, views
 from jaxode.data.batches import sequential_order
-from jaxode.nn import build_classifier
+from jaxode.models import create_model
 from scripts.restore import Restored as Restored
 from scripts.restore import restored
 
@@ -127,7 +127,7 @@ class Subject:
 
     def _built(self, solve: SolveConfig, dtype: DType, key: Any) -> Any:
         spec = self.data.spec
-        return build_classifier(
+        return create_model(
             self.config.model,
             solve,
             image_shape=view_shape(self.config, spec),

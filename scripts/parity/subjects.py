@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from flax import nnx
 
-from jaxode.config import ModelConfig, ModelName, SolveConfig, StemName
+from jaxode.config import ModelConfig, SolveConfig, StemName
 from jaxode.interop import from_torch
-from jaxode.nn import build_classifier
+from jaxode.models import create_model
 from torch_ref.model import ODEBlock, build
 from torch_ref.solve import Settings
 
@@ -40,7 +40,7 @@ class Subject:
     """
 
     name: str
-    model: ModelName
+    model: str
     blocks: int
     path: tuple[Any, ...]
     layers: slice
@@ -141,7 +141,7 @@ def our_part(
 ) -> Ours:
     """Our side with the reference's weights."""
     model = nnx.eval_shape(  # drawing weights of its own would be compiled for every shape
-        lambda: build_classifier(
+        lambda: create_model(
             ModelConfig(subject.model, subject.blocks, width, subject.augment, subject.stem),
             solve,
             image_shape=(SIDE, SIDE, subject.channels),

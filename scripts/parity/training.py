@@ -16,7 +16,7 @@ from jaxode.config import DataConfig, ModelConfig, OptimConfig, OptimizerName, S
 from jaxode.data import load
 from jaxode.data.augment import evaluation_views
 from jaxode.interop import from_torch
-from jaxode.nn import build_classifier
+from jaxode.models import create_model
 from jaxode.optim import optimizer, update
 from jaxode.tasks import Classification
 from jaxode.train.state import initial_state, split_model
@@ -123,7 +123,7 @@ def _trajectory(cell: Training) -> Row:
         settings=their_settings(cell.solve),
     ).double()
     built = nnx.eval_shape(
-        lambda: build_classifier(
+        lambda: create_model(
             model,
             cell.solve or SolveConfig(),
             image_shape=(SIDE, SIDE, 1),

@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any, Literal
 
-from jaxode.config import CHAINS, RunConfig
+from jaxode.config import RunConfig
 from jaxode.data import SPECS
 from jaxode.runs import RESUMABLE_SETTINGS
 from scripts.settings import preset
@@ -75,7 +75,7 @@ def run_name(config: RunConfig) -> str:
     """Name of the directory of a run."""
     model = (
         f"{config.model.model}{config.model.blocks}"
-        if config.model.model in CHAINS
+        if "blocks" in config.model.facts.uses
         else config.model.model
     )
     solve = (

@@ -28,7 +28,7 @@ from jaxode.config import (  # noqa: E402
     RunConfig,
     SolveConfig,
 )
-from jaxode.nn import build_classifier  # noqa: E402
+from jaxode.models import create_model  # noqa: E402
 from jaxode.ode import Stats, odeint  # noqa: E402
 from jaxode.train.compiled_steps import CompiledSteps  # noqa: E402
 from scripts.collectives import counted, row  # noqa: E402
@@ -92,8 +92,8 @@ CASES: dict[str, tuple[Any, dict[str, Any], tuple[Any, ...], int]] = {
         f"{gradient}, pmap, 8": (dense, {"gradient": gradient}, ("pmap", 8), 1)
         for gradient in ("replay", "backsolve")
     },
-    "odenet, jit, 1": (build_classifier, {}, ("jit", 1), 1),
-    "odenet, jit, 8": (build_classifier, {}, ("jit", 8), 1),
+    "odenet, jit, 1": (create_model, {}, ("jit", 1), 1),
+    "odenet, jit, 8": (create_model, {}, ("jit", 8), 1),
 }
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxode.nn.blocks import Downsample
+from jaxode.nn.stems import Downsample
 from jaxode.nn.downsampling import CHUNK
 from jaxode.nn.kernels import LIBRARY, MATMUL
 

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from jaxode.checks import ConfigError
 from jaxode.config import ModelConfig, SolveConfig
-from jaxode.nn import build_classifier, convolution, kernels, native, normalization
+from jaxode.models import create_model
+from jaxode.nn import convolution, kernels, native, normalization
 from jaxode.nn.downsampling import Segment
 from jaxode.nn.kernels import ANY_MODE, MATMUL, NATIVE, choose_kernels, kernels_name
 from jaxode.nn.layers import group_count
@@ -506,5 +507,5 @@ def test_a_module_that_was_not_built_is_said_with_what_to_do(fresh):
 def test_a_field_calls_native_kernels_where_it_may(solve, calls, monkeypatch):
     monkeypatch.delenv("JAXODE_KERNELS", raising=False)
     options = {"image_shape": (12, 12, 1), "classes": 3, "rngs": nnx.Rngs(0)}
-    model = build_classifier(ModelConfig(width=8), solve, **options)
+    model = create_model(ModelConfig(width=8), solve, **options)
     assert (model.blocks[0].field.chain is not None) == calls

@@ -18,7 +18,8 @@ import pytest
 from flax import nnx
 
 from jaxode.config import ModelConfig, SolveConfig
-from jaxode.nn import build_classifier, convolution, native, normalization
+from jaxode.models import create_model
+from jaxode.nn import convolution, native, normalization
 from jaxode.nn.downsampling import Segment
 from jaxode.nn.native import chain, layers, segment
 
@@ -226,7 +227,7 @@ def test_per_sample_solves_by_diffrax_map_native_calls(gradient):
     images, found = drawn(0, (3, 16, 16, 1))[0].astype(np.float32), {}
     for kernels in ("native", "matmul"):
         solve = SolveConfig(rtol=1e-2, atol=1e-2, per_sample=True, gradient=gradient)
-        model = build_classifier(
+        model = create_model(
             ModelConfig(width=8),
             solve,
             image_shape=(16, 16, 1),

@@ -12,7 +12,8 @@ from flax import nnx
 from jax.extend.core import jaxprs_in_params
 
 from jaxode.config import ModelConfig, SolveConfig
-from jaxode.nn import build_classifier, convolution, kernels
+from jaxode.models import create_model
+from jaxode.nn import convolution, kernels
 from jaxode.nn.fields import ConvField
 from jaxode.nn.kernels import choose_kernels, rounded
 from jaxode.ode import odeint
@@ -154,7 +155,7 @@ def test_what_a_gpu_is_asked_for(precision, kind, monkeypatch):
     """
     monkeypatch.setattr(kernels.jax, "default_backend", lambda: "gpu")
     solve = SolveConfig(solver="midpoint", step_size=0.5)
-    model = build_classifier(
+    model = create_model(
         ModelConfig(width=4),
         solve,
         image_shape=(12, 12, 1),

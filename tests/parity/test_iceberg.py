@@ -13,9 +13,9 @@ from flax import nnx
 from jaxode.config import SolveConfig
 from jaxode.interop import from_torch, torch_names
 from jaxode.losses import cross_entropy
-from jaxode.nn.iceberg import build_bands
+from jaxode.models import create_model
+from jaxode.nn.dropout import Dropout
 from jaxode.nn.kernels import choose_kernels
-from jaxode.nn.stochastic import Dropout
 from jaxode.types import Training
 
 torch = pytest.importorskip("torch")
@@ -57,10 +57,11 @@ def same_model(kind, channels, theirs):
     ours.
     """
     model = nnx.eval_shape(
-        lambda: build_bands(
+        lambda: create_model(
             kind,
             SOLVE,
             image_shape=(SIDE, SIDE, channels),
+            classes=2,
             rngs=nnx.Rngs(0),
             dtype=jnp.float64,
             kernels=choose_kernels(),

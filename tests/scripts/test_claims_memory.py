@@ -13,7 +13,7 @@ import pytest
 from flax import nnx
 
 from jaxode.config import ModelConfig, SolveConfig
-from jaxode.nn import MLP
+from jaxode.models import MLP
 from scripts.claims import memory, resident, size, steps
 from scripts.claims.steps import Plan, planned
 from scripts.claims.subject import Request

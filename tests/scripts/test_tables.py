@@ -13,7 +13,7 @@ from records import made, signs
 from jaxode.checks import ConfigError
 from jaxode.config import RunConfig
 from jaxode.data import SPECS
-from jaxode.nn import describe
+from jaxode.models import describe
 from scripts import reproduce
 from scripts.tables.columns import MEASURES
 from scripts.tables.document import markdown

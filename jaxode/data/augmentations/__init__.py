@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import get_args
 
 import jax
 import jax.numpy as jnp
@@ -66,7 +67,7 @@ AUGMENTATIONS: dict[AugmentationName, Augmentation] = {name: _sometimes(name) fo
 def require_shape(names: Sequence[str], height: int, width: int, channels: int) -> None:
     """Raise ConfigError unless the augmentations exist and take images of that shape."""
     for name in names:
-        require_choice("augmentations", name, AugmentationName)
+        require_choice("augmentations", name, get_args(AugmentationName))
     if "transpose" in names and height != width:
         raise ConfigError(f"augmentation transpose needs square images, got {height} x {width}")
     if "hue_saturation_value" in names:

@@ -12,7 +12,7 @@ from flax import nnx
 
 from jaxode.checks import ConfigError
 from jaxode.config import ModelConfig, SolveConfig
-from jaxode.nn import ODENet, build_classifier, describe, parameter_count
+from jaxode.models import ODENet, create_model, describe, parameter_count
 from jaxode.nn.kernels import ANY_MODE
 from jaxode.ode import Stats
 
@@ -106,14 +106,14 @@ def _build(
     kind="odenet", blocks=None, width=8, shape=(12, 12, 1), classes=4, dtype=jnp.float32, **solve
 ):
     model, config = ModelConfig(kind, blocks, width), SolveConfig(**solve)
-    return build_classifier(
+    return create_model(
         model, config, image_shape=shape, classes=classes, rngs=nnx.Rngs(0), dtype=dtype
     )
 
 
 def test_kernels_that_are_given_are_taken_everywhere():
     options = {"image_shape": (8, 8, 1), "classes": 2, "rngs": nnx.Rngs(0), "kernels": ANY_MODE}
-    model = build_classifier(ModelConfig(width=4), SolveConfig(), **options)
+    model = create_model(ModelConfig(width=4), SolveConfig(), **options)
     found = [module.kernels for _, module in nnx.iter_modules(model) if hasattr(module, "kernels")]
     assert len(found) == 11
     assert set(found) == {ANY_MODE}
@@ -149,7 +149,7 @@ def test_described_shapes_are_the_real_ones():
         "features": [6, 6, 64],
         "logits": [10],
     }
-    built = build_classifier(
+    built = create_model(
         ModelConfig(), SolveConfig(), image_shape=(28, 28, 1), classes=10, rngs=nnx.Rngs(0)
     )
     assert sum(np.prod(s) for s in facts["parameter_shapes"].values()) == parameter_count(built)
@@ -162,7 +162,7 @@ def test_blocks_of_a_chain_have_parameters_of_their_own():
 
 def test_the_seed_decides_the_parameters():
     make = [
-        build_classifier(
+        create_model(
             ModelConfig(width=8),
             SolveConfig(),
             image_shape=(12, 12, 1),

@@ -1,4 +1,4 @@
-"""Batch norm against PyTorch's, and what the masks of dropout depend on."""
+"""Batch norm against PyTorch's."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxode.nn.stochastic import BatchNorm, Dropout
+from jaxode.nn.batchnorm import BatchNorm
 from jaxode.types import Training
 
 
@@ -83,24 +83,3 @@ def test_a_batch_of_padding_is_finite_and_leaves_the_running_statistics():
     gradients, (y, after) = jax.grad(loss, argnums=(0, 1), has_aux=True)(params, x)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((gradients, y)))
     jax.tree.map(np.testing.assert_array_equal, after, stats)
-
-
-def test_dropout_keeps_the_expected_share_and_mean():
-    rate, x = 0.25, jnp.full((40, 5, 100), 3.0)
-    y = np.asarray(Dropout(rate, 0)(x, training(np.ones(40))))
-    assert set(np.unique(y)) == {0, 4}
-    assert abs((y > 0).mean() - (1 - rate)) < 4 * np.sqrt(rate * (1 - rate) / y.size)
-
-
-def test_a_mask_is_a_function_of_the_images_key_and_the_place():
-    x, told = jnp.ones((3, 200)), training([1.0, 1, 1])
-    y = np.asarray(Dropout(0.5, 7)(x, told))
-    alone = Dropout(0.5, 7)(x[1:2], Training(told.keys[1:2], told.weights[1:2]))
-    np.testing.assert_array_equal(alone[0], y[1])
-    for other in (y[0], y[2], Dropout(0.5, 8)(x, told)[1]):
-        assert 60 < np.sum(y[1] != other) < 140
-
-
-def test_evaluation_drops_nothing():
-    x = jnp.ones((3, 200))
-    assert Dropout(0.5, 7)(x) is x

@@ -11,20 +11,17 @@ import pytest
 from flax import nnx
 
 from jaxode.checks import ConfigError
-from jaxode.config import SolveConfig
 from jaxode.losses import cross_entropy
-from jaxode.nn import parameter_count
-from jaxode.nn.iceberg import build_bands, max_pool
+from jaxode.models import create_model, parameter_count
+from jaxode.models.iceberg import max_pool
+from jaxode.nn.dropout import Dropout
 from jaxode.nn.kernels import LIBRARY
-from jaxode.nn.stochastic import Dropout
 from jaxode.types import Training
 
 
 def build(kind, side=75):
     shape = (side, side, 1 if kind == "dense" else 3)
-    return build_bands(
-        kind, SolveConfig(), image_shape=shape, rngs=nnx.Rngs(0), dtype=jnp.float32, kernels=LIBRARY
-    )
+    return create_model(kind, image_shape=shape, classes=2, rngs=nnx.Rngs(0), kernels=LIBRARY)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +37,7 @@ def test_sizes_are_those_stated(kind, parameters, features, rates, solves):
     assert parameter_count(model) == parameters
     dropouts = [module for _, module in nnx.iter_graph(model) if isinstance(module, Dropout)]
     assert sorted(module.rate for module in dropouts) == rates
-    assert len({module.place for module in dropouts}) == len(dropouts)
+    assert len({module.index for module in dropouts}) == len(dropouts)
     graph, state = nnx.split(model)
     images = jax.ShapeDtypeStruct((2, 75, 75, 1 if kind == "dense" else 3), jnp.float32)
     told = jax.eval_shape(lambda: Training(jax.random.split(jax.random.key(0), 2), jnp.ones(2)))

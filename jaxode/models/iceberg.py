@@ -12,11 +12,14 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxode.checks import require
-from jaxode.config import BandModelName, SolveConfig
-from jaxode.nn.blocks import ODEBlock
+from jaxode.config import MODEL_FACTS
+from jaxode.models.base import Model, Request, register_model
+from jaxode.nn.batchnorm import BatchNorm
+from jaxode.nn.dropout import Dropout
+from jaxode.nn.fields import ConvField
 from jaxode.nn.kernels import Kernels
 from jaxode.nn.layers import Conv, Linear
-from jaxode.nn.stochastic import BatchNorm, Dropout
+from jaxode.nn.ode_block import ODEBlock
 from jaxode.ode import Stats
 from jaxode.types import Images, Logits, Maps, Training
 
@@ -69,12 +72,12 @@ class DenseUnit(nnx.Module):
     """Linear · batch norm · ELU · dropout 0.5."""
 
     def __init__(
-        self, inner: int, outer: int, place: int, *, rngs: nnx.Rngs, dtype: jnp.dtype
+        self, inner: int, outer: int, index: int, *, rngs: nnx.Rngs, dtype: jnp.dtype
     ) -> None:
-        """`inner` units to `outer` units; `place` is the dropout's."""
+        """`inner` units to `outer` units; `index` is the dropout's."""
         self.linear = Linear(inner, outer, rngs=rngs, dtype=dtype)
         self.norm = BatchNorm(outer, dtype=dtype)
-        self.dropout = Dropout(0.5, place)
+        self.dropout = Dropout(0.5, index)
 
     def __call__(
         self, x: Float[Array, "B I"], training: Training | None = None
@@ -83,7 +86,7 @@ class DenseUnit(nnx.Module):
         return self.dropout(jax.nn.elu(self.norm(self.linear(x), training)), training)
 
 
-class Entry(nnx.Module):
+class Stem(nnx.Module):
     """Batch norm · 2 × (unit · max pool · dropout 0.25): 75x75 maps to [B, 18, 18, 64]."""
 
     def __init__(
@@ -103,14 +106,14 @@ class Entry(nnx.Module):
         return self.dropout2(out, training)
 
 
-class BandsBlock(nnx.Module):
+class ResidualBlock(nnx.Module):
     """z + [batch norm · unit of 128 channels · dropout 0.25 · unit of 64 channels](z)."""
 
-    def __init__(self, place: int, *, kernels: Kernels, rngs: nnx.Rngs, dtype: jnp.dtype) -> None:
-        """A block on maps of WIDTH channels; `place` is the dropout's."""
+    def __init__(self, index: int, *, kernels: Kernels, rngs: nnx.Rngs, dtype: jnp.dtype) -> None:
+        """A block on maps of WIDTH channels; `index` is the dropout's."""
         self.norm = BatchNorm(WIDTH, dtype=dtype)
         self.unit1 = ConvUnit(WIDTH, 2 * WIDTH, kernels=kernels, rngs=rngs, dtype=dtype)
-        self.dropout = Dropout(0.25, place)
+        self.dropout = Dropout(0.25, index)
         self.unit2 = ConvUnit(2 * WIDTH, WIDTH, kernels=kernels, rngs=rngs, dtype=dtype)
 
     def __call__(self, z: Maps, training: Training | None = None) -> Maps:
@@ -119,22 +122,22 @@ class BandsBlock(nnx.Module):
         return z + self.unit2(out, training)
 
 
-class Exit(nnx.Module):
+class Head(nnx.Module):
     """Three units with max pools, the maximum over the pixels, two dense units and a linear layer.
 
     unit 128 · max pool · 2 × (unit 256, 512 · dropout 0.25 · max pool) · global max pool · dense
     512 · dense 256 · 2.
     """
 
-    def __init__(self, place: int, *, kernels: Kernels, rngs: nnx.Rngs, dtype: jnp.dtype) -> None:
-        """Maps of WIDTH channels to scores of two classes; `place` is the first dropout's."""
+    def __init__(self, index: int, *, kernels: Kernels, rngs: nnx.Rngs, dtype: jnp.dtype) -> None:
+        """Maps of WIDTH channels to scores of two classes; `index` is the first dropout's."""
         self.unit1 = ConvUnit(WIDTH, 128, kernels=kernels, rngs=rngs, dtype=dtype)
         self.unit2 = ConvUnit(128, 256, kernels=kernels, rngs=rngs, dtype=dtype)
-        self.dropout2 = Dropout(0.25, place)
+        self.dropout2 = Dropout(0.25, index)
         self.unit3 = ConvUnit(256, 512, kernels=kernels, rngs=rngs, dtype=dtype)
-        self.dropout3 = Dropout(0.25, place + 1)
-        self.dense1 = DenseUnit(512, 512, place + 2, rngs=rngs, dtype=dtype)
-        self.dense2 = DenseUnit(512, 256, place + 3, rngs=rngs, dtype=dtype)
+        self.dropout3 = Dropout(0.25, index + 1)
+        self.dense1 = DenseUnit(512, 512, index + 2, rngs=rngs, dtype=dtype)
+        self.dense2 = DenseUnit(512, 256, index + 3, rngs=rngs, dtype=dtype)
         self.linear = Linear(256, CLASSES, rngs=rngs, dtype=dtype)
 
     def __call__(self, z: Maps, training: Training | None = None) -> Logits:
@@ -145,14 +148,14 @@ class Exit(nnx.Module):
         return self.linear(self.dense2(self.dense1(out.max((1, 2)), training), training))
 
 
-class BandsNet(nnx.Module):
-    """Entry · blocks · exit: with two residual blocks the cnn, with one ODE block the odecnn.
+class IcebergNet(nnx.Module):
+    """Stem · blocks · exit: with two residual blocks the cnn, with one ODE block the odecnn.
 
     Of three planes, the cnn has 5 574 024 parameters and the odecnn 4 828 808.
     """
 
     def __init__(
-        self, downsample: Entry, blocks: Sequence[BandsBlock | ODEBlock], head: Exit
+        self, downsample: Stem, blocks: Sequence[ResidualBlock | ODEBlock], head: Head
     ) -> None:
         """The three segments, under the names that they have in the other classifiers."""
         self.downsample, self.blocks, self.head = downsample, nnx.List(blocks), head
@@ -177,7 +180,7 @@ class BandsNet(nnx.Module):
         return self.head(z, training), stats
 
 
-class Dense(nnx.Module):
+class DenseClassifier(nnx.Module):
     """flatten · 4 × (linear 128 · ReLU) · linear 1: a score s, returned as the two logits [0, s].
 
     The softmax of [0, s] is [1 - σ(s), σ(s)], so cross-entropy over the two classes is the binary
@@ -189,7 +192,9 @@ class Dense(nnx.Module):
         pairs = itertools.pairwise((inputs, HIDDEN, HIDDEN, HIDDEN, HIDDEN, 1))
         self.layers = nnx.List([Linear(*pair, rngs=rngs, dtype=dtype) for pair in pairs])
 
-    def features(self, images: Images, training: Training | None = None) -> tuple[jax.Array, Stats]:
+    def features(
+        self, images: Images, training: Training | None = None
+    ) -> tuple[Float[Array, "B H"], Stats]:
         """Last hidden units [B, 128]; nothing is solved, and training changes nothing."""
         del training
         out = images.reshape(images.shape[0], -1)
@@ -204,38 +209,34 @@ class Dense(nnx.Module):
         return jnp.concatenate([jnp.zeros_like(score), score], 1), stats
 
 
-def build_bands(
-    model: BandModelName,
-    solve: SolveConfig,
-    *,
-    image_shape: tuple[int, int, int],
-    rngs: nnx.Rngs,
-    dtype: jnp.dtype,
-    kernels: Kernels,
-    inside: Kernels | None = None,
-) -> Dense | BandsNet:
-    """A classifier of two classes with fresh parameters, drawn as PyTorch draws them.
+def build_dense(request: Request) -> DenseClassifier:
+    """A dense classifier with fresh parameters, drawn as PyTorch draws them."""
+    inputs = math.prod(request.image_shape)
+    return DenseClassifier(inputs, rngs=request.rngs, dtype=request.dtype)
 
-    Args:
-      model: dense, cnn or odecnn.
-      solve: how the odecnn's block is solved; the others ignore it.
-      image_shape: height, width and planes of an image.
-      rngs: stream `params` of keys.
-      dtype: floating-point type of parameters, running statistics, images and states.
-      kernels: convolution and group norm.
-      inside: those of the ODE's field, if others are needed there.
 
-    Raises:
-      ConfigError: an image too small for five poolings.
-    """
-    if model == "dense":
-        return Dense(math.prod(image_shape), rngs=rngs, dtype=dtype)
-    height, width, channels = image_shape
+def build_cnn(request: Request) -> IcebergNet:
+    """The residual net with fresh parameters, drawn as PyTorch draws them."""
+    shared = {"kernels": request.kernels, "rngs": request.rngs, "dtype": request.dtype}
+    stem = _stem(request)
+    blocks = [ResidualBlock(index, **shared) for index in (2, 3)]
+    return IcebergNet(stem, blocks, Head(4, **shared))
+
+
+def build_odecnn(request: Request) -> IcebergNet:
+    """The net with one ODE block, with fresh parameters, drawn as PyTorch draws them."""
+    shared = {"rngs": request.rngs, "dtype": request.dtype}
+    stem = _stem(request)
+    block = ODEBlock(ConvField(WIDTH, kernels=request.field_kernels, **shared), request.solve)
+    return IcebergNet(stem, [block], Head(4, kernels=request.kernels, **shared))
+
+
+def _stem(request: Request) -> Stem:
+    height, width, channels = request.image_shape
     large = min(height, width) >= SMALLEST_SIDE
     require(large, "image_shape", f"{height} x {width}", f"at least {SMALLEST_SIDE} pixels a side")
-    entry = Entry(channels, kernels=kernels, rngs=rngs, dtype=dtype)
-    if model == "cnn":
-        blocks = [BandsBlock(place, kernels=kernels, rngs=rngs, dtype=dtype) for place in (2, 3)]
-    else:
-        blocks = [ODEBlock(WIDTH, solve, kernels=inside or kernels, rngs=rngs, dtype=dtype)]
-    return BandsNet(entry, blocks, Exit(4, kernels=kernels, rngs=rngs, dtype=dtype))
+    return Stem(channels, kernels=request.kernels, rngs=request.rngs, dtype=request.dtype)
+
+
+for _name, _build in (("dense", build_dense), ("cnn", build_cnn), ("odecnn", build_odecnn)):
+    register_model(Model(MODEL_FACTS[_name], _build))

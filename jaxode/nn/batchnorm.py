@@ -1,4 +1,4 @@
-"""Layers that do one thing while a model trains and another when it is evaluated."""
+"""Batch norm over the weighted examples of a batch."""
 
 from __future__ import annotations
 
@@ -9,10 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from jaxode.types import Training
-
-Values = Float[Array, "B *pixels C"]
-"""Feature maps [B, H, W, C] or hidden units [B, C]."""
+from jaxode.types import Activations, Training
 
 
 class BatchNorm(nnx.Module):
@@ -37,7 +34,7 @@ class BatchNorm(nnx.Module):
         self.mean = nnx.BatchStat(jnp.zeros(channels, dtype))
         self.variance = nnx.BatchStat(jnp.ones(channels, dtype))
 
-    def __call__(self, x: Values, training: Training | None = None) -> Values:
+    def __call__(self, x: Activations, training: Training | None = None) -> Activations:
         """Normalise each channel.
 
         With `training`, by the batch, and the running statistics are updated in place.
@@ -56,7 +53,7 @@ class BatchNorm(nnx.Module):
 
 
 def weighted_moments(
-    x: Values, weights: Float[Array, " B"]
+    x: Activations, weights: Float[Array, " B"]
 ) -> tuple[Float[Array, " C"], Float[Array, " C"]]:
     """Mean and biased variance of each channel over pixels and weighted images.
 
@@ -70,29 +67,3 @@ def weighted_moments(
     mean = jnp.sum(shares * x, axes)
     centred = x - mean
     return mean, jnp.sum(shares * (centred * centred), axes)
-
-
-class Dropout(nnx.Module):
-    """Inverted dropout: numbers become zero with probability `rate`.
-
-    Source: Srivastava et al. 2014, "Dropout", section 10.
-
-    Those that stay are divided by 1 - rate. An image's mask is a function of its own key and the
-    layer's place in the model alone, not of the batch that it is in. Evaluation drops nothing.
-    """
-
-    def __init__(self, rate: float, place: int) -> None:
-        """`rate` is in [0, 1); `place` differs between layers, and so do their masks."""
-        self.rate, self.place = rate, place
-
-    def __call__(self, x: Values, training: Training | None = None) -> Values:
-        """Drop, if told that this is training."""
-        if training is None or self.rate == 0:
-            return x
-
-        def kept(key: jax.Array) -> jax.Array:
-            return jax.random.bernoulli(
-                jax.random.fold_in(key, self.place), 1 - self.rate, x.shape[1:]
-            )
-
-        return jnp.where(jax.vmap(kept)(training.keys), x / (1 - self.rate), 0)
