@@ -101,8 +101,7 @@ def carry_out(parser: Parser, request: Request, config: RunConfig, signals: Sign
         unsplit = is_unsplit(config.data.dataset)
         for flag in unused(config, request.settings, unsplit=unsplit):
             what = (
-                f"{config.model.name}{empty} with {config.optim.optimizer} on"
-                f" {config.data.dataset}"
+                f"{config.model.name}{empty} with {config.optim.optimizer} on {config.data.dataset}"
             )
             print(f"note: {flag} has no effect on {what}", file=sys.stderr)
         if request.describe:

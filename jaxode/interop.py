@@ -45,13 +45,17 @@ class InteropError(ValueError):
 
 
 def torch_names(model: nnx.Module) -> dict[tuple[Any, ...], str]:
-    """Name in PyTorch's state_dict of every parameter and running statistic, by its path."""
+    """Name in PyTorch's state_dict of every parameter and running statistic, by its path.
+
+    Raises InteropError for a model of your own, whose counterpart in PyTorch is not known.
+    """
     paths = [tuple(path) for path, _ in nnx.to_flat_state(nnx.state(model, CARRIED))]
-    named = (
-        _own_names(paths)
-        if isinstance(model, DenseClassifier | IcebergNet)
-        else _sequential_names(model)
-    )
+    if isinstance(model, DenseClassifier | IcebergNet):
+        named = _own_names(paths)
+    elif isinstance(model, MLP | ODENet | ResNet):
+        named = _sequential_names(model)
+    else:
+        raise InteropError(f"a {type(model).__name__} has no layout of PyTorch's to be written in")
     return {path: f"{named[path[:-1]]}.{LEAVES[str(path[-1])]}" for path in paths}
 
 

@@ -90,7 +90,11 @@ def create_model(
 
 def _call(factory: Callable[..., Any], request: Request) -> nnx.Module:
     """What a factory makes of the parts of a request that it asks for."""
-    asked = inspect.signature(factory).parameters
+    if isinstance(factory, type):  # Flax's classes are called with *args, **kwargs
+        _, *parameters = inspect.signature(factory.__init__).parameters.values()
+    else:
+        parameters = list(inspect.signature(factory).parameters.values())
+    asked = {parameter.name: parameter for parameter in parameters}
     known = vars(request)
     lacking = [
         name

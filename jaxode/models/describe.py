@@ -11,7 +11,7 @@ from flax import nnx
 
 from jaxode.config import ModelConfig, SolveConfig
 from jaxode.models.create import create_model
-from jaxode.types import Images
+from jaxode.types import Images, Params
 
 
 def parameter_count(model: nnx.Module) -> int:
@@ -49,15 +49,15 @@ def describe(
     )
     graph, state = nnx.split(abstract)
 
-    def shapes(params: Any, images: Images) -> dict[str, Any]:
-        built = nnx.merge(graph, params)
-        outputs = built(images)
-        found = {"logits": outputs[0] if isinstance(outputs, tuple) else outputs}
+    def shapes(params: Params, images: Images) -> dict[str, Any]:
+        built: Any = nnx.merge(graph, params)
+        found = {}
+        if hasattr(built, "downsample"):
+            found["downsampled"] = built.downsample(images)
         if hasattr(built, "features"):
-            found = {"features": built.features(images)[0]} | found
-        return (
-            {"downsampled": built.downsample(images)} if hasattr(built, "downsample") else {}
-        ) | found
+            found["features"] = built.features(images)[0]
+        outputs = built(images)
+        return found | {"logits": outputs[0] if isinstance(outputs, tuple) else outputs}
 
     images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
     found = jax.eval_shape(shapes, state, images)

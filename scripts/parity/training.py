@@ -47,7 +47,7 @@ class Training:
         if self.model is None:
             decay = ", weight decay" if self.optim.weight_decay else ""
             return f"{rule}, {self.optim.schedule} schedule{decay}, {UPDATES} updates"
-        kind = {"odenet": "ODENet", "resnet": "ResNet", "mlp": "MLP"}[self.model.model]
+        kind = self.model.facts.title
         return f"{kind} {self.model.blocks or ''}".strip() + f" trained by {rule}, {STEPS} steps"
 
 
@@ -114,7 +114,7 @@ def _trajectory(cell: Training) -> Row:
     model, classes = cell.model, 10
     torch.manual_seed(0)
     theirs = build(
-        model.model,
+        model.name,
         model.blocks or 0,
         channels=1,
         classes=classes,

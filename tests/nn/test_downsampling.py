@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxode.nn.stems import Downsample
 from jaxode.nn.downsampling import CHUNK
 from jaxode.nn.kernels import LIBRARY, MATMUL
+from jaxode.nn.stems import Downsample
 
 
 def _segment(kernels, channels, width, dtype=jnp.float64):
