@@ -209,7 +209,17 @@ def test_a_third_argument_with_a_default_may_be_left_out():
 
 
 @pytest.mark.parametrize(
-    "name", ["nn.ode_block", "models.base", "models.create", "models.describe"]
+    "name",
+    [
+        "config.parts",
+        "losses",
+        "metrics",
+        "models.base",
+        "models.create",
+        "models.describe",
+        "nn.ode_block",
+        "optim",
+    ],
 )
 def test_examples_in_docstrings_run(name):
     module = importlib.import_module(f"jaxode.{name}")
