@@ -29,10 +29,8 @@ def tell_once(config: RunConfig) -> None:
         return
     if not _first_time():
         return
-    print(
-        f"note: training takes two to three times as long as it could: {native.missing()}",
-        file=sys.stderr,
-    )
+    reason = native.unavailable_reason()
+    print(f"note: training takes two to three times as long as it could: {reason}", file=sys.stderr)
 
 
 def _first_time() -> bool:

@@ -23,6 +23,12 @@ def cross_entropy(
           up to the batch's.
 
     Source: torch.nn.functional.cross_entropy, which this equals where all weights are 1.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> logits, labels = jnp.zeros((3, 10)), jnp.array([4, 0, 2])
+        >>> print(f"{cross_entropy(logits, labels, jnp.ones(3)):.4f}")  # the logarithm of 10
+        2.3026
     """
     values = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
     return jnp.sum(values * weights) / (jnp.sum(weights) if total is None else total)

@@ -19,18 +19,26 @@ Confusion = np.ndarray
 def confusion(
     logits: Float[Array, "B K"], labels: Int[Array, " B"], weights: Float[Array, " B"]
 ) -> Int[Array, "K K"]:
-    """Examples of weight above 0 by label (row) and predicted class (column): [K, K]."""
+    """Examples of weight above 0 by label (row) and predicted class (column): [K, K].
+
+    Args:
+      logits: one row an example; the predicted class is that of the largest.
+      labels: 0, ..., K - 1.
+      weights: 0 is padding.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> logits = jnp.array([[2.0, 1.0], [0.0, 3.0], [1.0, 0.0]])
+      >>> print(confusion(logits, jnp.array([0, 1, 1]), jnp.ones(3)))
+      [[1 0]
+       [1 1]]
+    """
     classes = logits.shape[-1]
     label = jax.nn.one_hot(labels, classes) * (weights > 0)[:, None]
-    taken = jax.nn.one_hot(jnp.argmax(logits, axis=-1), classes)
+    predicted = jax.nn.one_hot(jnp.argmax(logits, axis=-1), classes)
     # A product rather than a scatter, which devices that share a batch would have to gather for.
     # Exact below 2**24.
-    return jnp.einsum("bk,bj->kj", label, taken).astype(jnp.int32)
-
-
-def image_count(weights: Float[Array, " B"]) -> Int[Array, ""]:
-    """How many images have a weight above 0."""
-    return jnp.sum(weights > 0, dtype=jnp.int32)
+    return jnp.einsum("bk,bj->kj", label, predicted).astype(jnp.int32)
 
 
 class Scores(NamedTuple):
@@ -52,14 +60,23 @@ def scores(counts: Confusion) -> Scores:
     """Precision, recall and F1 of each class, with 0 for a division by zero.
 
     Source: van Rijsbergen 1979, "Information Retrieval", chapter 7; scikit-learn's zero_division=0.
+
+    Args:
+      counts: labels by predicted classes.
+
+    Example:
+      >>> scores(np.array([[1, 0], [1, 1]])).recall
+      array([1. , 0.5])
     """
     counts = np.asarray(counts)
-    hits, labels, taken = np.diag(counts), counts.sum(1), counts.sum(0)
+    hits, labels, predicted = np.diag(counts), counts.sum(1), counts.sum(0)
 
     def share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
         return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
 
-    return Scores(share(hits, taken), share(hits, labels), share(2 * hits, labels + taken), labels)
+    return Scores(
+        share(hits, predicted), share(hits, labels), share(2 * hits, labels + predicted), labels
+    )
 
 
 def accuracy(counts: Confusion) -> float:

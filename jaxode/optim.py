@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import optax
 
 from jaxode.config import OptimConfig
@@ -22,6 +20,15 @@ def learning_rate(config: OptimConfig, total_steps: int) -> optax.Schedule:
     over total_steps. constant: lr throughout, whatever total_steps is.
 
     Source: Gładzik 2019, "divided by 10 after every 0.3 x max_epochs".
+
+    Args:
+        config: rate at the start and schedule.
+        total_steps: steps of the whole training.
+
+    Example:
+        >>> rate = learning_rate(OptimConfig(lr=0.1), total_steps=100)
+        >>> [f"{rate(step):g}" for step in (0, 29, 30, 60, 90)]
+        ['0.1', '0.1', '0.01', '0.001', '0.0001']
     """
     match config.schedule:
         case "step":
@@ -46,6 +53,10 @@ def optimizer(config: OptimConfig, total_steps: int) -> Transform:
     it.
 
     Source: torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW.
+
+    Args:
+        config: rule, rate, schedule, momentum and weight decay.
+        total_steps: steps of the whole training, over which the schedule runs.
     """
     decay = [optax.add_decayed_weights(config.weight_decay)] if config.weight_decay else []
     rate = optax.scale_by_learning_rate(learning_rate(config, total_steps))
@@ -60,8 +71,8 @@ def optimizer(config: OptimConfig, total_steps: int) -> Transform:
 
 
 def update(
-    transform: Transform, gradient: Params, state: Any, params: Params
-) -> tuple[Params, Any]:
+    transform: Transform, gradient: Params, state: optax.OptState, params: Params
+) -> tuple[Params, optax.OptState]:
     """Parameters and optimiser state after one update."""
     changes, state = transform.update(gradient, state, params)
     return optax.apply_updates(params, changes), state

@@ -20,7 +20,6 @@ class ModelFacts:
     Args:
       name: of the command line and of records.
       title: of plots and tables.
-      summary: of the help text, in a few words.
       default_blocks: blocks of the chain unless a number is given.
       uses: the settings that have an effect on it. `blocks`, `width`, `stem` and `augment_dims`
         are those of `ModelConfig`; `kernels` is there if it has convolutions, so that kernels
@@ -31,7 +30,6 @@ class ModelFacts:
 
     name: str
     title: str
-    summary: str = ""
     default_blocks: int = 0
     uses: frozenset[str] = frozenset()
     classes: int | None = None
@@ -53,14 +51,13 @@ _CHAIN = frozenset(("blocks", "width", "stem", "kernels"))
 MODEL_FACTS: dict[str, ModelFacts] = {
     facts.name: facts
     for facts in (
-        ModelFacts("odenet", "ODENet", "ODE blocks", 1, _CHAIN | {"augment_dims", "solve"}),
-        ModelFacts("resnet", "ResNet", "residual blocks", 6, _CHAIN),
-        ModelFacts("mlp", "MLP", "one hidden layer of 300"),
-        ModelFacts("dense", "Dense net", "four hidden layers of 128", classes=2, single_band=True),
+        ModelFacts("odenet", "ODENet", 1, _CHAIN | {"augment_dims", "solve"}),
+        ModelFacts("resnet", "ResNet", 6, _CHAIN),
+        ModelFacts("mlp", "MLP"),
+        ModelFacts("dense", "Dense net", classes=2, single_band=True),
         ModelFacts(
             "cnn",
             "Residual CNN",
-            "a residual convolutional net",
             2,
             frozenset(("kernels",)),
             classes=2,
@@ -68,7 +65,6 @@ MODEL_FACTS: dict[str, ModelFacts] = {
         ModelFacts(
             "odecnn",
             "CNN with an ODE block",
-            "that with an ODE for its two blocks",
             1,
             frozenset(("kernels", "solve")),
             classes=2,

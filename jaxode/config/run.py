@@ -12,7 +12,7 @@ from jaxode.checks import SEEDS, ConfigError, Range, require
 from jaxode.config.choices import DEFAULT_LR, KernelsName, Precision, TrainEvaluation
 from jaxode.config.fields import check_fields, setting
 from jaxode.config.keys import require_keys, require_object
-from jaxode.config.models import MODEL_FACTS, facts_of
+from jaxode.config.models import MODEL_FACTS, ModelChoice, facts_of, model_name
 from jaxode.config.parts import (
     BATCHES,
     DataConfig,
@@ -145,22 +145,30 @@ class RunConfig:
     def to_json(self) -> dict[str, Any]:
         """Nested dictionary of plain JSON values.
 
-        A model of a user's own is named by its module and name, by which it is not found again.
+        A model of a user's own is named by its module and name; `from_json` needs it to be given.
         """
         values = dataclasses.asdict(self)
         values["model"]["model"] = self.model.name
         return values
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> RunConfig:
+    def from_json(cls, values: dict[str, Any], own: ModelChoice | None = None) -> RunConfig:
         """The inverse of to_json.
 
-        Raises ConfigError naming the key that is missing, unknown or invalid.
+        Args:
+          values: nested dictionary of JSON values.
+          own: a model of a user's own, which takes the place of its name.
+
+        Raises:
+          ConfigError: naming the key that is missing, unknown or invalid.
         """
         values = require_object("the settings of a run", values)
-        own = {name: value for name, value in values.items() if name not in PARTS}
-        require_keys("", own, [name for name in _names(cls) if name not in PARTS])
-        return cls(**{name: part_from_json(name, values) for name in PARTS}, **own)
+        part = values.get("model")
+        if own is not None and isinstance(part, dict) and part.get("model") == model_name(own):
+            values["model"] = {**part, "model": own}
+        rest = {name: value for name, value in values.items() if name not in PARTS}
+        require_keys("", rest, [name for name in _names(cls) if name not in PARTS])
+        return cls(**{name: part_from_json(name, values) for name in PARTS}, **rest)
 
 
 def part_from_json(part: str, values: dict[str, Any]) -> Any:

@@ -23,9 +23,15 @@ from jaxode.checks import ConfigError
 from jaxode.config import KernelsName, Precision
 from jaxode.nn import convolution, native, normalization
 from jaxode.nn.convolution import Kernel
-from jaxode.nn.downsampling import downsampling
+from jaxode.nn.downsampling import Segment, downsampling
 from jaxode.nn.native import chain, layers, segment
-from jaxode.types import Maps
+from jaxode.types import Images, Maps
+
+Convolution = Callable[[Maps, Kernel, int, int], Maps]
+GroupNorm = Callable[..., Any]  # jax.custom_vjp forgets the types of what it wraps
+Chain = Callable[
+    [chain.Times | None, Maps, tuple[chain.Unit, ...], chain.Tail | None, chain.Settings], Maps
+]
 
 
 class Kernels(NamedTuple):
@@ -36,10 +42,10 @@ class Kernels(NamedTuple):
     `jaxode.nn.native.chain`).
     """
 
-    convolution: Callable[..., Any]
-    group_norm: Callable[..., Any]
-    downsampling: Callable[..., Any] | None = None
-    chain: Callable[..., Any] | None = None
+    convolution: Convolution
+    group_norm: GroupNorm
+    downsampling: Callable[[Images, Segment, int, float], Maps] | None = None
+    chain: Chain | None = None
 
 
 LIBRARY = Kernels(convolution.library, normalization.group_norm)
@@ -91,7 +97,7 @@ def kernels_name(wanted: KernelsName = "auto", precision: Precision = "float32")
                 f"kernels native are for a CPU, and JAX computes on {jax.default_backend()}"
             )
         if not native.load():
-            raise ConfigError(f"kernels native cannot be used: {native.missing()}")
+            raise ConfigError(f"kernels native cannot be used: {native.unavailable_reason()}")
         return "native" if fits else "matmul"
     if wanted == "auto":
         return ("native" if fits and native.load() else "matmul") if on_cpu else "plain"
@@ -124,7 +130,7 @@ def choose_kernels(
 
 
 @functools.cache  # one function for one type, so that equal models are equal
-def rounded(convolve: Callable[..., Maps], precision: Precision) -> Callable[..., Maps]:
+def rounded(convolve: Convolution, precision: Precision) -> Convolution:
     """A convolution whose inputs and result, and their cotangents, are rounded to a 16-bit type.
 
     What comes in and goes out is float32; sums inside are as well (cuDNN's too). So the three

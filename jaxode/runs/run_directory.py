@@ -232,7 +232,7 @@ class RunDirectory:
             raise ResumeError(
                 f"{self.checkpoints.directory / found.name} is damaged: {error}"
             ) from error
-        has = RunConfig.from_json(migrated(found.meta["config"]))
+        has = RunConfig.from_json(migrated(found.meta["config"]), self.config.model.model)
         asked = {
             name: value
             for name, value in self.config.flat().items()
@@ -257,7 +257,8 @@ class RunDirectory:
 
     def _check_values(self, found: Checkpoint) -> None:
         """Raise ValueError naming what the meta data of a checkpoint lack."""
-        RunConfig.from_json(migrated(need(found.meta, "config", dict, META)))
+        values = migrated(need(found.meta, "config", dict, META))
+        RunConfig.from_json(values, self.config.model.model)
         need(found.meta, "fingerprint", str, META)
         clock = need(found.meta, "clock", dict, META)
         for name in self.clock:

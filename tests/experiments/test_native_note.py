@@ -15,7 +15,8 @@ pytestmark = pytest.mark.skipif(jax.default_backend() != "cpu", reason="the kern
 def without_kernels(monkeypatch, tmp_path):
     monkeypatch.delenv("JAXODE_KERNELS", raising=False)
     monkeypatch.setattr(native_note.native, "load", lambda: False)
-    monkeypatch.setattr(native_note.native, "missing", lambda: "no compiler was found; install one")
+    reason = "no compiler was found; install one"
+    monkeypatch.setattr(native_note.native, "unavailable_reason", lambda: reason)
     monkeypatch.setattr(native_note, "usual", lambda: tmp_path / "cache" / "compilations")
 
 

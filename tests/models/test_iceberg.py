@@ -1,6 +1,4 @@
-"""The classifiers of radar images: sizes, shapes, pooling, and what their dropouts have to do with
-each other.
-"""
+"""The classifiers of radar images: sizes, shapes, pooling, and their dropouts."""
 
 from __future__ import annotations
 

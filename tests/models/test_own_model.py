@@ -108,6 +108,7 @@ def test_the_trainer_takes_it_where_a_name_is(own, registered, tmp_path, monkeyp
     assert result["model"] == (f"{__name__}.Net" if own else "rows")
     assert result["nfe_forward"] >= 7
     assert result["parameters"] == 28 * 28 + 28 + 28 * 10 + 10
+    assert run(config, image_set(), tmp_path)["nfe_forward"] == result["nfe_forward"]  # complete
 
 
 @pytest.mark.parametrize(

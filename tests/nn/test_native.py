@@ -25,7 +25,7 @@ from jaxode.nn.layers import group_count
 from jaxode.nn.native import chain, layers, loading, segment
 from jaxode.nn.native.loading import PREFIX, candidates
 
-needs_native = pytest.mark.skipif(not native.load(), reason=native.missing() or "built")
+needs_native = pytest.mark.skipif(not native.load(), reason=native.unavailable_reason() or "built")
 BOUND = 2e-5
 """Of the largest error over the largest number; float32's rounding is 6e-8, and sums have up to a
 thousand terms.
@@ -413,7 +413,7 @@ def test_which_kernels_run_is_one_choice(monkeypatch):
 def test_without_the_native_kernels_all_goes_on_and_the_reason_is_said(monkeypatch):
     monkeypatch.delenv("JAXODE_KERNELS", raising=False)
     monkeypatch.setattr(kernels.native, "load", lambda: False)
-    monkeypatch.setattr(kernels.native, "missing", lambda: "they were not built")
+    monkeypatch.setattr(kernels.native, "unavailable_reason", lambda: "they were not built")
     assert choose_kernels() is MATMUL
     with pytest.raises(ConfigError, match="kernels native cannot be used: they were not built"):
         kernels_name("native")
@@ -463,8 +463,8 @@ def test_the_next_module_is_taken_where_the_quickest_was_not_built(fresh):
     fresh.setattr(loading.jax.ffi, "register_ffi_target", lambda *_, **__: None)
     fresh.setattr(loading.allocation, "register", lambda *_: None)
     assert native.load()
-    assert loading.lanes() == 8
-    assert native.missing() == ""
+    assert loading.vector_width() == 8
+    assert native.unavailable_reason() == ""
 
 
 def test_another_version_of_the_interface_is_said(fresh):
@@ -475,7 +475,7 @@ def test_another_version_of_the_interface_is_said(fresh):
     fresh.setattr(loading.jax.ffi, "register_ffi_target", refuse)
     assert not native.load()
     assert (
-        native.missing()
+        native.unavailable_reason()
         == "jaxlib does not take the native kernels (FFI handler API version 0.9 is not"
         " compatible); build them anew"
     )
@@ -487,10 +487,11 @@ def test_a_module_that_was_not_built_is_said_with_what_to_do(fresh):
 
     fresh.setattr(loading.importlib, "import_module", missing)
     assert not native.load()
-    assert native.missing().startswith("the native kernels were not built; install a C++ compiler")
+    not_built = "the native kernels were not built; install a C++ compiler"
+    assert native.unavailable_reason().startswith(not_built)
     fresh.setattr(loading, "candidates", list)
     loading._loaded.cache_clear()
-    assert native.missing() == "the native kernels need a processor with AVX2 and FMA"
+    assert native.unavailable_reason() == "the native kernels need a processor with AVX2 and FMA"
 
 
 @needs_native

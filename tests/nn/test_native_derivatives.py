@@ -23,7 +23,7 @@ from jaxode.nn import convolution, native, normalization
 from jaxode.nn.downsampling import Segment
 from jaxode.nn.native import chain, layers, segment
 
-pytestmark = pytest.mark.skipif(not native.load(), reason=native.missing() or "built")
+pytestmark = pytest.mark.skipif(not native.load(), reason=native.unavailable_reason() or "built")
 EPS = 1e-5
 FIELD = chain.Settings(4, EPS, residual=False)
 

@@ -189,6 +189,19 @@ def test_a_function_that_closes_over_what_is_differentiated_is_refused(mode, com
     np.testing.assert_allclose(jax.jit(loss)(0.7), 3 * np.exp(-0.7), rtol=1e-2)  # no derivative
 
 
+@pytest.mark.parametrize("mode", ["tape", "backsolve"])
+def test_where_a_closure_cannot_be_seen_no_gradient_is_wrong(mode):
+    def loss(rate):
+        return ODEBlock(lambda t, z: -rate * z, solve(mode))(jnp.ones(3))[0].sum()
+
+    derivative = jax.grad(jax.jit(loss))
+    if mode == "backsolve":
+        with pytest.raises(Exception, match="with respect to a closed-over value"):
+            derivative(jnp.array(0.7))
+    else:
+        np.testing.assert_allclose(derivative(jnp.array(0.7)), -3 * np.exp(-0.7), rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -209,7 +222,17 @@ def test_a_third_argument_with_a_default_may_be_left_out():
 
 
 @pytest.mark.parametrize(
-    "name", ["nn.ode_block", "models.base", "models.create", "models.describe"]
+    "name",
+    [
+        "config.parts",
+        "losses",
+        "metrics",
+        "models.base",
+        "models.create",
+        "models.describe",
+        "nn.ode_block",
+        "optim",
+    ],
 )
 def test_examples_in_docstrings_run(name):
     module = importlib.import_module(f"jaxode.{name}")

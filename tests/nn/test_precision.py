@@ -17,7 +17,7 @@ from jaxode.nn import convolution, kernels
 from jaxode.nn.fields import ConvField
 from jaxode.nn.kernels import choose_kernels, rounded
 from jaxode.ode import odeint
-from jaxode.ode.residuals import Split
+from jaxode.ode.residuals import LinearizedField
 
 LOW = ("bfloat16", "float16")
 
@@ -115,10 +115,10 @@ def test_a_solve_of_a_smooth_field_against_float64():
 def test_the_tape_keeps_convolutions_in_16_bits():
     field = ConvField(8, kernels=choose_kernels("bfloat16"), rngs=nnx.Rngs(0), dtype=jnp.float32)
     graph, state = nnx.split(field)
-    split = Split(
+    linearized = LinearizedField(
         lambda t, z, p: nnx.merge(graph, p)(t, z), jnp.float32(0), jnp.ones((2, 6, 6, 8)), state
     )
-    maps = [str(kept.dtype) for kept in split.kept if kept.ndim == 4]
+    maps = [str(each.dtype) for each in linearized.saved if each.ndim == 4]
     assert sorted(maps) == ["bfloat16", "bfloat16", "float32"]  # both convolutions, and the state
 
 

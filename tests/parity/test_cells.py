@@ -32,7 +32,7 @@ def test_cell(cell, x64):
     assert row.status == PASS, row
 
 
-@pytest.mark.skipif(not native.load(), reason=native.missing() or "built")
+@pytest.mark.skipif(not native.load(), reason=native.unavailable_reason() or "built")
 @pytest.mark.parametrize(
     "cell", [c for c in CELLS if c.quick and c.dtype == "float32"], ids=lambda c: c.name
 )

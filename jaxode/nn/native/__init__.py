@@ -4,6 +4,6 @@ An optional part of the build. `load` says whether they can be used here, and wh
 `jaxode.nn.kernels` chooses.
 """
 
-from jaxode.nn.native.loading import load, missing
+from jaxode.nn.native.loading import load, unavailable_reason
 
-__all__ = ["load", "missing"]
+__all__ = ["load", "unavailable_reason"]

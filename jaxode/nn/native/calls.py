@@ -9,23 +9,26 @@ mesh of several devices each computes its images.
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, PartitionSpec
+from jaxtyping import Array, PyTree
 
 from jaxode.nn.native.loading import PREFIX
 
 Shapes = tuple[tuple[int, ...], ...]
+Attributes = tuple[tuple[str, np.generic | bool], ...]
+"""Numbers that a handler is compiled with, by name."""
 
 
 class Handler(NamedTuple):
     """A handler and what is known when a program is compiled."""
 
     target: str
-    attributes: tuple[tuple[str, Any], ...]
+    attributes: Attributes
     image_results: Shapes
     """Shapes of results with a row an image, without the images' axis."""
     sums: Shapes = ()
@@ -41,10 +44,10 @@ class Handler(NamedTuple):
 class Arguments(NamedTuple):
     """What a handler is called with."""
 
-    times: Any
+    times: Array | None
     """None, one time [1], or one for each image [B]."""
-    images: tuple[Any, ...]
-    shared: tuple[Any, ...]
+    images: tuple[Array, ...]
+    shared: tuple[Array, ...]
 
     @property
     def batch(self) -> int:
@@ -55,10 +58,10 @@ class Arguments(NamedTuple):
 class Results(NamedTuple):
     """What a handler returns; sums have the examples as their first axis."""
 
-    times: Any
+    times: Array | None
     """The times' gradient: [B] where every image has a time, else a sum [examples]."""
-    images: tuple[Any, ...]
-    sums: tuple[Any, ...]
+    images: tuple[Array, ...]
+    sums: tuple[Array, ...]
 
 
 def call(handler: Handler, arguments: Arguments) -> Results:
@@ -72,7 +75,9 @@ def _mapped(handler: Handler, arguments: Arguments) -> Results:
         return _on_devices(handler, arguments)
 
     @one.def_vmap
-    def many(size: int, batched: Any, arguments: Arguments) -> tuple[Results, Any]:
+    def many(
+        size: int, batched: tuple[Arguments], arguments: Arguments
+    ) -> tuple[Results, PyTree[bool]]:
         found = (_each if any(batched[0].shared) else _folded)(handler, size, batched[0], arguments)
         return found, jax.tree.map(lambda _: True, found)
 
@@ -85,7 +90,7 @@ def _each(handler: Handler, size: int, batched: Arguments, arguments: Arguments)
     own = jax.tree.leaves(batched)
     xs = [leaf for leaf, is_own in zip(leaves, own, strict=True) if is_own]
 
-    def example(xs: list[Any]) -> Results:
+    def example(xs: list[Array]) -> Results:
         given = iter(xs)
         return _mapped(
             handler,
@@ -99,10 +104,10 @@ def _each(handler: Handler, size: int, batched: Arguments, arguments: Arguments)
 
 def _folded(handler: Handler, size: int, batched: Arguments, arguments: Arguments) -> Results:
     """All examples' images as one batch."""
-    times: Any = arguments.times
+    times = arguments.times
     batch = arguments.images[0].shape[int(batched.images[0])]
 
-    def joined(array: Any, own: bool) -> Any:
+    def joined(array: Array, own: Array | bool) -> Array:
         rows = array if own else jnp.broadcast_to(array, (size, *array.shape))
         return rows.reshape(size * batch, *rows.shape[2:])
 
@@ -117,7 +122,7 @@ def _folded(handler: Handler, size: int, batched: Arguments, arguments: Argument
         times = jnp.broadcast_to(each, (size, batch)).reshape(-1)
     examples = size * handler.examples if handler.sums else 1
     found = _mapped(handler._replace(examples=examples), Arguments(times, images, arguments.shared))
-    to_times: Any = found.times
+    to_times = found.times
     if to_times is not None:
         if not apart:
             to_times = to_times.reshape(size, handler.examples)

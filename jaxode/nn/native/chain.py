@@ -55,6 +55,11 @@ class Settings(NamedTuple):
 
 
 Parameters = tuple[tuple[Unit, ...], Tail | None]
+Saved = tuple[Times | None, Maps, Parameters, list[Maps], list[Kernel]]
+"""Inputs, outputs of convolutions, and kernels with their two kinds of channels exchanged."""
+
+Cotangents = tuple[Times | None, Maps, Parameters]
+"""Of times, maps and parameters."""
 
 
 def chain(
@@ -80,7 +85,7 @@ def _reference_outputs(
             group_norm_any_mode(out, unit.scale, unit.bias, settings.groups, settings.eps)
         )
         skip = 0 if times is None else 1
-        shift: Any = 0
+        shift: Float[Array, "T H W C"] | int = 0
         if times is not None:
             assert unit.shift is not None
             plane = matmul_any_mode(
@@ -106,7 +111,7 @@ def _handler(target: str, settings: Settings, parameters: Parameters, **results:
     return Handler(target, tuple(attributes.items()), **results, timed=True)
 
 
-def _present(*values: Any) -> list[Any]:
+def _present(*values: Array | None) -> list[Array]:
     return [value for value in values if value is not None]
 
 
@@ -152,7 +157,7 @@ def _chain(settings: Settings, times: Times | None, z: Maps, parameters: Paramet
 
 def _chain_forward(
     settings: Settings, times: Times | None, z: Maps, parameters: Parameters
-) -> tuple[Maps, Any]:
+) -> tuple[Maps, Saved]:
     out, *kept = _forward((settings, True), (times, z, parameters))
     kept = [checkpoint_name(each, SAVE_FOR_BACKWARD) for each in kept]
     skip = 0 if times is None else 1
@@ -161,7 +166,7 @@ def _chain_forward(
     return out, (times, z, parameters, kept, exchanged)
 
 
-def _call_gradient(settings: Settings, saved: Any, slope: Maps) -> tuple[Any, ...]:
+def _call_gradient(settings: Settings, saved: Saved, slope: Maps) -> Cotangents:
     times, z, parameters, kept, exchanged = saved
     units, tail = parameters
     shared = []
@@ -182,7 +187,7 @@ def _call_gradient(settings: Settings, saved: Any, slope: Maps) -> tuple[Any, ..
         sums=tuple(array.shape for array in sums),
     )
     found = call(handler, Arguments(times, (z, *kept, slope), tuple(shared)))
-    to_parameters: Any = (array[0] for array in found.sums)  # of the one example
+    to_parameters = (array[0] for array in found.sums)  # of the one example
     to_units = tuple(
         Unit._make(None if each is None else next(to_parameters) for each in unit) for unit in units
     )
@@ -190,7 +195,7 @@ def _call_gradient(settings: Settings, saved: Any, slope: Maps) -> tuple[Any, ..
     return found.times, found.images[0], (to_units, to_tail)
 
 
-def _reference_gradient(settings: Settings, saved: Any, slope: Maps) -> tuple[Any, ...]:
+def _reference_gradient(settings: Settings, saved: Saved, slope: Maps) -> Cotangents:
     return jax.vjp(functools.partial(reference, settings), *saved[:3])[1](slope)
 
 

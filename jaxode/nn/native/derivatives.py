@@ -8,18 +8,25 @@ reference's.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Hashable
 
 import jax
 import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
+from jaxtyping import Array, PyTree
 
-Gradient = Callable[[Any, Any, Any], Any]
+Static = Hashable
+"""Settings that a program is compiled with."""
+
+Gradient = Callable[..., PyTree[Array]]
 """(static settings, residuals, cotangent of the result) → cotangents of the inputs."""
 
 
-def with_derivatives(call: Callable[..., Any], reference: Callable[..., Any]) -> Callable[..., Any]:
+Function = Callable[..., PyTree[Array]]
+"""(static settings, arrays) → arrays."""
+
+
+def with_derivatives(call: Function, reference: Function) -> Function:
     """A call in C++ with the derivatives of its reference.
 
     Args:
@@ -28,10 +35,10 @@ def with_derivatives(call: Callable[..., Any], reference: Callable[..., Any]) ->
     """
 
     @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-    def function(settings: Any, arrays: Any) -> Any:
+    def function(settings: Static, arrays: PyTree[Array]) -> PyTree[Array]:
         return call(settings, arrays)
 
-    def jvp(settings: Any, primals: Any, tangents: Any) -> Any:
+    def jvp(settings: Static, primals: PyTree[Array], tangents: PyTree) -> PyTree[Array]:
         return (
             function(settings, *primals),
             jax.jvp(functools.partial(reference, settings), primals, tangents)[1],
@@ -54,10 +61,12 @@ def differentiable(call: Gradient, reference: Gradient) -> Gradient:
     """
 
     @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-    def gradient(settings: Any, residuals: Any, cotangent: Any) -> Any:
+    def gradient(
+        settings: Static, residuals: PyTree[Array], cotangent: PyTree[Array]
+    ) -> PyTree[Array]:
         return call(settings, residuals, cotangent)
 
-    def jvp(settings: Any, primals: Any, tangents: Any) -> Any:
+    def jvp(settings: Static, primals: PyTree[Array], tangents: PyTree) -> PyTree[Array]:
         (residuals, cotangent), (to_residuals, to_cotangent) = primals, tangents
         out = gradient(settings, residuals, cotangent)
         if all(
@@ -79,9 +88,9 @@ def differentiable(call: Gradient, reference: Gradient) -> Gradient:
     return gradient
 
 
-def _is_zero(leaf: Any) -> bool:
+def _is_zero(leaf: Array | SymbolicZero) -> bool:
     return isinstance(leaf, SymbolicZero)
 
 
-def _filled(tangent: Any, primal: Any) -> Any:
-    return jnp.zeros_like(primal) if _is_zero(tangent) else tangent
+def _filled(tangent: Array | SymbolicZero, primal: Array) -> Array:
+    return jnp.zeros_like(primal) if isinstance(tangent, SymbolicZero) else tangent

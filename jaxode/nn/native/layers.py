@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import jax
 import numpy as np
@@ -12,7 +11,7 @@ from jax.ad_checkpoint import checkpoint_name
 from jaxode.nn import convolution as matrix_products
 from jaxode.nn import normalization
 from jaxode.nn.convolution import Kernel
-from jaxode.nn.native.calls import Arguments, Handler, call
+from jaxode.nn.native.calls import Arguments, Attributes, Handler, call
 from jaxode.nn.native.derivatives import differentiable, with_derivatives
 from jaxode.nn.normalization import Channels
 from jaxode.ode.residuals import SAVE_FOR_BACKWARD
@@ -24,7 +23,14 @@ padding 1.
 """
 
 
-def fits(maps: Any, channels: int | None = None) -> bool:
+SavedConvolution = tuple[Maps, Kernel, Kernel]
+"""Input, kernel, and the kernel with its two kinds of channels exchanged."""
+
+SavedNorm = tuple[Maps, Channels, Channels]
+"""Input, scale and bias."""
+
+
+def fits(maps: Maps, channels: int | None = None) -> bool:
     """Whether the native kernels take maps [B, H, W, C].
 
     They take float32 and numbers of channels that are multiples of 8.
@@ -59,7 +65,7 @@ def group_norm(x: Maps, scale: Channels, bias: Channels, groups: int, eps: float
     return normalization.group_norm(x, scale, bias, groups, eps)
 
 
-def _convolution_attributes(stride: int, kernel: Kernel) -> tuple[tuple[str, Any], ...]:
+def _convolution_attributes(stride: int, kernel: Kernel) -> Attributes:
     return ("stride", np.int64(stride)), ("outer", np.int64(kernel.shape[3]))
 
 
@@ -87,11 +93,11 @@ def _convolution(stride: int, x: Maps, kernel: Kernel) -> Maps:
     return _convolve(stride, x, kernel)
 
 
-def _convolution_forward(stride: int, x: Maps, kernel: Kernel) -> tuple[Maps, Any]:
+def _convolution_forward(stride: int, x: Maps, kernel: Kernel) -> tuple[Maps, SavedConvolution]:
     return _convolve(stride, x, kernel), (x, kernel, kernel.transpose(0, 1, 3, 2))
 
 
-def _convolution_call(stride: int, saved: Any, slope: Maps) -> tuple[Maps, Kernel]:
+def _convolution_call(stride: int, saved: SavedConvolution, slope: Maps) -> tuple[Maps, Kernel]:
     x, kernel, exchanged = saved
     attributes = _convolution_attributes(stride, kernel)
     handler = Handler("convolution_gradient", attributes, (x.shape[1:],), (kernel.shape,))
@@ -99,7 +105,9 @@ def _convolution_call(stride: int, saved: Any, slope: Maps) -> tuple[Maps, Kerne
     return found.images[0], found.sums[0][0]
 
 
-def _convolution_reference_gradient(stride: int, saved: Any, slope: Maps) -> tuple[Maps, Kernel]:
+def _convolution_reference_gradient(
+    stride: int, saved: SavedConvolution, slope: Maps
+) -> tuple[Maps, Kernel]:
     return jax.vjp(functools.partial(_convolution_reference, stride), saved[:2])[1](slope)[0]
 
 
@@ -108,7 +116,7 @@ _convolution.defvjp(
 )
 
 
-def _norm_attributes(groups: int, eps: float) -> tuple[tuple[str, Any], ...]:
+def _norm_attributes(groups: int, eps: float) -> Attributes:
     return ("groups", np.int64(groups)), ("eps", np.float32(eps))
 
 
@@ -136,12 +144,12 @@ def _group_norm(settings: tuple[int, float], x: Maps, scale: Channels, bias: Cha
 
 def _group_norm_forward(
     settings: tuple[int, float], x: Maps, scale: Channels, bias: Channels
-) -> tuple[Maps, Any]:
+) -> tuple[Maps, SavedNorm]:
     return _group_norm_forward_call(settings, (x, scale, bias)), (x, scale, bias)
 
 
 def _group_norm_call(
-    settings: tuple[int, float], saved: Any, slope: Maps
+    settings: tuple[int, float], saved: SavedNorm, slope: Maps
 ) -> tuple[Maps, Channels, Channels]:
     x, scale, bias = saved
     attributes = _norm_attributes(*settings)
@@ -151,7 +159,7 @@ def _group_norm_call(
 
 
 def _group_norm_reference_gradient(
-    settings: tuple[int, float], saved: Any, slope: Maps
+    settings: tuple[int, float], saved: SavedNorm, slope: Maps
 ) -> tuple[Maps, Channels, Channels]:
     return jax.vjp(functools.partial(_group_norm_reference, settings), saved)[1](slope)[0]
 

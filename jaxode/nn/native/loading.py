@@ -9,9 +9,9 @@ import platform
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import jax
+from jaxtyping import Array
 
 from jaxode.ode import allocation
 
@@ -79,7 +79,7 @@ def _loaded() -> tuple[ModuleType | None, str]:
     return None, f"the native kernels were not built; {HINT}"
 
 
-def uninitialized(like: jax.ShapeDtypeStruct) -> Any:
+def uninitialized(like: jax.ShapeDtypeStruct) -> Array:
     """An uninitialised array of this shape and type, in large pages where there are any."""
     return jax.ffi.ffi_call(f"{PREFIX}uninitialized", like)()
 
@@ -89,12 +89,12 @@ def load() -> bool:
     return _loaded()[0] is not None
 
 
-def missing() -> str:
+def unavailable_reason() -> str:
     """Why they cannot, and what to do; empty if they can."""
     return _loaded()[1]
 
 
-def lanes() -> int:
+def vector_width() -> int:
     """Floats in a vector of the module in use: 16 (AVX-512), 8 (AVX2), 4 (NEON), 0 (none)."""
     module = _loaded()[0]
     return 0 if module is None else module.lanes

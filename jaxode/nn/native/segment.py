@@ -11,14 +11,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from jaxode.nn import downsampling as matrix_products
 from jaxode.nn.convolution import matmul_any_mode
 from jaxode.nn.downsampling import Segment
-from jaxode.nn.native.calls import Arguments, Handler, call
+from jaxode.nn.native.calls import Arguments, Attributes, Handler, call
 from jaxode.nn.native.derivatives import differentiable, with_derivatives
 from jaxode.nn.normalization import group_norm_any_mode
 from jaxode.types import Images, Maps
+
+Saved = tuple[Images, Segment, Maps, Float[Array, ""] | None]
+"""Images, parameters, the second convolution's output; None unless the images have a gradient."""
 
 Settings = tuple[int, float]
 """Groups of the norms, and what is added to a variance."""
@@ -56,7 +60,7 @@ def reference(settings: Settings, images: Images, segment: Segment) -> tuple[Map
     return matmul_any_mode(out, segment.third, 2, 1) + segment.third_shift, middle
 
 
-def _attributes(settings: Settings, segment: Segment, **more: bool) -> tuple[tuple[str, Any], ...]:
+def _attributes(settings: Settings, segment: Segment, **more: bool) -> Attributes:
     width, (groups, eps) = segment.first.shape[3], settings
     named = {"width": np.int64(width), "groups": np.int64(groups), "eps": np.float32(eps), **more}
     return tuple(named.items())
@@ -84,7 +88,7 @@ def _segment(settings: Settings, images: Images, segment: Segment) -> Maps:
     return _forward_call((settings, False), (images, segment))[0]
 
 
-def _forward(settings: Settings, images: Any, segment: Any) -> tuple[Maps, Any]:
+def _forward(settings: Settings, images: Any, segment: Any) -> tuple[Maps, Saved]:
     """Whether the gradient with respect to the images is asked for.
 
     Training does not need it, and it would cost.
@@ -100,7 +104,7 @@ def _forward(settings: Settings, images: Any, segment: Any) -> tuple[Maps, Any]:
     return out, (images, segment, middle, jnp.zeros(()) if asked else None)
 
 
-def _call_gradient(settings: Settings, saved: Any, slope: Maps) -> tuple[Images, Segment]:
+def _call_gradient(settings: Settings, saved: Saved, slope: Maps) -> tuple[Images, Segment]:
     images, segment, middle, asked = saved
     to_images = asked is not None
     exchanged = segment._replace(
@@ -123,7 +127,7 @@ def _call_gradient(settings: Settings, saved: Any, slope: Maps) -> tuple[Images,
     )
 
 
-def _reference_gradient(settings: Settings, saved: Any, slope: Maps) -> tuple[Images, Segment]:
+def _reference_gradient(settings: Settings, saved: Saved, slope: Maps) -> tuple[Images, Segment]:
     def function(images: Images, segment: Segment) -> Maps:
         return reference(settings, images, segment)[0]
 
@@ -133,7 +137,7 @@ def _reference_gradient(settings: Settings, saved: Any, slope: Maps) -> tuple[Im
 _gradient = differentiable(_call_gradient, _reference_gradient)
 
 
-def _backward(settings: Settings, saved: Any, slope: Any) -> tuple[Images, Segment]:
+def _backward(settings: Settings, saved: Saved, slope: Any) -> tuple[Images, Segment]:
     if isinstance(slope, jax.custom_derivatives.SymbolicZero):
         slope = jnp.zeros(slope.shape, saved[0].dtype)
     return _gradient(settings, saved, slope)
