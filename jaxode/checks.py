@@ -104,6 +104,12 @@ def shown(value: object) -> str:
     return shortened(printable(text))
 
 
+def any_of(names: Collection[str]) -> str:
+    """Names for a message: "a, b or c"."""
+    *first, last = names
+    return f"{', '.join(first)} or {last}" if first else last
+
+
 def require(condition: bool, name: str, value: object, allowed: str) -> None:
     """Raise ConfigError with setting, value and what is allowed, unless the condition holds."""
     if not condition:

@@ -30,10 +30,10 @@ from experiments.converters import Number, to_path
 from jaxode.checks import ConfigError, Range, require
 from jaxode.config import (
     BATCHES,
+    GRADIENT_FACTS,
     MOST_DEVICES,
     WIDTHS,
     DataConfig,
-    GradientName,
     ModelConfig,
     ParallelConfig,
     ParallelName,
@@ -51,7 +51,7 @@ from scripts.scaling.hlo import Collective, collectives
 from scripts.settings import require_width
 
 GRADIENTS = sorted(
-    get_args(GradientName), key=["tape", "replay", "checkpointed", "backsolve", "direct"].index
+    GRADIENT_FACTS, key=["tape", "replay", "checkpointed", "backsolve", "direct"].index
 )
 RESNET = "resnet"
 

@@ -29,14 +29,7 @@ from experiments.arguments import Parser, given
 from experiments.cli import announcement, decided
 from experiments.converters import Number, to_path
 from jaxode.checks import COUNTS, ConfigError, require
-from jaxode.config import (
-    ADAPTIVE_IN_BOTH,
-    CONVOLUTIONS_ONLY,
-    FIXED_IN_BOTH,
-    MODEL_FACTS,
-    RunConfig,
-    SolveConfig,
-)
+from jaxode.config import CONVOLUTIONS_ONLY, MODEL_FACTS, RunConfig, SolveConfig, names_where
 from jaxode.data import DataError, load
 from jaxode.interop import to_torch
 from jaxode.runs import make_writable
@@ -57,7 +50,7 @@ def solver_flags(solve: SolveConfig) -> list[str]:
         True,
         "left out: torchdiffeq has one step size for a batch",
     )
-    both = FIXED_IN_BOTH if fixed else ADAPTIVE_IN_BOTH
+    both = names_where(torchdiffeq_fixed=True) if fixed else names_where(torchdiffeq_adaptive=True)
     allowed = (
         f"one that torchdiffeq has {'with fixed steps' if fixed else 'too'}: {', '.join(both)}"
     )

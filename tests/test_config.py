@@ -176,7 +176,7 @@ def test_a_value_of_another_type_is_named_with_its_key(part, name):
         ("solve", "rtol", "1e-3", "solve.rtol must be a number from 1e-16 to 1000, got '1e-3'"),
         ("solve", "solver", None, "solve.solver must be one of euler"),
         ("solve", "per_sample", 1, "solve.per_sample must be true or false, got 1"),
-        ("solve", "gradient", ["tape"], "solve.gradient must be one of backsolve, "),
+        ("solve", "gradient", ["tape"], "solve.gradient must be one of tape, "),
         ("solve", "solver", "kvaerno3", "solve.gradient tape needs an explicit solver"),
         ("solve", "rtoll", 1, "solve.rtoll is no setting: did you mean rtol?"),
         ("model", "width\x1b", 1, r"model.width\x1b is no setting: did you mean width?"),

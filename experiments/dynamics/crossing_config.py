@@ -7,12 +7,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jaxode.checks import SEEDS, Range, require
-from jaxode.config import FIXED_STEP_ONLY, RATES, TOLERANCES, SolverName, check_fields, setting
+from jaxode.config import (
+    RATES,
+    TOLERANCES,
+    SolverChoice,
+    check_fields,
+    names_where,
+    setting,
+)
 
 MOST_EULER_STEPS = 64
 """More are no large steps any more."""
 
-ADAPTIVE = tuple(name for name in SolverName.__args__ if name not in FIXED_STEP_ONLY)  # type: ignore[attr-defined]
+ADAPTIVE = names_where(adaptive=True)
 
 
 @dataclass(frozen=True)
@@ -23,8 +30,10 @@ class CrossingConfig:
     steps: int = setting(300, "training steps of each field", Range(1, 10**6))
     lr: float = setting(0.01, "learning rate of Adam, which falls to zero along a cosine", RATES)
     hidden: int = setting(32, "units of each of a field's two hidden layers", Range(1, 4096))
-    solver: SolverName = setting(
-        "dopri5", "solver of the exact flow, with adaptive steps: " + ", ".join(ADAPTIVE)
+    solver: SolverChoice = setting(
+        "dopri5",
+        "solver of the exact flow, with adaptive steps: " + ", ".join(ADAPTIVE),
+        choices=ADAPTIVE,
     )
     rtol: float = setting(1e-6, "relative tolerance of the exact flow", TOLERANCES)
     atol: float = setting(1e-6, "absolute tolerance of the exact flow", TOLERANCES)

@@ -11,11 +11,11 @@ import numpy as np
 from experiments.dynamics.drawing import COLOURS, GREY, arrows, decorate, png, sheet
 from experiments.dynamics.text import table
 from experiments.dynamics.topic import Topic
-from jaxode.config import SolveConfig, SolverName
+from jaxode.config import SolveConfig
 from jaxode.ode import odeint, trajectory
 
 END = 8.0
-FIXED: tuple[SolverName, ...] = ("euler", "midpoint", "rk4_classic")
+FIXED = ("euler", "midpoint", "rk4_classic")
 STEPS = (1.0, 0.5, 0.25, 0.125)
 TOLERANCES = (1e-3, 1e-6, 1e-9)
 STARTS = np.array([0.0, 1.0, 2.0, 3.0, 4.0, 5.0])

@@ -1,23 +1,21 @@
 """What a run is: frozen, validated settings, to and from JSON. Standard library only."""
 
-from jaxode.config.choices import ADAPTIVE_IN_BOTH as ADAPTIVE_IN_BOTH
 from jaxode.config.choices import CONVOLUTIONS_ONLY as CONVOLUTIONS_ONLY
-from jaxode.config.choices import EXPLICIT_ONLY as EXPLICIT_ONLY
-from jaxode.config.choices import FIXED_IN_BOTH as FIXED_IN_BOTH
-from jaxode.config.choices import FIXED_STEP_ONLY as FIXED_STEP_ONLY
 from jaxode.config.choices import AugmentationName as AugmentationName
 from jaxode.config.choices import CropName as CropName
 from jaxode.config.choices import DatasetName as DatasetName
-from jaxode.config.choices import GradientName as GradientName
 from jaxode.config.choices import KernelsName as KernelsName
 from jaxode.config.choices import OptimizerName as OptimizerName
 from jaxode.config.choices import ParallelName as ParallelName
 from jaxode.config.choices import Precision as Precision
-from jaxode.config.choices import SolverName as SolverName
 from jaxode.config.choices import StemName as StemName
 from jaxode.config.fields import check_fields as check_fields
 from jaxode.config.fields import hints as hints
 from jaxode.config.fields import setting as setting
+from jaxode.config.gradients import GRADIENT_FACTS as GRADIENT_FACTS
+from jaxode.config.gradients import GradientChoice as GradientChoice
+from jaxode.config.gradients import GradientFacts as GradientFacts
+from jaxode.config.gradients import modes_where as modes_where
 from jaxode.config.models import MODEL_FACTS as MODEL_FACTS
 from jaxode.config.models import ModelChoice as ModelChoice
 from jaxode.config.models import ModelFacts as ModelFacts
@@ -34,3 +32,7 @@ from jaxode.config.parts import ParallelConfig as ParallelConfig
 from jaxode.config.parts import SolveConfig as SolveConfig
 from jaxode.config.run import PARTS as PARTS
 from jaxode.config.run import RunConfig as RunConfig
+from jaxode.config.solvers import SOLVER_FACTS as SOLVER_FACTS
+from jaxode.config.solvers import SolverChoice as SolverChoice
+from jaxode.config.solvers import SolverFacts as SolverFacts
+from jaxode.config.solvers import names_where as names_where

@@ -5,20 +5,6 @@ from __future__ import annotations
 from typing import Literal
 
 StemName = Literal["quarter", "eighth", "sixteenth"]
-SolverName = Literal[
-    "euler",
-    "midpoint",
-    "heun",
-    "heun3",
-    "rk4",
-    "rk4_classic",
-    "bosh3",
-    "dopri5",
-    "tsit5",
-    "dopri8",
-    "kvaerno3",
-]
-GradientName = Literal["backsolve", "checkpointed", "direct", "tape", "replay"]
 SteppingName = Literal["diffrax", "torchdiffeq"]
 NormName = Literal["full", "seminorm"]
 OptimizerName = Literal["sgd", "adam", "adamw"]
@@ -39,16 +25,6 @@ TrainEvaluation = Literal["every", "last"]
 
 REFLECTIONS = ("transpose", "horizontal_flip", "vertical_flip")
 """Augmentations that make another hand's sign of a hand sign, or turn it over."""
-
-FIXED_STEP_ONLY = ("euler", "heun3", "rk4", "rk4_classic")
-"""Solvers without an error estimate: they cannot choose their own step size."""
-
-FIXED_IN_BOTH = ("euler", "midpoint", "heun", "heun3", "rk4")
-ADAPTIVE_IN_BOTH = ("bosh3", "dopri5", "dopri8")
-"""Solvers that torchdiffeq has too; its heun2 is heun here."""
-
-EXPLICIT_ONLY = ("tape", "replay")
-"""Gradient modes that only know explicit solvers."""
 
 CONVOLUTIONS_ONLY = ("tf32", "bfloat16", "float16")
 """Precisions of the convolutions alone: parameters, state, error estimate, norms, head and updates

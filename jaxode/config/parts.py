@@ -10,27 +10,36 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import get_args
 
-from jaxode.checks import COUNTS, SEEDS, ConfigError, Range, require
+from jaxode.checks import COUNTS, SEEDS, ConfigError, Range, any_of, require
 from jaxode.config.choices import (
-    ADAPTIVE_IN_BOTH,
-    EXPLICIT_ONLY,
-    FIXED_IN_BOTH,
-    FIXED_STEP_ONLY,
     REFLECTIONS,
     AugmentationName,
     CropName,
     DataChoice,
-    GradientName,
     NormName,
     OptimizerName,
     ParallelName,
     ScheduleName,
-    SolverName,
     StemName,
     SteppingName,
 )
 from jaxode.config.fields import check_fields, setting
+from jaxode.config.gradients import (
+    GRADIENT_FACTS,
+    GradientChoice,
+    GradientFacts,
+    default_gradient,
+    gradient_facts,
+    modes_where,
+)
 from jaxode.config.models import MODEL_FACTS, ModelChoice, ModelFacts, facts_of, model_name
+from jaxode.config.solvers import (
+    SOLVER_FACTS,
+    SolverChoice,
+    SolverFacts,
+    names_where,
+    solver_facts,
+)
 
 MOST_ODE_BLOCKS = 32
 """Every ODE block is a solve that is traced and compiled: 0.3 s each for --describe."""
@@ -55,11 +64,6 @@ WIDTHS = Range(1, 2048)
 
 RATES = Range(1e-37, 1e38)
 """What float32 holds."""
-
-
-def default_gradient(solver: str) -> str:
-    """The quickest exact gradient mode that a solver has."""
-    return "checkpointed" if solver == "kvaerno3" else "tape"
 
 
 @dataclass(frozen=True)
@@ -149,24 +153,35 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class SolveConfig:
-    """How an ODE block is solved over t in [0, 1].
+    """How an ODE is solved and differentiated.
+
+    A solver is a registered name, a Diffrax solver class, or a function (rtol, atol) → Diffrax
+    solver. A gradient mode is a registered name, or a function (config, max_steps) → Diffrax
+    adjoint, whose attribute `facts`, a `GradientFacts`, may say more of it.
 
     Raises ConfigError on values outside the stated ranges.
+
+    Example:
+      >>> SolveConfig("kvaerno3").gradient
+      'checkpointed'
     """
 
-    solver: SolverName = setting(
-        "dopri5", "Runge-Kutta method; kvaerno3 is implicit, for stiff fields"
+    solver: SolverChoice = setting(
+        "dopri5",
+        "Runge-Kutta method; kvaerno3 is implicit, for stiff fields",
+        choices=SOLVER_FACTS,
     )
     rtol: float = setting(1e-3, "relative tolerance of a step", TOLERANCES)
     atol: float = setting(1e-3, "absolute tolerance of a step", TOLERANCES)
     step_size: float | None = setting(
         None, "fixed step size; without it the step size adapts", Range(1 / MOST_STEPS, 1)
     )
-    gradient: GradientName = setting(
+    gradient: GradientChoice = setting(
         None,
         "tape: exact, least time; replay: exact, re-runs every step, little memory; direct and"
         " checkpointed: Diffrax's exact modes; backsolve: the adjoint ODE, constant memory (default"
         " tape; checkpointed for kvaerno3)",
+        choices=GRADIENT_FACTS,
     )
     backward_rtol: float | None = setting(
         None, "relative tolerance of the backsolve (default: rtol)", TOLERANCES
@@ -199,11 +214,12 @@ class SolveConfig:
     def __post_init__(self) -> None:
         check_fields(self)
         if self.gradient is None:
-            object.__setattr__(self, "gradient", default_gradient(self.solver))
-        if self.solver == "kvaerno3" and self.gradient in EXPLICIT_ONLY:
-            others = "checkpointed, direct or backsolve"
+            object.__setattr__(self, "gradient", default_gradient(self.solver_facts.implicit))
+        solver, mode = self.solver_facts, self.gradient_facts
+        if solver.implicit and mode.needs_explicit:
+            others = any_of(modes_where(needs_explicit=False))
             raise ConfigError(
-                f"gradient {self.gradient} needs an explicit solver, got kvaerno3, which has"
+                f"gradient {mode.name} needs an explicit solver, got {solver.name}, which has"
                 f" {others}"
             )
         if self.step_size is not None:
@@ -214,23 +230,35 @@ class SolveConfig:
                 self.step_size,
                 f"at least 1/max_steps = {1 / self.max_steps:g}",
             )
-        elif self.solver in FIXED_STEP_ONLY:
+        elif not solver.adaptive:
             raise ConfigError(
-                f"solver {self.solver} has no error estimate: give step_size, for example 0.1"
+                f"solver {solver.name} has no error estimate: give step_size, for example 0.1"
             )
         if self.stepping == "torchdiffeq":
-            both = FIXED_IN_BOTH if self.step_size is not None else ADAPTIVE_IN_BOTH
-            kind = "with fixed steps" if self.step_size is not None else "with adaptive steps"
+            fixed = self.step_size is not None
+            has = solver.torchdiffeq_fixed if fixed else solver.torchdiffeq_adaptive
+            both = names_where(**{"torchdiffeq_fixed" if fixed else "torchdiffeq_adaptive": True})
+            kind = "with fixed steps" if fixed else "with adaptive steps"
             allowed = f"one of {', '.join(both)} {kind} under stepping torchdiffeq"
-            require(self.solver in both, "solver", self.solver, allowed)
-        if self.gradient != "backsolve" and self.backward_norm != "full":
-            raise ConfigError(f"backward_norm needs gradient backsolve, got {self.gradient}")
-        if self.gradient != "backsolve" and (
+            require(has, "solver", solver.name, allowed)
+        if not mode.backward_solve and self.backward_norm != "full":
+            raise ConfigError(f"backward_norm needs gradient backsolve, got {mode.name}")
+        if not mode.backward_solve and (
             self.backward_rtol is not None or self.backward_atol is not None
         ):
             raise ConfigError(
-                f"backward_rtol and backward_atol need gradient backsolve, got {self.gradient}"
+                f"backward_rtol and backward_atol need gradient backsolve, got {mode.name}"
             )
+
+    @property
+    def solver_facts(self) -> SolverFacts:
+        """What is true of the solver."""
+        return solver_facts(self.solver)
+
+    @property
+    def gradient_facts(self) -> GradientFacts:
+        """What is true of the gradient mode."""
+        return gradient_facts(self.gradient)
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from jaxode.checks import SEEDS, ConfigError, Range, require
+from jaxode.checks import SEEDS, ConfigError, Range, any_of, require
 from jaxode.config.choices import DEFAULT_LR, KernelsName, Precision, TrainEvaluation
 from jaxode.config.fields import check_fields, setting
+from jaxode.config.gradients import default_gradient, gradient_name, modes_where
 from jaxode.config.keys import require_keys, require_object
 from jaxode.config.models import MODEL_FACTS, ModelChoice, facts_of, model_name
 from jaxode.config.parts import (
@@ -20,8 +21,8 @@ from jaxode.config.parts import (
     OptimConfig,
     ParallelConfig,
     SolveConfig,
-    default_gradient,
 )
+from jaxode.config.solvers import solver_name
 
 PARTS = {
     "model": ModelConfig,
@@ -77,10 +78,9 @@ class RunConfig:
             f"at most the batch_size, {self.batch_size}",
         )
         if self.precision == "float16" and self.model.ode_blocks:
-            tolerant = (
-                "gradient backsolve" if self.solve.gradient == "backsolve" else "solver kvaerno3"
-            )
-            if self.solve.gradient == "backsolve" or self.solve.solver == "kvaerno3":
+            mode, solver = self.solve.gradient_facts, self.solve.solver_facts
+            tolerant = f"gradient {mode.name}" if mode.backward_solve else f"solver {solver.name}"
+            if mode.backward_solve or solver.implicit:
                 raise ConfigError(
                     f"precision float16 scales the gradient, which {tolerant} computes to a"
                     " tolerance: use precision bfloat16, or an explicit solver with gradient tape"
@@ -88,16 +88,14 @@ class RunConfig:
         if (
             self.parallel.parallel == "pmap"
             and self.model.ode_blocks
-            and self.solve.gradient == "checkpointed"
+            and not self.solve.gradient_facts.in_shards
         ):
-            others = (
-                "direct or backsolve"
-                if self.solve.solver == "kvaerno3"
-                else "tape, replay, direct or backsolve"
-            )
-            reason = "Diffrax cannot run its checkpointed loop on one device's part of a batch"
+            name, implicit = self.solve.gradient_facts.name, self.solve.solver_facts.implicit
+            only = {"needs_explicit": False} if implicit else {}
+            others = any_of(modes_where(in_shards=True, **only))
+            reason = f"Diffrax cannot run its {name} loop on one device's part of a batch"
             raise ConfigError(
-                f"gradient checkpointed needs parallel jit: {reason}; parallel pmap has {others}"
+                f"gradient {name} needs parallel jit: {reason}; parallel pmap has {others}"
             )
 
     @property
@@ -131,7 +129,7 @@ class RunConfig:
                 settings["stem"] = "quarter"
         if changes.get("optimizer", self.optim.optimizer) != self.optim.optimizer:
             settings["lr"] = DEFAULT_LR.get(str(changes["optimizer"]))
-        if self.solve.gradient == default_gradient(self.solve.solver):
+        if self.solve.gradient == default_gradient(self.solve.solver_facts.implicit):
             settings["gradient"] = None
         for name, value in changes.items():
             require(name in settings, "a setting", name, "one of " + ", ".join(settings))
@@ -149,6 +147,8 @@ class RunConfig:
         """
         values = dataclasses.asdict(self)
         values["model"]["model"] = self.model.name
+        values["solve"]["solver"] = solver_name(self.solve.solver)
+        values["solve"]["gradient"] = gradient_name(self.solve.gradient)
         return values
 
     @classmethod

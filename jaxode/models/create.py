@@ -63,7 +63,7 @@ def create_model(
     require_count("classes", classes)
     model = model if isinstance(model, ModelConfig) else ModelConfig(model)
     solve = SolveConfig() if solve is None else solve
-    implicit = model.ode_blocks > 0 and solve.solver == "kvaerno3"
+    implicit = model.ode_blocks > 0 and solve.solver_facts.implicit
     if isinstance(kernels, Kernels):
         outside = within = kernels
     else:

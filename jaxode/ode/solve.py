@@ -18,7 +18,7 @@ from jaxtyping import Array, Int
 from optimistix import rms_norm
 
 from jaxode.checks import ConfigError
-from jaxode.config import EXPLICIT_ONLY, SolveConfig
+from jaxode.config import SolveConfig
 from jaxode.ode import tape
 from jaxode.ode.compat import FAR, QUARTIC_SOLVERS, forward_norm, passed
 from jaxode.ode.explicit_solve import ExplicitSolve
@@ -112,7 +112,8 @@ def odeint(
         field, t0, t1 = _reversed(field), -t0, -t1
     if config.per_sample and (not hasattr(z0, "ndim") or z0.ndim == 0):
         raise ConfigError("z0 must be one array [B, ...] under per_sample")
-    solve = _solve_ourselves if config.gradient in EXPLICIT_ONLY else _solve_with_diffrax
+    ours = config.gradient_facts.needs_explicit
+    solve = _solve_ourselves if ours else _solve_with_diffrax
     z1, tried, accepted, failure = solve(field, z0, args, config, time.type(t0), time.type(t1))
     own = tuple(range(1, z0.ndim)) if config.per_sample else None
     finite = jnp.stack([jnp.isfinite(leaf).all(own) for leaf in jax.tree.leaves(z1)]).all(0)
@@ -166,7 +167,7 @@ def _solve_with_diffrax(
     clocks = jnp.zeros(len(z0) if config.per_sample else (), t0.dtype)
     if config.per_sample:
         field = _of_one(field)
-    if config.gradient != "backsolve":
+    if not config.gradient_facts.backward_solve:
         work, by_image = partial(_with_diffrax, field, config, t0, t1), None
     else:
         if config.stepping == "torchdiffeq":
@@ -180,7 +181,7 @@ def _with_diffrax(
     field: VectorField, config: SolveConfig, t0: Any, t1: Any, z0: State, args: Params
 ) -> Any:
     """Under backsolve, of a state with a clock."""
-    backsolve = config.gradient == "backsolve"
+    backsolve = config.gradient_facts.backward_solve
     overshoot = config.stepping == "torchdiffeq" and config.step_size is None and not backsolve
     solver = (
         QUARTIC_SOLVERS[config.solver]()

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from collections.abc import Callable
 
 import diffrax
 import lineax
 import optimistix
 
-from jaxode.checks import require_choice
-from jaxode.config import SolverName
+from jaxode.checks import ConfigError, require, require_choice
+from jaxode.config import SOLVER_FACTS, SolverChoice, SolverFacts
+from jaxode.config.solvers import own_solver
 from jaxode.ode.tableaus import ClassicalRungeKutta, Heun3, ThreeEighthsRule
-
-_SOLVERS = {
-    "euler": diffrax.Euler,
-    "midpoint": diffrax.Midpoint,
-    "heun": diffrax.Heun,
-    "heun3": Heun3,
-    "rk4": ThreeEighthsRule,
-    "rk4_classic": ClassicalRungeKutta,
-    "bosh3": diffrax.Bosh3,
-    "dopri5": diffrax.Dopri5,
-    "tsit5": diffrax.Tsit5,
-    "dopri8": diffrax.Dopri8,
-}
 
 _LINEAR_RTOL, _LINEAR_ATOL = 1e-3, 0.1
 """Of the linear solves inside Newton's iteration: relative to their right-hand side, and in units
@@ -34,22 +22,85 @@ rounding noise, where it breaks down and the step would be rejected.
 """
 
 
-def make_solver(name: SolverName, rtol: float, atol: float) -> diffrax.AbstractSolver:
-    """The Diffrax solver of that name.
+Maker = Callable[[float, float], diffrax.AbstractSolver]
+"""(rtol, atol) → solver."""
 
-    `kvaerno3` is an ESDIRK method (Kværnø 2004). Its Newton systems have one row an element of the
-    state, so they are solved without a matrix, by GMRES; `rtol` and `atol` bound the Newton
-    iteration.
+SOLVERS: dict[str, Maker] = {}
+"""How the registered solvers are made, by their names."""
 
-    Raises ConfigError for an unknown name.
+
+def register_solver(facts: SolverFacts, make: type[diffrax.AbstractSolver] | Maker) -> None:
+    """Give a solver a name, by which settings and the command line know it from then on.
+
+    Args:
+      facts: its `name` must be new.
+      make: a Diffrax solver class, or a function (rtol, atol) → Diffrax solver.
+
+    Raises:
+      ConfigError: the name is taken.
+
+    Example:
+      >>> import diffrax
+      >>> from jaxode.config import SOLVER_FACTS, SolveConfig, SolverFacts
+      >>> from jaxode.ode.solvers import register_solver, unregister_solver
+      >>> register_solver(SolverFacts("ralston", "Ralston", 2), diffrax.Ralston)
+      >>> SolveConfig("ralston").solver_facts.order
+      2
+      >>> unregister_solver("ralston")
     """
-    require_choice("solver", name, get_args(SolverName))
-    if name == "kvaerno3":
-        linear = lineax.GMRES(rtol=_LINEAR_RTOL, atol=_LINEAR_ATOL * atol)
-        return diffrax.Kvaerno3(
-            root_finder=optimistix.Newton(rtol=rtol, atol=atol, linear_solver=linear)
-        )
-    return _SOLVERS[name]()
+    if facts.name in SOLVERS:
+        raise ConfigError(f"solver {facts.name!r} is registered already")
+    known = SOLVER_FACTS.setdefault(facts.name, facts)
+    require(known is facts, "facts", facts, f"those of {facts.name} in jaxode.config")
+    SOLVERS[facts.name] = lambda rtol, atol: own_solver(make, rtol, atol)
+
+
+def unregister_solver(name: str) -> None:
+    """Forget a registered solver. Raises KeyError if there is none of that name."""
+    del SOLVERS[name]
+    del SOLVER_FACTS[name]
+
+
+def make_kvaerno3(rtol: float, atol: float) -> diffrax.AbstractSolver:
+    """Kværnø's ESDIRK method of order 3 (Kværnø 2004).
+
+    Its Newton systems have one row an element of the state, so they are solved without a matrix, by
+    GMRES; `rtol` and `atol` bound the Newton iteration.
+    """
+    linear = lineax.GMRES(rtol=_LINEAR_RTOL, atol=_LINEAR_ATOL * atol)
+    return diffrax.Kvaerno3(
+        root_finder=optimistix.Newton(rtol=rtol, atol=atol, linear_solver=linear)
+    )
+
+
+for _name, _make in {
+    "euler": diffrax.Euler,
+    "midpoint": diffrax.Midpoint,
+    "heun": diffrax.Heun,
+    "heun3": Heun3,
+    "rk4": ThreeEighthsRule,
+    "rk4_classic": ClassicalRungeKutta,
+    "bosh3": diffrax.Bosh3,
+    "dopri5": diffrax.Dopri5,
+    "tsit5": diffrax.Tsit5,
+    "dopri8": diffrax.Dopri8,
+    "kvaerno3": make_kvaerno3,
+}.items():
+    register_solver(SOLVER_FACTS[_name], _make)
+
+
+def make_solver(solver: SolverChoice, rtol: float, atol: float) -> diffrax.AbstractSolver:
+    """The Diffrax solver of a name, or of a class or function of a user's own.
+
+    Raises ConfigError for an unknown name, or what makes no Diffrax solver.
+    """
+    if isinstance(solver, str):
+        require_choice("solver", solver, SOLVERS)
+        return SOLVERS[solver](rtol, atol)
+    made = own_solver(solver, rtol, atol)
+    if not isinstance(made, diffrax.AbstractSolver):
+        raise ConfigError(f"solver must make a Diffrax solver, got {made!r}")
+    return made
 
 
 def evaluations(solver: diffrax.AbstractSolver, adaptive: bool) -> tuple[int, int]:

@@ -364,7 +364,7 @@ class Trainer:
             else "the update made a parameter"
         )
         hint = "a smaller lr may help"
-        if self.config.model.ode_blocks and self.config.solve.gradient == "backsolve":
+        if self.config.model.ode_blocks and self.config.solve.gradient_facts.backward_solve:
             hint += (
                 "; or the backsolve ran out of steps: raise max_steps or loosen backward_rtol and"
                 " backward_atol"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Literal
 
-from jaxode.config import GradientName, ModelConfig, Precision, SolveConfig
+from jaxode.config import GRADIENT_FACTS, ModelConfig, Precision, SolveConfig
 
 Work = Literal["training", "inference", "solve"]
 """Loss and gradient of a batch; logits of a batch; or the forward solve of one ODE block alone."""
@@ -56,7 +56,7 @@ BATCHES = (1, 8, 32, 64, 128, 256, 512, 1024)
 WIDE = (32, 64, 128)
 TOLERANCES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 PRECISIONS: tuple[Precision, ...] = ("float32", "tf32", "bfloat16")
-DEFAULT_MODE: GradientName = SolveConfig().gradient
+DEFAULT_MODE = SolveConfig().gradient
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Case:
     work: Work = "training"
     model: str = "odenet"
     blocks: int = 1
-    gradient: GradientName = DEFAULT_MODE
+    gradient: GradientChoice = DEFAULT_MODE
     batch: int = 128
     tolerance: float = 1e-3
     width: int = 64
@@ -133,7 +133,7 @@ def cases(batch: int = 128, width: int = 64, *, gpu: bool = False) -> Iterator[C
     base = Case("", batch=batch, width=width)
     swept = tuple(dict.fromkeys((DEFAULT_MODE, "backsolve")))
     kinds = (SAME,) if gpu else (SAME, PRODUCTS)
-    for mode in get_args(GradientName):
+    for mode in tuple(GRADIENT_FACTS):
         yield replace(base, group="gradient", gradient=mode, rivals=(*kinds, DEFAULTS))
     yield replace(base, group="inference", work="inference", rivals=kinds)
     resnet = replace(base, model="resnet", blocks=6)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jaxode.config import ADAPTIVE_IN_BOTH, FIXED_IN_BOTH, SolveConfig
+from jaxode.config import SolveConfig, names_where
 from scripts.parity.subjects import SIDE, WIDTH, Subject
 
 MAP = (6, 6, WIDTH)
@@ -185,7 +185,7 @@ def cells() -> Iterator[Cell]:
         yield Cell(subject, solve, quick=(subject.channels == 1) == (subject.blocks in (1, 4, 8)))
     yield Cell(DEEPER)
     yield Cell(AUGMENTED, adaptive("dopri5", 1e-3, "tape", "full", "torchdiffeq"))
-    for solver in FIXED_IN_BOTH:
+    for solver in names_where(torchdiffeq_fixed=True):
         for size in (EVEN, UNEVEN):
             for mode in (*EXACT_MODES, "backsolve"):
                 solve = SolveConfig(
@@ -195,7 +195,7 @@ def cells() -> Iterator[Cell]:
                     mode != "backsolve" or solver in ("midpoint", "rk4")
                 )
                 yield Cell(BLOCK, solve, quick=size == UNEVEN and quick)
-    for solver in ADAPTIVE_IN_BOTH:
+    for solver in names_where(torchdiffeq_adaptive=True):
         for mode in MODES:
             slow = solver == "dopri8" and mode[0] == "backsolve"
             for tolerance in (1e-2, 1e-3):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import doctest
 import importlib
-import typing
 
 import jax
 import jax.numpy as jnp
@@ -13,11 +12,11 @@ import pytest
 from flax import nnx
 
 from jaxode.checks import ConfigError
-from jaxode.config import GradientName, SolveConfig
+from jaxode.config import GRADIENT_FACTS, SolveConfig
 from jaxode.nn import ODEBlock, SolveStats, solve_stats
 from jaxode.ode import Stats
 
-MODES = typing.get_args(GradientName)
+MODES = tuple(GRADIENT_FACTS)
 RNG = np.random.default_rng(0)
 
 

@@ -4,8 +4,6 @@ its loss.
 
 from __future__ import annotations
 
-from typing import get_args
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +11,7 @@ import pytest
 from flax import nnx
 from scipy.integrate import solve_ivp
 
-from jaxode.config import GradientName, SolveConfig
+from jaxode.config import GRADIENT_FACTS, SolveConfig
 from jaxode.nn.fields import ConvField
 from jaxode.nn.kernels import MATMUL
 from jaxode.ode import odeint
@@ -113,7 +111,7 @@ def test_solves_reach_scipys_answer(problem, solver, tolerance, stepping):
     np.testing.assert_allclose(found, scipy_solution(z0, state), rtol=0, atol=100 * tolerance)
 
 
-@pytest.mark.parametrize("mode", get_args(GradientName))
+@pytest.mark.parametrize("mode", tuple(GRADIENT_FACTS))
 def test_gradients_are_those_of_finite_differences(problem, mode):
     """Along one direction through the state and every parameter; the solver of the differences is
     SciPy's.

@@ -5,7 +5,6 @@ failures.
 from __future__ import annotations
 
 import math
-from typing import get_args
 
 import jax
 import jax.numpy as jnp
@@ -14,11 +13,11 @@ import pytest
 from problems import PROBLEMS
 
 from jaxode.checks import ConfigError
-from jaxode.config import EXPLICIT_ONLY, FIXED_STEP_ONLY, GradientName, SolveConfig, SolverName
+from jaxode.config import GRADIENT_FACTS, SOLVER_FACTS, SolveConfig, modes_where, names_where
 from jaxode.ode import SolveError, explain_failure, odeint
 
-SOLVERS = get_args(SolverName)
-ADAPTIVE = [name for name in SOLVERS if name not in FIXED_STEP_ONLY]
+SOLVERS = tuple(SOLVER_FACTS)
+ADAPTIVE = [name for name in SOLVERS if name not in names_where(adaptive=False)]
 ORDERS = {"euler": 1, "midpoint": 2, "heun": 2, "heun3": 3, "rk4": 4, "rk4_classic": 4, "bosh3": 3,
           "dopri5": 5, "tsit5": 5, "dopri8": 8, "kvaerno3": 3}  # fmt: skip
 
@@ -96,9 +95,11 @@ def _gradients(problem, config):
 
 
 EXPLICIT = [(problem, name, mode) for problem in PROBLEMS[1:] for name in ("rk4", "dopri5")
-            for mode in get_args(GradientName)]  # fmt: skip
+            for mode in tuple(GRADIENT_FACTS)]  # fmt: skip
 IMPLICIT = [
-    (PROBLEMS[2], "kvaerno3", mode) for mode in get_args(GradientName) if mode not in EXPLICIT_ONLY
+    (PROBLEMS[2], "kvaerno3", mode)
+    for mode in tuple(GRADIENT_FACTS)
+    if mode not in modes_where(needs_explicit=True)
 ]
 """One problem, the one that depends on time: Newton's iteration takes seconds to trace and to
 compile.
@@ -254,7 +255,7 @@ def test_solves_can_be_mapped_over_the_batch():
     assert int(stats.accepted[1]) > int(stats.accepted[0])
 
 
-@pytest.mark.parametrize("mode", get_args(GradientName))
+@pytest.mark.parametrize("mode", tuple(GRADIENT_FACTS))
 def test_running_out_of_steps_is_said(mode):
     config = SolveConfig(max_steps=3, rtol=1e-6, atol=1e-6, gradient=mode)
     _, stats = odeint(lambda t, z, a: jnp.cos(50 * t) + z, jnp.ones(2), None, config)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from jaxode.config import ADAPTIVE_IN_BOTH, FIXED_IN_BOTH, SolveConfig
+from jaxode.config import SolveConfig, names_where
 from jaxode.ode import odeint
 
 torch = pytest.importorskip("torch")
@@ -46,9 +46,11 @@ def dense(t, z, args):
 
 
 SOLVES = [
-    {"solver": solver, "step_size": size} for solver in FIXED_IN_BOTH for size in (0.125, 0.17)
+    {"solver": solver, "step_size": size}
+    for solver in names_where(torchdiffeq_fixed=True)
+    for size in (0.125, 0.17)
 ]
-SOLVES += [{"solver": solver} for solver in ADAPTIVE_IN_BOTH]
+SOLVES += [{"solver": solver} for solver in names_where(torchdiffeq_adaptive=True)]
 MODES = [("direct", "full"), ("checkpointed", "full"), ("tape", "full"), ("replay", "full")]
 MODES += [("backsolve", "full"), ("backsolve", "seminorm")]
 
