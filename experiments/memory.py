@@ -65,10 +65,10 @@ def maps(config: RunConfig) -> int:
     one = MAPS_A_BLOCK * max(1, config.model.blocks or 0)
     if not config.model.ode_blocks:
         return one
-    solve, gradient = config.solve, config.solve.gradient
+    solve = config.solve
     steps = {"tape": solve.tape_steps * MAPS_A_BLOCK, "direct": solve.max_steps}
-    states = 0 if gradient == "backsolve" else solve.max_steps
-    return one + config.model.ode_blocks * (STAGES * steps.get(gradient or "", 0) + states)
+    states = 0 if solve.gradient_facts.backward_solve else solve.max_steps
+    return one + config.model.ode_blocks * (STAGES * steps.get(config.solve.gradient_facts.name, 0) + states)
 
 
 def advice(config: RunConfig, sizes: dict[str, float]) -> str:
@@ -102,6 +102,6 @@ def for_maps(config: RunConfig) -> list[str]:
     )
     if config.model.ode_blocks and config.solve.gradient == "tape" and config.solve.tape_steps > 1:
         found.append("fewer --tape-steps")
-    if config.model.ode_blocks and config.solve.gradient != "backsolve":
+    if config.model.ode_blocks and not config.solve.gradient_facts.backward_solve:
         found.append("--gradient backsolve")
     return found or ["a smaller model"]

@@ -134,7 +134,7 @@ def _solve_ourselves(
 ) -> Any:
     overshoot = config.stepping == "torchdiffeq" and config.step_size is None
     solver = (
-        QUARTIC_SOLVERS[config.solver]()
+        QUARTIC_SOLVERS[config.solver_facts.name]()
         if overshoot
         else make_solver(config.solver, config.rtol, config.atol)
     )
@@ -184,7 +184,7 @@ def _with_diffrax(
     backsolve = config.gradient_facts.backward_solve
     overshoot = config.stepping == "torchdiffeq" and config.step_size is None and not backsolve
     solver = (
-        QUARTIC_SOLVERS[config.solver]()
+        QUARTIC_SOLVERS[config.solver_facts.name]()
         if overshoot
         else make_solver(config.solver, config.rtol, config.atol)
     )

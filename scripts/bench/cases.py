@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from jaxode.config import GRADIENT_FACTS, ModelConfig, Precision, SolveConfig
+from jaxode.config import GRADIENT_FACTS, GradientChoice, ModelConfig, Precision, SolveConfig
 
 Work = Literal["training", "inference", "solve"]
 """Loss and gradient of a batch; logits of a batch; or the forward solve of one ODE block alone."""

@@ -139,7 +139,7 @@ def judge(cell: Cell, *, output: float, gradient: float, stats: Any, counts: lis
                     )
     bounds = {
         "output": (output, BOUNDS[cell.dtype, "output"]),
-        "gradient": (gradient, gradient_bound(cell.dtype, solve.gradient if solve else "")),
+        "gradient": (gradient, gradient_bound(cell.dtype, solve.gradient_facts.name if solve else "")),
     }
     for what, (error, bound) in bounds.items():
         if not error <= bound.limit:
@@ -147,7 +147,7 @@ def judge(cell: Cell, *, output: float, gradient: float, stats: Any, counts: lis
     loose = bounds["gradient"][1].reason if cell.dtype == "float32" else ""
     return Row(
         subject=subject.name,
-        solver=solve.solver if solve else "",
+        solver=solve.solver_facts.name if solve else "",
         gradient=cell.gradient,
         stepping=solve.stepping if solve else "",
         dtype=cell.dtype,

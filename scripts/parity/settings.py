@@ -35,7 +35,7 @@ def their_settings(solve: SolveConfig | None, span: tuple[float, float] = (0.0, 
     elif solve.backward_norm == "seminorm":
         norm = "seminorm"
     return Settings(
-        method=THEIR_NAME.get(solve.solver, solve.solver),
+        method=THEIR_NAME.get(solve.solver_facts.name, solve.solver_facts.name),
         rtol=solve.rtol,
         atol=solve.atol,
         step_size=solve.step_size,

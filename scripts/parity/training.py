@@ -194,8 +194,8 @@ def _row(
     solve = cell.solve
     return Row(
         subject=cell.name,
-        solver=solve.solver if solve else "",
-        gradient=solve.gradient if solve else "",
+        solver=solve.solver_facts.name if solve else "",
+        gradient=solve.gradient_facts.name if solve else "",
         stepping=solve.stepping if solve else "",
         dtype="float64",
         tolerance=solve.rtol if solve else None,
