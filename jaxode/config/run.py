@@ -111,6 +111,7 @@ class RunConfig:
         settings: dict[str, Any] = {}
         for name, value in dataclasses.asdict(self).items():
             settings.update(value if isinstance(value, dict) else {name: value})
+        settings["model"] = self.model.model  # itself, where asdict would copy it
         return settings
 
     def replaced(self, **changes: Any) -> RunConfig:

@@ -37,8 +37,9 @@ class ODEBlock(nnx.Module):
     alike. A field must not change its own variables: a solve evaluates it as often as it needs.
 
     The statistics of a call are returned, and kept in `stats`, an `nnx.Variable` that is there
-    after the first call. A call inside a transformation that the block is not an argument of
-    (`jax.jit` of a function that closes over it) cannot write them.
+    after the first call: then `nnx.split(model, nnx.Param, ...)` has it among the rest, which has
+    no gradient. A call inside a transformation that the block is not an argument of (`jax.jit` of a
+    function that closes over it) cannot write them.
 
     Args:
       field: an `nnx.Module` or a function, f(t, z) or f(t, z, args). A function must not close over

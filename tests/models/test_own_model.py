@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 
 import jax
@@ -17,6 +18,7 @@ from jaxode.models import Model, create_model, describe, register_model, unregis
 from jaxode.nn import ODEBlock
 from jaxode.ode import Stats
 from jaxode.train import run
+from jaxode.train.state import split_model
 
 
 class Field(nnx.Module):
@@ -65,7 +67,10 @@ def registered():
 OPTIONS = {"image_shape": (28, 28, 1), "classes": 10}
 
 
-@pytest.mark.parametrize("choice", [Net, narrow, ModelConfig(Net), ModelConfig(narrow, width=8)])
+@pytest.mark.parametrize(
+    "choice",
+    [Net, narrow, functools.partial(narrow), ModelConfig(Net), ModelConfig(narrow, width=8)],
+)
 def test_a_class_or_a_function_is_a_model(choice):
     model = create_model(choice, SolveConfig(), rngs=nnx.Rngs(0), **OPTIONS)
     logits = model(jnp.ones((2, 28, 28, 1)))
@@ -97,6 +102,8 @@ def test_settings_name_a_class_by_its_module_and_keep_it():
     config = RunConfig(model=ModelConfig(Net))
     assert config.to_json()["model"]["model"] == f"{__name__}.Net"
     assert config.replaced(epochs=2).model.model is Net
+    bound = functools.partial(Net, scale=2.0)
+    assert RunConfig(model=ModelConfig(bound)).replaced(epochs=2).model.model is bound
     assert config.replaced(model="resnet").model.blocks == 6
 
 
@@ -109,6 +116,18 @@ def test_the_trainer_takes_it_where_a_name_is(own, registered, tmp_path, monkeyp
     assert result["nfe_forward"] >= 7
     assert result["parameters"] == 28 * 28 + 28 + 28 * 10 + 10
     assert run(config, image_set(), tmp_path)["nfe_forward"] == result["nfe_forward"]  # complete
+
+
+def test_a_model_that_was_called_before_is_trained_like_a_fresh_one():
+    def new():
+        return Net((28, 28, 1), 10, SolveConfig(), nnx.Rngs(0))
+
+    called, fresh = new(), split_model(new())
+    called(jnp.ones((2, 28, 28, 1)))
+    assert hasattr(called.block, "stats")
+    graphdef, learned = split_model(called)
+    assert graphdef == fresh[0]
+    jax.tree.map(np.testing.assert_array_equal, learned, fresh[1])
 
 
 @pytest.mark.parametrize(
