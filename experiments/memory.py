@@ -68,7 +68,9 @@ def maps(config: RunConfig) -> int:
     solve = config.solve
     steps = {"tape": solve.tape_steps * MAPS_A_BLOCK, "direct": solve.max_steps}
     states = 0 if solve.gradient_facts.backward_solve else solve.max_steps
-    return one + config.model.ode_blocks * (STAGES * steps.get(config.solve.gradient_facts.name, 0) + states)
+    return one + config.model.ode_blocks * (
+        STAGES * steps.get(config.solve.gradient_facts.name, 0) + states
+    )
 
 
 def advice(config: RunConfig, sizes: dict[str, float]) -> str:

@@ -56,7 +56,9 @@ class Cell:
         """
         if self.solve is None:
             return ""
-        return self.solve.gradient_facts.name + (" seminorm" if self.solve.backward_norm == "seminorm" else "")
+        return self.solve.gradient_facts.name + (
+            " seminorm" if self.solve.backward_norm == "seminorm" else ""
+        )
 
     @property
     def tolerance(self) -> float | None:

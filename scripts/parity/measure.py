@@ -139,7 +139,10 @@ def judge(cell: Cell, *, output: float, gradient: float, stats: Any, counts: lis
                     )
     bounds = {
         "output": (output, BOUNDS[cell.dtype, "output"]),
-        "gradient": (gradient, gradient_bound(cell.dtype, solve.gradient_facts.name if solve else "")),
+        "gradient": (
+            gradient,
+            gradient_bound(cell.dtype, solve.gradient_facts.name if solve else ""),
+        ),
     }
     for what, (error, bound) in bounds.items():
         if not error <= bound.limit:
