@@ -90,7 +90,8 @@ class Case:
     @property
     def mode(self) -> str:
         """How the gradient is found; empty where no solve is differentiated."""
-        return self.gradient if self.work == "training" and self.model == "odenet" else ""
+        solved = self.work == "training" and self.model == "odenet"
+        return self.solve.gradient_facts.name if solved else ""
 
     @property
     def name(self) -> str:
