@@ -157,10 +157,10 @@ def test_the_files_hold_what_was_measured_and_predicted(tmp_path, monkeypatch):
     collectives.carry_out(
         argparse.Namespace(devices=8, batch_size=16, width=4, out=tmp_path), "the command"
     )
-    found = json.loads((tmp_path / "collectives.json").read_text())
+    found = json.loads((tmp_path / "communication.json").read_text())
     assert [case["case"] for case in found["cases"]].count("resnet") == 2
     assert len(found["cases"]) == 12
-    text = (tmp_path / "collectives.md").read_text()
+    text = (tmp_path / "communication.md").read_text()
     assert (
         "| jit, tape | 8 in 1.5 + 0.5 | 4 × 8,000 B | 1 × 20,000 B | 2 × 12 B | 0 | 7 | 0.05 |"
         in text
