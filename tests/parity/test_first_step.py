@@ -1,4 +1,4 @@
-"""One run on both sides: jaxode's, and torch_ref's with the weights and batches that the handover
+"""One run on both sides: jaxode's, and torch_ref's with the weights and batches that the export
 script writes.
 """
 
@@ -15,7 +15,7 @@ from experiments import mnist
 torch = pytest.importorskip("torch")
 pytest.importorskip("torchdiffeq")
 
-from scripts import handover  # noqa: E402
+from scripts import export_for_torch  # noqa: E402
 from torch_ref import train  # noqa: E402
 
 RUN = shlex.split(
@@ -37,7 +37,7 @@ def test_both_sides_print_the_same_first_step_and_go_on_alike(tmp_path, capsys):
     (said,) = (
         line for line in capsys.readouterr().err.splitlines() if line.startswith("first step: ")
     )
-    assert handover.main([*RUN, "--batches", "2", "--out", str(tmp_path / "handed")]) == 0
+    assert export_for_torch.main([*RUN, "--batches", "2", "--out", str(tmp_path / "handed")]) == 0
     command = shlex.split(capsys.readouterr().out)
     assert command[:3] == ["python", "-m", "torch_ref.train"]
     assert train.main([*command[3:], "--out", str(tmp_path / "losses.jsonl")]) == 0

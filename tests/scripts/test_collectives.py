@@ -71,9 +71,9 @@ def test_collectives_know_the_loops_and_branches_they_are_in():
     }
     sizes = [(item.kind, item.numbers, item.bytes) for item in found.values()]
     assert sizes[:3] == [("all-reduce", 17, 88), ("all-reduce", 1, 1), ("all-gather", 128, 256)]
-    inner, outer = (collectives.row(found[name], 5) for name in ("all-reduce.7", "all-reduce.9"))
+    inner, outer = (command.row(found[name], 5) for name in ("all-reduce.7", "all-reduce.9"))
     assert (inner["where"], inner["times"], outer["where"]) == ("backward", 5, "step")
-    assert collectives.row(found["all-gather.2"], 5)["where"] == "forward"
+    assert command.row(found["all-gather.2"], 5)["where"] == "forward"
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_the_files_hold_what_was_measured_and_predicted(tmp_path, monkeypatch):
     monkeypatch.setattr(
         command, "measured", lambda options, parallel, kind, data: made_up(parallel, kind)
     )
-    collectives.carry_out(
+    command.carry_out(
         argparse.Namespace(devices=8, batch_size=16, width=4, out=tmp_path), "the command"
     )
     found = json.loads((tmp_path / "communication.json").read_text())
@@ -193,7 +193,7 @@ def test_the_files_hold_what_was_measured_and_predicted(tmp_path, monkeypatch):
     ],
 )
 def test_a_wrong_request_is_one_line(words, said, tmp_path, capsys):
-    assert collectives.main([*words, "--out", str(tmp_path)]) == 2
+    assert command.main([*words, "--out", str(tmp_path)]) == 2
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1

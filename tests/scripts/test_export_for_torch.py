@@ -22,7 +22,7 @@ from flax import nnx  # noqa: E402
 
 from jaxode.losses import cross_entropy  # noqa: E402
 from jaxode.train.compiled_steps import CompiledSteps  # noqa: E402
-from scripts import handover  # noqa: E402
+from scripts import export_for_torch  # noqa: E402
 
 
 def test_the_batches_are_those_of_the_training_step():
@@ -31,7 +31,7 @@ def test_the_batches_are_those_of_the_training_step():
     """
     config = run_config(optim=OptimConfig(lr=1e-30, schedule="constant"))
     steps = CompiledSteps(config, image_set(train=32), builder())
-    found = handover.first_batches(steps, 3)
+    found = export_for_torch.first_batches(steps, 3)
     assert found["images"].shape == (3, 16, 28, 28, 1)
     model = nnx.merge(steps.work.graphdef, *steps.learned)
     expected = [
@@ -54,15 +54,15 @@ def test_the_batches_are_those_of_the_training_step():
 
 def test_padded_batches_and_more_than_there_are_are_refused():
     steps = CompiledSteps(run_config(), image_set(train=40), builder())
-    assert len(handover.first_batches(steps, 2)["labels"]) == 2
+    assert len(export_for_torch.first_batches(steps, 2)["labels"]) == 2
     with pytest.raises(
         ConfigError, match=r"--batches must be below 3, got 3: .*40 images are no multiple of 16"
     ):
-        handover.first_batches(steps, 3)
+        export_for_torch.first_batches(steps, 3)
     with pytest.raises(
         ConfigError, match="--batches must be at most 9, the steps of the run, got 10"
     ):
-        handover.first_batches(steps, 10)
+        export_for_torch.first_batches(steps, 10)
 
 
 @pytest.mark.parametrize(
@@ -87,21 +87,21 @@ def test_padded_batches_and_more_than_there_are_are_refused():
     ],
 )
 def test_the_solve_is_told_in_torchdiffeqs_words(solve, flags):
-    assert handover.solver_flags(solve) == shlex.split(flags)
+    assert export_for_torch.solver_flags(solve) == shlex.split(flags)
 
 
 def test_the_command_has_the_settings_of_the_run(tmp_path):
     config = RunConfig().replaced(
         optimizer="adamw", weight_decay=0.25, schedule="cosine", precision="float64"
     )
-    words = shlex.join(handover.command(config, 77, tmp_path))
+    words = shlex.join(export_for_torch.command(config, 77, tmp_path))
     expected = (
         "--optimizer adamw --lr 0.001 --weight-decay 0.25 --schedule cosine --total-steps 77"
         " --float64"
     )
     assert words.endswith(expected)
     assert "--method" not in shlex.join(
-        handover.command(config.replaced(model="mlp"), 77, tmp_path)
+        export_for_torch.command(config.replaced(model="mlp"), 77, tmp_path)
     )
 
 
@@ -146,7 +146,7 @@ def test_wrong_requests_end_in_one_line_and_write_nothing(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "weights.pt").write_text("")
-    assert handover.main(["--data", "sample", "--batches", "1", "--out", "out", *argv]) == 2
+    assert export_for_torch.main(["--data", "sample", "--batches", "1", "--out", "out", *argv]) == 2
     captured = capsys.readouterr()
     (line,) = (line for line in captured.err.splitlines() if "SAMPLE" not in line)
     assert line.startswith("python -m scripts.export_for_torch: error: ")

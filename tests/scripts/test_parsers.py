@@ -9,13 +9,13 @@ from parsers import check
 HERE = Path(__file__).parents[2] / "scripts"
 
 COMMANDS = [path.stem for path in HERE.glob("*.py") if "__main__" in path.read_text()] + [
-    "attack.__main__",
+    "fuzzing.__main__",
     "claims.__main__",
 ]
 
 
 def test_there_are_commands():
-    assert {"benchmark", "reproduce", "handover", "prepare_data"} <= set(COMMANDS)
+    assert {"benchmark", "reproduce", "export_for_torch", "prepare_data"} <= set(COMMANDS)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -17,6 +17,7 @@ from jaxode.checks import ConfigError
 from jaxode.data import ImageSet
 from jaxode.errors import RunFailed, Stopped
 from jaxode.runs import Progress
+from jaxode.runs.migration import stored
 from jaxode.tasks import Classification
 from jaxode.train import compiled_steps
 from jaxode.train.compiled_steps import CompiledSteps
@@ -48,7 +49,7 @@ def test_a_run_leaves_its_files(whole):
         "checkpoints",
     }
     assert json.loads((out / "result.json").read_text()) == result
-    assert json.loads((out / "config.json").read_text()) == run_config().to_json()
+    assert json.loads((out / "config.json").read_text()) == stored(run_config().to_json())
     assert (out / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert [line["epoch"] for line in lines(out)] == [1, 2, 3]
 
