@@ -9,6 +9,7 @@ import copy
 import os
 import platform
 import sys
+from glob import glob
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
@@ -18,6 +19,7 @@ SOURCES = [
     f"{ROOM}/cpp/{name}.cc"
     for name in ("chain_calls", "convolution_calls", "segment_calls", "memory_calls", "module")
 ]
+HEADERS = sorted([*glob(f"{ROOM}/cpp/*.h"), *glob(f"{ROOM}/xla/**/*.h", recursive=True)])
 WINDOWS = sys.platform == "win32"
 X86 = platform.machine().lower() in ("x86_64", "amd64")
 
@@ -27,7 +29,7 @@ def targets() -> dict[str, list[str]]:
     if not X86:
         return {"_native": []}
     if WINDOWS:
-        return {"_avx2": ["/arch:AVX2"], "_avx512": ["/arch:AVX512"]}
+        return {"_avx2": ["/arch:AVX2"]}
     return {
         "_avx2": ["-mavx2", "-mfma"],
         "_avx512": ["-mavx512f", "-mavx512vl", "-mavx512dq", "-mavx512bw", "-mfma"],
@@ -79,6 +81,7 @@ setup(
         Extension(
             f"jaxode.nn.native.{name}",
             SOURCES,
+            depends=HEADERS,
             include_dirs=[ROOM, f"{ROOM}/cpp"],
             define_macros=[("JAXODE_MODULE", name), ("NDEBUG", None)],
             extra_compile_args=[*COMMON, *flags],

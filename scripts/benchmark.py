@@ -98,6 +98,8 @@ def checked(options: argparse.Namespace) -> list[Case]:
         raise ConfigError(
             f"--threads must be at most {len(here)}, the cores there are, got {options.threads}"
         )
+    # Before JAX starts its threads, which keep the cores that they are born with.
+    options.threads = confine(options.threads)
     gpu = jax.default_backend() == "gpu"
     found = list(
         quick_cases(options.batch, options.width)
@@ -204,7 +206,7 @@ def carry_out(options: argparse.Namespace, chosen: Sequence[Case], rows: list[Ro
 
     They are stored after every case.
     """
-    threads = confine(options.threads)
+    threads = options.threads
     begin = time.perf_counter()
     for number, case in enumerate(chosen, 1):
         title = f"[{number}/{len(chosen)}] {case.name}"

@@ -64,7 +64,11 @@ def commit(root: Path = ROOT) -> str | None:
     """
     # An installed package may lie inside some other project's checkout: this file must be one of
     # its own.
-    if git(root, "ls-files", "--error-unmatch", "jaxode/train/provenance.py") is None:
+    here = Path(__file__).resolve()
+    if not here.is_relative_to(root.resolve()):
+        return None
+    own = here.relative_to(root.resolve()).as_posix()
+    if git(root, "ls-files", "--error-unmatch", own) is None:
         return None
     head = git(root, "rev-parse", "HEAD")
     changed = git(root, "status", "--porcelain", "--untracked-files=no")

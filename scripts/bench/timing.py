@@ -11,7 +11,7 @@ REST = 0.01
 """Seconds between two calls: threads of the one before may still be spinning."""
 
 
-class DeviceMesh(NamedTuple):
+class Spread(NamedTuple):
     """A median, and the ends of what was seen."""
 
     median: float
@@ -19,9 +19,9 @@ class DeviceMesh(NamedTuple):
     high: float
 
 
-def spread(values: Sequence[float]) -> DeviceMesh:
+def spread(values: Sequence[float]) -> Spread:
     """Of at least one value."""
-    return DeviceMesh(statistics.median(values), min(values), max(values))
+    return Spread(statistics.median(values), min(values), max(values))
 
 
 def in_turn(

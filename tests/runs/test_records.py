@@ -5,6 +5,7 @@ import json
 import math
 import os
 import resource
+from pathlib import Path
 
 import pytest
 from stubs import run_config
@@ -238,6 +239,13 @@ def test_quiet_leaves_only_warnings():
 def test_versions_name_every_library():
     assert set(versions()) == {"python", *LIBRARIES}
     assert all(versions()[name] for name in ("python", "jax", "flax", "diffrax", "numpy"))
+
+
+def test_a_checkout_has_a_commit():
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        pytest.skip("the tests do not run in a checkout")
+    assert len(commit(root).removesuffix("-dirty")) == 40
 
 
 def test_outside_a_checkout_there_is_no_commit(tmp_path):

@@ -31,8 +31,9 @@ ChainCall chain_call(Arguments& args, int64_t groups, float eps, int64_t units, 
   args.require(tail >= 0 && tail <= 2, "no such tail");
   args.require(times >= 0 && times <= 2, "no times, one time, or one for each image");
   call.shape = {(int)height, (int)width, (int)channels, (int)groups, eps};
-  call.batch = shape[0], call.times = times == 2 ? shape[0] : times, call.units = (int)units, call.tail = (Tail)tail, call.timed = times > 0;
+  call.batch = shape[0], call.times = times == 2 ? shape[0] : times, call.tail = (Tail)tail, call.timed = times > 0;
   call.inner = channels + (call.timed ? 1 : 0);
+  call.units = units >= 1 && units <= kUnits ? (int)units : 0;  // what is refused below must not be looped over before
   return call;
 }
 
