@@ -100,6 +100,9 @@ def make_solver(solver: SolverChoice, rtol: float, atol: float) -> diffrax.Abstr
     made = own_solver(solver, rtol, atol)
     if not isinstance(made, diffrax.AbstractSolver):
         raise ConfigError(f"solver must make a Diffrax solver, got {made!r}")
+    tableau = getattr(made, "tableau", None)
+    if not isinstance(made, diffrax.Euler) and not isinstance(tableau, diffrax.ButcherTableau):
+        raise ConfigError(f"solver must make a Runge-Kutta method with a tableau, got {made!r}")
     return made
 
 

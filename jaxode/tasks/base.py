@@ -11,7 +11,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
@@ -78,10 +77,6 @@ class Task(ABC):
           outputs: what `loss` returned beside the loss.
           batch: the same part of a batch.
         """
-        return {}
-
-    def empty_metrics(self) -> Metrics:
-        """The metrics of no examples, of the shapes and types of `metrics`."""
         return {}
 
     def summarize(self, metrics: Mapping[str, np.ndarray]) -> dict[str, float]:
@@ -172,8 +167,3 @@ def call_parameters(model: Any) -> tuple[str, ...]:
 def example_count(weight: Float[Array, " B"]) -> Array:
     """How many examples have a weight above 0."""
     return jnp.sum(weight > 0, dtype=jnp.int32)
-
-
-def add_metrics(one: Metrics, other: Metrics) -> Metrics:
-    """The metrics of two batches."""
-    return jax.tree.map(jnp.add, one, other)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
@@ -54,10 +53,6 @@ class Classification(Task):
     def metrics(self, outputs: Logits, batch: Batch) -> Metrics:
         """The confusion matrix [K, K]: rows are labels, columns predicted classes."""
         return {"confusion": metrics.confusion(outputs, batch["label"], batch["weight"])}
-
-    def empty_metrics(self) -> Metrics:
-        """A confusion matrix of zeros."""
-        return {"confusion": jnp.zeros((self.classes, self.classes), jnp.int32)}
 
     def summarize(self, sums: Mapping[str, np.ndarray]) -> dict[str, float]:
         """Accuracy, and macro precision, recall and F1, each in [0, 1]."""

@@ -54,10 +54,6 @@ class Regression(Task):
             "examples": jnp.sum(weight),
         }
 
-    def empty_metrics(self) -> Metrics:
-        """Three zeros."""
-        return {name: jnp.zeros(()) for name in ("squared", "absolute", "examples")}
-
     def summarize(self, metrics: Mapping[str, np.ndarray]) -> dict[str, float]:
         """Root of the mean squared error, and the mean absolute error."""
         examples = float(metrics["examples"])

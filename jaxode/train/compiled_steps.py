@@ -123,15 +123,14 @@ class CompiledSteps:
             jnp.concatenate([first.indices, last.indices + self.train_count]),
             jnp.concatenate([first.weights, last.weights]),
         )
-        named = build is create_model and isinstance(config.model.model, str)
-        self.blocks = config.model.ode_blocks if named else self._ode_blocks(stored)
+        self.blocks, self._metrics = self._traced_evaluation(stored)
         self.dataset, self.order = self.spread.place(stored), self.spread.place(order)
         self.train_range = SplitRange(0, self.steps_per_epoch)
         self.test_range = SplitRange(self.steps_per_epoch, len(self.order.indices))
         self._epoch = jax.jit(self._draw, out_shardings=self.spread.everywhere)
 
-    def _ode_blocks(self, stored: DeviceDataset) -> int:
-        """How many ODE blocks the model solves, by tracing an evaluation batch."""
+    def _traced_evaluation(self, stored: DeviceDataset) -> tuple[int, Any]:
+        """How many ODE blocks the model solves, and the shapes of the task's metrics."""
         rows = self.config.batch_size
         batch = {
             name: jax.ShapeDtypeStruct((rows, *array.shape[1:]), array.dtype)
@@ -139,13 +138,14 @@ class CompiledSteps:
         }
         weight = jax.ShapeDtypeStruct((rows,), self.dtype)
 
-        def stats(learned: Learned, batch: Batch) -> Stats:
+        def evaluate(learned: Learned, batch: Batch) -> tuple[Stats, Metrics]:
             batch, total = self.work.views.evaluation(batch), jnp.sum(batch["weight"])
-            return forward(self.work.graphdef, learned, self.task, batch, total).stats
+            found = forward(self.work.graphdef, learned, self.task, batch, total)
+            return found.stats, self.task.metrics(found.outputs, batch)
 
         with jax.default_matmul_precision("highest"):
-            found = jax.eval_shape(stats, self.learned, {**batch, "weight": weight})
-        return found.nfe.shape[0]
+            stats, metrics = jax.eval_shape(evaluate, self.learned, {**batch, "weight": weight})
+        return stats.nfe.shape[0], metrics
 
     def first_state(self) -> TrainState:
         """State before the first step.
@@ -162,14 +162,8 @@ class CompiledSteps:
 
     def empty_metrics(self) -> Evaluated:
         """An evaluation of no batches."""
-        totals, metrics = Totals.zero(self.blocks, self.dtype), self.task.empty_metrics()
-        return self.spread.place(Evaluated(totals, self._in_dtype(metrics)))
-
-    def _in_dtype(self, metrics: Metrics) -> Metrics:
-        def cast(leaf: Array) -> Array:
-            return leaf.astype(self.dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
-
-        return jax.tree.map(cast, metrics)
+        metrics = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), self._metrics)
+        return self.spread.place(Evaluated(Totals.zero(self.blocks, self.dtype), metrics))
 
     def epoch(self, number: int) -> tuple[PRNGKeyArray, BatchIndices]:
         """The key of epoch `number` (from 0), from which its steps draw, and its order."""

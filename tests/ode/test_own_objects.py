@@ -107,6 +107,9 @@ def test_settings_name_own_objects_by_module_and_name():
 def test_what_makes_no_solver_is_refused():
     with pytest.raises(ConfigError, match="gradient must make a Diffrax adjoint, got 3"):
         odeint(lambda t, z, a: z, jnp.ones(1), None, SolveConfig(gradient=lambda *_: 3))
+    leapfrog = SolveConfig(diffrax.LeapfrogMidpoint, step_size=0.1, gradient="direct")
+    with pytest.raises(ConfigError, match="solver must make a Runge-Kutta method"):
+        odeint(lambda t, z, a: z, jnp.ones(1), None, leapfrog)
     with pytest.raises(ConfigError, match="solver must be one of"):
         SolveConfig("ralston3")
     with pytest.raises(ConfigError, match="solver must be"):

@@ -88,9 +88,6 @@ class Turning(Task):
     def metrics(self, outputs, batch):
         return {"sum": jnp.sum(outputs[1] * batch["weight"]), "count": jnp.sum(batch["weight"])}
 
-    def empty_metrics(self):
-        return {"sum": jnp.zeros(()), "count": jnp.zeros(())}
-
     def summarize(self, metrics):
         return {"distance": float(metrics["sum"] / metrics["count"])}
 
