@@ -21,7 +21,6 @@ from experiments.memory import smaller
 from experiments.signals import Interrupted, Signals
 from jaxode.checks import ConfigError
 from jaxode.config import RunConfig
-from jaxode.strict_json import need, read_object
 
 if TYPE_CHECKING:
     from jaxode.data import ImageSet
@@ -203,22 +202,11 @@ def resumed(directory: Path, request: Request, preset: RunConfig) -> RunConfig:
 def finished(directory: Path, config: RunConfig) -> bool:
     """Whether a run is complete: all epochs done, and no file missing or damaged."""
     from jaxode.data import spec_of
-    from jaxode.runs import Checkpoints, is_incomplete
+    from jaxode.runs import RunDirectory
     from jaxode.tasks import Classification
 
-    try:
-        result = read_object(directory / "result.json")
-        done = (
-            result.get("status") == "complete"
-            and need(result, "epochs", int, "result.json") == config.epochs
-        )
-    except (OSError, ValueError):
-        return False
-    return (
-        done
-        and not is_incomplete(directory, config, Classification(spec_of(config.data).classes))
-        and Checkpoints(directory / "checkpoints").whole(config.epochs)
-    )
+    task = Classification(spec_of(config.data).classes)
+    return RunDirectory(directory).is_complete(config, task)
 
 
 def run_directory(request: Request, config: RunConfig) -> contextlib.AbstractContextManager[Path]:

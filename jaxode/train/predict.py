@@ -53,7 +53,7 @@ class PredictionLoop:
             part |= {name: getattr(stats, name).T[real] for name in COSTS}
         self.parts.append(part)
 
-    def found(self, epochs: int) -> Predictions:
+    def predictions(self, epochs: int) -> Predictions:
         """All examples in the order stored, after so many epochs of training."""
         joined = {
             name: np.concatenate([part[name] for part in self.parts]) for name in self.parts[0]
