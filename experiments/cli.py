@@ -172,7 +172,12 @@ def met(request: Request, config: RunConfig) -> ProcessGroup:
     if member is None:
         return ProcessGroup()
     timeout = {} if request.join_timeout is None else {"timeout": request.join_timeout}
-    return initialize_distributed(member, secret_file=request.secret_file, **timeout)
+    return initialize_distributed(
+        member,
+        secret_file=request.secret_file,
+        report=lambda line: print(line, file=sys.stderr, flush=True),
+        **timeout,
+    )
 
 
 def description(config: RunConfig) -> dict[str, Any]:

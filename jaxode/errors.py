@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 NOT_WRITTEN = "cannot write a checkpoint"
 """How the error of a checkpoint that found no room begins, in result.json too."""
 
@@ -35,7 +33,7 @@ class Stopped(Exception):
     """
 
     def __init__(
-        self, signum: int, compiling: bool = False, result: dict[str, Any] | None = None
+        self, signum: int, compiling: bool = False, result: dict[str, object] | None = None
     ) -> None:
         super().__init__(f"stopped by signal {signum}")
         self.signum, self.compiling, self.result = signum, compiling, result

@@ -10,10 +10,13 @@ import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from jaxode.bounded_files import read_bounded
 from jaxode.checks import one_line, printable, shortened, shown
+
+JsonObject: TypeAlias = dict[str, Any]
+"""An object as `json` reads it. What its values are is checked where they are used, by `need`."""
 
 LIMIT = 1 << 26
 """Bytes of a file, unless another limit is given."""

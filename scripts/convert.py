@@ -37,7 +37,7 @@ from jaxode.distributed.process_group import ProcessGroup
 from jaxode.errors import CheckpointError, ResumeError, Stopped
 from jaxode.interop import InteropError, from_torch, to_torch
 from jaxode.models import create_model
-from jaxode.runs import Progress, lock_run_directory
+from jaxode.runs import Progress, RunDirectory
 from jaxode.runs.files import write_json
 from jaxode.train.interrupts import Interrupts
 from jaxode.train.loop import Trainer
@@ -131,7 +131,7 @@ def to_run(weights: Weights, source: Path, out: Path, asked: dict[str, Any]) -> 
                 ProcessGroup(),
             )
         origin = {"file": source.name, "sha256": hashlib.sha256(source.read_bytes()).hexdigest()}
-        with lock_run_directory(out):
+        with RunDirectory.create(out):
             require_new(out)
             # The settings last: they make the directory a run, which without its checkpoint would
             # start from the seed.

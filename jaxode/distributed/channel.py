@@ -17,7 +17,8 @@ import select
 import socket
 import threading
 import time
-from typing import Any
+
+from jaxode.strict_json import JsonObject
 
 PROTOCOL = b"jaxode-rendezvous-1"
 REFUSED = b"refused"
@@ -31,15 +32,18 @@ SERVER, CLIENT = b"server", b"client"
 
 
 class WrongSecret(ConnectionError):
-    """The other side does not take this process's secret."""
+    """The other side refuses this process's secret."""
 
 
 class WrongProtocol(ConnectionError):
-    """What is at the other side is no process of a run, or one of another version."""
+    """The other side is no process of a run, or one of another version."""
 
 
 def digest(key: bytes, *parts: bytes) -> bytes:
-    """HMAC-SHA256 in hexadecimal digits; no other parts are the same text."""
+    """HMAC-SHA256 of parts, in hexadecimal digits.
+
+    Each part follows its length, so that no two lists of parts have the same digest.
+    """
     text = b"".join(len(part).to_bytes(8, "big") + part for part in (PROTOCOL, *parts))
     return hmac.new(key, text, hashlib.sha256).hexdigest().encode()
 
@@ -49,24 +53,27 @@ def hello(nonce: bytes) -> bytes:
     return PROTOCOL + b" " + nonce.hex().encode() + b"\n"
 
 
-def greeting_of(line: bytes, nonce: bytes, secret: bytes) -> tuple[dict[str, Any], bytes] | None:
-    """The greeting in a line and the key for all that follows; None for a wrong secret.
+def greeting_of(line: bytes, nonce: bytes, secret: bytes) -> tuple[JsonObject, bytes] | None:
+    """The greeting of a client, which is authenticated.
 
     Args:
         line: what was received.
         nonce: the server's.
         secret: the run's.
+
+    Returns:
+        The greeting and the key for all that follows; None for a wrong secret.
     """
     parts = line.split(b" ", 2)
     if len(parts) != 3:
         return None
     own, mac, text = parts
     greeting = parsed(text)
-    good = hmac.compare_digest(mac, digest(secret, CLIENT, nonce, own, text))
-    return (greeting, digest(secret, b"key", nonce, own, text)) if good and greeting else None
+    authentic = hmac.compare_digest(mac, digest(secret, CLIENT, nonce, own, text))
+    return (greeting, digest(secret, b"key", nonce, own, text)) if authentic and greeting else None
 
 
-def parsed(text: bytes) -> dict[str, Any] | None:
+def parsed(text: bytes) -> JsonObject | None:
     """A JSON object; None for anything else."""
     try:
         value = json.loads(text)
@@ -92,19 +99,29 @@ class Channel:
         self.sent = self.received = 0
         self.buffer = b""
 
-    def send(self, message: dict[str, Any]) -> None:
-        """Send a JSON object. Raises OSError."""
+    def send(self, message: JsonObject) -> None:
+        """Send a JSON object.
+
+        Args:
+            message: the object.
+
+        Raises:
+            OSError: the connection has ended, or the other side does not read.
+        """
         text = json.dumps(message).encode()
         with self.sending:
             line = self._digest(self.own, self.sent, text) + b" " + text + b"\n"
             self.sent += 1
             self.connection.sendall(line)
 
-    def receive(self, deadline: float) -> dict[str, Any]:
+    def receive(self, deadline: float) -> JsonObject:
         """The next JSON object.
 
+        Args:
+            deadline: of time.monotonic.
+
         Raises:
-            TimeoutError: none came before the deadline, a moment of time.monotonic.
+            TimeoutError: none came before the deadline.
             ConnectionError: the connection has ended, or the line is not authentic.
         """
         line, self.buffer = read_line(self.connection, self.buffer, deadline)
@@ -112,7 +129,7 @@ class Channel:
         authentic = hmac.compare_digest(mac, self._digest(self.other, self.received, text))
         message = parsed(text) if authentic else None
         if message is None:
-            raise WrongProtocol("a line that the other process has not sent")
+            raise WrongProtocol("a line that the other process did not send")
         self.received += 1
         return message
 
@@ -149,7 +166,7 @@ def read_line(connection: socket.socket, buffer: bytes, deadline: float) -> tupl
 def greet(
     connection: socket.socket,
     secret: bytes,
-    greeting: dict[str, Any],
+    greeting: JsonObject,
     soon: float,
     deadline: float,
 ) -> Channel:
@@ -170,13 +187,13 @@ def greet(
     line, rest = read_line(connection, b"", soon)
     name, _, theirs = line.partition(b" ")
     if name != PROTOCOL or not NONCE.fullmatch(theirs) or rest:
-        raise WrongProtocol("what listens there is no process 0 of this version of jaxode")
+        raise WrongProtocol("what listens at the address is no process 0 of this version of jaxode")
     nonce = bytes.fromhex(theirs.decode())
     own, text = secrets.token_hex(NONCE_BYTES).encode(), json.dumps(greeting).encode()
     connection.sendall(b" ".join((own, digest(secret, CLIENT, nonce, own, text), text)) + b"\n")
     answer, rest = read_line(connection, b"", deadline)
     if answer == REFUSED:
-        raise WrongSecret("process 0 does not take this process's secret")
+        raise WrongSecret("process 0 refuses this process's secret")
     channel = Channel(connection, digest(secret, b"key", nonce, own, text), CLIENT)
     channel.buffer = answer + b"\n" + rest
     return channel

@@ -1,11 +1,11 @@
-"""Joining a run of several processes: the meeting, then JAX's own start."""
+"""Joining a run of several processes: their rendezvous, then JAX's own initialisation."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -13,19 +13,19 @@ import jax
 from jax.extend import backend
 
 from jaxode.checks import JOIN_SECONDS, require
-from jaxode.distributed.joining import Joining
-from jaxode.distributed.meeting import Meeting, listen
+from jaxode.distributed.connections import Connections, listen
+from jaxode.distributed.coordination_proxy import CoordinationProxy
 from jaxode.distributed.membership import Membership
 from jaxode.distributed.process_group import ProcessGroup
 from jaxode.distributed.rendezvous import Rendezvous
-from jaxode.distributed.secret import secret_of
+from jaxode.distributed.rendezvous_client import RendezvousClient
+from jaxode.distributed.shared_secret import shared_secret
 from jaxode.distributed.timeout import Timeout
-from jaxode.distributed.tunnel import Tunnel
 from jaxode.distributed.watchdog import SILENCE_SECONDS, Watchdog
 from jaxode.errors import RunFailed
 
-USUAL_SECONDS = 60.0
-LATER = 60
+DEFAULT_SECONDS = 60.0
+EXTRA_SECONDS = 60
 """Seconds by which JAX's own timeouts come later: they end a process with a stack trace."""
 
 
@@ -33,37 +33,63 @@ def initialize_distributed(
     member: Membership,
     *,
     secret_file: Path | None = None,
-    timeout: float = USUAL_SECONDS,
+    timeout: float = DEFAULT_SECONDS,
+    report: Callable[[str], None] | None = None,
 ) -> ProcessGroup:
-    """Meet the other processes and start JAX in all of them, before it has done anything else.
+    """Connect to the other processes and start JAX in all, before it has done anything else.
 
     Args:
         member: which process of which run this is.
         secret_file: where process 0 writes the run's secret for the others; by default in the
             user's cache directory.
         timeout: seconds within which all must be ready.
+        report: shows the line with which this process ends when another is lost; logs it by
+            default.
+
+    Returns:
+        the processes of the run.
 
     Raises:
-        ConfigError: the secret cannot be used, or the timeout is none.
-        RunFailed: the processes could not meet.
+        ConfigError: the secret cannot be used, or the timeout is out of range.
+        RunFailed: the processes could not connect.
+
+    Example:
+        In each of two processes, with its own number in place of the 0:
+
+            member = membership("10.0.0.1:5000", 2, 0)
+            with initialize_distributed(member) as cluster:
+                run(config, data, out, cluster=cluster)
     """
     require(timeout in JOIN_SECONDS, "join_timeout", timeout, f"a number of seconds {JOIN_SECONDS}")
     limit = Timeout.after(timeout)
-    meeting = meet(member, secret_file, limit)
+    connections = connect_processes(member, secret_file, limit)
     cluster = ProcessGroup(member.index, member.count)
-    cluster.watchdog = Watchdog(member.index, meeting.channels, cluster.end_because_lost)
-    with within(cluster, limit):
-        start(member, meeting, limit)
+    cluster.report = report or cluster.report
+    cluster.watchdog = Watchdog(member.index, connections.channels, cluster.end_process)
+    with ending_on_failure(cluster, limit):
+        start_jax(member, connections, limit)
         cluster.all_gather([0])  # connects the devices' collectives
     return cluster
 
 
-def meet(member: Membership, secret_file: Path | None, timeout: Timeout) -> Meeting:
-    """The connections between process 0 and every other. Raises ConfigError, RunFailed."""
-    source, program = secret_of(member, secret_file), identity()
+def connect_processes(
+    member: Membership, secret_file: Path | None, timeout: Timeout
+) -> Connections:
+    """The connections between process 0 and every other.
+
+    Args:
+        member: this process.
+        secret_file: as `initialize_distributed` takes it.
+        timeout: for all processes.
+
+    Raises:
+        ConfigError: the secret cannot be used.
+        RunFailed: the processes could not connect.
+    """
+    source, program = shared_secret(member, secret_file), identity()
     if member.index > 0:
         try:
-            return Joining(member, program, source.read, timeout).connect()
+            return RendezvousClient(member, program, source.read, timeout).connect()
         except RunFailed as error:
             hint = source.hint if "secret" in str(error) else ""
             raise RunFailed(f"{error}{hint}") from error
@@ -90,7 +116,7 @@ def version(name: str) -> str:
 
 
 @contextlib.contextmanager
-def within(cluster: ProcessGroup, timeout: Timeout) -> Iterator[None]:
+def ending_on_failure(cluster: ProcessGroup, timeout: Timeout) -> Iterator[None]:
     """End this process with one line if the work within fails or is not done at the deadline.
 
     JAX waits in C++, which neither an exception nor a signal reaches, and once more at exit.
@@ -98,7 +124,7 @@ def within(cluster: ProcessGroup, timeout: Timeout) -> Iterator[None]:
 
     def end(reason: str, code: int = 1) -> None:
         cluster.abandon(reason)
-        cluster.end_because_lost(cluster.index, reason, code)
+        cluster.end_process(cluster.index, reason, code)
 
     late = f"JAX has not started in all processes within {timeout}"
     timer = threading.Timer(timeout.left, end, [late])
@@ -107,7 +133,7 @@ def within(cluster: ProcessGroup, timeout: Timeout) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        cluster.wait_for_news(error)
+        cluster.wait_for_lost_process(error)
         reason = (str(error) or type(error).__name__).splitlines()[0]
         end(f"JAX could not start in all processes: {reason}")
     except KeyboardInterrupt as stop:  # or a kind of it that knows its signal
@@ -116,23 +142,23 @@ def within(cluster: ProcessGroup, timeout: Timeout) -> Iterator[None]:
         timer.cancel()
 
 
-def start(member: Membership, meeting: Meeting, timeout: Timeout) -> None:
+def start_jax(member: Membership, connections: Connections, timeout: Timeout) -> None:
     """Start JAX in this process; returns when it has started in all. Raises what JAX raises."""
     for option in ("jax_enable_preemption_service", "jax_check_proxy_envs"):
-        # The first would take SIGTERM, and the second warns of proxies that a Unix socket ignores.
+        # The first handles SIGTERM, and the second warns of proxies that a Unix socket ignores.
         with contextlib.suppress(AttributeError):
             jax.config.update(option, False)
-    with Tunnel(member.index, meeting.tunnels, timeout.end) as tunnel:
+    with CoordinationProxy(member.index, connections.coordination, timeout.end) as proxy:
         jax.distributed.initialize(
-            tunnel.address,
+            proxy.address,
             member.count,
             member.index,
-            coordinator_bind_address=tunnel.address,
-            initialization_timeout=int(timeout.left) + LATER,
-            heartbeat_timeout_seconds=int(SILENCE_SECONDS) + LATER,
-            shutdown_timeout_seconds=int(SILENCE_SECONDS) + LATER,
+            coordinator_bind_address=proxy.address,
+            initialization_timeout=int(timeout.left) + EXTRA_SECONDS,
+            heartbeat_timeout_seconds=int(SILENCE_SECONDS) + EXTRA_SECONDS,
+            shutdown_timeout_seconds=int(SILENCE_SECONDS) + EXTRA_SECONDS,
         )
-    bind_collectives(meeting.address)
+    bind_collectives(connections.address)
 
 
 def bind_collectives(address: str) -> None:

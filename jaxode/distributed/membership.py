@@ -25,7 +25,7 @@ class Membership:
 
     Args:
         host: name or address of process 0's machine.
-        port: where process 0 waits there.
+        port: at which process 0 listens there.
         index: the number of this process, from 0.
         count: how many processes there are.
         job: the launcher's name for the run; empty without one.
@@ -49,12 +49,24 @@ def membership(
     process_id: int | None,
     environment: Mapping[str, str] = os.environ,
 ) -> Membership | None:
-    """What the arguments or a launcher say; None for an ordinary run of one process.
+    """Which process this is, by arguments or by a launcher's variables.
 
-    Under a launcher, `coordinator` alone says where process 0 waits.
+    Args:
+        coordinator: HOST:PORT at which process 0 listens. Under a launcher it may be given alone.
+        processes: how many processes the run has.
+        process_id: the number of this one, from 0.
+        environment: the variables.
+
+    Returns:
+        The membership; None for an ordinary run of one process.
 
     Raises:
-        ConfigError: half is given, or something that cannot be.
+        ConfigError: one of the three is missing, or a value is out of range.
+
+    Example:
+        >>> from jaxode.distributed import membership
+        >>> membership("10.0.0.1:5000", 2, 1, {})
+        Membership(host='10.0.0.1', port=5000, index=1, count=2, job='')
     """
     counts = {name: environment.get(name, "1") for name in LAUNCHERS}
     launcher = next((name for name, count in counts.items() if count not in ("", "0", "1")), None)
@@ -80,7 +92,7 @@ def checked(processes: int, process_id: int) -> None:
 
 
 def launched(launcher: str, coordinator: str | None, environment: Mapping[str, str]) -> Membership:
-    """The membership that a launcher's variables tell. Raises ConfigError."""
+    """The membership in a launcher's variables. Raises ConfigError."""
     count, index = number(launcher, environment), number(LAUNCHERS[launcher], environment)
     checked(count, index)
     host, port, job = (by_mpirun if launcher == OPEN_MPI else by_slurm)(environment)
@@ -114,9 +126,9 @@ def by_slurm(environment: Mapping[str, str]) -> tuple[str, int, str]:
 
 
 def by_mpirun(environment: Mapping[str, str]) -> tuple[str, int, str]:
-    """The machine of mpirun, a port, and the name of the job. Open MPI 5 tells none of these."""
-    found = MPIRUN.match(environment.get("OMPI_MCA_orte_hnp_uri", ""))
-    if found is None:
+    """The machine of mpirun, a port, and the name of the job. Open MPI 5 gives none of these."""
+    uri = MPIRUN.match(environment.get("OMPI_MCA_orte_hnp_uri", ""))
+    if uri is None:
         return "", FIRST_PORT, environment.get("PMIX_NAMESPACE", "")
-    job = int(found[1]) // PORT_COUNT  # the number of a job is a multiple of 4096
-    return found[2] or found[3], FIRST_PORT + job % PORT_COUNT, f"mpi-{job}"
+    job = int(uri[1]) // PORT_COUNT  # the number of a job is a multiple of 4096
+    return uri[2] or uri[3], FIRST_PORT + job % PORT_COUNT, f"mpi-{job}"

@@ -1,10 +1,10 @@
 """How a run is spread over devices: the only room that names meshes.
 
-jit: one program whose batches lie in parts on all devices. XLA adds what the devices have to tell
-each other, and a solve has one step size for the whole batch, of which its norm is the one number
-that all devices need at every step. pmap: every device runs the program on its own part of each
-batch, with its own step sizes, and gradients and counts are added up once a step. JAX's own `pmap`
-is a shard_map today, which is what stands here.
+jit: one program whose batches are sharded over all devices. XLA inserts the collectives, and a
+solve has one step size for the whole batch, whose error norm is reduced over the devices at every
+step. pmap: every device runs the program on its own shard of each batch, with its own step sizes,
+and gradients and counts are reduced once a training step. It is written as a shard_map, which JAX's
+own `pmap` is too.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jaxtyping import Array, PyTree
 
 from jaxode.checks import ConfigError
 from jaxode.config import ParallelConfig
@@ -25,7 +26,7 @@ AXIS = "images"
 """Name of the one axis of the mesh, along which batches are cut."""
 
 
-def _same(tree: Any) -> Any:
+def _same(tree: PyTree) -> PyTree:
     return tree
 
 
@@ -36,9 +37,9 @@ class Collectives(NamedTuple):
     sum, largest: a device's numbers → their sum or the largest over all devices.
     """
 
-    share: Callable[[Any], Any] = _same
-    sum: Callable[[Any], Any] = _same
-    largest: Callable[[Any], Any] = _same
+    share: Callable[[PyTree], PyTree] = _same
+    sum: Callable[[PyTree], PyTree] = _same
+    largest: Callable[[PyTree], PyTree] = _same
 
 
 ONE_DEVICE = Collectives()
@@ -80,11 +81,11 @@ class DeviceMesh:
         )
         self.across = self._separate() if self.separate else Collectives(share=self._constrained)
 
-    def place(self, tree: Any) -> Any:
+    def place(self, tree: PyTree) -> PyTree:
         """A copy of every array on every device; never the memory of the given arrays."""
         return self._copy(tree)
 
-    def compiled(self, function: Callable[..., Any], **options: Any) -> Any:
+    def compiled(self, function: Callable[..., PyTree], **options: Any) -> jax.stages.Wrapped:
         """`jax.jit` of a function whose arguments and results are the same on every device."""
         if self.separate:
             spec = PartitionSpec()
@@ -93,16 +94,16 @@ class DeviceMesh:
             )
         return jax.jit(function, out_shardings=self.everywhere, **options)
 
-    def on_mesh(self) -> AbstractContextManager[Any]:
+    def on_mesh(self) -> AbstractContextManager[object]:
         """A context to trace in, in which native kernels share their images out over the mesh."""
         return nullcontext() if self.separate or self.count == 1 else jax.set_mesh(self.mesh)
 
-    def _constrained(self, rows: Any) -> Any:
+    def _constrained(self, rows: PyTree) -> PyTree:
         return jax.lax.with_sharding_constraint(rows, NamedSharding(self.mesh, PartitionSpec(AXIS)))
 
     def _separate(self) -> Collectives:
-        def share(rows: Any) -> Any:
-            def own(leaf: Any) -> Any:
+        def share(rows: PyTree) -> PyTree:
+            def own(leaf: Array) -> Array:
                 size = leaf.shape[0] // self.count
                 return jax.lax.dynamic_slice_in_dim(leaf, jax.lax.axis_index(AXIS) * size, size)
 

@@ -1,67 +1,89 @@
-"""The processes of one run, on each host or for each device: how they connect and agree.
+"""The processes of one run, on each host or for each device: how they agree, and how they end.
 
 Every process runs the same program on its own devices and reads the images from its own disk.
-Process 0 alone decides what is not the same everywhere, writes results and checkpoints, and tells
-the others.
+Process 0 alone decides what is not the same everywhere, and broadcasts it. It alone writes results
+and checkpoints.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
+from jaxtyping import PyTree
 
 from jaxode.checks import ConfigError
 from jaxode.data import DataError
 from jaxode.distributed.watchdog import Watchdog
 from jaxode.errors import CheckpointError, ResumeError, RunFailed, Stopped, out_of_memory
 
+logger = logging.getLogger(__name__)
+
 GRACE_SECONDS = 20.0
-"""How long an error waits for the news that another process is lost. It comes within milliseconds
-unless a machine is overloaded."""
+"""How long an error waits for the watchdog's report that another process is lost. That comes within
+milliseconds unless a machine is overloaded."""
 
 LAST_SECONDS = 10.0
-"""How long the last actions of a process may take when another is lost."""
+"""How long `on_process_lost` may take."""
 
-OWN_ERRORS = (OSError, MemoryError, KeyboardInterrupt, ConfigError, DataError)
+LOCAL_ERRORS = (OSError, MemoryError, KeyboardInterrupt, ConfigError, DataError)
 """Errors that no lost process causes: such a loss comes out of JAX, as one of several types."""
 
 SMALLEST_TEXT = 4096
-"""Bytes, in which most of what process 0 tells has room."""
+"""Bytes, in which most of what process 0 broadcasts has room."""
 
-RETOLD = {kind.__name__: kind for kind in (ConfigError, ResumeError, CheckpointError, RunFailed)}
-"""Errors that all processes come to together."""
+SHARED_ERRORS = {
+    kind.__name__: kind for kind in (ConfigError, ResumeError, CheckpointError, RunFailed)
+}
+"""Errors that all processes raise together."""
 
-Found = TypeVar("Found")
+Result = TypeVar("Result")
+Json = TypeVar("Json")
+"""A JSON value."""
 
 
-def wait_for_the_end() -> None:
-    """Let the thread that has noticed a loss end this process."""
+def wait_to_be_ended() -> None:
+    """Let the watchdog's thread, which has noticed a lost process, end this one."""
     threading.Event().wait()
 
 
 @dataclass
 class ProcessGroup:
-    """The processes of a run; without arguments, the one process of an ordinary run."""
+    """The processes of a run; without arguments, the one process of an ordinary run.
+
+    Args:
+        index: the number of this process, from 0.
+        count: how many processes there are.
+        watchdog: watches the others.
+        on_process_lost: called with a process's number and a sentence before this process ends,
+            because that one is lost or, if it is its own number, cannot go on.
+        report: shows the line with which this process then ends; logs it by default.
+
+    Example:
+        >>> from jaxode.distributed import ProcessGroup
+        >>> ProcessGroup().all_gather([3, 4])
+        [[3, 4]]
+    """
 
     index: int = 0
     count: int = 1
     watchdog: Watchdog | None = None
-    at_loss: list[Callable[[int, str], None]] = field(default_factory=list)
-    """What to do before this process ends because one of them, or it itself, cannot go on: the
-    number of that process and a sentence are given."""
-    torn: bool = False
-    agreed: Exception | None = None
-    """An error of process 0 of which it has told the others."""
+    on_process_lost: list[Callable[[int, str], None]] = field(default_factory=list)
+    report: Callable[[str], None] = logger.error
+    cut_off: bool = False
+    """Whether this process has left the others, which JAX would wait for."""
+    shared_error: Exception | None = None
+    """An error of process 0 that it has broadcast."""
 
     @property
     def first(self) -> bool:
@@ -69,59 +91,76 @@ class ProcessGroup:
         return self.index == 0
 
     def all_gather(self, numbers: Sequence[int]) -> list[list[int]]:
-        """Every process's numbers, by process; waits until all have given theirs."""
+        """Every process's whole numbers, by process; waits for all."""
         if self.count == 1:
             return [list(numbers)]
         return multihost_utils.process_allgather(np.asarray(numbers, np.int32)).tolist()
 
-    def arrays(self, tree: Any) -> Any:
-        """The arrays of process 0; the others give a pytree of the same shapes."""
+    def broadcast_arrays(self, tree: PyTree) -> PyTree:
+        """The arrays of process 0.
+
+        Args:
+            tree: a pytree of them; in the others, one of the same shapes.
+        """
         if self.count == 1:
             return tree
         return multihost_utils.broadcast_one_to_all(jax.tree.map(np.asarray, tree))
 
-    def broadcast_from_main(self, work: Callable[[], Any]) -> Any:
-        """What process 0 finds by `work`, a JSON value; its error is raised by all.
+    def broadcast_from_main(self, work: Callable[[], Json]) -> Json:
+        """The result of `work` in process 0 alone.
 
-        Raises RunFailed in the other processes in place of errors of kinds that only process 0
-        knows.
+        Args:
+            work: returns a JSON value.
+
+        Raises:
+            Exception: the error of `work`, in all processes; in the others a RunFailed unless its
+                type is one of SHARED_ERRORS.
         """
         if self.count == 1:
             return work()
         error, text = None, b""
         if self.first:
             try:
-                text = json.dumps({"found": work()}).encode()
+                text = json.dumps({"result": work()}).encode()
             except Exception as caught:
                 error = caught
                 text = json.dumps({"kind": type(caught).__name__, "error": str(caught)}).encode()
-        size = int(self.arrays(np.asarray(len(text), np.int32)))
+        size = int(self.broadcast_arrays(np.asarray(len(text), np.int32)))
         room = max(
             SMALLEST_TEXT, 1 << (size - 1).bit_length()
         )  # few lengths, for each compiles a program
-        text = bytes(self.arrays(np.frombuffer(text.ljust(room), np.uint8)))
+        text = bytes(self.broadcast_arrays(np.frombuffer(text.ljust(room), np.uint8)))
         if error is not None:
-            self.agreed = error
+            self.shared_error = error
             raise error
         answer = json.loads(text)
         if "error" in answer:
-            raise RETOLD.get(answer["kind"], RunFailed)(answer["error"])
-        return answer["found"]
+            raise SHARED_ERRORS.get(answer["kind"], RunFailed)(answer["error"])
+        return answer["result"]
 
-    def main_first(self, work: Callable[[], Found]) -> Found:
-        """What each process finds by `work`, process 0 first.
+    def main_first(self, work: Callable[[], Result]) -> Result:
+        """The result of `work` in each process, process 0 first.
 
-        It may write to a disk that all share.
+        Args:
+            work: may write to a disk that all share.
         """
         if self.first:
-            found = work()
+            result = work()
             self.all_gather([0])
-            return found
+            return result
         self.all_gather([0])
         return work()
 
-    def assert_equal(self, what: str, value: Any) -> None:
-        """Raise ConfigError in every process unless all have the same JSON value."""
+    def assert_equal(self, what: str, value: object) -> None:
+        """Check that all processes have the same value.
+
+        Args:
+            what: names it in the message.
+            value: a JSON value.
+
+        Raises:
+            ConfigError: in every process; names those whose value differs from process 0's.
+        """
         own = json.loads(json.dumps(value))
         same = self.all_gather([int(self.broadcast_from_main(lambda: own) == own)])
         others = [str(number) for number, (good,) in enumerate(same) if not good]
@@ -137,61 +176,71 @@ class ProcessGroup:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: object
     ) -> None:
-        """Leave in order after an end that all processes reach.
-
-        The others are told of any other end.
-        """
-        agreed = error is None or error is self.agreed
-        agreed = agreed or isinstance(error, (Stopped, *RETOLD.values()))
-        self.torn = not agreed and self.watchdog is not None
+        """Leave in order after an end that all processes reach; report any other to them."""
+        shared = error is None or error is self.shared_error
+        shared = shared or isinstance(error, (Stopped, *SHARED_ERRORS.values()))
+        self.cut_off = not shared and self.watchdog is not None
         reason = " ".join(str(error or "").split()) or (kind.__name__ if kind else "")
-        if error is not None and not agreed:
-            self.wait_for_news(error)
+        if error is not None and not shared:
+            self.wait_for_lost_process(error)
             self.abandon(reason)
         if isinstance(error, Exception) and not isinstance(error, Stopped):
-            self._act_on_loss(self.index, reason)  # whatever the error, no result is left "running"
-        if agreed and self.watchdog is not None:
+            # Whatever the error, no result is left "running".
+            self._call_on_process_lost(self.index, reason)
+        if shared and self.watchdog is not None:
             self.watchdog.leave(reason)
             jax.distributed.shutdown()  # waits for the others, which the watchdog still watches
             self.watchdog.close()
 
-    def wait_for_news(self, error: BaseException) -> None:
-        """Before an error is shown: return only if it is not the loss of another process."""
-        if self.watchdog is None or isinstance(error, OWN_ERRORS) or out_of_memory(error):
+    def wait_for_lost_process(self, error: BaseException) -> None:
+        """Wait before an error is shown: return only if no lost process is its cause."""
+        if self.watchdog is None or isinstance(error, LOCAL_ERRORS) or out_of_memory(error):
             return
         if self.watchdog.lost.wait(GRACE_SECONDS):
-            wait_for_the_end()
+            wait_to_be_ended()
 
     def abandon(self, reason: str) -> None:
-        """Let the others know that this process ends alone; returns if none of them is lost."""
-        words = f"process {self.index} has ended: {reason}"
-        if self.watchdog is not None and not self.watchdog.abandon(words):
-            wait_for_the_end()
+        """Report to the others that this process ends alone; returns if none of them is lost."""
+        text = f"process {self.index} has ended: {reason}"
+        if self.watchdog is not None and not self.watchdog.abandon(text):
+            wait_to_be_ended()
 
-    def end_because_lost(self, number: int, words: str, code: int = 1) -> None:
-        """End this process at once, with one line: another is lost, or it cannot go on."""
+    def end_process(self, number: int, text: str, code: int = 1) -> None:
+        """End this process at once, with one line.
+
+        Nothing else can end it: its main thread may wait in C++ for a device that waits for the
+        lost process.
+
+        Args:
+            number: of the process that is lost, or its own if it cannot go on.
+            text: a sentence about it.
+            code: the exit code.
+        """
         try:
             advice = ": go on with --resume, with as many processes as there are"
-            print(f"error: {words}{advice if self.at_loss else ''}", file=sys.stderr, flush=True)
-            last = threading.Thread(target=self._act_on_loss, args=(number, words), daemon=True)
+            self.report(f"error: {text}{advice if self.on_process_lost else ''}")
+            arguments = (number, text)
+            last = threading.Thread(target=self._call_on_process_lost, args=arguments, daemon=True)
             last.start()
             last.join(LAST_SECONDS)
             sys.stdout.flush()
         finally:
-            # The main thread may wait for a device that waits for the lost process.
             os._exit(code)
 
-    def _act_on_loss(self, number: int, words: str) -> None:
-        for action in self.at_loss:
+    def _call_on_process_lost(self, number: int, text: str) -> None:
+        for action in self.on_process_lost:
             with contextlib.suppress(Exception):  # a full disk may come with it
-                action(number, words)
+                action(number, text)
 
     def end(self, code: int) -> int:
-        """The exit code.
+        """The exit code; a process that is cut off from the others ends here with it.
 
-        A process cut off from the others ends here with it, for JAX would wait for them.
+        Python's own end of a process would wait, within JAX, for the others.
+
+        Args:
+            code: the exit code.
         """
-        if self.torn:
+        if self.cut_off:
             with contextlib.suppress(OSError):
                 sys.stdout.flush()
                 sys.stderr.flush()

@@ -1,7 +1,7 @@
-"""Where the processes of a run meet before JAX starts: process 0 listens, at one address.
+"""The rendezvous of a run's processes before JAX starts: process 0 listens, at one address.
 
-Every other process makes two authenticated connections to it: one for its watchdog, and one that
-becomes a tunnel to JAX's coordination service. When all have come, nobody listens any more.
+Every other process makes two authenticated connections to it: one for its watchdog, and one to
+JAX's coordination service. When all are connected, process 0 stops listening.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import selectors
 import socket
 import time
 from dataclasses import dataclass
-from typing import Any
 
 from jaxode.distributed.channel import (
     LONGEST_LINE,
@@ -23,10 +22,11 @@ from jaxode.distributed.channel import (
     greeting_of,
     hello,
 )
-from jaxode.distributed.meeting import TUNNEL, WATCHDOG, Meeting
+from jaxode.distributed.connections import COORDINATION, WATCHDOG, Connections
 from jaxode.distributed.membership import Membership
 from jaxode.distributed.timeout import Timeout
 from jaxode.errors import RunFailed
+from jaxode.strict_json import JsonObject
 
 AUTHENTICATION_SECONDS = 10.0
 """How long a new connection may take to authenticate itself."""
@@ -54,7 +54,7 @@ class Rendezvous:
     """Process 0's side. Reads from all connections as bytes come, so that none delays another.
 
     Args:
-        listener: see `meeting.listen`; is closed at the end.
+        listener: see `connections.listen`; is closed at the end.
         member: process 0.
         program: what must be the same in every process, such as the version.
         secret: the run's.
@@ -69,14 +69,14 @@ class Rendezvous:
     ) -> None:
         self.listener, self.member = listener, member
         self.program, self.secret = program, secret
-        self.meeting = Meeting(listener.getsockname()[0])
+        self.connections = Connections(listener.getsockname()[0])
         self.pending: dict[int, Pending] = {}
         """By file descriptor, the oldest first."""
         self.refusal = ""
         """Why a connection was refused, which may be why a process is missing."""
         self.selector = selectors.DefaultSelector()
 
-    def accept(self, timeout: Timeout) -> Meeting:
+    def accept(self, timeout: Timeout) -> Connections:
         """The connections of all other processes.
 
         Raises:
@@ -86,19 +86,19 @@ class Rendezvous:
         self.selector.register(self.listener, selectors.EVENT_READ, self._accept)
         with self.listener, self.selector:
             try:
-                while len(self.meeting.tunnels) < self.member.count - 1:
+                while len(self.connections.coordination) < self.member.count - 1:
                     if not timeout.left:
-                        raise RunFailed(self._absence(timeout))
+                        raise RunFailed(self._missing(timeout))
                     self._step(timeout)
                 self._begin()
             except BaseException as error:
                 known = isinstance(error, RunFailed)
-                self._give_up(str(error) if known else "process 0 was interrupted")
+                self._fail_all(str(error) if known else "process 0 was interrupted")
                 raise
             finally:
                 for pending in list(self.pending.values()):
                     self._drop(pending)
-        return self.meeting
+        return self.connections
 
     def _step(self, timeout: Timeout) -> None:
         """Do what can be done now, or wait until something can."""
@@ -113,17 +113,17 @@ class Rendezvous:
             self._drop(pending)
 
     def _begin(self) -> None:
-        for number, channel in self.meeting.channels.items():
+        for number, channel in self.connections.channels.items():
             try:
                 channel.send({"go": True})
             except OSError:
                 raise RunFailed(f"process {number} has died") from None
 
-    def _give_up(self, reason: str) -> None:
-        for channel in self.meeting.channels.values():
+    def _fail_all(self, reason: str) -> None:
+        for channel in self.connections.channels.values():
             with contextlib.suppress(OSError):
                 channel.send({"failed": reason})
-        self.meeting.close()
+        self.connections.close()
 
     def _accept(self) -> None:
         try:
@@ -182,9 +182,9 @@ class Rendezvous:
         greeting, key = known
         self._answer(Channel(pending.connection, key, SERVER), greeting)
 
-    def _answer(self, channel: Channel, greeting: dict[str, Any]) -> None:
-        """Accept a process that knows the secret, or say why it cannot take part."""
-        refusal = self._mistake(greeting)
+    def _answer(self, channel: Channel, greeting: JsonObject) -> None:
+        """Accept a process that knows the secret, or answer why it cannot take part."""
+        refusal = self._refusal(greeting)
         try:
             channel.send({"refused": refusal} if refusal else {"accepted": True})
         except OSError:
@@ -192,51 +192,52 @@ class Rendezvous:
         if refusal:
             self.refusal = refusal
             channel.close()
-        elif greeting["purpose"] == TUNNEL:
-            self.meeting.tunnels[greeting["process"]] = channel.connection, b""
+        elif greeting["purpose"] == COORDINATION:
+            self.connections.coordination[greeting["process"]] = channel.connection, b""
         else:
             self._add(greeting["process"], channel)
 
     def _add(self, number: int, channel: Channel) -> None:
-        self.meeting.channels[number] = channel
+        self.connections.channels[number] = channel
         connection = channel.connection
         self.selector.register(connection, selectors.EVENT_READ, lambda: self._fail(number))
 
-    def _mistake(self, greeting: dict[str, Any]) -> str:
+    def _refusal(self, greeting: JsonObject) -> str:
         """Why a process that knows the secret cannot take part; empty if it can."""
         names = ("process", "processes", "program", "purpose")
         number, count, program, purpose = map(greeting.get, names)
-        channels, tunnels, own = self.meeting.channels, self.meeting.tunnels, self.member.count
+        channels, coordination = self.connections.channels, self.connections.coordination
+        own = self.member.count
         if program != self.program:
             return f"process 0 runs {self.program}, process {number} {program}"
         if count != own:
-            return f"process 0 was told of {own} processes, process {number} of {count}"
+            return f"process 0 expects {own} processes, process {number} {count}"
         if type(number) is not int or not 0 < number < own:
             return f"there is no process {number} beside process 0"
         if purpose == WATCHDOG and number in channels:
             return f"process {number} was started twice: each needs a --process-id of its own"
-        second = purpose == TUNNEL and number in channels and number not in tunnels
-        return "" if second or purpose == WATCHDOG else f"process {number} came out of turn"
+        second = purpose == COORDINATION and number in channels and number not in coordination
+        return "" if second or purpose == WATCHDOG else f"process {number} connected out of order"
 
     def _fail(self, number: int) -> None:
         """A process that was accepted sends something now: that it gives up, or its end."""
         try:
-            message = self.meeting.channels[number].receive(time.monotonic() + LINE_SECONDS)
+            message = self.connections.channels[number].receive(time.monotonic() + LINE_SECONDS)
             reason = message.get("failed")
         except OSError:
             reason = None
         raise RunFailed(str(reason or f"process {number} has died"))
 
-    def _absence(self, timeout: Timeout) -> str:
-        absent = [k for k in range(1, self.member.count) if k not in self.meeting.tunnels]
+    def _missing(self, timeout: Timeout) -> str:
+        absent = [k for k in range(1, self.member.count) if k not in self.connections.coordination]
         names = ", ".join(map(str, absent[:MOST_NAMED]))
         names += f" and {len(absent) - MOST_NAMED} more" if absent[MOST_NAMED:] else ""
         which = f"process{'es' if len(absent) > 1 else ''} {names}"
-        parts = [f"{which} did not come to {self.member.address} within {timeout}"]
+        parts = [f"{which} did not connect to {self.member.address} within {timeout}"]
         if self.refusal:
             parts.append(self.refusal)
-        if self.meeting.of_one_machine:
-            address, host = self.meeting.address, self.member.host
+        if self.connections.is_loopback:
+            address, host = self.connections.address, self.member.host
             which = "" if host == address else f", the address of {host}"
             parts.append(f"only this machine reaches {address}{which}")
         return "; ".join(parts)

@@ -1,9 +1,9 @@
 """How the processes of one run notice at once that one of them has died.
 
-JAX's heartbeats take their time, and then end a process in the midst of its work with a stack
-trace. Here every process keeps a connection to process 0, which the system closes when a process
-dies, however it dies. Heartbeats on it tell of a process that hangs or that the network no longer
-reaches. A process that leaves in order says so.
+JAX's heartbeats take a minute, and then end a process in the midst of its work with a stack trace.
+Here every process keeps a connection to process 0, which the system closes when a process dies,
+however it dies. Heartbeats on it show a process that hangs or that the network no longer reaches. A
+process that leaves in order reports it first.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 from jaxode.distributed.channel import Channel
+from jaxode.strict_json import JsonObject
 
 HEARTBEAT_SECONDS = 5.0
 SILENCE_SECONDS = 60.0
-"""After so long without a heartbeat, a process is given up."""
+"""A process without a heartbeat for so long counts as lost."""
 LEAVE_SECONDS = 20.0
-"""By so much one process may leave before the others; then it has left them alone."""
+"""How long after one process has left another may still train; then the first counts as lost."""
 
 
 class Watchdog:
@@ -42,76 +42,89 @@ class Watchdog:
         self.own, self.channels, self.on_loss = own, channels, on_loss
         self.lock = threading.Lock()
         self.lost = threading.Event()
-        """Set when a process is lost, before anything is done about it."""
+        """Set when a process is lost, before `on_loss` is called."""
         self.leaving, self.left = threading.Event(), threading.Event()
         self.over = threading.Event()
         for number, channel in channels.items():
             self._start(f"watch {number}", self._watch, number, channel)
-        self._start("heartbeat", self._beat)
+        self._start("heartbeat", self._send_heartbeats)
 
     def _start(self, name: str, work: Callable[..., None], *arguments: object) -> None:
         threading.Thread(target=work, args=arguments, name=name, daemon=True).start()
 
     def leave(self, reason: str = "") -> None:
-        """Tell the others that this process has ended in order, and why; they are still watched."""
+        """Report that this process has ended in order; the others are still watched.
+
+        Args:
+            reason: why, for a process that goes on.
+        """
         self.leaving.set()
-        self._say({"leaving": reason})
+        self._send_all({"leaving": reason})
 
     def close(self) -> None:
-        """Say that this process needs the others no longer."""
+        """Report that this process needs the others no longer."""
         with self.lock:
             if self.lost.is_set():
                 return
             self.left.set()
-        self._say({"left": True})
+        self._send_all({"left": True})
         self.over.set()
 
     def abandon(self, reason: str) -> bool:
-        """Say that this process ends alone, and why. Returns False if its end has begun already."""
+        """Report that this process ends alone.
+
+        Args:
+            reason: why.
+
+        Returns:
+            whether it may; False if another loss already ends it.
+        """
         with self.lock:
             if self.lost.is_set() or self.left.is_set():
                 return False
             self.left.set()
-        self._say({"lost": reason, "process": self.own})
+        self._send_all({"lost": reason, "process": self.own})
         self.over.set()
         return True
 
-    def _say(self, message: dict[str, Any]) -> None:
+    def _send_all(self, message: JsonObject) -> None:
         for channel in self.channels.values():
             with contextlib.suppress(OSError):
                 channel.send(message)
 
-    def _beat(self) -> None:
+    def _send_heartbeats(self) -> None:
         while not self.over.wait(HEARTBEAT_SECONDS):
-            self._say({"alive": True})
+            self._send_all({"alive": True})
 
     def _watch(self, number: int, channel: Channel) -> None:
-        lost, words = number, f"process {number} has died"
+        lost, text = number, f"process {number} has died"
         try:
             while "left" not in (message := channel.receive(time.monotonic() + SILENCE_SECONDS)):
                 if "leaving" in message:
-                    self._start(f"leave {number}", self._expect, number, message["leaving"])
+                    self._start(f"leave {number}", self._watch_leaving, number, message["leaving"])
                 if "lost" in message:
-                    lost, words = message["process"], message["lost"]
+                    lost, text = message["process"], message["lost"]
                     break
             else:
                 return
         except TimeoutError:
-            words = f"process {number} has not answered for {SILENCE_SECONDS:g} s"
+            text = f"process {number} has not answered for {SILENCE_SECONDS:g} s"
         except OSError:
             pass
-        self._lose(lost, words)
+        self._report_lost(lost, text)
 
-    def _expect(self, number: int, reason: str) -> None:
-        """A process leaves: soon this one does so too, or it would wait for it in vain."""
+    def _watch_leaving(self, number: int, reason: str) -> None:
+        """Report a process that has left as lost, unless this one leaves soon after it."""
         if not self.leaving.wait(LEAVE_SECONDS):
-            self._lose(number, f"process {number} has ended{f': {reason}' if reason else ''}")
+            self._report_lost(
+                number, f"process {number} has ended{f': {reason}' if reason else ''}"
+            )
 
-    def _lose(self, number: int, words: str) -> None:
+    def _report_lost(self, number: int, text: str) -> None:
         with self.lock:
             if self.left.is_set() or self.lost.is_set():
                 return
             self.lost.set()
-        self._say({"lost": words, "process": number})
+        self._send_all({"lost": text, "process": number})
         self.over.set()
-        self.on_loss(number, words)
+        self.on_loss(number, text)

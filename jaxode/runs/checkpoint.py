@@ -11,10 +11,9 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -43,6 +42,7 @@ from jaxode.runs.checkpoint_storage import (
     write_arrays,
 )
 from jaxode.runs.history import HISTORY, METRICS, History, HistoryFile, first_lines
+from jaxode.strict_json import JsonObject
 
 KEEP_LAST = 2
 
@@ -62,7 +62,7 @@ class Checkpoint:
 
     name: str
     state: PyTree
-    meta: dict[str, Any]
+    meta: JsonObject
 
 
 class Checkpoints:
@@ -83,9 +83,7 @@ class Checkpoints:
         """Names of the complete checkpoints, oldest first."""
         return checkpoint_folder.names(self.directory)
 
-    def save(
-        self, name: str, state: PyTree, meta: Mapping[str, Any], best: str | None = None
-    ) -> None:
+    def save(self, name: str, state: PyTree, meta: JsonObject, best: str | None = None) -> None:
         """Write a checkpoint, then delete all but the last two and the best.
 
         Nothing is written if a checkpoint of that name was read or written here before.
@@ -123,7 +121,7 @@ class Checkpoints:
         self.damaged.discard(name)
         self._prune(best)
 
-    def _fill(self, folder: Path, arrays: Arrays, meta: Mapping[str, Any]) -> None:
+    def _fill(self, folder: Path, arrays: Arrays, meta: JsonObject) -> None:
         """Write all of a checkpoint into its folder, and its history beside it."""
         write_arrays(folder / STATE, arrays)
         content = {**meta, "format": FORMAT, "state_sha256": digest(arrays)}
@@ -132,7 +130,7 @@ class Checkpoints:
         (folder / META).write_text(sealed(content), encoding="utf-8")
         synchronise_all(folder)
 
-    def keep_history(self, history: History) -> dict[str, Any]:
+    def keep_history(self, history: History) -> JsonObject:
         """Make the file of the history hold this one.
 
         Returns:
@@ -215,7 +213,7 @@ class Checkpoints:
         self.trusted.add(name)
         return Checkpoint(name, jax.tree.unflatten(jax.tree.structure(template), leaves), meta)
 
-    def meta(self, name: str) -> dict[str, Any]:
+    def meta(self, name: str) -> JsonObject:
         """The meta data of a checkpoint, with its history.
 
         Raises:
@@ -224,7 +222,7 @@ class Checkpoints:
         meta = read_meta(self.directory / name / META)
         return {**meta, "history": self._history(meta)} if meta["format"] == FORMAT else meta
 
-    def _history(self, meta: dict[str, Any]) -> History:
+    def _history(self, meta: JsonObject) -> History:
         """The lines of history that a checkpoint's meta data identify. Raises DamagedError."""
         count, expected = meta["history"]["epochs"], meta["history"]["sha256"]
         if not count:

@@ -7,12 +7,11 @@ import json
 import math
 import os
 from pathlib import Path
-from typing import Any
 
 from jaxode.bounded_files import open_regular, read_bounded
 from jaxode.checks import shown
 from jaxode.runs.checkpoint_folder import META, META_BYTES
-from jaxode.strict_json import loads_object, need
+from jaxode.strict_json import JsonObject, loads_object, need
 
 FORMAT = 4
 HISTORY_INSIDE = 3
@@ -57,7 +56,7 @@ def compare_files(directory: Path, digests: dict[str, str], limit: int) -> None:
             raise DamagedError(f"its file {path} {problem}")
 
 
-def read_meta(path: Path) -> dict[str, Any]:
+def read_meta(path: Path) -> JsonObject:
     """The content of a meta.json. Raises DamagedError."""
     try:
         text = read_bounded(path, META_BYTES)
@@ -66,7 +65,7 @@ def read_meta(path: Path) -> dict[str, Any]:
     return checked(unsealed(text))
 
 
-def sealed(content: dict[str, Any]) -> str:
+def sealed(content: JsonObject) -> str:
     """JSON text of the content beside the digest of that text."""
     text = json.dumps(content, sort_keys=True, allow_nan=False)
     return json.dumps(
@@ -74,7 +73,7 @@ def sealed(content: dict[str, Any]) -> str:
     )
 
 
-def unsealed(text: str | bytes) -> dict[str, Any]:
+def unsealed(text: str | bytes) -> JsonObject:
     """The inverse of `sealed`. Raises DamagedError."""
     try:
         outer = loads_object(text, META)
@@ -86,7 +85,7 @@ def unsealed(text: str | bytes) -> dict[str, Any]:
     return content
 
 
-def checked(content: dict[str, Any]) -> dict[str, Any]:
+def checked(content: JsonObject) -> JsonObject:
     """The content of a meta.json, which has what every checkpoint has. Raises DamagedError."""
     try:
         form = need(content, "format", int, META)

@@ -9,7 +9,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from jaxode.bounded_files import open_regular
 from jaxode.runs.directory_lock import try_writing
@@ -51,7 +51,7 @@ def write_whole(path: Path, data: str | bytes) -> None:
         file.write(data.encode() if isinstance(data, str) else data)
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: object) -> None:
     """Write a value to an indented JSON file; NaN and infinity raise ValueError."""
     write_whole(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 

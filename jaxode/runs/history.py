@@ -8,12 +8,13 @@ import json
 import math
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from jaxode.bounded_files import open_regular, read_bounded
 from jaxode.runs.files import write_whole
-from jaxode.strict_json import loads_object, read_objects
+from jaxode.strict_json import JsonObject, loads_object, read_objects
 
 HISTORY, METRICS = "history.jsonl", "metrics.jsonl"
 """The files that hold it: beside the checkpoints, to go on from, and for people."""
@@ -31,12 +32,13 @@ NUMBERS = ("loss", "test_loss", "images_per_second", *SECONDS)
 LISTS = ("nfe_per_block",)
 """What holds a number for each block."""
 
-History = list[dict[str, Any]]
+History: TypeAlias = list[JsonObject]
+"""A line for each epoch: `epoch`, NUMBERS, LISTS, and the numbers of a task."""
 
 APPENDING = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
-def encoded(record: dict[str, Any]) -> bytes:
+def encoded(record: JsonObject) -> bytes:
     """The line of an epoch."""
     return json.dumps(record, allow_nan=False).encode() + b"\n"
 
@@ -191,7 +193,7 @@ def first_lines(path: Path, count: int, digest: str) -> History | None:
     return _decoded(content.lines, path)
 
 
-def check(history: list[Any], where: object, *needed: str) -> None:
+def check(history: Sequence[object], where: object, *needed: str) -> None:
     """Raise ValueError, naming the line and the key, unless this is a history.
 
     Args:
@@ -201,21 +203,22 @@ def check(history: list[Any], where: object, *needed: str) -> None:
     """
     for number, line in enumerate(history, 1):
         place = f"{where}, epoch {number}"
-        epoch = line.get("epoch") if isinstance(line, dict) else None
+        numbers = line if isinstance(line, dict) else {}
+        epoch = numbers.get("epoch")
         if epoch != number or isinstance(epoch, bool):
             raise ValueError(f"{place}: epoch must be {number}, got {str(line)[:60]}")
-        _check_numbers(line, place, needed)
+        _check_numbers(numbers, place, needed)
 
 
-def _check_numbers(line: dict[str, Any], place: str, needed: tuple[str, ...]) -> None:
+def _check_numbers(line: JsonObject, place: str, needed: tuple[str, ...]) -> None:
     for key in (*NUMBERS, *needed):
         if not _is_number(line.get(key)):
-            found = str(line.get(key, "none"))[:60]
-            raise ValueError(f"{place}: {key} must be a number, got {found}")
+            value = str(line.get(key, "none"))[:60]
+            raise ValueError(f"{place}: {key} must be a number, got {value}")
     for key in line.keys() - set(LISTS):
         if line.get(key) is not None and not _is_number(line[key]):
             raise ValueError(f"{place}: {key} must be a number or null, got {str(line[key])[:60]}")
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,9 +14,9 @@ from jaxode.runs import history
 from jaxode.runs.checkpoint import Checkpoint
 from jaxode.runs.checkpoint_folder import META
 from jaxode.runs.migration import migrated, stored
-from jaxode.runs.origins import check_origins
+from jaxode.runs.origins import checked_origins
 from jaxode.runs.summary import CLOCK
-from jaxode.strict_json import need
+from jaxode.strict_json import JsonObject, need
 
 RESUMABLE_SETTINGS = ("data_dir", "max_steps", "devices", "kernels")
 """Settings that decide where data lie, when to give up or on what a step is computed, never what a
@@ -25,7 +24,7 @@ step is meant to compute.
 """
 
 
-def differences(config: RunConfig, request: Mapping[str, Any]) -> list[str]:
+def differences(config: RunConfig, request: Mapping[str, object]) -> list[str]:
     """Each setting of a request that contradicts a run, as "name (run has X, asked Y)".
 
     Args:
@@ -42,7 +41,7 @@ def differences(config: RunConfig, request: Mapping[str, Any]) -> list[str]:
     return wrong
 
 
-def identity_of(config: RunConfig, fingerprint: str) -> dict[str, Any]:
+def identity_of(config: RunConfig, fingerprint: str) -> JsonObject:
     """What a checkpoint stores of the identity of its run, as JSON values.
 
     Args:
@@ -95,7 +94,7 @@ def check_identity(
         )
 
 
-def _settings(meta: dict[str, Any], config: RunConfig, monitor: str) -> RunConfig:
+def _settings(meta: JsonObject, config: RunConfig, monitor: str) -> RunConfig:
     """The settings in a checkpoint's meta data, all of which are checked. Raises ValueError."""
     values = migrated(need(meta, "config", dict, META))
     own = RunConfig.from_json(values, config.model.model)
@@ -103,6 +102,6 @@ def _settings(meta: dict[str, Any], config: RunConfig, monitor: str) -> RunConfi
     clock = need(meta, "clock", dict, META)
     for name in CLOCK:
         need(clock, name, float, f"{META}: clock")
-    check_origins(meta.get("origins", []), META)
+    checked_origins(meta.get("origins", []), META)
     history.check(meta["history"], "history", monitor)
     return own

@@ -6,20 +6,19 @@ What has no number was written by schema 1, up to November 2026.
 
 from __future__ import annotations
 
-from typing import Any
-
 from jaxode.config.keys import require_object
+from jaxode.strict_json import JsonObject
 
 SCHEMA = 2
 """Of what this version writes."""
 
 
-def stored(settings: dict[str, Any]) -> dict[str, Any]:
+def stored(settings: JsonObject) -> JsonObject:
     """Settings with the number of their schema, to be written."""
     return {"schema": SCHEMA, **settings}
 
 
-def migrated(values: Any) -> dict[str, Any]:
+def migrated(values: object) -> JsonObject:
     """Stored settings as this version writes them, without the number of their schema.
 
     Raises:
@@ -35,7 +34,7 @@ def migrated(values: Any) -> dict[str, Any]:
     return _from_first(settings) if schema == 1 else settings
 
 
-def _from_first(settings: dict[str, Any]) -> dict[str, Any]:
+def _from_first(settings: JsonObject) -> JsonObject:
     """Settings of schema 1, whose first runs had no `parallel`, and "" for no `data_dir`."""
     settings = {"parallel": {}, **settings}
     data = settings.get("data")

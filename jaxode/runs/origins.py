@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
 
-from jaxode.strict_json import need
+from jaxode.strict_json import JsonObject, need
 
 FACTS = ("device", "cores", "devices", "processes", "versions", "commit")
 """What may differ between two starts of a run."""
@@ -25,14 +24,24 @@ def today() -> str:
     return time.strftime("%Y-%m-%d", time.gmtime())
 
 
-def check_origins(values: Any, where: str) -> None:
-    """Raise ValueError unless the values are origins, as a result or a checkpoint lists them."""
+def checked_origins(values: object, where: str) -> list[JsonObject]:
+    """Values that are origins, as a result or a checkpoint lists them.
+
+    Args:
+        values: any value.
+        where: for the message.
+
+    Raises:
+        ValueError: they are not; names the first that is none.
+    """
     if not isinstance(values, list):
         raise ValueError(f"{where}: origins must be a list, got {str(values)[:60]}")
-    for number, one in enumerate(values):
-        if not isinstance(one, dict):
-            raise ValueError(f"{where}: origins[{number}] must be an object, got {str(one)[:60]}")
-        need(one, DATE, str, f"{where}: origins[{number}]")
+    for number, value in enumerate(values):
+        place = f"{where}: origins[{number}]"
+        if not isinstance(value, dict):
+            raise ValueError(f"{place} must be an object, got {str(value)[:60]}")
+        need(value, DATE, str, place)
+    return values
 
 
 class Origins:
@@ -44,9 +53,9 @@ class Origins:
         facts: those of this start, among others.
     """
 
-    def __init__(self, facts: Mapping[str, Any]) -> None:
+    def __init__(self, facts: Mapping[str, object]) -> None:
         self.present = {name: facts[name] for name in FACTS if name in facts}
-        self.all: list[dict[str, Any]] = []
+        self.all: list[JsonObject] = []
         """In the order of their days; the last is that of the run as it stands."""
 
     def add_present(self) -> None:
@@ -54,21 +63,20 @@ class Origins:
         others = [one for one in self.all if {**one, **self.present} != one]
         self.all = [*others, {**self.present, DATE: today()}]
 
-    def result(self) -> dict[str, Any]:
+    def result(self) -> JsonObject:
         """For result.json: where the run as it stands was trained last, and where else before."""
         *earlier, last = self.all or [{**self.present, DATE: today()}]
         return {**last, EARLIER: earlier}
 
 
-def origins_of(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+def origins_of(result: Mapping[str, object]) -> list[JsonObject]:
     """The origins in the content of a result.json; none where it is damaged."""
     names = (*FACTS, DATE)
     if not set(names) <= set(result):
         return []
-    earlier, last = result.get(EARLIER, []), {name: result[name] for name in names}
+    last = {name: result[name] for name in names}
     try:
-        check_origins(earlier, EARLIER)
-        check_origins([last], DATE)
+        earlier = checked_origins(result.get(EARLIER, []), EARLIER)
+        return [*earlier, *checked_origins([last], DATE)]
     except ValueError:
         return []
-    return [*earlier, last]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from jaxode.bounded_files import read_bounded
 from jaxode.data import Dataset
 from jaxode.runs.files import write_whole
+from jaxode.strict_json import JsonObject
 from jaxode.tasks import Predictions, Task
 
 PREDICTIONS = "images.npz"
@@ -74,7 +74,7 @@ def well_formed(predictions: Predictions) -> bool:
 
 def write_report(
     out: Path, predictions: Predictions, task: Task, data: Dataset, title: str
-) -> dict[str, Any]:
+) -> JsonObject:
     """Write the plots that a task makes of the predictions of the test split.
 
     Args:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any, TextIO
+from typing import TextIO
 
 from tqdm import tqdm
 
+from jaxode.strict_json import JsonObject
 
-def epoch_line(record: dict[str, Any], epochs: int, numbers: Sequence[str]) -> str:
+logger = logging.getLogger(__name__)
+
+
+def epoch_line(record: JsonObject, epochs: int, numbers: Sequence[str]) -> str:
     """One line for one epoch's metrics, with the task's texts of its own numbers.
 
     Solves of training and of the evaluation differ, so each count says whose.
@@ -46,7 +51,20 @@ def first_step_line(
 
 
 class Progress:
-    """Progress on stderr (or another stream). `quiet` silences everything but `warn`."""
+    """What a command shows of a run: a bar on a terminal, else a line an epoch.
+
+    Args:
+        quiet: show nothing but warnings.
+        stream: where; stderr by default.
+
+    Example:
+        >>> import sys
+        >>> from jaxode.runs import Progress
+        >>> progress = Progress(stream=sys.stdout)
+        >>> progress.begin("epoch 1/4", total=100)  # no bar, for this is no terminal
+        >>> progress.say("epoch 1/4  loss 0.5")
+        epoch 1/4  loss 0.5
+    """
 
     def __init__(self, quiet: bool = False, stream: TextIO | None = None) -> None:
         # A process without a stderr (2>&-) has None.
@@ -85,7 +103,22 @@ class Progress:
             self.bar.update(batches)
 
     def end(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self.bar is not None:
             self.bar.close()
             self.bar = None
+
+
+class LoggedProgress(Progress):
+    """Progress for a program that uses the library: lines go to the logger, and there is no bar."""
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True)
+
+    def warn(self, text: str) -> None:
+        """Log a warning."""
+        logger.warning(text)
+
+    def say(self, text: str) -> None:
+        """Log a line of information."""
+        logger.info(text)

@@ -6,7 +6,6 @@ import json
 import math
 import time
 from pathlib import Path
-from typing import Any
 
 from jaxode.checks import ConfigError
 from jaxode.config import RunConfig
@@ -18,7 +17,7 @@ from jaxode.runs.migration import stored
 from jaxode.runs.origins import Origins
 from jaxode.runs.summary import RESULT, settings_of_result, summary
 from jaxode.runs.tensorboard import EventWriter
-from jaxode.strict_json import loads, read_object
+from jaxode.strict_json import JsonObject, loads, read_object
 from jaxode.tasks import Task
 
 CURVES = "curves.png"
@@ -44,7 +43,7 @@ class RecordFiles:
         self,
         path: Path,
         config: RunConfig,
-        facts: dict[str, Any],
+        facts: JsonObject,
         origins: Origins,
         task: Task,
         tensorboard: bool = False,
@@ -75,8 +74,8 @@ class RecordFiles:
         history: History,
         status: str,
         error: str | None = None,
-        report: dict[str, Any] | None = None,
-    ) -> dict[str, Any]:
+        report: JsonObject | None = None,
+    ) -> JsonObject:
         """Write all files of a history.
 
         Args:

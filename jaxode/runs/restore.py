@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from jaxtyping import PyTree
 
@@ -19,7 +18,7 @@ from jaxode.runs.identity import check_identity
 from jaxode.runs.progress import Progress
 from jaxode.runs.run_directory import RunDirectory
 from jaxode.runs.summary import RESULT
-from jaxode.strict_json import need, read_object
+from jaxode.strict_json import JsonObject, need, read_object
 
 
 def restore_checkpoint(
@@ -86,7 +85,7 @@ def announce_beginning(directory: Path, progress: Progress) -> None:
         progress.say("there is no checkpoint yet: starting from the beginning")
 
 
-def _result(path: Path) -> dict[str, Any]:
+def _result(path: Path) -> JsonObject:
     """The content of a result.json, empty without one. Raises ResumeError."""
     try:
         values = read_object(path)
@@ -102,7 +101,7 @@ def _result(path: Path) -> dict[str, Any]:
     return values
 
 
-def _lacks_first_checkpoint(result: Mapping[str, Any], epochs: int) -> bool:
+def _lacks_first_checkpoint(result: Mapping[str, object], epochs: int) -> bool:
     """Whether the results are those of a start whose first checkpoint could not be written.
 
     Earlier versions wrote the results of that epoch nevertheless; of more epochs there have been

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from jaxode.checks import ConfigError, one_line
 from jaxode.config import RunConfig
@@ -48,7 +47,7 @@ def read_config(directory: Path) -> RunConfig:
 
 
 def merge_resume_request(
-    directory: Path, config: RunConfig, request: Mapping[str, Any]
+    directory: Path, config: RunConfig, request: Mapping[str, object]
 ) -> RunConfig:
     """The settings of a run with what a request changes of them.
 

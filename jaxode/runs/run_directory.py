@@ -14,10 +14,10 @@ whoever trains takes the lock first, and then reads by a `RunDirectory` of its o
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from jaxode.config import RunConfig
 from jaxode.errors import ResumeError
@@ -29,7 +29,7 @@ from jaxode.runs.directory_lock import lock_run_directory
 from jaxode.runs.history import METRICS, History, agrees, check
 from jaxode.runs.resume import read_config
 from jaxode.runs.summary import RESULT
-from jaxode.strict_json import need, read_object, read_objects
+from jaxode.strict_json import JsonObject, need, read_object, read_objects
 from jaxode.tasks import Predictions, Task
 
 STATE_BYTES = 1 << 38
@@ -47,7 +47,6 @@ class RunDirectory:
 
     Example:
         >>> import tempfile
-        >>> from pathlib import Path
         >>> import numpy as np
         >>> from flax import nnx
         >>> from jaxode.config import DataConfig, OptimConfig, RunConfig
@@ -64,10 +63,11 @@ class RunDirectory:
         ...     batch_size=8,
         ... )
         >>> build = lambda *args, **options: nnx.Linear(1, 1, rngs=nnx.Rngs(0))
+        >>> data = ArrayDataset("a line", line, line)
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     data = ArrayDataset("a line", line, line)
-        ...     result = run(config, data, Path(folder), build=build, task=Regression())
-        ...     directory = RunDirectory.open(folder)
+        ...     with RunDirectory.create(f"{folder}/run") as directory:
+        ...         result = run(config, data, directory.path, build=build, task=Regression())
+        ...     directory = RunDirectory.open(f"{folder}/run")
         ...     len(directory.history), directory.last_checkpoint.name
         (2, 'epoch-00002-step-0000000008')
     """
@@ -90,9 +90,30 @@ class RunDirectory:
         _ = directory.config
         return directory
 
-    def lock(self, *, may_hold_run: bool = True) -> AbstractContextManager[Path]:
-        """Context in which the directory is this process's alone; see `lock_run_directory`."""
-        return lock_run_directory(self.path, may_hold_run=may_hold_run)
+    @classmethod
+    @contextmanager
+    def create(cls, path: str | os.PathLike[str]) -> Iterator[RunDirectory]:
+        """Context with a directory for a new run, which no other process can lock.
+
+        Args:
+            path: the directory, which is made if it does not exist. It is removed at the end if it
+                was made here and is empty.
+
+        Raises:
+            ConfigError: another process has locked it, it holds a run, or it cannot be written.
+        """
+        with lock_run_directory(Path(path)) as locked:
+            yield cls(locked)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Context in which no other process can lock the directory, to go on with its run.
+
+        Raises:
+            ConfigError: another process has locked it, or it cannot be written.
+        """
+        with lock_run_directory(self.path, may_hold_run=True):
+            yield
 
     @cached_property
     def config(self) -> RunConfig:
@@ -104,7 +125,7 @@ class RunDirectory:
         return read_config(self.path)
 
     @cached_property
-    def result(self) -> dict[str, Any]:
+    def result(self) -> JsonObject:
         """The content of result.json; empty where there is none that can be read."""
         try:
             return read_object(self.path / RESULT)
@@ -135,7 +156,7 @@ class RunDirectory:
         return lines
 
     @cached_property
-    def _newest_meta(self) -> dict[str, Any] | None:
+    def _newest_meta(self) -> JsonObject | None:
         """The meta data of the newest checkpoint; None without one, or if they are damaged."""
         names = self.checkpoints.names()
         try:

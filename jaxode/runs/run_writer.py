@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from jaxtyping import Array, Int
 
@@ -25,6 +25,7 @@ from jaxode.runs.record_files import RecordFiles
 from jaxode.runs.restore import restore_checkpoint
 from jaxode.runs.run_directory import RunDirectory
 from jaxode.runs.summary import CLOCK, best_epoch
+from jaxode.strict_json import JsonObject
 from jaxode.tasks import Predictions, Task
 
 SAVE_EVERY_SECONDS = 600.0
@@ -66,7 +67,7 @@ class RunWriter:
         directory: RunDirectory,
         config: RunConfig,
         data: Dataset,
-        facts: dict[str, Any],
+        facts: JsonObject,
         steps_per_epoch: int,
         cluster: ProcessGroup,
         progress: Progress,
@@ -90,7 +91,7 @@ class RunWriter:
         as they are.
         """
         self.writing = threading.Lock()
-        cluster.at_loss.append(self.record_lost_process)
+        cluster.on_process_lost.append(self.record_lost_process)
 
     @property
     def due(self) -> bool:
@@ -111,7 +112,7 @@ class RunWriter:
         """
         restored, monitor = state, self.task.monitor
 
-        def read() -> dict[str, Any] | None:
+        def read() -> JsonObject | None:
             nonlocal restored
             checkpoint = restore_checkpoint(
                 self.directory, self.config, self.fingerprint, state, monitor, self.progress
@@ -132,14 +133,14 @@ class RunWriter:
         self.history = content["history"]
         self.clock = {name: content["clock"][name] for name in CLOCK}
         self.checkpointed = len(self.history)
-        return self.cluster.arrays(restored)
+        return self.cluster.broadcast_arrays(restored)
 
     def start(self) -> None:
         """Write the settings, which make the directory a run. Raises ConfigError, OSError."""
         self.cluster.broadcast_from_main(self.files.write_config)
         self.started = True
 
-    def append(self, line: dict[str, Any]) -> None:
+    def append(self, line: JsonObject) -> None:
         """Add the metrics of an epoch to the history, and set the clock to zero."""
         self.history.append(line)
         self.clock = dict.fromkeys(CLOCK, 0.0)
@@ -167,7 +168,7 @@ class RunWriter:
         self.checkpointed = len(self.history)
         self.saved_at = time.monotonic()
 
-    def record(self, status: str, report: dict[str, Any] | None = None) -> dict[str, Any]:
+    def record(self, status: str, report: JsonObject | None = None) -> JsonObject:
         """Write the files of the run, of no more epochs than are in a checkpoint.
 
         Args:
@@ -181,7 +182,7 @@ class RunWriter:
             OSError: a file could not be written.
         """
 
-        def write() -> dict[str, Any]:
+        def write() -> JsonObject:
             with self.writing:
                 return self.files.write(self.history[: self.checkpointed], status, report=report)
 
@@ -219,7 +220,7 @@ class RunWriter:
         if self.started and (self.cluster.first or number == 0):
             self.files.fail_running(text)
 
-    def store_predictions(self, predict: Callable[[], Predictions]) -> dict[str, Any]:
+    def store_predictions(self, predict: Callable[[], Predictions]) -> JsonObject:
         """Write the predictions of the test split, unless they are there, and their plots.
 
         Args:
@@ -241,7 +242,7 @@ class RunWriter:
 
         new = None if self.cluster.broadcast_from_main(read) else predict()
 
-        def write() -> dict[str, Any]:
+        def write() -> JsonObject:
             if new is not None:
                 predictions.save(path, new)
             current = stored if new is None else new

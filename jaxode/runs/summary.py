@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from statistics import fmean
-from typing import Any
 
 from jaxode.config import RunConfig
 from jaxode.data import is_unsplit
+from jaxode.runs.history import History
+from jaxode.strict_json import JsonObject
 from jaxode.tasks import Task
 
 RESULT = "result.json"
@@ -38,13 +39,13 @@ SOLVER_METRICS = ("nfe_forward", "nfe_per_block", "accepted", "rejected", "skipp
 """What a result tells of the last epoch beside the task's own numbers."""
 
 
-def best_epoch(task: Task, history: list[dict[str, Any]]) -> dict[str, Any]:
+def best_epoch(task: Task, history: History) -> JsonObject:
     """The record whose monitored metric is best, the first of equal ones; empty without epochs."""
     pick = max if task.mode == "max" else min
     return pick(history, key=lambda record: record[task.monitor], default={})
 
 
-def summary(task: Task, history: list[dict[str, Any]]) -> dict[str, Any]:
+def summary(task: Task, history: History) -> JsonObject:
     """A result's metrics: of the last epoch, of the best one, and seconds of all of them."""
     last = history[-1] if history else {}
     best = best_epoch(task, history)
@@ -65,7 +66,7 @@ def summary(task: Task, history: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def settings_of_result(config: RunConfig) -> dict[str, Any]:
+def settings_of_result(config: RunConfig) -> JsonObject:
     """The settings that a reader of a result needs.
 
     Those of the solver are None for models that solve nothing.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxode.checks import ConfigError
+from jaxode.runs.history import History
 
 
 def require_tensorboard() -> Any:
@@ -33,7 +34,7 @@ class EventWriter:
         self.writer: Any = None
         self.written = 0
 
-    def write(self, history: list[dict[str, Any]]) -> None:
+    def write(self, history: History) -> None:
         """Add the epochs that are not in the event files yet. Raises OSError.
 
         The first call begins the files anew.

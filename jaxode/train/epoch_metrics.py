@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 
+from jaxode.strict_json import JsonObject
 from jaxode.tasks import Task
 from jaxode.train.state import Totals
 from jaxode.train.step import Evaluated
@@ -46,7 +45,7 @@ def epoch_metrics(
     train: Evaluated | None,
     test: Evaluated,
     skipped: int | None,
-) -> dict[str, Any]:
+) -> JsonObject:
     """Metrics of an epoch (from 1).
 
     Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from flax import nnx
 
@@ -10,7 +10,8 @@ from jaxode.config import RunConfig
 from jaxode.data import Dataset
 from jaxode.distributed.process_group import ProcessGroup
 from jaxode.runs.history import History
-from jaxode.runs.progress import Progress
+from jaxode.runs.progress import LoggedProgress, Progress
+from jaxode.strict_json import JsonObject
 from jaxode.tasks import Task
 from jaxode.train.interrupts import Interrupts
 from jaxode.train.loop import Trainer
@@ -21,7 +22,7 @@ class Fitted(NamedTuple):
 
     model: nnx.Module
     history: History
-    result: dict[str, Any]
+    result: JsonObject
 
 
 def fit(
@@ -40,7 +41,7 @@ def fit(
         data: training and test examples.
         config: epochs, batch size, optimizer, seed, precision and devices; its settings of model
             and solve are not used.
-        progress: where progress is shown; nowhere if left out.
+        progress: shows the progress; by default it is logged.
 
     Returns:
         the trained model, the history, and the result that a run's directory would have.
@@ -66,14 +67,15 @@ def fit(
       >>> round(fitted.result["test_rmse"], 2)
       0.0
     """
-    with Interrupts((progress or Progress(quiet=True)).warn) as interrupts:
+    shown = progress or LoggedProgress()
+    with Interrupts(shown.warn) as interrupts:
 
-        def build(*_: Any, **__: Any) -> nnx.Module:
+        def build(*_: object, **__: object) -> nnx.Module:
             return nnx.clone(model)
 
         with interrupts.compiling():
             trainer = Trainer(
-                config, data, None, progress, False, build, None, interrupts, ProcessGroup(), task
+                config, data, None, shown, False, build, None, interrupts, ProcessGroup(), task
             )
         result = trainer.run()
     trained = nnx.merge(trainer.steps.work.graphdef, *trainer.state.learned)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
+from jaxode.runs.history import History
 from jaxode.runs.summary import CLOCK, summary
+from jaxode.strict_json import JsonObject
 from jaxode.tasks import Predictions, Task
 from jaxode.train.state import TrainState
 
@@ -21,9 +22,9 @@ class InMemoryRecords:
     due = False
     """It is never time for a checkpoint."""
 
-    def __init__(self, task: Task, facts: dict[str, Any]) -> None:
+    def __init__(self, task: Task, facts: JsonObject) -> None:
         self.task, self.facts = task, facts
-        self.history: list[dict[str, Any]] = []
+        self.history: History = []
         self.clock: dict[str, float] = dict.fromkeys(CLOCK, 0.0)
 
     def restore(self, state: TrainState) -> TrainState | None:
@@ -41,16 +42,16 @@ class InMemoryRecords:
     def record_failure(self, text: str) -> None:
         """Nothing to write."""
 
-    def append(self, line: dict[str, Any]) -> None:
+    def append(self, line: JsonObject) -> None:
         """Add the metrics of an epoch, and set the clock to zero."""
         self.history.append(line)
         self.clock = dict.fromkeys(self.clock, 0.0)
 
-    def record(self, status: str, report: dict[str, Any] | None = None) -> dict[str, Any]:
+    def record(self, status: str, report: JsonObject | None = None) -> JsonObject:
         """The result so far."""
         metrics = summary(self.task, self.history)
         return {"status": status, **self.facts, **metrics, **(report or {})}
 
-    def store_predictions(self, predict: Callable[[], Predictions]) -> dict[str, Any]:
+    def store_predictions(self, predict: Callable[[], Predictions]) -> JsonObject:
         """Nothing: a run that is not stored has no report of its predictions."""
         return {}

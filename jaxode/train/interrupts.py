@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -14,6 +15,8 @@ from typing import Any, Self, TypeVar
 
 from jaxode.ending_signals import heeded
 from jaxode.errors import Stopped
+
+logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -49,7 +52,7 @@ class Interrupts:
 
     def __init__(self, say: Callable[[str], None] | None = None) -> None:
         self.signum: int | None = None
-        self.say = say or (lambda text: print(text, file=sys.stderr, flush=True))
+        self.say = say or logger.warning
         self.previous: dict[int, Any] = {}
         self.answer = SAVING
         self.giving_up = self.waiting = self.retried = False
@@ -90,12 +93,12 @@ class Interrupts:
         if self.giving_up and not self.waiting:
             raise _GiveUp
 
-    def _lost(self, lost: Any) -> None:
+    def _lost(self, unraisable: sys.UnraisableHookArgs) -> None:
         # Python cannot hand on an exception out of a callback of its garbage collector (JAX has
         # one), and a signal is often handled in one, for they are the first lines of Python to run
         # within long work of a library.
-        if not isinstance(lost.exc_value, _GiveUp):
-            return sys.__unraisablehook__(lost)
+        if not isinstance(unraisable.exc_value, _GiveUp):
+            return sys.__unraisablehook__(unraisable)
         self.retried = True
         self.retry = threading.Timer(RETRY_SECONDS, os.kill, (os.getpid(), self.signum))
         self.retry.start()

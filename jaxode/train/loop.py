@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +18,7 @@ from jaxode.runs.progress import Progress, epoch_line, first_step_line
 from jaxode.runs.provenance import commit, cores, device, versions
 from jaxode.runs.run_directory import RunDirectory
 from jaxode.runs.run_writer import RunWriter
+from jaxode.strict_json import JsonObject
 from jaxode.tasks import Predictions, Task
 from jaxode.train.compiled_steps import Builder, CompiledSteps, SplitRange
 from jaxode.train.epoch_metrics import by_block, epoch_metrics
@@ -38,7 +38,7 @@ class Trainer:
         config: the settings.
         data: the data set.
         out: the run's directory; None for a run in memory.
-        progress: shows the progress; nothing is shown if it is None.
+        progress: shows the progress.
         tensorboard: write event files too.
         build: makes the model.
         pace: chooses the lengths of compiled calls.
@@ -55,7 +55,7 @@ class Trainer:
         config: RunConfig,
         data: Dataset,
         out: Path | None,
-        progress: Progress | None,
+        progress: Progress,
         tensorboard: bool,
         build: Builder,
         pace: Pace | None,
@@ -64,7 +64,7 @@ class Trainer:
         task: Task | None = None,
     ) -> None:
         self.config, self.data, self.interrupts, self.cluster = config, data, interrupts, cluster
-        self.progress = progress or Progress(quiet=True)
+        self.progress = progress
         self.paces = {"train": pace or Pace(), "evaluation": pace or Pace()}
         self.steps = CompiledSteps(config, data, build, task)
         self.task = self.steps.task
@@ -86,7 +86,7 @@ class Trainer:
             )
         self.state: TrainState = self.steps.first_state()
 
-    def _facts(self) -> dict[str, Any]:
+    def _facts(self) -> JsonObject:
         return {
             "train_images": self.steps.train_count,
             "test_images": self.steps.test_count,
@@ -99,7 +99,7 @@ class Trainer:
             "commit": commit(),
         }
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> JsonObject:
         """Restore, train, record."""
         records = self.records
         try:
@@ -137,7 +137,7 @@ class Trainer:
         self.records.clock["compile_seconds"] += seconds
         self.progress.say(f"compiled in {seconds:.1f} s")
 
-    def complete(self) -> dict[str, Any]:
+    def complete(self) -> JsonObject:
         """Record a run whose epochs are done, with its predictions of the test split.
 
         Raises Stopped after that if a signal came in the meantime, for a caller of several runs.

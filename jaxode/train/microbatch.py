@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, PyTree
 
 from jaxode.distributed.mesh import ONE_DEVICE, Collectives
 from jaxode.nn import solve_stats
@@ -60,18 +60,22 @@ def solver_stats(stats: Stats, weight: Float[Array, " B"]) -> tuple[Int[Array, "
 
 
 class Forward(NamedTuple):
-    """What a model and its task make of a micro-batch."""
+    """The results of a model and its task for a micro-batch."""
 
     loss: Float[Array, ""]
-    outputs: Any
+    outputs: PyTree
     stats: Stats
     """Of the solves: [blocks], or [blocks, B] with per-sample step sizes."""
-    statistics: Any
+    statistics: PyTree
     """Batch norm's running statistics after it."""
 
 
 def forward(
-    graphdef: nnx.GraphDef[Any], learned: Learned, task: Task, batch: Batch, total: Float[Array, ""]
+    graphdef: nnx.GraphDef[nnx.Module],
+    learned: Learned,
+    task: Task,
+    batch: Batch,
+    total: Float[Array, ""],
 ) -> Forward:
     """Loss, outputs and solver statistics of a model split by `split_model`."""
     model = nnx.merge(graphdef, *learned, copy=True)  # statistics change where the call is traced
@@ -87,31 +91,36 @@ class _StatsRecorder:
     statistics are those of its ODE blocks.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: nnx.Module) -> None:
         self.model, self.stats = model, Stats.chain([])
 
-    def __call__(self, inputs: Any, training: Training | None = None) -> Any:
-        found = self.model(inputs, training) if takes_training(self.model) else self.model(inputs)
-        if isinstance(found, tuple) and len(found) == 2 and isinstance(found[1], Stats):
-            found, self.stats = found
+    def __call__(self, inputs: PyTree, training: Training | None = None) -> PyTree:
+        call = cast("Callable[..., PyTree]", self.model)
+        outputs = call(inputs, training) if takes_training(self.model) else call(inputs)
+        if isinstance(outputs, tuple) and len(outputs) == 2 and isinstance(outputs[1], Stats):
+            outputs, self.stats = outputs
         else:
             self.stats = solve_stats(self.model)
-        return found
+        return outputs
 
 
 def forward_and_loss(
-    graphdef: nnx.GraphDef[Any], learned: Learned, task: Task, batch: Batch, total: Float[Array, ""]
+    graphdef: nnx.GraphDef[nnx.Module],
+    learned: Learned,
+    task: Task,
+    batch: Batch,
+    total: Float[Array, ""],
 ) -> tuple[Forward, BatchStats]:
-    """What a model makes of a micro-batch of a batch whose weights sum to `total`.
+    """The results for a micro-batch of a batch whose weights sum to `total`.
 
     The loss is the micro-batch's share of the whole batch's mean.
     """
-    found = forward(graphdef, learned, task, batch, total)
-    solves, stats = solver_stats(found.stats, batch["weight"])
+    result = forward(graphdef, learned, task, batch, total)
+    solves, stats = solver_stats(result.stats, batch["weight"])
     # One number for the chain: the first block that failed is what made the later ones fail.
     codes = stats.failure
     counts = BatchStats(
-        loss=found.loss,
+        loss=result.loss,
         images=example_count(batch["weight"]),
         solves=solves,
         nfe=stats.nfe,
@@ -119,7 +128,7 @@ def forward_and_loss(
         rejected=stats.rejected,
         failure=codes[jnp.argmax(codes > 0)] if codes.shape[0] else jnp.zeros((), jnp.int32),
     )
-    return found, counts
+    return result, counts
 
 
 def add_stats(one: BatchStats, other: BatchStats) -> BatchStats:
@@ -129,9 +138,9 @@ def add_stats(one: BatchStats, other: BatchStats) -> BatchStats:
 
 
 def accumulate(
-    work: Callable[[Any], tuple[Any, BatchStats]], rows: Any, division: MicroBatches
-) -> tuple[Any, BatchStats]:
-    """The sum over all micro-batches of what `work` finds for one.
+    work: Callable[[PyTree], tuple[PyTree, BatchStats]], rows: PyTree, division: MicroBatches
+) -> tuple[PyTree, BatchStats]:
+    """The sum over all micro-batches of the results of `work` for each.
 
     Args:
         work: rows of one micro-batch → (pytree to be added, statistics).
@@ -139,21 +148,23 @@ def accumulate(
         division: into micro-batches and devices, whose numbers divide the number of rows.
     """
 
-    def of_part(rows: Any) -> tuple[Any, BatchStats]:
+    def of_part(rows: PyTree) -> tuple[PyTree, BatchStats]:
         return work(division.across.share(rows))
 
     if division.count == 1:
-        found, counts = of_part(rows)
+        result, counts = of_part(rows)
     else:
         parts = jax.tree.map(lambda leaf: leaf.reshape(division.count, -1, *leaf.shape[1:]), rows)
         shapes = jax.eval_shape(of_part, jax.tree.map(lambda leaf: leaf[0], parts))
         nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
 
-        def add(sums: tuple[Any, BatchStats], part: Any) -> tuple[tuple[Any, BatchStats], None]:
-            found, counts = of_part(part)
-            return (jax.tree.map(jnp.add, sums[0], found), add_stats(sums[1], counts)), None
+        def add(
+            sums: tuple[PyTree, BatchStats], part: PyTree
+        ) -> tuple[tuple[PyTree, BatchStats], None]:
+            result, counts = of_part(part)
+            return (jax.tree.map(jnp.add, sums[0], result), add_stats(sums[1], counts)), None
 
-        (found, counts), _ = jax.lax.scan(add, nothing, parts)
+        (result, counts), _ = jax.lax.scan(add, nothing, parts)
     failure = division.across.largest(counts.failure)
-    found, counts = division.across.sum((found, counts))
-    return found, counts._replace(failure=failure)
+    result, counts = division.across.sum((result, counts))
+    return result, counts._replace(failure=failure)

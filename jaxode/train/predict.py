@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import jax
 import numpy as np
@@ -22,7 +21,7 @@ class PredictionLoop:
         steps: CompiledSteps,
         learned: Learned,
         examples: Mapping[str, np.ndarray],
-        wait: Callable[[Callable[[], Any]], Any],
+        wait: Callable[[Callable[[], jax.stages.Compiled]], jax.stages.Compiled],
     ) -> None:
         """Compiles what it runs.
 

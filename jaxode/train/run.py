@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import jax
 
@@ -12,7 +11,8 @@ from jaxode.config import RunConfig
 from jaxode.data import Dataset
 from jaxode.distributed.process_group import ProcessGroup
 from jaxode.models import create_model
-from jaxode.runs.progress import Progress
+from jaxode.runs.progress import LoggedProgress, Progress
+from jaxode.strict_json import JsonObject
 from jaxode.tasks import Task
 from jaxode.train.compiled_steps import Builder
 from jaxode.train.interrupts import Interrupts
@@ -31,7 +31,7 @@ def run(
     pace: Pace | None = None,
     cluster: ProcessGroup | None = None,
     task: Task | None = None,
-) -> dict[str, Any]:
+) -> JsonObject:
     """Train to the last epoch and return the result.
 
     Training goes on from the checkpoints in `out`, if there are any.
@@ -41,7 +41,7 @@ def run(
         data: what is trained on: as `jaxode.data.load` returns it, or your own.
         out: an existing directory that no other process writes into, see
           `jaxode.runs.lock_run_directory`.
-        progress: where progress is shown; nowhere if left out.
+        progress: shows the progress; by default it is logged.
         tensorboard: write event files too.
         build: what makes the model.
         pace: chooses the lengths of compiled calls.
@@ -67,9 +67,10 @@ def run(
             f"data must be {data.source}, which the images are, got {config.data.data!r}"
         )
     cluster = cluster or ProcessGroup()
-    with Interrupts((progress or Progress(quiet=True)).warn) as interrupts:
+    shown = progress or LoggedProgress()
+    with Interrupts(shown.warn) as interrupts:
         with interrupts.compiling(alone=cluster.count == 1):
             trainer = Trainer(
-                config, data, out, progress, tensorboard, build, pace, interrupts, cluster, task
+                config, data, out, shown, tensorboard, build, pace, interrupts, cluster, task
             )
         return trainer.run()

@@ -11,13 +11,14 @@ knows no parts of a batch.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from jaxode.config import Precision
+from jaxode.types import Params
 
 START, GROWTH, BACKOFF, INTERVAL = 2.0**16, 2.0, 0.5, 2000
 
@@ -47,7 +48,7 @@ def scaled(loss: Float[Array, ""], scale: Scale | None) -> Float[Array, ""]:
     return loss if scale is None else loss * scale.factor
 
 
-def unscaled(gradient: Any, scale: Scale | None) -> Any:
+def unscaled(gradient: Params, scale: Scale | None) -> Params:
     """The gradient of the loss itself."""
     return gradient if scale is None else jax.tree.map(lambda leaf: leaf / scale.factor, gradient)
 
@@ -62,6 +63,6 @@ def after(scale: Scale, good: Bool[Array, ""]) -> Scale:
     )
 
 
-def chosen(good: Bool[Array, ""], new: Any, old: Any) -> Any:
+def chosen(good: Bool[Array, ""], new: PyTree, old: PyTree) -> PyTree:
     """What an update made, if its gradient was good, else what was before."""
     return jax.tree.map(lambda a, b: jnp.where(good, a, b), new, old)

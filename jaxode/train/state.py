@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, Int
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Int, PyTree
 
 from jaxode.config import Precision
 from jaxode.nn import SolveStats
@@ -39,7 +40,7 @@ class Totals(NamedTuple):
     bad_batch: Int[Array, ""]
 
     @classmethod
-    def zero(cls, blocks: int, dtype: Any = jnp.float32) -> Totals:
+    def zero(cls, blocks: int, dtype: DTypeLike = jnp.float32) -> Totals:
         """Totals of no batches, for a chain of `blocks` ODE blocks (0 for a model without)."""
         count = jnp.zeros((), jnp.int32)
         counts = jnp.zeros((blocks,), jnp.int32)
@@ -62,7 +63,7 @@ class Learned(NamedTuple):
     """A model's parameters, and what it keeps of the batches it has seen."""
 
     params: Params
-    statistics: Any
+    statistics: PyTree
 
 
 class TrainState(NamedTuple):
@@ -73,11 +74,11 @@ class TrainState(NamedTuple):
     """
 
     params: Params
-    opt_state: Any
+    opt_state: PyTree
     step: Int[Array, ""]
     totals: Totals
     scale: Scale | None = None
-    statistics: Any = ()
+    statistics: PyTree = ()
 
     @property
     def learned(self) -> Learned:
@@ -85,7 +86,7 @@ class TrainState(NamedTuple):
         return Learned(self.params, self.statistics)
 
 
-def split_model(model: nnx.Module) -> tuple[nnx.GraphDef[Any], Learned]:
+def split_model(model: nnx.Module) -> tuple[nnx.GraphDef[nnx.Module], Learned]:
     """Graph definition, parameters and statistics of a model.
 
     What earlier solves left in its ODE blocks is dropped. Raises ValueError if it has any other

@@ -46,7 +46,7 @@ def cluster(monkeypatch):
     def end():
         raise Ended
 
-    monkeypatch.setattr(module, "wait_for_the_end", end)
+    monkeypatch.setattr(module, "wait_to_be_ended", end)
     monkeypatch.setattr(module, "GRACE_SECONDS", 0.5)
     return ProcessGroup(1, 2, Watch())
 
@@ -73,7 +73,7 @@ def test_an_error_without_a_loss_is_shown_and_the_others_are_told(cluster):
     error = ValueError("two\nlines")
     assert ended_by(cluster, error) is error
     assert cluster.watchdog.said == [("abandon", "process 1 has ended: two lines")]
-    assert cluster.torn
+    assert cluster.cut_off
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_an_error_without_a_loss_is_shown_and_the_others_are_told(cluster):
 def test_an_error_of_its_own_waits_for_no_news(cluster, monkeypatch, error):
     monkeypatch.setattr(module, "GRACE_SECONDS", 60)
     assert ended_by(cluster, error) is error
-    assert cluster.torn
+    assert cluster.cut_off
 
 
 def test_a_loss_that_comes_while_an_error_is_told_goes_first(cluster):
@@ -95,12 +95,12 @@ def test_a_loss_that_comes_while_an_error_is_told_goes_first(cluster):
 def test_errors_that_all_come_to_end_in_order_with_their_reason(cluster, error):
     assert ended_by(cluster, error) is error
     assert cluster.watchdog.said == [("leave", str(error)), ("close", "")]
-    assert not cluster.torn
+    assert not cluster.cut_off
 
 
 def test_an_error_of_process_0_that_all_were_told_is_an_end_in_order(cluster, monkeypatch):
     cluster.index = 0
-    monkeypatch.setattr(ProcessGroup, "arrays", lambda self, tree: tree)
+    monkeypatch.setattr(ProcessGroup, "broadcast_arrays", lambda self, tree: tree)
 
     def work():
         raise OSError("disk")
@@ -111,21 +111,21 @@ def test_an_error_of_process_0_that_all_were_told_is_an_end_in_order(cluster, mo
 
 
 def test_a_loss_ends_the_process_with_one_line_even_if_its_last_actions_fail_or_hang(
-    cluster, monkeypatch, capsys
+    cluster, monkeypatch, caplog
 ):
     codes, done = [], []
     monkeypatch.setattr(module.os, "_exit", codes.append)
     monkeypatch.setattr(module, "LAST_SECONDS", 0.2)
     stop = threading.Event()
-    cluster.at_loss += [
+    cluster.on_process_lost += [
         lambda *loss: 1 / 0,
         lambda *loss: done.append(loss),
         lambda *loss: stop.wait(60),
     ]
-    cluster.end_because_lost(0, "process 0 has died")
+    cluster.end_process(0, "process 0 has died")
     stop.set()
-    line = "error: process 0 has died: go on with --resume, with as many processes as there are\n"
-    assert capsys.readouterr().err == line
+    line = "error: process 0 has died: go on with --resume, with as many processes as there are"
+    assert [record.getMessage() for record in caplog.records] == [line]
     assert (codes, done) == ([1], [(0, "process 0 has died")])
 
 
@@ -136,14 +136,14 @@ def test_a_loss_ends_the_process_with_one_line_even_if_its_last_actions_fail_or_
 def test_no_error_leaves_a_result_that_says_running(cluster, monkeypatch, several, error):
     monkeypatch.setattr(module, "GRACE_SECONDS", 0)
     cluster, done = cluster if several else ProcessGroup(1), []
-    cluster.at_loss.append(lambda *loss: done.append(loss))
+    cluster.on_process_lost.append(lambda *loss: done.append(loss))
     assert ended_by(cluster, error) is error
     assert done == [(1, str(error))]
-    assert cluster.torn is (several and not isinstance(error, RunFailed))
+    assert cluster.cut_off is (several and not isinstance(error, RunFailed))
 
 
 def test_a_stop_by_a_signal_is_no_failure(cluster):
-    cluster.at_loss.append(lambda *loss: 1 / 0)
+    cluster.on_process_lost.append(lambda *loss: 1 / 0)
     error = Stopped(15)
     assert ended_by(cluster, error) is error
-    assert not cluster.torn
+    assert not cluster.cut_off

@@ -1,5 +1,5 @@
-"""Meeting at process 0's address: who is let in, who delays nobody, and the line of every meeting
-that fails.
+"""The rendezvous at process 0's address: what it accepts, that nobody delays it, and the line of
+each that fails.
 """
 
 import contextlib
@@ -12,12 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from jaxode.distributed import channel, joining, rendezvous
+from jaxode.distributed import channel, rendezvous, rendezvous_client
 from jaxode.distributed.channel import CLIENT, PROTOCOL, WrongProtocol, digest, greet
-from jaxode.distributed.joining import Joining
-from jaxode.distributed.meeting import listen, resolved
+from jaxode.distributed.connections import listen, resolved
 from jaxode.distributed.membership import Membership
 from jaxode.distributed.rendezvous import Rendezvous
+from jaxode.distributed.rendezvous_client import RendezvousClient
 from jaxode.distributed.timeout import Timeout
 from jaxode.errors import RunFailed
 
@@ -33,7 +33,7 @@ def free_port():
 
 @pytest.fixture
 def meet():
-    """Starts processes of a run as threads, which give their meeting; all connections are closed at
+    """Starts processes of a run as threads, which return their connections; all are closed at
     the end.
     """
     port, futures, rendezvous = free_port(), {}, []
@@ -47,14 +47,14 @@ def meet():
             future = pool.submit(rendezvous[0].accept, timeout)
         else:
             known = secret if callable(secret) else lambda: secret
-            future = pool.submit(Joining(member, program, known, timeout).connect)
+            future = pool.submit(RendezvousClient(member, program, known, timeout).connect)
         futures[name or index] = future
         return future
 
     def wait_for(*numbers):
         """Until process 0 has accepted these."""
         end = time.monotonic() + 10
-        while not set(numbers) <= set(rendezvous[0].meeting.tunnels):
+        while not set(numbers) <= set(rendezvous[0].connections.coordination):
             assert time.monotonic() < end
             time.sleep(0.01)
 
@@ -78,7 +78,7 @@ def stranger(port):
 
 
 def line_of(future):
-    """The one line with which a meeting fails."""
+    """The one line with which a rendezvous fails."""
     error = future.exception(20)
     assert isinstance(error, RunFailed), error
     assert len(str(error).splitlines()) == 1
@@ -90,7 +90,7 @@ def test_processes_meet_whoever_comes_first_and_nobody_listens_any_more(meet):
     time.sleep(0.3)
     others += [meet(2, 3)]
     first = meet(0, 3).result(10)
-    assert set(first.channels) == set(first.tunnels) == {1, 2}
+    assert set(first.channels) == set(first.coordination) == {1, 2}
     assert first.address == others[0].result(10).address == "127.0.0.1"
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", meet.port), 1)
@@ -114,7 +114,7 @@ def test_it_listens_at_the_coordinator_s_address_alone():
     ):
         listen(Membership("203.0.113.1", member.port, 0, 2), NOW)
     for every in ("0.0.0.0", "::"):
-        with pytest.raises(RunFailed, match="stands for every address"):
+        with pytest.raises(RunFailed, match="means every address"):
             listen(Membership(every, member.port, 0, 2), NOW)
 
 
@@ -187,7 +187,7 @@ def test_a_greeting_that_was_overheard_lets_nobody_in(meet):
 def test_who_has_another_secret_is_ignored_and_the_run_goes_on(meet):
     first = meet(0)
     intruder = meet(1, secret=b"wrong", name="intruder", seconds=2)
-    assert line_of(intruder).endswith("within 2 s: process 0 does not take this process's secret")
+    assert line_of(intruder).endswith("within 2 s: process 0 refuses this process's secret")
     meet(1).result(10)
     assert set(first.result(10).channels) == {1}
 
@@ -218,7 +218,7 @@ def test_process_0_must_know_the_secret_too():
     "words", [b"", b"SSH-2.0-OpenSSH_9.6\r\n", PROTOCOL + b" zz\n", b"x" * 10_000]
 )
 def test_something_else_at_the_port_is_one_line_in_time(words, monkeypatch):
-    monkeypatch.setattr(joining, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(rendezvous_client, "ANSWER_SECONDS", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         stop = threading.Event()
 
@@ -238,9 +238,9 @@ def test_something_else_at_the_port_is_one_line_in_time(words, monkeypatch):
         thread.start()
         member, begin = Membership("127.0.0.1", listener.getsockname()[1], 1, 2), time.monotonic()
         with pytest.raises(
-            RunFailed, match=r"could not meet process 0 at 127.0.0.1:\d+ within 0.5 s: "
+            RunFailed, match=r"could not connect to process 0 at 127.0.0.1:\d+ within 0.5 s: "
         ):
-            Joining(member, "1.0", lambda: SECRET, Timeout.after(0.5)).connect()
+            RendezvousClient(member, "1.0", lambda: SECRET, Timeout.after(0.5)).connect()
         assert time.monotonic() - begin < 3
         stop.set()
         thread.join()
@@ -252,7 +252,7 @@ def test_a_partner_that_never_comes_is_named_in_every_process(meet):
     meet.wait_for(1, 4)
     said = line_of(first)
     expected = (
-        f"processes 2, 3, 5, 6, 7, 8, 9, 10 and 1 more did not come to 127.0.0.1:{meet.port}"
+        f"processes 2, 3, 5, 6, 7, 8, 9, 10 and 1 more did not connect to 127.0.0.1:{meet.port}"
         " within 2 s"
     )
     assert said.startswith(expected)
@@ -263,10 +263,8 @@ def test_a_partner_that_never_comes_is_named_in_every_process(meet):
 def test_process_0_that_never_comes_is_one_line_in_time(meet):
     begin = time.monotonic()
     said = line_of(meet(1, seconds=0.5))
-    assert (
-        said
-        == f"could not meet process 0 at 127.0.0.1:{meet.port} within 0.5 s: Connection refused"
-    )
+    where = f"127.0.0.1:{meet.port} within 0.5 s"
+    assert said == f"could not connect to process 0 at {where}: Connection refused"
     assert time.monotonic() - begin < 3
 
 
@@ -278,7 +276,9 @@ def test_a_process_without_the_secret_says_so(meet):
 
 def test_one_whose_time_is_up_first_lets_the_others_know(meet):
     first, second = meet(0, 3, seconds=20), meet(1, 3, seconds=1.5)
-    assert line_of(first) == line_of(second) == "the other processes did not all come within 1.5 s"
+    assert (
+        line_of(first) == line_of(second) == "the other processes did not all connect within 1.5 s"
+    )
 
 
 def test_the_same_id_twice_is_named_and_the_run_goes_on(meet):
@@ -296,7 +296,7 @@ def test_the_same_id_twice_is_named_and_the_run_goes_on(meet):
 @pytest.mark.parametrize(
     ("other", "line"),
     [
-        ({"index": 1, "count": 3}, "process 0 was told of 2 processes, process 1 of 3"),
+        ({"index": 1, "count": 3}, "process 0 expects 2 processes, process 1 3"),
         ({"index": 1, "program": "2.0"}, "process 0 runs 1.0, process 1 2.0"),
         ({"index": 5, "count": 2}, "there is no process 5 beside process 0"),
     ],
@@ -307,7 +307,7 @@ def test_one_of_another_run_is_named_there_and_in_process_0(meet, other, line):
     assert line in line_of(first)
 
 
-def test_a_death_before_the_meeting_is_complete_ends_all(meet):
+def test_a_death_before_the_rendezvous_is_complete_ends_all(meet):
     first, one = meet(0, 3), meet(1, 3)
     meet.wait_for(1)
     greeting = {"process": 2, "processes": 3, "program": "1.0", "purpose": "watchdog"}
@@ -317,7 +317,7 @@ def test_a_death_before_the_meeting_is_complete_ends_all(meet):
     assert line_of(first) == line_of(one) == "process 2 has died"
 
 
-def test_the_death_of_process_0_before_the_meeting_is_complete_ends_the_others(meet):
+def test_the_death_of_process_0_before_the_rendezvous_is_complete_ends_the_others(meet):
     with socket.create_server(("127.0.0.1", meet.port)) as listener:
         other = meet(1)
         member = Membership("127.0.0.1", meet.port, 0, 2)
@@ -325,8 +325,8 @@ def test_the_death_of_process_0_before_the_meeting_is_complete_ends_the_others(m
         end = Timeout.after(5)
         process_0.listener.setblocking(False)
         process_0.selector.register(listener, 1, process_0._accept)
-        while not process_0.meeting.tunnels:
+        while not process_0.connections.coordination:
             process_0._step(end)
-        process_0.meeting.close()  # as the system does for a process that is dead
+        process_0.connections.close()  # as the system does for a process that is dead
         process_0.selector.close()
     assert line_of(other) == "process 0 has died"

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxode.distributed.initialize import meet
+from jaxode.distributed.initialize import connect_processes
 from jaxode.distributed.membership import Membership
 from jaxode.distributed.timeout import Timeout
 from jaxode.distributed.watchdog import Watchdog
@@ -205,8 +205,8 @@ def test_processes_that_disagree_or_cannot_write_all_say_so(start, tmp_path):
 
 @pytest.fixture
 def partner(cache, monkeypatch):
-    """Starts process 0 and plays process 1 up to the meeting's end; returns the process and the
-    meeting.
+    """Starts process 0 and plays process 1 until all are connected; returns the process and the
+    connections.
     """
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
 
@@ -217,14 +217,16 @@ def partner(cache, monkeypatch):
         )
         with ThreadPoolExecutor(1) as pool:
             member = Membership("localhost", port, 1, 2)
-            return process, pool.submit(meet, member, None, Timeout.after(SECONDS)).result()
+            return process, pool.submit(
+                connect_processes, member, None, Timeout.after(SECONDS)
+            ).result()
 
     return begin
 
 
 def test_a_death_while_jax_starts_ends_the_others_with_the_line(start, partner, tmp_path):
-    process, meeting = partner(start, tmp_path)
-    meeting.close()  # as the system does for a process that is dead
+    process, connections = partner(start, tmp_path)
+    connections.close()  # as the system does for a process that is dead
     assert ended([process], 1) == ["error: process 1 has died\n"]
     assert not (tmp_path / "out").exists()
 
@@ -232,20 +234,20 @@ def test_a_death_while_jax_starts_ends_the_others_with_the_line(start, partner, 
 def test_a_partner_with_which_jax_does_not_start_in_time_ends_all_with_the_line(
     start, partner, tmp_path
 ):
-    process, meeting = partner(start, tmp_path, "--join-timeout", 5)
+    process, connections = partner(start, tmp_path, "--join-timeout", 5)
     heard = []
-    watchdog = Watchdog(1, meeting.channels, lambda *loss: heard.append(loss))
+    watchdog = Watchdog(1, connections.channels, lambda *loss: heard.append(loss))
     (said,) = ended([process], 1)
     assert said == "error: JAX has not started in all processes within 5 s\n"
     assert watchdog.lost.wait(10)
     assert heard == [(0, "process 0 has ended: JAX has not started in all processes within 5 s")]
-    meeting.close()
+    connections.close()
 
 
 def test_a_partner_that_never_comes_is_one_line_within_the_timeout(start, tmp_path):
     begin = time.monotonic()
     (said,) = ended(start("--join-timeout", 1, processes=2, numbers=[0]), 1)
-    assert "process 1 did not come to localhost:" in said
+    assert "process 1 did not connect to localhost:" in said
     assert said.endswith(
         " within 1 s; only this machine reaches 127.0.0.1, the address of localhost\n"
     )

@@ -8,6 +8,7 @@ import pytest
 from runs import go
 from stubs import run_config, without_pictures
 
+from jaxode.checks import ConfigError
 from jaxode.errors import ResumeError
 from jaxode.runs import RunDirectory
 from jaxode.tasks import Classification
@@ -114,6 +115,23 @@ def test_a_directory_without_a_run_is_refused(tmp_path):
     empty = RunDirectory(tmp_path)
     assert (empty.result, empty.history, empty.last_checkpoint) == ({}, [], None)
     assert not empty.is_complete(CONFIG, TASK)
+
+
+def test_a_directory_is_created_once_and_locked(tmp_path):
+    with RunDirectory.create(tmp_path / "run") as directory:
+        with pytest.raises(ConfigError, match="another process"), directory.lock():
+            pass
+        (directory.path / "config.json").write_text("{}")
+    with (
+        pytest.raises(ConfigError, match="already holds a run"),
+        RunDirectory.create(directory.path),
+    ):
+        pass
+    with directory.lock():
+        pass
+    with RunDirectory.create(tmp_path / "empty") as empty:
+        assert empty.path.is_dir()
+    assert not empty.path.exists()
 
 
 def test_whether_a_run_is_complete_is_read_from_each_file_once(whole, opened):

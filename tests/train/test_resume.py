@@ -162,7 +162,7 @@ def test_a_loss_before_the_books_are_open_writes_nothing(whole, monkeypatch):
     before = contents(out)
 
     def lost(self, *args):
-        cluster.at_loss[0](1, "process 1 has died")
+        cluster.on_process_lost[0](1, "process 1 has died")
         raise KeyboardInterrupt
 
     monkeypatch.setattr("jaxode.runs.checkpoint.Checkpoints.load", lost)

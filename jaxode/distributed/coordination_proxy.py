@@ -1,9 +1,9 @@
-"""The way from JAX's client in every process to its coordination service in process 0.
+"""A proxy between JAX's client in each process and its coordination service in process 0.
 
 The service authenticates nobody. So it listens on a Unix socket in a directory that only this user
-can enter, and the other processes reach it through the connections that were authenticated when
-they met. JAX ends a process with a stack trace as soon as its connection to the service breaks.
-Through the tunnel it does not break when process 0 dies, so that the watchdog comes first.
+can enter, and the other processes reach it through connections that the rendezvous authenticated.
+JAX ends a process with a stack trace as soon as its connection to the service breaks. A connection
+through the proxy does not break when process 0 dies, so that the watchdog comes first.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ LONGEST_PATH = 100
 """Bytes, about as many as the name of a Unix socket can have."""
 
 
-class Tunnel:
-    """Context with the Unix socket of JAX's service; tunnels outlive it.
+class CoordinationProxy:
+    """Context with the Unix socket of JAX's service; its connections outlive it.
 
     Args:
         own: the number of this process.
-        connections: those of `Meeting.tunnels`.
-        deadline: of time.monotonic, until when the service is waited for.
+        connections: those of `Connections.coordination`.
+        deadline: until when process 0 waits for its service, of time.monotonic.
     """
 
     def __init__(
@@ -62,17 +62,17 @@ class Tunnel:
         return f"unix:{self.path}"
 
     def _start(self, work: Callable[..., None], *arguments: object) -> None:
-        threading.Thread(target=work, args=arguments, name="tunnel", daemon=True).start()
+        threading.Thread(target=work, args=arguments, name="proxy", daemon=True).start()
 
     def _serve(self, listener: socket.socket) -> None:
-        """In a process that has no service: take JAX's client for its only connection."""
+        """In a process that has no service: accept JAX's client as the only connection."""
         with listener:
             local, _ = listener.accept()
         remote, received = self.connections[0]
-        self._join(local, remote, received, hold=True)
+        self._connect(local, remote, received, hold=True)
 
     def _forward(self, remote: socket.socket, received: bytes) -> None:
-        """In process 0: connect to the service as soon as it is there."""
+        """In process 0: connect to the service as soon as it listens."""
         local = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         while time.monotonic() < self.deadline:
             try:
@@ -80,11 +80,11 @@ class Tunnel:
             except OSError:
                 time.sleep(RETRY_SECONDS)
             else:
-                self._join(local, remote, received, hold=False)
+                self._connect(local, remote, received, hold=False)
                 return
         local.close()
 
-    def _join(
+    def _connect(
         self, local: socket.socket, remote: socket.socket, received: bytes, *, hold: bool
     ) -> None:
         self.open += [local, remote]
@@ -95,7 +95,7 @@ class Tunnel:
 
 
 def private_directory() -> Path:
-    """A new directory of this user alone, with a path that is short enough for a Unix socket."""
+    """A new directory of this user alone, whose path is short enough for a Unix socket."""
     directory = Path(tempfile.mkdtemp(prefix="jaxode-"))
     if len(bytes(directory)) > LONGEST_PATH:
         directory.rmdir()
@@ -104,7 +104,14 @@ def private_directory() -> Path:
 
 
 def copy(source: socket.socket, target: socket.socket, first: bytes, hold: bool) -> None:
-    """Copy what comes from one connection to another until it ends; `hold` hides that end."""
+    """Copy the bytes of one connection to another until it ends.
+
+    Args:
+        source: is read.
+        target: is written.
+        first: bytes that were read before.
+        hold: keep the target open after the source's end.
+    """
     with contextlib.suppress(OSError):
         target.sendall(first)
         while part := source.recv(CHUNK):

@@ -6,7 +6,12 @@ import pytest
 
 from jaxode.checks import ConfigError
 from jaxode.distributed.membership import Membership
-from jaxode.distributed.secret import SecretFile, default_path, from_environment, secret_of
+from jaxode.distributed.shared_secret import (
+    SecretFile,
+    default_path,
+    from_environment,
+    shared_secret,
+)
 from jaxode.errors import RunFailed
 
 MEMBER = Membership("node0", 5000, 1, 2, "slurm-7-0")
@@ -111,10 +116,10 @@ def test_each_run_has_a_file_of_its_own(tmp_path):
 
 def test_one_way_is_taken(tmp_path, monkeypatch):
     monkeypatch.delenv("JAXODE_SECRET", raising=False)
-    assert secret_of(MEMBER, tmp_path / "secret").path == tmp_path / "secret"
-    assert secret_of(MEMBER, None).make_directory
+    assert shared_secret(MEMBER, tmp_path / "secret").path == tmp_path / "secret"
+    assert shared_secret(MEMBER, None).make_directory
     monkeypatch.setenv("JAXODE_SECRET", "sixteen letters!")
-    given = secret_of(MEMBER, None)
+    given = shared_secret(MEMBER, None)
     assert given.publish() == given.read() == b"sixteen letters!"
     with pytest.raises(ConfigError, match="not by both"):
-        secret_of(MEMBER, tmp_path / "secret")
+        shared_secret(MEMBER, tmp_path / "secret")

@@ -1,4 +1,4 @@
-"""The run's secret: a random text that a process must know to join. It never crosses the network.
+"""The secret that a run's processes share to authenticate each other. It is never sent.
 
 It comes from the environment, the same in every process, or from a file that process 0 writes for
 the others: by default in the user's cache directory, which the machines of a cluster usually share.
@@ -45,7 +45,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> bytes | Non
 
 
 def default_path(member: Membership, environment: Mapping[str, str] = os.environ) -> Path:
-    """Where process 0 puts the secret unless told otherwise: a name that other runs do not have."""
+    """Where process 0 puts the secret by default: under a name that no other run has."""
     home = environment.get("XDG_CACHE_HOME") or ""
     try:
         cache = Path(home) if os.path.isabs(home) else Path.home() / ".cache"
@@ -57,8 +57,8 @@ def default_path(member: Membership, environment: Mapping[str, str] = os.environ
     return cache / "jaxode" / "rendezvous" / re.sub(r"[^A-Za-z0-9.-]", "_", name)
 
 
-class GivenSecret:
-    """A secret that every process has from its environment."""
+class EnvironmentSecret:
+    """A secret that every process reads from its environment."""
 
     hint = ""
 
@@ -78,7 +78,7 @@ class GivenSecret:
 
 
 class SecretFile:
-    """A secret that process 0 draws and writes into a file, which the others read.
+    """A secret that process 0 generates and writes into a file, which the others read.
 
     Args:
         path: the file.
@@ -91,7 +91,12 @@ class SecretFile:
         self.value: bytes | None = None
 
     def publish(self) -> bytes:
-        """Draw a secret and write it. Raises RunFailed, ConfigError if another file is there."""
+        """Generate a secret and write it.
+
+        Raises:
+            ConfigError: the path is another file, which is not replaced.
+            RunFailed: the file could not be written.
+        """
         self.value = secrets.token_bytes(SECRET_BYTES)
         try:
             if self.make_directory:
@@ -161,11 +166,19 @@ class SecretFile:
                 self.path.unlink()
 
 
-def secret_of(member: Membership, path: Path | None) -> GivenSecret | SecretFile:
-    """Where this run's secret comes from. Raises ConfigError."""
+def shared_secret(member: Membership, path: Path | None) -> EnvironmentSecret | SecretFile:
+    """The source of this run's secret.
+
+    Args:
+        member: this process.
+        path: the secret's file; by default one in the user's cache directory.
+
+    Raises:
+        ConfigError: the secret is given twice, or is too short.
+    """
     given = from_environment()
     if given is None:
         return SecretFile(path or default_path(member), make_directory=path is None)
     if path is not None:
         raise ConfigError(f"give the run's secret by {VARIABLE} or by --secret-file, not by both")
-    return GivenSecret(given)
+    return EnvironmentSecret(given)

@@ -1,4 +1,4 @@
-"""The tunnel between JAX's client in one process and its service in another."""
+"""The proxy between JAX's client in one process and its service in another."""
 
 import os
 import socket
@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from jaxode.distributed import tunnel as module
-from jaxode.distributed.tunnel import Tunnel
+from jaxode.distributed import coordination_proxy as module
+from jaxode.distributed.coordination_proxy import CoordinationProxy
 
 
 def tcp_pair():
@@ -32,11 +32,11 @@ def test_bytes_go_both_ways_and_the_end_of_process_0_does_not_reach_the_client()
     server, client = tcp_pair()
     deadline = time.monotonic() + 10
     with (
-        Tunnel(0, {1: (server, b"")}, deadline) as there,
-        Tunnel(1, {0: (client, b"")}, deadline) as here,
+        CoordinationProxy(0, {1: (server, b"")}, deadline) as there,
+        CoordinationProxy(1, {0: (client, b"")}, deadline) as here,
     ):
         assert there.directory.stat().st_mode & 0o777 == 0o700
-        service = unix(there.path, listen=True)  # later than the tunnel, as JAX's is
+        service = unix(there.path, listen=True)  # later than the proxy, as JAX's is
         jax = unix(here.path)
         end, _ = service.accept()
     assert not there.directory.exists()

@@ -1,4 +1,4 @@
-"""How every process but 0 joins: it connects until process 0 accepts it or the time is up."""
+"""The rendezvous in every process but 0: it connects until process 0 accepts it or time is up."""
 
 from __future__ import annotations
 
@@ -7,28 +7,35 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from jaxode.distributed.channel import Channel, WrongSecret, greet
-from jaxode.distributed.meeting import RETRY_SECONDS, TUNNEL, WATCHDOG, Meeting, resolved
+from jaxode.distributed.connections import (
+    COORDINATION,
+    RETRY_SECONDS,
+    WATCHDOG,
+    Connections,
+    SocketAddress,
+    resolved,
+)
 from jaxode.distributed.membership import Membership
 from jaxode.distributed.timeout import Timeout
 from jaxode.errors import RunFailed
+from jaxode.strict_json import JsonObject
 
 ANSWER_SECONDS = 10.0
-"""How long whatever listens at the address may take to say what it is."""
+"""How long whatever listens at the address may take for its first line."""
 NO_SECRET = "no secret of process 0 was found"
 
 
 @dataclass
-class Joining:
-    """A process that joins.
+class RendezvousClient:
+    """A process that connects to process 0.
 
     Args:
         member: this process.
         program: what must be the same in every process, such as the version.
-        secret: the run's as it is known now; None before it is.
-        timeout: for the whole meeting.
+        secret: returns the run's secret as it is known now; None before it is.
+        timeout: for the whole rendezvous.
     """
 
     member: Membership
@@ -36,36 +43,36 @@ class Joining:
     secret: Callable[[], bytes | None]
     timeout: Timeout
 
-    def connect(self) -> Meeting:
+    def connect(self) -> Connections:
         """Wait for process 0, then for the others. Raises RunFailed."""
         addresses = resolved(self.member, self.timeout)
         channel = self._joined(addresses, WATCHDOG)
-        meeting = Meeting(channel.connection.getsockname()[0], {0: channel})
+        connections = Connections(channel.connection.getsockname()[0], {0: channel})
         try:
-            tunnel = self._joined(addresses, TUNNEL)
-            meeting.tunnels[0] = tunnel.connection, tunnel.buffer
+            second = self._joined(addresses, COORDINATION)
+            connections.coordination[0] = second.connection, second.buffer
             self._wait_for_the_others(channel)
         except BaseException:
-            meeting.close()
+            connections.close()
             raise
-        return meeting
+        return connections
 
-    def _joined(self, addresses: list[tuple[int, Any]], purpose: str) -> Channel:
+    def _joined(self, addresses: list[tuple[int, SocketAddress]], purpose: str) -> Channel:
         """A connection that process 0 has accepted. Raises RunFailed."""
         reason = NO_SECRET
         while True:
             try:
                 return self._attempt(addresses, purpose)
-            except TimeoutError:  # perhaps only for the time is up: an earlier reason tells more
+            except TimeoutError:  # perhaps only as time is up: an earlier reason is more precise
                 reason = "process 0 does not answer" if reason == NO_SECRET else reason
             except OSError as error:
                 reason = error.strerror or str(error)
             if not self.timeout.left:
                 where = f"{self.member.address} within {self.timeout}"
-                raise RunFailed(f"could not meet process 0 at {where}: {reason}")
+                raise RunFailed(f"could not connect to process 0 at {where}: {reason}")
             time.sleep(min(RETRY_SECONDS, self.timeout.left))
 
-    def _attempt(self, addresses: list[tuple[int, Any]], purpose: str) -> Channel:
+    def _attempt(self, addresses: list[tuple[int, SocketAddress]], purpose: str) -> Channel:
         """One try at each address. Raises OSError if a later one may succeed."""
         secret, failure = self.secret(), OSError(NO_SECRET)
         for family, address in addresses if secret else ():
@@ -77,13 +84,15 @@ class Joining:
                 failure = error
         raise failure
 
-    def _accepted(self, family: int, address: Any, secret: bytes, purpose: str) -> Channel:
+    def _accepted(
+        self, family: int, address: SocketAddress, secret: bytes, purpose: str
+    ) -> Channel:
         connection = socket.socket(family, socket.SOCK_STREAM)
         try:
             soon = self.timeout.at_most(ANSWER_SECONDS)
             connection.settimeout(max(0.01, soon.left))
             connection.connect(address)
-            if connection.getsockname() == connection.getpeername():  # a socket can meet itself
+            if connection.getsockname() == connection.getpeername():  # connected to itself
                 raise ConnectionRefusedError("nothing listens there")
             channel = greet(connection, secret, self._greeting(purpose), soon.end, self.timeout.end)
             answer = channel.receive(self.timeout.end)
@@ -95,7 +104,7 @@ class Joining:
             raise RunFailed(str(answer.get("refused")))
         return channel
 
-    def _greeting(self, purpose: str) -> dict[str, Any]:
+    def _greeting(self, purpose: str) -> JsonObject:
         own = {"process": self.member.index, "processes": self.member.count}
         return {**own, "program": self.program, "purpose": purpose}
 
@@ -104,7 +113,7 @@ class Joining:
         try:
             answer = channel.receive(self.timeout.end)
         except TimeoutError:
-            reason = f"the other processes did not all come within {self.timeout}"
+            reason = f"the other processes did not all connect within {self.timeout}"
             with contextlib.suppress(OSError):
                 channel.send({"failed": reason})
             raise RunFailed(reason) from None
