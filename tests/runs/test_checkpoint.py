@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import shutil
+from statistics import median
 
 import jax.numpy as jnp
 import numpy as np
@@ -219,8 +220,8 @@ def test_a_late_checkpoint_writes_no_more_than_an_early_one(tmp_path):
         checkpoints.save(checkpoint_name(epochs, 10 * epochs), state(1), meta(epochs))
         return bytes_written() - before
 
-    # The least of several: the first of a process writes more, and so may other threads meanwhile.
-    early, late = (min(written(epochs, number) for number in range(3)) for epochs in (20, 2000))
+    # The median: the first of a process writes more, and threads of Orbax write some of it later.
+    early, late = (median(written(epochs, number) for number in range(5)) for epochs in (20, 2000))
     assert abs(late - early) < 500  # some numbers have more digits
     assert late < 500 * 40
 
