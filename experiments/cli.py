@@ -200,7 +200,7 @@ def resumed(directory: Path, request: Request, preset: RunConfig) -> RunConfig:
     has = read_config(directory)
     if has.data.dataset != preset.data.dataset:
         found, own = has.data.dataset, preset.data.dataset
-        raise ResumeError(f"{directory} is another run: dataset (run has {found}, asked {own})")
+        raise ResumeError(f"{directory} is another run: dataset (run has {found}, requested {own})")
     return merge_resume_request(directory, has, request.settings)
 
 

@@ -9,9 +9,17 @@ import fcntl
 
 
 def lock(descriptor: int, *, wait: bool = False) -> bool:
-    """Take the lock of an open file or directory; False on a file system that has no locks.
+    """Lock an open file or directory.
 
-    Raises BlockingIOError if another process has it and `wait` is false.
+    Args:
+        descriptor: its file descriptor.
+        wait: until no other process has locked it.
+
+    Returns:
+        whether the file system has locks.
+
+    Raises:
+        BlockingIOError: another process has locked it, and `wait` is false.
     """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -10,16 +10,21 @@ from pathlib import Path
 
 
 def descriptor(path: str | os.PathLike[str], flags: int = os.O_RDONLY) -> int:
-    """A file descriptor for reading, as an `opener`.
+    """A file descriptor for reading, as an `opener` of `open`.
 
-    Raises OSError if the path is no regular file.
+    Args:
+        path: of the file.
+        flags: of `os.open`.
+
+    Raises:
+        OSError: it cannot be read, or is no regular file.
     """
-    # Without O_NONBLOCK, opening a FIFO waits for somebody who writes into it.
-    found = os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    mode = os.fstat(found).st_mode
+    # Without O_NONBLOCK, opening a FIFO waits for a process that writes into it.
+    opened = os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    mode = os.fstat(opened).st_mode
     if stat.S_ISREG(mode):
-        return found
-    os.close(found)
+        return opened
+    os.close(opened)
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     raise OSError(errno.EINVAL, "Not a regular file", str(path))
@@ -33,7 +38,13 @@ def open_regular(path: Path) -> io.BufferedReader:
 def read_bounded(path: Path, limit: int) -> bytes:
     """The bytes of a regular file.
 
-    Raises OSError, and ValueError if there are more than `limit`.
+    Args:
+        path: of the file.
+        limit: the largest number of bytes.
+
+    Raises:
+        OSError: it cannot be read, or is no regular file.
+        ValueError: there are more bytes.
     """
     with open_regular(path) as file:
         content = file.read(limit + 1)

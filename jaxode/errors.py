@@ -1,9 +1,9 @@
-"""What can go wrong in a run, each told to the user in one line."""
+"""The errors of a run, each of which is one line for the user."""
 
 from __future__ import annotations
 
 NOT_WRITTEN = "cannot write a checkpoint"
-"""How the error of a checkpoint that found no room begins, in result.json too."""
+"""The beginning of the error of a checkpoint on a full disk, in result.json too."""
 
 
 class RunFailed(RuntimeError):
@@ -22,14 +22,13 @@ class ResumeError(ValueError):
 
 
 class Stopped(Exception):
-    """The run was asked to stop by a signal, and nothing that it computed is lost.
+    """A signal stopped the run, and nothing that it computed is lost.
 
     Args:
         signum: the signal.
         compiling: whether XLA still compiles in another thread, which only the end of the process
           stops.
-        result: what `run` would have returned, if the signal came when all epochs were done and
-          recorded.
+        result: of the run, if the signal came when all epochs were done and recorded.
     """
 
     def __init__(

@@ -54,6 +54,13 @@ class DeviceMesh:
 
     Raises:
         ConfigError: there are fewer devices.
+
+    Example:
+        >>> from jaxode.config import ParallelConfig
+        >>> from jaxode.distributed import DeviceMesh
+        >>> mesh = DeviceMesh(ParallelConfig(devices=1))
+        >>> mesh.count, mesh.place([1.0, 2.0])
+        (1, [Array(1., dtype=float32, weak_type=True), Array(2., dtype=float32, weak_type=True)])
     """
 
     def __init__(self, config: ParallelConfig) -> None:

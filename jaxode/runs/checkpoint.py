@@ -58,6 +58,11 @@ class Checkpoint:
         name: of its directory.
         state: a pytree of arrays.
         meta: the meta data passed to `Checkpoints.save`.
+
+    Example:
+        >>> from jaxode.runs import Checkpoint
+        >>> Checkpoint("epoch-00001-step-0000000010", state={}, meta={"history": []}).name
+        'epoch-00001-step-0000000010'
     """
 
     name: str
@@ -70,6 +75,18 @@ class Checkpoints:
 
     Args:
         directory: their folder, which need not exist.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import jax.numpy as jnp
+        >>> from jaxode.runs import Checkpoints
+        >>> state = {"w": jnp.arange(3.0)}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Checkpoints(Path(folder)).save("epoch-00001-step-0000000010", state, {"a": 1})
+        ...     checkpoint = Checkpoints(Path(folder)).load(state, warn=print)
+        >>> checkpoint.name, checkpoint.state["w"].tolist(), checkpoint.meta["a"]
+        ('epoch-00001-step-0000000010', [0.0, 1.0, 2.0], 1)
     """
 
     def __init__(self, directory: Path) -> None:

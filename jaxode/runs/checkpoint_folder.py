@@ -1,4 +1,4 @@
-"""The folder of a run's checkpoints: their names, their removal, what killed processes left.
+"""The folder of a run's checkpoints: their names, their removal, leftovers of killed processes.
 
 A checkpoint gets and loses its name in one step, so that a kill never leaves half a checkpoint
 under such a name.
@@ -33,13 +33,13 @@ def checkpoint_name(epochs_done: int, step: int) -> str:
 
 def age(name: str) -> tuple[int, int]:
     """Epochs and steps of a checkpoint's name, by which names sort."""
-    found = NAME.fullmatch(name)
-    assert found is not None
-    return int(found[1]), int(found[2])
+    match = NAME.fullmatch(name)
+    assert match is not None
+    return int(match[1]), int(match[2])
 
 
 def entries(directory: Path) -> list[str]:
-    """Names of what a directory holds; none where there is no directory that can be read."""
+    """Names of the entries of a directory; none if it cannot be read."""
     try:
         return sorted(os.listdir(directory))
     except OSError:
@@ -48,10 +48,10 @@ def entries(directory: Path) -> list[str]:
 
 def names(directory: Path) -> list[str]:
     """Names of the checkpoints in a folder, oldest first."""
-    found = (
+    checkpoints = (
         name for name in entries(directory) if NAME.fullmatch(name) and (directory / name).is_dir()
     )
-    return sorted(found, key=age)
+    return sorted(checkpoints, key=age)
 
 
 def temporary(directory: Path, kind: str) -> Path:
@@ -60,11 +60,11 @@ def temporary(directory: Path, kind: str) -> Path:
 
 
 def remove(path: Path) -> None:
-    """Remove a checkpoint, or let it be if the system refuses."""
-    doomed = temporary(path.parent, REMOVED)
+    """Remove a checkpoint, or leave it if the system refuses."""
+    renamed = temporary(path.parent, REMOVED)
     with contextlib.suppress(OSError):
-        path.rename(doomed)
-        delete(doomed)
+        path.rename(renamed)
+        delete(renamed)
 
 
 def delete(path: Path) -> None:
@@ -84,14 +84,14 @@ def in_part(checkpoint: Path) -> bool:
     except FileNotFoundError:
         return True
     except (OSError, ValueError):
-        return False  # damaged, which is for a person to look at
+        return False  # damaged, which a sweep does not remove
     return not all(
         os.path.isfile(checkpoint / STATE / name) for name in files
     )  # never raises, whatever the name
 
 
 def sweep(directory: Path, whole: Collection[str] = ()) -> None:
-    """Delete what killed processes left in the folder. Only for the process that has the lock.
+    """Delete the leftovers of killed processes. Only for the process that has the lock.
 
     Args:
         directory: the folder.

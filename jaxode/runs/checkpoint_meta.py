@@ -15,7 +15,7 @@ from jaxode.strict_json import JsonObject, loads_object, need
 
 FORMAT = 4
 HISTORY_INSIDE = 3
-"""The format in which each checkpoint held a copy of its history."""
+"""The format in which each checkpoint had a copy of its history."""
 
 
 class DamagedError(Exception):
@@ -23,7 +23,7 @@ class DamagedError(Exception):
 
 
 def file_digest(path: Path, limit: float = math.inf) -> str | None:
-    """SHA-256 of a regular file; None where there is none, or one of more than `limit` bytes."""
+    """SHA-256 of a regular file; None without one, or if it has more than `limit` bytes."""
     try:
         with open_regular(path) as file:
             small = os.fstat(file.fileno()).st_size <= limit
@@ -86,7 +86,7 @@ def unsealed(text: str | bytes) -> JsonObject:
 
 
 def checked(content: JsonObject) -> JsonObject:
-    """The content of a meta.json, which has what every checkpoint has. Raises DamagedError."""
+    """The content of a meta.json, whose form is checked. Raises DamagedError."""
     try:
         form = need(content, "format", int, META)
         if form not in (HISTORY_INSIDE, FORMAT):

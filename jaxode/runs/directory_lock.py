@@ -23,8 +23,8 @@ ATTEMPTS = 100
 """How often a directory may be removed by others between its making and its locking."""
 
 
-class _TakenError(Exception):
-    """Another process has the directory."""
+class _LockedError(Exception):
+    """Another process has locked the directory."""
 
 
 @dataclass(frozen=True)
@@ -76,15 +76,15 @@ def _make(path: Path, *, new: bool) -> bool:
 
 
 def _lock(descriptor: int, path: Path) -> bool:
-    """Whether the file system has locks. Raises _TakenError."""
+    """Whether the file system has locks. Raises _LockedError."""
     try:
         return lock(descriptor)
     except BlockingIOError:
-        raise _TakenError(f"another process is training into {path}") from None
+        raise _LockedError(f"another process is training into {path}") from None
 
 
 def _opened(path: Path, *, made: bool) -> Claim | None:
-    """The directory, open and locked; None if it is gone. Raises _TakenError, OSError."""
+    """The directory, open and locked; None if it is gone. Raises _LockedError, OSError."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     except FileNotFoundError:
@@ -103,16 +103,16 @@ def _opened(path: Path, *, made: bool) -> Claim | None:
 
 
 def _claim(path: Path, *, new: bool) -> Claim:
-    """The directory, made if need be. Raises _TakenError, OSError."""
+    """The directory, made if need be. Raises _LockedError, OSError."""
     for _ in range(ATTEMPTS):
         claim = _opened(path, made=_make(path, new=new))
         if claim is not None:
             return claim
-    raise _TakenError(f"other processes keep removing {path}")
+    raise _LockedError(f"other processes keep removing {path}")
 
 
 @contextlib.contextmanager
-def _kept(claim: Claim) -> Iterator[Path]:
+def _released(claim: Claim) -> Iterator[Path]:
     """Try the directory, and release it in the end. Raises ConfigError."""
     try:
         try:
@@ -130,9 +130,9 @@ def _not_writable(path: Path, error: OSError) -> ConfigError:
 
 @contextlib.contextmanager
 def lock_run_directory(path: Path, *, may_hold_run: bool = False) -> Iterator[Path]:
-    """Context in which a directory is this process's alone; it is made if it does not exist.
+    """Context in which no other process can lock a directory; it is made if it does not exist.
 
-    On the way out the directory is removed if this process made it and nothing was put into it. The
+    At the end the directory is removed if this process made it and nothing was put into it. The
     system unlocks it when the process ends, however it ends.
 
     Args:
@@ -140,15 +140,26 @@ def lock_run_directory(path: Path, *, may_hold_run: bool = False) -> Iterator[Pa
         may_hold_run: accept a directory that holds a run.
 
     Raises:
-        ConfigError: another process has the directory, it holds a run, or it cannot be written.
+        ConfigError: another process has locked it, it holds a run, or it cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from jaxode.runs import lock_run_directory
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with lock_run_directory(Path(folder, "run")) as path:
+        ...         path.is_dir()
+        ...     path.exists()  # nothing was written into it
+        True
+        False
     """
     try:
         claim = _claim(path, new=False)
-    except _TakenError as error:
+    except _LockedError as error:
         raise ConfigError(str(error)) from None
     except OSError as error:
         raise _not_writable(path, error) from error
-    with _kept(claim):
+    with _released(claim):
         if not may_hold_run and os.path.lexists(path / CONFIG):
             raise ConfigError(
                 f"{path} already holds a run: go on with it by --resume {path}, or give another"
@@ -159,23 +170,34 @@ def lock_run_directory(path: Path, *, may_hold_run: bool = False) -> Iterator[Pa
 
 @contextlib.contextmanager
 def lock_new_run_directory(stem: Path) -> Iterator[Path]:
-    """Like `lock_run_directory`, with a new directory: STEM, or the first of STEM-2, STEM-3, ...
+    """Like `lock_run_directory`, with the first of STEM, STEM-2, STEM-3, ... that does not exist.
 
-    not yet there.
+    Args:
+        stem: path of the first.
 
     Raises:
-        ConfigError: no directory can be made or written there.
+        ConfigError: no such directory can be made or written.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from jaxode.runs import lock_new_run_directory
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with lock_new_run_directory(Path(folder, "run")) as first:
+        ...         with lock_new_run_directory(Path(folder, "run")) as second:
+        ...             first.name, second.name
+        ('run', 'run-2')
     """
     for number in itertools.count(1):
         path = stem if number == 1 else stem.with_name(f"{stem.name}-{number}")
         try:
             claim = _claim(path, new=True)
             break
-        except _TakenError:
+        except _LockedError:
             continue
         except OSError as error:
             # A parent that is a file is no reason to try the next number.
             if not (isinstance(error, FileExistsError) and path.parent.is_dir()):
                 raise _not_writable(path, error) from error
-    with _kept(claim):
+    with _released(claim):
         yield path

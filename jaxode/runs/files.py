@@ -23,11 +23,15 @@ def create(path: Path) -> BinaryIO:
 
 @contextlib.contextmanager
 def writing_whole(path: Path) -> Iterator[BinaryIO]:
-    """A file to write, which takes its place when the context ends, or none after an error.
+    """Context with a file that replaces the one at a path when the context ends without an error.
 
-    Raises OSError, which names the path.
+    Args:
+        path: of the file to be replaced, which need not exist.
+
+    Raises:
+        OSError: names the path.
     """
-    # A name that cannot be guessed: what somebody has put in its place is neither followed nor
+    # A name that cannot be guessed: another file or symlink of that name is neither followed nor
     # removed.
     temporary = path.with_name(f".{path.name}.unfinished-{secrets.token_hex(8)}")
     opened = create(temporary)
@@ -57,7 +61,7 @@ def write_json(path: Path, value: object) -> None:
 
 
 def count_lines(path: Path) -> int:
-    """Lines of a regular file, an unfinished one too; 0 where there is none that can be read."""
+    """The number of lines of a regular file, an unfinished one included; 0 if it cannot be read."""
     try:
         with open_regular(path) as file:
             chunks = itertools.islice(
@@ -72,6 +76,22 @@ def count_lines(path: Path) -> int:
 
 
 def make_writable(directory: Path) -> None:
-    """Create a directory and try it with a small file. Raises OSError, which names the path."""
+    """Create a directory and try to write into it.
+
+    Args:
+        directory: may exist.
+
+    Raises:
+        OSError: it cannot be made or written; names the path.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from jaxode.runs import make_writable
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     make_writable(Path(folder, "a", "b"))
+        ...     Path(folder, "a", "b").is_dir()
+        True
+    """
     directory.mkdir(parents=True, exist_ok=True)
     try_writing(directory)

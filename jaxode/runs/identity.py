@@ -25,7 +25,7 @@ step is meant to compute.
 
 
 def differences(config: RunConfig, request: Mapping[str, object]) -> list[str]:
-    """Each setting of a request that contradicts a run, as "name (run has X, asked Y)".
+    """Each setting of a request that contradicts a run, as "name (run has X, requested Y)".
 
     Args:
         config: the run's settings.
@@ -37,7 +37,7 @@ def differences(config: RunConfig, request: Mapping[str, object]) -> list[str]:
         extended = name == "epochs" and config.optim.schedule == "constant"
         undecided = name == "data" and value == "auto"
         if own[name] != value and name not in RESUMABLE_SETTINGS and not extended and not undecided:
-            wrong.append(f"{name} (run has {own[name]}, asked {value})")
+            wrong.append(f"{name} (run has {own[name]}, requested {value})")
     return wrong
 
 
@@ -87,7 +87,7 @@ def check_identity(
         raise ResumeError("the images are not those of the run: their fingerprints differ")
     done = len(meta["history"])
     if done > config.epochs:
-        raise ResumeError(f"the run already has {done} epochs, asked {config.epochs}")
+        raise ResumeError(f"the run already has {done} epochs, requested {config.epochs}")
     if jax.tree.map(jnp.shape, checkpoint.state) != jax.tree.map(jnp.shape, template):
         raise ResumeError(
             f"checkpoint {name} is of another model than config.json: its shapes differ"

@@ -1,4 +1,4 @@
-"""What killed processes leave in a run's directory is removed by the next that has the run."""
+"""Leftovers of killed processes in a run's directory, which the next process removes."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ TRIAL_BYTES = 4096
 
 
 def _left(path: Path) -> bool:
-    """Whether a file is one that a killed process left."""
+    """Whether a file is a leftover of a killed process."""
     if UNFINISHED.fullmatch(path.name):
         return True
     try:
-        found = path.lstat()
+        status = path.lstat()
     except OSError:
         return False
-    small = stat.S_ISREG(found.st_mode) and found.st_size <= TRIAL_BYTES
+    small = stat.S_ISREG(status.st_mode) and status.st_size <= TRIAL_BYTES
     return small and TRIAL.fullmatch(path.name) is not None
 
 
 def sweep(run: Path, whole: Collection[str] = ()) -> None:
-    """Delete what killed processes left. Only for the process that has the lock.
+    """Delete the leftovers of killed processes. Only for the process that has the lock.
 
     Args:
         run: the run's directory.
@@ -49,6 +49,6 @@ def sweep(run: Path, whole: Collection[str] = ()) -> None:
 
 
 def sweep_unless_claimed(run: Path) -> None:
-    """Do so for a complete run, unless another process has it or it cannot be written."""
+    """Sweep a complete run, unless another process has locked it or it cannot be written."""
     with contextlib.suppress(ConfigError), lock_run_directory(run, may_hold_run=True):
         sweep(run)

@@ -30,9 +30,15 @@ def save(out: Path, predictions: Predictions) -> None:
 
 
 def load(out: Path, epochs: int | None, task: Task) -> Predictions | None:
-    """The predictions that a run's directory holds.
+    """The predictions in the directory of a run.
 
-    None if there are none, they cannot be read, or they are of another number of epochs.
+    Args:
+        out: the directory.
+        epochs: after which they must have been made.
+        task: of the run.
+
+    Returns:
+        The arrays by name; None without a file, or if it is damaged or of other epochs.
     """
     try:
         # From memory: NumPy would leave a damaged file open.
@@ -46,9 +52,9 @@ def load(out: Path, epochs: int | None, task: Task) -> Predictions | None:
             ):
                 return None
         with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-            found = dict(stored)
-        usable = well_formed(found) and task.is_stored(found)
-        return found if usable and int(found["epochs"]) == epochs else None
+            predictions = dict(stored)
+        usable = well_formed(predictions) and task.is_stored(predictions)
+        return predictions if usable and int(predictions["epochs"]) == epochs else None
     except Exception:  # whatever zipfile, zlib and NumPy raise on a damaged file
         return None
 
@@ -56,7 +62,7 @@ def load(out: Path, epochs: int | None, task: Task) -> Predictions | None:
 def well_formed(predictions: Predictions) -> bool:
     """Whether all arrays have a row for each example, and counts are whole numbers.
 
-    Raises KeyError where an array is not there.
+    Raises KeyError if an array is missing.
     """
     index, epochs = predictions["index"], predictions["epochs"]
     rows = {name: array for name, array in predictions.items() if name != "epochs"}
@@ -95,8 +101,8 @@ def write_report(
     return task.report(predictions, data.spec)
 
 
-def of(predictions: Predictions | None, task: Task, data: Dataset) -> Predictions | None:
-    """The predictions if they are of the test split's examples, else None."""
+def matching(predictions: Predictions | None, task: Task, data: Dataset) -> Predictions | None:
+    """The predictions if they are of the test split of a data set, else None."""
     if predictions is None:
         return None
     examples = data.splits["test"]

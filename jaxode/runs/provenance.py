@@ -30,17 +30,17 @@ def versions() -> dict[str, str | None]:
 
     None for one that is not installed.
     """
-    found: dict[str, str | None] = {"python": platform.python_version()}
+    result: dict[str, str | None] = {"python": platform.python_version()}
     for name in LIBRARIES:
         try:
-            found[name] = metadata.version(name)
+            result[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            found[name] = None
-    return found
+            result[name] = None
+    return result
 
 
 def git(root: Path, *arguments: str) -> str | None:
-    """Output of a git command, or None where it fails or there is no git."""
+    """Output of a git command; None if it fails or git is not installed."""
     try:
         command = ["git", *arguments]
         done = subprocess.run(
@@ -76,7 +76,7 @@ def commit(root: Path = ROOT) -> str | None:
 
 
 def processor() -> str:
-    """Model name of the CPU, as far as the system tells it."""
+    """Model name of the CPU, as far as the system reports it."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
@@ -102,7 +102,7 @@ def device() -> str:
 
 
 def origin(command: str) -> dict[str, Any]:
-    """What a measurement says of itself: command, date, device, cores, versions and commit."""
+    """The provenance of a measurement: command, date, device, cores, versions and commit."""
     return {
         "command": command,
         "date": time.strftime("%Y-%m-%d"),

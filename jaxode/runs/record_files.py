@@ -1,4 +1,4 @@
-"""The files of a run that people read: settings, metrics, result, plots, TensorBoard's events."""
+"""The files of a run for people: settings, metrics, result, plots, TensorBoard's events."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class RecordFiles:
         tensorboard: whether to write event files too.
 
     Raises:
-        ConfigError: event files are asked for and tensorboardX is not installed.
+        ConfigError: event files are requested and tensorboardX is not installed.
     """
 
     def __init__(

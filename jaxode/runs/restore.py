@@ -1,4 +1,4 @@
-"""What a start finds in the directory of a run: a checkpoint to go on from, or none."""
+"""Restoring a run: the checkpoint that it goes on from, or a start from the beginning."""
 
 from __future__ import annotations
 

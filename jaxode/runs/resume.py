@@ -70,7 +70,7 @@ def merge_resume_request(
         3
         >>> merge_resume_request(Path("run"), config, {"seed": 1})
         Traceback (most recent call last):
-        jaxode.errors.ResumeError: run is another run: seed (run has 0, asked 1)
+        jaxode.errors.ResumeError: run is another run: seed (run has 0, requested 1)
     """
     wrong = differences(config, request)
     if wrong:

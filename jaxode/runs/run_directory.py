@@ -5,7 +5,7 @@
     result.json          the metrics of the run as it stands, and where it was trained
     images.npz           the predictions of the test split, once the run is complete
     checkpoints/         what training goes on from
-    *.png, tensorboard/  plots, and event files if they were asked for
+    *.png, tensorboard/  plots, and event files if they were requested
 
 Reading takes no lock. What was read is compared with nothing that another process writes later:
 whoever trains takes the lock first, and then reads by a `RunDirectory` of its own.
@@ -39,7 +39,7 @@ STATE_BYTES = 1 << 38
 class RunDirectory:
     """A run on disk.
 
-    Each file is read when it is first asked for, and once. A directory object that is made later
+    Each file is read when it is first needed, and once. A directory object that is made later
     sees what was written in the meantime.
 
     Args:
@@ -126,7 +126,7 @@ class RunDirectory:
 
     @cached_property
     def result(self) -> JsonObject:
-        """The content of result.json; empty where there is none that can be read."""
+        """The content of result.json; empty if it cannot be read."""
         try:
             return read_object(self.path / RESULT)
         except (OSError, ValueError):
@@ -166,7 +166,7 @@ class RunDirectory:
 
     @property
     def last_checkpoint(self) -> Path | None:
-        """The directory of the newest checkpoint; None where there is none."""
+        """The directory of the newest checkpoint; None without one."""
         names = self.checkpoints.names()
         return self.checkpoints.directory / names[-1] if names else None
 
@@ -198,7 +198,7 @@ class RunDirectory:
         return predictions.load(self.path, self.result.get("epochs"), task)
 
     def has_report(self, task: Task) -> bool:
-        """Whether the predictions are there, and all that a complete run makes of them.
+        """Whether the predictions are stored, and all that a complete run makes of them.
 
         Args:
             task: of the run.

@@ -221,7 +221,7 @@ class RunWriter:
             self.files.fail_running(text)
 
     def store_predictions(self, predict: Callable[[], Predictions]) -> JsonObject:
-        """Write the predictions of the test split, unless they are there, and their plots.
+        """Write the predictions of the test split, unless they are stored already, and their plots.
 
         Args:
             predict: computes them; all processes take part.
@@ -237,7 +237,7 @@ class RunWriter:
 
         def read() -> bool:
             nonlocal stored
-            stored = predictions.of(predictions.load(path, epochs, task), task, self.data)
+            stored = predictions.matching(predictions.load(path, epochs, task), task, self.data)
             return stored is not None
 
         new = None if self.cluster.broadcast_from_main(read) else predict()

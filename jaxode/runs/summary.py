@@ -1,4 +1,4 @@
-"""What a history of epochs comes to: the best epoch, and the metrics of a result."""
+"""The summary of a history: the best epoch, and the metrics of a result."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jaxode.tasks import Task
 RESULT = "result.json"
 
 CLOCK: tuple[str, ...] = ("train_seconds", "eval_seconds", "compile_seconds")
-"""What the time of a run goes into."""
+"""Parts of the time of a run."""
 
 TIMINGS = ("images_per_second", *CLOCK)
 """The only fields of a metrics line that two runs of the same settings on the same CPU need not
@@ -36,7 +36,7 @@ SOLVE_SETTINGS = (
 """Of a result."""
 
 SOLVER_METRICS = ("nfe_forward", "nfe_per_block", "accepted", "rejected", "skipped_steps")
-"""What a result tells of the last epoch beside the task's own numbers."""
+"""Numbers of the last epoch in a result, beside the task's own."""
 
 
 def best_epoch(task: Task, history: History) -> JsonObject:

@@ -12,7 +12,11 @@ from jaxode.runs.history import History
 
 
 def require_tensorboard() -> Any:
-    """The writer class of tensorboardX. Raises ConfigError if it is not installed."""
+    """The writer class of tensorboardX.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
     try:
         from tensorboardX import SummaryWriter  # pyright: ignore[reportMissingImports]
     except ImportError as error:
@@ -39,8 +43,7 @@ class EventWriter:
 
         The first call begins the files anew.
 
-        The files are in the run's own directory under names that cannot be guessed, so that the
-        library, which opens whatever is there, follows no symlink.
+        The names of the files cannot be guessed: the library would follow a symlink.
         """
         if self.writer is None:
             if self.directory.is_symlink():

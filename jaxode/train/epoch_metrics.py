@@ -1,4 +1,4 @@
-"""The metrics of a run: a record an epoch, and what a result says of all of them."""
+"""The metrics of an epoch."""
 
 from __future__ import annotations
 

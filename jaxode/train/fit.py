@@ -18,7 +18,13 @@ from jaxode.train.loop import Trainer
 
 
 class Fitted(NamedTuple):
-    """A trained model, the metrics of each epoch, and the result."""
+    """What `fit` returns; its docstring has an example.
+
+    Attributes:
+        model: the trained model.
+        history: the metrics of each epoch.
+        result: the metrics of the run.
+    """
 
     model: nnx.Module
     history: History
@@ -44,12 +50,12 @@ def fit(
         progress: shows the progress; by default it is logged.
 
     Returns:
-        the trained model, the history, and the result that a run's directory would have.
+        The trained model, the history, and the result that a run's directory would have.
 
     Raises:
         ConfigError: settings that cannot be run.
         RunFailed: a value was not finite or a solve failed.
-        Stopped: a signal asked for an end.
+        Stopped: a signal ended it.
 
     Example:
       >>> import numpy as np

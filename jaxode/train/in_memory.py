@@ -1,4 +1,4 @@
-"""What a run keeps where it has no directory: its history, in memory."""
+"""The records of a run without a directory: its history, in memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class InMemoryRecords:
 
     Args:
         task: names the metrics.
-        facts: what the result says beside metrics.
+        facts: values of the result beside metrics.
     """
 
     due = False

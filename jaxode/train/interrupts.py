@@ -41,8 +41,11 @@ class Interrupts:
 
     They are SIGINT, SIGTERM, SIGHUP unless it is ignored (nohup), and SIGXCPU, which says that the
     limit on CPU time is near. Python runs signal handlers only between the byte codes of the main
-    thread, so what takes long goes to a second thread by `wait`, during which handlers run at once.
+    thread, so long work goes to a second thread by `wait`, during which handlers run at once.
     Outside the main thread the context changes nothing.
+
+    Args:
+        say: shows a line about a signal; it is logged by default.
     """
 
     again = (signal.SIGINT, signal.SIGTERM)
@@ -94,7 +97,7 @@ class Interrupts:
             raise _GiveUp
 
     def _lost(self, unraisable: sys.UnraisableHookArgs) -> None:
-        # Python cannot hand on an exception out of a callback of its garbage collector (JAX has
+        # Python cannot propagate an exception out of a callback of its garbage collector (JAX has
         # one), and a signal is often handled in one, for they are the first lines of Python to run
         # within long work of a library.
         if not isinstance(unraisable.exc_value, _GiveUp):
@@ -107,9 +110,11 @@ class Interrupts:
     def compiling(self, alone: bool = True) -> Iterator[None]:
         """Context of work that is given up when a signal comes, by raising Stopped.
 
-        Nothing is lost by that: a model that is built, traced or compiled changes no state. One of
-          several processes
-        has to go on instead, for the others would wait for it.
+        Nothing is lost by that: a model that is built, traced or compiled changes no state.
+
+        Args:
+            alone: whether the run has one process. One of several has to go on instead, for the
+                others would wait for it.
         """
         self.answer, self.giving_up = (COMPILING, True) if alone else (COMPILING_TOGETHER, False)
         hook, sys.unraisablehook = sys.unraisablehook, self._lost
@@ -137,9 +142,13 @@ class Interrupts:
             raise Stopped(self.signum) from None
 
     def wait(self, work: Callable[[], Result]) -> Result:
-        """The result of `work`, done in the second thread.
+        """The result of `work`, done in a second thread, out of reach of JAX's context managers.
 
-        JAX's context managers do not reach it there.
+        Args:
+            work: may take long.
+
+        Raises:
+            Stopped: a signal came within `compiling`; `work` goes on in its thread.
         """
         self.waiting = True
         try:

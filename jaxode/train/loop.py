@@ -211,7 +211,7 @@ class Trainer:
         self.progress.begin(f"epoch {number + 1}/{self.config.epochs}", steps, done)
         while done < steps:
             first = int(self.state.step) == 0
-            # The first step alone, so that its cost can be told.
+            # The first step alone, so that its cost can be shown.
             rows = self.pause(1 if first else pace.rows(steps - done))
             begin = time.perf_counter()
             self.state = self.steps.train(self.state, key, order, done + rows)

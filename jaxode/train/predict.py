@@ -40,8 +40,8 @@ class PredictionLoop:
     def step(self) -> None:
         """Predict the next batch. Raises SolveError if a solve fails."""
         row = self.steps.test_range.start + len(self.parts)
-        found = self.predict(self.learned, self.steps.dataset, self.steps.order, np.int32(row))
-        predictions, stats = jax.device_get(found)
+        outputs = self.predict(self.learned, self.steps.dataset, self.steps.order, np.int32(row))
+        predictions, stats = jax.device_get(outputs)
         stats.check()
         real = self.order.weights[row] > 0
         index = self.order.indices[row][real] - self.steps.train_count

@@ -45,8 +45,8 @@ def run(
         tensorboard: write event files too.
         build: what makes the model.
         pace: chooses the lengths of compiled calls.
-        cluster: the processes of the run, all of which call this; `out` and what goes there is
-          process 0's alone.
+        cluster: the processes of the run, all of which call this; process 0 alone
+          reads and writes `out`.
         task: what is learned; classification by default.
 
     Raises:
@@ -55,8 +55,27 @@ def run(
           checkpoint.
         CheckpointError: a checkpoint could not be written, or none read.
         RunFailed: a value was not finite or a solve failed; named with its epoch and step.
-        Stopped: a signal asked for an end (see `Interrupts`); the state is saved.
+        Stopped: a signal ended the run (see `Interrupts`); the state is saved.
         OSError: a result file could not be written.
+
+    Example:
+        Training on the bundled sample of MNIST:
+
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from jaxode.config import DataConfig, ModelConfig, RunConfig
+        >>> from jaxode.data import load
+        >>> from jaxode.train import run
+        >>> config = RunConfig(
+        ...     model=ModelConfig(model="mlp"),
+        ...     data=DataConfig(data="sample", limit_train=64, limit_test=16),
+        ...     epochs=1,
+        ...     batch_size=32,
+        ... )
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     result = run(config, load(config.data), Path(folder))
+        >>> result["status"], result["epochs"], result["train_images"]
+        ('complete', 1, 64)
     """
     if config.precision == "float64" and not jax.config.jax_enable_x64:  # pyright: ignore[reportAttributeAccessIssue]
         raise ConfigError(

@@ -93,10 +93,10 @@ def test_a_resume_with_other_settings_names_them(done, capsys):
     line = said(
         capsys, 2, "--resume", str(done), "--lr", "0.2", "--model", "resnet", "--batch-size", "16"
     )
-    assert "lr (run has 0.1, asked 0.2)" in line
-    assert "model (run has mlp, asked resnet)" in line
+    assert "lr (run has 0.1, requested 0.2)" in line
+    assert "model (run has mlp, requested resnet)" in line
     assert "batch_size" not in line
-    assert "dataset (run has mnist, asked cifar10)" in said(
+    assert "dataset (run has mnist, requested cifar10)" in said(
         capsys, 2, "--resume", str(done), experiment=cifar10
     )
 

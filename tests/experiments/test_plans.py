@@ -64,7 +64,7 @@ def test_a_net_learns_radar_images(radar, tmp_path, capsys):
     assert data.train_images.shape == (32, 75, 75, 3)
     assert abs(int(data.train_labels.sum()) - 32 * 753 / 1604) < 1
     wrong = told(capsys, iceberg, 2, "--resume", tmp_path / "run", "--split-seed", 1)
-    assert "split_seed (run has 0, asked 1)" in wrong
+    assert "split_seed (run has 0, requested 1)" in wrong
 
 
 def test_a_malformed_row_is_named(radar, tmp_path, capsys):

@@ -187,7 +187,7 @@ def test_a_constant_schedule_can_be_extended(whole, tmp_path):
         (
             run_config().replaced(lr=0.2, rtol=1e-5),
             image_set(),
-            r"rtol \(run has 0.001, asked 1e-05\), lr \(run has",
+            r"rtol \(run has 0.001, requested 1e-05\), lr \(run has",
         ),
         (run_config(seed=1), image_set(), "seed"),
         (run_config(), image_set(seed=6), "fingerprint"),
