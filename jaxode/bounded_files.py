@@ -31,7 +31,14 @@ def descriptor(path: str | os.PathLike[str], flags: int = os.O_RDONLY) -> int:
 
 
 def open_regular(path: Path) -> io.BufferedReader:
-    """The file for reading. Raises OSError if it is no regular file."""
+    """A regular file, open for reading.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        OSError: it cannot be read, or is no regular file.
+    """
     return io.BufferedReader(io.FileIO(path, opener=descriptor))
 
 

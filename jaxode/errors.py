@@ -39,7 +39,11 @@ class Stopped(Exception):
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an error of Python or of XLA says that there is not enough memory."""
+    """Whether an error reports that there is not enough memory.
+
+    Args:
+        error: of Python or of XLA.
+    """
     return (
         isinstance(error, MemoryError)
         or "RESOURCE_EXHAUSTED" in str(error)

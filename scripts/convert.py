@@ -135,7 +135,7 @@ def to_run(weights: Weights, source: Path, out: Path, asked: dict[str, Any]) -> 
             require_new(out)
             # The settings last: they make the directory a run, which without its checkpoint would
             # start from the seed.
-            trainer.records.save(trainer.state)
+            trainer.records.save(trainer.state, 0)
             write_json(out / "origin.json", origin)
             trainer.records.start()
         if interrupts.signum is not None:

@@ -10,6 +10,7 @@ from stubs import without_pictures
 ROOMS = ("runs", "distributed", "train")
 
 WITHOUT = {
+    "Checkpoint",  # is what the example of `Checkpoints` reads
     "initialize_distributed",  # its example takes two processes
     "require_tensorboard",  # needs a package that need not be installed
     "Fitted",  # is what the example of `fit` returns

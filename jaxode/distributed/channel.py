@@ -49,7 +49,11 @@ def digest(key: bytes, *parts: bytes) -> bytes:
 
 
 def hello(nonce: bytes) -> bytes:
-    """The server's first line."""
+    """The server's first line.
+
+    Args:
+        nonce: the server's.
+    """
     return PROTOCOL + b" " + nonce.hex().encode() + b"\n"
 
 
@@ -74,7 +78,14 @@ def greeting_of(line: bytes, nonce: bytes, secret: bytes) -> tuple[JsonObject, b
 
 
 def parsed(text: bytes) -> JsonObject | None:
-    """A JSON object; None for anything else."""
+    """The JSON object in a text.
+
+    Args:
+        text: bytes of any content.
+
+    Returns:
+        The object; None for anything else.
+    """
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -144,7 +155,21 @@ class Channel:
 
 
 def read_line(connection: socket.socket, buffer: bytes, deadline: float) -> tuple[bytes, bytes]:
-    """The first line without its end, and what was received beyond it. Raises OSError."""
+    """The first line that is received.
+
+    Args:
+        connection: is read until a line is complete.
+        buffer: bytes received before.
+        deadline: of time.monotonic.
+
+    Returns:
+        The line without its end, and the bytes received beyond it.
+
+    Raises:
+        TimeoutError: no line came before the deadline.
+        ConnectionError: the connection has ended, or the line is too long.
+        OSError: the connection failed.
+    """
     poll = select.poll()
     try:
         poll.register(connection, select.POLLIN)

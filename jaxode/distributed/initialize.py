@@ -120,6 +120,10 @@ def ending_on_failure(cluster: ProcessGroup, timeout: Timeout) -> Iterator[None]
     """End this process with one line if the work within fails or is not done at the deadline.
 
     JAX waits in C++, which neither an exception nor a signal reaches, and once more at exit.
+
+    Args:
+        cluster: of this process.
+        timeout: until when the work must be done.
     """
 
     def end(reason: str, code: int = 1) -> None:
@@ -143,7 +147,16 @@ def ending_on_failure(cluster: ProcessGroup, timeout: Timeout) -> Iterator[None]
 
 
 def start_jax(member: Membership, connections: Connections, timeout: Timeout) -> None:
-    """Start JAX in this process; returns when it has started in all. Raises what JAX raises."""
+    """Start JAX in this process; returns when it has started in all.
+
+    Args:
+        member: this process.
+        connections: to the other processes.
+        timeout: for all processes.
+
+    Raises:
+        Exception: whatever JAX raises.
+    """
     for option in ("jax_enable_preemption_service", "jax_check_proxy_envs"):
         # The first handles SIGTERM, and the second warns of proxies that a Unix socket ignores.
         with contextlib.suppress(AttributeError):
@@ -165,6 +178,9 @@ def bind_collectives(address: str) -> None:
     """Let CPU devices' collectives listen at the address that the other processes reach.
 
     Gloo's own choice is the address of the machine's name, which may be in another network.
+
+    Args:
+        address: this machine's.
     """
     try:
         from jax._src import distributed, lib, xla_bridge

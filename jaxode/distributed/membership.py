@@ -92,7 +92,16 @@ def checked(processes: int, process_id: int) -> None:
 
 
 def launched(launcher: str, coordinator: str | None, environment: Mapping[str, str]) -> Membership:
-    """The membership in a launcher's variables. Raises ConfigError."""
+    """The membership in a launcher's variables.
+
+    Args:
+        launcher: one of LAUNCHERS.
+        coordinator: HOST:PORT; by default what the launcher gives.
+        environment: the variables.
+
+    Raises:
+        ConfigError: a variable is missing or invalid.
+    """
     count, index = number(launcher, environment), number(LAUNCHERS[launcher], environment)
     checked(count, index)
     host, port, job = (by_mpirun if launcher == OPEN_MPI else by_slurm)(environment)

@@ -89,11 +89,20 @@ class DeviceMesh:
         self.across = self._separate() if self.separate else Collectives(share=self._constrained)
 
     def place(self, tree: PyTree) -> PyTree:
-        """A copy of every array on every device; never the memory of the given arrays."""
+        """A copy of every array on every device; never the memory of the given arrays.
+
+        Args:
+            tree: a pytree of arrays.
+        """
         return self._copy(tree)
 
     def compiled(self, function: Callable[..., PyTree], **options: Any) -> jax.stages.Wrapped:
-        """`jax.jit` of a function whose arguments and results are the same on every device."""
+        """`jax.jit` of a function whose arguments and results are the same on every device.
+
+        Args:
+            function: takes and returns pytrees of arrays.
+            options: of `jax.jit`, such as `donate_argnums`.
+        """
         if self.separate:
             spec = PartitionSpec()
             function = jax.shard_map(

@@ -24,8 +24,9 @@ from jaxtyping import PyTree
 
 from jaxode.checks import ConfigError
 from jaxode.data import DataError
+from jaxode.distributed.outcome import SHARED_ERRORS, Outcome, result_of
 from jaxode.distributed.watchdog import Watchdog
-from jaxode.errors import CheckpointError, ResumeError, RunFailed, Stopped, out_of_memory
+from jaxode.errors import Stopped, out_of_memory
 
 logger = logging.getLogger(__name__)
 
@@ -41,11 +42,6 @@ LOCAL_ERRORS = (OSError, MemoryError, KeyboardInterrupt, ConfigError, DataError)
 
 SMALLEST_TEXT = 4096
 """Bytes, in which most of what process 0 broadcasts has room."""
-
-SHARED_ERRORS = {
-    kind.__name__: kind for kind in (ConfigError, ResumeError, CheckpointError, RunFailed)
-}
-"""Errors that all processes raise together."""
 
 Result = TypeVar("Result")
 Json = TypeVar("Json")
@@ -91,7 +87,14 @@ class ProcessGroup:
         return self.index == 0
 
     def all_gather(self, numbers: Sequence[int]) -> list[list[int]]:
-        """Every process's whole numbers, by process; waits for all."""
+        """Whole numbers of every process; waits for all.
+
+        Args:
+            numbers: of this process; all processes give as many.
+
+        Returns:
+            A list for each process.
+        """
         if self.count == 1:
             return [list(numbers)]
         return multihost_utils.process_allgather(np.asarray(numbers, np.int32)).tolist()
@@ -118,25 +121,16 @@ class ProcessGroup:
         """
         if self.count == 1:
             return work()
-        error, text = None, b""
-        if self.first:
-            try:
-                text = json.dumps({"result": work()}).encode()
-            except Exception as caught:
-                error = caught
-                text = json.dumps({"kind": type(caught).__name__, "error": str(caught)}).encode()
-        size = int(self.broadcast_arrays(np.asarray(len(text), np.int32)))
-        room = max(
-            SMALLEST_TEXT, 1 << (size - 1).bit_length()
-        )  # few lengths, for each compiles a program
-        text = bytes(self.broadcast_arrays(np.frombuffer(text.ljust(room), np.uint8)))
-        if error is not None:
-            self.shared_error = error
-            raise error
-        answer = json.loads(text)
-        if "error" in answer:
-            raise SHARED_ERRORS.get(answer["kind"], RunFailed)(answer["error"])
-        return answer["result"]
+        outcome = Outcome.of(work) if self.first else Outcome()
+        size = int(self.broadcast_arrays(np.asarray(len(outcome.text), np.int32)))
+        # Few lengths, for each compiles a program.
+        room = max(SMALLEST_TEXT, 1 << (size - 1).bit_length())
+        text = np.frombuffer(outcome.text.ljust(room), np.uint8)
+        text = bytes(self.broadcast_arrays(text))
+        if outcome.error is not None:
+            self.shared_error = outcome.error
+            raise outcome.error
+        return result_of(text)
 
     def main_first(self, work: Callable[[], Result]) -> Result:
         """The result of `work` in each process, process 0 first.
@@ -193,14 +187,22 @@ class ProcessGroup:
             self.watchdog.close()
 
     def wait_for_lost_process(self, error: BaseException) -> None:
-        """Wait before an error is shown: return only if no lost process is its cause."""
+        """Wait before an error is shown: return only if no lost process is its cause.
+
+        Args:
+            error: which may come from the loss of another process.
+        """
         if self.watchdog is None or isinstance(error, LOCAL_ERRORS) or out_of_memory(error):
             return
         if self.watchdog.lost.wait(GRACE_SECONDS):
             wait_to_be_ended()
 
     def abandon(self, reason: str) -> None:
-        """Report to the others that this process ends alone; returns if none of them is lost."""
+        """Report to the others that this process ends alone; returns if none of them is lost.
+
+        Args:
+            reason: why, for the message of the others.
+        """
         text = f"process {self.index} has ended: {reason}"
         if self.watchdog is not None and not self.watchdog.abandon(text):
             wait_to_be_ended()

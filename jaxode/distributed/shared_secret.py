@@ -34,7 +34,17 @@ LOOPBACK = re.compile(r"localhost|127\.[0-9.]+|::1")
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> bytes | None:
-    """The secret in JAXODE_SECRET; None where it is not set. Raises ConfigError if it is short."""
+    """The secret in JAXODE_SECRET.
+
+    Args:
+        environment: the variables.
+
+    Returns:
+        The secret; None if it is not set.
+
+    Raises:
+        ConfigError: it is too short.
+    """
     text = environment.get(VARIABLE)
     if text is None:
         return None
@@ -45,7 +55,15 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> bytes | Non
 
 
 def default_path(member: Membership, environment: Mapping[str, str] = os.environ) -> Path:
-    """Where process 0 puts the secret by default: under a name that no other run has."""
+    """Where process 0 writes the secret by default: under a name that no other run has.
+
+    Args:
+        member: the process, whose address and job name the file.
+        environment: the variables.
+
+    Raises:
+        ConfigError: there is no home directory.
+    """
     home = environment.get("XDG_CACHE_HOME") or ""
     try:
         cache = Path(home) if os.path.isabs(home) else Path.home() / ".cache"

@@ -20,7 +20,11 @@ class Timeout:
 
     @classmethod
     def after(cls, seconds: float) -> Timeout:
-        """A limit that begins now."""
+        """A time limit that begins now.
+
+        Args:
+            seconds: how long.
+        """
         return cls(seconds, time.monotonic() + seconds)
 
     @property
@@ -29,7 +33,11 @@ class Timeout:
         return max(0.0, self.end - time.monotonic())
 
     def at_most(self, seconds: float) -> Timeout:
-        """The earlier of this end and one after so many seconds."""
+        """The earlier of this end and one after so many seconds.
+
+        Args:
+            seconds: from now.
+        """
         return Timeout(self.seconds, min(self.end, time.monotonic() + seconds))
 
     def __str__(self) -> str:

@@ -52,17 +52,12 @@ FILE_SLACK_BYTES = 1 << 24
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The content of a checkpoint.
+    """The content of a checkpoint, as `Checkpoints` reads it.
 
     Args:
         name: of its directory.
         state: a pytree of arrays.
         meta: the meta data passed to `Checkpoints.save`.
-
-    Example:
-        >>> from jaxode.runs import Checkpoint
-        >>> Checkpoint("epoch-00001-step-0000000010", state={}, meta={"history": []}).name
-        'epoch-00001-step-0000000010'
     """
 
     name: str
@@ -185,10 +180,8 @@ class Checkpoints:
                 return self._read(name, template)
             except DamagedError as error:
                 self.damaged.add(name)
-                warn(
-                    f"checkpoint {self.directory / name} is damaged: {one_line(error)}; trying the"
-                    " one before"
-                )
+                place, cause = self.directory / name, one_line(error)
+                warn(f"checkpoint {place} is damaged: {cause}; trying the one before")
         if self.damaged:
             raise CheckpointError(
                 f"no checkpoint in {self.directory} is readable: start again with another --out"
@@ -208,9 +201,8 @@ class Checkpoints:
         try:
             return self._read(name, template)
         except DamagedError as error:
-            raise CheckpointError(
-                f"checkpoint {self.directory / name} is damaged: {error}"
-            ) from error
+            place = self.directory / name
+            raise CheckpointError(f"checkpoint {place} is damaged: {error}") from error
 
     def _read(self, name: str, template: PyTree) -> Checkpoint:
         folder = self.directory / name

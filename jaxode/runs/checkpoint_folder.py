@@ -27,7 +27,12 @@ UNFINISHED, REMOVED = "unfinished", "removed"
 
 
 def checkpoint_name(epochs_done: int, step: int) -> str:
-    """Directory name of the checkpoint after so many finished epochs and so many steps."""
+    """The name of a checkpoint, which is that of its directory.
+
+    Args:
+        epochs_done: finished epochs.
+        step: finished training steps.
+    """
     return f"epoch-{epochs_done:05d}-step-{step:010d}"
 
 

@@ -50,13 +50,30 @@ def writing_whole(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_whole(path: Path, data: str | bytes) -> None:
-    """Put data into a file, or leave the file as it was. Raises OSError, which names the path."""
+    """Write a file, or leave it as it was.
+
+    Args:
+        path: of the file.
+        data: its content; text is written as UTF-8.
+
+    Raises:
+        OSError: it could not be written; names the path.
+    """
     with writing_whole(path) as file:
         file.write(data.encode() if isinstance(data, str) else data)
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write a value to an indented JSON file; NaN and infinity raise ValueError."""
+    """Write a value to an indented JSON file, or leave the file as it was.
+
+    Args:
+        path: of the file.
+        value: a JSON value.
+
+    Raises:
+        OSError: it could not be written; names the path.
+        ValueError: it has NaN or infinity.
+    """
     write_whole(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 

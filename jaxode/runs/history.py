@@ -63,6 +63,10 @@ class HistoryFile:
         """The first so many lines, with the arguments and errors of `first_lines`.
 
         If the file has no other lines, the next `write` appends to it without reading it again.
+
+        Args:
+            count: how many lines.
+            digest: SHA-256 of these lines.
         """
         content = _first_bytes(self.path, count)
         if content is None or hashlib.sha256(content.lines).hexdigest() != digest:

@@ -14,7 +14,11 @@ SCHEMA = 2
 
 
 def stored(settings: JsonObject) -> JsonObject:
-    """Settings with the number of their schema, to be written."""
+    """Settings with the number of their schema, to be written.
+
+    Args:
+        settings: as `RunConfig.to_json` returns them.
+    """
     return {"schema": SCHEMA, **settings}
 
 

@@ -70,7 +70,11 @@ class Origins:
 
 
 def origins_of(result: Mapping[str, object]) -> list[JsonObject]:
-    """The origins in the content of a result.json; none where it is damaged."""
+    """The origins in a result; none if it is damaged.
+
+    Args:
+        result: content of a result.json.
+    """
     names = (*FACTS, DATE)
     if not set(names) <= set(result):
         return []

@@ -23,7 +23,15 @@ FILE_BYTES, UNPACKED_BYTES = 1 << 28, 1 << 30
 
 
 def save(out: Path, predictions: Predictions) -> None:
-    """Write the predictions' file. Raises OSError."""
+    """Write the predictions' file.
+
+    Args:
+        out: directory of the run.
+        predictions: arrays by name.
+
+    Raises:
+        OSError: it could not be written.
+    """
     target = io.BytesIO()
     np.savez_compressed(target, allow_pickle=False, **predictions)
     write_whole(out / PREDICTIONS, target.getvalue())
@@ -102,7 +110,13 @@ def write_report(
 
 
 def matching(predictions: Predictions | None, task: Task, data: Dataset) -> Predictions | None:
-    """The predictions if they are of the test split of a data set, else None."""
+    """The predictions if they are of the test split of a data set, else None.
+
+    Args:
+        predictions: as `load` returns them.
+        task: of the run.
+        data: the data set.
+    """
     if predictions is None:
         return None
     examples = data.splits["test"]

@@ -19,6 +19,11 @@ def epoch_line(record: JsonObject, epochs: int, numbers: Sequence[str]) -> str:
     """One line for one epoch's metrics, with the task's texts of its own numbers.
 
     Solves of training and of the evaluation differ, so each count says whose.
+
+    Args:
+        record: the epoch's metrics.
+        epochs: of the run.
+        numbers: texts of the task's own numbers.
     """
     parts = [
         f"epoch {record['epoch']}/{epochs}",
@@ -39,7 +44,14 @@ def epoch_line(record: JsonObject, epochs: int, numbers: Sequence[str]) -> str:
 def first_step_line(
     loss: float, nfe: Sequence[float], accepted: Sequence[float], rejected: Sequence[float]
 ) -> str:
-    """What the first step of a run cost, block by block, in torch_ref.train's words."""
+    """The costs of the first step of a run, block by block, in torch_ref.train's words.
+
+    Args:
+        loss: mean over the batch.
+        nfe: function evaluations of each block.
+        accepted: steps of each block.
+        rejected: steps of each block.
+    """
     solves = [
         f"{evaluations:g} function evaluations a forward solve ({good:g} accepted and {bad:g}"
         " rejected steps)"
@@ -83,7 +95,13 @@ class Progress:
             self.warn(text)
 
     def begin(self, title: str, total: int, done: int = 0) -> None:
-        """Show a new bar of `total` batches, of which some are done, on a terminal."""
+        """Show a new bar on a terminal.
+
+        Args:
+            title: of the bar.
+            total: number of batches.
+            done: how many of them are done.
+        """
         self.end()
         shown = not self.quiet and self.stream.isatty()
         self.bar = tqdm(
@@ -97,7 +115,12 @@ class Progress:
         )
 
     def advance(self, batches: int, **values: str) -> None:
-        """Move the bar."""
+        """Move the bar.
+
+        Args:
+            batches: how many have been done since.
+            values: texts to be shown beside the bar.
+        """
         if self.bar is not None:
             self.bar.set_postfix(values, refresh=False)
             self.bar.update(batches)

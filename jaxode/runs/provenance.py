@@ -61,6 +61,9 @@ def commit(root: Path = ROOT) -> str | None:
     """The commit of the source checkout, with "-dirty" if tracked files are changed.
 
     None outside a checkout.
+
+    Args:
+        root: of the checkout.
     """
     # An installed package may lie inside some other project's checkout: this file must be one of
     # its own.
@@ -102,7 +105,11 @@ def device() -> str:
 
 
 def origin(command: str) -> dict[str, Any]:
-    """The provenance of a measurement: command, date, device, cores, versions and commit."""
+    """The provenance of a measurement: command, date, device, cores, versions and commit.
+
+    Args:
+        command: that prints the measurement.
+    """
     return {
         "command": command,
         "date": time.strftime("%Y-%m-%d"),

@@ -8,9 +8,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Protocol, TypeVar
 
-from jaxtyping import Array, Int
+from jaxtyping import PyTree
 
 from jaxode.config import RunConfig
 from jaxode.data import Dataset
@@ -33,18 +32,6 @@ SAVE_EVERY_SECONDS = 600.0
 
 LOCK_SECONDS = 5.0
 """How long `record_lost_process` waits for files that are being written."""
-
-
-class State(Protocol):
-    """A pytree with the number of the training steps that led to it."""
-
-    @property
-    def step(self) -> Int[Array, ""]:
-        """A whole number, as an array."""
-        ...
-
-
-AnyState = TypeVar("AnyState", bound=State)
 
 
 class RunWriter:
@@ -98,7 +85,7 @@ class RunWriter:
         """Whether it is time for a checkpoint."""
         return time.monotonic() - self.saved_at > SAVE_EVERY_SECONDS
 
-    def restore(self, state: AnyState) -> AnyState | None:
+    def restore(self, state: PyTree) -> PyTree | None:
         """Read the checkpoint of `restore_checkpoint`, whose history becomes this run's.
 
         Args:
@@ -141,22 +128,27 @@ class RunWriter:
         self.started = True
 
     def append(self, line: JsonObject) -> None:
-        """Add the metrics of an epoch to the history, and set the clock to zero."""
+        """Add an epoch to the history, and set the clock to zero.
+
+        Args:
+            line: the epoch's metrics.
+        """
         self.history.append(line)
         self.clock = dict.fromkeys(CLOCK, 0.0)
 
-    def save(self, state: State) -> None:
+    def save(self, state: PyTree, step: int) -> None:
         """Write a checkpoint.
 
         Args:
-            state: after the epochs of the history, and steps of the one after them.
+            state: a pytree of arrays.
+            step: finished training steps, those of a part of an epoch included.
 
         Raises:
             CheckpointError: it could not be written.
         """
         best = best_epoch(self.task, self.history)
-        name = checkpoint_name(len(self.history), int(state.step))
-        if int(state.step) and name not in self.checkpoints.trusted:  # else nothing is new
+        name = checkpoint_name(len(self.history), step)
+        if step and name not in self.checkpoints.trusted:  # else nothing is new
             self.origins.add_present()
         rest = {"history": self.history, "clock": self.clock, "origins": self.origins.all}
         meta = {**identity_of(self.config, self.fingerprint), **rest}
@@ -192,6 +184,9 @@ class RunWriter:
         """Write why the run has failed, unless it never started.
 
         Process 0 does so without the others, which may have ended.
+
+        Args:
+            text: the error.
         """
         if not (self.started and self.cluster.first):
             return
@@ -215,8 +210,7 @@ class RunWriter:
             OSError: the file could not be written.
         """
         if self.started and self.cluster.first:
-            # Never released: nothing is to be written after this.
-            self.writing.acquire(timeout=LOCK_SECONDS)
+            self.writing.acquire(timeout=LOCK_SECONDS)  # never released: nothing may follow
         if self.started and (self.cluster.first or number == 0):
             self.files.fail_running(text)
 

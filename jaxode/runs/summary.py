@@ -40,13 +40,26 @@ SOLVER_METRICS = ("nfe_forward", "nfe_per_block", "accepted", "rejected", "skipp
 
 
 def best_epoch(task: Task, history: History) -> JsonObject:
-    """The record whose monitored metric is best, the first of equal ones; empty without epochs."""
+    """The line of the epoch whose monitored number is best, the first of equal ones.
+
+    Args:
+        task: names the monitored number, and whether it is to be large.
+        history: a line for each epoch.
+
+    Returns:
+        The line; empty without epochs.
+    """
     pick = max if task.mode == "max" else min
     return pick(history, key=lambda record: record[task.monitor], default={})
 
 
 def summary(task: Task, history: History) -> JsonObject:
-    """A result's metrics: of the last epoch, of the best one, and seconds of all of them."""
+    """A result's metrics: of the last epoch, of the best one, and seconds of all of them.
+
+    Args:
+        task: names the numbers.
+        history: a line for each epoch.
+    """
     last = history[-1] if history else {}
     best = best_epoch(task, history)
     seconds = sum(record["train_seconds"] for record in history)
@@ -70,6 +83,9 @@ def settings_of_result(config: RunConfig) -> JsonObject:
     """The settings that a reader of a result needs.
 
     Those of the solver are None for models that solve nothing.
+
+    Args:
+        config: the settings of the run.
     """
     solves = config.model.ode_blocks > 0
     solve = {name: getattr(config.solve, name) if solves else None for name in SOLVE_SETTINGS}

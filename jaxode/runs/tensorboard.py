@@ -44,6 +44,9 @@ class EventWriter:
         The first call begins the files anew.
 
         The names of the files cannot be guessed: the library would follow a symlink.
+
+        Args:
+            history: a line for each epoch.
         """
         if self.writer is None:
             if self.directory.is_symlink():

@@ -11,24 +11,44 @@ from jaxode.train.step import Evaluated
 
 
 def mean_loss(totals: Totals) -> float:
-    """Mean over the images."""
+    """Mean over the images.
+
+    Args:
+        totals: of a pass.
+    """
     return float(totals.loss) / int(totals.images)
 
 
 def a_solve(totals: Totals, name: str) -> float | None:
-    """Mean of a count over all solves of all blocks in a pass; None without blocks."""
+    """Mean of a count over all solves of all blocks in a pass; None without blocks.
+
+    Args:
+        totals: of a pass.
+        name: nfe, accepted or rejected.
+    """
     counts = by_block(totals, name)
     return sum(counts) / len(counts) if counts else None
 
 
 def by_block(totals: Totals, name: str) -> list[float]:
-    """Mean of a count over the solves of each block."""
+    """Mean of a count over the solves of each block.
+
+    Args:
+        totals: of a pass.
+        name: nfe, accepted or rejected.
+    """
     solves = int(totals.solves)
     return [count / solves for count in getattr(totals, name).tolist()]
 
 
 def evaluation_metrics(task: Task, split: str, evaluated: Evaluated) -> dict[str, float]:
-    """Loss and the task's numbers of an evaluation, their names beginning with the split's."""
+    """Loss and the task's numbers of an evaluation, their names beginning with the split's.
+
+    Args:
+        task: names its numbers.
+        split: train or test.
+        evaluated: sums of the evaluation.
+    """
     summary = task.summarize(jax.device_get(evaluated.metrics))
     return {
         f"{split}_loss": mean_loss(evaluated.totals),

@@ -33,7 +33,7 @@ class InMemoryRecords:
     def start(self) -> None:
         """Nothing to write."""
 
-    def save(self, state: TrainState) -> None:
+    def save(self, state: TrainState, step: int) -> None:
         """Nothing to write."""
 
     def close(self) -> None:
@@ -43,12 +43,21 @@ class InMemoryRecords:
         """Nothing to write."""
 
     def append(self, line: JsonObject) -> None:
-        """Add the metrics of an epoch, and set the clock to zero."""
+        """Add an epoch to the history, and set the clock to zero.
+
+        Args:
+            line: the epoch's metrics.
+        """
         self.history.append(line)
         self.clock = dict.fromkeys(self.clock, 0.0)
 
     def record(self, status: str, report: JsonObject | None = None) -> JsonObject:
-        """The result so far."""
+        """The result so far.
+
+        Args:
+            status: running, complete or stopped.
+            report: further values.
+        """
         metrics = summary(self.task, self.history)
         return {"status": status, **self.facts, **metrics, **(report or {})}
 

@@ -68,22 +68,13 @@ class Trainer:
         self.paces = {"train": pace or Pace(), "evaluation": pace or Pace()}
         self.steps = CompiledSteps(config, data, build, task)
         self.task = self.steps.task
-        facts, per_epoch = self._facts(), self.steps.steps_per_epoch
+        facts = self._facts()
         self.records: RunWriter | InMemoryRecords
         if out is None:
             self.records = InMemoryRecords(self.task, facts)
         else:
-            self.records = RunWriter(
-                RunDirectory(out),
-                config,
-                data,
-                facts,
-                per_epoch,
-                cluster,
-                self.progress,
-                tensorboard,
-                self.task,
-            )
+            rest = (self.steps.steps_per_epoch, cluster, progress, tensorboard, self.task)
+            self.records = RunWriter(RunDirectory(out), config, data, facts, *rest)
         self.state: TrainState = self.steps.first_state()
 
     def _facts(self) -> JsonObject:
@@ -177,7 +168,7 @@ class Trainer:
         every = self.cluster.all_gather([self.interrupts.signum or 0, rows, self.records.due])
         signum, (_, rows, due) = max(numbers[0] for numbers in every), every[0]
         if signum or due:
-            self.records.save(self.state)
+            self.records.save(self.state, int(self.state.step))
         if signum:
             raise Stopped(signum)
         return rows
@@ -198,7 +189,7 @@ class Trainer:
             )
         )
         self.state = self.state._replace(totals=self.steps.zero())
-        records.save(self.state)
+        records.save(self.state, int(self.state.step))
         records.record("running")
         last = records.history[-1]
         self.progress.say(epoch_line(last, self.config.epochs, self.task.progress_text(last)))
@@ -227,7 +218,15 @@ class Trainer:
             self.progress.advance(rows, loss=f"{float(totals.loss) / int(totals.images):.3f}")
 
     def evaluate(self, split: SplitRange, name: str) -> Evaluated:
-        """Sums over all batches of a span with the present parameters."""
+        """Evaluate a split with the present parameters.
+
+        Args:
+            split: which batches.
+            name: of the split, for progress and messages.
+
+        Returns:
+            Sums over its batches.
+        """
         sums, pace, done = self.steps.empty_metrics(), self.paces["evaluation"], 0
         where = f"evaluation of the {name} after epoch {len(self.records.history) + 1}"
         self.progress.begin(name, split.batches)

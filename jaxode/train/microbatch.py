@@ -50,6 +50,10 @@ def solver_stats(stats: Stats, weight: Float[Array, " B"]) -> tuple[Int[Array, "
 
     With per-sample step sizes counts are summed over the examples of weight above 0, for padding
     counts for nothing; but the failure is that of any example.
+
+    Args:
+        stats: [blocks], or [blocks, B] with per-sample step sizes.
+        weight: 0 is padding.
     """
     if stats.nfe.ndim == 1:
         return jnp.ones((), jnp.int32), stats
@@ -77,7 +81,15 @@ def forward(
     batch: Batch,
     total: Float[Array, ""],
 ) -> Forward:
-    """Loss, outputs and solver statistics of a model split by `split_model`."""
+    """Loss, outputs and solver statistics of a model.
+
+    Args:
+        graphdef: of the model, as `split_model` returns it.
+        learned: its parameters and statistics.
+        task: gives the loss.
+        batch: a micro-batch.
+        total: sum of the whole batch's weights.
+    """
     model = nnx.merge(graphdef, *learned, copy=True)  # statistics change where the call is traced
     recorder = _StatsRecorder(model)
     loss, outputs = task.loss(recorder, batch, total)  # type: ignore[arg-type]
@@ -111,9 +123,17 @@ def forward_and_loss(
     batch: Batch,
     total: Float[Array, ""],
 ) -> tuple[Forward, BatchStats]:
-    """The results for a micro-batch of a batch whose weights sum to `total`.
+    """The results of a model and its task for a micro-batch.
 
-    The loss is the micro-batch's share of the whole batch's mean.
+    Args:
+        graphdef: of the model, as `split_model` returns it.
+        learned: its parameters and statistics.
+        task: gives the loss.
+        batch: a micro-batch.
+        total: sum of the whole batch's weights.
+
+    Returns:
+        The results, whose loss is the share of the whole batch's mean, and statistics that add up.
     """
     result = forward(graphdef, learned, task, batch, total)
     solves, stats = solver_stats(result.stats, batch["weight"])

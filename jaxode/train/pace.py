@@ -20,11 +20,20 @@ class Pace:
         self.seconds_a_row: float | None = None
 
     def rows(self, remaining: int) -> int:
-        """Rows to run next: at least 1, at most `remaining`, which is at least 1."""
+        """How many rows to run next: at least 1, at most those remaining.
+
+        Args:
+            remaining: at least 1.
+        """
         if self.seconds_a_row is None:
             return min(FIRST_ROWS, remaining)
         return max(1, min(remaining, int(self.target / max(self.seconds_a_row, 1e-9))))
 
     def measured(self, rows: int, seconds: float) -> None:
-        """Take note that so many rows took so long."""
+        """Adapt to the time of a chunk.
+
+        Args:
+            rows: that were run.
+            seconds: that they took.
+        """
         self.seconds_a_row = seconds / rows

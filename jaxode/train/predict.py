@@ -53,7 +53,11 @@ class PredictionLoop:
         self.parts.append(part)
 
     def predictions(self, epochs: int) -> Predictions:
-        """All examples in the order stored, after so many epochs of training."""
+        """The predictions of all examples, in the order stored.
+
+        Args:
+            epochs: of training, which are stored beside.
+        """
         joined = {
             name: np.concatenate([part[name] for part in self.parts]) for name in self.parts[0]
         }

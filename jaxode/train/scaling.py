@@ -35,7 +35,11 @@ class Scale(NamedTuple):
 
 
 def initial_scale(precision: Precision) -> Scale | None:
-    """What a run begins with; None where nothing is scaled."""
+    """The scale at the start of a run; None if nothing is scaled.
+
+    Args:
+        precision: of the run.
+    """
     if precision != "float16":
         return None
     return Scale(
@@ -44,17 +48,32 @@ def initial_scale(precision: Precision) -> Scale | None:
 
 
 def scaled(loss: Float[Array, ""], scale: Scale | None) -> Float[Array, ""]:
-    """The loss as it is differentiated."""
+    """The loss as it is differentiated.
+
+    Args:
+        loss: of the batch.
+        scale: None if nothing is scaled.
+    """
     return loss if scale is None else loss * scale.factor
 
 
 def unscaled(gradient: Params, scale: Scale | None) -> Params:
-    """The gradient of the loss itself."""
+    """The gradient of the loss itself.
+
+    Args:
+        gradient: of the scaled loss.
+        scale: None if nothing is scaled.
+    """
     return gradient if scale is None else jax.tree.map(lambda leaf: leaf / scale.factor, gradient)
 
 
 def after(scale: Scale, good: Bool[Array, ""]) -> Scale:
-    """The scale for the next step, by whether this one's gradient was finite."""
+    """The scale of the next step.
+
+    Args:
+        scale: of this step.
+        good: whether its gradient was finite.
+    """
     count = jnp.where(good, scale.good + 1, 0)
     grown = count == INTERVAL
     change = jnp.where(good, jnp.where(grown, GROWTH, 1.0), BACKOFF)
@@ -64,5 +83,11 @@ def after(scale: Scale, good: Bool[Array, ""]) -> Scale:
 
 
 def chosen(good: Bool[Array, ""], new: PyTree, old: PyTree) -> PyTree:
-    """What an update made, if its gradient was good, else what was before."""
+    """The pytree after an update, or before it if the gradient was not finite.
+
+    Args:
+        good: whether the gradient was finite.
+        new: a pytree after the update.
+        old: the pytree before it.
+    """
     return jax.tree.map(lambda a, b: jnp.where(good, a, b), new, old)

@@ -41,7 +41,12 @@ class Totals(NamedTuple):
 
     @classmethod
     def zero(cls, blocks: int, dtype: DTypeLike = jnp.float32) -> Totals:
-        """Totals of no batches, for a chain of `blocks` ODE blocks (0 for a model without)."""
+        """Totals of no batches.
+
+        Args:
+            blocks: ODE blocks of the model; 0 for one without.
+            dtype: of the loss.
+        """
         count = jnp.zeros((), jnp.int32)
         counts = jnp.zeros((blocks,), jnp.int32)
         # Every field has its own buffer: a donated state must not hold one buffer twice.
@@ -87,10 +92,16 @@ class TrainState(NamedTuple):
 
 
 def split_model(model: nnx.Module) -> tuple[nnx.GraphDef[nnx.Module], Learned]:
-    """Graph definition, parameters and statistics of a model.
+    """The graph definition, parameters and statistics of a model.
 
-    What earlier solves left in its ODE blocks is dropped. Raises ValueError if it has any other
-    state.
+    Args:
+        model: any module; statistics of earlier solves are dropped from it.
+
+    Returns:
+        Graph definition, and parameters with statistics.
+
+    Raises:
+        ValueError: it has any other state.
     """
     nnx.pop(model, SolveStats)
     graphdef, params, statistics = nnx.split(model, nnx.Param, nnx.BatchStat)
@@ -100,7 +111,14 @@ def split_model(model: nnx.Module) -> tuple[nnx.GraphDef[nnx.Module], Learned]:
 def initial_state(
     learned: Learned, transform: Transform, blocks: int, precision: Precision = "float32"
 ) -> TrainState:
-    """State before the first step; its sums have the floating-point type of the parameters."""
+    """State before the first step; its sums have the floating-point type of the parameters.
+
+    Args:
+        learned: of the model.
+        transform: the optimizer's.
+        blocks: ODE blocks of the model.
+        precision: of the run.
+    """
     params, statistics = learned
     totals = Totals.zero(blocks, jnp.result_type(*jax.tree.leaves(params)))
     step, scale = jnp.zeros((), jnp.int32), initial_scale(precision)
