@@ -75,7 +75,8 @@ def kernels_name(wanted: KernelsName = "auto", precision: Precision = "float32")
 
     Args:
       wanted: a run's setting; "auto" leaves the choice to JAXODE_KERNELS, and then to backend and
-        precision.
+        precision. JAXODE_KERNELS=native is a preference: a precision other than float32 takes
+        matrix products, while the setting "native" is refused with it.
       precision: the native kernels are for float32.
 
     Raises:
