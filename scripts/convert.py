@@ -26,11 +26,12 @@ import jax
 import torch
 from flax import nnx
 
-from experiments import process
-from experiments.arguments import Parser, given
-from experiments.cli import announcement, decided
-from experiments.converters import to_path
 from jaxode.checks import ConfigError
+from jaxode.cli import process
+from jaxode.cli.converters import to_path
+from jaxode.cli.parser import Parser, parse_flags
+from jaxode.cli.texts import data_text
+from jaxode.cli.train import adapt_to_data
 from jaxode.config import RunConfig, StemName
 from jaxode.data import SPECS, DataError, load, spec_of, view_shape
 from jaxode.distributed.process_group import ProcessGroup
@@ -116,8 +117,8 @@ def to_run(weights: Weights, source: Path, out: Path, asked: dict[str, Any]) -> 
         )
     with jax.enable_x64(config.precision == "float64"), Interrupts(Progress().warn) as interrupts:
         data = load(config.data)
-        print(announcement(data), file=sys.stderr)
-        config = decided(config, data, "epochs" in asked)
+        print(data_text(data), file=sys.stderr)
+        config = adapt_to_data(config, data, "epochs" in asked)
         with interrupts.compiling():
             trainer = Trainer(
                 config,
@@ -199,7 +200,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = build_parser()
     try:
-        values = given(parser, list(sys.argv[1:] if argv is None else argv))
+        values = parse_flags(parser, argv)
         convert(values.pop("source"), values.pop("target"), values)
     except SystemExit as stop:
         return int(stop.code or 0)

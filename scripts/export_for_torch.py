@@ -24,11 +24,12 @@ import numpy as np
 import torch
 from flax import nnx
 
-from experiments import process
-from experiments.arguments import Parser, given
-from experiments.cli import announcement, decided
-from experiments.converters import Number, to_path
 from jaxode.checks import COUNTS, ConfigError, require
+from jaxode.cli import process
+from jaxode.cli.converters import Number, to_path
+from jaxode.cli.parser import Parser, parse_flags
+from jaxode.cli.texts import data_text
+from jaxode.cli.train import adapt_to_data
 from jaxode.config import CONVOLUTIONS_ONLY, MODEL_FACTS, RunConfig, SolveConfig, names_where
 from jaxode.data import DataError, load
 from jaxode.interop import to_torch
@@ -139,8 +140,8 @@ def hand_over(config: RunConfig, epochs_given: bool, count: int, out: Path) -> l
         solver_flags(config.solve)  # refused before anything is loaded
     with jax.enable_x64(config.precision == "float64"):
         data = load(config.data)
-        config = decided(config, data, epochs_given)
-        print(announcement(data), file=sys.stderr)
+        config = adapt_to_data(config, data, epochs_given)
+        print(data_text(data), file=sys.stderr)
         steps = CompiledSteps(config, data)
         model: Any = nnx.merge(steps.work.graphdef, *steps.learned)
         weights = to_torch(model, channels=data.spec.channels)
@@ -170,7 +171,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = build_parser()
     try:
-        values = given(parser, list(sys.argv[1:] if argv is None else argv))
+        values = parse_flags(parser, argv)
         count, out = values.pop("batches"), values.pop("out")
         config = settings(values)
         words = hand_over(config, "epochs" in values, count, out)

@@ -30,6 +30,8 @@ from jaxode.config.parts import ModelConfig as ModelConfig
 from jaxode.config.parts import OptimConfig as OptimConfig
 from jaxode.config.parts import ParallelConfig as ParallelConfig
 from jaxode.config.parts import SolveConfig as SolveConfig
+from jaxode.config.presets import PRESETS as PRESETS
+from jaxode.config.presets import preset as preset
 from jaxode.config.run import PARTS as PARTS
 from jaxode.config.run import RunConfig as RunConfig
 from jaxode.config.solvers import SOLVER_FACTS as SOLVER_FACTS

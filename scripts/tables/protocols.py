@@ -6,10 +6,9 @@ import hashlib
 import json
 from typing import Any, Literal
 
-from jaxode.config import RunConfig
+from jaxode.config import RunConfig, preset
 from jaxode.data import SPECS
 from jaxode.runs import RESUMABLE_SETTINGS
-from scripts.settings import preset
 from scripts.tables.table import Row, Table
 
 Scale = Literal["full", "cpu", "smoke"]

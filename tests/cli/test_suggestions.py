@@ -2,8 +2,8 @@
 
 import pytest
 
-from experiments.arguments import build_parser
-from experiments.suggestions import MEANT, suggestion
+from jaxode.cli.request import build_parser
+from jaxode.cli.suggestions import MEANT, suggestion
 from jaxode.config import RunConfig
 
 FLAGS = [

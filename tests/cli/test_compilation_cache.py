@@ -9,14 +9,14 @@ import sys
 
 import pytest
 
-from experiments.compilations import unusable
+from jaxode.cli.compilation_cache import unusable
 
 PROGRAM = """
 import json, jax, jax.numpy as jnp
-from experiments.compilations import keep
+from jaxode.cli.compilation_cache import enable
 events = []
 jax.monitoring.register_event_listener(lambda event, **_: events.append(event))
-keep()
+enable()
 jax.jit(lambda x: [jnp.sort(x * k, k % 2) for k in range(9)])(jnp.ones((9, 9)))
 hits = events.count("/jax/compilation_cache/cache_hits")
 print(json.dumps({"hits": hits, "dir": jax.config.jax_compilation_cache_dir}))

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from parsers import check
 
-from experiments.arguments import build_parser, parse, unused
 from experiments.augmentations import AugmentationsConfig
-from experiments.cli import fail
 from experiments.dynamics import command
 from experiments.dynamics.crossing_config import CrossingConfig
 from experiments.primer import PrimerConfig
+from jaxode.cli.request import build_parser, parse, without_effect
+from jaxode.cli.train import fail
 from jaxode.config import RunConfig
 
 NAMES = ("mnist", "qmnist", "fashion_mnist", "cifar10", "cifar100")
@@ -241,18 +241,22 @@ def test_a_yes_or_no_setting_is_a_flag_without_a_value(capsys):
 
 def test_settings_without_effect_are_known():
     config = RunConfig().replaced(model="resnet", optimizer="adam")
-    assert unused(config, {"rtol": 1, "lr": 1, "momentum": 0, "width": 32}) == [
+    assert without_effect(config, {"rtol": 1, "lr": 1, "momentum": 0, "width": 32}) == [
         "--rtol",
         "--momentum",
     ]
-    assert unused(
+    assert without_effect(
         RunConfig().replaced(blocks=0), {"per_sample": True, "blocks": 0, "width": 32}
     ) == ["--per-sample"]
-    assert unused(RunConfig(), {"rtol": 1, "momentum": 0, "width": 32, "tape_steps": 4}) == []
-    assert unused(RunConfig().replaced(gradient="replay"), {"tape_steps": 4}) == ["--tape-steps"]
+    assert (
+        without_effect(RunConfig(), {"rtol": 1, "momentum": 0, "width": 32, "tape_steps": 4}) == []
+    )
+    assert without_effect(RunConfig().replaced(gradient="replay"), {"tape_steps": 4}) == [
+        "--tape-steps"
+    ]
     angled = RunConfig().replaced(dataset="iceberg", model="dense", angle=True)
-    assert unused(angled, {"angle": True}) == ["--angle"]
-    assert unused(angled.replaced(model="cnn"), {"angle": True}) == []
+    assert without_effect(angled, {"angle": True}) == ["--angle"]
+    assert without_effect(angled.replaced(model="cnn"), {"angle": True}) == []
 
 
 def test_a_default_gradient_mode_follows_the_solver():

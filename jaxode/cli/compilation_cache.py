@@ -1,4 +1,4 @@
-"""Compiled programs, kept on disk so that a second run of the same settings compiles nothing."""
+"""The cache of compiled programs on disk: a second run of the same settings compiles nothing."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ JAX's default, 1, leaves out a start's many small ones.
 """
 
 
-def keep() -> None:
-    """Keep compiled programs in the user's cache directory, if it can be written.
+def enable() -> None:
+    """Store compiled programs in the user's cache directory, if it can be written.
 
-    JAX_COMPILATION_CACHE_DIR names another directory, JAX_ENABLE_COMPILATION_CACHE=false keeps
-    nothing.
+    JAX_COMPILATION_CACHE_DIR names another directory, JAX_ENABLE_COMPILATION_CACHE=false disables
+    the cache.
     """
     import jax
 
@@ -31,21 +31,21 @@ def keep() -> None:
         return
     chosen = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
     if chosen is not None and "://" in chosen:  # a bucket, which is JAX's to write
-        return shorten()
-    directory = Path(chosen) if chosen is not None else usual()
+        return cache_short_compilations()
+    directory = Path(chosen) if chosen is not None else default_directory()
     problem = "there is no home directory" if directory is None else unusable(directory)
     if problem is None:
         jax.config.update("jax_compilation_cache_dir", str(directory))
-        return shorten()
+        return cache_short_compilations()
     if chosen is not None:
         print(
-            f"note: compiled programs are not kept: JAX_COMPILATION_CACHE_DIR: {problem}",
+            f"note: compiled programs are not stored: JAX_COMPILATION_CACHE_DIR: {problem}",
             file=sys.stderr,
         )
         jax.config.update("jax_compilation_cache_dir", None)
 
 
-def usual() -> Path | None:
+def default_directory() -> Path | None:
     """The directory in the user's cache; None where there is no home.
 
     A relative XDG_CACHE_HOME has to be ignored, by the XDG Base Directory Specification.
@@ -66,8 +66,8 @@ def unusable(directory: Path) -> str | None:
     return None if os.access(directory, os.W_OK | os.X_OK) else f"{directory}: not writable"
 
 
-def shorten() -> None:
-    """Keep what compiles fast too, unless the user has chosen another bound."""
+def cache_short_compilations() -> None:
+    """Store what compiles fast too, unless the user has chosen another bound."""
     import jax
 
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:

@@ -3,7 +3,7 @@
 import pytest
 
 from experiments import mnist
-from experiments.memory import smaller
+from jaxode.cli.memory_advice import smaller
 
 
 @pytest.mark.parametrize(

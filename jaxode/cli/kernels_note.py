@@ -1,4 +1,4 @@
-"""The note, given once, that native kernels are missing and how to get them."""
+"""The note, printed once, that native kernels are missing and how to get them."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import sys
 
 import jax
 
-from experiments.compilations import usual
+from jaxode.cli.compilation_cache import default_directory
 from jaxode.config import RunConfig
 from jaxode.nn import native
 from jaxode.nn.kernels import VARIABLE
 
-TOLD = "native-kernels-missing"
-"""Name of an empty file in the user's cache that says it was said."""
+MARKER = "native-kernels-missing"
+"""Name of an empty file in the user's cache that marks the note as printed."""
 
 
-def tell_once(config: RunConfig) -> None:
-    """A note on stderr, given once, that a run would be quicker with native kernels.
+def note_once(config: RunConfig) -> None:
+    """A note on stderr, printed once, that a run would be quicker with native kernels.
 
     Args:
         config: the run. One in another precision, of a model without convolutions, or with kernels
@@ -35,16 +35,16 @@ def tell_once(config: RunConfig) -> None:
 
 def _first_time() -> bool:
     """Whether the note is new; stores that it was given, where it can be stored."""
-    folder = usual()
+    folder = default_directory()
     if folder is None:
         return True
-    told = folder.parent / TOLD
+    marker = folder.parent / MARKER
     try:
-        told.parent.mkdir(parents=True, exist_ok=True)
+        marker.parent.mkdir(parents=True, exist_ok=True)
     except OSError:
         return True
     try:
-        told.open("x", encoding="utf-8").close()
+        marker.open("x", encoding="utf-8").close()
     except FileExistsError:
         return False
     except OSError:

@@ -12,8 +12,8 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from experiments import limits
 from jaxode.checks import ConfigError
+from jaxode.cli import resource_limits
 
 PARSE_FLAGS = (
     "from jaxlib import xla_client;"
@@ -27,7 +27,7 @@ TALK = 4096
 
 def start_jax() -> None:
     """Import JAX. Raises ConfigError where a limit or a variable of the environment forbids it."""
-    limits.check()
+    resource_limits.check()
     # Without a directory for its caches matplotlib works as well, but says so in several lines.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     refusal = flags_refused(os.environ.get("XLA_FLAGS", ""))

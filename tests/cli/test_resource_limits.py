@@ -8,9 +8,10 @@ import threading
 import pytest
 from commands import SMALL, finished, instead_of_jax, surroundings
 
-from experiments import limits, mnist
-from experiments import surroundings as checks
+from experiments import mnist
 from jaxode.checks import ConfigError
+from jaxode.cli import environment as checks
+from jaxode.cli import resource_limits
 
 
 def limited(name, value):
@@ -58,16 +59,18 @@ def test_too_few_threads_are_refused(monkeypatch):
     with pytest.raises(
         ConfigError, match=r"\(ulimit -u, or the container's\) must leave room for \d+, got 5$"
     ):
-        limits.check()
+        resource_limits.check()
 
 
 def test_an_error_behind_a_limit_names_it(monkeypatch):
-    monkeypatch.setattr(limits, "soft", lambda name: 100 if name == "RLIMIT_FSIZE" else None)
+    monkeypatch.setattr(
+        resource_limits, "soft", lambda name: 100 if name == "RLIMIT_FSIZE" else None
+    )
     assert (
-        limits.explained("x: File too large")
+        resource_limits.explained("x: File too large")
         == "x: File too large (the limit on the size of files is ulimit -f)"
     )
-    assert limits.explained("x: Too many open files") == "x: Too many open files"
+    assert resource_limits.explained("x: Too many open files") == "x: Too many open files"
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import pytest
 
-from experiments import native_note
+from jaxode.cli import kernels_note
 from jaxode.config import ModelConfig, RunConfig
 
 pytestmark = pytest.mark.skipif(jax.default_backend() != "cpu", reason="the kernels are for a CPU")
@@ -14,14 +14,16 @@ pytestmark = pytest.mark.skipif(jax.default_backend() != "cpu", reason="the kern
 @pytest.fixture(autouse=True)
 def without_kernels(monkeypatch, tmp_path):
     monkeypatch.delenv("JAXODE_KERNELS", raising=False)
-    monkeypatch.setattr(native_note.native, "load", lambda: False)
+    monkeypatch.setattr(kernels_note.native, "load", lambda: False)
     reason = "no compiler was found; install one"
-    monkeypatch.setattr(native_note.native, "unavailable_reason", lambda: reason)
-    monkeypatch.setattr(native_note, "usual", lambda: tmp_path / "cache" / "compilations")
+    monkeypatch.setattr(kernels_note.native, "unavailable_reason", lambda: reason)
+    monkeypatch.setattr(
+        kernels_note, "default_directory", lambda: tmp_path / "cache" / "compilations"
+    )
 
 
 def said(capsys, config):
-    native_note.tell_once(config)
+    kernels_note.note_once(config)
     return capsys.readouterr().err
 
 
@@ -53,7 +55,7 @@ def test_nothing_is_said_where_the_variable_chooses(capsys, monkeypatch):
 
 
 def test_nothing_is_said_where_they_are(capsys, monkeypatch):
-    monkeypatch.setattr(native_note.native, "load", lambda: True)
+    monkeypatch.setattr(kernels_note.native, "load", lambda: True)
     assert said(capsys, RunConfig()) == ""
 
 
@@ -61,6 +63,6 @@ def test_nothing_is_said_where_they_are(capsys, monkeypatch):
 def test_it_is_said_again_where_nothing_can_be_remembered(capsys, monkeypatch, tmp_path, folder):
     (tmp_path / "file").write_text("", encoding="utf-8")
     place = None if folder == "nowhere" else tmp_path / "file" / "compilations"
-    monkeypatch.setattr(native_note, "usual", lambda: place)
+    monkeypatch.setattr(kernels_note, "default_directory", lambda: place)
     assert said(capsys, RunConfig())
     assert said(capsys, RunConfig())

@@ -10,7 +10,7 @@ import pytest
 from commands import SIGNALS, SMALL, instead_of_jax, start, surroundings, wait_for
 
 from experiments import mnist
-from experiments.signals import Interrupted, Signals
+from jaxode.cli.signals import Interrupted, Signals
 from scripts import report
 
 WAITS = "import time\ntime.sleep(60)"
@@ -82,7 +82,7 @@ def test_a_closed_terminal_sends_sighup_twice():
 
 BLOCKED = """
 import ctypes, os, pathlib, signal, sys, threading
-from experiments.signals import Signals
+from jaxode.cli.signals import Signals
 with Signals("test") as signals, signals.blocked():
     library, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(256)
     library.pthread_mutex_init(mutex, None)

@@ -10,8 +10,8 @@ import sys
 import pytest
 from commands import SMALL, finished, surroundings
 
-from experiments import surroundings as checks
 from jaxode.checks import ConfigError
+from jaxode.cli import environment as checks
 
 ASCII = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "PYTHONIOENCODING": None}
 
@@ -58,7 +58,7 @@ def test_help_that_nobody_could_read_has_failed():
 
 PRINTS = """
 import sys
-from experiments import streams
+from jaxode.cli import streams
 streams.repair()
 for number in range(50_000):
     print(number)

@@ -9,9 +9,9 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from experiments import limits, streams, surroundings
-from experiments.signals import STOPPED, Interrupted, Signals, from_now_on, leave, own_name
 from jaxode.checks import ConfigError, one_line
+from jaxode.cli import environment, resource_limits, streams
+from jaxode.cli.signals import STOPPED, Interrupted, Signals, from_now_on, leave, own_name
 from jaxode.ending_signals import ENDING
 
 if TYPE_CHECKING:
@@ -36,13 +36,13 @@ def prepare() -> None:
     streams.repair()
     from_now_on()
     atexit.register(shield)
-    limits.warn_before_kill()
+    resource_limits.warn_before_kill()
 
 
 def require_jax() -> None:
     """Import JAX, or end this process with one line and exit code 2."""
     try:
-        surroundings.start_jax()
+        environment.start_jax()
     except ConfigError as error:
         leave(report(own_name(), error, 2))
 
@@ -58,7 +58,9 @@ def shield() -> None:
 
 def report(prog: str, text: object, code: int) -> int:
     """Print one line on stderr and hand the exit code on."""
-    print(f"{prog}: error: {limits.explained(one_line(text))}", file=sys.stderr, flush=True)
+    print(
+        f"{prog}: error: {resource_limits.explained(one_line(text))}", file=sys.stderr, flush=True
+    )
     return code
 
 

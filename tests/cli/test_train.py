@@ -9,7 +9,7 @@ import pytest
 from runs import as_format_3
 
 from experiments import cifar10, cifar100, mnist
-from experiments.cli import finished
+from jaxode.cli.train import is_complete
 from jaxode.runs import read_config
 from jaxode.runs.checkpoint_meta import sealed, unsealed
 from jaxode.runs.summary import TIMINGS
@@ -112,10 +112,10 @@ def test_a_resume_with_other_settings_names_them(done, capsys):
 )
 def test_a_result_of_wrong_types_is_not_that_of_a_complete_run(content, tmp_path):
     (tmp_path / "result.json").write_text(content)
-    assert not finished(tmp_path, mnist.PRESET.replaced(epochs=1))
+    assert not is_complete(tmp_path, mnist.PRESET.replaced(epochs=1))
     (tmp_path / "result.json").unlink()
     os.mkfifo(tmp_path / "result.json")
-    assert not finished(tmp_path, mnist.PRESET.replaced(epochs=1))
+    assert not is_complete(tmp_path, mnist.PRESET.replaced(epochs=1))
 
 
 @pytest.mark.parametrize(
@@ -288,7 +288,7 @@ def test_names_that_no_file_can_have_are_no_traceback(done, tmp_path, name, caps
     for meta in (run / "checkpoints").glob("epoch-*/meta.json"):
         content = unsealed(meta.read_text())
         meta.write_text(sealed({**content, "files_sha256": {name: "0" * 64}}))
-    assert not finished(run, read_config(run))
+    assert not is_complete(run, read_config(run))
     assert mnist.main(["--resume", str(run), "--quiet"]) == 1
     *damaged, last = capsys.readouterr().err.splitlines()
     assert len(damaged) == 2

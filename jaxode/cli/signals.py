@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any, NoReturn, Self
 
-from experiments import streams
+from jaxode.cli import streams
 from jaxode.ending_signals import heeded
 
 STOPPED = 128
