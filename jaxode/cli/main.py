@@ -21,10 +21,17 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "train": Command("jaxode.cli.train_dataset", "DATASET [flags]", "train a model on a data set"),
+    "predict": Command("jaxode.cli.predict", "RUN PICTURE ...", "classify pictures"),
+    "evaluate": Command("jaxode.cli.evaluate", "RUN [flags]", "accuracy, with any solve settings"),
+    "compare": Command("jaxode.cli.compare", "RUN ...", "put runs side by side"),
+    "export": Command("jaxode.cli.export", "RUN FILE", "StableHLO, ONNX, safetensors, PyTorch"),
+    "info": Command("jaxode.cli.info", "RUN", "what a run or a file of weights holds"),
 }
 
 EXAMPLES = """examples:
-  jaxode train mnist --data sample --epochs 2 --model resnet
+  jaxode train mnist --data sample --epochs 2 --model resnet --out runs/first
+  jaxode predict runs/first seven.png
+  jaxode evaluate runs/first
 """
 
 
