@@ -14,6 +14,7 @@ from jaxode.config import SolveConfig as SolveConfig
 
 if TYPE_CHECKING:
     from jaxode.data import ArrayDataset as ArrayDataset
+    from jaxode.data import load_dataset as load_dataset
     from jaxode.models import create_model as create_model
     from jaxode.nn import ODEBlock as ODEBlock
     from jaxode.ode import Stats as Stats
@@ -29,6 +30,7 @@ LATER = {
     "Stats": "jaxode.ode",
     "create_model": "jaxode.models",
     "fit": "jaxode.train",
+    "load_dataset": "jaxode.data",
     "odeint": "jaxode.ode",
     "trajectory": "jaxode.ode.trajectory",
 }

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import importlib
-from typing import Any, get_args
+import importlib.util
+from typing import Any
 
 from experiments.arguments import Parser, add_settings, configured, in_flags
 from experiments.converters import Choice
 from jaxode.checks import ConfigError
-from jaxode.config import DatasetName, ModelConfig, RunConfig
+from jaxode.config import DataConfig, ModelConfig, RunConfig
+from jaxode.data import dataset_names
 
 
 def settings_parser(prog: str, usage: str, doc: str) -> Parser:
@@ -18,7 +20,7 @@ def settings_parser(prog: str, usage: str, doc: str) -> Parser:
     What is not given is left out of its result.
     """
     parser = Parser.of(prog, doc, usage=f"%(prog)s {usage}", argument_default=argparse.SUPPRESS)
-    names = get_args(DatasetName)
+    names = dataset_names()
     parser.add_argument(
         "--dataset", type=Choice(names), metavar="NAME", help=f"{', '.join(names)} (default: mnist)"
     )
@@ -27,7 +29,9 @@ def settings_parser(prog: str, usage: str, doc: str) -> Parser:
 
 
 def preset(dataset: str) -> RunConfig:
-    """Defaults of the experiment on this data set."""
+    """Defaults of the experiment on this data set; of a data set without one, the usual ones."""
+    if importlib.util.find_spec(f"experiments.{dataset}") is None:
+        return RunConfig(data=DataConfig(dataset))
     return importlib.import_module(f"experiments.{dataset}").PRESET
 
 
