@@ -14,6 +14,7 @@ from jaxode.config import SolveConfig as SolveConfig
 
 if TYPE_CHECKING:
     from jaxode.data import ArrayDataset as ArrayDataset
+    from jaxode.data import load_dataset as load_dataset
     from jaxode.inference import TrainedModel as TrainedModel
     from jaxode.inference import evaluate as evaluate
     from jaxode.inference import load as load
@@ -35,6 +36,7 @@ LATER = {
     "evaluate": "jaxode.inference",
     "fit": "jaxode.train",
     "load": "jaxode.inference",
+    "load_dataset": "jaxode.data",
     "odeint": "jaxode.ode",
     "trajectory": "jaxode.ode.trajectory",
 }

@@ -53,7 +53,7 @@ def write_sample(dataset: str, data_dir: str, folder: Path) -> Path:
     Raises DataError as `jaxode.data.load` does, of a set with too few images, and of one that is no
     pictures.
     """
-    if SPECS[dataset].stored is not np.uint8:
+    if SPECS[dataset].stored_dtype != "uint8":
         raise DataError(f"a sample is of pictures, whose pixels are bytes, and {dataset} has none")
     full = load(DataConfig(dataset=dataset, data="full", data_dir=data_dir))  # type: ignore[arg-type]
     rng = np.random.default_rng(SAMPLE_SEED)

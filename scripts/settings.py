@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any, get_args
+from typing import Any
 
 from jaxode.checks import ConfigError
 from jaxode.cli.converters import Choice
 from jaxode.cli.flags import add_settings, error_with_flag
 from jaxode.cli.parser import Parser
 from jaxode.cli.request import with_settings
-from jaxode.config import DatasetName, ModelConfig, RunConfig, preset
+from jaxode.config import ModelConfig, RunConfig, preset
+from jaxode.data import dataset_names
 
 
 def settings_parser(prog: str, usage: str, doc: str) -> Parser:
@@ -21,7 +22,7 @@ def settings_parser(prog: str, usage: str, doc: str) -> Parser:
     parser = Parser.from_doc(
         prog, doc, usage=f"%(prog)s {usage}", argument_default=argparse.SUPPRESS
     )
-    names = get_args(DatasetName)
+    names = dataset_names()
     parser.add_argument(
         "--dataset", type=Choice(names), metavar="NAME", help=f"{', '.join(names)} (default: mnist)"
     )

@@ -12,19 +12,19 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import Any
 
 from jaxode.checks import ConfigError, Range
 from jaxode.cli.command import add_solve_flags, new_parser, run_command
 from jaxode.cli.converters import Choice, Number, nonempty, path_text, to_path
 from jaxode.cli.parser import Parser
-from jaxode.config import TOLERANCES, DatasetName
+from jaxode.config import TOLERANCES
 
 
 def build_parser() -> Parser:
     """The flags."""
     parser = new_parser("jaxode evaluate", "RUN [flags]", __doc__)
-    add, names = parser.add_argument, get_args(DatasetName)
+    add, names = parser.add_argument, dataset_names()
     add("run", type=to_path, metavar="RUN", help="a run's directory or a file of weights")
     add(
         "--checkpoint",

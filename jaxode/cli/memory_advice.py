@@ -28,6 +28,8 @@ def smaller(config: RunConfig) -> str:
 
 def takes(config: RunConfig) -> dict[str, float]:
     """Bytes of parameters, of a step's feature maps and of the images, roughly."""
+    import numpy as np
+
     from jaxode.data import spec_of, view_shape
     from jaxode.models import describe
 
@@ -46,7 +48,7 @@ def takes(config: RunConfig) -> dict[str, float]:
             found["parameters"] * growth**2 * item * COPIES.get(config.optim.optimizer, 4)
         ),
         "maps": batch_in_turn(config) * largest_map(found["shapes"]) * growth * item * maps(config),
-        "images": count * spec.image_size**2 * spec.channels * spec.stored().itemsize,
+        "images": count * spec.image_size**2 * spec.channels * np.dtype(spec.stored_dtype).itemsize,
     }
 
 

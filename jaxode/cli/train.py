@@ -78,7 +78,7 @@ def check_paths(request: Request) -> None:
 
 def execute(parser: Parser, request: Request, config: RunConfig, signals: Signals) -> int:
     """A well-formed request; its errors become exit codes."""
-    from jaxode.data import DataError, is_unsplit
+    from jaxode.data import DataError, has_predefined_split
     from jaxode.distributed import ProcessGroup
     from jaxode.errors import CheckpointError, ResumeError, RunFailed, Stopped, out_of_memory
     from jaxode.runs.leftovers import sweep_unless_claimed
@@ -90,7 +90,7 @@ def execute(parser: Parser, request: Request, config: RunConfig, signals: Signal
             config = resumed_config(request.resume, request, config)
         chain = "blocks" in config.model.facts.uses
         empty = " of 0 blocks" if chain and not config.model.blocks else ""
-        unsplit = is_unsplit(config.data.dataset)
+        unsplit = not has_predefined_split(config.data.dataset)
         for flag in without_effect(config, request.settings, unsplit=unsplit):
             what = (
                 f"{config.model.name}{empty} with {config.optim.optimizer} on {config.data.dataset}"

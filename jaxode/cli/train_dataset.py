@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import get_args
 
 from jaxode.checks import closest, shortened
 from jaxode.cli import process, train
-from jaxode.config import PRESETS, DatasetName, preset
+from jaxode.config import PRESETS, preset
+from jaxode.data import dataset_names
 
 PROG = "jaxode train"
 
@@ -16,7 +16,7 @@ PROG = "jaxode train"
 def main(argv: Sequence[str] | None = None) -> int:
     """Train on the data set that the first argument names; returns the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
-    names = get_args(DatasetName)
+    names = dataset_names()
     name = words[0] if words else "--help"
     if name in ("-h", "--help"):
         print(help_text(names), end="")

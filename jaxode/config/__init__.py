@@ -3,7 +3,6 @@
 from jaxode.config.choices import CONVOLUTIONS_ONLY as CONVOLUTIONS_ONLY
 from jaxode.config.choices import AugmentationName as AugmentationName
 from jaxode.config.choices import CropName as CropName
-from jaxode.config.choices import DatasetName as DatasetName
 from jaxode.config.choices import KernelsName as KernelsName
 from jaxode.config.choices import OptimizerName as OptimizerName
 from jaxode.config.choices import ParallelName as ParallelName

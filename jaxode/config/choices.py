@@ -9,9 +9,6 @@ SteppingName = Literal["diffrax", "torchdiffeq"]
 NormName = Literal["full", "seminorm"]
 OptimizerName = Literal["sgd", "adam", "adamw"]
 ScheduleName = Literal["step", "constant", "cosine"]
-DatasetName = Literal[
-    "mnist", "qmnist", "fashion_mnist", "cifar10", "cifar100", "asl_alphabet", "iceberg"
-]
 DataChoice = Literal["auto", "full", "sample"]
 CropName = Literal["resize", "pad", "none"]
 AugmentationName = Literal[

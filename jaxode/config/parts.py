@@ -265,7 +265,7 @@ class SolveConfig:
 class DataConfig:
     """Which images. Raises ConfigError on values outside the stated ranges."""
 
-    dataset: str = setting("mnist", "data set: one of jaxode.data.SPECS, or the name of your own")
+    dataset: str = setting("mnist", "data set: a registered name, or the name of your own")
     data: DataChoice = setting(
         "auto",
         "full: the published set; sample: 2,000 + 500 bundled images; auto: full if it can be had,"

@@ -17,7 +17,8 @@ import numpy as np
 from jaxode.data import regular
 from jaxode.data.regular import printable
 from jaxode.data.rows import Rows, shown
-from jaxode.data.specs import SPECS, DataError
+from jaxode.data.sources.iceberg import SOURCE
+from jaxode.data.specs import DataError
 
 SIDE = 75
 PIXELS = SIDE * SIDE
@@ -25,7 +26,7 @@ BANDS = ("band_1", "band_2")
 ANGLE, LABEL = "inc_angle", "is_iceberg"
 UNKNOWN_ANGLE = "na"
 
-WANTED = f"get it from {SPECS['iceberg'].source}"
+WANTED = f"get it from {SOURCE}"
 
 ANGLES = f'a number of degrees from 0 to 90 or "{UNKNOWN_ANGLE}"'
 LABELS = "0 or 1"

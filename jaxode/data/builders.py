@@ -39,7 +39,7 @@ def _quiet() -> Iterator[None]:
 
 
 class ImageBlocks(tfds.core.GeneratorBasedBuilder):
-    """A builder of one of our data sets; its name on disk is the set's."""
+    """A builder of one of our data sets; its name on disk is that of the data set."""
 
     VERSION = tfds.core.Version("1.1.0")
     RELEASE_NOTES = {"1.1.0": "Blocks of images and labels; a checksum of each split."}  # noqa: RUF012
@@ -81,7 +81,7 @@ class ImageBlocks(tfds.core.GeneratorBasedBuilder):
             {
                 "images": tfds.features.Tensor(
                     shape=(None, side, side, channels),
-                    dtype=self.spec.stored,
+                    dtype=np.dtype(self.spec.stored_dtype),
                     encoding=tfds.features.Encoding.BYTES,
                 ),
                 "labels": tfds.features.Tensor(shape=(None,), dtype=np.int32),
@@ -120,11 +120,11 @@ def checksum(arrays: Arrays) -> str:
 
 
 def _read_split(builder: ImageBlocks, split: str) -> Arrays:
-    source: Any = builder.as_data_source(split)  # pyright: ignore[reportCallIssue]  (TFDS decorates it)
+    # TFDS decorates this method.
+    source: Any = builder.as_data_source(split)  # pyright: ignore[reportCallIssue]
     blocks = []
-    for start in range(
-        0, len(source), _AT_ONCE
-    ):  # a damaged length ends at the first record that is not there
+    # A damaged length ends at the first record that is not there.
+    for start in range(0, len(source), _AT_ONCE):
         blocks += source.__getitems__(list(range(start, min(start + _AT_ONCE, len(source)))))
     images = np.concatenate([block["images"] for block in blocks])
     return images, np.concatenate([block["labels"] for block in blocks]).astype(np.int32)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxode.checks import require
+from jaxode.checks import any_of, require
 from jaxode.config import RunConfig
 from jaxode.data.augment import evaluation_views, training_views
 from jaxode.data.augmentations import augmented, require_shape
@@ -31,29 +31,53 @@ UNCHANGED = Views(lambda batch: batch, lambda batch: batch)
 
 
 def view_shape(config: RunConfig, spec: DatasetSpec) -> tuple[int, int, int]:
-    """Height, width and planes of what the model sees."""
-    if spec.layout != "bands":
-        return spec.view_size, spec.view_size, spec.channels
-    planes = 1 if config.model.facts.single_band else 4 if config.data.angle else 3
-    return spec.view_size, spec.view_size, planes
+    """Shape of the images that a model sees.
+
+    Args:
+      config: settings of a run.
+      spec: facts of its data set.
+
+    Returns:
+      Height, width and channels.
+
+    Example:
+      >>> from jaxode.config import RunConfig
+      >>> from jaxode.data import SPECS, view_shape
+      >>> view_shape(RunConfig(), SPECS["cifar10"])
+      (28, 28, 3)
+    """
+    return spec.view_size, spec.view_size, spec.images.channels(config, spec)
 
 
 def views(config: RunConfig, spec: DatasetSpec) -> Views:
-    """The views of a run.
+    """The transforms of a run: from batches as they are stored to what a model sees.
 
-    Raises ConfigError where the settings ask for what these images do not have.
+    Args:
+      config: its settings.
+      spec: facts of its data set.
+
+    Returns:
+      A transform for training, which crops and augments, and one for evaluation.
+
+    Raises:
+      ConfigError: the settings ask for what these images do not have.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jaxode.config import RunConfig
+      >>> from jaxode.data import SPECS, views
+      >>> stored = {"image": jnp.zeros((2, 32, 32, 3), jnp.uint8)}
+      >>> views(RunConfig(), SPECS["cifar10"]).evaluation(stored)["image"].shape
+      (2, 28, 28, 3)
     """
+    crop, allowed = config.data.crop, any_of(spec.crops)
+    require(crop in spec.crops, "crop", crop, f"{allowed} for {spec.name}")
+    return spec.images.views(config, spec)
+
+
+def picture_views(config: RunConfig, spec: DatasetSpec) -> Views:
+    """Augmented, normalised and cropped pictures. Raises ConfigError if they are too small."""
     names, crop, dtype = config.data.augmentations, config.data.crop, jnp.dtype(config.dtype)
-    if spec.layout == "bands":
-        require(crop == "none", "crop", crop, f"none for {spec.name}")
-        require(
-            not names,
-            "augment",
-            config.data.augment,
-            f"none for {spec.name}, whose images are no pictures",
-        )
-        return _band_views(config, spec)
-    require(not config.data.angle, "angle", True, f"left out for {spec.name}, which has none")
     require_shape(names, spec.image_size, spec.image_size, spec.channels)
     mean, std, side = spec.mean, spec.std, spec.view_size
 
@@ -68,7 +92,7 @@ def views(config: RunConfig, spec: DatasetSpec) -> Views:
     )
 
 
-def _band_views(config: RunConfig, spec: DatasetSpec) -> Views:
+def radar_views(config: RunConfig, spec: DatasetSpec) -> Views:
     """Band 1, band 2, their mean, and the incidence angle if it is asked for.
 
     The dense net has band 1 alone.

@@ -77,7 +77,7 @@ class TrainedModel:
     @property
     def stored_dtype(self) -> np.dtype[Any]:
         """Type of a stored image: uint8 for pictures."""
-        return np.dtype(self.spec.stored)
+        return np.dtype(self.spec.stored_dtype)
 
     def facts(self) -> dict[str, Any]:
         """What is known of the images, as JSON values: classes, size and normalisation."""
@@ -160,7 +160,7 @@ class TrainedModel:
           SolveError: a solve failed.
         """
         require_count("batch_size", batch_size)
-        if self.spec.stored is not np.uint8:
+        if self.stored_dtype != np.uint8:
             names, images = _stored_images(pictures, self.image_shape)
         else:
             side, channels = self.spec.image_size, self.spec.channels

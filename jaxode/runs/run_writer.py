@@ -10,7 +10,7 @@ from typing import Any
 
 from jaxode.checks import ConfigError
 from jaxode.config import RunConfig
-from jaxode.data import is_unsplit
+from jaxode.data import has_predefined_split
 from jaxode.errors import NOT_WRITTEN, ResumeError
 from jaxode.plots import learning_curves
 from jaxode.runs.directory_lock import CONFIG
@@ -39,7 +39,9 @@ def settings_of_result(config: RunConfig) -> dict[str, Any]:
         "data": config.data.data,
         "crop": config.data.crop,
         "augment": list(config.data.augmentations),
-        "split_seed": config.data.split_seed if is_unsplit(config.data.dataset) else None,
+        "split_seed": (
+            None if has_predefined_split(config.data.dataset) else config.data.split_seed
+        ),
         "model": config.model.name,
         "blocks": config.model.blocks,
         "width": config.model.width if "width" in config.model.facts.uses else None,

@@ -30,13 +30,13 @@ def scaled(table: Table, row: Row, scale: Scale) -> dict[str, Any]:
                 **table.cpu_settings,
             }
         case "smoke":
-            return SMOKE | ({"data": "full"} if SPECS[table.dataset].unsplit else {})
+            return SMOKE | ({} if SPECS[table.dataset].predefined_split else {"data": "full"})
 
 
 def epochs(table: Table, row: Row, scale: Scale) -> str:
     """What is told of a protocol beside its name."""
     if scale == "smoke":
-        part = "" if SPECS[table.dataset].unsplit else " of the sample"
+        part = " of the sample" if SPECS[table.dataset].predefined_split else ""
         return f"{SMOKE['epochs']} epoch of {SMOKE['limit_train']} images{part}"
     count = scaled(table, row, scale).get("epochs", published_epochs(table))
     return f"{count} epoch{'s' if count > 1 else ''}"

@@ -9,13 +9,23 @@ from typing import Any, Literal
 
 import numpy as np
 
+from jaxode.checks import require
 from jaxode.config import DataConfig, RunConfig
 from jaxode.data import original_files, splitting
-from jaxode.data.base import Examples, fingerprint_of
+from jaxode.data.base import Dataset, Examples, fingerprint_of
 from jaxode.data.bundled import read_sample
-from jaxode.data.full import Unavailable, load_full
+from jaxode.data.full import load_full
 from jaxode.data.preprocessing import Views, view_shape, views
-from jaxode.data.specs import SPECS, Arrays, DataError, DatasetSpec, spec_of
+from jaxode.data.readers import WHOLE, Unavailable
+from jaxode.data.specs import (
+    LOADERS,
+    SPECS,
+    Arrays,
+    DataError,
+    DatasetSpec,
+    dataset_names,
+    spec_of,
+)
 
 Source = Literal["full", "sample"]
 
@@ -87,6 +97,35 @@ class ImageSet:
         return {"image_shape": view_shape(config, self.spec), "classes": self.spec.classes}
 
 
+def load_dataset(
+    name: str, data_dir: str | None = None, *, progress: bool = True, **settings: Any
+) -> Dataset:
+    """A registered data set by its name.
+
+    Args:
+      name: one of `jaxode.data.dataset_names()`.
+      data_dir: the folder with the original files, or where to store them.
+      progress: whether downloads and preparation show their progress on stderr.
+      **settings: other fields of `DataConfig`, such as data="sample" or limit_train=100.
+
+    Returns:
+      A data set for `jaxode.fit` and `jaxode.train.run`; an `ImageSet`, if it is one of images.
+
+    Raises:
+      ConfigError: a name that is not registered, or a setting out of range.
+      DataError: the data cannot be had, or a file is not what it should be.
+
+    Example:
+      >>> import jaxode
+      >>> data = jaxode.load_dataset("mnist", data="sample", limit_train=100)
+      >>> data.splits["train"]["image"].shape
+      (100, 28, 28, 1)
+    """
+    require(name in dataset_names(), "dataset", name, f"one of {', '.join(dataset_names())}")
+    config = DataConfig(dataset=name, data_dir=data_dir, **settings)
+    return LOADERS[name](config) if name in LOADERS else load(config, progress=progress)
+
+
 def load(config: DataConfig, *, progress: bool = True) -> ImageSet:
     """The images that `config` asks for.
 
@@ -131,11 +170,10 @@ def _full(config: DataConfig, spec: DatasetSpec, *, progress: bool) -> tuple[Arr
     except OSError as error:
         what = error.filename or root
         raise DataError(f"{what} cannot be read: {error.strerror or error}") from error
-    if not spec.unsplit:
+    if spec.test_share is None:
         return splits["train"], splits["test"]
     share = config.test_share or spec.test_share
-    assert share is not None
-    return splitting.split(_of_classes(splits["whole"], spec), share, config.split_seed)
+    return splitting.split(_of_classes(splits[WHOLE], spec), share, config.split_seed)
 
 
 def _sample(spec: DatasetSpec) -> tuple[Arrays, Arrays]:
