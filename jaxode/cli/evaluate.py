@@ -19,6 +19,7 @@ from jaxode.cli.command import add_solve_flags, new_parser, run_command
 from jaxode.cli.converters import Choice, Number, nonempty, path_text, to_path
 from jaxode.cli.parser import Parser
 from jaxode.config import TOLERANCES
+from jaxode.data import dataset_names
 
 
 def build_parser() -> Parser:

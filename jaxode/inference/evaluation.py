@@ -14,7 +14,7 @@ import numpy as np
 from jaxode.checks import ConfigError, require_count
 from jaxode.config import DataConfig
 from jaxode.data import Dataset, load
-from jaxode.inference.trained import TrainedModel
+from jaxode.inference.trained import TrainedModel, filled
 from jaxode.train.microbatch import BatchStats, forward_and_loss
 from jaxode.train.state import Learned
 
@@ -112,7 +112,7 @@ def evaluate(
     loss, nfe, solves = 0.0, 0, 0
     for start in range(0, count, size):
         rows = {name: array[start : start + size] for name, array in examples.items()}
-        batch = _filled(rows, examples, size, model.config.dtype)
+        batch = filled(rows, examples, size, model.config.dtype)
         metrics, stats = jax.device_get(step(model.learned, batch))
         _require_solved(int(stats.failure))
         sums = metrics if sums is None else jax.tree.map(np.add, sums, metrics)
@@ -152,20 +152,6 @@ def _check(model: TrainedModel, examples: dict[str, np.ndarray]) -> None:
     largest = int(examples["label"].max())
     if largest >= model.spec.classes:
         raise ConfigError(f"labels must be below {model.spec.classes}, got {largest}")
-
-
-def _filled(
-    rows: dict[str, np.ndarray], examples: dict[str, np.ndarray], size: int, dtype: str
-) -> dict[str, Any]:
-    """A batch of `size`, filled up with the split's first examples at weight 0, as in training."""
-    lacking = size - len(rows["label"])
-    weight = np.asarray(np.arange(size) < len(rows["label"]), dtype)
-    if lacking:
-        rows = {
-            name: np.concatenate([array, np.resize(examples[name], (lacking, *array.shape[1:]))])
-            for name, array in rows.items()
-        }
-    return {**rows, "weight": weight}
 
 
 def _require_solved(code: int) -> None:

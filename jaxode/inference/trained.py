@@ -175,15 +175,14 @@ class TrainedModel:
     ) -> tuple[Float[np.ndarray, "N K"], Int[np.ndarray, " N"] | None]:
         """Logits, and evaluations of all ODE blocks, of images as the data set stores them.
 
-        The last batch is filled up with copies of its first image if there are others.
+        The last of several batches is filled up with the first images, as in training.
         """
         size = min(batch_size, len(images))
         logits, counts = [], []
         for start in range(0, len(images), size):
             rows = images[start : start + size]
-            filled = np.concatenate([rows, np.repeat(rows[:1], size - len(rows), axis=0)])
-            weight = np.asarray(np.arange(size) < len(rows), self.config.dtype)
-            batch = {"image": filled, "weight": weight, "label": np.zeros(size, np.int32)}
+            batch = filled({"image": rows}, {"image": images}, size, self.config.dtype)
+            batch["label"] = np.zeros(size, np.int32)
             found, stats = jax.device_get(self._forward(self.learned, batch))
             stats.check()
             logits.append(found[: len(rows)])
@@ -195,6 +194,28 @@ class TrainedModel:
         where = f" from {self.origin}" if self.origin else ""
         epoch = "" if self.epoch is None else f" after {self.epoch} epochs"
         return f"<{self.config.model.name} on {self.config.data.dataset}{epoch}{where}>"
+
+
+def filled(
+    rows: dict[str, np.ndarray], examples: dict[str, np.ndarray], size: int, dtype: str
+) -> dict[str, Any]:
+    """A batch of `size` examples with their `weight`: 1, or 0 for what fills a short batch up.
+
+    Args:
+      rows: at least one example.
+      examples: all of them; the first ones are the filling, as in training.
+      size: of the batch.
+      dtype: of the weights.
+    """
+    count = len(next(iter(rows.values())))
+    weight = np.asarray(np.arange(size) < count, dtype)
+    if count < size:
+        shapes = {name: (size - count, *array.shape[1:]) for name, array in rows.items()}
+        rows = {
+            name: np.concatenate([array, np.resize(examples[name], shapes[name])])
+            for name, array in rows.items()
+        }
+    return {**rows, "weight": weight}
 
 
 def _stored_images(images: Any, shape: tuple[int, int, int]) -> tuple[list[str], np.ndarray]:

@@ -40,7 +40,7 @@ def test_the_version(capsys):
     [
         (["trian"], "jaxode: error: command must be one of train"),
         (["trian"], "did you mean train?"),
-        (["train", "mnits"], "jaxode train: error: DATASET must be one of mnist"),
+        (["train", "mnits"], "jaxode train: error: DATASET must be one of asl_alphabet"),
         (["train", "mnist", "--epoch", "1"], "jaxode train mnist: error: unknown flag --epoch"),
         (["train", "mnist", "--lr", "x"], "jaxode train mnist: error: --lr must be"),
     ],

@@ -48,7 +48,7 @@ def test_predict(runs, capsys, digit, tmp_path):
     table = tmp_path / "p.csv"
     code, out, _ = run(capsys, "predict", runs["odenet"], digit, "--top", 3, "--csv", table)
     assert (code, len(out.split())) == (0, 7)
-    (row,) = csv.DictReader(table.open())
+    (row,) = csv.DictReader(table.read_text().splitlines())
     assert row["class"] == expected.classes[0]
     assert float(row[f"p({row['class']})"]) == pytest.approx(expected.confidence[0], rel=1e-5)
 
@@ -80,7 +80,7 @@ def test_compare_groups_seeds(runs, capsys, tmp_path):
     assert odenet.startswith("odenet on mnist")
     assert " ± " not in odenet
     assert files["markdown"].read_text().count("\n") == 4
-    assert len(list(csv.DictReader(files["csv"].open()))) == 3
+    assert len(list(csv.DictReader(files["csv"].read_text().splitlines()))) == 3
     assert files["picture"].read_bytes().startswith(b"\x89PNG")
     code, _, err = run(capsys, "compare", runs["odenet"], "--picture", "x.png", "--metric", "luck")
     assert code == 2
