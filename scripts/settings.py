@@ -26,7 +26,7 @@ def settings_parser(prog: str, usage: str, doc: str) -> Parser:
     parser.add_argument(
         "--dataset", type=Choice(names), metavar="NAME", help=f"{', '.join(names)} (default: mnist)"
     )
-    add_settings(parser, preset("mnist"))
+    add_settings(parser, preset("mnist"), every=True)
     return parser
 
 

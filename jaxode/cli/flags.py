@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from jaxode.checks import ConfigError
@@ -20,6 +21,7 @@ from jaxode.config import (
     SolveConfig,
     hints,
 )
+from jaxode.data import SPECS
 
 GROUPS: dict[str, tuple[type, tuple[str, ...]]] = {
     "model": (ModelConfig, ()),
@@ -32,28 +34,48 @@ GROUPS: dict[str, tuple[type, tuple[str, ...]]] = {
 """Title of each group of flags, its dataclass, and the fields of it that are no flags."""
 
 
-def add_settings(parser: Parser, preset: RunConfig) -> Any:
+def add_settings(parser: Parser, preset: RunConfig, *, every: bool = False) -> Any:
     """Add a flag for every setting; returns the group of those of the run.
 
-    `preset` gives the defaults.
+    Those that mean nothing for the preset's data set are understood, but not in the help.
+
+    Args:
+      parser: gets the flags.
+      preset: gives the defaults.
+      every: show all flags, for a command that has the data set as a flag itself.
     """
     group: Any = None
+    spec = SPECS.get(preset.data.dataset)
+    hidden = () if spec is None or every else spec.unused_settings
     for title, (settings, left_out) in GROUPS.items():
         group = parser.add_argument_group(title)
-        add_fields(group, settings, preset.flat(), left_out)
+        add_fields(group, settings, preset.flat(), left_out, hidden)
     return group
 
 
 def add_fields(
-    group: Any, settings: type, defaults: dict[str, Any], left_out: tuple[str, ...] = ()
+    group: Any,
+    settings: type,
+    defaults: dict[str, Any],
+    left_out: Collection[str] = (),
+    hidden: Collection[str] = (),
 ) -> None:
-    """Add a flag for every field of a dataclass of settings, except those left out."""
+    """Add a flag for every field of a dataclass of settings.
+
+    Args:
+      group: gets the flags.
+      settings: the dataclass.
+      defaults: of its fields, for the help.
+      left_out: fields that become no flags.
+      hidden: fields whose flags are not in the help.
+    """
     kinds = hints(settings)
     for spec in dataclasses.fields(settings):
         if spec.name in left_out:
             continue
         kind = kinds[spec.name]
         text = help_text(spec, kind, defaults[spec.name])
+        text = argparse.SUPPRESS if spec.name in hidden else text
         flag = flag_of(spec.name)
         if kind is bool:
             group.add_argument(flag, dest=spec.name, action="store_true", help=text)

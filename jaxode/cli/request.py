@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jaxode.checks import JOIN_SECONDS, PROCESSES, ConfigError, Range
+from jaxode.checks import JOIN_SECONDS, PROCESSES, ConfigError, Range, one_line
 from jaxode.cli.converters import Number, address, to_path
 from jaxode.cli.flags import add_settings, error_with_flag, flag_of
 from jaxode.cli.parser import Parser, parse_flags
 from jaxode.config import CONVOLUTIONS_ONLY, RunConfig, SolveConfig
+from jaxode.strict_json import read_object
 
 EXAMPLES = """examples:
   {prog}                              the protocol, on the full set or the bundled sample
@@ -35,6 +36,7 @@ class Request:
     settings: dict[str, Any] = field(default_factory=dict)
     out: Path | None = None
     resume: Path | None = None
+    config: Path | None = None
     tensorboard: bool = False
     quiet: bool = False
     describe: bool = False
@@ -73,6 +75,12 @@ def build_parser(preset: RunConfig, doc: str, prog: str) -> Parser:
     )
     group.add_argument(
         "--resume", type=to_path, metavar="DIR", help="go on with the run in DIR, with its settings"
+    )
+    group.add_argument(
+        "--config",
+        type=to_path,
+        metavar="FILE",
+        help="settings of another run, its config.json; flags change them",
     )
     group.add_argument(
         "--tensorboard", action="store_true", help="write event files too; needs tensorboardX"
@@ -129,7 +137,30 @@ def parse(parser: Parser, argv: list[str]) -> Request:
     }
     if "out" in own and "resume" in own:
         parser.error("give --resume or --out, not both: a resumed run stays in its directory")
+    if "config" in own and "resume" in own:
+        parser.error("give --resume or --config, not both: a resumed run has its own settings")
     return Request(settings=values, **own)
+
+
+def read_preset(path: Path, preset: RunConfig) -> RunConfig:
+    """Settings from a `config.json`, for a command on the same data set.
+
+    Raises ConfigError if the file is none, or of another data set.
+    """
+    from jaxode.runs.migration import migrated
+
+    try:
+        config = RunConfig.from_json(migrated(read_object(path)))
+    except OSError as error:
+        raise ConfigError(f"--config {path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"--config {one_line(error)}") from error
+    if config.data.dataset != preset.data.dataset:
+        raise ConfigError(
+            f"--config must be of a run on {preset.data.dataset}, and {path} is on"
+            f" {config.data.dataset}"
+        )
+    return config.replaced(data="auto") if config.data.data == "full" else config
 
 
 def with_settings(preset: RunConfig, settings: dict[str, Any]) -> RunConfig:

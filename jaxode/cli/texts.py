@@ -28,7 +28,10 @@ def result_text(result: Mapping[str, Any], task: Task, out: Path) -> str:
     lines = [f"{run}: {task.result_text(result)}"]
     if result["nfe_forward"] is not None:
         lines.append(f"{result['nfe_forward']:.1f} function evaluations a forward solve")
-    lines.append(f"results in {out}")
+    where = shlex.quote(str(out))
+    pictures = sorted(path.name for path in out.glob("*.png"))
+    lines.append(f"results in {out}{', pictures: ' if pictures else ''}{', '.join(pictures)}")
+    lines.append(f"next: jaxode predict {where} PICTURE   or   jaxode evaluate {where}")
     return "\n".join(lines)
 
 

@@ -15,7 +15,14 @@ from jaxode.checks import ConfigError
 from jaxode.cli import compilation_cache, environment, process, streams
 from jaxode.cli.memory_advice import smaller
 from jaxode.cli.parser import Parser
-from jaxode.cli.request import Request, build_parser, parse, with_settings, without_effect
+from jaxode.cli.request import (
+    Request,
+    build_parser,
+    parse,
+    read_preset,
+    with_settings,
+    without_effect,
+)
 from jaxode.cli.signals import Interrupted, Signals
 from jaxode.cli.texts import data_text, os_error_text, result_text, resume_text
 from jaxode.config import RunConfig
@@ -51,7 +58,8 @@ def main(argv: Sequence[str] | None, *, preset: RunConfig, doc: str, prog: str) 
         parser = build_parser(preset, doc, prog)
         try:
             request = parse(parser, list(sys.argv[1:] if argv is None else argv))
-            config = with_settings(preset, request.settings) if request.resume is None else preset
+            own = preset if request.config is None else read_preset(request.config, preset)
+            config = with_settings(own, request.settings) if request.resume is None else preset
             check_paths(request)
             environment.start_jax()
         except ConfigError as error:
@@ -251,7 +259,8 @@ def train(request: Request, config: RunConfig, out: Path, cluster: ProcessGroup)
     if cluster.first:
         note_once(config)
     data = cluster.main_first(lambda: load(config.data, progress=not progress.quiet))
-    config = adapt_to_data(config, data, request.resume is not None or "epochs" in request.settings)
+    given = request.resume is not None or request.config is not None
+    config = adapt_to_data(config, data, given or "epochs" in request.settings)
     cluster.assert_equal("settings", config.to_json())
     task = task_of(config)
     progress.say(f"{data_text(data)}; {config.epochs} epochs; results in {out}")

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 class ImageKind(Protocol):
     """How stored images become those that a model sees, by the settings of a run."""
 
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """Settings of `DataConfig` that mean nothing for such images."""
+        ...
+
     def channels(self, config: RunConfig, spec: DatasetSpec) -> int:
         """Channels of what a model sees."""
         ...
@@ -34,6 +39,8 @@ class ImageKind(Protocol):
 class Pictures:
     """Bytes of grey or of red, green and blue: normalised, resized, cropped and augmented."""
 
+    unused = ("angle",)
+
     def channels(self, config: RunConfig, spec: DatasetSpec) -> int:
         """Channels as they are stored."""
         return spec.channels
@@ -48,6 +55,8 @@ class Pictures:
 
 class RadarBands:
     """Two bands in decibels and the incidence angle in degrees, NaN where it is unknown."""
+
+    unused = ("crop", "augment")
 
     def channels(self, config: RunConfig, spec: DatasetSpec) -> int:
         """Both bands and their mean, with the angle if it is set; or the first band alone."""

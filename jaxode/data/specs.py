@@ -131,6 +131,12 @@ class DatasetSpec:
         return self.test_share is None
 
     @property
+    def unused_settings(self) -> tuple[str, ...]:
+        """Settings of `DataConfig` that mean nothing for this data set."""
+        split = ("test_share", "split_seed") if self.predefined_split else ()
+        return (*self.images.unused, *split)
+
+    @property
     def sampled(self) -> bool:
         """Whether a sample ships with the package."""
         return self.sample_digest is not None

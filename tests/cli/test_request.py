@@ -1,6 +1,8 @@
 """The command line without anything behind it: what is given, what is missing, what is misspelt."""
 
 import importlib
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +14,11 @@ from experiments.augmentations import AugmentationsConfig
 from experiments.dynamics import command
 from experiments.dynamics.crossing_config import CrossingConfig
 from experiments.primer import PrimerConfig
-from jaxode.cli.request import build_parser, parse, without_effect
+from jaxode.checks import ConfigError
+from jaxode.cli.request import build_parser, parse, read_preset, without_effect
 from jaxode.cli.train import fail
-from jaxode.config import RunConfig
+from jaxode.config import RunConfig, preset
+from jaxode.data import SPECS
 
 NAMES = ("mnist", "qmnist", "fashion_mnist", "cifar10", "cifar100")
 EPOCHS = {"mnist": 30, "qmnist": 60, "fashion_mnist": 50, "cifar10": 100, "cifar100": 100}
@@ -61,7 +65,8 @@ def test_help_explains_every_setting(name, capsys):
     assert experiment(name).main(["--help"]) == 0
     text = capsys.readouterr().out
     flat = " ".join(text.split())
-    for setting in set(experiment(name).PRESET.flat()) - {"dataset"}:
+    unused = SPECS[name].unused_settings
+    for setting in set(experiment(name).PRESET.flat()) - {"dataset", *unused}:
         assert f"--{setting.replace('_', '-')} " in text
     for word in (
         "Source:",
@@ -276,9 +281,40 @@ def test_help_and_mistakes_wait_for_no_slow_import():
         "import sys\n"
         "from experiments import mnist\n"
         "assert mnist.main(['--rtol', '-1']) == 2\n"
-        "assert not {'jax', 'numpy', 'flax', 'matplotlib'} & set(sys.modules), sys.modules.keys()\n"
+        "slow = {'jax', 'flax', 'diffrax', 'matplotlib', 'tensorflow_datasets', 'PIL', 'optax'}\n"
+        "assert not slow & set(sys.modules), slow & set(sys.modules)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("dataset", "shown", "hidden"),
+    [
+        ("mnist", {"--crop", "--augment"}, {"--angle", "--test-share", "--split-seed"}),
+        ("iceberg", {"--angle", "--test-share", "--split-seed"}, {"--crop", "--augment"}),
+    ],
+)
+def test_help_shows_what_means_something_for_the_data_set(dataset, shown, hidden):
+    parser = build_parser(preset(dataset), "", "prog")
+    text = parser.format_help()
+    flags = set(re.findall(r"--[a-z-]+", text))
+    assert shown <= flags
+    assert not hidden & flags
+    for flag in hidden - {"--angle"}:
+        value = {"--test-share": "0.5", "--split-seed": "1"}.get(flag, "none")
+        assert parse(parser, [flag, value]).settings  # understood; a note says that it is unused
+
+
+def test_a_config_file_of_another_run_is_the_preset(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(RunConfig().replaced(lr=0.5, width=8).to_json()))
+    config = read_preset(path, preset("mnist"))
+    assert (config.optim.lr, config.model.width) == (0.5, 8)
+    with pytest.raises(ConfigError, match="--config must be of a run on cifar10"):
+        read_preset(path, preset("cifar10"))
+    path.write_text("{")
+    with pytest.raises(ConfigError, match="--config "):
+        read_preset(path, preset("mnist"))
