@@ -16,6 +16,7 @@ from jaxode.config.choices import (
     AugmentationName,
     CropName,
     DataChoice,
+    FeedName,
     NormName,
     OptimizerName,
     ParallelName,
@@ -299,6 +300,11 @@ class DataConfig:
         0, "seed of that split, which takes the same share of every class", SEEDS
     )
     angle: bool = setting(False, "iceberg: show the incidence angle as one more plane")
+    feed: FeedName = setting(
+        "resident",
+        "resident: all images on the device; streamed: batches, two ahead of the step, with the"
+        " same results; auto: streamed if the images take more than half of the device's memory",
+    )
 
     def __post_init__(self) -> None:
         check_fields(self)

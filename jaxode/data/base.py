@@ -12,9 +12,7 @@ import numpy as np
 from jaxode.checks import ConfigError
 from jaxode.config import RunConfig
 from jaxode.data.preprocessing import UNCHANGED, Views
-
-Examples = Mapping[str, np.ndarray]
-"""Arrays of equal length, by the names that they have in a batch."""
+from jaxode.data.streaming import BatchStream, Examples
 
 SPLITS = ("train", "test")
 
@@ -38,8 +36,8 @@ class Dataset(Protocol):
         ...
 
     @property
-    def splits(self) -> Mapping[str, Examples]:
-        """The examples of `train` and of `test`, at least one each."""
+    def splits(self) -> Mapping[str, Examples | BatchStream]:
+        """The examples of `train` and of `test`, at least one each; or how they are read."""
         ...
 
     @property

@@ -12,7 +12,7 @@ import numpy as np
 from jaxode.checks import require
 from jaxode.config import DataConfig, RunConfig
 from jaxode.data import original_files, splitting
-from jaxode.data.base import Dataset, Examples, fingerprint_of
+from jaxode.data.base import Dataset, fingerprint_of
 from jaxode.data.bundled import read_sample
 from jaxode.data.full import load_full
 from jaxode.data.preprocessing import Views, view_shape, views
@@ -26,6 +26,7 @@ from jaxode.data.specs import (
     dataset_names,
     spec_of,
 )
+from jaxode.data.streaming import Examples
 
 Source = Literal["full", "sample"]
 
