@@ -23,7 +23,7 @@ from experiments import process
 from experiments.arguments import Parser, given
 from experiments.converters import Number, to_path
 from jaxode.checks import SEEDS, ConfigError, Range, require
-from jaxode.data.bands import PIXELS, SIDE, UNKNOWN_ANGLE
+from jaxode.data.radar_json import PIXELS, SIDE, UNKNOWN_ANGLE
 from jaxode.runs.files import writing_whole
 
 ROWS, ICEBERGS = 1604, 753

@@ -293,7 +293,8 @@ class DataConfig:
     )
     test_share: float | None = setting(
         None,
-        "share held out for testing of a set that comes unsplit (default: the set's)",
+        "share of the images held out for testing, of a data set without a test split (default: its"
+        " own)",
         Range(1e-4, 0.9999),
     )
     split_seed: int = setting(

@@ -18,7 +18,17 @@ SPLITS = ("train", "test")
 
 
 class Dataset(Protocol):
-    """A training and a test split, and what a model has to know of them."""
+    """A training and a test split, and what a model has to know of them.
+
+    Any object with these members is accepted; none of them need be a subclass.
+
+    Example:
+      >>> from jaxode.data import Dataset, load_dataset
+      >>> def summary(data: Dataset) -> str:
+      ...     return f"{data.name} ({data.source}), {len(data.fingerprint)} characters"
+      >>> summary(load_dataset("mnist", data="sample"))
+      'mnist (sample), 64 characters'
+    """
 
     @property
     def name(self) -> str:
