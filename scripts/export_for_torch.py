@@ -11,6 +11,7 @@ their losses differ by rounding only.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import shlex
 import sys
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import torch
 from flax import nnx
@@ -120,11 +122,15 @@ def first_batches(steps: CompiledSteps, count: int) -> dict[str, np.ndarray]:
     images, labels = [], []
     for step in range(count):
         epoch, row = divmod(step, steps.steps_per_epoch)
-        key, order = steps.epoch(epoch)
-        chosen = order.indices[row]
-        keys = jax.random.split(jax.random.fold_in(key, row), len(chosen))  # as in train_chunk
-        images.append(np.asarray(view({"image": steps.dataset["image"][chosen], "key": keys})))
-        labels.append(np.asarray(steps.dataset["label"][chosen]))
+        key, batches = steps.epoch(epoch, row)
+        with contextlib.closing(batches):
+            (call,) = batches.upto(row + 1)
+        stored = call.batches.read(call.batches.rows(jnp.int32(row))[0])
+        keys = jax.random.split(
+            jax.random.fold_in(key, row), len(stored["label"])
+        )  # as in train_chunk
+        images.append(np.asarray(view({"image": stored["image"], "key": keys})))
+        labels.append(np.asarray(stored["label"]))
     return {"images": np.stack(images), "labels": np.stack(labels)}
 
 

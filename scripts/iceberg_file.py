@@ -23,7 +23,7 @@ from jaxode.checks import SEEDS, ConfigError, Range, require
 from jaxode.cli import process
 from jaxode.cli.converters import Number, to_path
 from jaxode.cli.parser import Parser, parse_flags
-from jaxode.data.bands import PIXELS, SIDE, UNKNOWN_ANGLE
+from jaxode.data.radar_json import PIXELS, SIDE, UNKNOWN_ANGLE
 from jaxode.runs.files import writing_whole
 
 ROWS, ICEBERGS = 1604, 753

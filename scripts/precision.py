@@ -79,7 +79,7 @@ def first_batch(config: RunConfig, data: ImageSet) -> First:
     with jax.enable_x64(config.dtype == "float64"):
         steps = CompiledSteps(config, data, same_start)
         count = min(config.batch_size, steps.train_count)
-        batch = {name: array[:count] for name, array in steps.dataset.items()}
+        batch = {name: jnp.asarray(array[:count]) for name, array in data.splits["train"].items()}
         batch = steps.work.views.evaluation({**batch, "weight": jnp.ones(count, steps.dtype)})
 
         def objective(params: Any) -> tuple[jax.Array, jax.Array]:

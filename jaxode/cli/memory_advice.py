@@ -87,7 +87,8 @@ def advice(config: RunConfig, sizes: dict[str, float]) -> str:
         )
         return f"the parameters, their gradient and the optimiser's state take {size}: use {remedy}"
     if largest == "images":
-        return f"the images take {size}: use a smaller --limit-train and --limit-test"
+        fewer = "a smaller --limit-train and --limit-test"
+        return f"the images take {size}: use --feed streamed, or {fewer}"
     return f"the feature maps of a training step take {size}: use {', or '.join(for_maps(config))}"
 
 

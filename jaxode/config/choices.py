@@ -10,6 +10,7 @@ NormName = Literal["full", "seminorm"]
 OptimizerName = Literal["sgd", "adam", "adamw"]
 ScheduleName = Literal["step", "constant", "cosine"]
 DataChoice = Literal["auto", "full", "sample"]
+FeedName = Literal["resident", "streamed", "auto"]
 CropName = Literal["resize", "pad", "none"]
 AugmentationName = Literal[
     "random_resized_crop", "transpose", "horizontal_flip", "vertical_flip", "shift_scale_rotate",

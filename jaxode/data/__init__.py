@@ -28,11 +28,15 @@ if TYPE_CHECKING:
     from jaxode.data.preprocessing import Views as Views
     from jaxode.data.preprocessing import view_shape as view_shape
     from jaxode.data.preprocessing import views as views
+    from jaxode.data.streaming import BatchStream as BatchStream
+    from jaxode.data.streaming import StreamedDataset as StreamedDataset
 
 LATER = {
     "ArrayDataset": "jaxode.data.base",
+    "BatchStream": "jaxode.data.streaming",
     "Dataset": "jaxode.data.base",
     "ImageSet": "jaxode.data.loading",
+    "StreamedDataset": "jaxode.data.streaming",
     "Views": "jaxode.data.preprocessing",
     "load": "jaxode.data.loading",
     "load_dataset": "jaxode.data.loading",

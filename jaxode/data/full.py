@@ -43,7 +43,7 @@ def load_full(spec: DatasetSpec, root: Path, *, progress: bool) -> dict[str, Arr
 
 
 def _prepared_from(files: LocalFiles, stored: prepared.Stored, spec: DatasetSpec) -> bool:
-    if files.checksums == stored.originals:
+    if files.checksums == stored.checksums:
         return True
     if not spec.predefined_split:  # its one checksum is of all files
         return False

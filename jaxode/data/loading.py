@@ -12,7 +12,7 @@ import numpy as np
 from jaxode.checks import require
 from jaxode.config import DataConfig, RunConfig
 from jaxode.data import original_files, splitting
-from jaxode.data.base import Dataset, Examples, fingerprint_of
+from jaxode.data.base import Dataset, fingerprint_of
 from jaxode.data.bundled import read_sample
 from jaxode.data.full import load_full
 from jaxode.data.preprocessing import Views, view_shape, views
@@ -26,16 +26,34 @@ from jaxode.data.specs import (
     dataset_names,
     spec_of,
 )
+from jaxode.data.streaming import Examples
 
 Source = Literal["full", "sample"]
 
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Images [N, H, W, C] and labels int32 [N] of a set, of the classes asked for, limits applied.
+    """Images and labels of both splits, of the classes and within the limits of some settings.
 
-    Raises DataError if there are no images to train on or none to test on, or images without a
-    label.
+    Args:
+      name: of the data set.
+      source: "full", or "sample" for the bundled part.
+      train_images: [N, H, W, C], uint8 or a radar's float32.
+      train_labels: int32 [N].
+      test_images: [M, H, W, C].
+      test_labels: int32 [M].
+      spec: facts of the data set.
+
+    Raises:
+      DataError: a split without images, or images without a label.
+
+    Example:
+      >>> import numpy as np
+      >>> from jaxode.data import SPECS, ImageSet
+      >>> images, labels = np.zeros((4, 28, 28, 1), np.uint8), np.zeros(4, np.int32)
+      >>> data = ImageSet("mnist", "full", images, labels, images, labels, SPECS["mnist"])
+      >>> sorted(data.splits["train"])
+      ['image', 'label']
     """
 
     name: str
@@ -66,7 +84,7 @@ class ImageSet:
 
     @property
     def whole(self) -> bool:
-        """Whether no image of the classes asked for is missing."""
+        """Whether every published image of these classes is there."""
         found, share = (
             len(self.train_labels) + len(self.test_labels),
             self.spec.classes / SPECS[self.name].classes,
@@ -127,16 +145,31 @@ def load_dataset(
 
 
 def load(config: DataConfig, *, progress: bool = True) -> ImageSet:
-    """The images that `config` asks for.
+    """The data set of images that settings name.
 
     With data "auto", the full set is used if it is prepared, if its original files are at hand or
     if they can be fetched; otherwise the sample, and a line on stderr says so and why. Original
     files at hand are checked at every call, so that a changed byte is never missed (of pictures in
     folders: a changed name or size); a damaged file is an error under "auto" too. A set that comes
-    in one piece is split by `config.split_seed`.
+    without a predefined split is split by `config.split_seed`.
 
-    Raises DataError if the images cannot be had, a file is not what it should be, a limit exceeds
-    the set, a class has no training images, or there are no images left.
+    Args:
+      config: the name, where the original files are, and how many images and classes are used.
+      progress: whether downloads and preparation show their progress on stderr.
+
+    Returns:
+      The images and labels of both splits.
+
+    Raises:
+      ConfigError: no data set of images has that name, or it has fewer classes.
+      DataError: the images cannot be had, a file is not what it should be, a limit exceeds the
+        set, a class has no training images, or there are no images left.
+
+    Example:
+      >>> from jaxode.config import DataConfig
+      >>> from jaxode.data import load
+      >>> load(DataConfig("cifar10", "sample", limit_train=100)).train_images.shape
+      (100, 32, 32, 3)
     """
     spec = spec_of(config)
     source: Source = "full"

@@ -30,8 +30,8 @@ def find(spec: DatasetSpec, data_dir: Path) -> Found | None:
     """Paths of the set's original files by name, or of its archive; None if not all are there.
 
     Looked for in the folder of `data_dir` named after the set, in `data_dir` itself, in
-    torchvision's folder and, for CIFAR, in the archive's folder in the first two. Files of MNIST
-    and its kin may be unpacked. Raises DataError if something has the name of a file and is none.
+    torchvision's folder and, for CIFAR, in the archive's folder in the first two. Gzip files
+    may be unpacked. Raises DataError if something has the name of a file and is none.
     """
     roots = _roots(spec, data_dir)
     for root in roots:

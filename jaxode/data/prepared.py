@@ -31,10 +31,10 @@ class Damaged(Exception):
 
 @dataclass(frozen=True)
 class Stored:
-    """The arrays of a prepared set, and the checksums of originals that have no published ones."""
+    """The arrays of a prepared set, and the checksums of original files without published ones."""
 
     splits: dict[str, Arrays]
-    originals: dict[str, str]
+    checksums: dict[str, str]
 
 
 class PreparedSet:

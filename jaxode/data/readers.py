@@ -147,7 +147,7 @@ class RadarJSON:
 
     def find(self, spec: DatasetSpec, folder: Path, *, progress: bool) -> LocalFiles | None:
         """The file."""
-        from jaxode.data import bands, inputs
+        from jaxode.data import inputs, radar_json
 
         paths = (folder / spec.name / self.file_name, folder / self.file_name)
         path = inputs.first(paths)
@@ -156,7 +156,7 @@ class RadarJSON:
             return None
         with inputs.opened(path) as stream:
             checksum = hashlib.file_digest(stream, "sha256").hexdigest()
-        return LocalFiles({WHOLE: checksum}, lambda: {WHOLE: bands.read_bands(path)})
+        return LocalFiles({WHOLE: checksum}, lambda: {WHOLE: radar_json.read_radar_json(path)})
 
     def fetch(self, spec: DatasetSpec, folder: Path, *, progress: bool) -> LocalFiles:
         """Raises Unavailable: such a data set has no address."""

@@ -24,7 +24,14 @@ Arrays = tuple[np.ndarray, np.ndarray]
 
 
 class DataError(ValueError):
-    """Images that cannot be had, or files that are not what they should be."""
+    """Data that cannot be loaded, or files that are not what they should be.
+
+    Example:
+      >>> import jaxode
+      >>> jaxode.load_dataset("cifar100", data="sample")  # doctest: +ELLIPSIS
+      Traceback (most recent call last):
+      jaxode.data.specs.DataError: cifar100 has no bundled sample; ...
+    """
 
 
 class Unpacked(NamedTuple):
@@ -37,6 +44,11 @@ class Unpacked(NamedTuple):
 @dataclass(frozen=True)
 class SourceFile:
     """An original file of a data set.
+
+    Example:
+      >>> from jaxode.data import SourceFile
+      >>> SourceFile("train.bin", size=3_073, digest=None).url is None
+      True
 
     Args:
       name: as it is published.
@@ -89,7 +101,21 @@ class DatasetSpec:
       sample_digest: SHA-256 of the sample that ships with the package; None without one.
       images: what the stored numbers are, and how they become what a model sees.
       stored_dtype: type of the stored numbers.
-      crops: the crops of training that these images allow.
+      crops: the crops of training that these images allow, at least one.
+
+    Example:
+      >>> from jaxode.data import DatasetSpec, SourceFile
+      >>> from jaxode.data.readers import IDX
+      >>> def files(split):
+      ...     return tuple(SourceFile(f"{split}.{kind}", None, None) for kind in ("x", "y"))
+      >>> spec = DatasetSpec(
+      ...     name="stripes", reader=IDX, class_names=("rising", "falling"),
+      ...     image_size=8, view_size=8, mean=(0.5,), std=(0.3,),
+      ...     train_images=100, test_images=20,
+      ...     train_files=files("train"), test_files=files("test"),
+      ... )
+      >>> spec.classes, spec.channels
+      (2, 1)
     """
 
     name: str
@@ -190,12 +216,35 @@ def register_dataset(name: str, source: DatasetSpec | Loader) -> None:
 
 
 def unregister_dataset(name: str) -> None:
-    """Forget a registered data set. Raises KeyError if there is none of that name."""
+    """Forget a registered data set.
+
+    Args:
+      name: as it was registered.
+
+    Raises:
+      KeyError: there is none of that name.
+
+    Example:
+      >>> from jaxode.data import ArrayDataset, dataset_names, register_dataset, unregister_dataset
+      >>> register_dataset("mine", lambda config: ArrayDataset("mine", {}, {}))
+      >>> unregister_dataset("mine")
+      >>> "mine" in dataset_names()
+      False
+    """
     del (SPECS if name in SPECS else LOADERS)[name]
 
 
 def dataset_names() -> tuple[str, ...]:
-    """Names of all registered data sets."""
+    """Names of all registered data sets.
+
+    Returns:
+      Those of images first, each in the order registered.
+
+    Example:
+      >>> from jaxode.data import dataset_names
+      >>> "mnist" in dataset_names()
+      True
+    """
     return (*SPECS, *LOADERS)
 
 

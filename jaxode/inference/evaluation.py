@@ -14,7 +14,9 @@ import numpy as np
 from jaxode.checks import ConfigError, require_count
 from jaxode.config import DataConfig
 from jaxode.data import Dataset, load
-from jaxode.inference.trained import TrainedModel, filled
+from jaxode.data.batches import sequential_order
+from jaxode.data.streaming import Examples, array_batches, count_of, in_memory
+from jaxode.inference.trained import TrainedModel
 from jaxode.train.microbatch import BatchStats, forward_and_loss
 from jaxode.train.state import Learned
 
@@ -94,11 +96,11 @@ def evaluate(
     dataset = dataset_for(model, data, data_dir)
     if split not in dataset.splits:
         raise ConfigError(f"split must be one of {', '.join(dataset.splits)}, got {split!r}")
-    examples = dict(dataset.splits[split])
+    examples = in_memory(dataset.splits[split])
     _check(model, examples)
     size = model.config.batch_size if batch_size is None else batch_size
     require_count("batch_size", size)
-    count = len(examples["label"])
+    count = count_of(examples)
 
     def of_batch(learned: Learned, batch: dict[str, Any]) -> tuple[Any, BatchStats]:
         with jax.default_matmul_precision("highest"):
@@ -110,9 +112,9 @@ def evaluate(
     step = jax.jit(of_batch)
     sums: Any = None
     loss, nfe, solves = 0.0, 0, 0
-    for start in range(0, count, size):
-        rows = {name: array[start : start + size] for name, array in examples.items()}
-        batch = filled(rows, examples, size, model.config.dtype)
+    order = map(np.asarray, sequential_order(count, size))
+    for rows in array_batches(examples, *order):
+        batch = {**rows.examples, "weight": rows.weights.astype(model.config.dtype)}
         metrics, stats = jax.device_get(step(model.learned, batch))
         _require_solved(int(stats.failure))
         sums = metrics if sums is None else jax.tree.map(np.add, sums, metrics)
@@ -143,7 +145,7 @@ def dataset_for(
     return load(config, progress=False)
 
 
-def _check(model: TrainedModel, examples: dict[str, np.ndarray]) -> None:
+def _check(model: TrainedModel, examples: Examples) -> None:
     if not {"image", "label"} <= set(examples):
         raise ConfigError(f"data must have the arrays image and label, got {sorted(examples)}")
     shape = examples["image"].shape[1:]

@@ -16,6 +16,8 @@ from jaxtyping import Array, Float, Int
 from jaxode.checks import ConfigError, require_count
 from jaxode.config import KernelsName, RunConfig, SolveConfig
 from jaxode.data import DatasetSpec, view_shape, views
+from jaxode.data.batches import sequential_order
+from jaxode.data.streaming import array_batches
 from jaxode.inference.inputs import Picture, read_pictures
 from jaxode.inference.predictions import PicturePredictions
 from jaxode.inference.weights import image_facts
@@ -179,14 +181,15 @@ class TrainedModel:
         """
         size = min(batch_size, len(images))
         logits, counts = [], []
-        for start in range(0, len(images), size):
-            rows = images[start : start + size]
-            batch = filled({"image": rows}, {"image": images}, size, self.config.dtype)
-            batch["label"] = np.zeros(size, np.int32)
+        order = map(np.asarray, sequential_order(len(images), size))
+        for rows in array_batches({"image": images}, *order):
+            weight = rows.weights.astype(self.config.dtype)
+            batch = {**rows.examples, "weight": weight, "label": np.zeros(size, np.int32)}
             found, stats = jax.device_get(self._forward(self.learned, batch))
             stats.check()
-            logits.append(found[: len(rows)])
-            counts.append(np.broadcast_to(stats.nfe.sum(0), (size,))[: len(rows)])
+            real = rows.weights > 0
+            logits.append(found[real])
+            counts.append(np.broadcast_to(stats.nfe.sum(0), (size,))[real])
         solves = bool(self.config.model.ode_blocks)
         return np.concatenate(logits), np.concatenate(counts) if solves else None
 
@@ -194,28 +197,6 @@ class TrainedModel:
         where = f" from {self.origin}" if self.origin else ""
         epoch = "" if self.epoch is None else f" after {self.epoch} epochs"
         return f"<{self.config.model.name} on {self.config.data.dataset}{epoch}{where}>"
-
-
-def filled(
-    rows: dict[str, np.ndarray], examples: dict[str, np.ndarray], size: int, dtype: str
-) -> dict[str, Any]:
-    """A batch of `size` examples with their `weight`: 1, or 0 for what fills a short batch up.
-
-    Args:
-      rows: at least one example.
-      examples: all of them; the first ones are the filling, as in training.
-      size: of the batch.
-      dtype: of the weights.
-    """
-    count = len(next(iter(rows.values())))
-    weight = np.asarray(np.arange(size) < count, dtype)
-    if count < size:
-        shapes = {name: (size - count, *array.shape[1:]) for name, array in rows.items()}
-        rows = {
-            name: np.concatenate([array, np.resize(examples[name], shapes[name])])
-            for name, array in rows.items()
-        }
-    return {**rows, "weight": weight}
 
 
 def _stored_images(images: Any, shape: tuple[int, int, int]) -> tuple[list[str], np.ndarray]:

@@ -11,6 +11,7 @@ import numpy as np
 from jaxode.bounded_files import read_bounded
 from jaxode.config import RunConfig
 from jaxode.data import Dataset
+from jaxode.data.streaming import in_memory
 from jaxode.runs.files import write_whole
 from jaxode.strict_json import read_object
 from jaxode.tasks import Predictions, Task
@@ -90,7 +91,7 @@ def of(predictions: Predictions | None, task: Task, data: Dataset) -> Prediction
     """The predictions if they are of the test split's examples, else None."""
     if predictions is None:
         return None
-    examples = data.splits["test"]
+    examples = in_memory(data.splits["test"])
     if len(predictions["index"]) != len(next(iter(examples.values()))):
         return None
     return predictions if task.belong(predictions, examples) else None

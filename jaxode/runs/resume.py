@@ -15,7 +15,7 @@ from jaxode.strict_json import read_object
 CONFIG_BYTES = 1 << 20
 """More than any settings."""
 
-RESUMABLE_SETTINGS = ("data_dir", "max_steps", "devices", "kernels")
+RESUMABLE_SETTINGS = ("data_dir", "feed", "max_steps", "devices", "kernels")
 """Settings that decide where data lie, when to give up or who works how, never what a step is meant
 to compute.
 """

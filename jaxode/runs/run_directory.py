@@ -16,6 +16,7 @@ import jax.numpy as jnp
 
 from jaxode.config import RunConfig
 from jaxode.data import Dataset
+from jaxode.data.streaming import in_memory
 from jaxode.distributed.process_group import ProcessGroup
 from jaxode.errors import ResumeError
 from jaxode.runs import history, leftovers, predictions
@@ -279,7 +280,7 @@ class RunDirectory:
         Returns:
             what a result says of them.
         """
-        epochs, task, examples = len(self.history), self.task, self.data.splits["test"]
+        epochs, task, examples = len(self.history), self.task, in_memory(self.data.splits["test"])
         there = self.cluster.broadcast_from_main(
             lambda: (
                 predictions.of(predictions.load(self.out, epochs, task), task, self.data)

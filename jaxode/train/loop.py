@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,10 +12,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jaxtyping import PRNGKeyArray
 
 from jaxode.checks import ConfigError
 from jaxode.config import RunConfig
-from jaxode.data import Dataset
+from jaxode.data import DataError, Dataset
 from jaxode.distributed.process_group import ProcessGroup
 from jaxode.errors import CheckpointError, RunFailed, Stopped
 from jaxode.models import create_model
@@ -22,8 +25,9 @@ from jaxode.runs.progress import Progress, epoch_line, first_step_line
 from jaxode.runs.provenance import commit, cores, device, versions
 from jaxode.runs.run_directory import RunDirectory
 from jaxode.tasks import Predictions, Task
-from jaxode.train.compiled_steps import Builder, CompiledSteps, SplitRange
+from jaxode.train.compiled_steps import Builder, CompiledSteps
 from jaxode.train.epoch_metrics import by_block, epoch_metrics
+from jaxode.train.feeds import Pass
 from jaxode.train.in_memory import InMemory
 from jaxode.train.interrupts import Interrupts
 from jaxode.train.pace import Pace
@@ -250,19 +254,18 @@ class Trainer:
         Raises RunFailed if a solve fails.
         """
         with self.interrupts.compiling(alone=self.cluster.count == 1):
-            examples = self.data.splits["test"]
-            images = PredictionLoop(self.steps, self.state.learned, examples, self.interrupts.wait)
-        self.progress.begin("each test image", images.batches)
-        for number in range(images.batches):
-            self.pause(1)
-            try:
-                self.interrupts.wait(images.step)
-            except SolveError as error:
-                raise RunFailed(
-                    f"record of the test images, batch {number + 1} of {images.batches}: {error}"
-                ) from None
-            self.progress.advance(1)
-        return images.found(len(self.ledger.history))
+            images = PredictionLoop(self.steps, self.state.learned, self.interrupts.wait)
+        with closing(images):
+            self.progress.begin("each test image", images.batches)
+            for number in range(images.batches):
+                self.pause(1)
+                try:
+                    self.interrupts.wait(images.step)
+                except (SolveError, DataError) as error:
+                    where = f"batch {number + 1} of {images.batches}"
+                    raise RunFailed(f"record of the test images, {where}: {error}") from None
+                self.progress.advance(1)
+            return images.found(len(self.ledger.history))
 
     def pause(self, rows: int) -> int:
         """Between two chunks: save if it is time.
@@ -284,8 +287,8 @@ class Trainer:
         ledger, number = self.ledger, len(self.ledger.history)
         self.train(number)
         both = self.config.train_evaluation == "every" or number + 1 == self.config.epochs
-        train = self.evaluate(self.steps.train_range, "training images") if both else None
-        test = self.evaluate(self.steps.test_range, "test images")
+        train = self.evaluate("train", "training images") if both else None
+        test = self.evaluate("test", "test images")
         self.progress.end()
         final = (number + 1) * self.steps.steps_per_epoch - 1
         rate = float(jnp.asarray(self.steps.rate(final)))
@@ -303,43 +306,60 @@ class Trainer:
 
     def train(self, number: int) -> None:
         """The steps of epoch `number` (from 0) that are still to be done."""
-        steps, pace = self.steps.steps_per_epoch, self.paces["train"]
-        key, order = self.steps.epoch(number)
-        done = int(self.state.totals.batches)
+        steps, done = self.steps.steps_per_epoch, int(self.state.totals.batches)
         self.progress.begin(f"epoch {number + 1}/{self.config.epochs}", steps, done)
-        while done < steps:
-            first = int(self.state.step) == 0
-            # The first step alone, so that its cost can be told.
-            rows = self.pause(1 if first else pace.rows(steps - done))
-            begin = time.perf_counter()
-            self.state = self.steps.train(self.state, key, order, done + rows)
-            self.interrupts.wait(partial(jax.block_until_ready, self.state))
-            self.note("train_seconds", pace, rows, begin)
-            totals = self.state.totals
-            self.check(totals, f"epoch {number + 1}, step {int(totals.bad_batch) + 1} of {steps}")
-            if first:
-                counts = (by_block(totals, name) for name in ("nfe", "accepted", "rejected"))
-                self.progress.say(first_step_line(float(totals.loss) / int(totals.images), *counts))
-            done += rows
-            self.progress.advance(rows, loss=f"{float(totals.loss) / int(totals.images):.3f}")
+        if done == steps:
+            return
+        key, batches = self.steps.epoch(number, done)
+        with closing(batches):
+            while done < steps:
+                done = self.train_some(number, key, batches, done)
 
-    def evaluate(self, split: SplitRange, name: str) -> Evaluated:
-        """Sums over all batches of a span with the present parameters."""
+    def train_some(self, number: int, key: PRNGKeyArray, batches: Pass, done: int) -> int:
+        """Some more steps of an epoch; returns how many are done."""
+        steps, pace = self.steps.steps_per_epoch, self.paces["train"]
+        first = int(self.state.step) == 0
+        # The first step alone, so that its cost can be told.
+        rows = self.pause(1 if first else pace.rows(steps - done))
+        begin = time.perf_counter()
+        with self.reading(f"epoch {number + 1}"):
+            self.state = self.steps.train(self.state, key, batches, done + rows)
+        self.interrupts.wait(partial(jax.block_until_ready, self.state))
+        self.note("train_seconds", pace, rows, begin)
+        totals = self.state.totals
+        self.check(totals, f"epoch {number + 1}, step {int(totals.bad_batch) + 1} of {steps}")
+        if first:
+            counts = (by_block(totals, name) for name in ("nfe", "accepted", "rejected"))
+            self.progress.say(first_step_line(float(totals.loss) / int(totals.images), *counts))
+        self.progress.advance(rows, loss=f"{float(totals.loss) / int(totals.images):.3f}")
+        return done + rows
+
+    def evaluate(self, split: str, name: str) -> Evaluated:
+        """Sums over all batches of a split with the present parameters."""
         found, pace, done = self.steps.empty_metrics(), self.paces["evaluation"], 0
         where = f"evaluation of the {name} after epoch {len(self.ledger.history) + 1}"
-        self.progress.begin(name, split.batches)
-        while done < split.batches:
-            rows = self.pause(pace.rows(split.batches - done))
-            begin = time.perf_counter()
-            found = self.steps.evaluate(self.state.learned, found, split, done + rows)
-            self.interrupts.wait(partial(jax.block_until_ready, found))
-            self.note("eval_seconds", pace, rows, begin)
-            self.check(
-                found.totals, f"{where}, batch {int(found.totals.bad_batch) + 1} of {split.batches}"
-            )
-            done += rows
-            self.progress.advance(rows)
+        with closing(self.steps.feed.evaluation(split)) as batches:
+            self.progress.begin(name, batches.count)
+            while done < batches.count:
+                rows = self.pause(pace.rows(batches.count - done))
+                begin = time.perf_counter()
+                with self.reading(where):
+                    found = self.steps.evaluate(self.state.learned, found, batches, done + rows)
+                self.interrupts.wait(partial(jax.block_until_ready, found))
+                self.note("eval_seconds", pace, rows, begin)
+                bad = f"batch {int(found.totals.bad_batch) + 1} of {batches.count}"
+                self.check(found.totals, f"{where}, {bad}")
+                done += rows
+                self.progress.advance(rows)
         return found
+
+    @contextmanager
+    def reading(self, where: str) -> Iterator[None]:
+        """Context in which a stream that is not as announced fails the run."""
+        try:
+            yield
+        except DataError as error:
+            raise RunFailed(f"{where}: {error}") from error
 
     def note(self, name: str, pace: Pace, rows: int, begin: float) -> None:
         """Book the time since `begin`."""

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxode.data.bands import PIXELS, read_bands
-from jaxode.data.rows import Rows
+from jaxode.data.json_rows import JSONRows
+from jaxode.data.radar_json import PIXELS, read_radar_json
 from jaxode.data.specs import DataError
 
 
@@ -46,7 +46,7 @@ def test_planes_and_labels_are_read_in_order(written):
     path = written(
         [row(), row(inc_angle="na", is_iceberg=1), row(band_2=band(76, 3), inc_angle=30)]
     )
-    images, labels = read_bands(path)
+    images, labels = read_radar_json(path)
     assert (images.shape, images.dtype, labels.dtype) == ((3, 75, 75, 3), np.float32, np.int32)
     assert labels.tolist() == [0, 1, 0]
     np.testing.assert_array_equal(images[0, ..., 0], np.arange(PIXELS).reshape(75, 75) - 27.5)
@@ -61,7 +61,7 @@ def test_the_text_is_never_held(written):
     path = written(text)
     tracemalloc.start()
     try:
-        read_bands(path)
+        read_radar_json(path)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -145,7 +145,7 @@ def test_the_text_is_never_held(written):
 )
 def test_a_row_that_is_wrong_is_named(written, bad, message):
     with pytest.raises(DataError, match="^[^\n]*" + re.escape(message) + "[^\n]*$"):
-        read_bands(written([row(), row(), bad, row()]))
+        read_radar_json(written([row(), row(), bad, row()]))
 
 
 @pytest.mark.parametrize(
@@ -170,16 +170,16 @@ def test_a_row_that_is_wrong_is_named(written, bad, message):
 )
 def test_a_file_that_is_no_list_of_rows_is_named(written, content, message):
     with pytest.raises(DataError, match="^train.json " + re.escape(message) + "[^\n]*$"):
-        read_bands(written(content))
+        read_radar_json(written(content))
 
 
 def test_a_file_that_is_not_there_says_where_it_comes_from(tmp_path):
     with pytest.raises(
         DataError, match=r"there is no .*train\.json: .*statoil-iceberg-classifier-challenge"
     ):
-        read_bands(tmp_path / "train.json")
+        read_radar_json(tmp_path / "train.json")
     with pytest.raises(DataError, match="cannot be read: Is a directory"):
-        read_bands(tmp_path)
+        read_radar_json(tmp_path)
 
 
 def raw(**changes):
@@ -272,7 +272,7 @@ def test_a_part_out_of_bounds_is_named_with_its_row_and_key(tmp_path, content, m
     path = tmp_path / "train.json"
     path.write_bytes(content)
     with pytest.raises(DataError, match="^[^\n]*" + re.escape(message) + "[^\n]*$"):
-        read_bands(path)
+        read_radar_json(path)
 
 
 def test_small_values_of_other_keys_are_passed_over(tmp_path):
@@ -280,14 +280,14 @@ def test_small_values_of_other_keys_are_passed_over(tmp_path):
     path.write_bytes(
         raw(id='{"a": [[], {"b": null}]}', more="[1, [2, true]]", text=json.dumps("\ud800"))
     )
-    assert len(read_bands(path)[1]) == 2
+    assert len(read_radar_json(path)[1]) == 2
 
 
 def test_the_number_of_rows_is_bounded(written, monkeypatch):
-    monkeypatch.setattr("jaxode.data.rows.MOST_ROWS", 2)
-    assert len(read_bands(written([row()] * 2))[1]) == 2
+    monkeypatch.setattr("jaxode.data.json_rows.MOST_ROWS", 2)
+    assert len(read_radar_json(written([row()] * 2))[1]) == 2
     with pytest.raises(DataError, match=r"^train\.json must have at most 2 rows, found more$"):
-        read_bands(written([row()] * 3))
+        read_radar_json(written([row()] * 3))
 
 
 @pytest.mark.parametrize(
@@ -300,7 +300,7 @@ def test_depth_takes_no_memory(written, text):
     tracemalloc.start()
     try:
         with pytest.raises(DataError):
-            read_bands(path)
+            read_radar_json(path)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -322,7 +322,7 @@ JSON = st.recursive(
 def test_no_bytes_do_more_than_be_refused(content, within):
     """Alone or as the value of a row's key."""
     text = b'[{"id": "a", "band_1": ' + content + b', "x": 1}]' if within else content
-    rows = Rows(io.BytesIO(text), "train.json", "")
+    rows = JSONRows(io.BytesIO(text), "train.json", "")
     with contextlib.suppress(DataError):
         for _ in rows:
             for key in rows.keys():  # noqa: SIM118
@@ -332,4 +332,4 @@ def test_no_bytes_do_more_than_be_refused(content, within):
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "train.json")
     with pytest.raises(DataError, match=r"train\.json cannot be read: Not a regular file$"):
-        read_bands(tmp_path / "train.json")
+        read_radar_json(tmp_path / "train.json")

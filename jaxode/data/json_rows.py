@@ -29,15 +29,18 @@ MOST_TEXT = 1_000
 
 MOST_DEPTH = 8
 MOST_EVENTS = 20_000
-"""Of a value that nobody asked for."""
+"""Of a value that is not used."""
 
 ENDS = {"start_map": "end_map", "start_array": "end_array"}
 SCALARS = ("null", "boolean", "number", "string")
 
+Scalar = str | int | float | bool | None
+"""A value of JSON that is neither a list nor an object."""
+
 Event = tuple[str, Any]
 
 
-class Rows:
+class JSONRows:
     """The rows of a file with their keys and values.
 
     Each is read in this order and exactly once.
@@ -94,7 +97,7 @@ class Rows:
             self.key = ""
         self._within = False
 
-    def scalar(self, allowed: str) -> Any:
+    def scalar(self, allowed: str) -> Scalar:
         """A string, number, boolean or None; `allowed` is what to say of a list or an object."""
         kind, value = next(self._events)
         if kind not in SCALARS:
@@ -120,9 +123,11 @@ class Rows:
             raise DataError(f"{self.place} must be {allowed}, found a list of more")
         return array
 
-    def _no_number(self, values: list[Any], allowed: str) -> DataError:
+    def _no_number(self, values: list[float | Event], allowed: str) -> DataError:
         place = next(i for i, each in enumerate(values) if isinstance(each, tuple))
-        kind, value = values[place]
+        event = values[place]
+        assert isinstance(event, tuple)
+        kind, value = event
         if kind == "end_array":
             return DataError(f"{self.place} must be {allowed}, found a list of {place}")
         found = _found(kind, value)
@@ -140,7 +145,7 @@ class Rows:
                 return
         raise DataError(f"{self.place} must have at most {MOST_EVENTS} parts")
 
-    def _short(self, value: Any) -> Any:
+    def _short(self, value: Scalar) -> Scalar:
         if isinstance(value, str) and len(value) > MOST_TEXT:
             allowed = f"at most {MOST_TEXT} characters, found {len(value)}"
             raise DataError(f"{self.place} must have {allowed}")
@@ -180,14 +185,14 @@ class Rows:
         return DataError(f"{broken}: {_first_line(error)}{hint}")
 
 
-def _found(kind: str, value: Any) -> str:
+def _found(kind: str, value: Scalar) -> str:
     return {"start_map": "an object", "start_array": "a list"}.get(kind) or shown(value)
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """A string, number, boolean or None as it stands in the file, briefly."""
     if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
+        return "null" if value is None else str(value).lower()
     text = repr(value)
     return text if len(text) <= 40 else text[:37] + "..."
 

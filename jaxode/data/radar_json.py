@@ -10,13 +10,12 @@ from __future__ import annotations
 import math
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from jaxode.data import regular
+from jaxode.data.json_rows import JSONRows, Scalar, shown
 from jaxode.data.regular import printable
-from jaxode.data.rows import Rows, shown
 from jaxode.data.sources.iceberg import SOURCE
 from jaxode.data.specs import DataError
 
@@ -32,7 +31,7 @@ ANGLES = f'a number of degrees from 0 to 90 or "{UNKNOWN_ANGLE}"'
 LABELS = "0 or 1"
 
 
-def read_bands(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
+def read_radar_json(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     """All images, float32 [N, 75, 75, 3], and labels, int32 [N], in the order of the file.
 
     A label is 1 for an iceberg.
@@ -43,13 +42,11 @@ def read_bands(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     """
     path = Path(path)
     name = printable(path.name)
-    pixels, labels = (
-        bytearray(),
-        [],
-    )  # a bytearray grows in place; of a list of arrays, a second copy would be made
+    # A bytearray grows in place; of a list of arrays, a second copy would be made.
+    pixels, labels = bytearray(), []
     try:
         with regular.opened(path) as file:
-            rows = Rows(file, name, WANTED)
+            rows = JSONRows(file, name, WANTED)
             for row in rows:
                 image, label = _parsed(_values(rows), row)
                 pixels += image.tobytes()
@@ -63,9 +60,9 @@ def read_bands(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     return np.frombuffer(pixels, np.float32).reshape(-1, SIDE, SIDE, 3), np.array(labels, np.int32)
 
 
-def _values(rows: Rows) -> dict[str, Any]:
+def _values(rows: JSONRows) -> dict[str, Scalar | np.ndarray]:
     """What is used of the row that comes next: its bands as arrays, its angle and its label."""
-    values = {}
+    values: dict[str, Scalar | np.ndarray] = {}
     for key in rows.keys():  # noqa: SIM118  these are read from a file, not those of a mapping
         if key in BANDS:
             values[key] = _within_float32(rows.numbers(PIXELS), rows.place)
@@ -76,7 +73,7 @@ def _values(rows: Rows) -> dict[str, Any]:
     return values
 
 
-def _parsed(row: dict[str, Any], name: str) -> tuple[np.ndarray, int]:
+def _parsed(row: dict[str, Scalar | np.ndarray], name: str) -> tuple[np.ndarray, int]:
     """Image float32 [75, 75, 3] and label of a row."""
     missing = [key for key in (*BANDS, ANGLE, LABEL) if key not in row]
     if missing:
@@ -86,11 +83,13 @@ def _parsed(row: dict[str, Any], name: str) -> tuple[np.ndarray, int]:
         raise DataError(f"{name} has no {', '.join(missing)}{kaggle}")
     image = np.empty((SIDE, SIDE, 3), np.float32)
     for plane, key in enumerate(BANDS):
-        image[..., plane] = row[key].reshape(SIDE, SIDE)
+        image[..., plane] = np.asarray(row[key]).reshape(SIDE, SIDE)
     angle, label = row[ANGLE], row[LABEL]
-    if angle != UNKNOWN_ANGLE and not (type(angle) in (int, float) and 0 <= angle <= 90):
+    if angle == UNKNOWN_ANGLE:
+        angle = math.nan
+    elif isinstance(angle, bool) or not (isinstance(angle, int | float) and 0 <= angle <= 90):
         raise DataError(f"{ANGLE} of {name} must be {ANGLES}, found {shown(angle)}")
-    image[..., 2] = math.nan if angle == UNKNOWN_ANGLE else angle
+    image[..., 2] = angle
     if type(label) is not int or label not in (0, 1):
         raise DataError(f"{LABEL} of {name} must be {LABELS}, found {shown(label)}")
     return image, label
