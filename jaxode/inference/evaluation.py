@@ -112,8 +112,8 @@ def evaluate(
     step = jax.jit(of_batch)
     sums: Any = None
     loss, nfe, solves = 0.0, 0, 0
-    order = map(np.asarray, sequential_order(count, size))
-    for rows in array_batches(examples, *order):
+    indices, weights = map(np.asarray, sequential_order(count, size))
+    for rows in array_batches(examples, indices, weights):
         batch = {**rows.examples, "weight": rows.weights.astype(model.config.dtype)}
         metrics, stats = jax.device_get(step(model.learned, batch))
         _require_solved(int(stats.failure))

@@ -181,8 +181,8 @@ class TrainedModel:
         """
         size = min(batch_size, len(images))
         logits, counts = [], []
-        order = map(np.asarray, sequential_order(len(images), size))
-        for rows in array_batches({"image": images}, *order):
+        indices, weights = map(np.asarray, sequential_order(len(images), size))
+        for rows in array_batches({"image": images}, indices, weights):
             weight = rows.weights.astype(self.config.dtype)
             batch = {**rows.examples, "weight": weight, "label": np.zeros(size, np.int32)}
             found, stats = jax.device_get(self._forward(self.learned, batch))
