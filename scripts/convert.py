@@ -136,9 +136,9 @@ def to_run(weights: Weights, source: Path, out: Path, asked: dict[str, Any]) -> 
             require_new(out)
             # The settings last: they make the directory a run, which without its checkpoint would
             # start from the seed.
-            trainer.ledger.save(trainer.state)
+            trainer.records.save(trainer.state)
             write_json(out / "origin.json", origin)
-            trainer.ledger.start()
+            trainer.records.start()
         if interrupts.signum is not None:
             raise Stopped(interrupts.signum)
     print(

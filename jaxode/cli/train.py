@@ -26,7 +26,6 @@ from jaxode.cli.request import (
 from jaxode.cli.signals import Interrupted, Signals
 from jaxode.cli.texts import data_text, os_error_text, result_text, resume_text
 from jaxode.config import RunConfig
-from jaxode.strict_json import need, read_object
 
 if TYPE_CHECKING:
     from jaxode.data import ImageSet
@@ -199,21 +198,9 @@ def resumed_config(directory: Path, request: Request, preset: RunConfig) -> RunC
 
 def is_complete(directory: Path, config: RunConfig) -> bool:
     """Whether a run is complete: all epochs done, and no file missing or damaged."""
-    from jaxode.runs import Checkpoints, is_incomplete
+    from jaxode.runs import RunDirectory
 
-    try:
-        result = read_object(directory / "result.json")
-        done = (
-            result.get("status") == "complete"
-            and need(result, "epochs", int, "result.json") == config.epochs
-        )
-    except (OSError, ValueError):
-        return False
-    return (
-        done
-        and not is_incomplete(directory, config, task_of(config))
-        and Checkpoints(directory / "checkpoints").whole(config.epochs)
-    )
+    return RunDirectory(directory).is_complete(config, task_of(config))
 
 
 def task_of(config: RunConfig) -> Task:

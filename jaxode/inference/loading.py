@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from jaxode.checks import ConfigError, one_line
 from jaxode.config import RunConfig
@@ -14,12 +14,8 @@ from jaxode.inference.trained import TrainedModel
 from jaxode.inference.weights import read_about, read_arrays, spec_from_facts
 from jaxode.models import create_model
 from jaxode.optim import optimizer
-from jaxode.runs import read_config
-from jaxode.runs.checkpoint import Checkpoint, Checkpoints, read_checkpoint
-from jaxode.runs.checkpoint_folder import CHECKPOINTS
-from jaxode.runs.summary import best_epoch
+from jaxode.runs import RunDirectory
 from jaxode.strict_json import need
-from jaxode.tasks import Classification
 from jaxode.train.state import Learned, initial_state, split_model
 
 Which = Literal["last", "best"]
@@ -61,36 +57,25 @@ def load(source: str | os.PathLike[str], *, checkpoint: Which = "last") -> Train
 
 def _from_run(path: Path, which: Which) -> TrainedModel:
     try:
-        config = read_config(path)
-    except ResumeError as error:
+        directory = RunDirectory.open(path)
+        config, spec = directory.config, spec_of(directory.config.data)
+        learned = _fresh(config, spec)
+        transform = optimizer(config.optim, 1)
+        template = initial_state(learned, transform, config.model.ode_blocks, config.precision)
+        if which == "best":
+            best = directory.best_checkpoint
+            if best is None:
+                raise ConfigError(f"{path} has no checkpoint of its best epoch")
+            found = directory.checkpoints.read(best.name, template)
+        else:
+            found = directory.checkpoints.load(template, lambda text: None)
+    except (ResumeError, CheckpointError) as error:
         raise ConfigError(str(error)) from error
-    spec = spec_of(config.data)
-    learned = _fresh(config, spec)
-    transform = optimizer(config.optim, 1)
-    template = initial_state(learned, transform, config.model.ode_blocks, config.precision)
-    found = _read(path, which, template, spec)
+    if found is None:
+        raise ConfigError(f"{path} must hold a checkpoint to load, and has none")
     return TrainedModel(
         config, spec, found.state.learned, origin=path, epoch=len(found.meta["history"])
     )
-
-
-def _read(path: Path, which: Which, template: Any, spec: DatasetSpec) -> Checkpoint:
-    """The checkpoint asked for."""
-    checkpoints = Checkpoints(path / CHECKPOINTS)
-    try:
-        last = checkpoints.load(template, lambda text: None)
-        if last is None:
-            raise ConfigError(f"{path} must hold a checkpoint to load, and has none")
-        best = best_epoch(Classification(spec.classes), last.meta["history"])
-        if which == "last" or not best:
-            return last
-        prefix = f"epoch-{best['epoch']:05d}-"
-        name = next((name for name in checkpoints.names() if name.startswith(prefix)), None)
-        if name is None:
-            raise ConfigError(f"{path} has no checkpoint of its best epoch, {best['epoch']}")
-        return read_checkpoint(path / CHECKPOINTS / name, template)
-    except CheckpointError as error:
-        raise ConfigError(str(error)) from error
 
 
 def _fresh(config: RunConfig, spec: DatasetSpec) -> Learned:

@@ -55,7 +55,7 @@ class PredictionLoop:
         """Free what the pass has opened."""
         self.split.close()
 
-    def found(self, epochs: int) -> Predictions:
+    def predictions(self, epochs: int) -> Predictions:
         """All examples in the order stored, after so many epochs of training."""
         joined = {
             name: np.concatenate([part[name] for part in self.parts]) for name in self.parts[0]
