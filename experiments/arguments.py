@@ -286,7 +286,7 @@ def unused(config: RunConfig, asked: dict[str, Any], *, unsplit: bool = False) -
         idle.add("precision")
     if facts.single_band:
         idle.add("angle")
-    if config.solve.gradient != "tape":
+    if not config.solve.gradient_facts.taped:
         idle.add("tape_steps")
     if config.optim.optimizer != "sgd":
         idle.add("momentum")

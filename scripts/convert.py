@@ -31,7 +31,7 @@ from experiments.arguments import Parser, given
 from experiments.cli import announcement, decided
 from experiments.converters import to_path
 from jaxode.checks import ConfigError
-from jaxode.config import RunConfig, StemName
+from jaxode.config import MODEL_FACTS, RunConfig, StemName
 from jaxode.data import SPECS, DataError, load, spec_of, view_shape
 from jaxode.distributed.process_group import ProcessGroup
 from jaxode.errors import CheckpointError, ResumeError, Stopped
@@ -60,7 +60,7 @@ def settled(weights: Weights, found: Layout, asked: dict[str, Any]) -> RunConfig
     Raises ConfigError if its images are not those of the model.
     """
     own: dict[str, Any] = {"model": found.kind}
-    if found.kind != "mlp":
+    if "blocks" in MODEL_FACTS[found.kind].uses:
         stem = get_args(StemName)[found.convolutions - 3]
         own |= {
             "blocks": found.blocks,
