@@ -42,12 +42,11 @@ def file_bytes(model: ModelConfig, endings: Sequence[str] = ENDINGS) -> dict[str
 
     The file is as `scripts.convert` writes it.
     """
-    import torch  # with which pictures and paragraphs of finished claims can do without
-
+    # PyTorch, with which pictures and paragraphs of finished claims can do without.
     from scripts.weight_files import write_weights
 
     built = model_of(model, SolveConfig())
-    weights = {name: torch.from_numpy(array) for name, array in to_torch(built).items()}
+    weights = to_torch(built)
     sizes = {"parameters": parameter_count(built)}
     with tempfile.TemporaryDirectory() as folder:
         for ending in endings:
