@@ -105,8 +105,9 @@ def for_maps(config: RunConfig) -> list[str]:
         if "width" in config.model.facts.uses and config.model.width > 1
         else []
     )
-    if config.model.ode_blocks and config.solve.gradient == "tape" and config.solve.tape_steps > 1:
+    gradient = config.solve.gradient_facts
+    if config.model.ode_blocks and gradient.taped and config.solve.tape_steps > 1:
         found.append("fewer --tape-steps")
-    if config.model.ode_blocks and not config.solve.gradient_facts.backward_solve:
+    if config.model.ode_blocks and not gradient.backward_solve:
         found.append("--gradient backsolve")
     return found or ["a smaller model"]

@@ -190,7 +190,7 @@ def without_effect(
         idle.add("precision")
     if facts.single_band:
         idle.add("angle")
-    if config.solve.gradient != "tape":
+    if not config.solve.gradient_facts.taped:
         idle.add("tape_steps")
     if config.optim.optimizer != "sgd":
         idle.add("momentum")

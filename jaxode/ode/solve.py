@@ -144,7 +144,7 @@ def _solve_ourselves(
         diffrax.ODETerm(field).vf, time, z0, args
     )  # which gives slopes the state's shape
     max_steps, controller = _steps(config, t1 - t0, rms_norm)
-    taping = config.gradient == "tape"
+    taping = config.gradient_facts.taped
     explicit = ExplicitSolve(
         linearized,
         solver,

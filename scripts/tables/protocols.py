@@ -72,13 +72,10 @@ def identity(config: RunConfig) -> str:
 
 def run_name(config: RunConfig) -> str:
     """Name of the directory of a run."""
-    model = (
-        f"{config.model.model}{config.model.blocks}"
-        if "blocks" in config.model.facts.uses
-        else config.model.model
-    )
-    solve = (
-        f"-{config.solve.gradient}-{config.solve.rtol:g}" if config.model.model == "odenet" else ""
-    )
+    facts, model, solve = config.model.facts, config.model.name, ""
+    if "blocks" in facts.uses:
+        model += str(config.model.blocks)
+        if facts.solves:
+            solve = f"-{config.solve.gradient_facts.name}-{config.solve.rtol:g}"
     start = f"{config.data.dataset}-{model}{solve}-{config.optim.optimizer}-{config.epochs}-epochs"
     return f"{start}-{identity(config)[:8]}-seed{config.seed}"
