@@ -5,7 +5,10 @@ The system releases them when the process ends, however it ends.
 
 from __future__ import annotations
 
-import fcntl
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 
 def lock(descriptor: int, *, wait: bool = False) -> bool:
@@ -16,11 +19,13 @@ def lock(descriptor: int, *, wait: bool = False) -> bool:
         wait: until no other process has locked it.
 
     Returns:
-        whether the file system has locks.
+        whether there are such locks: not on Windows, nor on some file systems.
 
     Raises:
         BlockingIOError: another process has locked it, and `wait` is false.
     """
+    if fcntl is None:
+        return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

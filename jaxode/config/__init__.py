@@ -3,7 +3,6 @@
 from jaxode.config.choices import CONVOLUTIONS_ONLY as CONVOLUTIONS_ONLY
 from jaxode.config.choices import AugmentationName as AugmentationName
 from jaxode.config.choices import CropName as CropName
-from jaxode.config.choices import DatasetName as DatasetName
 from jaxode.config.choices import KernelsName as KernelsName
 from jaxode.config.choices import OptimizerName as OptimizerName
 from jaxode.config.choices import ParallelName as ParallelName
@@ -30,6 +29,8 @@ from jaxode.config.parts import ModelConfig as ModelConfig
 from jaxode.config.parts import OptimConfig as OptimConfig
 from jaxode.config.parts import ParallelConfig as ParallelConfig
 from jaxode.config.parts import SolveConfig as SolveConfig
+from jaxode.config.presets import PRESETS as PRESETS
+from jaxode.config.presets import preset as preset
 from jaxode.config.run import PARTS as PARTS
 from jaxode.config.run import RunConfig as RunConfig
 from jaxode.config.solvers import SOLVER_FACTS as SOLVER_FACTS

@@ -16,6 +16,7 @@ from jaxode.config.choices import (
     AugmentationName,
     CropName,
     DataChoice,
+    FeedName,
     NormName,
     OptimizerName,
     ParallelName,
@@ -265,7 +266,7 @@ class SolveConfig:
 class DataConfig:
     """Which images. Raises ConfigError on values outside the stated ranges."""
 
-    dataset: str = setting("mnist", "data set: one of jaxode.data.SPECS, or the name of your own")
+    dataset: str = setting("mnist", "data set: a registered name, or the name of your own")
     data: DataChoice = setting(
         "auto",
         "full: the published set; sample: 2,000 + 500 bundled images; auto: full if it can be had,"
@@ -292,13 +293,19 @@ class DataConfig:
     )
     test_share: float | None = setting(
         None,
-        "share held out for testing of a set that comes unsplit (default: the set's)",
+        "share of the images held out for testing, of a data set without a test split (default: its"
+        " own)",
         Range(1e-4, 0.9999),
     )
     split_seed: int = setting(
         0, "seed of that split, which takes the same share of every class", SEEDS
     )
     angle: bool = setting(False, "iceberg: show the incidence angle as one more plane")
+    feed: FeedName = setting(
+        "resident",
+        "resident: all images on the device; streamed: batches, two ahead of the step, with the"
+        " same results; auto: streamed if the images take more than half of the device's memory",
+    )
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -66,6 +66,19 @@ forward mode.
 """
 
 
+def _portable_convolution(x: Maps, kernel: Kernel, stride: int, padding: int) -> Maps:
+    return jax.lax.platform_dependent(
+        x,
+        kernel,
+        cpu=lambda x, kernel: convolution.matmul_any_mode(x, kernel, stride, padding),
+        default=lambda x, kernel: convolution.library(x, kernel, stride, padding),
+    )
+
+
+PORTABLE = Kernels(_portable_convolution, normalization.group_norm_any_mode)
+"""For a program that is exported for several platforms and makes the choice on each of them."""
+
+
 VARIABLE = "JAXODE_KERNELS"
 """Environment variable that chooses kernels where a run's settings leave the choice."""
 
@@ -75,7 +88,8 @@ def kernels_name(wanted: KernelsName = "auto", precision: Precision = "float32")
 
     Args:
       wanted: a run's setting; "auto" leaves the choice to JAXODE_KERNELS, and then to backend and
-        precision.
+        precision. JAXODE_KERNELS=native is a preference: a precision other than float32 takes
+        matrix products, while the setting "native" is refused with it.
       precision: the native kernels are for float32.
 
     Raises:

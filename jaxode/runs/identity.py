@@ -18,7 +18,7 @@ from jaxode.runs.origins import checked_origins
 from jaxode.runs.summary import CLOCK
 from jaxode.strict_json import JsonObject, need
 
-RESUMABLE_SETTINGS = ("data_dir", "max_steps", "devices", "kernels")
+RESUMABLE_SETTINGS = ("data_dir", "feed", "max_steps", "devices", "kernels")
 """Settings that decide where data lie, when to give up or on what a step is computed, never what a
 step is meant to compute.
 """

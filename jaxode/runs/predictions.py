@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxode.bounded_files import read_bounded
 from jaxode.data import Dataset
+from jaxode.data.streaming import in_memory
 from jaxode.runs.files import write_whole
 from jaxode.strict_json import JsonObject
 from jaxode.tasks import Predictions, Task
@@ -104,7 +105,8 @@ def write_report(
     Raises:
         OSError: a file could not be written.
     """
-    for name, plot in task.plots(predictions, data.splits["test"], data.spec, title).items():
+    examples = in_memory(data.splits["test"])
+    for name, plot in task.plots(predictions, examples, data.spec, title).items():
         write_whole(out / name, plot)
     return task.report(predictions, data.spec)
 
@@ -119,7 +121,7 @@ def matching(predictions: Predictions | None, task: Task, data: Dataset) -> Pred
     """
     if predictions is None:
         return None
-    examples = data.splits["test"]
+    examples = in_memory(data.splits["test"])
     if len(predictions["index"]) != len(next(iter(examples.values()))):
         return None
     return predictions if task.belong(predictions, examples) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import fmean
 
 from jaxode.config import RunConfig
-from jaxode.data import is_unsplit
+from jaxode.data import has_predefined_split
 from jaxode.runs.history import History
 from jaxode.strict_json import JsonObject
 from jaxode.tasks import Task
@@ -94,7 +94,9 @@ def settings_of_result(config: RunConfig) -> JsonObject:
         "data": config.data.data,
         "crop": config.data.crop,
         "augment": list(config.data.augmentations),
-        "split_seed": config.data.split_seed if is_unsplit(config.data.dataset) else None,
+        "split_seed": (
+            None if has_predefined_split(config.data.dataset) else config.data.split_seed
+        ),
         "model": config.model.name,
         "blocks": config.model.blocks,
         "width": config.model.width if "width" in config.model.facts.uses else None,

@@ -91,6 +91,12 @@ class Task(ABC):
         """The task's part of an epoch's line of progress, between loss and solver statistics."""
         return [f"test loss {record['test_loss']:.4f}"]
 
+    def result_text(self, result: Mapping[str, Any]) -> str:
+        """The metrics of a finished run in one line, from its result."""
+        last = (f"{name.replace('_', ' ')} {result[name]:.4g}" for name in self.headline())
+        best = f"best {self.monitor.replace('_', ' ')} {result[f'best_{self.monitor}']:.4g}"
+        return f"{', '.join(last)} ({best} in epoch {result['best_epoch']})"
+
     def predictions(self, outputs: Any, batch: Batch) -> dict[str, Array]:
         """One row for each example of the batch, to be brought to the host."""
         return {"output": outputs}

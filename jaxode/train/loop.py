@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import PRNGKeyArray
 
 from jaxode.config import RunConfig
-from jaxode.data import Dataset
+from jaxode.data import DataError, Dataset
 from jaxode.distributed.process_group import ProcessGroup
 from jaxode.errors import CheckpointError, RunFailed, Stopped
 from jaxode.ode import SolveError
@@ -20,9 +23,10 @@ from jaxode.runs.run_directory import RunDirectory
 from jaxode.runs.run_writer import RunWriter
 from jaxode.strict_json import JsonObject
 from jaxode.tasks import Predictions, Task
-from jaxode.train.compiled_steps import Builder, CompiledSteps, SplitRange
+from jaxode.train.compiled_steps import Builder, CompiledSteps
 from jaxode.train.epoch_metrics import by_block, epoch_metrics
 from jaxode.train.failed_pass import raise_if_failed
+from jaxode.train.feeds import Pass
 from jaxode.train.in_memory import InMemoryRecords
 from jaxode.train.interrupts import Interrupts
 from jaxode.train.pace import Pace
@@ -144,19 +148,18 @@ class Trainer:
         Raises RunFailed if a solve fails.
         """
         with self.interrupts.compiling(alone=self.cluster.count == 1):
-            examples = self.data.splits["test"]
-            images = PredictionLoop(self.steps, self.state.learned, examples, self.interrupts.wait)
-        self.progress.begin("each test image", images.batches)
-        for number in range(images.batches):
-            self.pause(1)
-            try:
-                self.interrupts.wait(images.step)
-            except SolveError as error:
-                raise RunFailed(
-                    f"record of the test images, batch {number + 1} of {images.batches}: {error}"
-                ) from None
-            self.progress.advance(1)
-        return images.predictions(len(self.records.history))
+            images = PredictionLoop(self.steps, self.state.learned, self.interrupts.wait)
+        with closing(images):
+            self.progress.begin("each test image", images.batches)
+            for number in range(images.batches):
+                self.pause(1)
+                try:
+                    self.interrupts.wait(images.step)
+                except (SolveError, DataError) as error:
+                    where = f"batch {number + 1} of {images.batches}"
+                    raise RunFailed(f"record of the test images, {where}: {error}") from None
+                self.progress.advance(1)
+            return images.predictions(len(self.records.history))
 
     def pause(self, rows: int) -> int:
         """Between two chunks: save if it is time.
@@ -178,8 +181,8 @@ class Trainer:
         records, number = self.records, len(self.records.history)
         self.train(number)
         both = self.config.train_evaluation == "every" or number + 1 == self.config.epochs
-        train = self.evaluate(self.steps.train_range, "training images") if both else None
-        test = self.evaluate(self.steps.test_range, "test images")
+        train = self.evaluate("train", "training images") if both else None
+        test = self.evaluate("test", "test images")
         self.progress.end()
         rate = float(jnp.asarray(self.steps.rate((number + 1) * self.steps.steps_per_epoch - 1)))
         skipped = int(self.state.scale.skipped) if self.state.scale else None
@@ -196,32 +199,50 @@ class Trainer:
 
     def train(self, number: int) -> None:
         """The steps of epoch `number` (from 0) that are still to be done."""
-        steps, pace = self.steps.steps_per_epoch, self.paces["train"]
-        key, order = self.steps.epoch(number)
-        done = int(self.state.totals.batches)
+        steps, done = self.steps.steps_per_epoch, int(self.state.totals.batches)
         self.progress.begin(f"epoch {number + 1}/{self.config.epochs}", steps, done)
-        while done < steps:
-            first = int(self.state.step) == 0
-            # The first step alone, so that its cost can be shown.
-            rows = self.pause(1 if first else pace.rows(steps - done))
-            begin = time.perf_counter()
-            self.state = self.steps.train(self.state, key, order, done + rows)
-            self.interrupts.wait(partial(jax.block_until_ready, self.state))
-            self.add_time("train_seconds", pace, rows, begin)
-            totals = self.state.totals
-            place = f"epoch {number + 1}, step {int(totals.bad_batch) + 1} of {steps}"
-            raise_if_failed(totals, self.config, place)
-            if first:
-                counts = (by_block(totals, name) for name in ("nfe", "accepted", "rejected"))
-                self.progress.say(first_step_line(float(totals.loss) / int(totals.images), *counts))
-            done += rows
-            self.progress.advance(rows, loss=f"{float(totals.loss) / int(totals.images):.3f}")
+        if done == steps:
+            return
+        key, batches = self.steps.epoch(number, done)
+        with closing(batches):
+            while done < steps:
+                done = self.train_some(number, key, batches, done)
 
-    def evaluate(self, split: SplitRange, name: str) -> Evaluated:
+    def train_some(self, number: int, key: PRNGKeyArray, batches: Pass, done: int) -> int:
+        """Train some more steps of an epoch.
+
+        Args:
+            number: of the epoch, from 0.
+            key: the epoch's.
+            batches: the epoch's.
+            done: steps that are done.
+
+        Returns:
+            how many are done now.
+        """
+        steps, pace = self.steps.steps_per_epoch, self.paces["train"]
+        first = int(self.state.step) == 0
+        # The first step alone, so that its cost can be shown.
+        rows = self.pause(1 if first else pace.rows(steps - done))
+        begin = time.perf_counter()
+        with self.reading(f"epoch {number + 1}"):
+            self.state = self.steps.train(self.state, key, batches, done + rows)
+        self.interrupts.wait(partial(jax.block_until_ready, self.state))
+        self.add_time("train_seconds", pace, rows, begin)
+        totals = self.state.totals
+        place = f"epoch {number + 1}, step {int(totals.bad_batch) + 1} of {steps}"
+        raise_if_failed(totals, self.config, place)
+        if first:
+            counts = (by_block(totals, name) for name in ("nfe", "accepted", "rejected"))
+            self.progress.say(first_step_line(float(totals.loss) / int(totals.images), *counts))
+        self.progress.advance(rows, loss=f"{float(totals.loss) / int(totals.images):.3f}")
+        return done + rows
+
+    def evaluate(self, split: str, name: str) -> Evaluated:
         """Evaluate a split with the present parameters.
 
         Args:
-            split: which batches.
+            split: train or test.
             name: of the split, for progress and messages.
 
         Returns:
@@ -229,18 +250,28 @@ class Trainer:
         """
         sums, pace, done = self.steps.empty_metrics(), self.paces["evaluation"], 0
         where = f"evaluation of the {name} after epoch {len(self.records.history) + 1}"
-        self.progress.begin(name, split.batches)
-        while done < split.batches:
-            rows = self.pause(pace.rows(split.batches - done))
-            begin = time.perf_counter()
-            sums = self.steps.evaluate(self.state.learned, sums, split, done + rows)
-            self.interrupts.wait(partial(jax.block_until_ready, sums))
-            self.add_time("eval_seconds", pace, rows, begin)
-            batch = int(sums.totals.bad_batch) + 1
-            raise_if_failed(sums.totals, self.config, f"{where}, batch {batch} of {split.batches}")
-            done += rows
-            self.progress.advance(rows)
+        with closing(self.steps.feed.evaluation(split)) as batches:
+            self.progress.begin(name, batches.count)
+            while done < batches.count:
+                rows = self.pause(pace.rows(batches.count - done))
+                begin = time.perf_counter()
+                with self.reading(where):
+                    sums = self.steps.evaluate(self.state.learned, sums, batches, done + rows)
+                self.interrupts.wait(partial(jax.block_until_ready, sums))
+                self.add_time("eval_seconds", pace, rows, begin)
+                batch = f"batch {int(sums.totals.bad_batch) + 1} of {batches.count}"
+                raise_if_failed(sums.totals, self.config, f"{where}, {batch}")
+                done += rows
+                self.progress.advance(rows)
         return sums
+
+    @contextmanager
+    def reading(self, where: str) -> Iterator[None]:
+        """Context in which a stream that is not as announced fails the run."""
+        try:
+            yield
+        except DataError as error:
+            raise RunFailed(f"{where}: {error}") from error
 
     def add_time(self, name: str, pace: Pace, rows: int, begin: float) -> None:
         """Add the time since `begin` to the clock of the epoch, and adapt the pace to it."""

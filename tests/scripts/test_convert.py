@@ -19,7 +19,6 @@ from experiments import mnist
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("torchdiffeq")
-pytest.importorskip("safetensors")
 
 from jaxode.runs.directory_lock import lock_run_directory  # noqa: E402
 from scripts import convert  # noqa: E402
