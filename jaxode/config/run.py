@@ -10,18 +10,15 @@ from typing import Any, Literal
 
 from jaxode.checks import SEEDS, ConfigError, Range, any_of, require
 from jaxode.config.choices import DEFAULT_LR, KernelsName, Precision, TrainEvaluation
+from jaxode.config.data import DataConfig
 from jaxode.config.fields import check_fields, setting
 from jaxode.config.gradients import default_gradient, gradient_name, modes_where
 from jaxode.config.keys import require_keys, require_object
+from jaxode.config.model import ModelConfig
 from jaxode.config.models import MODEL_FACTS, ModelChoice, facts_of, model_name
-from jaxode.config.parts import (
-    BATCHES,
-    DataConfig,
-    ModelConfig,
-    OptimConfig,
-    ParallelConfig,
-    SolveConfig,
-)
+from jaxode.config.optim import OptimConfig
+from jaxode.config.parallel import BATCHES, ParallelConfig
+from jaxode.config.solve import SolveConfig
 from jaxode.config.solvers import solver_name
 
 PARTS = {

@@ -223,7 +223,7 @@ def test_a_third_argument_with_a_default_may_be_left_out():
 @pytest.mark.parametrize(
     "name",
     [
-        "config.parts",
+        "config.model",
         "losses",
         "metrics",
         "models.base",

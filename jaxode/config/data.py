@@ -1,0 +1,77 @@
+"""Which images are trained on, and what is done to them.
+
+Every field is one command-line flag, and its help text stands with its default.
+"""
+
+# ruff: noqa: RUF009 - `setting` is dataclasses.field under a shorter name
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import get_args
+
+from jaxode.checks import COUNTS, SEEDS, Range, require
+from jaxode.config.choices import REFLECTIONS, AugmentationName, CropName, DataChoice
+from jaxode.config.fields import check_fields, setting
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which images. Raises ConfigError on values outside the stated ranges."""
+
+    dataset: str = setting("mnist", "data set: one of jaxode.data.SPECS, or the name of your own")
+    data: DataChoice = setting(
+        "auto",
+        "full: the published set; sample: 2,000 + 500 bundled images; auto: full if it can be had,"
+        " else sample",
+    )
+    data_dir: str | None = setting(
+        None, "folder with the original files, or where to store them", path=True
+    )
+    limit_train: int | None = setting(None, "use only the first N training images", COUNTS)
+    limit_test: int | None = setting(None, "use only the first N test images", COUNTS)
+    crop: CropName = setting(
+        "resize",
+        "28x28 windows that training draws: resize: of the image enlarged to 32x32; pad: of the"
+        " image with 4 black pixels around, as Chen et al.; none: the whole image",
+    )
+    augment: str = setting(
+        "none",
+        "what is drawn of training images before they are cropped: none; all; upright: all but"
+        " transpose and flips, which change the meaning of hand signs; or names joined by commas: "
+        + ", ".join(get_args(AugmentationName)),
+    )
+    classes: int | None = setting(
+        None, "use only the images of the first N classes", Range(2, 1000)
+    )
+    test_share: float | None = setting(
+        None,
+        "share held out for testing of a set that comes unsplit (default: the set's)",
+        Range(1e-4, 0.9999),
+    )
+    split_seed: int = setting(
+        0, "seed of that split, which takes the same share of every class", SEEDS
+    )
+    angle: bool = setting(False, "iceberg: show the incidence angle as one more plane")
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        self.augmentations  # noqa: B018 - says what is wrong
+
+    @property
+    def augmentations(self) -> tuple[AugmentationName, ...]:
+        """Names of the augmentations, in the order they are applied. Raises ConfigError."""
+        every = get_args(AugmentationName)
+        named = {
+            "none": (),
+            "all": every,
+            "upright": tuple(name for name in every if name not in REFLECTIONS),
+        }
+        if self.augment in named:
+            return named[self.augment]
+        asked = [name.strip() for name in self.augment.split(",")]
+        for name in asked:
+            require(
+                name in every, "augment", name, f"none, all, upright, or some of {', '.join(every)}"
+            )
+        return tuple(name for name in every if name in asked)

@@ -1,0 +1,39 @@
+"""How parameters are updated.
+
+Every field is one command-line flag, and its help text stands with its default.
+"""
+
+# ruff: noqa: RUF009 - `setting` is dataclasses.field under a shorter name
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaxode.checks import Range
+from jaxode.config.choices import OptimizerName, ScheduleName
+from jaxode.config.fields import check_fields, setting
+
+RATES = Range(1e-37, 1e38)
+"""What float32 can represent."""
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """How parameters are updated. Raises ConfigError on values outside the stated ranges."""
+
+    optimizer: OptimizerName = setting("sgd", "update rule, with PyTorch's meaning of every number")
+    lr: float = setting(
+        0.1,
+        "learning rate at the start (default 0.1; 0.001 for adam and adamw)",
+        RATES,
+    )
+    momentum: float = setting(0.9, "momentum of sgd", Range(0, 0.999999))
+    weight_decay: float = setting(
+        0.0, "L2 penalty of sgd and adam; decoupled decay of adamw", RATES._replace(at_least=0)
+    )
+    schedule: ScheduleName = setting(
+        "step", "step: a tenth after every 0.3 of the epochs; constant; cosine: to zero"
+    )
+
+    def __post_init__(self) -> None:
+        check_fields(self)
