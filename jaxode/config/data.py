@@ -17,7 +17,30 @@ from jaxode.config.fields import check_fields, setting
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which images. Raises ConfigError on values outside the stated ranges."""
+    """Which images, and what is done to them.
+
+    Args:
+      dataset: a name of `jaxode.data.SPECS`, or the name of a data set of your own.
+      data: "full" for the published set, "sample" for the bundled images, "auto" for the first of
+        these that is available.
+      data_dir: folder of the original files.
+      limit_train: use the first so many training images.
+      limit_test: use the first so many test images.
+      crop: how training windows are cropped.
+      augment: "none", "all", "upright", or names of augmentations joined by commas.
+      classes: use the images of the first so many classes, 2 to 1000.
+      test_share: share of a set that has no published split, in (0, 1), that is the test split.
+      split_seed: seed of that split.
+      angle: iceberg: whether the incidence angle is one more channel.
+
+    Raises:
+      ConfigError: a value outside its range.
+
+    Example:
+      >>> from jaxode import DataConfig
+      >>> DataConfig(augment="cutout,transpose").augmentations
+      ('transpose', 'cutout')
+    """
 
     dataset: str = setting("mnist", "data set: one of jaxode.data.SPECS, or the name of your own")
     data: DataChoice = setting(
@@ -32,12 +55,12 @@ class DataConfig:
     limit_test: int | None = setting(None, "use only the first N test images", COUNTS)
     crop: CropName = setting(
         "resize",
-        "28x28 windows that training draws: resize: of the image enlarged to 32x32; pad: of the"
-        " image with 4 black pixels around, as Chen et al.; none: the whole image",
+        "random 28x28 crops for training: resize: of the image enlarged to 32x32; pad: of the image"
+        " with a border of 4 black pixels, as Chen et al.; none: the whole image",
     )
     augment: str = setting(
         "none",
-        "what is drawn of training images before they are cropped: none; all; upright: all but"
+        "augmentations of training images, before they are cropped: none; all; upright: all but"
         " transpose and flips, which change the meaning of hand signs; or names joined by commas: "
         + ", ".join(get_args(AugmentationName)),
     )
@@ -46,21 +69,19 @@ class DataConfig:
     )
     test_share: float | None = setting(
         None,
-        "share held out for testing of a set that comes unsplit (default: the set's)",
+        "share of a set without a published split that is the test split (default: the set's)",
         Range(1e-4, 0.9999),
     )
-    split_seed: int = setting(
-        0, "seed of that split, which takes the same share of every class", SEEDS
-    )
-    angle: bool = setting(False, "iceberg: show the incidence angle as one more plane")
+    split_seed: int = setting(0, "seed of that split, which is stratified by class", SEEDS)
+    angle: bool = setting(False, "iceberg: the incidence angle as one more channel")
 
     def __post_init__(self) -> None:
         check_fields(self)
-        self.augmentations  # noqa: B018 - says what is wrong
+        self.augmentations  # noqa: B018 - raises ConfigError
 
     @property
     def augmentations(self) -> tuple[AugmentationName, ...]:
-        """Names of the augmentations, in the order they are applied. Raises ConfigError."""
+        """Names of the augmentations, in the order of their application. Raises ConfigError."""
         every = get_args(AugmentationName)
         named = {
             "none": (),
@@ -69,9 +90,9 @@ class DataConfig:
         }
         if self.augment in named:
             return named[self.augment]
-        asked = [name.strip() for name in self.augment.split(",")]
-        for name in asked:
+        names = [name.strip() for name in self.augment.split(",")]
+        for name in names:
             require(
                 name in every, "augment", name, f"none, all, upright, or some of {', '.join(every)}"
             )
-        return tuple(name for name in every if name in asked)
+        return tuple(name for name in every if name in names)

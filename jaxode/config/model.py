@@ -26,9 +26,20 @@ WIDTHS = Range(1, 2048)
 class ModelConfig:
     """Which model: a registered one by its name, or a class or function of your own.
 
-    Raises ConfigError on values outside the stated ranges.
+    Args:
+      model: a registered name; or a class or function that makes an `nnx.Module`
+        (`jaxode.create_model`).
+      blocks: ODE blocks (at most 32) or residual blocks (at most 128); None for the default.
+      width: channels of the feature maps, 1 to 2048, a multiple of 32 if above 32.
+      augment_dims: zero channels that are appended to the ODE state, 0 to 1024 (Dupont, Doucet and
+        Teh 2019, "Augmented Neural ODEs").
+      stem: side of the first feature map as a share of the image's.
+
+    Raises:
+      ConfigError: a value outside its range, or a setting that the model does not use.
 
     Example:
+      >>> from jaxode import ModelConfig
       >>> ModelConfig("resnet").blocks
       6
     """
@@ -48,12 +59,12 @@ class ModelConfig:
     )
     width: int = setting(64, "channels of the feature maps; a multiple of 32 if above 32", WIDTHS)
     augment_dims: int = setting(
-        0, "channels that the state of the ODE blocks has more, zero at t = 0", Range(0, 1024)
+        0, "zero channels that are appended to the state of the ODE blocks", Range(0, 1024)
     )
     stem: StemName = setting(
         "quarter",
-        "side of the downsampled map, of the image's: quarter: by three convolutions; eighth,"
-        " sixteenth: by one or two of stride 2 more, for larger images",
+        "side of the downsampled map as a share of the image's: quarter: three convolutions;"
+        " eighth, sixteenth: one or two more of stride 2, for larger images",
     )
 
     def __post_init__(self) -> None:
@@ -88,12 +99,12 @@ class ModelConfig:
 
     @property
     def name(self) -> str:
-        """The registered name; of a class or function, its module and name."""
+        """The name in records: the registered name, or a class's or function's module and name."""
         return model_name(self.model)
 
     @property
     def facts(self) -> ModelFacts:
-        """What is true of the model: its title and the settings that it uses."""
+        """The model's title and the settings that it uses."""
         return facts_of(self.model)
 
     @property

@@ -19,7 +19,23 @@ RATES = Range(1e-37, 1e38)
 
 @dataclass(frozen=True)
 class OptimConfig:
-    """How parameters are updated. Raises ConfigError on values outside the stated ranges."""
+    """How parameters are updated.
+
+    Args:
+      optimizer: update rule, with the meaning that PyTorch gives every number.
+      lr: initial learning rate, 1e-37 to 1e38.
+      momentum: of sgd, 0 to 0.999999.
+      weight_decay: L2 penalty of sgd and adam, decoupled decay of adamw; 0 to 1e38.
+      schedule: of the learning rate (`jaxode.optim.learning_rate`).
+
+    Raises:
+      ConfigError: a value outside its range.
+
+    Example:
+      >>> from jaxode import OptimConfig
+      >>> OptimConfig(optimizer="adamw", lr=1e-3, schedule="cosine").momentum
+      0.9
+    """
 
     optimizer: OptimizerName = setting("sgd", "update rule, with PyTorch's meaning of every number")
     lr: float = setting(

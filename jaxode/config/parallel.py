@@ -27,13 +27,25 @@ BATCHES = Range(1, 2**20)
 class ParallelConfig:
     """How a step is spread over devices and time.
 
-    Raises ConfigError on values outside the stated ranges.
+    Args:
+      parallel: "jit" for one program and one step size over all devices, "pmap" for a solve of its
+        own on every device.
+      devices: devices of each process, 1 to 256; None for all.
+      accumulate: micro-batches of a batch, whose gradients are accumulated; 1 to 2²⁰.
+
+    Raises:
+      ConfigError: a value outside its range.
+
+    Example:
+      >>> from jaxode.config import ParallelConfig
+      >>> ParallelConfig(accumulate=4).parallel
+      'jit'
     """
 
     parallel: ParallelName = setting(
         "jit",
         "jit: one step size for the whole batch on all devices; pmap: every device solves its part"
-        " by itself",
+        " with step sizes of its own",
     )
     devices: int | None = setting(
         None,
@@ -41,7 +53,7 @@ class ParallelConfig:
         Range(1, MOST_DEVICES),
     )
     accumulate: int = setting(
-        1, "parts that a batch is solved in one after the other, for less memory", BATCHES
+        1, "micro-batches of a batch, whose gradients are accumulated, for less memory", BATCHES
     )
 
     def __post_init__(self) -> None:

@@ -42,13 +42,28 @@ The exact gradient modes plan memory for a state of each (or for each of as many
 class SolveConfig:
     """How an ODE is solved and differentiated.
 
-    A solver is a registered name, a Diffrax solver class, or a function (rtol, atol) → Diffrax
-    solver. A gradient mode is a registered name, or a function (config, max_steps) → Diffrax
-    adjoint, whose attribute `facts`, a `GradientFacts`, may say more of it.
+    Args:
+      solver: a registered name; a Diffrax solver class; or a function (rtol, atol) → Diffrax
+        solver.
+      rtol: relative tolerance of a step, 1e-16 to 1e3.
+      atol: absolute tolerance of a step, 1e-16 to 1e3.
+      step_size: fixed step size as a share of the interval, 1e-5 to 1; None for adaptive steps.
+      gradient: a registered gradient mode, or a function (config, max_steps) → Diffrax adjoint,
+        whose attribute `facts` may be a `GradientFacts`; None for the quickest exact mode.
+      backward_rtol: relative tolerance of the backward solve; None for `rtol`.
+      backward_atol: absolute tolerance of the backward solve; None for `atol`.
+      backward_norm: norm of the backward solve's error: "full", or "seminorm" without the
+        parameters (Kidger, Chen and Lyons 2021, "Hey, that's not an ODE").
+      stepping: whose step control and evaluation counts: "diffrax" or "torchdiffeq".
+      tape_steps: accepted steps that the tape stores at a time, 1 to 100 000.
+      max_steps: most steps of a solve, accepted and rejected, 1 to 100 000.
+      per_sample: whether every example has its own step sizes.
 
-    Raises ConfigError on values outside the stated ranges.
+    Raises:
+      ConfigError: a value outside its range, or settings that contradict each other.
 
     Example:
+      >>> from jaxode import SolveConfig
       >>> SolveConfig("kvaerno3").gradient
       'checkpointed'
     """
@@ -78,24 +93,23 @@ class SolveConfig:
     )
     backward_norm: NormName = setting(
         "full",
-        "what the backsolve's error is measured on: full, or seminorm, which leaves the"
-        " parameters out",
+        "norm of the backsolve's error: full, or seminorm, which leaves the parameters out",
     )
     stepping: SteppingName = setting(
         "diffrax",
-        "whose steps to take: diffrax, or torchdiffeq, with its overshoot, norms and evaluation"
-        " counts",
+        "step control: diffrax's, or torchdiffeq's with its overshoot, norms and evaluation counts",
     )
     tape_steps: int = setting(
         8,
-        "accepted steps that the tape holds at one time; of more, all but the last are re-run",
+        "accepted steps that the tape stores at a time; of more, all but the last are re-run",
         Range(1, MOST_STEPS),
     )
     max_steps: int = setting(
         256, "most steps, accepted and rejected, of one solve", Range(1, MOST_STEPS)
     )
     per_sample: bool = setting(
-        False, "solve every image by itself, with its own steps, error and evaluation count"
+        False,
+        "per-sample adaptive step sizes: every image has its own steps and error",
     )
 
     def __post_init__(self) -> None:
@@ -139,10 +153,10 @@ class SolveConfig:
 
     @property
     def solver_facts(self) -> SolverFacts:
-        """What is true of the solver."""
+        """The solver's properties."""
         return solver_facts(self.solver)
 
     @property
     def gradient_facts(self) -> GradientFacts:
-        """What is true of the gradient mode."""
+        """The gradient mode's properties."""
         return gradient_facts(self.gradient)
