@@ -28,21 +28,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from experiments import cli
-from jaxode.config import DataConfig, ModelConfig, OptimConfig, RunConfig
+from jaxode.cli import train
+from jaxode.config import preset
 
-PRESET = RunConfig(
-    model=ModelConfig(stem="eighth"),
-    data=DataConfig(dataset="asl_alphabet", crop="none", augment="upright"),
-    optim=OptimConfig(optimizer="adam", lr=1e-3, weight_decay=1e-4),
-    epochs=60,
-    precision="bfloat16",
-)
+PRESET = preset("asl_alphabet")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run this experiment; returns the exit code."""
-    return cli.main(argv, preset=PRESET, doc=__doc__ or "", name="experiments.asl_alphabet")
+    return train.main(
+        argv, preset=PRESET, doc=__doc__ or "", prog="python -m experiments.asl_alphabet"
+    )
 
 
 if __name__ == "__main__":

@@ -22,15 +22,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from experiments import cli
-from jaxode.config import DataConfig, RunConfig
+from jaxode.cli import train
+from jaxode.config import preset
 
-PRESET = RunConfig(data=DataConfig(dataset="cifar10"), epochs=100)
+PRESET = preset("cifar10")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run this experiment; returns the exit code."""
-    return cli.main(argv, preset=PRESET, doc=__doc__ or "", name="experiments.cifar10")
+    return train.main(argv, preset=PRESET, doc=__doc__ or "", prog="python -m experiments.cifar10")
 
 
 if __name__ == "__main__":

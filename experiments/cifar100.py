@@ -17,15 +17,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from experiments import cli
-from jaxode.config import DataConfig, RunConfig
+from jaxode.cli import train
+from jaxode.config import preset
 
-PRESET = RunConfig(data=DataConfig(dataset="cifar100"), epochs=100)
+PRESET = preset("cifar100")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run this experiment; returns the exit code."""
-    return cli.main(argv, preset=PRESET, doc=__doc__ or "", name="experiments.cifar100")
+    return train.main(argv, preset=PRESET, doc=__doc__ or "", prog="python -m experiments.cifar100")
 
 
 if __name__ == "__main__":

@@ -18,15 +18,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from experiments import cli
-from jaxode.config import DataConfig, RunConfig
+from jaxode.cli import train
+from jaxode.config import preset
 
-PRESET = RunConfig(data=DataConfig(dataset="fashion_mnist"), epochs=50)
+PRESET = preset("fashion_mnist")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run this experiment; returns the exit code."""
-    return cli.main(argv, preset=PRESET, doc=__doc__ or "", name="experiments.fashion_mnist")
+    return train.main(
+        argv, preset=PRESET, doc=__doc__ or "", prog="python -m experiments.fashion_mnist"
+    )
 
 
 if __name__ == "__main__":

@@ -22,21 +22,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from experiments import cli
-from jaxode.config import DataConfig, ModelConfig, OptimConfig, RunConfig
+from jaxode.cli import train
+from jaxode.config import preset
 
-PRESET = RunConfig(
-    model=ModelConfig(model="odecnn"),
-    data=DataConfig(dataset="iceberg", crop="none"),
-    optim=OptimConfig(optimizer="adam", lr=1e-3, schedule="constant"),
-    epochs=150,
-    batch_size=32,
-)
+PRESET = preset("iceberg")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run this experiment; returns the exit code."""
-    return cli.main(argv, preset=PRESET, doc=__doc__ or "", name="experiments.iceberg")
+    return train.main(argv, preset=PRESET, doc=__doc__ or "", prog="python -m experiments.iceberg")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,10 @@ from jaxode.config import SolveConfig as SolveConfig
 
 if TYPE_CHECKING:
     from jaxode.data import ArrayDataset as ArrayDataset
+    from jaxode.data import load_dataset as load_dataset
+    from jaxode.inference import TrainedModel as TrainedModel
+    from jaxode.inference import evaluate as evaluate
+    from jaxode.inference import load as load
     from jaxode.models import create_model as create_model
     from jaxode.nn import ODEBlock as ODEBlock
     from jaxode.ode import Stats as Stats
@@ -27,8 +31,12 @@ LATER = {
     "ArrayDataset": "jaxode.data",
     "ODEBlock": "jaxode.nn",
     "Stats": "jaxode.ode",
+    "TrainedModel": "jaxode.inference",
     "create_model": "jaxode.models",
+    "evaluate": "jaxode.inference",
     "fit": "jaxode.train",
+    "load": "jaxode.inference",
+    "load_dataset": "jaxode.data",
     "odeint": "jaxode.ode",
     "trajectory": "jaxode.ode.trajectory",
 }
@@ -45,11 +53,17 @@ __all__ = [
 ]
 
 
+MODULES = ("config", "data", "export", "models", "nn", "ode", "tasks", "train")
+"""Rooms that are imported when they are first used."""
+
+
 def __getattr__(name: str) -> Any:
+    if name in MODULES:
+        return importlib.import_module(f"jaxode.{name}")
     if name not in LATER:
         raise AttributeError(f"module 'jaxode' has no attribute {name!r}")
     return getattr(importlib.import_module(LATER[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *LATER})
+    return sorted({*globals(), *LATER, *MODULES})

@@ -1,6 +1,6 @@
 """Programs around the library; run each with `python -m scripts.NAME`."""
 
-from experiments import process
+from jaxode.cli import process
 
 if process.starts_here():
     process.prepare()

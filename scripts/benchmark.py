@@ -32,10 +32,10 @@ os.environ.setdefault(
 import jax
 import torch
 
-from experiments import process
-from experiments.arguments import Parser, given
-from experiments.converters import Number, nonempty, to_path
 from jaxode.checks import ConfigError, Range, shown
+from jaxode.cli import process
+from jaxode.cli.converters import Number, nonempty, to_path
+from jaxode.cli.parser import Parser, parse_flags
 from jaxode.config import BATCHES, WIDTHS, Precision
 from jaxode.runs.files import make_writable
 from scripts.bench import report
@@ -47,7 +47,7 @@ from scripts.settings import require_width
 
 def build_parser() -> Parser:
     """The flags."""
-    parser = Parser.of("python -m scripts.benchmark", __doc__)
+    parser = Parser.from_doc("python -m scripts.benchmark", __doc__)
     add = parser.add_argument
     count = Number(int, Range(1, 10_000))
     add(
@@ -158,7 +158,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     parser = build_parser()
     try:
-        options = argparse.Namespace(**given(parser, argv))
+        options = argparse.Namespace(**parse_flags(parser, argv))
         chosen = checked(options)
         if options.list:
             print("\n".join(case.name for case in chosen))

@@ -24,10 +24,10 @@ from typing import Any, get_args
 
 import jax
 
-from experiments import process
-from experiments.arguments import Parser, given
-from experiments.converters import Number, to_path
 from jaxode.checks import ConfigError, Range, require
+from jaxode.cli import process
+from jaxode.cli.converters import Number, to_path
+from jaxode.cli.parser import Parser, parse_flags
 from jaxode.config import (
     BATCHES,
     GRADIENT_FACTS,
@@ -58,7 +58,7 @@ RESNET = "resnet"
 
 def build_parser() -> Parser:
     """The flags."""
-    parser = Parser.of("python -m scripts.collectives", __doc__)
+    parser = Parser.from_doc("python -m scripts.collectives", __doc__)
     add = parser.add_argument
     add(
         "--out",
@@ -205,7 +205,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     parser = build_parser()
     try:
-        options = argparse.Namespace(**given(parser, words))
+        options = argparse.Namespace(**parse_flags(parser, words))
         even = options.batch_size % options.devices == 0
         require(
             even, "--batch-size", options.batch_size, f"a multiple of --devices = {options.devices}"

@@ -23,19 +23,21 @@ from pathlib import Path
 from typing import Any, get_args
 
 import jax
-import torch
+import numpy as np
 from flax import nnx
 
-from experiments import process
-from experiments.arguments import Parser, given
-from experiments.cli import announcement, decided
-from experiments.converters import to_path
 from jaxode.checks import ConfigError
-from jaxode.config import RunConfig, StemName
+from jaxode.cli import process
+from jaxode.cli.converters import to_path
+from jaxode.cli.parser import Parser, parse_flags
+from jaxode.cli.texts import data_text
+from jaxode.cli.train import adapt_to_data
+from jaxode.config import MODEL_FACTS, RunConfig, StemName
 from jaxode.data import SPECS, DataError, load, spec_of, view_shape
 from jaxode.distributed.process_group import ProcessGroup
 from jaxode.errors import CheckpointError, ResumeError, Stopped
 from jaxode.interop import InteropError, from_torch, to_torch
+from jaxode.interop.weight_files import Weights
 from jaxode.models import create_model
 from jaxode.runs import Progress, lock_run_directory
 from jaxode.runs.files import write_json
@@ -44,14 +46,14 @@ from jaxode.train.loop import Trainer
 from scripts.restore import restored
 from scripts.settings import settings, settings_parser
 from scripts.weight_files import ENDINGS, read_weights, write_weights
-from torch_ref.weights import Layout, Weights, WeightsError, layout
+from torch_ref.weights import Layout, WeightsError, layout
 
 
 def from_run(directory: Path) -> Weights:
-    """The parameters that `restored` finds."""
-    found = restored(directory)
-    arrays = to_torch(found.model, channels=view_shape(found.config, spec_of(found.config.data))[2])
-    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+    """The parameters of a run's newest checkpoint, or of one checkpoint, in PyTorch's layout."""
+    run = restored(directory)
+    channels = view_shape(run.config, spec_of(run.config.data))[2]
+    return to_torch(run.model, channels=channels)
 
 
 def settled(weights: Weights, found: Layout, asked: dict[str, Any]) -> RunConfig:
@@ -60,7 +62,7 @@ def settled(weights: Weights, found: Layout, asked: dict[str, Any]) -> RunConfig
     Raises ConfigError if its images are not those of the model.
     """
     own: dict[str, Any] = {"model": found.kind}
-    if found.kind != "mlp":
+    if "blocks" in MODEL_FACTS[found.kind].uses:
         stem = get_args(StemName)[found.convolutions - 3]
         own |= {
             "blocks": found.blocks,
@@ -68,7 +70,7 @@ def settled(weights: Weights, found: Layout, asked: dict[str, Any]) -> RunConfig
             "augment_dims": found.augment,
             "stem": stem,
         }
-    if any(tensor.dtype == torch.float64 for tensor in weights.values()):
+    if any(array.dtype == np.float64 for array in weights.values()):
         own["precision"] = "float64"
     for name, value in own.items():
         if name != "precision" and asked.get(name, value) != value:
@@ -88,9 +90,8 @@ def settled(weights: Weights, found: Layout, asked: dict[str, Any]) -> RunConfig
 
 def started(weights: Weights) -> Callable[..., nnx.Module]:
     """A function in place of create_model that puts these weights into the model."""
-    arrays = {
-        name: tensor.double().numpy() for name, tensor in weights.items()
-    }  # exact, whatever the file holds
+    # Exact, whatever type the file holds.
+    arrays = {name: array.astype(np.float64) for name, array in weights.items()}
 
     def build(*args: Any, image_shape: tuple[int, int, int], **options: Any) -> nnx.Module:
         model = create_model(*args, image_shape=image_shape, **options)
@@ -107,17 +108,15 @@ def to_run(weights: Weights, source: Path, out: Path, asked: dict[str, Any]) -> 
     """
     side = SPECS[asked.get("dataset", RunConfig().data.dataset)].view_size
     config = settled(weights, layout(weights, side), asked)
-    if config.dtype == "float32" and any(
-        tensor.dtype == torch.float64 for tensor in weights.values()
-    ):
+    if config.dtype == "float32" and any(a.dtype == np.float64 for a in weights.values()):
         print(
             f"note: --precision {config.precision} rounds the float64 numbers of the file",
             file=sys.stderr,
         )
     with jax.enable_x64(config.precision == "float64"), Interrupts(Progress().warn) as interrupts:
         data = load(config.data)
-        print(announcement(data), file=sys.stderr)
-        config = decided(config, data, "epochs" in asked)
+        print(data_text(data), file=sys.stderr)
+        config = adapt_to_data(config, data, "epochs" in asked)
         with interrupts.compiling():
             trainer = Trainer(
                 config,
@@ -135,9 +134,9 @@ def to_run(weights: Weights, source: Path, out: Path, asked: dict[str, Any]) -> 
             require_new(out)
             # The settings last: they make the directory a run, which without its checkpoint would
             # start from the seed.
-            trainer.ledger.save(trainer.state)
+            trainer.records.save(trainer.state)
             write_json(out / "origin.json", origin)
-            trainer.ledger.start()
+            trainer.records.start()
         if interrupts.signum is not None:
             raise Stopped(interrupts.signum)
     print(
@@ -171,7 +170,7 @@ def convert(source: Path, target: Path, asked: dict[str, Any]) -> None:
     if run_wanted:
         to_run(weights, source, target, asked)
         return
-    numbers = sum(tensor.numel() for tensor in weights.values())
+    numbers = sum(array.size for array in weights.values())
     write_weights(target, weights)
     print(f"wrote {target}: {len(weights)} arrays, {numbers:,} numbers")
 
@@ -199,7 +198,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = build_parser()
     try:
-        values = given(parser, list(sys.argv[1:] if argv is None else argv))
+        values = parse_flags(parser, argv)
         convert(values.pop("source"), values.pop("target"), values)
     except SystemExit as stop:
         return int(stop.code or 0)

@@ -11,6 +11,7 @@ their losses differ by rounding only.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import shlex
 import sys
@@ -20,15 +21,17 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import torch
 from flax import nnx
 
-from experiments import process
-from experiments.arguments import Parser, given
-from experiments.cli import announcement, decided
-from experiments.converters import Number, to_path
 from jaxode.checks import COUNTS, ConfigError, require
+from jaxode.cli import process
+from jaxode.cli.converters import Number, to_path
+from jaxode.cli.parser import Parser, parse_flags
+from jaxode.cli.texts import data_text
+from jaxode.cli.train import adapt_to_data
 from jaxode.config import CONVOLUTIONS_ONLY, MODEL_FACTS, RunConfig, SolveConfig, names_where
 from jaxode.data import DataError, load
 from jaxode.interop import to_torch
@@ -119,11 +122,15 @@ def first_batches(steps: CompiledSteps, count: int) -> dict[str, np.ndarray]:
     images, labels = [], []
     for step in range(count):
         epoch, row = divmod(step, steps.steps_per_epoch)
-        key, order = steps.epoch(epoch)
-        chosen = order.indices[row]
-        keys = jax.random.split(jax.random.fold_in(key, row), len(chosen))  # as in train_chunk
-        images.append(np.asarray(view({"image": steps.dataset["image"][chosen], "key": keys})))
-        labels.append(np.asarray(steps.dataset["label"][chosen]))
+        key, batches = steps.epoch(epoch, row)
+        with contextlib.closing(batches):
+            (call,) = batches.upto(row + 1)
+        stored = call.batches.read(call.batches.rows(jnp.int32(row))[0])
+        keys = jax.random.split(
+            jax.random.fold_in(key, row), len(stored["label"])
+        )  # as in train_chunk
+        images.append(np.asarray(view({"image": stored["image"], "key": keys})))
+        labels.append(np.asarray(stored["label"]))
     return {"images": np.stack(images), "labels": np.stack(labels)}
 
 
@@ -139,8 +146,8 @@ def hand_over(config: RunConfig, epochs_given: bool, count: int, out: Path) -> l
         solver_flags(config.solve)  # refused before anything is loaded
     with jax.enable_x64(config.precision == "float64"):
         data = load(config.data)
-        config = decided(config, data, epochs_given)
-        print(announcement(data), file=sys.stderr)
+        config = adapt_to_data(config, data, epochs_given)
+        print(data_text(data), file=sys.stderr)
         steps = CompiledSteps(config, data)
         model: Any = nnx.merge(steps.work.graphdef, *steps.learned)
         weights = to_torch(model, channels=data.spec.channels)
@@ -170,7 +177,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = build_parser()
     try:
-        values = given(parser, list(sys.argv[1:] if argv is None else argv))
+        values = parse_flags(parser, argv)
         count, out = values.pop("batches"), values.pop("out")
         config = settings(values)
         words = hand_over(config, "epochs" in values, count, out)

@@ -19,11 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments import process
-from experiments.arguments import Parser, given
-from experiments.converters import Number, to_path
 from jaxode.checks import SEEDS, ConfigError, Range, require
-from jaxode.data.bands import PIXELS, SIDE, UNKNOWN_ANGLE
+from jaxode.cli import process
+from jaxode.cli.converters import Number, to_path
+from jaxode.cli.parser import Parser, parse_flags
+from jaxode.data.radar_json import PIXELS, SIDE, UNKNOWN_ANGLE
 from jaxode.runs.files import writing_whole
 
 ROWS, ICEBERGS = 1604, 753
@@ -90,7 +90,7 @@ def write(path: Path, count: int, seed: int) -> None:
 
 def build_parser() -> Parser:
     """The flags."""
-    parser = Parser.of("python -m scripts.iceberg_file", __doc__)
+    parser = Parser.from_doc("python -m scripts.iceberg_file", __doc__)
     add = parser.add_argument
     add(
         "--out",
@@ -122,7 +122,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = build_parser()
     start = time.perf_counter()
     try:
-        options = given(parser, list(sys.argv[1:] if argv is None else argv))
+        options = parse_flags(parser, argv)
         target = options["out"]
         require(not os.path.lexists(target), "--out", str(target), "a path where nothing is yet")
         write(target, options["rows"], options["seed"])

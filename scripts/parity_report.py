@@ -22,10 +22,10 @@ from typing import Any
 import jax
 from tqdm import tqdm
 
-from experiments import process
-from experiments.arguments import Parser, given
-from experiments.converters import nonempty, to_path
 from jaxode.checks import shown
+from jaxode.cli import process
+from jaxode.cli.converters import nonempty, to_path
+from jaxode.cli.parser import Parser, parse_flags
 from jaxode.runs.files import make_writable
 from scripts.parity.cells import cells
 from scripts.parity.limits import unreachable
@@ -47,7 +47,7 @@ def selected(word: str) -> list[tuple[str, Callable[[], Row]]]:
 
 def build_parser() -> Parser:
     """The flags."""
-    parser = Parser.of("python -m scripts.parity_report", __doc__)
+    parser = Parser.from_doc("python -m scripts.parity_report", __doc__)
     add = parser.add_argument
     add("--out", type=to_path, metavar="DIR", help="where the three files go")
     add(
@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code: 1 if a cell fails."""
     argv = list(sys.argv[1:] if argv is None else argv)
     parser = build_parser()
-    options = argparse.Namespace(**given(parser, argv))
+    options = argparse.Namespace(**parse_flags(parser, argv))
     work = selected(options.only or "")
     if not work:
         parser.error(

@@ -26,11 +26,11 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from experiments import process
-from experiments.arguments import Parser, given
-from experiments.cli import announcement
-from experiments.converters import Number, nonempty, to_path
 from jaxode.checks import SEEDS, ConfigError, require_choice
+from jaxode.cli import process
+from jaxode.cli.converters import Number, nonempty, to_path
+from jaxode.cli.parser import Parser, parse_flags
+from jaxode.cli.texts import data_text
 from jaxode.config import Precision, RunConfig
 from jaxode.data import DataError, ImageSet, load
 from jaxode.errors import RunFailed, Stopped
@@ -79,7 +79,7 @@ def first_batch(config: RunConfig, data: ImageSet) -> First:
     with jax.enable_x64(config.dtype == "float64"):
         steps = CompiledSteps(config, data, same_start)
         count = min(config.batch_size, steps.train_count)
-        batch = {name: array[:count] for name, array in steps.dataset.items()}
+        batch = {name: jnp.asarray(array[:count]) for name, array in data.splits["train"].items()}
         batch = steps.work.views.evaluation({**batch, "weight": jnp.ones(count, steps.dtype)})
 
         def objective(params: Any) -> tuple[jax.Array, jax.Array]:
@@ -129,7 +129,7 @@ def markdown(
         dates = ", ".join(sorted({row["date"] for row in good}))
         machine = f"{good[-1]['device']}, {os.cpu_count()} cores"
         lines += [
-            f"{announcement(data)}; {config.epochs} epochs; {machine}; {versions}; {dates}.",
+            f"{data_text(data)}; {config.epochs} epochs; {machine}; {versions}; {dates}.",
             "",
         ]
     head = (
@@ -192,7 +192,7 @@ def compare(
     """
     data = load(config.data)
     config = config.replaced(data=data.source)
-    print(announcement(data), file=sys.stderr)
+    print(data_text(data), file=sys.stderr)
     make_writable(out)
     kept = Unfinished(out)
     rows = []
@@ -243,7 +243,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     parser = build_parser()
     try:
-        values = given(parser, argv)
+        values = parse_flags(parser, argv)
         out, seeds, chosen = (
             values.pop("out"),
             values.pop("seeds", None),

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import io
 import os
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from experiments import process
-from experiments.arguments import Parser, given
-from experiments.converters import Choice, path_text, to_path
+from jaxode.cli import process
+from jaxode.cli.converters import Choice, path_text, to_path
+from jaxode.cli.parser import Parser, parse_flags
 from jaxode.config import DataConfig
 from jaxode.data import SPECS, DataError, load
 from jaxode.data.delta_coding import to_differences
@@ -54,7 +53,7 @@ def write_sample(dataset: str, data_dir: str, folder: Path) -> Path:
     Raises DataError as `jaxode.data.load` does, of a set with too few images, and of one that is no
     pictures.
     """
-    if SPECS[dataset].stored is not np.uint8:
+    if SPECS[dataset].stored_dtype != "uint8":
         raise DataError(f"a sample is of pictures, whose pixels are bytes, and {dataset} has none")
     full = load(DataConfig(dataset=dataset, data="full", data_dir=data_dir))  # type: ignore[arg-type]
     rng = np.random.default_rng(SAMPLE_SEED)
@@ -78,7 +77,7 @@ def write_sample(dataset: str, data_dir: str, folder: Path) -> Path:
 
 def build_parser() -> Parser:
     """The flags."""
-    parser = Parser.of("python -m scripts.prepare_data", __doc__)
+    parser = Parser.from_doc("python -m scripts.prepare_data", __doc__)
     add, names = parser.add_argument, tuple(SPECS)
     add("dataset", type=Choice(names), metavar="SET", help=f"which set: {', '.join(names)}")
     add(
@@ -95,7 +94,7 @@ def build_parser() -> Parser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = build_parser()
-    options = argparse.Namespace(**given(parser, list(sys.argv[1:] if argv is None else argv)))
+    options = argparse.Namespace(**parse_flags(parser, argv))
     start = time.perf_counter()
     try:
         if options.sample:

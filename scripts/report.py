@@ -16,10 +16,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from experiments import process
-from experiments.arguments import Parser, given
-from experiments.converters import to_path
 from jaxode.checks import ConfigError
+from jaxode.cli import process
+from jaxode.cli.converters import to_path
+from jaxode.cli.parser import Parser, parse_flags
 from jaxode.runs import make_writable
 from jaxode.runs.files import write_whole
 from scripts.reproduce import RUNS
@@ -112,7 +112,9 @@ def written(records: Sequence[Record], out: Path, command: str) -> list[str]:
 
 def build_parser() -> Parser:
     """The command line."""
-    parser = Parser.of("python -m scripts.report", __doc__, usage="%(prog)s [RUNS ...] [--out DIR]")
+    parser = Parser.from_doc(
+        "python -m scripts.report", __doc__, usage="%(prog)s [RUNS ...] [--out DIR]"
+    )
     parser.add_argument(
         "runs",
         type=to_path,
@@ -132,7 +134,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     parser = build_parser()
     try:
-        values = given(parser, words)
+        values = parse_flags(parser, words)
         out, runs = values["out"], values["runs"]
         for folder in runs:
             if not folder.is_dir():

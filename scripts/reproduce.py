@@ -13,7 +13,6 @@ and leaves complete runs alone; rows of several tables that are the same run are
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,11 +20,12 @@ from typing import Any, get_args
 
 import jax
 
-from experiments import compilations, process
-from experiments.arguments import Parser, given
-from experiments.cli import announcement, conclusion, finished
-from experiments.converters import Choice, Number, nonempty, path_text, to_path
 from jaxode.checks import SEEDS, ConfigError, shown
+from jaxode.cli import compilation_cache, process
+from jaxode.cli.converters import Choice, Number, nonempty, path_text, to_path
+from jaxode.cli.parser import Parser, parse_flags
+from jaxode.cli.texts import data_text, result_text
+from jaxode.cli.train import is_complete, task_of
 from jaxode.config import DataConfig, RunConfig
 from jaxode.data import DataError, ImageSet, load
 from jaxode.errors import CheckpointError, ResumeError, RunFailed, Stopped, out_of_memory
@@ -65,7 +65,7 @@ class Job:
     @property
     def complete(self) -> bool:
         """Whether nothing is left to do."""
-        return finished(self.out, self.config)
+        return is_complete(self.out, self.config)
 
 
 def jobs(
@@ -143,7 +143,7 @@ def carry_out(work: Sequence[Job], data_dir: str | None, progress: Progress) -> 
                 raise refused[job.table.dataset]
             if data is None or loaded is None or images_of(loaded) != images_of(config.data):
                 data, loaded = load(config.data, progress=not progress.quiet), config.data
-                progress.say(announcement(data))
+                progress.say(data_text(data))
             check_count(job, data)
             progress.say(f"{head}; {job.out}")
             with lock_run_directory(job.out, may_hold_run=True):
@@ -161,14 +161,14 @@ def carry_out(work: Sequence[Job], data_dir: str | None, progress: Progress) -> 
             failed += 1
             progress.warn(f"{head}: failed: {why_failed(error)}")
         else:
-            progress.say(conclusion(result, job.out))
+            progress.say(result_text(result, task_of(job.config), job.out))
         jax.clear_caches()
     return failed
 
 
 def build_parser() -> Parser:
     """The command line."""
-    parser = Parser.of(
+    parser = Parser.from_doc(
         "python -m scripts.reproduce", __doc__, usage="%(prog)s TABLE [TABLE ...] [flags]"
     )
     parser.add_argument(
@@ -230,12 +230,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = build_parser()
     try:
-        values = given(parser, list(sys.argv[1:] if argv is None else argv))
+        values = parse_flags(parser, argv)
         work = chosen(values)
         if values["list"]:
             print(listed(work))
             return 0
-        compilations.keep()
+        compilation_cache.enable()
         failed = carry_out(work, values["data_dir"], Progress(quiet=values["quiet"]))
     except SystemExit as stop:
         return int(stop.code or 0)

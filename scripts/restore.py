@@ -15,8 +15,7 @@ from jaxode.data import spec_of, view_shape
 from jaxode.errors import ResumeError
 from jaxode.models import create_model
 from jaxode.optim import optimizer
-from jaxode.runs import Progress, read_config
-from jaxode.runs.checkpoint import Checkpoints, read_checkpoint
+from jaxode.runs import Progress, RunDirectory
 from jaxode.runs.checkpoint_folder import CHECKPOINTS
 from jaxode.train.state import initial_state, split_model
 
@@ -37,7 +36,8 @@ def restored(directory: Path) -> Restored:
     place = directory.resolve()
     one = place.parent.name == CHECKPOINTS
     run = place.parents[1] if one else directory
-    config = read_config(run)
+    opened = RunDirectory.open(run)
+    config, checkpoints = opened.config, opened.checkpoints
     spec = spec_of(config.data)
     with jax.enable_x64(config.precision == "float64"):
         model = create_model(
@@ -52,9 +52,9 @@ def restored(directory: Path) -> Restored:
         blocks, transform = config.model.ode_blocks, optimizer(config.optim, 1)
         template = initial_state(split_model(model)[1], transform, blocks, config.precision)
         if one:
-            found = read_checkpoint(place, template)
+            found = checkpoints.read(place.name, template)
         else:
-            found = Checkpoints(run / CHECKPOINTS).load(template, Progress().warn)
+            found = checkpoints.load(template, Progress().warn)
         if found is None:
             raise ResumeError(f"{directory} has no checkpoint yet")
         nnx.update(model, *found.state.learned)

@@ -19,10 +19,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments import process
-from experiments.arguments import Parser, given
-from experiments.converters import nonempty
 from jaxode.checks import ConfigError
+from jaxode.cli import process
+from jaxode.cli.converters import nonempty
+from jaxode.cli.parser import Parser, parse_flags
 
 ROOT = Path(__file__).resolve().parents[1]
 TESTS = ("tests/nn/test_native.py", "tests/nn/test_native_derivatives.py")
@@ -34,7 +34,7 @@ FLAGS = (
 
 def build_parser() -> Parser:
     """The flags."""
-    parser = Parser.of("python -m scripts.sanitize", __doc__)
+    parser = Parser.from_doc("python -m scripts.sanitize", __doc__)
     parser.add_argument(
         "--only",
         type=nonempty,
@@ -123,7 +123,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code: 1 if a test fails, 2 for a wrong request."""
     parser = build_parser()
     try:
-        options = argparse.Namespace(**given(parser, list(sys.argv[1:] if argv is None else argv)))
+        options = argparse.Namespace(**parse_flags(parser, argv))
         with tempfile.TemporaryDirectory() as name:
             libraries = preload(os.environ.get("CXX", "g++"))
             print("building", file=sys.stderr, flush=True)

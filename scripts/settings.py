@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import importlib
-from typing import Any, get_args
+from typing import Any
 
-from experiments.arguments import Parser, add_settings, configured, in_flags
-from experiments.converters import Choice
 from jaxode.checks import ConfigError
-from jaxode.config import DatasetName, ModelConfig, RunConfig
+from jaxode.cli.converters import Choice
+from jaxode.cli.flags import add_settings, error_with_flag
+from jaxode.cli.parser import Parser
+from jaxode.cli.request import with_settings
+from jaxode.config import ModelConfig, RunConfig, preset
+from jaxode.data import dataset_names
 
 
 def settings_parser(prog: str, usage: str, doc: str) -> Parser:
@@ -17,23 +19,20 @@ def settings_parser(prog: str, usage: str, doc: str) -> Parser:
 
     What is not given is left out of its result.
     """
-    parser = Parser.of(prog, doc, usage=f"%(prog)s {usage}", argument_default=argparse.SUPPRESS)
-    names = get_args(DatasetName)
+    parser = Parser.from_doc(
+        prog, doc, usage=f"%(prog)s {usage}", argument_default=argparse.SUPPRESS
+    )
+    names = dataset_names()
     parser.add_argument(
         "--dataset", type=Choice(names), metavar="NAME", help=f"{', '.join(names)} (default: mnist)"
     )
-    add_settings(parser, preset("mnist"))
+    add_settings(parser, preset("mnist"), every=True)
     return parser
-
-
-def preset(dataset: str) -> RunConfig:
-    """Defaults of the experiment on this data set."""
-    return importlib.import_module(f"experiments.{dataset}").PRESET
 
 
 def settings(values: dict[str, Any]) -> RunConfig:
     """The run's settings from what is given. Raises ConfigError."""
-    return configured(
+    return with_settings(
         preset(values.get("dataset", "mnist")), {k: v for k, v in values.items() if k != "dataset"}
     )
 
@@ -43,4 +42,4 @@ def require_width(width: int) -> None:
     try:
         ModelConfig(width=width)
     except ConfigError as error:
-        raise in_flags(error, {"width": width}) from None
+        raise error_with_flag(error, {"width": width}) from None

@@ -1,91 +1,58 @@
-"""Weights of a PyTorch model in files, by their ending: .pt and .pth, .safetensors, .npz."""
+"""Weight files as in `jaxode.interop`, with PyTorch's .pt and .pth among them."""
 
 from __future__ import annotations
 
-import io
-import json
-import zipfile
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
+import jax.numpy as jnp
 import numpy as np
 import torch
-from safetensors.torch import load as from_safetensors
-from safetensors.torch import save as to_safetensors
+from torch import Tensor
 
-from jaxode.runs.files import write_whole
-from torch_ref import files
-from torch_ref.files import FileError, line
-from torch_ref.weights import Weights, WeightsError, checked
-from torch_ref.weights import read as read_torch
+from jaxode import interop
+from jaxode.interop.weight_files import Weights
+from torch_ref import weights as torch_weights
 
 ENDINGS = (".pt", ".pth", ".safetensors", ".npz")
 
-NUMPYS_OWN = (torch.float16, torch.float32, torch.float64)
-
 
 def read_weights(path: Path) -> Weights:
-    """The tensors in a file, by name; nothing in the file is run. Raises WeightsError, OSError."""
-    if path.suffix in (".pt", ".pth"):
-        return read_torch(path)
-    try:
-        if path.suffix == ".safetensors":
-            return checked(from_safetensors(_safetensors(path)), path)
-        found = {name: torch.from_numpy(array) for name, array in files.arrays(path).items()}
-        return checked(found, path)
-    except (WeightsError, OSError):
-        raise
-    except Exception as error:  # whatever a reader meets in damaged bytes
-        raise WeightsError(f"{path} is no {path.suffix} file of arrays: {line(error)}") from error
+    """The arrays in a file, by name; nothing in the file is executed.
 
-
-def _safetensors(path: Path) -> bytes:
-    """The contents of a file whose header is not too long and names nothing twice.
-
-    Raises FileError, OSError.
-
-    The rest of the header is checked by safetensors itself.
+    Raises:
+      WeightsError: a .pt or .pth file that is refused.
+      InteropError: another file that is refused.
+      OSError: it cannot be read.
     """
-    with files.opened(path) as file:
-        contents = file.read()
-    length = int.from_bytes(contents[:8], "little")
-    if length > files.MOST_HEADER:
-        raise FileError(f"its header takes {length} bytes, more than {files.MOST_HEADER}")
-    json.loads(contents[8 : 8 + length], object_pairs_hook=_once)
-    return contents
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in found:
-            raise FileError(f"{ascii(name)[:100]} is in it twice")
-        found[name] = value
-    return found
+    return interop.read_weights(path, {".pt": _read_torch, ".pth": _read_torch})
 
 
 def write_weights(path: Path, weights: Weights) -> None:
-    """Put the tensors into a file, whole or not at all. Raises OSError."""
-    packed = io.BytesIO()
-    if path.suffix in (".pt", ".pth"):
-        torch.save(weights, packed)
-    elif path.suffix == ".safetensors":
-        # Copies: safetensors refuses tensors that share their memory, as tied weights do.
-        copies = {
-            name: tensor.clone(memory_format=torch.contiguous_format)
-            for name, tensor in weights.items()
-        }
-        packed.write(to_safetensors(copies))
-    else:
-        _write_npz(packed, weights)
-    write_whole(path, packed.getvalue())
+    """Write arrays into a file, which is whole or as it was before. Raises OSError."""
+    interop.write_weights(path, weights, {".pt": _write_torch, ".pth": _write_torch})
 
 
-def _write_npz(target: io.BytesIO, weights: Weights) -> None:
-    """As np.savez, which has arguments of its own and can take no tensor of their names."""
-    with zipfile.ZipFile(target, "w") as archive:
-        for name, tensor in weights.items():
-            # NumPy has no bfloat16 and nothing of 8 bits; float32 holds their numbers exactly.
-            plain = tensor if tensor.dtype in NUMPYS_OWN else tensor.float()
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, plain.numpy(), allow_pickle=False)
+def to_array(tensor: Tensor) -> np.ndarray:
+    """A tensor's numbers; of types that NumPy lacks (bfloat16, 8 bits), in those of JAX."""
+    if tensor.dtype in (torch.float16, torch.float32, torch.float64):
+        return tensor.numpy()
+    bits = tensor.contiguous().view(torch.int16 if tensor.element_size() == 2 else torch.uint8)
+    return bits.numpy().view(jnp.dtype(str(tensor.dtype).removeprefix("torch.")))
+
+
+def to_tensor(array: np.ndarray) -> Tensor:
+    """A tensor of the same numbers and type, with memory of its own."""
+    copy = np.array(array, order="C")
+    if copy.dtype.kind == "f":
+        return torch.from_numpy(copy)
+    bits = copy.view(np.int16 if copy.dtype.itemsize == 2 else np.uint8)
+    return torch.from_numpy(bits).view(getattr(torch, copy.dtype.name))
+
+
+def _read_torch(path: Path) -> Weights:
+    return {name: to_array(tensor) for name, tensor in torch_weights.read(path).items()}
+
+
+def _write_torch(target: BinaryIO, weights: Weights) -> None:
+    torch.save({name: to_tensor(array) for name, array in weights.items()}, target)

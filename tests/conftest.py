@@ -37,6 +37,17 @@ gc.set_threshold(200_000, 50, 1000)
 import jax  # noqa: E402
 import pytest  # noqa: E402
 
+from jaxode.cli import compilation_cache  # noqa: E402
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kept():
+    """How often a command enabled the compilation cache; the user's own folders are left alone."""
+    asked = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compilation_cache, "enable", lambda: asked.append(True))
+        yield asked
+
 
 @pytest.fixture
 def x64():

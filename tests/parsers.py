@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.arguments import Parser, given
-from experiments.converters import Choice, Number, path_text, to_path
+from jaxode.cli.converters import Choice, Number, path_text, to_path
+from jaxode.cli.parser import Parser, parse_flags
 
 HOSTILE = (
     "",
@@ -32,7 +32,7 @@ NO_PATHS = ("", "a\0b", "b" * 256, "a/" * 2048)
 def complaint(parser, flag, text, capsys):
     """The one line with which a flag's value is refused, less the command's name."""
     with pytest.raises(SystemExit) as stop:
-        given(parser, [f"{flag}={text}"])
+        parse_flags(parser, [f"{flag}={text}"])
     assert stop.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.isprintable()

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import doctest
+import subprocess
+import sys
+
 import jax
 import numpy as np
 import pytest
 from flax import nnx
 
 from jaxode.config import ModelConfig, SolveConfig
-from jaxode.interop import InteropError, from_torch, to_torch
+from jaxode.interop import (
+    InteropError,
+    from_torch,
+    read_weights,
+    to_torch,
+    weight_files,
+    write_weights,
+)
 from jaxode.models import create_model
 
 
@@ -49,3 +60,38 @@ def test_what_does_not_fit_is_named():
         InteropError, match=r"unexpected 9\.weight.*missing 1\.bias.*3\.weight has shape \(2, 2\)"
     ):
         from_torch(ours, weights)
+
+
+def test_weight_files_need_no_torch(tmp_path):
+    ours = _model("odenet", 1)
+    weights = to_torch(ours)
+    for ending in (".npz", ".safetensors"):
+        write_weights(tmp_path / f"model{ending}", weights)
+    code = (
+        "import sys; from pathlib import Path; from jaxode.interop import read_weights;"
+        "found = [read_weights(Path(path)) for path in sys.argv[1:]];"
+        "assert 'torch' not in sys.modules;"
+        "print(*(len(weights) for weights in found))"
+    )
+    paths = [str(path) for path in sorted(tmp_path.iterdir())]
+    done = subprocess.run([sys.executable, "-c", code, *paths], capture_output=True, text=True)
+    assert done.stderr == ""
+    assert done.stdout.split() == 2 * [str(len(weights))]
+    back = from_torch(ours, read_weights(tmp_path / "model.safetensors"))
+    jax.tree.map(np.testing.assert_array_equal, back, nnx.state(ours, nnx.Param))
+
+
+def test_an_ending_without_a_reader_is_refused(tmp_path):
+    with pytest.raises(InteropError, match=r"must end in one of \.safetensors, \.npz, got .*\.pt$"):
+        read_weights(tmp_path / "model.pt")
+    with pytest.raises(InteropError, match=r"must end in one of \.safetensors, \.npz, got .*\.h5$"):
+        write_weights(tmp_path / "model.h5", {})
+    path = tmp_path / "model.h5"
+    found = read_weights(path, {".h5": lambda path: {path.stem: np.zeros(2)}})
+    assert found.keys() == {"model"}
+
+
+def test_the_examples_of_weight_files_run():
+    outcome = doctest.testmod(weight_files)
+    assert outcome.attempted > 0
+    assert outcome.failed == 0

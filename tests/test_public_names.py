@@ -7,34 +7,36 @@ import importlib
 import inspect
 import subprocess
 import sys
-import typing
 
 import pytest
 
 import jaxode
 
-ROOMS = ("config", "models", "nn", "tasks")
-"""Packages whose `__init__` re-exports their public names."""
+ROOMS = ("config", "data", "export", "models", "nn", "tasks")
+"""Packages every public class and function of which has an example."""
 
 
-def public_names(room: str) -> list[str]:
-    """`__all__` of a package, or what its `__init__` imports as itself."""
-    module = importlib.import_module(room)
+def public_names(package: str) -> list[str]:
+    """`__all__` of a package, or what its `__init__` imports."""
+    module = importlib.import_module(package)
     imported = [name for name in vars(module) if not name.startswith("_")]
-    names = getattr(module, "__all__", imported)
-    return [name for name in names if not inspect.ismodule(getattr(module, name))]
+    return getattr(module, "__all__", imported)
 
 
 def definitions() -> dict[str, object]:
-    """The classes and functions among the public names, by full name."""
-    found = {}
-    for room in ("jaxode", *(f"jaxode.{room}" for room in ROOMS)):
-        for name in public_names(room):
-            value = getattr(importlib.import_module(room), name)
-            is_alias = typing.get_origin(value) is not None
-            if (inspect.isclass(value) or inspect.isfunction(value)) and not is_alias:
-                found[f"{value.__module__}.{value.__qualname__}"] = value
-    return found
+    """Public classes and functions that are defined in the rooms, by full name."""
+    homes = tuple(f"jaxode.{room}" for room in ROOMS)
+    values = [
+        getattr(importlib.import_module(package), name)
+        for package in ("jaxode", *homes)
+        for name in public_names(package)
+    ]
+    return {
+        f"{value.__module__}.{value.__qualname__}": value
+        for value in values
+        if (inspect.isclass(value) or inspect.isfunction(value))
+        and value.__module__.startswith(homes)
+    }
 
 
 DEFINITIONS = definitions()

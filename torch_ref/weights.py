@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -112,7 +113,7 @@ def checked(found: Mapping[str, Any], path: Path) -> Weights:
     return {name: value.detach().resolve_neg() for name, value in found.items()}
 
 
-def layout(weights: Mapping[str, Tensor], side: int = 28) -> Layout:
+def layout(weights: Mapping[str, Tensor | np.ndarray], side: int = 28) -> Layout:
     """Kind and sizes of the model by the names and shapes of its weights.
 
     `side` matters to an mlp only.

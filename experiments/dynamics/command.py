@@ -13,12 +13,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments import compilations, process, surroundings
-from experiments.arguments import Parser, add_fields, given, in_flags
-from experiments.cli import FAILED, WRONG_REQUEST, fail, told
-from experiments.converters import to_path
-from experiments.signals import Signals
 from jaxode.checks import ConfigError
+from jaxode.cli import compilation_cache, environment, process
+from jaxode.cli.converters import to_path
+from jaxode.cli.flags import add_fields, error_with_flag
+from jaxode.cli.parser import Parser, parse_flags
+from jaxode.cli.signals import Signals
+from jaxode.cli.texts import os_error_text
+from jaxode.cli.train import FAILED, WRONG_REQUEST, fail
 
 if TYPE_CHECKING:
     from jaxode.runs import Progress
@@ -32,7 +34,9 @@ Raises ConfigError, RunFailed, OSError.
 
 def build_parser(prog: str, doc: str, settings: type, out: Path) -> Parser:
     """A flag for every field of `settings`, --out and --quiet."""
-    parser = Parser.of(prog, doc, usage="%(prog)s [flags]", argument_default=argparse.SUPPRESS)
+    parser = Parser.from_doc(
+        prog, doc, usage="%(prog)s [flags]", argument_default=argparse.SUPPRESS
+    )
     add_fields(parser, settings, dataclasses.asdict(settings()))
     parser.add_argument(
         "--out", type=to_path, metavar="DIR", help=f"where the results go (default: {out})"
@@ -63,13 +67,13 @@ def main(
     def body(signals: Signals) -> int:
         signals.at_once = True  # nothing is to be cleaned up yet, and JAX is to be imported
         parser = build_parser(f"python -m {name}", doc, settings, out)
-        asked = given(parser, words)
+        asked = parse_flags(parser, words)
         place, quiet = asked.pop("out", out), asked.pop("quiet", False)
         try:
             config = settings(**asked)
-            surroundings.start_jax()
+            environment.start_jax()
         except ConfigError as error:
-            return fail(parser, in_flags(error, asked), WRONG_REQUEST)
+            return fail(parser, error_with_flag(error, asked), WRONG_REQUEST)
         return carry_out(
             parser, config, place, quiet, shlex.join(["python", "-m", name, *words]), work, signals
         )
@@ -88,23 +92,23 @@ def carry_out(
 
     signals.at_once = False
     try:
-        surroundings.start_devices()
+        environment.start_devices()
         make_writable(out)
     except ConfigError as error:
         return fail(parser, error, WRONG_REQUEST)
     except OSError as error:
         return fail(parser, f"cannot write into {out}: {error.strerror or error}", WRONG_REQUEST)
-    compilations.keep()
+    compilation_cache.enable()
     progress = Progress(quiet=quiet)
     try:
         with jax.enable_x64(True):
             print(work(config, out, progress, command))
     except ConfigError as error:
-        return fail(parser, in_flags(error, dataclasses.asdict(config)), WRONG_REQUEST)
+        return fail(parser, error_with_flag(error, dataclasses.asdict(config)), WRONG_REQUEST)
     except RunFailed as error:
         return fail(parser, error, FAILED)
     except OSError as error:
-        return fail(parser, told(error), FAILED)
+        return fail(parser, os_error_text(error), FAILED)
     except Exception as error:
         if not out_of_memory(error):
             raise

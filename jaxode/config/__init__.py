@@ -3,7 +3,6 @@
 from jaxode.config.choices import CONVOLUTIONS_ONLY as CONVOLUTIONS_ONLY
 from jaxode.config.choices import AugmentationName as AugmentationName
 from jaxode.config.choices import CropName as CropName
-from jaxode.config.choices import DatasetName as DatasetName
 from jaxode.config.choices import KernelsName as KernelsName
 from jaxode.config.choices import OptimizerName as OptimizerName
 from jaxode.config.choices import ParallelName as ParallelName
@@ -28,6 +27,8 @@ from jaxode.config.optim import OptimConfig as OptimConfig
 from jaxode.config.parallel import BATCHES as BATCHES
 from jaxode.config.parallel import MOST_DEVICES as MOST_DEVICES
 from jaxode.config.parallel import ParallelConfig as ParallelConfig
+from jaxode.config.presets import PRESETS as PRESETS
+from jaxode.config.presets import preset as preset
 from jaxode.config.run import PARTS as PARTS
 from jaxode.config.run import RunConfig as RunConfig
 from jaxode.config.solve import TOLERANCES as TOLERANCES

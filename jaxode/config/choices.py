@@ -9,10 +9,8 @@ SteppingName = Literal["diffrax", "torchdiffeq"]
 NormName = Literal["full", "seminorm"]
 OptimizerName = Literal["sgd", "adam", "adamw"]
 ScheduleName = Literal["step", "constant", "cosine"]
-DatasetName = Literal[
-    "mnist", "qmnist", "fashion_mnist", "cifar10", "cifar100", "asl_alphabet", "iceberg"
-]
 DataChoice = Literal["auto", "full", "sample"]
+FeedName = Literal["resident", "streamed", "auto"]
 CropName = Literal["resize", "pad", "none"]
 AugmentationName = Literal[
     "random_resized_crop", "transpose", "horizontal_flip", "vertical_flip", "shift_scale_rotate",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from jaxode.checks import COUNTS, SEEDS, Range, require
-from jaxode.config.choices import REFLECTIONS, AugmentationName, CropName, DataChoice
+from jaxode.config.choices import REFLECTIONS, AugmentationName, CropName, DataChoice, FeedName
 from jaxode.config.fields import check_fields, setting
 
 
@@ -20,7 +20,7 @@ class DataConfig:
     """Which images, and what is done to them.
 
     Args:
-      dataset: a name of `jaxode.data.SPECS`, or the name of a data set of your own.
+      dataset: a registered name, or the name of a data set of your own.
       data: "full" for the published set, "sample" for the bundled images, "auto" for the first of
         these that is available.
       data_dir: folder of the original files.
@@ -32,6 +32,8 @@ class DataConfig:
       test_share: share of a set that has no published split, in (0, 1), that is the test split.
       split_seed: seed of that split.
       angle: iceberg: whether the incidence angle is one more channel.
+      feed: "resident" for all images on the device, "streamed" for batches from the host, "auto"
+        for the first if the images fit in half of the device's memory.
 
     Raises:
       ConfigError: a value outside its range.
@@ -42,7 +44,7 @@ class DataConfig:
       ('transpose', 'cutout')
     """
 
-    dataset: str = setting("mnist", "data set: one of jaxode.data.SPECS, or the name of your own")
+    dataset: str = setting("mnist", "data set: a registered name, or the name of your own")
     data: DataChoice = setting(
         "auto",
         "full: the published set; sample: 2,000 + 500 bundled images; auto: full if it can be had,"
@@ -69,11 +71,16 @@ class DataConfig:
     )
     test_share: float | None = setting(
         None,
-        "share of a set without a published split that is the test split (default: the set's)",
+        "share of the images that are the test split, of a data set without one (default: its own)",
         Range(1e-4, 0.9999),
     )
     split_seed: int = setting(0, "seed of that split, which is stratified by class", SEEDS)
     angle: bool = setting(False, "iceberg: the incidence angle as one more channel")
+    feed: FeedName = setting(
+        "resident",
+        "resident: all images on the device; streamed: batches, two ahead of the step, with the"
+        " same results; auto: streamed if the images take more than half of the device's memory",
+    )
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -24,6 +24,7 @@ class GradientFacts:
       needs_explicit: whether it works for explicit solvers only.
       backward_solve: whether it solves the adjoint ODE backward in time, with separate tolerances
         and norm (Chen et al. 2018, algorithm 1).
+      taped: whether it stores the evaluations of accepted steps on a tape, `tape_steps` at a time.
       in_shards: whether it works on one device's part of a batch (parallel pmap).
 
     Example:
@@ -37,13 +38,14 @@ class GradientFacts:
     exact: bool = True
     needs_explicit: bool = False
     backward_solve: bool = False
+    taped: bool = False
     in_shards: bool = True
 
 
 GRADIENT_FACTS: dict[str, GradientFacts] = {
     facts.name: facts
     for facts in (
-        GradientFacts("tape", "exact, least time", needs_explicit=True),
+        GradientFacts("tape", "exact, least time", needs_explicit=True, taped=True),
         GradientFacts("replay", "exact, every step is run again", needs_explicit=True),
         GradientFacts("checkpointed", "Diffrax's recursive checkpoints", in_shards=False),
         GradientFacts("direct", "Diffrax's plain differentiation"),

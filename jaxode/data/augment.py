@@ -8,11 +8,11 @@ Every image has a random key of its own, so that a part of a batch is drawn as i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from jaxode.config import CropName
@@ -47,7 +47,7 @@ def resize_matrix(old: int, new: int) -> np.ndarray:
 
 
 def normalise(
-    images: Pixels, mean: Sequence[float], std: Sequence[float], dtype: Any = jnp.float32
+    images: Pixels, mean: Sequence[float], std: Sequence[float], dtype: DTypeLike = jnp.float32
 ) -> Images:
     """(pixel / 255 - mean) / std, channel by channel."""
     scale = 1 / (255 * np.asarray(std))
@@ -73,9 +73,8 @@ def random_crop(keys: Keys, images: Images, side: int) -> Images:
     most = jnp.array([height - side + 1, width - side + 1], jnp.int32)
 
     def window(key: PRNGKeyArray, image: Array) -> Array:
-        corner = jax.random.randint(
-            key, (2,), 0, most, jnp.int32
-        )  # 32 bits in float64 too: the same windows
+        # 32 bits in float64 too: the same windows.
+        corner = jax.random.randint(key, (2,), 0, most, jnp.int32)
         return jax.lax.dynamic_slice(
             image, (corner[0], corner[1], np.int32(0)), (side, side, channels)
         )
@@ -98,7 +97,7 @@ def training_views(
     images: Pixels,
     mean: Sequence[float],
     std: Sequence[float],
-    dtype: Any = jnp.float32,
+    dtype: DTypeLike = jnp.float32,
     crop: CropName = "resize",
     side: int = CROP,
 ) -> Images:
@@ -128,7 +127,7 @@ def evaluation_views(
     images: Pixels,
     mean: Sequence[float],
     std: Sequence[float],
-    dtype: Any = jnp.float32,
+    dtype: DTypeLike = jnp.float32,
     side: int = CROP,
 ) -> Images:
     """Normalised and resized: [B, H, W, C] → [B, side, side, C]."""

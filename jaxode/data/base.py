@@ -12,15 +12,23 @@ import numpy as np
 from jaxode.checks import ConfigError
 from jaxode.config import RunConfig
 from jaxode.data.preprocessing import UNCHANGED, Views
-
-Examples = Mapping[str, np.ndarray]
-"""Arrays of equal length, by the names that they have in a batch."""
+from jaxode.data.streaming import BatchStream, Examples
 
 SPLITS = ("train", "test")
 
 
 class Dataset(Protocol):
-    """A training and a test split, and what a model has to know of them."""
+    """A training and a test split, and what a model has to know of them.
+
+    Any object with these members is accepted; none of them need be a subclass.
+
+    Example:
+      >>> from jaxode.data import Dataset, load_dataset
+      >>> def summary(data: Dataset) -> str:
+      ...     return f"{data.name} ({data.source}), {len(data.fingerprint)} characters"
+      >>> summary(load_dataset("mnist", data="sample"))
+      'mnist (sample), 64 characters'
+    """
 
     @property
     def name(self) -> str:
@@ -38,8 +46,8 @@ class Dataset(Protocol):
         ...
 
     @property
-    def splits(self) -> Mapping[str, Examples]:
-        """The examples of `train` and of `test`, at least one each."""
+    def splits(self) -> Mapping[str, Examples | BatchStream]:
+        """The examples of `train` and of `test`, at least one each; or how they are read."""
         ...
 
     @property

@@ -23,7 +23,7 @@ BLOCK = 500
 """Images in a record."""
 
 _AT_ONCE = 64
-"""Records that are asked for together."""
+"""Records that are read together."""
 
 
 @contextlib.contextmanager
@@ -39,10 +39,12 @@ def _quiet() -> Iterator[None]:
 
 
 class ImageBlocks(tfds.core.GeneratorBasedBuilder):
-    """A builder of one of our data sets; its name on disk is the set's."""
+    """A builder of one of our data sets; its name on disk is that of the data set."""
 
     VERSION = tfds.core.Version("1.1.0")
-    RELEASE_NOTES = {"1.1.0": "Blocks of images and labels; a checksum of each split."}  # noqa: RUF012
+    RELEASE_NOTES = {  # noqa: RUF012
+        "1.1.0": "Blocks of images and labels; a checksum of each split."
+    }
 
     def __init__(self, spec: DatasetSpec, data_dir: Path) -> None:
         """The set `spec`, kept in data_dir/<set>/<version>."""
@@ -81,7 +83,7 @@ class ImageBlocks(tfds.core.GeneratorBasedBuilder):
             {
                 "images": tfds.features.Tensor(
                     shape=(None, side, side, channels),
-                    dtype=self.spec.stored,
+                    dtype=np.dtype(self.spec.stored_dtype),
                     encoding=tfds.features.Encoding.BYTES,
                 ),
                 "labels": tfds.features.Tensor(shape=(None,), dtype=np.int32),
@@ -93,7 +95,7 @@ class ImageBlocks(tfds.core.GeneratorBasedBuilder):
         )
 
     def _split_generators(
-        self, dl_manager: Any
+        self, dl_manager: tfds.download.DownloadManager
     ) -> dict[str, Iterator[tuple[int, dict[str, np.ndarray]]]]:
         del dl_manager
         assert self.info.metadata is not None
@@ -105,7 +107,7 @@ class ImageBlocks(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(
         self, images: np.ndarray, labels: np.ndarray
-    ) -> Iterator[tuple[int, dict[str, Any]]]:
+    ) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
         for start in range(0, len(images), BLOCK):
             stop = start + BLOCK
             yield start // BLOCK, {"images": images[start:stop], "labels": labels[start:stop]}
@@ -120,11 +122,11 @@ def checksum(arrays: Arrays) -> str:
 
 
 def _read_split(builder: ImageBlocks, split: str) -> Arrays:
-    source: Any = builder.as_data_source(split)  # pyright: ignore[reportCallIssue]  (TFDS decorates it)
+    # TFDS decorates this method.
+    source: Any = builder.as_data_source(split)  # pyright: ignore[reportCallIssue]
     blocks = []
-    for start in range(
-        0, len(source), _AT_ONCE
-    ):  # a damaged length ends at the first record that is not there
+    # A damaged length ends at the first record that is not there.
+    for start in range(0, len(source), _AT_ONCE):
         blocks += source.__getitems__(list(range(start, min(start + _AT_ONCE, len(source)))))
     images = np.concatenate([block["images"] for block in blocks])
     return images, np.concatenate([block["labels"] for block in blocks]).astype(np.int32)

@@ -11,13 +11,6 @@ import numpy as np
 from jaxode.data.delta_coding import from_differences
 from jaxode.data.specs import Arrays, DataError, DatasetSpec
 
-SHA256 = {
-    "mnist": "ce77b2df43335d4fbf9f2c96fd68e73ac2353ff6a9547bb6b53a3a2a7ff275e0",
-    "fashion_mnist": "754540dd556c3a8af81ba3ed2a4637c0b01cb4167867c07e9f6d4aab6938a9e7",
-    "cifar10": "8d2dc1cd0881d41e63f42e6f58978752b36909a21b6cf54368c497fe7c44d524",
-}
-"""Of each file, as `scripts.prepare_data` wrote it."""
-
 FOLDER = resources.files("jaxode.data").joinpath("samples")
 
 
@@ -32,7 +25,7 @@ def read_sample(spec: DatasetSpec) -> tuple[Arrays, Arrays]:
         contents = path.read_bytes()
     except OSError as error:
         raise DataError(f"{what} cannot be read ({error.strerror}): {again}") from error
-    if hashlib.sha256(contents).hexdigest() != SHA256[spec.name]:
+    if hashlib.sha256(contents).hexdigest() != spec.sample_digest:
         raise DataError(f"{what} is damaged: {again}")
     with np.load(io.BytesIO(contents), allow_pickle=False) as stored:
         images = [from_differences(stored[f"{split}_images"]) for split in ("train", "test")]

@@ -71,7 +71,7 @@ class _Downloader:
             progressbar=progress, timeout=_CONNECT_SECONDS, hooks={"response": _same_scheme}
         )
 
-    def __call__(self, url: str, output_file: str, caller: Any) -> None:
+    def __call__(self, url: str, output_file: str, caller: pooch.Pooch | None) -> None:
         with open(output_file, "wb") as stream:
             self._http(url, _Capped(stream, self._file), caller)
 
@@ -96,7 +96,7 @@ class _Capped:
         self._stream.flush()
 
 
-def _same_scheme(response: requests.Response, *_: Any, **__: Any) -> None:
+def _same_scheme(response: requests.Response, *_: object, **__: object) -> None:
     """Refuse a redirect from https to http, and from either to anything else."""
     if not response.is_redirect:
         return

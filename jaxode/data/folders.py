@@ -119,7 +119,8 @@ def listing(spec: DatasetSpec, root: Path) -> Listing:
     return Listing(root, tuple(sorted(found, key=lambda picture: (picture.label, picture.place))))
 
 
-def _is_picture(place: str) -> bool:
+def is_picture(place: str) -> bool:
+    """Whether a file's name is that of a picture, and none that an operating system added."""
     return place.lower().endswith(ENDINGS) and not of_the_system(place)
 
 
@@ -144,7 +145,7 @@ def files(folder: Path) -> Iterator[tuple[str, int]]:
         raise _unreadable(folder, error) from error
     if len(names) > MOST_FILES:
         raise DataError(f"{printable(folder)} must hold at most {MOST_FILES} files")
-    for name in filter(_is_picture, names):
+    for name in filter(is_picture, names):
         try:
             found = (folder / name).stat()
         except OSError as error:
@@ -165,7 +166,7 @@ def _in_zip(path: Path, labels: dict[str, int]) -> list[Picture]:
         for member in archive.infolist():
             place = PurePosixPath(member.filename)
             label = labels.get(place.parent.name)
-            if label is None or member.is_dir() or not _is_picture(member.filename):
+            if label is None or member.is_dir() or not is_picture(member.filename):
                 continue
             _check(path, member)
             if place in pictures:

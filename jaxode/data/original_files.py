@@ -9,20 +9,11 @@ import tarfile
 import zlib
 from pathlib import Path
 
-import pooch
-
 from jaxode.data import inputs, unpacked
 from jaxode.data.specs import DataError, DatasetSpec, SourceFile
 
 MOST_BYTES = 2**26
 """Of a file whose size is not published: more than any file of these sets that comes by itself."""
-
-_TORCHVISION = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "qmnist": "QMNIST"}
-
-_PYTHON_VERSION = {
-    "cifar10": ("cifar-10-batches-py", "cifar-10-python.tar.gz"),
-    "cifar100": ("cifar-100-python", "cifar-100-python.tar.gz"),
-}
 
 Found = dict[str, Path] | Path
 """The files of a set by their published names, or its archive."""
@@ -30,6 +21,8 @@ Found = dict[str, Path] | Path
 
 def default_data_dir() -> Path:
     """Where data are kept without --data-dir: $JAXODE_DATA, or a cache folder of the user's."""
+    import pooch  # slow to import
+
     return Path(os.environ.get("JAXODE_DATA") or pooch.os_cache("jaxode"))
 
 
@@ -37,8 +30,8 @@ def find(spec: DatasetSpec, data_dir: Path) -> Found | None:
     """Paths of the set's original files by name, or of its archive; None if not all are there.
 
     Looked for in the folder of `data_dir` named after the set, in `data_dir` itself, in
-    torchvision's folder and, for CIFAR, in the archive's folder in the first two. Files of MNIST
-    and its kin may be unpacked. Raises DataError if something has the name of a file and is none.
+    torchvision's folder and, for CIFAR, in the archive's folder in the first two. Gzip files
+    may be unpacked. Raises DataError if something has the name of a file and is none.
     """
     roots = _roots(spec, data_dir)
     for root in roots:
@@ -64,7 +57,7 @@ def at(root: Path, file: SourceFile) -> Path | None:
 def _roots(spec: DatasetSpec, data_dir: Path) -> list[Path]:
     # The set's own folder first: MNIST and Fashion-MNIST name their files alike.
     roots = [data_dir / spec.name, data_dir]
-    if folder := _TORCHVISION.get(spec.name):
+    if folder := spec.torchvision_folder:
         roots.append(data_dir / folder / "raw")
         if data_dir.name == folder:
             roots.append(data_dir / "raw")
@@ -96,7 +89,7 @@ def places(spec: DatasetSpec, data_dir: Path) -> str:
 
 def _pickled(spec: DatasetSpec, data_dir: Path) -> Path | None:
     """The Python version of CIFAR where the binary one is looked for."""
-    names = _PYTHON_VERSION.get(spec.name, ())
+    names = spec.pickled_names
     if data_dir.name in names:
         return data_dir
     paths = [root / name for root in _roots(spec, data_dir) for name in names]

@@ -6,6 +6,7 @@ import gzip
 import io
 import math
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -56,7 +57,7 @@ def idx(raw: bytes, name: str) -> np.ndarray:
 
 
 def idx_set(
-    contents: tuple[bytes, bytes], spec: DatasetSpec, names: tuple[str, str], count: int
+    contents: Sequence[bytes], spec: DatasetSpec, names: Sequence[str], count: int
 ) -> Arrays:
     """Arrays of `count` images from the contents of the files of images and labels.
 
@@ -71,7 +72,7 @@ def idx_set(
     return idx_pair(images, labels, spec, names)
 
 
-def idx_pair(images: bytes, labels: bytes, spec: DatasetSpec, names: tuple[str, str]) -> Arrays:
+def idx_pair(images: bytes, labels: bytes, spec: DatasetSpec, names: Sequence[str]) -> Arrays:
     """uint8 [N, H, W, 1] and int32 [N] from the IDX bytes of images and labels.
 
     Labels of rank two (QMNIST) hold the class in their first column. Raises DataError if the two do
@@ -106,6 +107,18 @@ def cifar(raw: bytes, spec: DatasetSpec, name: str) -> Arrays:
     rows = np.frombuffer(raw, np.uint8).reshape(-1, record)
     images = rows[:, head:].reshape(-1, spec.channels, side, side).transpose(0, 2, 3, 1)
     return np.ascontiguousarray(images), _checked(rows[:, head - 1], spec, name)
+
+
+def cifar_set(
+    contents: Sequence[bytes], spec: DatasetSpec, names: Sequence[str], count: int
+) -> Arrays:
+    """Arrays of a split from the contents of its files, in their order.
+
+    Raises DataError if a file is not what it should be.
+    """
+    parts = [cifar(raw, spec, name) for raw, name in zip(contents, names, strict=True)]
+    images, labels = zip(*parts, strict=True)
+    return np.concatenate(images), np.concatenate(labels)
 
 
 def _checked(labels: np.ndarray, spec: DatasetSpec, name: str) -> np.ndarray:

@@ -60,11 +60,16 @@ def square(contents: bytes, side: int) -> np.ndarray:
     """
     # A JPEG is decoded at a half or a quarter of its size, which is much quicker.
     whole = opened(contents, lambda picture: picture.draft("RGB", (2 * side, 2 * side)))
+    return np.asarray(middle_square(whole, side))
+
+
+def middle_square(whole: Image.Image, side: int) -> Image.Image:
+    """The middle of a picture as side x side pixels, resized with anti-aliasing."""
     width, height = whole.size
     edge = min(width, height)
     left, top = (width - edge) / 2, (height - edge) / 2
     box = (left, top, left + edge, top + edge)
-    return np.asarray(whole.resize((side, side), Image.Resampling.BILINEAR, box=box))
+    return whole.resize((side, side), Image.Resampling.BILINEAR, box=box)
 
 
 def opened(contents: bytes, prepare: Prepare = lambda picture: None) -> Image.Image:
@@ -104,8 +109,16 @@ def _decoded(contents: bytes, prepare: Prepare) -> Image.Image:
         prepare(picture)
         with _silent_descriptor() if picture.format == "TIFF" else contextlib.nullcontext():
             picture.load()
-        turn = TURNS.get(_orientation(picture))
-        upright = _rgb(picture)
+        return to_rgb(picture)
+
+
+def to_rgb(picture: Image.Image) -> Image.Image:
+    """A decoded picture of any of Pillow's modes as "RGB", turned upright by its EXIF data.
+
+    Raises PictureError if its values have no known range.
+    """
+    turn = TURNS.get(_orientation(picture))
+    upright = _rgb(picture)
     return upright if turn is None else upright.transpose(turn)
 
 

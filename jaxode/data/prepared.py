@@ -12,6 +12,7 @@ from typing import Any
 
 from jaxode.data import locks, original_files
 from jaxode.data.builders import ImageBlocks, checksum
+from jaxode.data.readers import WHOLE
 from jaxode.data.specs import Arrays, DataError, DatasetSpec
 
 _MOST_JSON = 2**20
@@ -30,10 +31,10 @@ class Damaged(Exception):
 
 @dataclass(frozen=True)
 class Stored:
-    """The arrays of a prepared set, and the checksums of originals that have no published ones."""
+    """The arrays of a prepared set, and the checksums of original files without published ones."""
 
     splits: dict[str, Arrays]
-    originals: dict[str, str]
+    checksums: dict[str, str]
 
 
 class PreparedSet:
@@ -68,7 +69,7 @@ class PreparedSet:
     def _read(self) -> Stored:
         builder = ImageBlocks(self._spec, self._root)
         recorded = builder.recorded
-        wanted = {"whole"} if self._spec.unsplit else {"train", "test"}
+        wanted = {"train", "test"} if self._spec.predefined_split else {WHOLE}
         if set(builder.info.splits) != wanted:
             raise Damaged(f"it must hold {' and '.join(sorted(wanted))}")
         splits = builder.read()

@@ -3,27 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxode.checks import require
+from jaxode.checks import any_of, require
 from jaxode.config import RunConfig
 from jaxode.data.augment import evaluation_views, training_views
 from jaxode.data.augmentations import augmented, require_shape
 from jaxode.data.specs import DatasetSpec
-from jaxode.types import Images, Keys
+from jaxode.types import Images, Keys, Pixels
+
+Batch = dict[str, Array]
+"""Arrays with a leading batch axis, by name."""
 
 
 class Views(NamedTuple):
-    """How stored batches become those that a model is shown; both take and give a whole batch.
+    """How stored batches become what a model sees. Both transforms take and return whole batches.
 
-    A batch of training holds a random `key` for each example, one of evaluation does not.
+    Args:
+      training: may use `key` [B], a random key for each example.
+      evaluation: for batches without `key`.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jaxode.data import Views
+      >>> def scaled(batch):
+      ...     return {**batch, "input": batch["input"] / 255}
+      >>> Views(scaled, scaled).evaluation({"input": jnp.array([[0, 255]])})["input"].tolist()
+      [[0.0, 1.0]]
     """
 
-    training: Callable[[dict[str, Any]], dict[str, Any]]
-    evaluation: Callable[[dict[str, Any]], dict[str, Any]]
+    training: Callable[[Batch], Batch]
+    evaluation: Callable[[Batch], Batch]
 
 
 UNCHANGED = Views(lambda batch: batch, lambda batch: batch)
@@ -31,33 +44,57 @@ UNCHANGED = Views(lambda batch: batch, lambda batch: batch)
 
 
 def view_shape(config: RunConfig, spec: DatasetSpec) -> tuple[int, int, int]:
-    """Height, width and planes of what the model sees."""
-    if spec.layout != "bands":
-        return spec.view_size, spec.view_size, spec.channels
-    planes = 1 if config.model.facts.single_band else 4 if config.data.angle else 3
-    return spec.view_size, spec.view_size, planes
+    """Shape of the images that a model sees.
+
+    Args:
+      config: settings of a run.
+      spec: facts of its data set.
+
+    Returns:
+      Height, width and channels.
+
+    Example:
+      >>> from jaxode.config import RunConfig
+      >>> from jaxode.data import SPECS, view_shape
+      >>> view_shape(RunConfig(), SPECS["cifar10"])
+      (28, 28, 3)
+    """
+    return spec.view_size, spec.view_size, spec.images.channels(config, spec)
 
 
 def views(config: RunConfig, spec: DatasetSpec) -> Views:
-    """The views of a run.
+    """The transforms of a run: from batches as they are stored to what a model sees.
 
-    Raises ConfigError where the settings ask for what these images do not have.
+    Args:
+      config: its settings.
+      spec: facts of its data set.
+
+    Returns:
+      A transform for training, which crops and augments, and one for evaluation.
+
+    Raises:
+      ConfigError: the settings ask for what these images do not have.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jaxode.config import RunConfig
+      >>> from jaxode.data import SPECS, views
+      >>> stored = {"image": jnp.zeros((2, 32, 32, 3), jnp.uint8)}
+      >>> views(RunConfig(), SPECS["cifar10"]).evaluation(stored)["image"].shape
+      (2, 28, 28, 3)
     """
+    crop, allowed = config.data.crop, any_of(spec.crops)
+    require(crop in spec.crops, "crop", crop, f"{allowed} for {spec.name}")
+    return spec.images.views(config, spec)
+
+
+def picture_views(config: RunConfig, spec: DatasetSpec) -> Views:
+    """Augmented, normalised and cropped pictures. Raises ConfigError if they are too small."""
     names, crop, dtype = config.data.augmentations, config.data.crop, jnp.dtype(config.dtype)
-    if spec.layout == "bands":
-        require(crop == "none", "crop", crop, f"none for {spec.name}")
-        require(
-            not names,
-            "augment",
-            config.data.augment,
-            f"none for {spec.name}, whose images are no pictures",
-        )
-        return _band_views(config, spec)
-    require(not config.data.angle, "angle", True, f"left out for {spec.name}, which has none")
     require_shape(names, spec.image_size, spec.image_size, spec.channels)
     mean, std, side = spec.mean, spec.std, spec.view_size
 
-    def training(keys: Keys, images: Any) -> Images:
+    def training(keys: Keys, images: Pixels) -> Images:
         if names:
             images = 255 * augmented(keys, images.astype(dtype) / 255, names)
         return training_views(keys, images, mean, std, dtype, crop, side)
@@ -68,14 +105,12 @@ def views(config: RunConfig, spec: DatasetSpec) -> Views:
     )
 
 
-def _band_views(config: RunConfig, spec: DatasetSpec) -> Views:
-    """Band 1, band 2, their mean, and the incidence angle if it is asked for.
+def radar_views(config: RunConfig, spec: DatasetSpec) -> Views:
+    """Band 1, band 2, their mean, and the incidence angle if `config.data.angle` is set.
 
-    The dense net has band 1 alone.
-
-    They are brought near mean 0 and deviation 1 by fixed figures, which the first batch norm of the
-    nets made for these images undoes. The dense net's band is divided by its largest absolute value
-    instead, image by image. A missing angle is the middle one.
+    They are normalised to about mean 0 and standard deviation 1 by constants, which the first batch
+    norm of the nets for these images undoes. A model of a single band sees band 1, divided by its
+    largest absolute value image by image. A missing angle is replaced by the mean.
     """
     single_band, dtype = config.model.facts.single_band, jnp.dtype(config.dtype)
     mean, std = jnp.asarray(spec.mean, dtype), jnp.asarray(spec.std, dtype)
@@ -93,7 +128,7 @@ def _band_views(config: RunConfig, spec: DatasetSpec) -> Views:
             [one, two, (one + two) / 2, *([angle] if config.data.angle else [])], -1
         )
 
-    def of_batch(batch: dict[str, Any]) -> dict[str, Any]:
+    def of_batch(batch: Batch) -> Batch:
         return {**batch, "image": shown(batch["image"])}
 
     return Views(of_batch, of_batch)

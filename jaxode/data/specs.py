@@ -1,66 +1,145 @@
-"""The data sets: what their images are, and the original files they come from."""
+"""What a data set of images is: its facts, its original files, and the registry of data sets.
+
+Imports neither JAX nor TensorFlow Datasets, so that a command line that names the data sets is
+quick.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from string import ascii_uppercase
-from typing import Literal
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from jaxode.checks import require
-from jaxode.config import DataConfig, DatasetName
+from jaxode.checks import ConfigError, require
+from jaxode.config import CropName, DataConfig
+from jaxode.data.image_kinds import PICTURES, ImageKind
+
+if TYPE_CHECKING:
+    from jaxode.data.readers import Reader
 
 Arrays = tuple[np.ndarray, np.ndarray]
 """Images [N, H, W, C], uint8 or a radar's float32, and labels int32 [N]."""
 
 
 class DataError(ValueError):
-    """Images that cannot be had, or files that are not what they should be."""
+    """Data that cannot be loaded, or files that are not what they should be.
+
+    Example:
+      >>> import jaxode
+      >>> jaxode.load_dataset("cifar100", data="sample")  # doctest: +ELLIPSIS
+      Traceback (most recent call last):
+      jaxode.data.specs.DataError: cifar100 has no bundled sample; ...
+    """
+
+
+class Unpacked(NamedTuple):
+    """What a gzip file unpacks to: its size in bytes, and its digest where it is known."""
+
+    size: int
+    digest: str | None
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """An original file: name, exact size in bytes and digest.
+    """An original file of a data set.
 
-    A digest reads "sha256:…" or "md5:…"; size and digest are given where known.
+    Example:
+      >>> from jaxode.data import SourceFile
+      >>> SourceFile("train.bin", size=3_073, digest=None).url is None
+      True
+
+    Args:
+      name: as it is published.
+      size: exact, in bytes; None where it is not known.
+      digest: "sha256:…" or "md5:…"; None where it is not known.
+      url: where it can be fetched.
+      unpacked: of a gzip file, the same of its contents, which may lie in its place.
     """
 
     name: str
     size: int | None
     digest: str | None
     url: str | None = None
+    unpacked: Unpacked | None = None
 
 
-@dataclass(frozen=True)
+def files_below(
+    address: str, *files: tuple[str, int | None, str, Unpacked]
+) -> tuple[SourceFile, ...]:
+    """The gzip files of a data set (name, size, digest, contents) below one address."""
+    return tuple(
+        SourceFile(name, size, digest, address + name, unpacked)
+        for name, size, digest, unpacked in files
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class DatasetSpec:
-    """A data set. `mean` and `std` are of the training pixels / 255, channel by channel."""
+    """The facts of a data set of images.
 
-    name: DatasetName
-    layout: Literal["idx", "cifar", "folders", "bands"]
+    Args:
+      name: of the command line, of records and of folders.
+      reader: how its original files are found and read: one of `jaxode.data.readers`, or your own.
+      class_names: in the order of the labels.
+      image_size: pixels a side of an image as it is stored.
+      view_size: pixels a side of what a model sees.
+      mean: of the training pixels / 255, channel by channel.
+      std: standard deviation of the same.
+      train_images: how many there are; of a data set without a test split, all images.
+      test_images: how many there are; 0 without a test split.
+      train_files: original files of the training split.
+      test_files: original files of the test split.
+      test_share: share of the images that becomes the test split, of a data set without one.
+      source: where to get a data set that has no address to fetch it from, and what it looks like.
+      folder: the folder inside the archive.
+      archive: one file that holds all others.
+      label_bytes: bytes before the pixels of a CIFAR record, the last of them the class.
+      torchvision_folder: where torchvision stores the same files.
+      pickled_names: names of the files of a pickled version, which is not read.
+      sample_digest: SHA-256 of the sample that ships with the package; None without one.
+      images: what the stored numbers are, and how they become what a model sees.
+      stored_dtype: type of the stored numbers.
+      crops: the crops of training that these images allow, at least one.
+
+    Example:
+      >>> from jaxode.data import DatasetSpec, SourceFile
+      >>> from jaxode.data.readers import IDX
+      >>> def files(split):
+      ...     return tuple(SourceFile(f"{split}.{kind}", None, None) for kind in ("x", "y"))
+      >>> spec = DatasetSpec(
+      ...     name="stripes", reader=IDX, class_names=("rising", "falling"),
+      ...     image_size=8, view_size=8, mean=(0.5,), std=(0.3,),
+      ...     train_images=100, test_images=20,
+      ...     train_files=files("train"), test_files=files("test"),
+      ... )
+      >>> spec.classes, spec.channels
+      (2, 1)
+    """
+
+    name: str
+    reader: Reader
     class_names: tuple[str, ...]
     image_size: int
-    """Pixels a side of an image as it is stored."""
+    view_size: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    train_files: tuple[SourceFile, ...]
-    test_files: tuple[SourceFile, ...]
     train_images: int
-    test_images: int
-    """Images of a set that is whole; of one that comes unsplit, all in `train_images`."""
-    view_size: int = 28
-    """Pixels a side of what a model sees."""
+    test_images: int = 0
+    train_files: tuple[SourceFile, ...] = ()
+    test_files: tuple[SourceFile, ...] = ()
     test_share: float | None = None
-    """Share held out for testing, of a set that comes unsplit; None for one that comes split."""
     source: str = ""
-    """Where a set comes from that has no address to fetch it from, and what it must look like."""
     folder: str | None = None
-    """Folder inside the archive."""
     archive: SourceFile | None = None
-    sampled: bool = False
-    """Whether a sample ships with the package."""
     label_bytes: int = 1
-    """CIFAR records: bytes before the pixels, the last of them the class."""
+    torchvision_folder: str | None = None
+    pickled_names: tuple[str, ...] = ()
+    sample_digest: str | None = None
+    images: ImageKind = PICTURES
+    stored_dtype: str = "uint8"
+    crops: tuple[CropName, ...] = ("resize", "pad", "none")
 
     @property
     def classes(self) -> int:
@@ -69,18 +148,24 @@ class DatasetSpec:
 
     @property
     def channels(self) -> int:
-        """Planes of an image as it is stored."""
+        """Channels of an image as it is stored."""
         return len(self.mean)
 
     @property
-    def unsplit(self) -> bool:
-        """Whether the set comes in one piece, which a seed splits."""
-        return self.test_share is not None
+    def predefined_split(self) -> bool:
+        """Whether the data set is published with a test split; without one, a seed draws it."""
+        return self.test_share is None
 
     @property
-    def stored(self) -> type[np.generic]:
-        """Type of the stored numbers: bytes of a picture, or a radar's decibels."""
-        return np.float32 if self.layout == "bands" else np.uint8
+    def unused_settings(self) -> tuple[str, ...]:
+        """Settings of `DataConfig` that mean nothing for this data set."""
+        split = ("test_share", "split_seed") if self.predefined_split else ()
+        return (*self.images.unused, *split)
+
+    @property
+    def sampled(self) -> bool:
+        """Whether a sample ships with the package."""
+        return self.sample_digest is not None
 
     @property
     def files(self) -> tuple[SourceFile, ...]:
@@ -88,344 +173,99 @@ class DatasetSpec:
         return self.train_files + self.test_files
 
 
-def _idx(base: str, *rows: tuple[str, int | None, str]) -> tuple[SourceFile, ...]:
-    return tuple(SourceFile(name, size, digest, base + name) for name, size, digest in rows)
+Loader = Callable[[DataConfig], Any]
+"""Settings → a `jaxode.data.Dataset`."""
+
+SPECS: dict[str, DatasetSpec] = {}
+"""The registered data sets of images by their names."""
+
+LOADERS: dict[str, Loader] = {}
+"""How the other registered data sets are made, by their names."""
 
 
-_MNIST = "https://storage.googleapis.com/cvdf-datasets/mnist/"
-_FASHION = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
-_QMNIST = "https://raw.githubusercontent.com/facebookresearch/qmnist/master/"
-_CIFAR = "https://www.cs.toronto.edu/~kriz/"
-_DIGITS = tuple("0123456789")
+def register_dataset(name: str, source: DatasetSpec | Loader) -> None:
+    """Give a data set a name, by which settings and the command line know it from then on.
 
-_CIFAR100_CLASSES = (
-    "apple",
-    "aquarium_fish",
-    "baby",
-    "bear",
-    "beaver",
-    "bed",
-    "bee",
-    "beetle",
-    "bicycle",
-    "bottle",
-    "bowl",
-    "boy",
-    "bridge",
-    "bus",
-    "butterfly",
-    "camel",
-    "can",
-    "castle",
-    "caterpillar",
-    "cattle",
-    "chair",
-    "chimpanzee",
-    "clock",
-    "cloud",
-    "cockroach",
-    "couch",
-    "crab",
-    "crocodile",
-    "cup",
-    "dinosaur",
-    "dolphin",
-    "elephant",
-    "flatfish",
-    "forest",
-    "fox",
-    "girl",
-    "hamster",
-    "house",
-    "kangaroo",
-    "keyboard",
-    "lamp",
-    "lawn_mower",
-    "leopard",
-    "lion",
-    "lizard",
-    "lobster",
-    "man",
-    "maple_tree",
-    "motorcycle",
-    "mountain",
-    "mouse",
-    "mushroom",
-    "oak_tree",
-    "orange",
-    "orchid",
-    "otter",
-    "palm_tree",
-    "pear",
-    "pickup_truck",
-    "pine_tree",
-    "plain",
-    "plate",
-    "poppy",
-    "porcupine",
-    "possum",
-    "rabbit",
-    "raccoon",
-    "ray",
-    "road",
-    "rocket",
-    "rose",
-    "sea",
-    "seal",
-    "shark",
-    "shrew",
-    "skunk",
-    "skyscraper",
-    "snail",
-    "snake",
-    "spider",
-    "squirrel",
-    "streetcar",
-    "sunflower",
-    "sweet_pepper",
-    "table",
-    "tank",
-    "telephone",
-    "television",
-    "tiger",
-    "tractor",
-    "train",
-    "trout",
-    "tulip",
-    "turtle",
-    "wardrobe",
-    "whale",
-    "willow_tree",
-    "wolf",
-    "woman",
-    "worm",
-)
-_CIFAR10_BATCH = 10_000 * 3073
+    Args:
+      name: must be new.
+      source: the facts of a data set of images, which have the same name; or a function
+        (`DataConfig`) → `Dataset`, which `jaxode.load_dataset` calls.
 
-SPECS: dict[str, DatasetSpec] = {
-    spec.name: spec
-    for spec in (
-        DatasetSpec(
-            name="mnist",
-            layout="idx",
-            class_names=_DIGITS,
-            image_size=28,
-            mean=(0.1307,),
-            std=(0.3081,),
-            train_files=_idx(
-                _MNIST,
-                (
-                    "train-images-idx3-ubyte.gz",
-                    9912422,
-                    "sha256:440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
-                ),
-                (
-                    "train-labels-idx1-ubyte.gz",
-                    28881,
-                    "sha256:3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
-                ),
-            ),
-            test_files=_idx(
-                _MNIST,
-                (
-                    "t10k-images-idx3-ubyte.gz",
-                    1648877,
-                    "sha256:8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-                ),
-                (
-                    "t10k-labels-idx1-ubyte.gz",
-                    4542,
-                    "sha256:f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
-                ),
-            ),
-            train_images=60_000,
-            test_images=10_000,
-            sampled=True,
-        ),
-        DatasetSpec(
-            name="fashion_mnist",
-            layout="idx",
-            class_names=(
-                "T-shirt/top",
-                "trouser",
-                "pullover",
-                "dress",
-                "coat",
-                "sandal",
-                "shirt",
-                "sneaker",
-                "bag",
-                "ankle boot",
-            ),
-            image_size=28,
-            mean=(0.2860,),
-            std=(0.3530,),
-            train_files=_idx(
-                _FASHION,
-                (
-                    "train-images-idx3-ubyte.gz",
-                    26421880,
-                    "sha256:3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
-                ),
-                (
-                    "train-labels-idx1-ubyte.gz",
-                    29515,
-                    "sha256:a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
-                ),
-            ),
-            test_files=_idx(
-                _FASHION,
-                (
-                    "t10k-images-idx3-ubyte.gz",
-                    4422102,
-                    "sha256:346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
-                ),
-                (
-                    "t10k-labels-idx1-ubyte.gz",
-                    5148,
-                    "sha256:67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
-                ),
-            ),
-            train_images=60_000,
-            test_images=10_000,
-            sampled=True,
-        ),
-        DatasetSpec(
-            name="qmnist",
-            layout="idx",
-            class_names=_DIGITS,
-            image_size=28,
-            mean=(0.1307,),
-            std=(0.3081,),
-            train_files=_idx(
-                _QMNIST,
-                ("qmnist-train-images-idx3-ubyte.gz", None, "md5:ed72d4157d28c017586c42bc6afe6370"),
-                ("qmnist-train-labels-idx2-int.gz", 463024, "md5:0058f8dd561b90ffdd0f734c6a30e5e4"),
-            ),
-            test_files=_idx(
-                _QMNIST,
-                ("qmnist-test-images-idx3-ubyte.gz", None, "md5:1394631089c404de565df7b7aeaf9412"),
-                ("qmnist-test-labels-idx2-int.gz", 526800, "md5:5b5b05890a5e13444e108efe57b788aa"),
-            ),
-            train_images=60_000,
-            test_images=60_000,
-        ),
-        DatasetSpec(
-            name="cifar10",
-            layout="cifar",
-            class_names=(
-                "airplane",
-                "automobile",
-                "bird",
-                "cat",
-                "deer",
-                "dog",
-                "frog",
-                "horse",
-                "ship",
-                "truck",
-            ),
-            image_size=32,
-            mean=(0.4914, 0.4822, 0.4465),
-            std=(0.2470, 0.2435, 0.2616),
-            train_files=tuple(
-                SourceFile(f"data_batch_{number}.bin", _CIFAR10_BATCH, f"sha256:{digest}")
-                for number, digest in enumerate(
-                    (
-                        "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
-                        "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
-                        "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
-                        "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
-                        "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
-                    ),
-                    start=1,
-                )
-            ),
-            test_files=(
-                SourceFile(
-                    "test_batch.bin",
-                    _CIFAR10_BATCH,
-                    "sha256:8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
-                ),
-            ),
-            train_images=50_000,
-            test_images=10_000,
-            folder="cifar-10-batches-bin",
-            archive=SourceFile(
-                "cifar-10-binary.tar.gz",
-                170052171,
-                "sha256:c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
-                _CIFAR + "cifar-10-binary.tar.gz",
-            ),
-            sampled=True,
-        ),
-        DatasetSpec(
-            name="cifar100",
-            layout="cifar",
-            class_names=_CIFAR100_CLASSES,
-            image_size=32,
-            mean=(0.5071, 0.4865, 0.4409),
-            std=(0.2673, 0.2564, 0.2762),
-            train_files=(SourceFile("train.bin", 50_000 * 3074, None),),
-            test_files=(SourceFile("test.bin", 10_000 * 3074, None),),
-            train_images=50_000,
-            test_images=10_000,
-            folder="cifar-100-binary",
-            archive=SourceFile(
-                "cifar-100-binary.tar.gz",
-                168513733,
-                "sha256:58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
-                _CIFAR + "cifar-100-binary.tar.gz",
-            ),
-            label_bytes=2,
-        ),
-        DatasetSpec(
-            name="asl_alphabet",
-            layout="folders",
-            class_names=(*ascii_uppercase, "del", "nothing", "space"),
-            image_size=64,
-            mean=(0.485, 0.456, 0.406),  # ImageNet's
-            std=(0.229, 0.224, 0.225),
-            train_files=(),
-            test_files=(),
-            train_images=87_000,
-            test_images=0,
-            view_size=64,
-            test_share=0.2,
-            source=(
-                "https://www.kaggle.com/datasets/grassknotted/asl-alphabet (asl-alphabet.zip, or"
-                " the folder it unpacks to: one folder of pictures a class, A to Z, del, nothing,"
-                " space)"
-            ),
-            folder="asl_alphabet_train",
-        ),
-        DatasetSpec(
-            name="iceberg",
-            layout="bands",
-            class_names=("ship", "iceberg"),
-            image_size=75,
-            # Round figures near the bands' decibels and the angle's degrees; not of the training
-            # images.
-            mean=(-20.0, -25.0, 39.0),
-            std=(5.0, 5.0, 4.0),
-            train_files=(),
-            test_files=(),
-            train_images=1_604,
-            test_images=0,
-            view_size=75,
-            test_share=304 / 1_604,
-            source=(
-                "https://www.kaggle.com/c/statoil-iceberg-classifier-challenge (train.json,"
-                " unpacked from train.json.7z: a list of objects, each with band_1 and band_2, 75 x"
-                ' 75 numbers in dB, inc_angle, degrees or "na", and is_iceberg, 0 or 1)'
-            ),
-        ),
-    )
-}
+    Raises:
+      ConfigError: the name is taken, or not that of the facts.
+
+    Example:
+      >>> import numpy as np
+      >>> import jaxode
+      >>> from jaxode.data import ArrayDataset, register_dataset, unregister_dataset
+      >>> def squares(config):
+      ...     x = np.linspace(-1, 1, 64, dtype=np.float32)[:, None]
+      ...     return ArrayDataset("squares", {"x": x, "y": x**2}, {"x": x, "y": x**2})
+      >>> register_dataset("squares", squares)
+      >>> jaxode.load_dataset("squares").splits["train"]["y"].shape
+      (64, 1)
+      >>> unregister_dataset("squares")
+    """
+    if name in dataset_names():
+        raise ConfigError(f"data set {name!r} is registered already")
+    if isinstance(source, DatasetSpec):
+        require(name == source.name, "name", name, f"{source.name}, as in the facts")
+        SPECS[name] = source
+    else:
+        LOADERS[name] = source
+
+
+def unregister_dataset(name: str) -> None:
+    """Forget a registered data set.
+
+    Args:
+      name: as it was registered.
+
+    Raises:
+      KeyError: there is none of that name.
+
+    Example:
+      >>> from jaxode.data import ArrayDataset, dataset_names, register_dataset, unregister_dataset
+      >>> register_dataset("mine", lambda config: ArrayDataset("mine", {}, {}))
+      >>> unregister_dataset("mine")
+      >>> "mine" in dataset_names()
+      False
+    """
+    del (SPECS if name in SPECS else LOADERS)[name]
+
+
+def dataset_names() -> tuple[str, ...]:
+    """Names of all registered data sets.
+
+    Returns:
+      Those of images first, each in the order registered.
+
+    Example:
+      >>> from jaxode.data import dataset_names
+      >>> "mnist" in dataset_names()
+      True
+    """
+    return (*SPECS, *LOADERS)
 
 
 def spec_of(config: DataConfig) -> DatasetSpec:
-    """The data set that settings ask for, of the classes that they ask for. Raises ConfigError."""
+    """The facts of the data set of images that settings name, with the classes that they select.
+
+    Args:
+      config: names the data set and how many of its classes are used.
+
+    Returns:
+      Its facts; `class_names` has the first `config.classes` of them, if that is given.
+
+    Raises:
+      ConfigError: no data set of images has that name, or it has fewer classes.
+
+    Example:
+      >>> from jaxode.config import DataConfig
+      >>> from jaxode.data import spec_of
+      >>> spec_of(DataConfig("cifar10", classes=2)).class_names
+      ('airplane', 'automobile')
+    """
     require(config.dataset in SPECS, "dataset", config.dataset, f"one of {', '.join(SPECS)}")
     spec, count = SPECS[config.dataset], config.classes
     if count is None:
@@ -439,6 +279,18 @@ def spec_of(config: DataConfig) -> DatasetSpec:
     return replace(spec, class_names=spec.class_names[:count])
 
 
-def is_unsplit(name: str) -> bool:
-    """Whether a data set of this name comes without a test split, which is then drawn by a seed."""
-    return name in SPECS and SPECS[name].unsplit
+def has_predefined_split(name: str) -> bool:
+    """Whether a data set has a test split of its own, as all do but some of `SPECS`.
+
+    Args:
+      name: of a registered data set, or of any other.
+
+    Returns:
+      False if the test split is drawn by `DataConfig.split_seed`.
+
+    Example:
+      >>> from jaxode.data import has_predefined_split
+      >>> has_predefined_split("mnist"), has_predefined_split("iceberg")
+      (True, False)
+    """
+    return name not in SPECS or SPECS[name].predefined_split

@@ -1,50 +1,10 @@
-"""Sets that come in one piece: their originals, and the split of their images by a seed."""
+"""The split of a data set that has no predefined one: stratified by class, drawn by a seed."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-
 import numpy as np
 
-from jaxode.data import bands, folders, inputs
-from jaxode.data.specs import Arrays, DatasetSpec
-
-BANDS_FILE = "train.json"
-
-
-@dataclass(frozen=True)
-class Original:
-    """The originals of a set: a checksum that tells one from another, and what reads them."""
-
-    path: Path
-    checksum: str
-    read: Callable[[], Arrays]
-
-
-def find(spec: DatasetSpec, data_dir: Path, *, progress: bool) -> Original | None:
-    """The originals of a set, in `data_dir` or its folder named after the set.
-
-    None if there are none.
-
-    Raises DataError if they are there and cannot be what they should be.
-    """
-    if spec.layout == "folders":
-        root = folders.find(spec, data_dir)
-        if root is None:
-            return None
-        found = folders.listing(spec, root)
-        return Original(root, found.manifest, lambda: folders.read(spec, found, progress=progress))
-    paths = (data_dir / spec.name / BANDS_FILE, data_dir / BANDS_FILE)
-    path = inputs.first(paths)
-    if path is None:
-        inputs.refuse_others(paths)
-        return None
-    with inputs.opened(path) as stream:
-        checksum = hashlib.file_digest(stream, "sha256").hexdigest()
-    return Original(path, checksum, lambda: bands.read_bands(path))
+from jaxode.data.specs import Arrays
 
 
 def held_out(labels: np.ndarray, share: float, seed: int) -> np.ndarray:

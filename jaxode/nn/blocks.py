@@ -11,8 +11,7 @@ from jaxtyping import Array, Float
 from jaxode.nn.fields import pre_activation
 from jaxode.nn.kernels import Kernels
 from jaxode.nn.layers import NORM_EPS, Conv, GroupNorm
-from jaxode.nn.native.chain import Settings
-from jaxode.nn.native.layers import fits
+from jaxode.nn.native import chain
 from jaxode.types import Maps
 
 
@@ -57,10 +56,10 @@ class ResidualBlock(nnx.Module):
 
     def __call__(self, z: Maps) -> Maps:
         """[B, H, W, C] → [B, H, W, C]."""
-        if self.chain is not None and fits(z):
+        if self.chain is not None:
             units = pre_activation(self.norm1, self.conv1), pre_activation(self.norm2, self.conv2)
-            return self.chain(
-                None, z, units, None, Settings(self.norm1.groups, NORM_EPS, residual=True)
-            )
+            if chain.fits(None, z, units, None):
+                settings = chain.Settings(self.norm1.groups, NORM_EPS, residual=True)
+                return self.chain(None, z, units, None, settings)
         out = self.conv1(jax.nn.relu(self.norm1(z)))
         return z + self.conv2(jax.nn.relu(self.norm2(out)))

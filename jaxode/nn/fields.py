@@ -10,8 +10,8 @@ from jaxtyping import Array, Float
 
 from jaxode.nn.kernels import Kernels
 from jaxode.nn.layers import NORM_EPS, Conv, GroupNorm, Linear, TimeConv
-from jaxode.nn.native.chain import Settings, Tail, Unit
-from jaxode.nn.native.layers import fits
+from jaxode.nn.native import chain
+from jaxode.nn.native.chain import Tail, Unit
 from jaxode.types import Maps, Time
 
 
@@ -51,16 +51,16 @@ class ConvField(nnx.Module):
         Returns:
           The derivative [B, H, W, C].
         """
-        if self.chain is not None and fits(z):
+        if self.chain is not None:
             units = tuple(
                 pre_activation(*pair)
                 for pair in ((self.norm1, self.conv1), (self.norm2, self.conv2))
             )
             tail = Tail(self.norm3.scale[...], self.norm3.bias[...])
             times = jnp.asarray(t, z.dtype).reshape(-1)  # a scalar, or [B, 1, 1, 1]
-            return self.chain(
-                times, z, units, tail, Settings(self.norm1.groups, NORM_EPS, residual=False)
-            )
+            if chain.fits(times, z, units, tail):
+                settings = chain.Settings(self.norm1.groups, NORM_EPS, residual=False)
+                return self.chain(times, z, units, tail, settings)
         out = self.conv1(t, jax.nn.relu(self.norm1(z)))
         out = self.conv2(t, jax.nn.relu(self.norm2(out)))
         return self.norm3(out)

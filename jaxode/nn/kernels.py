@@ -71,6 +71,19 @@ ANY_MODE = Kernels(convolution.matmul_any_mode, normalization.group_norm_any_mod
 mode."""
 
 
+def _portable_convolution(x: Inputs, kernel: Kernel, stride: int, padding: int) -> Outputs:
+    return jax.lax.platform_dependent(
+        x,
+        kernel,
+        cpu=lambda x, kernel: convolution.matmul_any_mode(x, kernel, stride, padding),
+        default=lambda x, kernel: convolution.library(x, kernel, stride, padding),
+    )
+
+
+PORTABLE = Kernels(_portable_convolution, normalization.group_norm_any_mode)
+"""For a program that is exported for several platforms and chooses when it runs."""
+
+
 VARIABLE = "JAXODE_KERNELS"
 """Environment variable that chooses kernels for the setting "auto"."""
 
@@ -80,7 +93,8 @@ def kernels_name(requested: KernelsName = "auto", precision: Precision = "float3
 
     Args:
       requested: a run's setting; "auto" is resolved by the environment variable JAXODE_KERNELS, and
-        without it by backend and precision.
+        without it by backend and precision. JAXODE_KERNELS=native is a preference: a precision
+        other than float32 has matrix products, where the setting "native" is an error.
       precision: of the convolutions; the native kernels are for float32.
 
     Returns:

@@ -15,7 +15,8 @@ import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optimistix
+
+from jaxode.ode.norms import rms_norm
 
 FAR = 1e6
 """A time that no solve of ours reaches; an event ends it first."""
@@ -107,33 +108,29 @@ def passed(t1: Any) -> diffrax.Event:
 
 def forward_norm(state: tuple[Any, Any]) -> Any:
     """RMS over z."""
-    return optimistix.rms_norm(state[0])
+    return rms_norm(state[0])
 
 
 def mixed_norm(adjoint_state: tuple[Any, Any, Any, Any]) -> Any:
     """Torchdiffeq's norm: the largest RMS of z, its adjoint, each gradient and the time's."""
     y, a_y, (a_args, _), _ = adjoint_state
-    sizes = [optimistix.rms_norm(y[0]), optimistix.rms_norm(a_y[0])]
-    return jnp.max(
-        jnp.stack([*sizes, *(optimistix.rms_norm(leaf) for leaf in jax.tree.leaves(a_args))])
-    )
+    sizes = [rms_norm(y[0]), rms_norm(a_y[0])]
+    return jnp.max(jnp.stack([*sizes, *(rms_norm(leaf) for leaf in jax.tree.leaves(a_args))]))
 
 
 def mixed_seminorm(adjoint_state: tuple[Any, Any, Any, Any]) -> Any:
     """The same without the parameters' gradients but with the time's, as torchdiffeq's seminorm."""
     y, a_y, ((_, a_shift), _), _ = adjoint_state
-    return jnp.max(
-        jnp.stack([optimistix.rms_norm(y[0]), optimistix.rms_norm(a_y[0]), jnp.abs(a_shift)])
-    )
+    return jnp.max(jnp.stack([rms_norm(y[0]), rms_norm(a_y[0]), jnp.abs(a_shift)]))
 
 
 def pooled_norm(adjoint_state: tuple[Any, Any, Any, Any]) -> Any:
     """As Diffrax: RMS over z, its adjoint and all gradients together."""
     y, a_y, (a_args, _), a_terms = adjoint_state
-    return optimistix.rms_norm((y[0], a_y[0], a_args, a_terms))
+    return rms_norm((y[0], a_y[0], a_args, a_terms))
 
 
 def pooled_seminorm(adjoint_state: tuple[Any, Any, Any, Any]) -> Any:
     """RMS over z and its adjoint together (Kidger, Chen and Lyons 2021)."""
     y, a_y, _, _ = adjoint_state
-    return optimistix.rms_norm((y[0], a_y[0]))
+    return rms_norm((y[0], a_y[0]))

@@ -21,9 +21,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from optimistix import rms_norm
 
 from jaxode.ode.failures import MAX_STEPS, code_of
+from jaxode.ode.norms import rms_norm
 from jaxode.ode.residuals import Inputs, LinearizedField
 from jaxode.ode.stepping import Method, allocate, combine, spread, write, zeros
 

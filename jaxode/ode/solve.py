@@ -13,9 +13,7 @@ from typing import Any, NamedTuple
 import diffrax
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Int
-from optimistix import rms_norm
 
 from jaxode.checks import ConfigError
 from jaxode.config import SolveConfig
@@ -25,6 +23,7 @@ from jaxode.ode.explicit_solve import ExplicitSolve
 from jaxode.ode.failures import NOT_FINITE, SolveError, code_of, explain_failure
 from jaxode.ode.gradients import make_adjoint
 from jaxode.ode.guard import read_clock, start_clock, with_clock
+from jaxode.ode.norms import rms_norm
 from jaxode.ode.residuals import LinearizedField
 from jaxode.ode.solvers import evaluations, make_solver
 from jaxode.ode.stepsize import Adaptive, FixedGrid, grid_steps
@@ -139,13 +138,13 @@ def _solve_ourselves(
         else make_solver(config.solver, config.rtol, config.atol)
     )
     z0 = jax.tree.map(jnp.asarray, z0)
-    images = len(z0) if config.per_sample else None
-    time = t0 if images is None else np.full((images, *[1] * (z0.ndim - 1)), t0)
+    images = z0.shape[0] if config.per_sample else None
+    time = t0 if images is None else jnp.full((images, *[1] * (z0.ndim - 1)), t0)
     linearized = LinearizedField(
         diffrax.ODETerm(field).vf, time, z0, args
     )  # which gives slopes the state's shape
     max_steps, controller = _steps(config, t1 - t0, rms_norm)
-    taping = config.gradient == "tape"
+    taping = config.gradient_facts.taped
     explicit = ExplicitSolve(
         linearized,
         solver,
@@ -164,7 +163,7 @@ def _solve_ourselves(
 def _solve_with_diffrax(
     field: VectorField, z0: State, args: Params, config: SolveConfig, t0: Any, t1: Any
 ) -> Any:
-    clocks = jnp.zeros(len(z0) if config.per_sample else (), t0.dtype)
+    clocks = jnp.zeros(z0.shape[0] if config.per_sample else (), t0.dtype)
     if config.per_sample:
         field = _of_one(field)
     if not config.gradient_facts.backward_solve:

@@ -9,9 +9,9 @@ from typing import Any
 import diffrax
 import jax
 import jax.numpy as jnp
-import optimistix
 from jax import lax
 
+from jaxode.ode.norms import rms_norm
 from jaxode.ode.stepping import spread
 
 Norm = Callable[[Any], Any]
@@ -83,7 +83,7 @@ class Adaptive(diffrax.AbstractAdaptiveStepSizeController[Any, Any]):
 
     rtol: float
     atol: float
-    norm: Norm = optimistix.rms_norm
+    norm: Norm = rms_norm
     end: Any = None
     """Where the solve really ends, if Diffrax is told a later time: the shortest step is measured
     against it.

@@ -11,6 +11,7 @@ import os
 import re
 import secrets
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -89,15 +90,21 @@ def in_part(checkpoint: Path) -> bool:
     )  # never raises, whatever the name
 
 
-def sweep(directory: Path) -> None:
-    """Delete what killed processes left in the folder. Only for the process that has the run."""
+def sweep(directory: Path, whole: Collection[str] = ()) -> None:
+    """Delete what killed processes left in the folder. Only for the process that has the lock.
+
+    Args:
+        directory: the folder.
+        whole: names of checkpoints that are known to be whole.
+    """
     for name in entries(directory):
         if name == UNFINISHED or name.startswith((f"{UNFINISHED}-", f"{REMOVED}-")):
             delete(directory / name)
     # Earlier versions removed a checkpoint under its own name, and only such as were older than a
     # whole one.
-    incomplete = {name for name in names(directory) if in_part(directory / name)}
-    whole = [name for name in names(directory) if name not in incomplete]
-    for name in incomplete:
-        if whole and age(name) < age(whole[-1]):
+    has_whole = False
+    for name in reversed(names(directory)):
+        if name in whole or not in_part(directory / name):
+            has_whole = True
+        elif has_whole:
             remove(directory / name)

@@ -9,9 +9,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from jaxode.bounded_files import open_regular
+from jaxode.bounded_files import open_regular, read_bounded
 from jaxode.checks import shown
-from jaxode.runs.checkpoint_folder import META
+from jaxode.runs.checkpoint_folder import META, META_BYTES
 from jaxode.strict_json import loads_object, need
 
 FORMAT = 4
@@ -37,6 +37,33 @@ def file_digests(directory: Path) -> dict[str, str | None]:
     """SHA-256 of every file below a directory."""
     files = sorted(path for path in directory.rglob("*") if path.is_file())
     return {path.relative_to(directory).as_posix(): file_digest(path) for path in files}
+
+
+def compare_files(directory: Path, digests: dict[str, str], limit: int) -> None:
+    """Compare files with their digests.
+
+    Args:
+        directory: of the files.
+        digests: SHA-256 of each file, by its path in the directory.
+        limit: no file may have more bytes.
+
+    Raises:
+        DamagedError: a file differs, is missing or too large.
+    """
+    for path, expected in digests.items():
+        actual = file_digest(directory / path, limit)
+        if actual != expected:
+            problem = "differs from its digest" if actual else "is missing or too large"
+            raise DamagedError(f"its file {path} {problem}")
+
+
+def read_meta(path: Path) -> dict[str, Any]:
+    """The content of a meta.json. Raises DamagedError."""
+    try:
+        text = read_bounded(path, META_BYTES)
+    except (OSError, ValueError) as error:
+        raise DamagedError(f"its {META} is not readable") from error
+    return checked(unsealed(text))
 
 
 def sealed(content: dict[str, Any]) -> str:

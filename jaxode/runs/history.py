@@ -9,7 +9,7 @@ import math
 import os
 import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jaxode.bounded_files import open_regular, read_bounded
 from jaxode.runs.files import write_whole
@@ -44,22 +44,44 @@ def encoded(record: dict[str, Any]) -> bytes:
 class HistoryFile:
     """A file that holds a history, a line an epoch, and is appended to.
 
-    The first writing of a process makes sure of what earlier ones have left there: a kill may leave
-    half a line, or one of an epoch that has no checkpoint.
+    The first writing of a process compares the file with what it should hold: a kill may leave half
+    a line, or one of an epoch that has no checkpoint.
+
+    Args:
+        path: of the file, which need not exist.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.count, self.size, self.digest = 0, 0, hashlib.sha256()
-        self.sure = False
+        self.verified = False
+        """Whether the file was last seen with exactly `count` lines."""
+
+    def read(self, count: int, digest: str) -> History | None:
+        """The first so many lines, with the arguments and errors of `first_lines`.
+
+        If the file has no other lines, the next `write` appends to it without reading it again.
+        """
+        content = _first_bytes(self.path, count)
+        if content is None or hashlib.sha256(content.lines).hexdigest() != digest:
+            return None
+        history = _decoded(content.lines, self.path)
+        self.count, self.size = count, len(content.lines)
+        self.digest, self.verified = hashlib.sha256(content.lines), content.at_end
+        return history
 
     def write(self, history: History) -> None:
-        """Make the file hold this history, which begins as the last one. Raises OSError."""
+        """Make the file hold this history, which begins as the last one.
+
+        Raises:
+            OSError: the file could not be written; it has whole lines still.
+        """
         if len(history) < self.count:
-            self.sure = False
-        if not (self.sure and self._append(b"".join(map(encoded, history[self.count :])))):
+            self.verified = False
+        lines = b"".join(map(encoded, history[self.count :]))
+        if not (self.verified and self._append(lines)):
             self._replace(history)
-        self.count, self.sure = len(history), True
+        self.count, self.verified = len(history), True
 
     def _append(self, lines: bytes) -> bool:
         """Append lines, or leave the file as it was; False if it is not the one last written."""
@@ -68,8 +90,8 @@ class HistoryFile:
         except OSError:
             return False
         try:
-            found = os.fstat(descriptor)
-            if not stat.S_ISREG(found.st_mode) or found.st_size != self.size:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode) or status.st_size != self.size:
                 return False
             self._put(descriptor, lines)
         finally:
@@ -117,25 +139,56 @@ def holds(path: Path, history: History) -> bool:
         return False
 
 
-def first_lines(path: Path, count: int, digest: str) -> History | None:
-    """The first so many lines of a file; None unless they have this digest.
+class _FirstBytes(NamedTuple):
+    """The first lines of a file, and whether it has no others."""
 
-    Raises ValueError if they have it and are no history.
-    """
-    total, size, lines = hashlib.sha256(), 0, []
+    lines: bytes
+    at_end: bool
+
+
+def _first_bytes(path: Path, count: int) -> _FirstBytes | None:
+    """The first so many whole lines of a file; None if it has fewer, or they are too long."""
+    lines: list[bytes] = []
+    size = 0
     try:
         with open_regular(path) as file:
             while len(lines) < count and size <= FILE_BYTES:
                 lines.append(file.readline(LINE_BYTES))
-                total.update(lines[-1])
                 size += len(lines[-1])
                 if not lines[-1].endswith(b"\n"):
                     return None
+            at_end = not file.read(1)
     except OSError:
         return None
-    if len(lines) < count or total.hexdigest() != digest:
+    return _FirstBytes(b"".join(lines), at_end) if len(lines) == count else None
+
+
+def _decoded(lines: bytes, path: Path) -> History:
+    """The objects in lines of a file. Raises ValueError."""
+    return [
+        loads_object(line, f"{path}, line {number}")
+        for number, line in enumerate(lines.split(b"\n")[:-1], 1)
+    ]
+
+
+def first_lines(path: Path, count: int, digest: str) -> History | None:
+    """The first lines of a file.
+
+    Args:
+        path: of the file.
+        count: how many lines.
+        digest: SHA-256 of these lines.
+
+    Returns:
+        One object for each line, or None if the file has no such lines.
+
+    Raises:
+        ValueError: the lines have this digest and are no history.
+    """
+    content = _first_bytes(path, count)
+    if content is None or hashlib.sha256(content.lines).hexdigest() != digest:
         return None
-    return [loads_object(line, f"{path}, line {number}") for number, line in enumerate(lines, 1)]
+    return _decoded(content.lines, path)
 
 
 def check(history: list[Any], where: object, *needed: str) -> None:

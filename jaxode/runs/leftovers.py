@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import stat
+from collections.abc import Collection
 from pathlib import Path
 
 from jaxode.checks import ConfigError
@@ -32,14 +33,19 @@ def _left(path: Path) -> bool:
     return small and TRIAL.fullmatch(path.name) is not None
 
 
-def sweep(run: Path) -> None:
-    """Delete what killed processes left. Only for the process that has the run."""
+def sweep(run: Path, whole: Collection[str] = ()) -> None:
+    """Delete what killed processes left. Only for the process that has the lock.
+
+    Args:
+        run: the run's directory.
+        whole: names of checkpoints that are known to be whole.
+    """
     for folder in (run, run / CHECKPOINTS):
         for name in checkpoint_folder.entries(folder):
             if _left(folder / name):
                 with contextlib.suppress(OSError):
                     (folder / name).unlink()
-    checkpoint_folder.sweep(run / CHECKPOINTS)
+    checkpoint_folder.sweep(run / CHECKPOINTS, whole)
 
 
 def sweep_unless_claimed(run: Path) -> None:

@@ -9,6 +9,7 @@ one that only draws a missing picture again, leaves them as they are.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from jaxode.strict_json import need
@@ -43,28 +44,24 @@ class Origins:
         facts: those of this start, among others.
     """
 
-    def __init__(self, facts: dict[str, Any]) -> None:
+    def __init__(self, facts: Mapping[str, Any]) -> None:
         self.present = {name: facts[name] for name in FACTS if name in facts}
-        self.known: list[dict[str, Any]] = []
+        self.all: list[dict[str, Any]] = []
         """In the order of their days; the last is that of the run as it stands."""
 
-    def restore(self, meta: dict[str, Any], result: dict[str, Any]) -> None:
-        """Take over the origins of a checkpoint, or of the result where the checkpoint has none."""
-        self.known = meta.get("origins", _origins_of(result))
-
-    def trained(self) -> None:
-        """Note that this start has trained."""
-        others = [one for one in self.known if {**one, **self.present} != one]
-        self.known = [*others, {**self.present, DATE: today()}]
+    def add_present(self) -> None:
+        """Add this start, which has trained, or put it last."""
+        others = [one for one in self.all if {**one, **self.present} != one]
+        self.all = [*others, {**self.present, DATE: today()}]
 
     def result(self) -> dict[str, Any]:
         """For result.json: where the run as it stands was trained last, and where else before."""
-        *earlier, last = self.known or [{**self.present, DATE: today()}]
+        *earlier, last = self.all or [{**self.present, DATE: today()}]
         return {**last, EARLIER: earlier}
 
 
-def _origins_of(result: dict[str, Any]) -> list[dict[str, Any]]:
-    """The origins that a result names; none where it is damaged."""
+def origins_of(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The origins in the content of a result.json; none where it is damaged."""
     names = (*FACTS, DATE)
     if not set(names) <= set(result):
         return []

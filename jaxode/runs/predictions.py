@@ -5,14 +5,14 @@ from __future__ import annotations
 import io
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from jaxode.bounded_files import read_bounded
-from jaxode.config import RunConfig
 from jaxode.data import Dataset
+from jaxode.data.streaming import in_memory
 from jaxode.runs.files import write_whole
-from jaxode.strict_json import read_object
 from jaxode.tasks import Predictions, Task
 
 PREDICTIONS = "images.npz"
@@ -23,19 +23,6 @@ FILE_BYTES, UNPACKED_BYTES = 1 << 28, 1 << 30
 """More than any record takes; what is larger is not read."""
 
 
-def is_incomplete(out: Path, config: RunConfig, task: Task) -> bool:
-    """Whether a complete run lacks its predictions or what is made of them."""
-    found = load(out, config.epochs, task)
-    if found is None:
-        return True
-    try:
-        told = set(read_object(out / "result.json"))
-    except (OSError, ValueError):
-        return True
-    wanted = set(task.report_names(found))
-    return not (wanted <= told and all((out / name).exists() for name in task.plot_names(found)))
-
-
 def save(out: Path, predictions: Predictions) -> None:
     """Write the predictions' file. Raises OSError."""
     target = io.BytesIO()
@@ -43,7 +30,7 @@ def save(out: Path, predictions: Predictions) -> None:
     write_whole(out / PREDICTIONS, target.getvalue())
 
 
-def load(out: Path, epochs: int, task: Task) -> Predictions | None:
+def load(out: Path, epochs: int | None, task: Task) -> Predictions | None:
     """The predictions that a run's directory holds.
 
     None if there are none, they cannot be read, or they are of another number of epochs.
@@ -86,11 +73,35 @@ def well_formed(predictions: Predictions) -> bool:
     )
 
 
+def write_report(
+    out: Path, predictions: Predictions, task: Task, data: Dataset, title: str
+) -> dict[str, Any]:
+    """Write the plots that a task makes of the predictions of the test split.
+
+    Args:
+        out: directory of the run.
+        predictions: of the whole split.
+        task: of the run.
+        data: the data set.
+        title: of the plots.
+
+    Returns:
+        what a result reports of the predictions.
+
+    Raises:
+        OSError: a file could not be written.
+    """
+    examples = in_memory(data.splits["test"])
+    for name, plot in task.plots(predictions, examples, data.spec, title).items():
+        write_whole(out / name, plot)
+    return task.report(predictions, data.spec)
+
+
 def of(predictions: Predictions | None, task: Task, data: Dataset) -> Predictions | None:
     """The predictions if they are of the test split's examples, else None."""
     if predictions is None:
         return None
-    examples = data.splits["test"]
+    examples = in_memory(data.splits["test"])
     if len(predictions["index"]) != len(next(iter(examples.values()))):
         return None
     return predictions if task.belong(predictions, examples) else None

@@ -1,7 +1,8 @@
-"""Going on with a run: its settings, and what a request may not change."""
+"""A request to go on with a run: the run's settings, and which of them it may change."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,22 +10,29 @@ from jaxode.checks import ConfigError, one_line
 from jaxode.config import RunConfig
 from jaxode.errors import ResumeError
 from jaxode.runs.directory_lock import CONFIG
+from jaxode.runs.identity import RESUMABLE_SETTINGS, differences
 from jaxode.runs.migration import migrated
 from jaxode.strict_json import read_object
 
 CONFIG_BYTES = 1 << 20
 """More than any settings."""
 
-RESUMABLE_SETTINGS = ("data_dir", "max_steps", "devices", "kernels")
-"""Settings that decide where data lie, when to give up or who works how, never what a step is meant
-to compute.
-"""
-
 
 def read_config(directory: Path) -> RunConfig:
-    """Settings of the run in a directory.
+    """The settings of the run in a directory.
 
-    Raises ResumeError if it holds no run, or one whose settings are damaged.
+    Args:
+        directory: of the run.
+
+    Raises:
+        ResumeError: it holds no run, or one whose settings are damaged.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from jaxode.runs import read_config
+        >>> read_config(Path("nowhere"))
+        Traceback (most recent call last):
+        jaxode.errors.ResumeError: nowhere is no run: it has no config.json
     """
     path = directory / CONFIG
     try:
@@ -39,28 +47,34 @@ def read_config(directory: Path) -> RunConfig:
         ) from error
 
 
-def differences(has: RunConfig, asked: dict[str, Any]) -> list[str]:
-    """Each setting of a request that contradicts the run, as "name (run has X, asked Y)"."""
-    own = has.flat()
-    found = []
-    for name, value in asked.items():
-        extended = name == "epochs" and has.optim.schedule == "constant"
-        undecided = name == "data" and value == "auto"
-        if own[name] != value and name not in RESUMABLE_SETTINGS and not extended and not undecided:
-            found.append(f"{name} (run has {own[name]}, asked {value})")
-    return found
+def merge_resume_request(
+    directory: Path, config: RunConfig, request: Mapping[str, Any]
+) -> RunConfig:
+    """The settings of a run with what a request changes of them.
 
+    Args:
+        directory: of the run, for messages.
+        config: the run's settings.
+        request: settings by name. Those of `RESUMABLE_SETTINGS` may differ from the run's, and
+            `epochs` if its learning rate is constant.
 
-def merge_resume_request(directory: Path, has: RunConfig, asked: dict[str, Any]) -> RunConfig:
-    """The run's settings with the allowed changes.
+    Raises:
+        ResumeError: the request would change other settings; names each.
+        ConfigError: a value is invalid.
 
-    They are data_dir, max_steps, and epochs of a constant schedule.
-
-    Raises ResumeError naming every other setting that the request would change, ConfigError on an
-    invalid value.
+    Example:
+        >>> from pathlib import Path
+        >>> from jaxode.config import OptimConfig, RunConfig
+        >>> from jaxode.runs import merge_resume_request
+        >>> config = RunConfig(epochs=2, optim=OptimConfig(schedule="constant"))
+        >>> merge_resume_request(Path("run"), config, {"epochs": 3}).epochs
+        3
+        >>> merge_resume_request(Path("run"), config, {"seed": 1})
+        Traceback (most recent call last):
+        jaxode.errors.ResumeError: run is another run: seed (run has 0, asked 1)
     """
-    found = differences(has, asked)
-    if found:
-        raise ResumeError(f"{directory} is another run: {', '.join(found)}")
-    free = {name: value for name, value in asked.items() if name in (*RESUMABLE_SETTINGS, "epochs")}
-    return has.replaced(**free)
+    wrong = differences(config, request)
+    if wrong:
+        raise ResumeError(f"{directory} is another run: {', '.join(wrong)}")
+    names = (*RESUMABLE_SETTINGS, "epochs")
+    return config.replaced(**{name: value for name, value in request.items() if name in names})

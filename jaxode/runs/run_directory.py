@@ -1,301 +1,222 @@
-"""What a run keeps: its history, its checkpoints, its result files.
+"""The directory of a run: what it holds, read from disk.
 
-Of several processes, process 0 alone has them.
+    config.json          the settings, which make a directory a run
+    metrics.jsonl        the history: a line an epoch
+    result.json          the metrics of the run as it stands, and where it was trained
+    images.npz           the predictions of the test split, once the run is complete
+    checkpoints/         what training goes on from
+    *.png, tensorboard/  plots, and event files if they were asked for
+
+Reading takes no lock. What was read is compared with nothing that another process writes later:
+whoever trains takes the lock first, and then reads by a `RunDirectory` of its own.
 """
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable
+import os
+from contextlib import AbstractContextManager
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
-
-import jax
-import jax.numpy as jnp
+from typing import Any
 
 from jaxode.config import RunConfig
-from jaxode.data import Dataset
-from jaxode.distributed.process_group import ProcessGroup
 from jaxode.errors import ResumeError
-from jaxode.runs import history, leftovers, predictions
-from jaxode.runs.checkpoint import Checkpoint, Checkpoints
-from jaxode.runs.checkpoint_folder import CHECKPOINTS, META, checkpoint_name
-from jaxode.runs.directory_lock import CONFIG
-from jaxode.runs.files import write_whole
-from jaxode.runs.migration import migrated, stored
-from jaxode.runs.origins import Origins, check_origins
-from jaxode.runs.progress import Progress
-from jaxode.runs.resume import RESUMABLE_SETTINGS, differences
-from jaxode.runs.run_writer import RunWriter
-from jaxode.runs.summary import best_epoch
-from jaxode.strict_json import need
+from jaxode.runs import predictions
+from jaxode.runs.checkpoint import Checkpoints
+from jaxode.runs.checkpoint_folder import CHECKPOINTS, STATE, checkpoint_name
+from jaxode.runs.checkpoint_meta import DamagedError, compare_files
+from jaxode.runs.directory_lock import lock_run_directory
+from jaxode.runs.history import METRICS, History, agrees, check
+from jaxode.runs.resume import read_config
+from jaxode.runs.summary import RESULT
+from jaxode.strict_json import need, read_object, read_objects
 from jaxode.tasks import Predictions, Task
 
-SAVE_EVERY_SECONDS = 600.0
-"""Longest time between checkpoints; an epoch of the protocol takes an hour on a slow machine."""
-
-LOCK_SECONDS = 5.0
-"""How long the news of a lost process waits for files that are being written."""
-
-
-class State(Protocol):
-    """A pytree that tells how many training steps led to it."""
-
-    @property
-    def step(self) -> Any:
-        """A whole number, as an array."""
-        ...
+STATE_BYTES = 1 << 38
+"""More than any file of a checkpoint's state."""
 
 
 class RunDirectory:
-    """The books of one run.
+    """A run on disk.
+
+    Each file is read when it is first asked for, and once. A directory object that is made later
+    sees what was written in the meantime.
 
     Args:
-        out: an existing directory.
-        config: the settings.
-        data: the images, of which a run in `out` must be too.
-        facts: what goes into the result beside settings and figures.
-        steps_per_epoch: how many steps an epoch takes.
-        cluster: the processes of the run.
-        progress: where a person is told.
-        tensorboard: write event files too.
-        task: names the metrics, and tells the best epoch.
+        path: the directory. `RunDirectory.open` also checks that it holds a run.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from flax import nnx
+        >>> from jaxode.config import DataConfig, OptimConfig, RunConfig
+        >>> from jaxode.data import ArrayDataset
+        >>> from jaxode.runs import RunDirectory
+        >>> from jaxode.tasks import Regression
+        >>> from jaxode.train import run
+        >>> x = np.linspace(-1, 1, 32, dtype=np.float32)[:, None]
+        >>> line = {"input": x, "target": 2 * x}
+        >>> config = RunConfig(
+        ...     data=DataConfig(dataset="a line", data="full"),
+        ...     optim=OptimConfig(lr=0.1),
+        ...     epochs=2,
+        ...     batch_size=8,
+        ... )
+        >>> build = lambda *args, **options: nnx.Linear(1, 1, rngs=nnx.Rngs(0))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     data = ArrayDataset("a line", line, line)
+        ...     result = run(config, data, Path(folder), build=build, task=Regression())
+        ...     directory = RunDirectory.open(folder)
+        ...     len(directory.history), directory.last_checkpoint.name
+        (2, 'epoch-00002-step-0000000008')
     """
 
-    def __init__(
-        self,
-        out: Path,
-        config: RunConfig,
-        data: Dataset,
-        facts: dict[str, Any],
-        steps_per_epoch: int,
-        cluster: ProcessGroup,
-        progress: Progress,
-        tensorboard: bool,
-        task: Task,
-    ) -> None:
-        self.task = task
-        self.out, self.config, self.data, self.cluster, self.progress = (
-            out,
-            config,
-            data,
-            cluster,
-            progress,
-        )
-        self.steps_per_epoch, self.fingerprint = steps_per_epoch, data.fingerprint
-        self.checkpoints = Checkpoints(out / CHECKPOINTS)
-        facts = {**facts, "data_fingerprint": self.fingerprint, "processes": cluster.count}
-        self.origins = Origins(facts)
-        self.recorder = RunWriter(
-            out, config, facts, self.origins, task, tensorboard and cluster.first
-        )
-        self.history: list[dict[str, Any]] = []
-        self.checkpointed = 0
-        """Epochs of the history that are in a checkpoint; result files never tell of more."""
-        self.clock = {"train_seconds": 0.0, "eval_seconds": 0.0, "compile_seconds": 0.0}
-        self.saved_at = time.monotonic()
-        self.opened = False
-        """Whether the history is that of the run; before, the files of an earlier start are not to
-        be touched.
-        """
-        self.writing = threading.Lock()
-        cluster.at_loss.append(self.record_loss)
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.checkpoints = Checkpoints(self.path / CHECKPOINTS)
 
-    @property
-    def due(self) -> bool:
-        """Whether it is time for a checkpoint."""
-        return time.monotonic() - self.saved_at > SAVE_EVERY_SECONDS
-
-    def start(self) -> None:
-        """Write the settings, which make the directory a run."""
-        self.cluster.broadcast_from_main(self.recorder.start)
-        self.opened = True
-
-    def record(self, status: str, more: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Write the files of the run; returns the result."""
-
-        def write() -> dict[str, Any]:
-            with self.writing:
-                return self.recorder.write(self.history[: self.checkpointed], status, more=more)
-
-        return self.cluster.broadcast_from_main(write)
-
-    def record_failure(self, text: str) -> None:
-        """Write why the run has failed, unless it never began.
-
-        It does so alone, for the other processes may be gone.
-        """
-        if not (self.opened and self.cluster.first):
-            return
-        try:
-            with self.writing:
-                self.recorder.write(self.history[: self.checkpointed], "failed", text)
-        except OSError as error:  # the failure itself is the news, and a full disk may be its cause
-            self.progress.warn(f"result.json could not be written: {error.strerror}")
-
-    def record_loss(self, number: int, text: str) -> None:
-        """Turn a result that says "running" into that of a failed run: process `number` is lost.
-
-        Called before this process ends, in the thread that noticed it. If process 0 is lost, each
-        of the others writes, for none knows which of them are left; all write the same.
-        """
-        if self.opened and self.cluster.first:
-            self.writing.acquire(
-                timeout=LOCK_SECONDS
-            )  # for good: nothing is to be written after this
-        if self.opened and (self.cluster.first or number == 0):
-            self.recorder.fail_running(text)
-
-    def enter(self, line: dict[str, Any]) -> None:
-        """Add the metrics of an epoch, and set the clock to zero."""
-        self.history.append(line)
-        self.clock = dict.fromkeys(self.clock, 0.0)
-
-    def save(self, state: State) -> None:
-        """Write a checkpoint. Raises CheckpointError."""
-        best = best_epoch(self.task, self.history)
-        name = checkpoint_name(len(self.history), int(state.step))
-        if int(state.step) and name not in self.checkpoints.trusted:  # else nothing is new
-            self.origins.trained()
-        meta = {
-            "config": stored(self.config.to_json()),
-            "fingerprint": self.fingerprint,
-            "history": self.history,
-            "clock": self.clock,
-            "origins": self.origins.known,
-        }
-        best_name = (
-            checkpoint_name(best["epoch"], best["epoch"] * self.steps_per_epoch) if best else None
-        )
-        self.cluster.broadcast_from_main(
-            lambda: self.checkpoints.save(name, state, meta, best_name)
-        )
-        self.checkpointed = len(self.history)
-        self.saved_at = time.monotonic()
-
-    def restored(self, state: State) -> Any:
-        """The state of the newest whole checkpoint, as host arrays; None without one.
-
-        Its history becomes this run's.
-
-        Raises ResumeError if it is of other settings or other data, or if there are results but no
-        checkpoint, CheckpointError if none can be read. The files of the run are then as they were;
-        else what killed processes have left among them is gone.
-        """
-        found: Checkpoint | None = None
-
-        def read() -> dict[str, Any] | None:
-            nonlocal found
-            found = self.checkpoints.load(state, self.progress.warn)
-            if found is None:
-                self._begin_again()
-                leftovers.sweep(self.out)
-                return None
-            self._check(found, state)
-            self.origins.restore(found.meta, self.recorder.left())
-            leftovers.sweep(self.out)
-            self.checkpoints.keep_history(found.meta["history"])
-            self.progress.say(f"going on from {found.name}")
-            return {"history": found.meta["history"], "clock": found.meta["clock"]}
-
-        meta = self.cluster.broadcast_from_main(read)
-        if meta is None:
-            return None
-        self.history, self.clock = (
-            meta["history"],
-            {name: meta["clock"][name] for name in self.clock},
-        )
-        self.checkpointed = len(self.history)
-        return self.cluster.arrays(found.state if found else state)
-
-    def _begin_again(self) -> None:
-        """Say so if a run begins again. Raises ResumeError if results would be written over."""
-        epochs = self.recorder.epochs_written()
-        if epochs and not self.recorder.only_first_checkpoint_lacking(epochs):
-            raise ResumeError(
-                f"{self.out} holds results of {epochs} epochs but no checkpoint to go on from: "
-                "train again with another --out, or delete the directory first"
-            )
-        if epochs:
-            self.progress.warn(
-                "the first checkpoint could not be written: starting from the beginning"
-            )
-        elif (self.out / CONFIG).exists():
-            self.progress.say("there is no checkpoint yet: starting from the beginning")
-
-    def _check(self, found: Checkpoint, state: State) -> None:
-        """Raise ResumeError unless a checkpoint is one of this run."""
-        try:
-            self._check_values(found)
-        except ValueError as error:
-            raise ResumeError(
-                f"{self.checkpoints.directory / found.name} is damaged: {error}"
-            ) from error
-        has = RunConfig.from_json(migrated(found.meta["config"]), self.config.model.model)
-        asked = {
-            name: value
-            for name, value in self.config.flat().items()
-            if name not in RESUMABLE_SETTINGS
-        }
-        wrong = differences(has, asked)
-        if wrong:
-            raise ResumeError(
-                f"checkpoint {found.name} is of other settings than config.json: {', '.join(wrong)}"
-            )
-        if found.meta["fingerprint"] != self.fingerprint:
-            raise ResumeError("the images are not those of the run: their fingerprints differ")
-        if len(found.meta["history"]) > self.config.epochs:
-            raise ResumeError(
-                f"the run already has {len(found.meta['history'])} epochs, asked"
-                f" {self.config.epochs}"
-            )
-        if jax.tree.map(jnp.shape, found.state) != jax.tree.map(jnp.shape, state):
-            raise ResumeError(
-                f"checkpoint {found.name} is of another model than config.json: its shapes differ"
-            )
-
-    def _check_values(self, found: Checkpoint) -> None:
-        """Raise ValueError naming what the meta data of a checkpoint lack."""
-        values = migrated(need(found.meta, "config", dict, META))
-        RunConfig.from_json(values, self.config.model.model)
-        need(found.meta, "fingerprint", str, META)
-        clock = need(found.meta, "clock", dict, META)
-        for name in self.clock:
-            need(clock, name, float, f"{META}: clock")
-        check_origins(found.meta.get("origins", []), META)
-        history.check(found.meta["history"], "history", self.task.monitor)
-
-    def close(self) -> None:
-        """Close the event files."""
-        self.recorder.close()
-
-    def predictions(self, look: Callable[[], Predictions]) -> dict[str, Any]:
-        """Write the predictions of the test split and their plots, unless they are there.
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> RunDirectory:
+        """The run in a directory.
 
         Args:
-            look: predicts; all processes take part in it.
+            path: the directory.
+
+        Raises:
+            ResumeError: it holds no run, or one whose settings are damaged.
+        """
+        directory = cls(path)
+        _ = directory.config
+        return directory
+
+    def lock(self, *, may_hold_run: bool = True) -> AbstractContextManager[Path]:
+        """Context in which the directory is this process's alone; see `lock_run_directory`."""
+        return lock_run_directory(self.path, may_hold_run=may_hold_run)
+
+    @cached_property
+    def config(self) -> RunConfig:
+        """The settings.
+
+        Raises:
+            ResumeError: there is no run, or its settings are damaged.
+        """
+        return read_config(self.path)
+
+    @cached_property
+    def result(self) -> dict[str, Any]:
+        """The content of result.json; empty where there is none that can be read."""
+        try:
+            return read_object(self.path / RESULT)
+        except (OSError, ValueError):
+            return {}
+
+    @cached_property
+    def history(self) -> History:
+        """A line for each epoch that is in a checkpoint.
+
+        It is that of the newest checkpoint, or where that is damaged or all were deleted, what
+        metrics.jsonl holds.
+
+        Raises:
+            ResumeError: metrics.jsonl is damaged, too.
+        """
+        path = self.path / METRICS
+        try:
+            meta = self._newest_meta
+            lines = read_objects(path) if meta is None else meta["history"]
+            check(lines, path)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise ResumeError(f"cannot read {path}: {error.strerror}") from error
+        except ValueError as error:
+            raise ResumeError(str(error)) from error
+        return lines
+
+    @cached_property
+    def _newest_meta(self) -> dict[str, Any] | None:
+        """The meta data of the newest checkpoint; None without one, or if they are damaged."""
+        names = self.checkpoints.names()
+        try:
+            return self.checkpoints.meta(names[-1]) if names else None
+        except DamagedError:
+            return None
+
+    @property
+    def last_checkpoint(self) -> Path | None:
+        """The directory of the newest checkpoint; None where there is none."""
+        names = self.checkpoints.names()
+        return self.checkpoints.directory / names[-1] if names else None
+
+    @property
+    def best_checkpoint(self) -> Path | None:
+        """The directory of the best epoch's checkpoint; None where there is none.
+
+        The best epoch is that of the result, by the number that the task monitors.
+        """
+        try:
+            epoch = need(self.result, "best_epoch", int, RESULT)
+            images = need(self.result, "train_images", int, RESULT)
+        except ValueError:
+            return None
+        steps_per_epoch = -(-images // self.config.batch_size)
+        name = checkpoint_name(epoch, epoch * steps_per_epoch)
+        return self.checkpoints.directory / name if name in self.checkpoints.names() else None
+
+    def predictions(self, task: Task) -> Predictions | None:
+        """The stored predictions of the test split.
+
+        Args:
+            task: of the run.
 
         Returns:
-            what a result says of them.
+            An array a name with a row for each example, in the order of the split; None if there
+            are none, they are damaged, or the run has gone on since.
         """
-        epochs, task, examples = len(self.history), self.task, self.data.splits["test"]
-        there = self.cluster.broadcast_from_main(
-            lambda: (
-                predictions.of(predictions.load(self.out, epochs, task), task, self.data)
-                is not None
-            )
+        return predictions.load(self.path, self.result.get("epochs"), task)
+
+    def has_report(self, task: Task) -> bool:
+        """Whether the predictions are there, and all that a complete run makes of them.
+
+        Args:
+            task: of the run.
+        """
+        stored = self.predictions(task)
+        if stored is None:
+            return False
+        plots = all((self.path / name).exists() for name in task.plot_names(stored))
+        return plots and set(task.report_names(stored)) <= set(self.result)
+
+    def is_complete(self, config: RunConfig, task: Task) -> bool:
+        """Whether all epochs are done, and no file is missing or damaged.
+
+        Checkpoints that were deleted, to save space, are not missed.
+
+        Args:
+            config: the settings, of which the number of epochs counts.
+            task: of the run.
+        """
+        done = self.result.get("status") == "complete" and type(self.result.get("epochs")) is int
+        return (
+            done
+            and self.result["epochs"] == config.epochs
+            and self.has_report(task)
+            and self._is_whole(config.epochs)
         )
-        seen = None if there else look()
 
-        def write() -> dict[str, Any]:
-            if seen is not None:
-                predictions.save(self.out, seen)
-            found = predictions.load(self.out, epochs, task) if seen is None else seen
-            assert found is not None
-            spec, title = self.data.spec, self.recorder.title()
-            for name, picture in task.plots(found, examples, spec, title).items():
-                write_whole(self.out / name, picture)
-            return task.report(found, spec)
+    def _is_whole(self, epochs: int) -> bool:
+        """Whether the newest checkpoint is whole, of so many epochs, and has the metrics' history.
 
-        return self.cluster.broadcast_from_main(write)
+        True without any checkpoint.
+        """
+        newest, meta = self.last_checkpoint, self._newest_meta
+        if newest is None:
+            return True
+        if meta is None:
+            return False
+        try:
+            compare_files(newest / STATE, meta["files_sha256"], STATE_BYTES)
+        except DamagedError:
+            return False
+        return len(meta["history"]) == epochs and agrees(self.path / METRICS, meta["history"])

@@ -1,215 +1,255 @@
-"""The files of a run: settings, metrics, result, learning curves, TensorBoard's events."""
+"""The writer of a run: what the trainer keeps of it, and when that is written.
+
+Of several processes, process 0 alone reads and writes; the others receive what it has read.
+"""
 
 from __future__ import annotations
 
-import json
-import math
+import threading
 import time
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
 
-from jaxode.checks import ConfigError
+from jaxtyping import Array, Int
+
 from jaxode.config import RunConfig
-from jaxode.data import is_unsplit
-from jaxode.errors import NOT_WRITTEN, ResumeError
-from jaxode.plots import learning_curves
-from jaxode.runs.directory_lock import CONFIG
-from jaxode.runs.files import count_lines, write_json, write_whole
-from jaxode.runs.history import METRICS, HistoryFile
-from jaxode.runs.migration import stored
-from jaxode.runs.origins import Origins
-from jaxode.runs.summary import summary
-from jaxode.runs.tensorboard import EventWriter
-from jaxode.strict_json import loads, need, read_object
-from jaxode.tasks import Task
+from jaxode.data import Dataset
+from jaxode.distributed.process_group import ProcessGroup
+from jaxode.runs import predictions
+from jaxode.runs.checkpoint_folder import checkpoint_name
+from jaxode.runs.history import History
+from jaxode.runs.identity import identity_of
+from jaxode.runs.origins import Origins, origins_of
+from jaxode.runs.progress import Progress
+from jaxode.runs.record_files import RecordFiles
+from jaxode.runs.restore import restore_checkpoint
+from jaxode.runs.run_directory import RunDirectory
+from jaxode.runs.summary import CLOCK, best_epoch
+from jaxode.tasks import Predictions, Task
 
-RESULT, CURVES = "result.json", "curves.png"
-DRAW_EVERY_SECONDS = 60.0
+SAVE_EVERY_SECONDS = 600.0
+"""Longest time between checkpoints; an epoch of the protocol takes an hour on a slow machine."""
 
-
-def settings_of_result(config: RunConfig) -> dict[str, Any]:
-    """The settings that a reader of a result needs.
-
-    Those of the solver are None for models that solve nothing.
-    """
-    solves = config.model.ode_blocks > 0
-    solve = {name: getattr(config.solve, name) if solves else None for name in SOLVE_SETTINGS}
-    return {
-        "dataset": config.data.dataset,
-        "data": config.data.data,
-        "crop": config.data.crop,
-        "augment": list(config.data.augmentations),
-        "split_seed": config.data.split_seed if is_unsplit(config.data.dataset) else None,
-        "model": config.model.name,
-        "blocks": config.model.blocks,
-        "width": config.model.width if "width" in config.model.facts.uses else None,
-        "stem": config.model.stem if "stem" in config.model.facts.uses else None,
-        "augment_dims": config.model.augment_dims if solves else None,
-        **solve,
-        "optimizer": config.optim.optimizer,
-        "lr": config.optim.lr,
-        "momentum": config.optim.momentum if config.optim.optimizer == "sgd" else None,
-        "weight_decay": config.optim.weight_decay,
-        "schedule": config.optim.schedule,
-        "batch_size": config.batch_size,
-        "parallel": config.parallel.parallel,
-        "accumulate": config.parallel.accumulate,
-        "precision": config.precision,
-        "seed": config.seed,
-        "epochs_planned": config.epochs,
-    }
+LOCK_SECONDS = 5.0
+"""How long `record_lost_process` waits for files that are being written."""
 
 
-SOLVE_SETTINGS = (
-    "solver",
-    "gradient",
-    "rtol",
-    "atol",
-    "step_size",
-    "backward_rtol",
-    "backward_atol",
-    "backward_norm",
-    "stepping",
-    "max_steps",
-    "per_sample",
-)
+class State(Protocol):
+    """A pytree with the number of the training steps that led to it."""
+
+    @property
+    def step(self) -> Int[Array, ""]:
+        """A whole number, as an array."""
+        ...
+
+
+AnyState = TypeVar("AnyState", bound=State)
 
 
 class RunWriter:
-    """Writes a run's files into its directory, each whole or not at all.
+    """Writes a run into its directory, and restores it from there.
 
     Args:
-        out: an existing directory.
-        config: the settings, with `data` being what was really taken.
-        facts: what else goes into result.json: data counts, parameters.
-        origins: where the run was trained.
-        task: names the metrics.
-        tensorboard: whether to write event files too. Raises ConfigError if that is not possible.
+        directory: exists, and is locked by this process.
+        config: the settings.
+        data: the data set, of which a run in the directory must be too.
+        facts: values of the result beside settings and metrics.
+        steps_per_epoch: training steps of an epoch.
+        cluster: the processes of the run.
+        progress: shows what is restored.
+        tensorboard: write event files too.
+        task: names the metrics and picks the best epoch.
     """
 
     def __init__(
         self,
-        out: Path,
+        directory: RunDirectory,
         config: RunConfig,
+        data: Dataset,
         facts: dict[str, Any],
-        origins: Origins,
+        steps_per_epoch: int,
+        cluster: ProcessGroup,
+        progress: Progress,
+        tensorboard: bool,
         task: Task,
-        tensorboard: bool = False,
     ) -> None:
-        self.out, self.config, self.facts, self.origins = out, config, facts, origins
-        self.task = task
-        self.events = EventWriter(out / "tensorboard") if tensorboard else None
-        self.metrics = HistoryFile(out / METRICS)
-        self.drawn = -math.inf
+        self.directory, self.config, self.data, self.task = directory, config, data, task
+        self.steps_per_epoch, self.cluster, self.progress = steps_per_epoch, cluster, progress
+        self.checkpoints, self.fingerprint = directory.checkpoints, data.fingerprint
+        facts = {**facts, "data_fingerprint": self.fingerprint, "processes": cluster.count}
+        self.origins = Origins(facts)
+        events = tensorboard and cluster.first
+        self.files = RecordFiles(directory.path, config, facts, self.origins, task, events)
+        self.history: History = []
+        self.checkpointed = 0
+        """Epochs of the history that are in a checkpoint; result files have no more."""
+        self.clock = dict.fromkeys(CLOCK, 0.0)
+        self.saved_at = time.monotonic()
+        self.started = False
+        """Whether the history is that of the run; before, the files of an earlier start must stay
+        as they are.
+        """
+        self.writing = threading.Lock()
+        cluster.at_loss.append(self.record_lost_process)
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time for a checkpoint."""
+        return time.monotonic() - self.saved_at > SAVE_EVERY_SECONDS
+
+    def restore(self, state: AnyState) -> AnyState | None:
+        """Read the checkpoint of `restore_checkpoint`, whose history becomes this run's.
+
+        Args:
+            state: of a run that has not begun.
+
+        Returns:
+            The state of the checkpoint, as arrays on the host; None without a checkpoint.
+
+        Raises:
+            ResumeError, CheckpointError: as `restore_checkpoint` does.
+        """
+        restored, monitor = state, self.task.monitor
+
+        def read() -> dict[str, Any] | None:
+            nonlocal restored
+            checkpoint = restore_checkpoint(
+                self.directory, self.config, self.fingerprint, state, monitor, self.progress
+            )
+            if checkpoint is None:
+                return None
+            meta, restored = checkpoint.meta, checkpoint.state
+            # Checkpoints of earlier versions have none.
+            known = meta["origins"] if "origins" in meta else origins_of(self.directory.result)
+            self.origins.all = known
+            self.checkpoints.keep_history(meta["history"])
+            self.progress.say(f"going on from {checkpoint.name}")
+            return {"history": meta["history"], "clock": meta["clock"]}
+
+        content = self.cluster.broadcast_from_main(read)
+        if content is None:
+            return None
+        self.history = content["history"]
+        self.clock = {name: content["clock"][name] for name in CLOCK}
+        self.checkpointed = len(self.history)
+        return self.cluster.arrays(restored)
 
     def start(self) -> None:
-        """Write config.json, which makes the directory a run that can be resumed.
+        """Write the settings, which make the directory a run. Raises ConfigError, OSError."""
+        self.cluster.broadcast_from_main(self.files.write_config)
+        self.started = True
 
-        Raises ConfigError if a setting is nothing that could be read again, such as a folder's name
-        that is no text.
+    def append(self, line: dict[str, Any]) -> None:
+        """Add the metrics of an epoch to the history, and set the clock to zero."""
+        self.history.append(line)
+        self.clock = dict.fromkeys(CLOCK, 0.0)
+
+    def save(self, state: State) -> None:
+        """Write a checkpoint.
+
+        Args:
+            state: after the epochs of the history, and steps of the one after them.
+
+        Raises:
+            CheckpointError: it could not be written.
         """
-        settings = stored(self.config.to_json())
-        try:
-            loads(json.dumps(settings), "settings")
-        except ValueError as error:
-            raise ConfigError(str(error)) from error
-        write_json(self.out / CONFIG, settings)
-
-    def write(
-        self,
-        history: list[dict[str, Any]],
-        status: str,
-        error: str | None = None,
-        more: dict[str, Any] | None = None,
-    ) -> dict[str, Any]:
-        """Write all files for this history; returns the result.
-
-        `status`: running, complete, stopped or failed.
-
-        `more` is what else is known of a complete run.
-        """
-        result = {
-            "status": status,
-            **settings_of_result(self.config),
-            **self.facts,
-            **summary(self.task, history),
-            **(more or {}),
-            **self.origins.result(),
-            **({"error": error} if error else {}),
-        }
-        self.metrics.write(history)
-        write_json(self.out / RESULT, result)
-        due = status != "running" or time.monotonic() - self.drawn > DRAW_EVERY_SECONDS
-        if history and due:
-            curves = learning_curves.draw(
-                history, self.title(), self.task.loss_title, self.task.curve
-            )
-            write_whole(self.out / CURVES, curves)
-            self.drawn = time.monotonic()
-        if self.events is not None:
-            self.events.write(history)
-        return result
-
-    def fail_running(self, error: str) -> None:
-        """Turn a result that says "running" into that of a failed run. Raises OSError."""
-        result = self.left()
-        if result.get("status") == "running":
-            write_json(self.out / RESULT, {**result, "status": "failed", "error": error})
-
-    def left(self) -> dict[str, Any]:
-        """The result that an earlier start left; empty where there is none that can be read."""
-        try:
-            return read_object(self.out / RESULT)
-        except (OSError, ValueError):
-            return {}
-
-    def epochs_written(self) -> int:
-        """Epochs of which an earlier start left results.
-
-        Counted by its metrics or, where they are lost, by its result.
-
-        Raises ResumeError if there is a result that cannot be read: nothing tells what it is of.
-        """
-        try:
-            told = need(read_object(self.out / RESULT), "epochs", int, self.out / RESULT)
-        except FileNotFoundError:
-            told = 0
-        except OSError as error:
-            raise ResumeError(f"cannot read {self.out / RESULT}: {error.strerror}") from error
-        except ValueError as error:
-            raise ResumeError(
-                f"{error}: train again with another --out, or delete the file first"
-            ) from error
-        return max(told, count_lines(self.out / METRICS))
-
-    def only_first_checkpoint_lacking(self, epochs: int) -> bool:
-        """Whether so many epochs are those of a start whose first checkpoint found no room.
-
-        Earlier versions wrote the results of that epoch nevertheless; of more epochs there have
-        been checkpoints.
-        """
-        left = self.left()
-        return (
-            epochs == 1
-            and left.get("status") == "failed"
-            and str(left.get("error", "")).startswith(NOT_WRITTEN)
+        best = best_epoch(self.task, self.history)
+        name = checkpoint_name(len(self.history), int(state.step))
+        if int(state.step) and name not in self.checkpoints.trusted:  # else nothing is new
+            self.origins.add_present()
+        rest = {"history": self.history, "clock": self.clock, "origins": self.origins.all}
+        meta = {**identity_of(self.config, self.fingerprint), **rest}
+        epoch = best.get("epoch", 0)
+        best_name = checkpoint_name(epoch, epoch * self.steps_per_epoch) if epoch else None
+        self.cluster.broadcast_from_main(
+            lambda: self.checkpoints.save(name, state, meta, best_name)
         )
+        self.checkpointed = len(self.history)
+        self.saved_at = time.monotonic()
 
-    def title(self) -> str:
-        """Headline of the picture."""
-        model = self.config.model
-        blocks = (
-            f", {model.blocks} block{'s' if model.blocks != 1 else ''}"
-            if "blocks" in model.facts.uses
-            else ""
-        )
-        blocks += f", {model.augment_dims} augmented" if model.augment_dims else ""
-        solver = f", {self.config.solve.solver}" if model.ode_blocks else ""
-        part = " (bundled sample)" if self.config.data.data == "sample" else ""
-        count = f"{self.facts['train_images']:,} training images"
-        return f"{model.facts.title}{blocks}{solver} on {self.config.data.dataset}{part}, {count}"
+    def record(self, status: str, report: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Write the files of the run, of no more epochs than are in a checkpoint.
+
+        Args:
+            status: running, complete or stopped.
+            report: values that come from the predictions of a complete run.
+
+        Returns:
+            the result.
+
+        Raises:
+            OSError: a file could not be written.
+        """
+
+        def write() -> dict[str, Any]:
+            with self.writing:
+                return self.files.write(self.history[: self.checkpointed], status, report=report)
+
+        return self.cluster.broadcast_from_main(write)
+
+    def record_failure(self, text: str) -> None:
+        """Write why the run has failed, unless it never started.
+
+        Process 0 does so without the others, which may have ended.
+        """
+        if not (self.started and self.cluster.first):
+            return
+        try:
+            with self.writing:
+                self.files.write(self.history[: self.checkpointed], "failed", text)
+        except OSError as error:  # a full disk may be the cause of the failure
+            self.progress.warn(f"result.json could not be written: {error.strerror}")
+
+    def record_lost_process(self, number: int, text: str) -> None:
+        """Turn a result whose status is "running" into that of a failed run.
+
+        Called before this process ends, in the thread that noticed the loss. If process 0 is lost,
+        each of the others writes, for none knows which of them are left; all write the same.
+
+        Args:
+            number: of the lost process.
+            text: a sentence about the loss.
+
+        Raises:
+            OSError: the file could not be written.
+        """
+        if self.started and self.cluster.first:
+            # Never released: nothing is to be written after this.
+            self.writing.acquire(timeout=LOCK_SECONDS)
+        if self.started and (self.cluster.first or number == 0):
+            self.files.fail_running(text)
+
+    def store_predictions(self, predict: Callable[[], Predictions]) -> dict[str, Any]:
+        """Write the predictions of the test split, unless they are there, and their plots.
+
+        Args:
+            predict: computes them; all processes take part.
+
+        Returns:
+            what a result reports of them.
+
+        Raises:
+            OSError: a file could not be written.
+        """
+        path, epochs, task = self.directory.path, len(self.history), self.task
+        stored: Predictions | None = None
+
+        def read() -> bool:
+            nonlocal stored
+            stored = predictions.of(predictions.load(path, epochs, task), task, self.data)
+            return stored is not None
+
+        new = None if self.cluster.broadcast_from_main(read) else predict()
+
+        def write() -> dict[str, Any]:
+            if new is not None:
+                predictions.save(path, new)
+            current = stored if new is None else new
+            assert current is not None
+            return predictions.write_report(path, current, task, self.data, self.files.title())
+
+        return self.cluster.broadcast_from_main(write)
 
     def close(self) -> None:
         """Close the event files."""
-        if self.events is not None:
-            self.events.close()
+        self.files.close()

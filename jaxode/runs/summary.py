@@ -5,15 +5,34 @@ from __future__ import annotations
 from statistics import fmean
 from typing import Any
 
+from jaxode.config import RunConfig
+from jaxode.data import has_predefined_split
 from jaxode.tasks import Task
 
-CLOCK = ("train_seconds", "eval_seconds", "compile_seconds")
+RESULT = "result.json"
+
+CLOCK: tuple[str, ...] = ("train_seconds", "eval_seconds", "compile_seconds")
 """What the time of a run goes into."""
 
 TIMINGS = ("images_per_second", *CLOCK)
 """The only fields of a metrics line that two runs of the same settings on the same CPU need not
 share.
 """
+
+SOLVE_SETTINGS = (
+    "solver",
+    "gradient",
+    "rtol",
+    "atol",
+    "step_size",
+    "backward_rtol",
+    "backward_atol",
+    "backward_norm",
+    "stepping",
+    "max_steps",
+    "per_sample",
+)
+"""Of a result."""
 
 SOLVER_METRICS = ("nfe_forward", "nfe_per_block", "accepted", "rejected", "skipped_steps")
 """What a result tells of the last epoch beside the task's own numbers."""
@@ -43,4 +62,39 @@ def summary(task: Task, history: list[dict[str, Any]]) -> dict[str, Any]:
         ),
         "images_per_second": images / seconds if seconds else None,
         "wall_seconds": sum(record[name] for record in history for name in CLOCK),
+    }
+
+
+def settings_of_result(config: RunConfig) -> dict[str, Any]:
+    """The settings that a reader of a result needs.
+
+    Those of the solver are None for models that solve nothing.
+    """
+    solves = config.model.ode_blocks > 0
+    solve = {name: getattr(config.solve, name) if solves else None for name in SOLVE_SETTINGS}
+    return {
+        "dataset": config.data.dataset,
+        "data": config.data.data,
+        "crop": config.data.crop,
+        "augment": list(config.data.augmentations),
+        "split_seed": (
+            None if has_predefined_split(config.data.dataset) else config.data.split_seed
+        ),
+        "model": config.model.name,
+        "blocks": config.model.blocks,
+        "width": config.model.width if "width" in config.model.facts.uses else None,
+        "stem": config.model.stem if "stem" in config.model.facts.uses else None,
+        "augment_dims": config.model.augment_dims if solves else None,
+        **solve,
+        "optimizer": config.optim.optimizer,
+        "lr": config.optim.lr,
+        "momentum": config.optim.momentum if config.optim.optimizer == "sgd" else None,
+        "weight_decay": config.optim.weight_decay,
+        "schedule": config.optim.schedule,
+        "batch_size": config.batch_size,
+        "parallel": config.parallel.parallel,
+        "accumulate": config.parallel.accumulate,
+        "precision": config.precision,
+        "seed": config.seed,
+        "epochs_planned": config.epochs,
     }

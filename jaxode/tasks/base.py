@@ -125,6 +125,16 @@ class Task(ABC, Generic[Outputs]):
         """
         return [f"test loss {record['test_loss']:.4f}"]
 
+    def result_text(self, result: Mapping[str, Any]) -> str:
+        """The metrics of a finished run in one line.
+
+        Args:
+          result: of the run, by name; those of `headline` and the best value of `monitor`.
+        """
+        last = (f"{name.replace('_', ' ')} {result[name]:.4g}" for name in self.headline())
+        best = f"best {self.monitor.replace('_', ' ')} {result[f'best_{self.monitor}']:.4g}"
+        return f"{', '.join(last)} ({best} in epoch {result['best_epoch']})"
+
     def predictions(self, outputs: Outputs, batch: Batch) -> dict[str, Shaped[Array, "B ..."]]:
         """Predictions of a batch, one row for each example, that are copied to the host.
 

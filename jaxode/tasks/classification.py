@@ -84,6 +84,16 @@ class Classification(Task[Logits]):
         shown = [] if train is None else [f"train {100 * train:.2f} %"]
         return [*shown, f"test {100 * record['test_accuracy']:.2f} %"]
 
+    def result_text(self, result: Mapping[str, Any]) -> str:
+        """Accuracies in per cent, and the macro F1 score."""
+        return (
+            f"test accuracy {100 * result['test_accuracy']:.2f} %,"
+            f" macro F1 {result['test_macro_f1']:.4f},"
+            f" training accuracy {100 * result['train_accuracy']:.2f} %"
+            f" (best test {100 * result['best_test_accuracy']:.2f} %"
+            f" in epoch {result['best_epoch']})"
+        )
+
     def predictions(self, outputs: Logits, batch: Batch) -> dict[str, Array]:
         """The logits."""
         return {"logits": outputs}

@@ -10,8 +10,8 @@ from jaxode.tasks import Predictions, Task
 from jaxode.train.state import TrainState
 
 
-class InMemory:
-    """In place of a `RunDirectory`: writes nothing, restores nothing.
+class InMemoryRecords:
+    """In place of a `RunWriter`: writes nothing, restores nothing.
 
     Args:
         task: names the metrics.
@@ -26,7 +26,7 @@ class InMemory:
         self.history: list[dict[str, Any]] = []
         self.clock: dict[str, float] = dict.fromkeys(CLOCK, 0.0)
 
-    def restored(self, state: TrainState) -> None:
+    def restore(self, state: TrainState) -> TrainState | None:
         """Nothing: there is no checkpoint."""
 
     def start(self) -> None:
@@ -41,15 +41,16 @@ class InMemory:
     def record_failure(self, text: str) -> None:
         """Nothing to write."""
 
-    def enter(self, record: dict[str, Any]) -> None:
+    def append(self, line: dict[str, Any]) -> None:
         """Add the metrics of an epoch, and set the clock to zero."""
-        self.history.append(record)
+        self.history.append(line)
         self.clock = dict.fromkeys(self.clock, 0.0)
 
-    def record(self, status: str, more: dict[str, Any] | None = None) -> dict[str, Any]:
+    def record(self, status: str, report: dict[str, Any] | None = None) -> dict[str, Any]:
         """The result so far."""
-        return {"status": status, **self.facts, **summary(self.task, self.history), **(more or {})}
+        metrics = summary(self.task, self.history)
+        return {"status": status, **self.facts, **metrics, **(report or {})}
 
-    def predictions(self, look: Callable[[], Predictions]) -> dict[str, Any]:
+    def store_predictions(self, predict: Callable[[], Predictions]) -> dict[str, Any]:
         """Nothing: a run that is not stored has no report of its predictions."""
         return {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -18,42 +18,44 @@ class PredictionLoop:
     """One pass over the test split, a batch at a time."""
 
     def __init__(
-        self,
-        steps: CompiledSteps,
-        learned: Learned,
-        examples: Mapping[str, np.ndarray],
-        wait: Callable[[Callable[[], Any]], Any],
+        self, steps: CompiledSteps, learned: Learned, wait: Callable[[Callable[[], Any]], Any]
     ) -> None:
-        """Compiles what it runs.
+        """Compiles what it runs. Close it.
 
         Args:
           steps: of the run.
           learned: parameters and statistics.
-          examples: the test split as it is stored.
           wait: runs XLA's part.
         """
-        self.steps, self.learned, self.examples = steps, learned, examples
+        self.steps, self.learned = steps, learned
         self.predict = wait(steps.trace_predictions(learned).compile)
-        self.order = jax.device_get(steps.order)
-        self.batches = steps.test_range.batches
+        self.split = steps.feed.evaluation("test")
+        self.batches = self.split.count
         self.parts: list[Predictions] = []
+        self.examples = 0
 
     def step(self) -> None:
         """Predict the next batch. Raises SolveError if a solve fails."""
-        row = self.steps.test_range.start + len(self.parts)
-        found = self.predict(self.learned, self.steps.dataset, self.steps.order, np.int32(row))
-        predictions, stats = jax.device_get(found)
+        number = len(self.parts)
+        (call,) = self.split.upto(number + 1)
+        row = np.int32(call.offset + number)
+        predictions, stats = jax.device_get(self.predict(self.learned, call.batches, row))
         stats.check()
-        real = self.order.weights[row] > 0
-        index = self.order.indices[row][real] - self.steps.train_count
-        examples = {name: array[index] for name, array in self.examples.items()}
+        batch = self.split.host(number)
+        real = np.flatnonzero(batch.weights > 0)
+        index = np.arange(self.examples, self.examples + len(real))
+        self.examples += len(real)
         part = {name: array[real] for name, array in predictions.items()}
-        part = {"index": index, **self.steps.task.stored(part, examples)}
+        part = {"index": index, **self.steps.task.stored(part, batch.real)}
         if stats.nfe.ndim == 2:
             part |= {name: getattr(stats, name).T[real] for name in COSTS}
         self.parts.append(part)
 
-    def found(self, epochs: int) -> Predictions:
+    def close(self) -> None:
+        """Free what the pass has opened."""
+        self.split.close()
+
+    def predictions(self, epochs: int) -> Predictions:
         """All examples in the order stored, after so many epochs of training."""
         joined = {
             name: np.concatenate([part[name] for part in self.parts]) for name in self.parts[0]

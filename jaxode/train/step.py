@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -44,6 +44,53 @@ DeviceDataset = dict[str, Any]
 
 Training examples first, test examples after them.
 """
+
+
+class Batches(Protocol):
+    """A pytree that a compiled loop reads its batches from."""
+
+    def rows(self, batch: Int[Array, ""], /) -> tuple[Any, Float[Array, " B"]]:
+        """A pytree with a row for each example of a batch, and the weights of the examples."""
+        ...
+
+    def read(self, rows: Any, /) -> DeviceDataset:
+        """The examples of some of these rows, those of a micro-batch."""
+        ...
+
+
+class ResidentBatches(NamedTuple):
+    """Batches of a data set on the device; row r of the order is batch r."""
+
+    dataset: DeviceDataset
+    order: BatchIndices
+
+    def rows(self, batch: Int[Array, ""]) -> tuple[Int[Array, " B"], Array]:
+        """The indices of a batch's examples, and its weights."""
+        return self.order.indices[batch], self.order.weights[batch]
+
+    def read(self, rows: Int[Array, " rows"]) -> DeviceDataset:
+        """The examples of some indices."""
+        return {name: array[rows] for name, array in self.dataset.items()}
+
+
+class StreamedBatch(NamedTuple):
+    """One batch on the device, whichever number it has.
+
+    Its examples are gathered by their indices 0, ..., B - 1, as those of a data set are: XLA then
+    fuses both loops alike, and their results have the same bits.
+    """
+
+    examples: DeviceDataset
+    indices: Int[Array, " B"]
+    weights: Float[Array, " B"]
+
+    def rows(self, batch: Int[Array, ""]) -> tuple[Int[Array, " B"], Array]:
+        """All indices, and the weights."""
+        return self.indices, self.weights
+
+    def read(self, rows: Int[Array, " rows"]) -> DeviceDataset:
+        """The examples of some indices."""
+        return {name: array[rows] for name, array in self.examples.items()}
 
 
 class Evaluated(NamedTuple):
@@ -154,8 +201,7 @@ def train_chunk(
     work: Work,
     transform: Transform,
     state: TrainState,
-    dataset: DeviceDataset,
-    order: BatchIndices,
+    batches: Batches,
     epoch_key: PRNGKeyArray,
     stop: Int[Array, ""],
 ) -> TrainState:
@@ -166,15 +212,15 @@ def train_chunk(
     """
 
     def read(rows: tuple[Any, Any, Any]) -> Batch:
-        indices, weight, key = rows
-        stored = {name: array[indices] for name, array in dataset.items()}
-        return work.views.training({**stored, "weight": weight, "key": key})
+        examples, weight, key = rows
+        return work.views.training({**batches.read(examples), "weight": weight, "key": key})
 
     def body(state: TrainState) -> TrainState:
         row = state.totals.batches
-        indices, weights = order.indices[row], order.weights[row].astype(state.totals.loss.dtype)
-        keys = jax.random.split(jax.random.fold_in(epoch_key, row), indices.shape[0])
-        rows, total = (indices, weights, keys), jnp.sum(weights)
+        examples, weights = batches.rows(row)
+        weights = weights.astype(state.totals.loss.dtype)
+        keys = jax.random.split(jax.random.fold_in(epoch_key, row), weights.shape[0])
+        rows, total = (examples, weights, keys), jnp.sum(weights)
         return train_step(
             work.graphdef, work.task, transform, state, rows, total, read, work.division
         )
@@ -189,30 +235,28 @@ def evaluation_chunk(
     work: Work,
     learned: Learned,
     evaluated: Evaluated,
-    dataset: DeviceDataset,
-    order: BatchIndices,
+    batches: Batches,
     start: Int[Array, ""],
     stop: Int[Array, ""],
 ) -> Evaluated:
-    """Add the batches of rows start + totals.batches, ..., stop - 1 of the order.
+    """Add the batches start + totals.batches, ..., stop - 1.
 
     A failure ends it early.
     """
 
     def body(evaluated: Evaluated) -> Evaluated:
         totals = evaluated.totals
-        row = start + totals.batches
-        indices, weights = order.indices[row], order.weights[row].astype(totals.loss.dtype)
+        examples, weights = batches.rows(start + totals.batches)
+        weights = weights.astype(totals.loss.dtype)
         total = jnp.sum(weights)
 
         def of_part(rows: tuple[Any, Any]) -> tuple[Metrics, BatchStats]:
-            indices, weight = rows
-            stored = {name: array[indices] for name, array in dataset.items()}
-            batch = work.views.evaluation({**stored, "weight": weight})
+            examples, weight = rows
+            batch = work.views.evaluation({**batches.read(examples), "weight": weight})
             found, counts = forward_and_loss(work.graphdef, learned, work.task, batch, total)
             return work.task.metrics(found.outputs, batch), counts
 
-        metrics, counts = accumulate(of_part, (indices, weights), work.division)
+        metrics, counts = accumulate(of_part, (examples, weights), work.division)
         sums = jax.tree.map(jnp.add, evaluated.metrics, metrics)
         return Evaluated(add_batch(totals, counts), sums)
 
@@ -226,13 +270,11 @@ def evaluation_chunk(
 def predict_batch(
     work: Work,
     learned: Learned,
-    dataset: DeviceDataset,
-    order: BatchIndices,
+    batches: Batches,
     row: Int[Array, ""],
 ) -> tuple[dict[str, Array], Stats]:
-    """The task's predictions for the examples of a row of the order, and what its solves cost."""
-    indices, weight = order.indices[row], order.weights[row]
-    stored = {name: array[indices] for name, array in dataset.items()}
-    batch = work.views.evaluation({**stored, "weight": weight})
+    """The task's predictions for the examples of a batch, and what its solves cost."""
+    examples, weight = batches.rows(row)
+    batch = work.views.evaluation({**batches.read(examples), "weight": weight})
     found = forward(work.graphdef, learned, work.task, batch, jnp.sum(weight))
     return work.task.predictions(found.outputs, batch), found.stats

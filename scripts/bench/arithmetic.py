@@ -24,6 +24,10 @@ SIZE, RUNS = 2048, 7
 """
 
 
+EVALUATED_AGAIN = ("checkpointed", "replay")
+"""Gradient modes that evaluate the whole field once more on the way back."""
+
+
 class Layer(NamedTuple):
     """A convolution of one image: its operations, and the share that native kernels do."""
 
@@ -74,7 +78,7 @@ def operations(
       kernels: of jaxode's side; None for PyTorch's, which computes by the definition.
     """
     training, block = case.work == "training", field(case)
-    if case.model == "resnet":
+    if not case.solves:
         evaluations = case.blocks * (3.0 if training else 1.0)
     else:
         evaluations = _evaluations(case, outcome)
@@ -100,14 +104,14 @@ def _evaluations(case: Case, outcome: Outcome) -> float | None:
         return None
     if case.work != "training":
         return outcome.nfe_forward
-    if case.gradient == "backsolve":
+    if case.backward_solve:
         return (
             None if outcome.nfe_backward is None else outcome.nfe_forward + 3 * outcome.nfe_backward
         )
     # dopri5's accepted steps have six evaluations each, and the first of a solve one more; those
     # that chose the first step and those of rejected steps have no gradient.
     differentiated = 6 * outcome.accepted + case.blocks
-    again = outcome.nfe_backward or 0 if case.gradient in ("checkpointed", "replay") else 0
+    again = outcome.nfe_backward or 0 if case.mode in EVALUATED_AGAIN else 0
     return outcome.nfe_forward + 2 * differentiated + again
 
 

@@ -85,19 +85,29 @@ class Case:
     @property
     def title(self) -> str:
         """The model, as a reader knows it."""
-        return {"odenet": f"ODENet {self.blocks}", "resnet": f"ResNet {self.blocks}"}[self.model]
+        return f"{self.model_config.facts.title} {self.blocks}"
 
     @property
     def mode(self) -> str:
         """How the gradient is found; empty where no solve is differentiated."""
-        solved = self.work == "training" and self.model == "odenet"
+        solved = self.work == "training" and self.solves
         return self.solve.gradient_facts.name if solved else ""
+
+    @property
+    def solves(self) -> bool:
+        """Whether the model's blocks are ODEs."""
+        return self.model_config.facts.solves
+
+    @property
+    def backward_solve(self) -> bool:
+        """Whether the gradient is that of an adjoint ODE, solved backward."""
+        return self.solve.gradient_facts.backward_solve
 
     @property
     def name(self) -> str:
         """Unique among the cases."""
         words = [f"{self.group}: {self.title}", self.mode or self.work, f"batch {self.batch}"]
-        words += [f"tolerance {self.tolerance:g}"] * (self.model == "odenet")
+        words += [f"tolerance {self.tolerance:g}"] * self.solves
         words += [f"width {self.width}"] * (self.group == "width")
         words += [self.precision] * (self.group == "arithmetic")
         return ", ".join(words)

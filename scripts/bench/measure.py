@@ -125,7 +125,7 @@ def _blank(case: Case, side: str, runs: int, threads: int) -> Row:
         work=case.work,
         gradient=case.mode,
         batch=case.batch,
-        tolerance=case.tolerance if case.model == "odenet" else None,
+        tolerance=case.tolerance if case.solves else None,
         width=case.width,
         runs=runs,
         threads=threads,
@@ -212,7 +212,7 @@ def compare(
 def disagreement(case: Case, side: str, ours: Outcome, theirs: Outcome) -> list[str]:
     """In what a rival's numbers differ from ours; empty if its time can be compared with ours."""
     problems = []
-    free, own_end = side in OWN_STEPS, side == DEFAULTS and case.gradient == "backsolve"
+    free, own_end = side in OWN_STEPS, side == DEFAULTS and case.backward_solve
     # Where steps or their ends differ, so do the outputs, by what the tolerance allows in every
     # step.
     limit, limit_of_gradient = BOUNDS["float32", "output"].limit, GRADIENTS[_kind(case)]
@@ -247,4 +247,4 @@ def disagreement(case: Case, side: str, ours: Outcome, theirs: Outcome) -> list[
 
 
 def _kind(case: Case) -> str:
-    return "backsolve" if case.mode == "backsolve" else "exact"
+    return "backsolve" if case.mode and case.backward_solve else "exact"

@@ -8,8 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from jaxode import strict_json
+from jaxode.config.gradients import gradient_facts
 from jaxode.runs.files import write_json, write_whole
-from scripts.bench.cases import DEFAULTS, NOTES, SAME
+from scripts.bench.cases import DEFAULT_MODE, DEFAULTS, NOTES, SAME
 from scripts.bench.picture import picture
 from scripts.bench.rows import FAILED, MEASURED, NOT_COMPARED, Row
 
@@ -32,7 +33,7 @@ work.
 """
 
 SWEPT, LEAST_BATCH = ("batch", "tolerance", "width", "colour"), 32
-"""Groups whose `tape` rows should all be at 2, from this batch on."""
+"""Groups whose rows of the default gradient mode should all be at 2, from this batch on."""
 
 GROUPS = {
     "gradient": "Training step by gradient mode",
@@ -166,8 +167,9 @@ def aim(row: Row) -> float | None:
         return None
     if not row.device.startswith("cpu"):
         main = row.group in ("gradient", "inference", "resnet")
-        return (1.2 if row.gradient == "backsolve" else 1.0) if main else None
-    if row.group in SWEPT and row.gradient == "tape" and row.batch >= LEAST_BATCH:
+        adjoint = bool(row.gradient) and gradient_facts(row.gradient).backward_solve
+        return (1.2 if adjoint else 1.0) if main else None
+    if row.group in SWEPT and row.gradient == DEFAULT_MODE and row.batch >= LEAST_BATCH:
         return 2.0
     return AIMS.get((row.group, row.gradient or row.work))
 

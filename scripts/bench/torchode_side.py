@@ -72,7 +72,7 @@ def ready(case: Case, problem: Problem) -> Ready:
     """The side of torchode in a case: loss and gradient."""
     model = model_of(case, problem, TORCHODE)
     field: Any = model[7]
-    block = Block(field.odefunc, case.tolerance, case.gradient == "backsolve").to(place())
+    block = Block(field.odefunc, case.tolerance, case.backward_solve).to(place())
     model[7] = block
     images = torch.from_numpy(first(problem.images)).to(place())
     labels = torch.from_numpy(problem.labels).to(place())

@@ -27,10 +27,10 @@ from pathlib import Path
 
 import jax
 
-from experiments import process
-from experiments.arguments import Parser, given
-from experiments.converters import Number, nonempty, path_text, to_path
 from jaxode.checks import COUNTS, ConfigError, require
+from jaxode.cli import process
+from jaxode.cli.converters import Number, nonempty, path_text, to_path
+from jaxode.cli.parser import Parser, parse_flags
 from jaxode.data import DataError
 from jaxode.errors import CheckpointError, ResumeError
 from jaxode.runs.files import make_writable
@@ -42,7 +42,7 @@ from scripts.claims.subject import USUAL_IMAGES, Request
 
 def build_parser() -> Parser:
     """The flags."""
-    parser = Parser.of("python -m scripts.claims", __doc__)
+    parser = Parser.from_doc("python -m scripts.claims", __doc__)
     add = parser.add_argument
     usual = "folder with the original data files (default: that of the run)"
     add(
@@ -115,7 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     parser = build_parser()
     try:
-        options = argparse.Namespace(**given(parser, argv))
+        options = argparse.Namespace(**parse_flags(parser, argv))
         names = chosen(options)
         make_writable(options.out)
         carry_out(options, names, shlex.join(["python", "-m", "scripts.claims", *argv]))

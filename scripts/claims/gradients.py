@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from jaxode.config import GRADIENT_FACTS
 from jaxode.losses import cross_entropy
 from jaxode.ode import explain_failure
 from scripts.claims.forward import relative
@@ -57,7 +58,8 @@ def gradient(subject: Subject, tolerance: float, mode: str, dtype: DType) -> Slo
             return Slope(leaves, explain_failure(int(code)))
     if all(np.isfinite(leaf).all() for leaf in leaves):
         return Slope(leaves)
-    cause = ", for the backward solve did not reach the start" if mode == "backsolve" else ""
+    backward = GRADIENT_FACTS[mode].backward_solve
+    cause = ", for the backward solve did not reach the start" if backward else ""
     return Slope(leaves, f"it is not finite{cause}")
 
 

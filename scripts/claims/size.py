@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxode.config import ModelConfig, SolveConfig
+from jaxode.config import GRADIENT_FACTS, ModelConfig, SolveConfig
 from jaxode.interop import to_torch
 from jaxode.models import parameter_count
 from scripts.claims import resident
@@ -42,12 +42,11 @@ def file_bytes(model: ModelConfig, endings: Sequence[str] = ENDINGS) -> dict[str
 
     The file is as `scripts.convert` writes it.
     """
-    import torch  # with which pictures and paragraphs of finished claims can do without
-
+    # PyTorch, with which pictures and paragraphs of finished claims can do without.
     from scripts.weight_files import write_weights
 
     built = model_of(model, SolveConfig())
-    weights = {name: torch.from_numpy(array) for name, array in to_torch(built).items()}
+    weights = to_torch(built)
     sizes = {"parameters": parameter_count(built)}
     with tempfile.TemporaryDirectory() as folder:
         for ending in endings:
@@ -113,7 +112,7 @@ def picture(found: dict[str, Any]) -> bytes:
     dress(files, "Model file", "", "MB")
     modes = list(found["plans"])
     bars = plans.bar(modes, [found["plans"][mode]["temporary"] / MB for mode in modes],
-                     color=[ORANGE if mode == "backsolve" else BLUE for mode in modes])  # fmt: skip
+                     color=[_colour(mode) for mode in modes])  # fmt: skip
     plans.bar_label(bars, fmt="%.0f", fontsize=8, padding=2)
     plans.tick_params(axis="x", labelsize=8)
     plans.set_yscale("log")
@@ -127,13 +126,10 @@ def picture(found: dict[str, Any]) -> bytes:
     )
     rows = found["processes"]
     labels = [
-        f"{row['side']}\n{'adjoint' if row['gradient'] == 'backsolve' else 'without'}"
-        for row in rows
+        f"{row['side']}\n{'adjoint' if _backward(row['gradient']) else 'without'}" for row in rows
     ]
     done = [row["done"] / 1e9 for row in rows]
-    bars = processes.bar(
-        labels, done, color=[ORANGE if r["gradient"] == "backsolve" else BLUE for r in rows]
-    )
+    bars = processes.bar(labels, done, color=[_colour(row["gradient"]) for row in rows])
     processes.bar(
         labels,
         [row["imported"] / 1e9 for row in rows],
@@ -155,6 +151,14 @@ def picture(found: dict[str, Any]) -> bytes:
     for axes in (files, processes):
         axes.legend(frameon=False, fontsize=8, loc="upper left")
     return png(figure)
+
+
+def _backward(mode: str) -> bool:
+    return GRADIENT_FACTS[mode].backward_solve
+
+
+def _colour(mode: str) -> str:
+    return ORANGE if _backward(mode) else BLUE
 
 
 def published(axes: Any, place: float, reach: float, value: float, *, label: bool) -> None:

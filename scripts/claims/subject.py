@@ -18,7 +18,7 @@ from jaxode.checks import COUNTS, require, require_in
 from jaxode.config import RunConfig, SolveConfig
 from jaxode.data import ImageSet, load, view_shape, views
 from jaxode.data.batches import sequential_order
-from jaxode.models import create_model
+from jaxode.models import ODENet, create_model
 from scripts.restore import Restored as Restored
 from scripts.restore import restored
 
@@ -155,8 +155,9 @@ def subject(place: Path, data_dir: str | None, limit: int | None) -> Subject:
     require_in("--limit-test", limit, COUNTS)
     found = restored(place)
     config = found.config
-    model, solve = config.model, config.solve
-    one = (model.model, model.blocks, model.augment_dims) == ("odenet", 1, 0)
+    solve = config.solve
+    one = isinstance(found.model, ODENet) and config.model.ode_blocks == 1
+    one = one and config.model.augment_dims == 0
     require(one, "--run", str(place), "a run of an odenet of one block, not augmented")
     require(solve.step_size is None, "--run", str(place), "a run with adaptive steps")
     require(not solve.per_sample, "--run", str(place), "a run with one step size for a batch")

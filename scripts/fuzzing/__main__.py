@@ -22,11 +22,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from experiments import process
-from experiments.arguments import Parser, given
-from experiments.converters import Number, to_path
-from experiments.signals import STOPPED, Interrupted
 from jaxode.checks import SEEDS, Range
+from jaxode.cli import process
+from jaxode.cli.converters import Number, to_path
+from jaxode.cli.parser import Parser, parse_flags
+from jaxode.cli.signals import STOPPED, Interrupted
 from jaxode.runs.files import make_writable, write_json, write_whole
 from jaxode.runs.provenance import cores, origin
 from scripts.fuzzing import processes, report
@@ -122,7 +122,7 @@ class Attack:
 
 def build_parser() -> Parser:
     """The command line."""
-    parser = Parser.of("python -m scripts.fuzzing", __doc__)
+    parser = Parser.from_doc("python -m scripts.fuzzing", __doc__)
     add = parser.add_argument
     add(
         "--minutes",
@@ -156,7 +156,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     parser = build_parser()
     try:
-        options = given(parser, words)
+        options = parse_flags(parser, words)
         out = options["out"]
         if out is not None:
             make_writable(out)

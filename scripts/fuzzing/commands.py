@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
 
-from experiments.arguments import build_parser
+from jaxode.cli.request import build_parser
 from scripts.fuzzing.verdict import Case, of_command
 
 EXPERIMENTS = ("mnist", "fashion_mnist", "cifar10", "cifar100", "asl_alphabet", "iceberg")

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxode.data.full import Unavailable, load_full
+from jaxode.data.full import load_full
+from jaxode.data.readers import Unavailable
 from jaxode.data.specs import SPECS, DataError, DatasetSpec, SourceFile
 from scripts.fuzzing.damage import damage, remove
 from scripts.fuzzing.runs import copied

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxode.data import bands
+from jaxode.data import radar_json
 from jaxode.data.specs import DataError
 from scripts.fuzzing.damage import BYTES, DEEP, remove, replaced
 from scripts.fuzzing.verdict import Case, of_call
@@ -22,7 +22,7 @@ from scripts.fuzzing.verdict import Case, of_call
 
 def rows() -> list[dict[str, Any]]:
     """Two rows of the radar images' file."""
-    numbers = np.random.default_rng(2).normal(-20, 3, (2, 2, bands.PIXELS)).round(3)
+    numbers = np.random.default_rng(2).normal(-20, 3, (2, 2, radar_json.PIXELS)).round(3)
     return [
         {"id": f"row-{k}", "band_1": numbers[k, 0].tolist(), "band_2": numbers[k, 1].tolist(),
          "inc_angle": ("na", 38.5)[k], "is_iceberg": k}
@@ -59,7 +59,7 @@ def hostile_rows(rng: Random, path: Path) -> str:
     if way == "value":
         row[key] = odd
     elif way == "element":
-        row[rng.choice(bands.BANDS)][rng.randrange(bands.PIXELS)] = odd
+        row[rng.choice(radar_json.BANDS)][rng.randrange(radar_json.PIXELS)] = odd
     elif way == "gone":
         del row[key]
     text = json.dumps(found)
@@ -86,9 +86,9 @@ def same_rows(path: Path) -> Callable[[Any], str]:
         images, labels = found
         for image, label, row in zip(images, labels, expected, strict=True):
             planes = np.array([row["band_1"], row["band_2"]], np.float32).reshape(
-                2, bands.SIDE, bands.SIDE
+                2, radar_json.SIDE, radar_json.SIDE
             )
-            angle = math.nan if row["inc_angle"] == bands.UNKNOWN_ANGLE else row["inc_angle"]
+            angle = math.nan if row["inc_angle"] == radar_json.UNKNOWN_ANGLE else row["inc_angle"]
             good = (
                 np.array_equal(np.moveaxis(image[..., :2], 2, 0), planes)
                 and row["is_iceberg"] == label
@@ -111,5 +111,5 @@ def cases(rng: Random, count: int, work: Path) -> Iterator[Case]:
             path.write_text(whole, encoding="utf-8")
             done = (replaced if rng.random() < 0.15 else rng.choice(BYTES))(rng, path)
         yield Case(f"train.json: {done}", lambda: of_call(
-            lambda: bands.read_bands(path), (DataError,), same_rows(path)
+            lambda: radar_json.read_radar_json(path), (DataError,), same_rows(path)
         ))  # fmt: skip

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from jaxode.config.gradients import gradient_facts
+
 
 class Bound(NamedTuple):
     """Largest global relative error ‖a − b‖₂ / ‖b‖₂ over all numbers of a kind."""
@@ -45,4 +47,5 @@ BOUNDS: dict[tuple[str, str], Bound] = {
 
 def gradient_bound(dtype: str, gradient: str) -> Bound:
     """The bound on gradients found by a mode; a part without a solve has exact ones."""
-    return BOUNDS[dtype, "backsolve" if gradient == "backsolve" else "exact"]
+    backward = bool(gradient) and gradient_facts(gradient).backward_solve
+    return BOUNDS[dtype, "backsolve" if backward else "exact"]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jaxode.config import SolveConfig, names_where
+from jaxode.config import GRADIENT_FACTS, MODEL_FACTS, SOLVER_FACTS, SolveConfig, names_where
 from scripts.parity.subjects import SIDE, WIDTH, Subject
 
 MAP = (6, 6, WIDTH)
@@ -181,7 +181,7 @@ def cells() -> Iterator[Cell]:
     for subject in MODELS:
         solve = (
             SolveConfig(solver="rk4", step_size=EVEN, gradient="tape")
-            if subject.model == "odenet"
+            if MODEL_FACTS[subject.model].solves
             else None
         )
         yield Cell(subject, solve, quick=(subject.channels == 1) == (subject.blocks in (1, 4, 8)))
@@ -194,16 +194,16 @@ def cells() -> Iterator[Cell]:
                     solver=solver, step_size=size, gradient=mode, stepping="torchdiffeq"
                 )
                 quick = mode not in SLOW_MODES and (
-                    mode != "backsolve" or solver in ("midpoint", "rk4")
+                    GRADIENT_FACTS[mode].exact or solver in ("midpoint", "rk4")
                 )
                 yield Cell(BLOCK, solve, quick=size == UNEVEN and quick)
     for solver in names_where(torchdiffeq_adaptive=True):
         for mode in MODES:
-            slow = solver == "dopri8" and mode[0] == "backsolve"
+            backward = GRADIENT_FACTS[mode[0]].backward_solve
+            slow = backward and SOLVER_FACTS[solver].order >= 8
             for tolerance in (1e-2, 1e-3):
                 plain = mode[0] not in SLOW_MODES or (solver, mode[0]) == ("dopri5", "direct")
-                backsolve = mode[0] == "backsolve"
-                quick = tolerance == 1e-3 and plain and (not backsolve or solver == "dopri5")
+                quick = tolerance == 1e-3 and plain and (not backward or solver == "dopri5")
                 yield Cell(BLOCK, adaptive(solver, tolerance, *mode, "torchdiffeq"), quick=quick)
                 yield Cell(BLOCK, adaptive(solver, tolerance, *mode, "diffrax"), quick=False)
             for tolerance in TOLERANCES:

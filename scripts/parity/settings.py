@@ -28,7 +28,7 @@ def their_settings(solve: SolveConfig | None, span: tuple[float, float] = (0.0, 
     """The options under which torchdiffeq takes the steps that we take."""
     if solve is None:
         return Settings()
-    backsolve, adaptive = solve.gradient == "backsolve", solve.step_size is None
+    backsolve, adaptive = solve.gradient_facts.backward_solve, solve.step_size is None
     norm: Any = None
     if backsolve and adaptive and solve.stepping == "diffrax":
         norm = pooled if solve.backward_norm == "full" else pooled_seminorm

@@ -40,7 +40,7 @@ def columns(table: Table) -> list[str]:
         if any(settings(table, row, "full").model.ode_blocks for row in table.rows)
         else set()
     )
-    unsplit = {"train_images"} if SPECS[table.dataset].unsplit else set()
+    unsplit = set() if SPECS[table.dataset].predefined_split else {"train_images"}
     shown = (
         told
         | solves

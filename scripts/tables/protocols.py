@@ -6,10 +6,9 @@ import hashlib
 import json
 from typing import Any, Literal
 
-from jaxode.config import RunConfig
+from jaxode.config import RunConfig, preset
 from jaxode.data import SPECS
 from jaxode.runs import RESUMABLE_SETTINGS
-from scripts.settings import preset
 from scripts.tables.table import Row, Table
 
 Scale = Literal["full", "cpu", "smoke"]
@@ -31,13 +30,13 @@ def scaled(table: Table, row: Row, scale: Scale) -> dict[str, Any]:
                 **table.cpu_settings,
             }
         case "smoke":
-            return SMOKE | ({"data": "full"} if SPECS[table.dataset].unsplit else {})
+            return SMOKE | ({} if SPECS[table.dataset].predefined_split else {"data": "full"})
 
 
 def epochs(table: Table, row: Row, scale: Scale) -> str:
     """What is told of a protocol beside its name."""
     if scale == "smoke":
-        part = "" if SPECS[table.dataset].unsplit else " of the sample"
+        part = " of the sample" if SPECS[table.dataset].predefined_split else ""
         return f"{SMOKE['epochs']} epoch of {SMOKE['limit_train']} images{part}"
     count = scaled(table, row, scale).get("epochs", published_epochs(table))
     return f"{count} epoch{'s' if count > 1 else ''}"
@@ -73,13 +72,10 @@ def identity(config: RunConfig) -> str:
 
 def run_name(config: RunConfig) -> str:
     """Name of the directory of a run."""
-    model = (
-        f"{config.model.model}{config.model.blocks}"
-        if "blocks" in config.model.facts.uses
-        else config.model.model
-    )
-    solve = (
-        f"-{config.solve.gradient}-{config.solve.rtol:g}" if config.model.model == "odenet" else ""
-    )
+    facts, model, solve = config.model.facts, config.model.name, ""
+    if "blocks" in facts.uses:
+        model += str(config.model.blocks)
+        if facts.solves:
+            solve = f"-{config.solve.gradient_facts.name}-{config.solve.rtol:g}"
     start = f"{config.data.dataset}-{model}{solve}-{config.optim.optimizer}-{config.epochs}-epochs"
     return f"{start}-{identity(config)[:8]}-seed{config.seed}"

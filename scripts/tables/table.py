@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jaxode.checks import ConfigError
-from jaxode.config import DatasetName
 
 Settings = Mapping[str, Any]
 Published = Mapping[str, str]
@@ -40,7 +39,7 @@ class Table:
 
     name: str
     title: str
-    dataset: DatasetName
+    dataset: str
     rows: tuple[Row, ...]
     cpu_epochs: int
     settings: Settings = field(default_factory=dict)

@@ -13,7 +13,8 @@ import requests
 from files import write_idx_set
 
 from jaxode.data import SPECS, DataError, download, locks, original_files
-from jaxode.data.full import Unavailable, load_full
+from jaxode.data.full import load_full
+from jaxode.data.readers import Unavailable
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,8 @@ from files import write_cifar_set, write_folders_set, write_idx_set
 from jaxode.checks import ConfigError
 from jaxode.config import DataConfig
 from jaxode.data import SPECS, DataError, ImageSet, load, original_files
-from jaxode.data.full import Unavailable, load_full, parse_files
+from jaxode.data.full import load_full
+from jaxode.data.readers import Unavailable
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +33,9 @@ def _full(spec, root):
 @pytest.mark.parametrize("place", ["", "mnist"])
 def test_idx_files_are_found_prepared_and_read_back(tmp_path, place):
     spec = write_idx_set(tmp_path / place)
-    expected = parse_files(spec, original_files.read(spec, original_files.find(spec, tmp_path)))
+    expected = spec.reader.arrays(
+        spec, original_files.read(spec, original_files.find(spec, tmp_path))
+    )
     images, labels, test_images, test_labels = _full(spec, tmp_path)
     np.testing.assert_array_equal(images, expected["train"][0])
     np.testing.assert_array_equal(labels, expected["train"][1])
@@ -275,7 +278,7 @@ def test_two_images_a_class_are_enough_whatever_the_share(pictures):
 def test_a_class_without_training_images_is_named(tmp_path, monkeypatch):
     arrays = np.zeros((4, 75, 75, 3), np.float32), np.ones(4, np.int32)
     monkeypatch.setattr(
-        sys.modules["jaxode.data.load"], "load_full", lambda *_, **__: {"whole": arrays}
+        sys.modules["jaxode.data.loading"], "load_full", lambda *_, **__: {"whole": arrays}
     )
     with pytest.raises(DataError, match="iceberg has no training image of ship"):
         load(DataConfig(dataset="iceberg", data_dir=str(tmp_path), crop="none"))

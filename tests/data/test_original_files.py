@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from files import described, write_cifar_set, write_idx_set
 
-from jaxode.data import SPECS, DataError, original_files, splitting, unpacked
-from jaxode.data.full import Unavailable, load_full
+from jaxode.data import SPECS, DataError, original_files, unpacked
+from jaxode.data.full import load_full
+from jaxode.data.readers import IDX, Unavailable
 
 FIRST = "train-images-idx3-ubyte.gz"
 
@@ -55,7 +56,9 @@ def unpack(folder, rename=lambda name: name):
     ],
 )
 def test_torchvision_s_folders_are_used(tmp_path, name, folder, given, packed):
-    spec = dataclasses.replace(write_idx_set(tmp_path / "made"), name=name)
+    folder_of = SPECS[name].torchvision_folder
+    made = write_idx_set(tmp_path / "made")
+    spec = dataclasses.replace(made, name=name, torchvision_folder=folder_of)
     expected = train(spec, tmp_path / "made")
     moved(tmp_path / "made", tmp_path / "data" / folder)
     if not packed:
@@ -96,7 +99,7 @@ def test_an_unpacked_file_is_checked_as_the_packed_one(tmp_path, real_data):
 
 def test_every_file_of_mnist_and_its_kin_has_a_size_when_unpacked():
     for spec in SPECS.values():
-        for file in spec.files if spec.layout == "idx" else ():
+        for file in spec.files if spec.reader is IDX else ():
             assert unpacked.expected(file, unpacked.names(file)[1]).size
 
 
@@ -115,7 +118,7 @@ def test_unpacked_files_may_take_the_place_of_packed_ones_but_not_change(tmp_pat
 
 def test_what_a_desktop_leaves_beside_the_files_changes_nothing(tmp_path):
     for spec in (write_idx_set(tmp_path / "i"), write_cifar_set(tmp_path / "c", archived=False)):
-        root = tmp_path / ("i" if spec.layout == "idx" else "c")
+        root = tmp_path / ("i" if spec.reader is IDX else "c")
         for folder in (root, root / "cifar-10-batches-bin"):
             (folder / "__MACOSX").mkdir(parents=True, exist_ok=True)
             names = ["Thumbs.db", ".DS_Store", "._MNIST"]
@@ -196,7 +199,7 @@ def test_an_archive_that_is_no_file_is_named(tmp_path, make):
 def test_the_icebergs_file_that_is_none_is_named(tmp_path, make):
     make(tmp_path / "train.json")
     with pytest.raises(DataError, match=f"train.json must be a file, and is {OTHERS[make]}"):
-        splitting.find(SPECS["iceberg"], tmp_path, progress=False)
+        SPECS["iceberg"].reader.find(SPECS["iceberg"], tmp_path, progress=False)
 
 
 @pytest.mark.parametrize("published", [True, False])

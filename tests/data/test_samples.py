@@ -9,7 +9,6 @@ import pytest
 
 from jaxode.data import SPECS, original_files
 from jaxode.data.bundled import read_sample
-from jaxode.data.full import parse_files
 
 
 @pytest.mark.parametrize("name", [name for name, spec in SPECS.items() if spec.sampled])
@@ -25,7 +24,7 @@ def _originals(name, real_data):
     found = original_files.find(SPECS[name], real_data)
     if found is None:
         pytest.skip(f"no original files of {name} in the folder of test data")
-    return parse_files(SPECS[name], original_files.read(SPECS[name], found))
+    return SPECS[name].reader.arrays(SPECS[name], original_files.read(SPECS[name], found))
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "cifar10"])
@@ -61,4 +60,5 @@ def test_specs_are_consistent():
         assert len(set(spec.class_names)) == spec.classes == classes
         assert len(spec.mean) == len(spec.std) == spec.channels
         assert all(file.url for file in ([spec.archive] if spec.archive else spec.files))
-        assert spec.unsplit == (not spec.files) == spec.source.startswith("https://")
+        fetched = bool(spec.files)
+        assert spec.predefined_split == fetched == (not spec.source.startswith("https://"))

@@ -14,7 +14,8 @@ from sklearn.model_selection import train_test_split
 
 from jaxode.config import DataConfig
 from jaxode.data import SPECS, DataError, folders, load, splitting
-from jaxode.data.load import Unavailable, load_full
+from jaxode.data.full import load_full
+from jaxode.data.readers import Unavailable
 
 SPEC = dataclasses.replace(SPECS["asl_alphabet"], class_names=("A", "del", "space"), image_size=16)
 
@@ -75,8 +76,8 @@ def test_a_zip_gives_what_the_folders_give_and_may_take_their_place(tmp_path, na
     before = load_full(SPEC, tmp_path, progress=False)["whole"]
     zipped(tmp_path / "asl_alphabet", tmp_path / name, "asl_alphabet_train/asl_alphabet_train")
     shutil.rmtree(tmp_path / "asl_alphabet")
-    found = splitting.find(SPEC, tmp_path, progress=False)
-    for one, other in zip(before, found.read(), strict=True):
+    found = SPEC.reader.find(SPEC, tmp_path, progress=False)
+    for one, other in zip(before, found.read()["whole"], strict=True):
         np.testing.assert_array_equal(one, other)
     load_full(SPEC, tmp_path, progress=False)  # the prepared set is known to be of these pictures
 

@@ -11,8 +11,7 @@ import pytest
 from PIL import Image
 
 from experiments import asl_alphabet, iceberg, mnist
-from jaxode.data import SPECS
-from jaxode.data.load import load
+from jaxode.data import SPECS, load
 from scripts import iceberg_file
 from scripts.restore import restored
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import experiments
+from jaxode.config import PRESETS as PRESETS_BY_DATASET
 from jaxode.config import RunConfig
 from jaxode.data import SPECS, ImageSet
 from jaxode.train.compiled_steps import CompiledSteps
@@ -67,3 +68,10 @@ def test_a_preset_trains_for_two_steps(name):
     assert totals.nfe.tolist() == (2 * 2 + 6 * (totals.accepted + totals.rejected)).tolist()
     for old, new in zip(jax.tree.leaves(before), jax.tree.leaves(state.params), strict=True):
         assert not np.array_equal(old, new)
+
+
+def test_an_experiment_says_first_what_its_preset_says():
+    for name, preset in PRESETS_BY_DATASET.items():
+        module = importlib.import_module(f"experiments.{name}")
+        assert preset.config == module.PRESET
+        assert module.__doc__.splitlines()[0] == preset.summary

@@ -3,7 +3,6 @@
 import pytest
 
 pytest.importorskip("torch")
-pytest.importorskip("safetensors")
 
 from hostile.answers import RUNS, check
 

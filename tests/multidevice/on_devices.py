@@ -70,16 +70,18 @@ def dense(
     return Dense(solve, classes, rngs, options["dtype"])
 
 
-CASES: dict[str, tuple[Any, dict[str, Any], tuple[Any, ...], int]] = {
-    # name: model, solver, (parallel, devices, accumulate), epochs of 5 steps
+CASES: dict[str, tuple[Any, ...]] = {
+    # name: model, solver, (parallel, devices, accumulate), epochs of 5 steps, feed
     "adaptive, jit, 1": (dense, {}, ("jit", 1), 10),
     "adaptive, jit, 2": (dense, {}, ("jit", 2), 10),
+    "adaptive, jit, 2, streamed": (dense, {}, ("jit", 2), 2, "streamed"),
     "adaptive, jit, 8": (dense, {}, ("jit", 8), 10),
     "adaptive, pmap, 8": (dense, {}, ("pmap", 8), 1),
     "tight, jit, 1": (dense, TIGHT, ("jit", 1), 1),
     "tight, pmap, 8": (dense, TIGHT, ("pmap", 8), 1),
     "fixed, jit, 1": (dense, FIXED, ("jit", 1), 10),
     "fixed, pmap, 2": (dense, FIXED, ("pmap", 2), 10),
+    "fixed, pmap, 2, streamed": (dense, FIXED, ("pmap", 2), 2, "streamed"),
     "fixed, pmap, 8": (dense, FIXED, ("pmap", 8), 10),
     "fixed, jit, 2, accumulate 2": (dense, FIXED, ("jit", 2, 2), 2),
     "fixed, pmap, 4, accumulate 2": (dense, FIXED, ("pmap", 4, 2), 2),
@@ -98,13 +100,17 @@ CASES: dict[str, tuple[Any, dict[str, Any], tuple[Any, ...], int]] = {
 
 
 def prepared(
-    build: Any, solve: dict[str, Any], parallel: tuple[Any, ...], epochs: int
+    build: Any,
+    solve: dict[str, Any],
+    parallel: tuple[Any, ...],
+    epochs: int,
+    feed: Any = "resident",
 ) -> CompiledSteps:
     """The steps of a case: 70 and 23 images, batches of 16."""
     config = RunConfig(
         model=ModelConfig(width=4),
         solve=SolveConfig(**solve),
-        data=DataConfig(dataset="mnist", data="full"),
+        data=DataConfig(dataset="mnist", data="full", feed=feed),
         optim=OptimConfig(lr=0.01, schedule="constant"),
         parallel=ParallelConfig(*parallel),
         epochs=epochs,
@@ -115,10 +121,10 @@ def prepared(
 
 
 def train(
-    build: Any, solve: dict[str, Any], parallel: tuple[Any, ...], epochs: int
+    build: Any, solve: dict[str, Any], parallel: tuple[Any, ...], epochs: int, *feed: Any
 ) -> dict[str, Any]:
     """Mean loss of every step and what the last epoch and an evaluation counted."""
-    steps = prepared(build, solve, parallel, epochs)
+    steps = prepared(build, solve, parallel, epochs, *feed)
     state = steps.first_state()
     steps.compile(state)
     losses, before = [], 0.0
@@ -130,8 +136,8 @@ def train(
             now = float(state.totals.loss), int(state.totals.images)
             losses.append((now[0] - before[0]) / (now[1] - before[1]))
             before = now
-    split = steps.test_range
-    tested = steps.evaluate(state.learned, steps.empty_metrics(), split, split.batches)
+    split = steps.feed.evaluation("test")
+    tested = steps.evaluate(state.learned, steps.empty_metrics(), split, split.count)
     return {
         "losses": losses,
         "trained": counts(state.totals),

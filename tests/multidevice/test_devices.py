@@ -47,6 +47,13 @@ def test_fifty_steps_are_the_same(results, one, other):
     assert abs(results[one]["losses"][0] - results[one]["losses"][-1]) > 0.1  # it has trained
 
 
+@pytest.mark.parametrize("resident", ["adaptive, jit, 2", "fixed, pmap, 2"])
+def test_streamed_batches_give_the_same_bits_on_two_devices(results, resident):
+    streamed = results[f"{resident}, streamed"]["losses"]
+    assert len(streamed) == 10
+    assert streamed == results[resident]["losses"][:10]
+
+
 @pytest.mark.parametrize("gradient", ["direct", "backsolve", "checkpointed"])
 def test_every_gradient_mode_is_the_same_on_eight_devices(results, gradient):
     reference = "backsolve, jit, 1" if gradient == "backsolve" else "adaptive, jit, 1"

@@ -359,6 +359,59 @@ def test_what_does_not_fit_goes_by_matrix_products():
 
 
 @needs_native
+def test_a_chain_of_three_units_is_refused():
+    z, kernel = jnp.zeros((2, 4, 4, 8), jnp.float32), jnp.zeros((3, 3, 8, 8), jnp.float32)
+    unit = (jnp.ones(8, jnp.float32), jnp.zeros(8, jnp.float32), kernel)
+    names = {"groups": 2, "units": 3, "tail": 0, "times": 0}
+    attributes = {name: np.int64(value) for name, value in names.items()}
+    results = [jax.ShapeDtypeStruct(z.shape, jnp.float32)] * 3
+    call = jax.ffi.ffi_call(f"{PREFIX}chain", results)
+    with pytest.raises(Exception, match="one or two units"):
+        jax.block_until_ready(call(z, *unit * 3, eps=np.float32(EPS), keep=True, **attributes))
+    with pytest.raises(ValueError, match=r"1 or 2 units .*, got 3 units"):
+        chain.chain(None, z, (chain.Unit(*unit),) * 3, None, chain.Settings(2, EPS, False))
+
+
+@needs_native
+def test_another_type_is_named_by_a_refused_call():
+    call = jax.ffi.ffi_call(f"{PREFIX}convolution", jax.ShapeDtypeStruct((1, 2, 2, 8), jnp.float32))
+    x, kernel = jnp.zeros((1, 2, 2, 8), jnp.float32), jnp.zeros((3, 3, 8, 8), jnp.bfloat16)
+    with pytest.raises(
+        Exception, match=r"the kernel must be float32 .*, and is BF16 \[3, 3, 8, 8\]"
+    ):
+        jax.block_until_ready(call(x, kernel, stride=np.int64(1), outer=np.int64(8)))
+
+
+@needs_native
+@pytest.mark.parametrize(
+    ("shape", "dtype"), [((1, 2048, 1024, 16), "float32"), ((1, 12, 12, 16), "bfloat16")]
+)
+def test_maps_too_large_and_parameters_of_another_type_go_by_matrix_products(shape, dtype):
+    """2048 · 1024 · 16 numbers are more than 2^24."""
+    field = (
+        create_model(ModelConfig(width=16), image_shape=(12, 12, 1), classes=3, rngs=nnx.Rngs(0))
+        .blocks[0]
+        .field
+    )
+    field = jax.tree.map(lambda leaf: leaf.astype(dtype), field)
+    maps = jax.ShapeDtypeStruct(shape, jnp.float32)
+    settings = (8, EPS)
+    parts = Segment(
+        *(jax.ShapeDtypeStruct(size, dtype) for size in
+          [(3, 3, 16, 16), (16,), (16,), (16,), (4, 4, 16, 16), (16,), (16,), (16,),
+           (4, 4, 16, 16), (16,)])
+    )  # fmt: skip
+    kernel, vector = (jax.ShapeDtypeStruct(size, dtype) for size in [(3, 3, 16, 16), (16,)])
+    for function, arguments in [
+        (field, (jnp.float32(0.5), maps)),
+        (lambda x, kernel: layers.convolution(x, kernel, 1, 1), (maps, kernel)),
+        (lambda x, *scales: layers.group_norm(x, *scales, *settings), (maps, vector, vector)),
+        (lambda x, parts: segment.downsampling(x, parts, *settings), (maps, parts)),
+    ]:
+        assert "ffi_call" not in str(jax.make_jaxpr(function)(*arguments))
+
+
+@needs_native
 @pytest.mark.parametrize("by", ["the cotangent", "the state"])
 def test_gradients_have_derivatives_in_forward_mode(by):
     """As Diffrax's adjoint asks for."""

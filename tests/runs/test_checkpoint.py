@@ -13,7 +13,7 @@ import pytest
 from runs import as_format_3, bytes_written
 
 from jaxode.errors import CheckpointError
-from jaxode.runs import checkpoint
+from jaxode.runs import checkpoint_storage
 from jaxode.runs.checkpoint import Checkpoints
 from jaxode.runs.checkpoint_folder import checkpoint_name
 from jaxode.runs.checkpoint_meta import sealed, unsealed
@@ -273,7 +273,7 @@ def test_a_full_disk_leaves_the_earlier_ones(tmp_path, monkeypatch, capfd):
     def full(path, size):
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
-    monkeypatch.setattr(checkpoint, "reserve", full)
+    monkeypatch.setattr(checkpoint_storage, "reserve", full)
     assert_fails_cleanly(checkpoints, "No space left on device", capfd)
     monkeypatch.undo()
     checkpoints.save(checkpoint_name(2, 20), state(2), meta(2))
@@ -288,7 +288,7 @@ def test_an_error_inside_orbax_is_told_in_one_line(tmp_path, monkeypatch, capfd)
         (directory / "half").write_text("half")
         raise ValueError("RESOURCE_EXHAUSTED: could not write\nand many more lines")
 
-    monkeypatch.setattr(checkpoint.ocp.Checkpointer, "save", broken)
+    monkeypatch.setattr(checkpoint_storage.ocp.Checkpointer, "save", broken)
     assert_fails_cleanly(checkpoints, "RESOURCE_EXHAUSTED: could not write", capfd)
 
 

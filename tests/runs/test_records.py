@@ -16,8 +16,8 @@ from jaxode.runs.files import count_lines, make_writable, write_json, write_whol
 from jaxode.runs.origins import Origins
 from jaxode.runs.progress import Progress, epoch_line
 from jaxode.runs.provenance import LIBRARIES, commit, versions
-from jaxode.runs.run_writer import RunWriter, settings_of_result
-from jaxode.runs.summary import summary
+from jaxode.runs.record_files import RecordFiles
+from jaxode.runs.summary import settings_of_result, summary
 from jaxode.runs.tensorboard import EventWriter
 from jaxode.tasks import Classification, Regression
 from jaxode.train.pace import FIRST_ROWS, Pace
@@ -95,20 +95,20 @@ def test_models_without_an_ode_have_no_solver_in_their_result():
     ],
 )
 def test_the_title_names_the_model(changes, title, tmp_path):
-    recorder = RunWriter(
+    records = RecordFiles(
         tmp_path, run_config().replaced(**changes), {"train_images": 2000}, Origins({}), TASK
     )
-    assert recorder.title() == f"{title} on mnist, 2,000 training images"
+    assert records.title() == f"{title} on mnist, 2,000 training images"
 
 
 def test_settings_that_could_not_be_read_again_are_not_written(tmp_path):
-    recorder = RunWriter(
+    records = RecordFiles(
         tmp_path, run_config().replaced(data_dir="data\udcff"), {}, Origins({}), TASK
     )
     with pytest.raises(
         ConfigError, match=r"settings: data\.data_dir must be text, got 'data\\udcff'"
     ):
-        recorder.start()
+        records.write_config()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -302,4 +302,4 @@ def test_events_are_not_written_through_a_symlink(tmp_path, monkeypatch):
 def test_without_tensorboardx_one_line_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "tensorboardX", None)
     with pytest.raises(ConfigError, match="pip install tensorboardX"):
-        RunWriter(tmp_path, run_config(), {}, Origins({}), TASK, tensorboard=True)
+        RecordFiles(tmp_path, run_config(), {}, Origins({}), TASK, tensorboard=True)

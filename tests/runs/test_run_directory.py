@@ -1,68 +1,146 @@
-"""What the news of a lost process does to result.json."""
+"""A run on disk, as it is read: what it holds, and how often its files are opened."""
 
 import json
-import threading
+import os
+import shutil
 
 import pytest
-from stubs import run_config
+from runs import go
+from stubs import run_config, without_pictures
 
-from jaxode.distributed.process_group import ProcessGroup
-from jaxode.runs import run_directory as module
-from jaxode.runs.files import write_json
-from jaxode.runs.origins import Origins
-from jaxode.runs.run_directory import RunDirectory
-from jaxode.runs.run_writer import RunWriter
+from jaxode.errors import ResumeError
+from jaxode.runs import RunDirectory
 from jaxode.tasks import Classification
 
-
-def ledger(out, index, *, opened=True):
-    """As it is while the run trains, less what writes nothing here."""
-    books = object.__new__(RunDirectory)
-    books.cluster, books.opened, books.writing = ProcessGroup(index, 3), opened, threading.Lock()
-    books.recorder = RunWriter(out, run_config(), {}, Origins({}), Classification(10))
-    return books
+TASK = Classification(10)
+CONFIG = run_config(epochs=3)
 
 
-def result(out):
-    found = json.loads((out / "result.json").read_text())
-    return found["status"], found.get("error"), found["epochs"]
+@pytest.fixture(autouse=True)
+def undrawn(monkeypatch):
+    without_pictures(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    with pytest.MonkeyPatch.context() as patch:
+        without_pictures(patch)
+        return out, go(out, CONFIG)
+
+
+@pytest.fixture
+def copy(whole, tmp_path):
+    return shutil.copytree(whole[0], tmp_path / "copy")
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """How often each file below a directory is opened for reading."""
+    counts, own = {}, os.open
+
+    def counting(path, flags, *args, **options):
+        if flags & os.O_ACCMODE == os.O_RDONLY and not flags & os.O_DIRECTORY:
+            counts[os.fspath(path)] = counts.get(os.fspath(path), 0) + 1
+        return own(path, flags, *args, **options)
+
+    monkeypatch.setattr(os, "open", counting)
+
+    def below(path):
+        inside = {name: count for name, count in counts.items() if name.startswith(str(path))}
+        counts.clear()
+        return {
+            os.path.relpath(name, path): count
+            for name, count in inside.items()
+            if os.path.isfile(name)
+        }
+
+    return below
+
+
+def test_a_finished_run_is_read(whole):
+    out, result = whole
+    directory = RunDirectory.open(str(out))
+    assert directory.config == CONFIG
+    assert directory.result == result
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert directory.history == lines
+    assert directory.last_checkpoint == out / "checkpoints" / "epoch-00003-step-0000000015"
+    best = result["best_epoch"]
+    assert directory.best_checkpoint.name == f"epoch-{best:05d}-step-{5 * best:010d}"
+    assert len(directory.predictions(TASK)["index"]) == 23
+    assert directory.has_report(TASK)
+    assert directory.is_complete(CONFIG, TASK)
+    assert not directory.is_complete(run_config(epochs=4), TASK)
 
 
 @pytest.mark.parametrize(
-    ("index", "lost", "written"),
-    [(0, 1, True), (1, 0, True), (2, 0, True), (1, 2, False)],
-    ids=["process 0 lives", "the next of the living", "any of the living", "process 0 does it"],
+    "damage",
+    [
+        lambda out: (out / "result.json").unlink(),
+        lambda out: (out / "images.npz").write_bytes(b""),
+        lambda out: (out / "confusion.png").unlink(),
+        lambda out: os.truncate(out / "metrics.jsonl", 40),
+        lambda out: (max(out.glob("checkpoints/*-*")) / "meta.json").write_text("{}"),
+        lambda out: os.truncate(max(max(out.glob("checkpoints/*-*")).glob("state/d/*")), 3),
+        lambda out: shutil.rmtree(max(out.glob("checkpoints/*-*"))),
+    ],
+    ids=["result", "predictions", "plot", "metrics", "meta data", "state", "newest checkpoint"],
 )
-def test_a_loss_turns_running_into_failed(tmp_path, index, lost, written):
-    write_json(tmp_path / "result.json", {"status": "running", "epochs": 7})
-    ledger(tmp_path, index).record_loss(lost, f"process {lost} has died")
-    expected = ("failed", f"process {lost} has died", 7) if written else ("running", None, 7)
-    assert result(tmp_path) == expected
+def test_a_run_is_complete_only_while_nothing_is_damaged(copy, damage):
+    assert RunDirectory(copy).is_complete(CONFIG, TASK)
+    damage(copy)
+    assert not RunDirectory(copy).is_complete(CONFIG, TASK)
 
 
-@pytest.mark.parametrize("status", ["complete", "stopped", "failed"])
-@pytest.mark.parametrize("index", [0, 1])
-def test_a_run_that_has_come_to_its_end_stays_what_it_is(tmp_path, status, index):
-    write_json(tmp_path / "result.json", {"status": status, "epochs": 7})
-    ledger(tmp_path, index).record_loss(0, "process 0 has died")
-    assert result(tmp_path) == (status, None, 7)
+def test_the_history_has_the_epochs_that_are_in_a_checkpoint(copy):
+    with open(copy / "metrics.jsonl", "a") as file:
+        file.write('{"epoch": 4, "lo')  # a kill
+    assert len(RunDirectory(copy).history) == 3
+    shutil.rmtree(copy / "checkpoints")
+    with pytest.raises(ResumeError, match=r"metrics\.jsonl, line 4"):
+        _ = RunDirectory(copy).history
+    os.truncate(copy / "metrics.jsonl", os.path.getsize(copy / "metrics.jsonl") - 16)
+    directory = RunDirectory(copy)
+    assert [line["epoch"] for line in directory.history] == [1, 2, 3]
+    assert directory.last_checkpoint is None
+    assert directory.best_checkpoint is None
+    assert directory.is_complete(CONFIG, TASK)  # deleted checkpoints are not missed
 
 
-def test_before_the_run_has_begun_nothing_is_written(tmp_path):
-    write_json(tmp_path / "result.json", {"status": "running", "epochs": 7})
-    ledger(tmp_path, 0, opened=False).record_loss(1, "process 1 has died")
-    assert result(tmp_path) == ("running", None, 7)
+def test_a_directory_without_a_run_is_refused(tmp_path):
+    with pytest.raises(ResumeError, match=r"is no run: it has no config\.json"):
+        RunDirectory.open(tmp_path)
+    empty = RunDirectory(tmp_path)
+    assert (empty.result, empty.history, empty.last_checkpoint) == ({}, [], None)
+    assert not empty.is_complete(CONFIG, TASK)
 
 
-def test_nothing_is_written_over_the_news(tmp_path, monkeypatch):
-    """The main thread may be about to write "running" when another thread hears of the loss."""
-    monkeypatch.setattr(module, "LOCK_SECONDS", 0.2)
-    write_json(tmp_path / "result.json", {"status": "running", "epochs": 7})
-    books = ledger(tmp_path, 0)
-    with (
-        books.writing
-    ):  # a file is being written, and the disk hangs: the news does not wait for it
-        books.record_loss(1, "process 1 has died")
-    assert result(tmp_path)[0] == "failed"
-    books.record_loss(1, "process 1 has died")
-    assert not books.writing.acquire(blocking=False)
+def test_whether_a_run_is_complete_is_read_from_each_file_once(whole, opened):
+    opened(whole[0])
+    directory = RunDirectory.open(whole[0])
+    assert directory.is_complete(directory.config, TASK)
+    counts = opened(whole[0])
+    assert {"config.json", "result.json", "images.npz", "metrics.jsonl"} <= set(counts)
+    assert "checkpoints/history.jsonl" in counts
+    assert set(counts.values()) == {1}
+
+
+@pytest.mark.parametrize("epochs", [3, 4])
+def test_a_resume_reads_each_file_once(copy, opened, epochs):
+    """Beside the files of a state, which are compared with their digests before Orbax reads them.
+
+    The result is read only if a checkpoint does not say where the run was trained.
+    """
+    newest = RunDirectory(copy).last_checkpoint.name
+    (copy / "confusion.png").unlink()
+    opened(copy)
+    go(copy, run_config(epochs=epochs))
+    counts = opened(copy)
+    read = {name: count for name, count in counts.items() if "/state/" not in name}
+    once = {"metrics.jsonl", "images.npz", "checkpoints/history.jsonl"}
+    once |= {f"checkpoints/{newest}/meta.json"} if epochs == 3 else set()
+    assert once <= set(read)
+    assert "result.json" not in read
+    assert "config.json" not in read
+    assert set(read.values()) == {1}

@@ -10,10 +10,12 @@ import json
 import re
 
 import pytest
+from flax import nnx
 
 from jaxode.config import RunConfig
 from scripts.claims import CLAIMS, drift, loose, memory, report, size, subject
 from scripts.claims.__main__ import main
+from scripts.claims.steps import model_of
 
 FACTS = {
     "run": "the-run",
@@ -401,8 +403,9 @@ def test_a_failed_measurement_ends_in_one_line_and_keeps_the_others(
 )
 def test_runs_that_cannot_be_measured_are_refused(changes, limit, said, tmp_path, monkeypatch):
     config = RunConfig().replaced(data="sample", **changes)
+    model = nnx.eval_shape(lambda: model_of(config.model, config.solve))
     monkeypatch.setattr(
-        subject, "restored", lambda place: subject.Restored(None, config, "epoch-1")
+        subject, "restored", lambda place: subject.Restored(model, config, "epoch-1")
     )
     with pytest.raises(ValueError, match=said):
         subject.subject(tmp_path, None, limit)

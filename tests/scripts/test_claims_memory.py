@@ -55,7 +55,6 @@ def test_a_plan_tells_arguments_from_what_is_needed_on_the_way():
 
 def test_files_hold_their_parameters_and_little_else():
     pytest.importorskip("torch")
-    pytest.importorskip("safetensors")
     found = size.file_bytes(ModelConfig("mlp"))
     assert found["parameters"] == 238_510
     assert 4 * 238_510 < found[".safetensors"] < 4 * 238_510 + 1000

@@ -19,7 +19,6 @@ from experiments import mnist
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("torchdiffeq")
-pytest.importorskip("safetensors")
 
 from jaxode.runs.directory_lock import lock_run_directory  # noqa: E402
 from scripts import convert  # noqa: E402
@@ -225,7 +224,7 @@ def test_a_run_that_finds_no_room_leaves_nothing(tmp_path, capsys, monkeypatch):
     def full(path, size):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("jaxode.runs.checkpoint.reserve", full)
+    monkeypatch.setattr("jaxode.runs.checkpoint_storage.reserve", full)
     assert "cannot write a checkpoint" in refused(capsys, *argv)
     assert not run.exists()
     monkeypatch.undo()

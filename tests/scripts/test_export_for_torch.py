@@ -132,7 +132,7 @@ def test_the_command_has_the_settings_of_the_run(tmp_path):
         (["--model", "cnn"], "--model must be one of odenet, resnet, mlp, got 'cnn'"),
         (["--width", "0"], "--width must be a whole number from 1 to 2048"),
         (["--out", "taken"], "--out must be a folder without weights.pt, got 'taken'"),
-        (["--dataset", "imagenet"], "--dataset must be one of mnist, qmnist,"),
+        (["--dataset", "imagenet"], "--dataset must be one of asl_alphabet, cifar10,"),
         (["--solve", "rk4"], "unknown flag --solve: did you mean --solver?"),
         (
             ["--limit-train", "20"],

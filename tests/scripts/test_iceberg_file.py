@@ -9,7 +9,7 @@ import json
 import numpy as np
 import pytest
 
-from jaxode.data.bands import read_bands
+from jaxode.data.radar_json import read_radar_json
 from scripts import iceberg_file
 
 
@@ -20,7 +20,7 @@ def test_a_file_in_the_real_format_is_written_and_says_that_it_is_made_up(tmp_pa
     assert "40 rows" in told.out
     assert "made up" in told.err
     assert "measures nothing" in told.err
-    images, labels = read_bands(path)
+    images, labels = read_radar_json(path)
     assert labels.sum() == round(40 * 753 / 1604)
     unknown = np.isnan(images[:, 0, 0, 2])
     assert unknown.sum() == round(40 * 0.083)

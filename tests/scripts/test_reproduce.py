@@ -106,9 +106,9 @@ def test_images_are_loaded_once_for_all_rows_that_have_the_same(tmp_path, monkey
         reproduce, "load", lambda data, progress: loaded.append(data.classes) or "images"
     )
     monkeypatch.setattr(reproduce, "check_count", lambda job, data: None)
-    monkeypatch.setattr(reproduce, "announcement", lambda data: "")
+    monkeypatch.setattr(reproduce, "data_text", lambda data: "")
     monkeypatch.setattr(reproduce, "run", lambda config, data, out, progress: {"model": "none"})
-    monkeypatch.setattr(reproduce, "conclusion", lambda result, out: "")
+    monkeypatch.setattr(reproduce, "result_text", lambda result, task, out: "")
     argv = ["asl_augmentations", "asl_rate", "asl_10", "asl_29", "--out", str(tmp_path), "--quiet"]
     reproduce.main(argv)
     assert loaded == [10, 29]
@@ -117,7 +117,7 @@ def test_images_are_loaded_once_for_all_rows_that_have_the_same(tmp_path, monkey
 def test_tables_without_images_do_not_stop_the_others(tmp_path, capsys, monkeypatch):
     argv = ["qmnist", "chen", "--scale", "smoke", "--out", str(tmp_path), "--quiet"]
     monkeypatch.setattr(reproduce, "run", lambda config, data, out, progress: {"model": "none"})
-    monkeypatch.setattr(reproduce, "conclusion", lambda result, out: "")
+    monkeypatch.setattr(reproduce, "result_text", lambda result, task, out: "")
     assert reproduce.main(argv) == 1
     said = capsys.readouterr()
     assert said.err.count("not run: qmnist has no bundled sample") == 2
@@ -126,7 +126,7 @@ def test_tables_without_images_do_not_stop_the_others(tmp_path, capsys, monkeypa
 
 def test_another_part_of_a_set_is_refused(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(reproduce, "load", lambda data, progress: image_set(train=480, test=21))
-    monkeypatch.setattr(reproduce, "announcement", lambda data: "")
+    monkeypatch.setattr(reproduce, "data_text", lambda data: "")
     assert reproduce.main(["asl_10", "--only", "resnet", "--out", str(tmp_path), "--quiet"]) == 2
     assert "asl_10 by this protocol is of 500 images, and there are 501" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
@@ -144,8 +144,8 @@ def test_a_row_that_fails_does_not_stop_the_others(tmp_path, capsys, monkeypatch
     }
     for name, do in {
         **does,
-        "announcement": lambda data: "",
-        "conclusion": lambda result, out: "",
+        "data_text": lambda data: "",
+        "result_text": lambda result, task, out: "",
     }.items():
         monkeypatch.setattr(reproduce, name, do)
     left = [error]

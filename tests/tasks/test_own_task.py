@@ -15,7 +15,7 @@ from jaxode.config import DataConfig, OptimConfig, ParallelConfig, RunConfig, So
 from jaxode.data import ArrayDataset
 from jaxode.nn import ODEBlock
 from jaxode.ode import Stats, odeint
-from jaxode.runs import is_incomplete, predictions
+from jaxode.runs import RunDirectory, predictions
 from jaxode.tasks import Regression, Task
 from jaxode.tasks.base import call_model
 from jaxode.train import fit, run
@@ -157,9 +157,9 @@ def test_a_run_of_an_own_task_has_a_directory_and_goes_on(tmp_path):
     assert stored["end"].shape == (23, 2)
     assert result["largest_distance"] == pytest.approx(stored["distance"].max())
     assert result["best_test_distance"] == min(line["test_distance"] for line in lines)
-    assert not is_incomplete(tmp_path, CONFIG, Turning())
+    assert RunDirectory(tmp_path).has_report(Turning())
     (tmp_path / predictions.PREDICTIONS).unlink()
-    assert is_incomplete(tmp_path, CONFIG, Turning())
+    assert not RunDirectory(tmp_path).has_report(Turning())
     assert go(CONFIG)["largest_distance"] == result["largest_distance"]
 
 
@@ -199,7 +199,7 @@ def test_own_settings_still_have_their_checks():
 
 
 @pytest.mark.parametrize(
-    "name", ["tasks.classification", "tasks.regression", "data.base", "train.loop"]
+    "name", ["tasks.classification", "tasks.regression", "data.base", "train.fit"]
 )
 def test_examples_in_docstrings_run(name):
     module = importlib.import_module(f"jaxode.{name}")

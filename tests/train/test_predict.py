@@ -11,7 +11,7 @@ from stubs import builder, image_set, run_config, without_pictures
 
 from jaxode import metrics
 from jaxode.ode import Stats
-from jaxode.runs import is_incomplete, predictions
+from jaxode.runs import RunDirectory, predictions
 from jaxode.tasks import Classification
 from jaxode.tasks.classification import top1
 from jaxode.train import run
@@ -89,14 +89,14 @@ def test_the_result_sums_up_what_images_cost(whole):
 def test_what_is_missing_of_a_complete_run_is_made_again(whole, lost):
     out, result = whole
     images = (out / "images.npz").read_bytes()
-    assert not is_incomplete(out, CONFIG, TASK)
+    assert RunDirectory(out).has_report(TASK)
     (out / lost).unlink()
-    assert is_incomplete(out, CONFIG, TASK)
+    assert not RunDirectory(out).has_report(TASK)
     again = go(out)
     for name in ("classification", "nfe_per_image"):
         assert again[name] == result[name]
     assert (out / "images.npz").read_bytes() == images
-    assert not is_incomplete(out, CONFIG, TASK)
+    assert RunDirectory(out).has_report(TASK)
 
 
 def test_a_damaged_or_outdated_record_is_none(whole, tmp_path):
@@ -195,7 +195,7 @@ def test_without_steps_of_their_own_images_have_predictions_alone(tmp_path, mode
     assert set(found) == {"index", "label", "predicted", "probability", "epochs"}
     assert len(found["predicted"]) == 23
     assert not (tmp_path / "run" / "nfe_by_class.png").exists()
-    assert not is_incomplete(tmp_path / "run", config, TASK)
+    assert RunDirectory(tmp_path / "run").has_report(TASK)
 
 
 def test_a_step_counts_only_images_that_count():

@@ -209,9 +209,9 @@ def test_a_complete_run_is_only_summed_up_again(whole, monkeypatch):
 @pytest.fixture
 def full_at(monkeypatch):
     """Lets a full disk be met at a checkpoint, the first being 1."""
-    from jaxode.runs import checkpoint
+    from jaxode.runs import checkpoint_storage
 
-    reserve = checkpoint.reserve
+    reserve = checkpoint_storage.reserve
 
     def meet(number):
         calls = []
@@ -222,7 +222,7 @@ def full_at(monkeypatch):
                 raise OSError(28, "No space left on device", str(path))
             reserve(path, size)
 
-        monkeypatch.setattr(checkpoint, "reserve", reserved)
+        monkeypatch.setattr(checkpoint_storage, "reserve", reserved)
 
     return meet
 
@@ -257,9 +257,9 @@ def test_a_full_disk_ends_the_run_and_a_resume_goes_on(whole, tmp_path, full_at,
 def test_a_disk_that_is_full_of_results_loses_none(whole, tmp_path, monkeypatch, name):
     """The results of the second epoch find no room."""
 
-    from jaxode.runs import run_directory
+    from jaxode.runs.record_files import RecordFiles
 
-    out, expected, written = tmp_path / "run", whole[0], run_directory.RunWriter.write
+    out, expected, written = tmp_path / "run", whole[0], RecordFiles.write
 
     def full(self, history, *args, **values):
         with pytest.MonkeyPatch.context() as patch:
@@ -276,7 +276,7 @@ def test_a_disk_that_is_full_of_results_loses_none(whole, tmp_path, monkeypatch,
         ):
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(run_directory.RunWriter, "write", full)
+    monkeypatch.setattr(RecordFiles, "write", full)
     with pytest.raises(OSError, match="No space left on device") as caught:
         go(out)
     assert caught.value.filename == str(out / name)

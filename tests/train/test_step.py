@@ -16,6 +16,7 @@ from jaxode.train.compiled_steps import CompiledSteps
 from jaxode.train.microbatch import forward
 from jaxode.train.scaling import initial_scale
 from jaxode.train.state import Totals
+from jaxode.train.step import BatchIndices
 
 
 def compiled(config=None, data=None, build=None):
@@ -84,9 +85,9 @@ def test_evaluation_equals_the_direct_computation(ours, part):
     steps, state = fresh(ours)
     data = image_set()
     images, labels = getattr(data, f"{part}_images"), getattr(data, f"{part}_labels")
-    split = getattr(steps, f"{part}_range")
+    split = steps.feed.evaluation(part)
     found = steps.empty_metrics()
-    for stop in range(1, split.batches + 1):
+    for stop in range(1, split.count + 1):
         found = steps.evaluate(state.learned, found, split, stop)
     totals = found.totals
     shown = evaluation_views(images, data.spec.mean, data.spec.std)
@@ -98,7 +99,7 @@ def test_evaluation_equals_the_direct_computation(ours, part):
     )
     np.testing.assert_allclose(float(totals.loss), losses.sum(), rtol=1e-5)
     assert_same_bits(
-        found, steps.evaluate(state.learned, steps.empty_metrics(), split, split.batches)
+        found, steps.evaluate(state.learned, steps.empty_metrics(), split, split.count)
     )
 
 
@@ -106,10 +107,13 @@ def test_padding_has_no_influence(ours):
     """Other images at the places of weight zero give the same bits."""
     steps, state = fresh(ours)
     key, order = steps.epoch(0)
-    padding = np.asarray(order.weights) == 0
+    indices, weights = order.resident.order
+    padding = np.asarray(weights) == 0
     assert padding.sum() == 5 * 16 - 70
-    other = order._replace(indices=jnp.where(padding, 3, order.indices))
-    assert not np.array_equal(other.indices, order.indices)
+    moved = jnp.where(padding, 3, indices)
+    assert not np.array_equal(moved, indices)
+    resident = order.resident._replace(order=BatchIndices(moved, weights))
+    other = dataclasses.replace(order, resident=resident)
     one, two = (
         steps.train(jax.tree.map(jnp.array, state), key, rows, 5) for rows in (order, other)
     )
@@ -134,11 +138,10 @@ def test_statistics_are_of_all_images_of_a_batch_however_it_is_split():
 
 def test_evaluation_takes_statistics_as_they_are_and_changes_none():
     steps, state = compiled(run_config(model=ModelConfig(model="mlp")), build=averaging)
-    before = steps.evaluate(
-        state.learned, steps.empty_metrics(), steps.test_range, steps.test_range.batches
-    )
+    test = steps.feed.evaluation("test")
+    before = steps.evaluate(state.learned, steps.empty_metrics(), test, test.count)
     moved = state.learned._replace(statistics=jax.tree.map(lambda leaf: leaf + 7, state.statistics))
-    after = steps.evaluate(moved, steps.empty_metrics(), steps.test_range, steps.test_range.batches)
+    after = steps.evaluate(moved, steps.empty_metrics(), test, test.count)
     np.testing.assert_allclose(
         before.totals.loss, after.totals.loss, rtol=1e-4
     )  # all logits are higher by as much
@@ -181,10 +184,8 @@ def test_the_gradient_of_a_padded_batch_is_that_of_its_images(ours):
 @pytest.mark.parametrize(("fail", "failure", "broken"), [("nan", 0, 1), ("solve", 1, 0)])
 def test_the_first_failure_ends_the_loop_and_is_named(fail, failure, broken):
     steps, state = compiled(data=image_set(poisoned=(40,)), build=builder(fail))
-    _, order = steps.epoch(0)
-    bad = int(
-        np.argwhere((np.asarray(order.indices) == 40) & (np.asarray(order.weights) > 0))[0, 0]
-    )
+    indices, weights = steps.epoch(0)[1].resident.order
+    bad = int(np.argwhere((np.asarray(indices) == 40) & (np.asarray(weights) > 0))[0, 0])
     totals = trained(steps, state, [5]).totals
     assert (int(totals.failure), int(totals.broken), int(totals.bad_batch)) == (
         failure,

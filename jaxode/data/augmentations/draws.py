@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
@@ -19,7 +17,7 @@ def between(number: Float[Array, "*S"], low: float, high: float) -> Float[Array,
     return low + number * jnp.float32(high - low)
 
 
-def below(number: Float[Array, "*S"], count: Any) -> Int[Array, "*S"]:
+def below(number: Float[Array, "*S"], count: Int[Array, "*S"] | int) -> Int[Array, "*S"]:
     """A whole number of 0 to count - 1, each equally likely, from one that is uniform in [0, 1).
 
     The largest number drawn is 1 - 2⁻²³, and times any count its product still rounds to less than

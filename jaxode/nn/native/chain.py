@@ -20,6 +20,7 @@ from jaxtyping import Array, Float
 from jaxode.nn.convolution import Kernel, matmul_any_mode
 from jaxode.nn.native.calls import Arguments, Handler, Shapes, call
 from jaxode.nn.native.derivatives import differentiable, with_derivatives
+from jaxode.nn.native.limits import accepts_map, are_float32
 from jaxode.nn.normalization import Channels, group_norm_any_mode
 from jaxode.ode.residuals import SAVE_FOR_BACKWARD
 from jaxode.types import Maps
@@ -55,6 +56,9 @@ class Settings(NamedTuple):
     residual: bool
 
 
+MOST_UNITS = 2
+"""Most units of a native chain, `kUnits` of `cpp/chain.h`."""
+
 Parameters = tuple[tuple[Unit, ...], Tail | None]
 Saved = tuple[Times | None, Maps, Parameters, list[Maps], list[Kernel]]
 """Inputs, outputs of convolutions, and kernels with input and output channels exchanged."""
@@ -77,8 +81,26 @@ def chain(
 
     Returns:
       [B, H, W, C].
+
+    Raises:
+      ValueError: there is no native call (`fits`).
     """
+    if not fits(times, z, units, tail):
+        raise ValueError(
+            f"a chain has 1 or {MOST_UNITS} units and float32 maps of a multiple of 8 channels,"
+            f" got {len(units)} units and {z.dtype} maps {list(z.shape[1:])}"
+        )
     return _chain(settings, times, z, (units, tail))
+
+
+def fits(times: Times | None, z: Maps, units: tuple[Unit, ...], tail: Tail | None) -> bool:
+    """Whether there is a native call for a chain, with the arguments of `chain`."""
+    parameters = (array for part in (*units, tail or ()) for array in part)
+    return (
+        1 <= len(units) <= MOST_UNITS
+        and accepts_map(*z.shape[1:])
+        and are_float32((times, z, *parameters))
+    )
 
 
 def reference(settings: Settings, times: Times | None, z: Maps, parameters: Parameters) -> Maps:

@@ -14,6 +14,7 @@ from jaxode.nn import normalization
 from jaxode.nn.convolution import Inputs, Kernel, Outputs
 from jaxode.nn.native.calls import Arguments, Attributes, Handler, call
 from jaxode.nn.native.derivatives import differentiable, with_derivatives
+from jaxode.nn.native.limits import accepts_map, are_float32
 from jaxode.nn.normalization import Channels
 from jaxode.ode.residuals import SAVE_FOR_BACKWARD
 from jaxode.types import Maps
@@ -28,41 +29,37 @@ SavedNorm = tuple[Maps, Channels, Channels]
 """Input, scale and bias."""
 
 
-def fits(maps: Maps, channels: int | None = None) -> bool:
-    """Whether maps can be the input of a native kernel: float32, channels a multiple of 8.
-
-    Args:
-      maps: [B, H, W, C].
-      channels: of the output; None for C.
-    """
-    wide = maps.shape[3] if channels is None else channels
-    return (
-        maps.dtype == np.float32
-        and maps.shape[3] % 8 == 0
-        and wide % 8 == 0
-        and min(maps.shape[1:3]) >= 1
-    )
-
-
 def convolution(x: Inputs, kernel: Kernel, stride: int, padding: int) -> Outputs:
     """`jaxode.nn.convolution.matmul`, by a native kernel if one fits."""
-    taps = kernel.shape[0]
-    square = kernel.shape[0] == kernel.shape[1] and padding == 1 and (taps, stride) in STRIDES
-    if (
-        square
-        and fits(x, kernel.shape[3])
-        and min(x.shape[1:3]) >= stride
-        and kernel.dtype == np.float32
-    ):
+    if _convolution_fits(x, kernel, stride, padding):
         return _convolution(stride, x, kernel)
     return matrix_products.matmul(x, kernel, stride, padding)
 
 
 def group_norm(x: Maps, scale: Channels, bias: Channels, groups: int, eps: float) -> Maps:
     """`jaxode.nn.normalization.group_norm`, by a native kernel if it fits."""
-    if fits(x):
+    if accepts_map(*x.shape[1:]) and are_float32((x, scale, bias)):
         return _group_norm((groups, eps), x, scale, bias)
     return normalization.group_norm(x, scale, bias, groups, eps)
+
+
+def _convolution_fits(x: Inputs, kernel: Kernel, stride: int, padding: int) -> bool:
+    rows, columns, inner, outer = kernel.shape
+    known = rows == columns and padding == 1 and (rows, stride) in STRIDES
+    height, width = x.shape[1:3]
+    return (
+        known
+        and min(height, width) >= stride
+        and accepts_map(height, width, inner)
+        and accepts_map(*_output_size(stride, x), outer)
+        and are_float32((x, kernel))
+    )
+
+
+def _output_size(stride: int, x: Inputs) -> tuple[int, int]:
+    """Rows and columns of a convolution's output."""
+    height, width = x.shape[1:3]
+    return ((height - 2) // 2 + 1, (width - 2) // 2 + 1) if stride == 2 else (height, width)
 
 
 def _convolution_attributes(stride: int, kernel: Kernel) -> Attributes:
@@ -71,8 +68,7 @@ def _convolution_attributes(stride: int, kernel: Kernel) -> Attributes:
 
 def _convolution_values(stride: int, arrays: tuple[Inputs, Kernel]) -> Outputs:
     x, kernel = arrays
-    rows, columns = ((extent - 2) // 2 + 1 if stride == 2 else extent for extent in x.shape[1:3])
-    results = ((rows, columns, kernel.shape[3]),)
+    results = ((*_output_size(stride, x), kernel.shape[3]),)
     handler = Handler("convolution", _convolution_attributes(stride, kernel), results)
     return call(handler, Arguments(None, (x,), (kernel,))).images[0]
 

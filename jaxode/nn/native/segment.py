@@ -19,6 +19,7 @@ from jaxode.nn.convolution import matmul_any_mode
 from jaxode.nn.downsampling import Images, Last, Outputs, Segment
 from jaxode.nn.native.calls import Arguments, Attributes, Handler, call
 from jaxode.nn.native.derivatives import differentiable, with_derivatives
+from jaxode.nn.native.limits import accepts_map, are_float32
 from jaxode.nn.normalization import group_norm_any_mode
 
 Saved = tuple[Images, Segment, Outputs, Float[Array, ""] | None]
@@ -33,12 +34,12 @@ Settings = tuple[int, float]
 
 def fits(images: Images, segment: Segment) -> bool:
     """Whether images and parameters can be the arguments of the native kernel."""
-    width = segment.first.shape[3]
+    height, width, channels = images.shape[1:]
     return (
-        images.dtype == np.float32
-        and width % 8 == 0
-        and min(images.shape[1:3]) >= 6
-        and 1 <= images.shape[3] <= 1024
+        min(height, width) >= 6
+        and 1 <= channels <= 1024
+        and accepts_map(height, width, segment.first.shape[3])
+        and are_float32((images, *segment))
     )
 
 

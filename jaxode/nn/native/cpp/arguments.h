@@ -2,6 +2,7 @@
 #pragma once
 
 #include <initializer_list>
+#include <sstream>
 #include <string>
 
 #include "xla/ffi/api/ffi.h"
@@ -54,14 +55,19 @@ class Arguments {
     const auto has = buffer.dimensions();
     bool same = buffer.element_type() == ffi::F32 && has.size() == shape.size();
     for (size_t i = 0; same && i < has.size(); i++) same = has[i] == shape.begin()[i];
-    if (!same) return fail(std::string(name) + " must be float32 [" + text(shape.begin(), shape.size()) + "], and has the shape [" +
-                           text(has.begin(), has.size()) + "]"), nullptr;
+    if (!same) return fail(std::string(name) + " must be float32 [" + text(shape.begin(), shape.size()) + "], and is " +
+                           text(buffer.element_type()) + " [" + text(has.begin(), has.size()) + "]"), nullptr;
     return static_cast<const float*>(buffer.untyped_data());
   }
   static std::string text(const int64_t* numbers, size_t count) {
     std::string all;
     for (size_t i = 0; i < count; i++) all += (i ? ", " : "") + std::to_string(numbers[i]);
     return all;
+  }
+  static std::string text(ffi::DataType type) {
+    std::ostringstream name;
+    name << type;
+    return name.str();
   }
 
   ffi::RemainingArgs args_;

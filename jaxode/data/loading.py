@@ -1,0 +1,255 @@
+"""One call from a DataConfig to arrays, of the full set or the bundled sample."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from jaxode.checks import require
+from jaxode.config import DataConfig, RunConfig
+from jaxode.data import original_files, splitting
+from jaxode.data.base import Dataset, fingerprint_of
+from jaxode.data.bundled import read_sample
+from jaxode.data.full import load_full
+from jaxode.data.preprocessing import Views, view_shape, views
+from jaxode.data.readers import WHOLE, Unavailable
+from jaxode.data.specs import (
+    LOADERS,
+    SPECS,
+    Arrays,
+    DataError,
+    DatasetSpec,
+    dataset_names,
+    spec_of,
+)
+from jaxode.data.streaming import Examples
+
+Source = Literal["full", "sample"]
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images and labels of both splits, of the classes and within the limits of some settings.
+
+    Args:
+      name: of the data set.
+      source: "full", or "sample" for the bundled part.
+      train_images: [N, H, W, C], uint8 or a radar's float32.
+      train_labels: int32 [N].
+      test_images: [M, H, W, C].
+      test_labels: int32 [M].
+      spec: facts of the data set.
+
+    Raises:
+      DataError: a split without images, or images without a label.
+
+    Example:
+      >>> import numpy as np
+      >>> from jaxode.data import SPECS, ImageSet
+      >>> images, labels = np.zeros((4, 28, 28, 1), np.uint8), np.zeros(4, np.int32)
+      >>> data = ImageSet("mnist", "full", images, labels, images, labels, SPECS["mnist"])
+      >>> sorted(data.splits["train"])
+      ['image', 'label']
+    """
+
+    name: str
+    source: Source
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+    spec: DatasetSpec
+
+    def __post_init__(self) -> None:
+        parts = {
+            "training": (
+                self.train_images,
+                self.train_labels,
+                "--classes, --test-share or --limit-train",
+            ),
+            "test": (self.test_images, self.test_labels, "--classes, --test-share or --limit-test"),
+        }
+        for part, (images, labels, flags) in parts.items():
+            if len(images) != len(labels):
+                counts = f"{len(images)} {part} images and {len(labels)} labels of them"
+                raise DataError(f"{self.name} has {counts}")
+            if not len(images):
+                left = f"{len(self.train_images)} for training, {len(self.test_images)} for test"
+                what = f"{self.name} ({self.source}) has no {part} images"
+                raise DataError(f"{what}: {left}; change {flags}")
+
+    @property
+    def whole(self) -> bool:
+        """Whether every published image of these classes is there."""
+        found, share = (
+            len(self.train_labels) + len(self.test_labels),
+            self.spec.classes / SPECS[self.name].classes,
+        )
+        return found == round(share * (self.spec.train_images + self.spec.test_images))
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of all images and labels: equal for equal data, whichever way they came."""
+        return fingerprint_of(
+            (self.train_images, self.train_labels, self.test_images, self.test_labels)
+        )
+
+    @property
+    def splits(self) -> dict[str, Examples]:
+        """Images and labels of `train` and of `test`."""
+        return {
+            "train": {"image": self.train_images, "label": self.train_labels},
+            "test": {"image": self.test_images, "label": self.test_labels},
+        }
+
+    def views(self, config: RunConfig) -> Views:
+        """Crops, augmentations and normalisation, as the settings say."""
+        return views(config, self.spec)
+
+    def model_options(self, config: RunConfig) -> dict[str, Any]:
+        """Shape of the images that a model is shown, and how many classes there are."""
+        return {"image_shape": view_shape(config, self.spec), "classes": self.spec.classes}
+
+
+def load_dataset(
+    name: str, data_dir: str | None = None, *, progress: bool = True, **settings: Any
+) -> Dataset:
+    """A registered data set by its name.
+
+    Args:
+      name: one of `jaxode.data.dataset_names()`.
+      data_dir: the folder with the original files, or where to store them.
+      progress: whether downloads and preparation show their progress on stderr.
+      **settings: other fields of `DataConfig`, such as data="sample" or limit_train=100.
+
+    Returns:
+      A data set for `jaxode.fit` and `jaxode.train.run`; an `ImageSet`, if it is one of images.
+
+    Raises:
+      ConfigError: a name that is not registered, or a setting out of range.
+      DataError: the data cannot be had, or a file is not what it should be.
+
+    Example:
+      >>> import jaxode
+      >>> data = jaxode.load_dataset("mnist", data="sample", limit_train=100)
+      >>> data.splits["train"]["image"].shape
+      (100, 28, 28, 1)
+    """
+    require(name in dataset_names(), "dataset", name, f"one of {', '.join(dataset_names())}")
+    config = DataConfig(dataset=name, data_dir=data_dir, **settings)
+    return LOADERS[name](config) if name in LOADERS else load(config, progress=progress)
+
+
+def load(config: DataConfig, *, progress: bool = True) -> ImageSet:
+    """The data set of images that settings name.
+
+    With data "auto", the full set is used if it is prepared, if its original files are at hand or
+    if they can be fetched; otherwise the sample, and a line on stderr says so and why. Original
+    files at hand are checked at every call, so that a changed byte is never missed (of pictures in
+    folders: a changed name or size); a damaged file is an error under "auto" too. A set that comes
+    without a predefined split is split by `config.split_seed`.
+
+    Args:
+      config: the name, where the original files are, and how many images and classes are used.
+      progress: whether downloads and preparation show their progress on stderr.
+
+    Returns:
+      The images and labels of both splits.
+
+    Raises:
+      ConfigError: no data set of images has that name, or it has fewer classes.
+      DataError: the images cannot be had, a file is not what it should be, a limit exceeds the
+        set, a class has no training images, or there are no images left.
+
+    Example:
+      >>> from jaxode.config import DataConfig
+      >>> from jaxode.data import load
+      >>> load(DataConfig("cifar10", "sample", limit_train=100)).train_images.shape
+      (100, 32, 32, 3)
+    """
+    spec = spec_of(config)
+    source: Source = "full"
+    if config.data == "sample":
+        (train, test), source = _sample(spec), "sample"
+    else:
+        try:
+            train, test = _full(config, spec, progress=progress)
+        except Unavailable as reason:
+            if config.data == "full" or not spec.sampled:
+                raise DataError(f"{reason}; {_remedy(spec)}") from reason
+            print(
+                f"jaxode: using the bundled SAMPLE of {spec.name}, not the full set: {reason}",
+                file=sys.stderr,
+            )
+            (train, test), source = _sample(spec), "sample"
+    train, test = _of_classes(train, spec), _of_classes(test, spec)
+    _require_classes(train, spec)
+    train = _limited(train, config.limit_train, "limit_train", spec, source)
+    test = _limited(test, config.limit_test, "limit_test", spec, source)
+    return ImageSet(spec.name, source, *train, *test, spec)
+
+
+def _full(config: DataConfig, spec: DatasetSpec, *, progress: bool) -> tuple[Arrays, Arrays]:
+    """Training and test arrays of the full set. Raises Unavailable, DataError."""
+    root = Path(config.data_dir) if config.data_dir else original_files.default_data_dir()
+    try:
+        if config.data_dir and not root.is_dir():
+            raise DataError(f"data_dir must be a folder, and {root} is none")
+        splits = load_full(SPECS[spec.name], root, progress=progress)
+    except OSError as error:
+        what = error.filename or root
+        raise DataError(f"{what} cannot be read: {error.strerror or error}") from error
+    if spec.test_share is None:
+        return splits["train"], splits["test"]
+    share = config.test_share or spec.test_share
+    return splitting.split(_of_classes(splits[WHOLE], spec), share, config.split_seed)
+
+
+def _sample(spec: DatasetSpec) -> tuple[Arrays, Arrays]:
+    if not spec.sampled:
+        raise DataError(f"{spec.name} has no bundled sample; {_remedy(spec)}")
+    return read_sample(spec)
+
+
+def _of_classes(arrays: Arrays, spec: DatasetSpec) -> Arrays:
+    """The images of the set's classes."""
+    images, labels = arrays
+    kept = labels < spec.classes
+    return arrays if kept.all() else (images[kept], labels[kept])
+
+
+def _require_classes(train: Arrays, spec: DatasetSpec) -> None:
+    """Raise DataError if a class has no image to train on, before any limit is applied."""
+    images, labels = train
+    counts = np.bincount(labels, minlength=spec.classes)
+    empty = [name for name, count in zip(spec.class_names, counts, strict=True) if not count]
+    if empty:
+        raise DataError(
+            f"{spec.name} has no training image of {', '.join(empty)}: of all {spec.classes}"
+            f" classes, {len(images)} images are for training; there must be some of every class"
+        )
+
+
+def _limited(
+    arrays: Arrays, limit: int | None, name: str, spec: DatasetSpec, source: Source
+) -> Arrays:
+    if limit is None:
+        return arrays
+    if limit > len(arrays[0]):
+        raise DataError(
+            f"{name} must be at most {len(arrays[0])}, the images of {spec.name} ({source}), got"
+            f" {limit}"
+        )
+    return arrays[0][:limit], arrays[1][:limit]
+
+
+def _remedy(spec: DatasetSpec) -> str:
+    if spec.source:
+        return f"get them from {spec.source}, and name the folder they are in with --data-dir"
+    where = spec.archive.url if spec.archive else (spec.files[0].url or "").rsplit("/", 1)[0] + "/"
+    other = ", or use --data sample" if spec.sampled else ""
+    return f"get the original files from {where} and name their folder with --data-dir{other}"

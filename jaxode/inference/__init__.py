@@ -1,0 +1,8 @@
+"""Using a trained model: load it, predict pictures, evaluate it with other solve settings."""
+
+from jaxode.inference.evaluation import Evaluation as Evaluation
+from jaxode.inference.evaluation import evaluate as evaluate
+from jaxode.inference.inputs import read_pictures as read_pictures
+from jaxode.inference.loading import load as load
+from jaxode.inference.predictions import PicturePredictions as PicturePredictions
+from jaxode.inference.trained import TrainedModel as TrainedModel

@@ -1,0 +1,94 @@
+"""From a run's directory or a file of weights to a model that can be used."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from jaxode.checks import ConfigError, one_line
+from jaxode.config import RunConfig
+from jaxode.data import DatasetSpec, spec_of, view_shape
+from jaxode.errors import CheckpointError, ResumeError
+from jaxode.inference.trained import TrainedModel
+from jaxode.inference.weights import read_about, read_arrays, spec_from_facts
+from jaxode.models import create_model
+from jaxode.optim import optimizer
+from jaxode.runs import RunDirectory
+from jaxode.strict_json import need
+from jaxode.train.state import Learned, initial_state, split_model
+
+Which = Literal["last", "best"]
+
+
+def load(source: str | os.PathLike[str], *, checkpoint: Which = "last") -> TrainedModel:
+    """A trained model with its preprocessing, class names and solve settings.
+
+    Args:
+      source: a run's directory, or a file that `jaxode export --format safetensors` wrote.
+      checkpoint: of a run: the last one, or that of the epoch with the best monitored metric.
+
+    Raises:
+      ConfigError: there is no run and no such file, or it cannot be read.
+
+    Example:
+      >>> import jaxode
+      >>> model = jaxode.load("runs/mnist/odenet-20261127-101500")  # doctest: +SKIP
+      >>> print(model.predict(["seven.png", "three.png"]))  # doctest: +SKIP
+      seven.png  7  0.9987  26 evaluations
+      three.png  3  0.9911  26 evaluations
+    """
+    path = Path(source)
+    if checkpoint not in ("last", "best"):
+        raise ConfigError(f"checkpoint must be last or best, got {checkpoint!r}")
+    if path.is_dir():
+        return _from_run(path, checkpoint)
+    if not path.exists():
+        raise ConfigError(f"{path} must be a run's directory or a file of weights: there is none")
+    about = read_about(path)
+    try:
+        config = RunConfig.from_json(need(about, "config", dict, "metadata"))
+        spec = spec_from_facts(config, need(about, "images", dict, "metadata"))
+    except ValueError as error:
+        raise ConfigError(f"{path}: {one_line(error)}") from error
+    learned = read_arrays(path, _fresh(config, spec))
+    return TrainedModel(config, spec, learned, origin=path, epoch=about.get("epoch"))
+
+
+def _from_run(path: Path, which: Which) -> TrainedModel:
+    try:
+        directory = RunDirectory.open(path)
+        config, spec = directory.config, spec_of(directory.config.data)
+        learned = _fresh(config, spec)
+        transform = optimizer(config.optim, 1)
+        template = initial_state(learned, transform, config.model.ode_blocks, config.precision)
+        if which == "best":
+            best = directory.best_checkpoint
+            if best is None:
+                raise ConfigError(f"{path} has no checkpoint of its best epoch")
+            found = directory.checkpoints.read(best.name, template)
+        else:
+            found = directory.checkpoints.load(template, lambda text: None)
+    except (ResumeError, CheckpointError) as error:
+        raise ConfigError(str(error)) from error
+    if found is None:
+        raise ConfigError(f"{path} must hold a checkpoint to load, and has none")
+    return TrainedModel(
+        config, spec, found.state.learned, origin=path, epoch=len(found.meta["history"])
+    )
+
+
+def _fresh(config: RunConfig, spec: DatasetSpec) -> Learned:
+    """Parameters and statistics of the right shapes."""
+    from flax import nnx
+
+    model = create_model(
+        config.model,
+        config.solve,
+        image_shape=view_shape(config, spec),
+        classes=spec.classes,
+        rngs=nnx.Rngs(0),
+        dtype=config.dtype,
+        precision=config.precision,
+    )
+    return split_model(model)[1]

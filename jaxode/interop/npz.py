@@ -1,0 +1,64 @@
+"""NumPy's .npz files from outside, bounded by what their headers announce before they are read."""
+
+from __future__ import annotations
+
+import io
+import math
+from pathlib import Path
+
+import numpy as np
+
+from jaxode.data import archives
+
+MOST_MEMBERS = 10_000
+
+
+def read_npz(path: Path, most: int) -> dict[str, np.ndarray]:
+    """The arrays of numbers in an .npz file, by name.
+
+    `numpy.load` would allocate what a member's header announces before it reads the member.
+
+    Args:
+      path: of the file.
+      most: bytes that all members together may unpack to.
+
+    Raises:
+      ValueError: it is no .npz file of numbers, or too large.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    with archives.opened(path) as archive:
+        members = archive.infolist()
+        if len(members) > MOST_MEMBERS:
+            raise ValueError(f"it has {len(members)} members, more than {MOST_MEMBERS}")
+        size = sum(member.file_size for member in members)
+        if size > most:
+            raise ValueError(f"it unpacks to {size} bytes, more than {most}")
+        for member in members:
+            name = member.filename.removesuffix(".npy")
+            if name in arrays:
+                raise ValueError(f"{ascii(name)[:100]} is in it twice")
+            try:
+                arrays[name] = _array(archives.contents(archive, member.filename, most))
+            except Exception as error:  # what zipfile and NumPy raise on damaged bytes
+                raise ValueError(f"{ascii(name)[:100]} is no array: {error}") from error
+    return arrays
+
+
+def _array(contents: bytes) -> np.ndarray:
+    """The array of a .npy file, if its header announces as many bytes as there are."""
+    stream = io.BytesIO(contents)
+    version = np.lib.format.read_magic(stream)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f"its version is {version}")
+    first = version == (1, 0)
+    header = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
+    shape, by_columns, dtype = header(stream)
+    if dtype.kind not in "biuf":
+        raise ValueError(f"it is of {dtype}")
+    start = stream.tell()
+    size = math.prod(shape) * dtype.itemsize
+    if min(shape, default=0) < 0 or size != len(contents) - start:
+        raise ValueError(f"it announces {shape} of {dtype} and has {len(contents) - start} bytes")
+    array = np.frombuffer(contents, dtype, offset=start)
+    native = array.astype(dtype.newbyteorder("="))  # a copy, in the machine's order of bytes
+    return native.reshape(shape, order="F" if by_columns else "C")

@@ -1,0 +1,20 @@
+"""The root-mean-square norm by which steps are accepted."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import optimistix
+from jaxtyping import Array, Float, PyTree
+
+
+def rms_norm(state: PyTree[Float[Array, ...]]) -> Float[Array, ""]:
+    """Root of the mean square of all numbers of a state.
+
+    Optimistix's norm, also of arrays whose batch size is a symbol, as in an exported program.
+    """
+    size = sum(leaf.size for leaf in jax.tree.leaves(state))
+    if isinstance(size, int):
+        return optimistix.rms_norm(state)
+    norm = optimistix.two_norm(state)
+    return norm / jnp.sqrt(jnp.asarray(size, norm.dtype))
