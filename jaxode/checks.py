@@ -196,8 +196,8 @@ def closest(word: str, known: Iterable[str], meant: Mapping[str, str] | None = N
     if word in meant:
         return meant[word]
     spelled = {name.lower(): name for name in known} | {key: key for key in meant}
-    found = difflib.get_close_matches(word, spelled, n=1, cutoff=0.6)
-    return meant.get(found[0], spelled[found[0]]) if found else None
+    matches = difflib.get_close_matches(word, spelled, n=1, cutoff=0.6)
+    return meant.get(matches[0], spelled[matches[0]]) if matches else None
 
 
 def require_path(name: str, value: str) -> None:

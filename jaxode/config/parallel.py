@@ -1,6 +1,6 @@
 """How a step is spread over devices and time.
 
-Every field is one command-line flag, and its help text stands with its default.
+Every field is one command-line flag, with its help text next to its default.
 """
 
 # ruff: noqa: RUF009 - `setting` is dataclasses.field under a shorter name

@@ -37,7 +37,7 @@ class Handler(NamedTuple):
     timed: bool = False
     """Whether times can be the first argument, and their gradient, if there are sums, a result."""
     examples: int = 1
-    """Number of examples; each has as many images of the batch, over which its sums are taken."""
+    """Number of examples; each has as many images of the batch, over which it is summed."""
 
 
 class Arguments(NamedTuple):
