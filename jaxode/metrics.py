@@ -1,6 +1,6 @@
-"""Counts over images, and what they say of a classifier.
+"""The confusion matrix of a classifier, and scores computed from it.
 
-Whole numbers, so that padding, batching and the number of devices cannot change them.
+Counts are integers, so that padding, batches and the number of devices cannot change them.
 """
 
 from __future__ import annotations
@@ -12,19 +12,22 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-Confusion = np.ndarray
-"""Int [K, K]: examples by label (row) and predicted class (column)."""
+Confusion = Int[np.ndarray, "K K"]
+"""Examples by label (row) and predicted class (column)."""
 
 
 def confusion(
     logits: Float[Array, "B K"], labels: Int[Array, " B"], weights: Float[Array, " B"]
 ) -> Int[Array, "K K"]:
-    """Examples of weight above 0 by label (row) and predicted class (column): [K, K].
+    """The confusion matrix of a batch.
 
     Args:
-      logits: one row an example; the predicted class is that of the largest.
-      labels: 0, ..., K - 1.
-      weights: 0 is padding.
+      logits: [B, K]; the predicted class is that of the largest logit.
+      labels: [B], 0, …, K - 1.
+      weights: [B], 0 for padding.
+
+    Returns:
+      [K, K]: examples of weight above 0 by label (row) and predicted class (column), int32.
 
     Example:
       >>> import jax.numpy as jnp
@@ -42,18 +45,16 @@ def confusion(
 
 
 class Scores(NamedTuple):
-    """Of each class, in [0, 1]: [K]; 0 where there is nothing to divide by.
-
-    `support` counts the class's images.
-    """
+    """Scores of each class, [K] in [0, 1]; 0 for a division by zero."""
 
     precision: Float[np.ndarray, " K"]
-    """Share of the predictions of a class that are right."""
+    """Share of the predictions of a class that are correct."""
     recall: Float[np.ndarray, " K"]
-    """Share of a class's examples that are predicted."""
+    """Share of a class's examples that are predicted as such."""
     f1: Float[np.ndarray, " K"]
     """Harmonic mean of the two."""
     support: Int[np.ndarray, " K"]
+    """Number of a class's examples."""
 
 
 def scores(counts: Confusion) -> Scores:
@@ -62,7 +63,7 @@ def scores(counts: Confusion) -> Scores:
     Source: van Rijsbergen 1979, "Information Retrieval", chapter 7; scikit-learn's zero_division=0.
 
     Args:
-      counts: labels by predicted classes.
+      counts: the confusion matrix.
 
     Example:
       >>> scores(np.array([[1, 0], [1, 1]])).recall
@@ -80,24 +81,40 @@ def scores(counts: Confusion) -> Scores:
 
 
 def accuracy(counts: Confusion) -> float:
-    """Share of the examples whose predicted class is their label."""
+    """Share of the examples whose predicted class is their label, from a confusion matrix."""
     return float(np.trace(counts) / np.sum(counts))
 
 
 def macro(counts: Confusion) -> dict[str, float]:
-    """Means of precision, recall and F1 over classes that are a label or are predicted."""
-    found, present = scores(counts), counts.sum(0) + counts.sum(1) > 0
+    """Macro averages: means over the classes that are a label or are predicted.
+
+    Source: scikit-learn's `precision_recall_fscore_support` with average="macro".
+
+    Args:
+      counts: the confusion matrix.
+
+    Returns:
+      `precision`, `recall` and `f1`, in [0, 1].
+    """
+    each, present = scores(counts), counts.sum(0) + counts.sum(1) > 0
     return {
-        name: float(getattr(found, name)[present].mean()) for name in ("precision", "recall", "f1")
+        name: float(getattr(each, name)[present].mean()) for name in ("precision", "recall", "f1")
     }
 
 
 def report(counts: Confusion, names: tuple[str, ...]) -> dict[str, Any]:
-    """Accuracy, macro means, each class's scores and the matrix, as JSON values."""
-    found = scores(counts)
+    """All scores of a classifier, as JSON values.
+
+    Args:
+      counts: the confusion matrix.
+      names: of the K classes.
+
+    Returns:
+      `accuracy`, `macro`, `by_class` (scores and number of images by class name) and `confusion`.
+    """
     by_class = {
         name: {"precision": float(p), "recall": float(r), "f1": float(f), "images": int(n)}
-        for name, p, r, f, n in zip(names, *found, strict=True)
+        for name, p, r, f, n in zip(names, *scores(counts), strict=True)
     }
     return {
         "accuracy": accuracy(counts),

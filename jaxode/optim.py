@@ -1,4 +1,4 @@
-"""Optimisers with PyTorch's meaning of every number, and learning-rate schedules."""
+"""PyTorch's optimisers as optax transformations, and learning-rate schedules."""
 
 from __future__ import annotations
 
@@ -10,25 +10,29 @@ from jaxode.types import Params
 Transform = optax.GradientTransformation
 
 DECAY_SHARE = 0.3
-"""The step schedule divides the rate by ten after each such share of the steps, three times."""
+"""The step schedule divides the rate by ten after 0.3, 0.6 and 0.9 of the steps."""
 
 
 def learning_rate(config: OptimConfig, total_steps: int) -> optax.Schedule:
-    """Learning rate of step 0, 1, ..., total_steps - 1.
+    """Learning rate of step 0, 1, …, total_steps - 1.
 
-    step: lr / 10^k from step round(0.3 k total_steps) on, for k = 1, 2, 3. cosine: from lr to 0
-    over total_steps. constant: lr throughout, whatever total_steps is.
+    step: lr / 10ᵏ from step round(0.3 k total_steps) on, for k = 1, 2, 3. cosine: from lr to 0 over
+    total_steps. constant: lr.
 
-    Source: Gładzik 2019, "divided by 10 after every 0.3 x max_epochs".
+    Source: Gładzik 2019 ("divided by 10 after every 0.3 × max_epochs"); Loshchilov and Hutter 2017,
+    "SGDR", equation 5, without restarts, for cosine.
 
     Args:
-        config: rate at the start and schedule.
-        total_steps: steps of the whole training.
+      config: initial rate and schedule.
+      total_steps: steps of the whole training, at least 1.
+
+    Returns:
+      A function of the step.
 
     Example:
-        >>> rate = learning_rate(OptimConfig(lr=0.1), total_steps=100)
-        >>> [f"{rate(step):g}" for step in (0, 29, 30, 60, 90)]
-        ['0.1', '0.1', '0.01', '0.001', '0.0001']
+      >>> rate = learning_rate(OptimConfig(lr=0.1), total_steps=100)
+      >>> [f"{rate(step):g}" for step in (0, 29, 30, 60, 90)]
+      ['0.1', '0.1', '0.01', '0.001', '0.0001']
     """
     match config.schedule:
         case "step":
@@ -48,15 +52,22 @@ def learning_rate(config: OptimConfig, total_steps: int) -> optax.Schedule:
 def optimizer(config: OptimConfig, total_steps: int) -> Transform:
     """The update rule as an optax transformation.
 
-    sgd: g <- g + weight_decay p; b <- momentum b + g; p <- p - lr b. adam: the same L2 term, then
-    Adam with beta = (0.9, 0.999), eps = 1e-8. adamw: Adam, and p <- p - lr weight_decay p beside
-    it.
+    sgd: g ← g + weight_decay p; b ← momentum b + g; p ← p - lr b. adam: the same L2 term, then Adam
+    with β = (0.9, 0.999) and ε = 1e-8. adamw: Adam and, in addition, p ← p - lr weight_decay p.
 
-    Source: torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW.
+    Source: torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW; Kingma and Ba 2015, "Adam",
+    algorithm 1; Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization", algorithm 2.
 
     Args:
-        config: rule, rate, schedule, momentum and weight decay.
-        total_steps: steps of the whole training, over which the schedule runs.
+      config: rule, rate, schedule, momentum and weight decay.
+      total_steps: steps of the whole training, the length of the schedule.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> rule = optimizer(OptimConfig(lr=0.5, momentum=0.0, schedule="constant"), total_steps=10)
+      >>> params = jnp.array([1.0])
+      >>> float(update(rule, jnp.array([1.0]), rule.init(params), params)[0][0])
+      0.5
     """
     decay = [optax.add_decayed_weights(config.weight_decay)] if config.weight_decay else []
     rate = optax.scale_by_learning_rate(learning_rate(config, total_steps))
@@ -73,6 +84,16 @@ def optimizer(config: OptimConfig, total_steps: int) -> Transform:
 def update(
     transform: Transform, gradient: Params, state: optax.OptState, params: Params
 ) -> tuple[Params, optax.OptState]:
-    """Parameters and optimiser state after one update."""
+    """One step of an optimiser.
+
+    Args:
+      transform: the update rule.
+      gradient: of the loss, shaped as `params`.
+      state: of the optimiser, initially `transform.init(params)`.
+      params: pytree of floating-point arrays.
+
+    Returns:
+      The new parameters and the new optimiser state.
+    """
     changes, state = transform.update(gradient, state, params)
     return optax.apply_updates(params, changes), state

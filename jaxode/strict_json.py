@@ -1,31 +1,31 @@
-"""JSON as this program writes it and nothing else, with errors that name file and key.
+"""Strict JSON, as this program writes it, with errors that name file and key.
 
-Python's own reader takes more: NaN, infinity, the last of two equal keys, integers and nesting
-without end.
+Python's reader also accepts NaN, infinity, duplicate keys, and integers and nesting without limit.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from jaxode.bounded_files import read_bounded
 from jaxode.checks import one_line, printable, shortened, shown
 
 JsonObject: TypeAlias = dict[str, Any]
 """An object as `json` reads it. What its values are is checked where they are used, by `need`."""
+Kind = TypeVar("Kind")
 
 LIMIT = 1 << 26
-"""Bytes of a file, unless another limit is given."""
+"""Most bytes of a file, by default."""
 
 DEPTH = 20
-"""Objects and lists within each other."""
+"""Most levels of nested objects and lists."""
 
 INTEGER_DIGITS = 19
-"""Of the largest integers of 64 bits."""
+"""Digits of the largest integers of 64 bits."""
 
 KINDS = {
     dict: "an object",
@@ -46,18 +46,18 @@ def _integer(digits: str) -> float:
     return int(digits) if len(digits.lstrip("-")) <= INTEGER_DIGITS else math.inf
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object. Raises ValueError if it lists a key twice."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """The object of these pairs. Raises ValueError if a key is listed twice."""
+    members = dict(pairs)
+    if len(members) < len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))
         raise ValueError(f"key {shown(twice)} is listed twice")
-    return found
+    return members
 
 
-def _members(value: Any, name: str) -> Iterator[tuple[str, Any]]:
-    """What an object or a list holds, by names such as `a.b[2]`; an object's keys by its name."""
+def _members(value: object, name: str) -> Iterator[tuple[str, object]]:
+    """Members of an object or list by names such as `a.b[2]`; an object's keys by its name."""
     if isinstance(value, dict):
         for key, member in value.items():
             yield name, key
@@ -67,7 +67,7 @@ def _members(value: Any, name: str) -> Iterator[tuple[str, Any]]:
             yield f"{name}[{index}]", member
 
 
-def _check_scalar(name: str, value: Any) -> None:
+def _check_scalar(name: str, value: object) -> None:
     """Raise ValueError naming a number or a string that this program never writes."""
     if isinstance(value, float) and not math.isfinite(value):
         allowed = "a finite number, an integer of at most 64 bits"
@@ -81,27 +81,36 @@ def _check_scalar(name: str, value: Any) -> None:
             ) from error
 
 
-def _check(value: Any) -> None:
-    """Raise ValueError naming the first thing in a value that this program never writes."""
-    level = [("", value)]
+def _check(value: object) -> None:
+    """Raise ValueError naming the first member that this program never writes."""
+    level: list[tuple[str, object]] = [("", value)]
     for _ in range(DEPTH + 1):
         for name, member in level:
             _check_scalar(name, member)
-        level = [found for name, member in level for found in _members(member, name)]
+        level = [inner for name, member in level for inner in _members(member, name)]
         if not level:
             return
     raise ValueError(f"{_short(level[0][0])} is nested more than {DEPTH} deep")
 
 
 def loads(text: str | bytes, where: object) -> Any:
-    """The value of a JSON text.
+    """Parse a JSON text.
 
     Args:
-        text: the text; bytes must be UTF-8.
-        where: what an error calls it, such as the path of its file.
+      text: the text; bytes must be UTF-8.
+      where: its name in messages, such as the path of its file.
+
+    Returns:
+      The value: None, bool, int, float, str, list or dict.
 
     Raises:
-        ValueError: one line that names `where` and the key.
+      ValueError: one line that names `where` and the key.
+
+    Example:
+      >>> from jaxode.strict_json import loads
+      >>> loads('{"a": {"b": [1, NaN]}}', "config.json")
+      Traceback (most recent call last):
+      ValueError: config.json: a.b[1] must be a finite number, an integer of at most 64 bits
     """
     try:
         decoded = text.decode() if isinstance(text, bytes) else text
@@ -117,7 +126,7 @@ def loads(text: str | bytes, where: object) -> Any:
 
 
 def loads_object(text: str | bytes, where: object) -> dict[str, Any]:
-    """The object of a JSON text, with the arguments and errors of `loads`."""
+    """Parse a JSON text that is an object, with the arguments and errors of `loads`."""
     value = loads(text, where)
     if not isinstance(value, dict):
         raise ValueError(f"{where}: must be an object, got {_kind(value)}")
@@ -125,41 +134,55 @@ def loads_object(text: str | bytes, where: object) -> dict[str, Any]:
 
 
 def read(path: Path, limit: int = LIMIT) -> Any:
-    """The value in a file of at most `limit` bytes. Raises OSError, ValueError."""
+    """Parse a file.
+
+    Args:
+      path: of a regular file.
+      limit: most bytes that it may have.
+
+    Raises:
+      OSError: the file cannot be read.
+      ValueError: it is too large, or see `loads`.
+    """
     return loads(read_bounded(path, limit), path)
 
 
 def read_object(path: Path, limit: int = LIMIT) -> dict[str, Any]:
-    """The object in a file of at most `limit` bytes. Raises OSError, ValueError."""
+    """Parse a file that is an object, with the arguments and errors of `read`."""
     return loads_object(read_bounded(path, limit), path)
 
 
 def read_objects(path: Path, limit: int = LIMIT) -> list[dict[str, Any]]:
-    """The objects in a file, one a line. Raises OSError, and ValueError naming the line too."""
+    """Parse a file of one object a line, as `read`; errors also name the line."""
     lines = read_bounded(path, limit).splitlines()
     return [loads_object(line, f"{path}, line {number}") for number, line in enumerate(lines, 1)]
 
 
-def _kind(value: Any) -> str:
+def _kind(value: object) -> str:
     return "null" if value is None else KINDS[type(value)]
 
 
-def need(content: dict[str, Any], key: str, kind: type, where: object) -> Any:
-    """The value of a key.
+def _is_a(value: object, kind: type) -> bool:
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, (int, float) if kind is float else kind)
+
+
+def need(content: Mapping[str, object], key: str, kind: type[Kind], where: object) -> Kind:
+    """The value of a required key.
 
     Args:
-        content: an object.
-        key: one of its keys.
-        kind: dict, list, str, bool, int, or float for any number.
-        where: what an error calls the object.
+      content: an object.
+      key: one of its keys.
+      kind: dict, list, str, bool, int, or float for any number.
+      where: the object's name in messages.
 
     Raises:
-        ValueError: one line that names `where` and the key, which is missing or of another kind.
+      ValueError: one line that names `where` and the key, which is missing or of another type.
     """
     if key not in content:
         raise ValueError(f"{where}: {key} is missing")
-    value = content[key]
-    kinds = (int, float) if kind is float else kind
-    if not isinstance(value, kinds) or (isinstance(value, bool) and kind is not bool):
+    value: Any = content[key]
+    if not _is_a(value, kind):
         raise ValueError(f"{where}: {key} must be {KINDS[kind]}, got {_kind(value)}")
     return value

@@ -1,11 +1,45 @@
-"""The names of the package: importing it is quick, and each name is there and documented."""
+"""The public names: importing them is quick, and each is documented by an example that runs."""
 
+from __future__ import annotations
+
+import doctest
+import importlib
+import inspect
 import subprocess
 import sys
 
 import pytest
 
 import jaxode
+
+ROOMS = ("config", "data", "export", "models", "nn", "tasks")
+"""Packages every public class and function of which has an example."""
+
+
+def public_names(package: str) -> list[str]:
+    """`__all__` of a package, or what its `__init__` imports."""
+    module = importlib.import_module(package)
+    imported = [name for name in vars(module) if not name.startswith("_")]
+    return getattr(module, "__all__", imported)
+
+
+def definitions() -> dict[str, object]:
+    """Public classes and functions that are defined in the rooms, by full name."""
+    homes = tuple(f"jaxode.{room}" for room in ROOMS)
+    values = [
+        getattr(importlib.import_module(package), name)
+        for package in ("jaxode", *homes)
+        for name in public_names(package)
+    ]
+    return {
+        f"{value.__module__}.{value.__qualname__}": value
+        for value in values
+        if (inspect.isclass(value) or inspect.isfunction(value))
+        and value.__module__.startswith(homes)
+    }
+
+
+DEFINITIONS = definitions()
 
 
 def test_importing_the_package_waits_for_no_slow_library():
@@ -18,6 +52,16 @@ def test_importing_the_package_waits_for_no_slow_library():
 def test_a_public_name_is_there_and_documented(name):
     assert name in dir(jaxode)
     assert getattr(jaxode, name).__doc__
+
+
+@pytest.mark.parametrize("name", DEFINITIONS)
+def test_a_public_name_has_an_example_that_runs(name):
+    value = DEFINITIONS[name]
+    module = importlib.import_module(value.__module__)
+    finder = doctest.DocTestFinder(recurse=False)
+    (test,) = finder.find(value, name, module, vars(module).copy())
+    assert test.examples, f"the docstring of {name} has no example"
+    assert doctest.DocTestRunner().run(test).failed == 0
 
 
 def test_another_name_is_an_attribute_error():

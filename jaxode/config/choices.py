@@ -1,4 +1,4 @@
-"""What a setting can be, by name, and what some of the names have in common."""
+"""Names that a setting can have, and groups of them."""
 
 from __future__ import annotations
 
@@ -22,12 +22,11 @@ ParallelName = Literal["jit", "pmap"]
 TrainEvaluation = Literal["every", "last"]
 
 REFLECTIONS = ("transpose", "horizontal_flip", "vertical_flip")
-"""Augmentations that make another hand's sign of a hand sign, or turn it over."""
+"""Augmentations that mirror a hand sign or turn it over, which changes its meaning."""
 
 CONVOLUTIONS_ONLY = ("tf32", "bfloat16", "float16")
-"""Precisions of the convolutions alone: parameters, state, error estimate, norms, head and updates
-are float32.
-"""
+"""Precisions of the convolutions alone; parameters, state, error estimate, norms, head and updates
+are float32."""
 
 DEFAULT_LR = {"sgd": 0.1, "adam": 1e-3, "adamw": 1e-3}
 
@@ -59,4 +58,4 @@ MEANT = {
     "bf16": "bfloat16",
     "none": "constant",
 }
-"""Other people's words for the choices, from which a message suggests one."""
+"""Names used elsewhere for the choices, from which an error message suggests one."""

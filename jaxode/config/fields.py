@@ -1,4 +1,4 @@
-"""The fields of a settings dataclass: metadata beside each default, and the check by it."""
+"""The fields of a settings dataclass: each with its default, help text and allowed values."""
 
 from __future__ import annotations
 
@@ -6,47 +6,81 @@ import collections.abc
 import functools
 import types
 import typing
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import field, fields, is_dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jaxode.checks import Range, allowed_number, require, require_choice, require_in, require_path
 from jaxode.config.choices import MEANT
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 LONGEST_TEXT = 1000
+"""Characters of a string that is neither a path nor one of several names."""
 
 PLAIN = (bool, int, float, str)
+"""Types that JSON stores as they are."""
 
 
 def setting(
-    default: Any,
+    default: bool | int | float | str | None,
     text: str,
     within: Range | None = None,
     *,
     path: bool = False,
     choices: Collection[str] | None = None,
 ) -> Any:
-    """A dataclass field with what the command line and the checks know of it.
+    """A dataclass field with metadata for the command line and for `check_fields`.
 
     Args:
-        default: its default; None also stands for a value that depends on other settings.
-        text: its help text.
-        within: what a number may be; every number needs it.
-        path: whether a text is the path of a folder.
-        choices: the names that a text can be, where they are registered: those that are there when
-          a value is checked. Then a class or function of a user's own is taken as well.
+      default: the default value; None if it depends on other settings.
+      text: the help text.
+      within: the allowed range; required for a number.
+      path: whether a string is the path of a folder.
+      choices: the registered names that a string may have, read whenever a value is checked. A
+        class or function is then allowed as well.
+
+    Returns:
+      What `dataclasses.field` returns, with metadata `help`, `within`, `path` and `choices`.
+
+    Example:
+      >>> from dataclasses import dataclass
+      >>> from jaxode.checks import Range
+      >>> from jaxode.config import check_fields, setting
+      >>> @dataclass(frozen=True)
+      ... class Walk:
+      ...     steps: int = setting(10, "steps of a walk", Range(1, 100))
+      ...     def __post_init__(self):
+      ...         check_fields(self)
+      >>> Walk(200)
+      Traceback (most recent call last):
+      jaxode.checks.ConfigError: steps must be a whole number from 1 to 100, got 200
     """
-    known = {"help": text, "within": within, "path": path, "choices": choices}
-    return field(default=default, metadata=known)
+    metadata = {"help": text, "within": within, "path": path, "choices": choices}
+    return field(default=default, metadata=metadata)
 
 
 @functools.cache
 def hints(settings: type) -> dict[str, Any]:
-    """The type of each field as a text gives it: `| None` and objects left out."""
+    """The type of each field as it is parsed from a string.
+
+    Args:
+      settings: a dataclass of settings.
+
+    Returns:
+      int, float, bool, str, a `Literal` of strings or a dataclass, by the field's name; `| None`
+      and `| Callable` are left out.
+
+    Example:
+      >>> from jaxode.config import OptimConfig, hints
+      >>> hints(OptimConfig)["lr"]
+      <class 'float'>
+    """
     return {name: _of_text(hint) for name, hint in typing.get_type_hints(settings).items()}
 
 
-def _of_text(hint: Any) -> Any:
+def _of_text(hint: object) -> object:
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         left_out = (type(None), collections.abc.Callable)
         members = typing.get_args(hint)
@@ -54,10 +88,21 @@ def _of_text(hint: Any) -> Any:
     return hint
 
 
-def check_fields(settings: Any) -> None:
-    """Check type and range of every field of a frozen dataclass, and make NumPy's scalars Python's.
+def check_fields(settings: DataclassInstance) -> None:
+    """Check type and range of every field of a frozen dataclass.
 
-    Raises ConfigError naming the first that is wrong.
+    NumPy's scalars are replaced by Python's.
+
+    Args:
+      settings: an instance of a dataclass whose fields are made by `setting` or are dataclasses.
+
+    Raises:
+      ConfigError: names the first field that is wrong, its value and what is allowed.
+      TypeError: a field is declared with a type that has no check, or as a number without a range.
+
+    Example:
+      >>> from jaxode.config import OptimConfig, check_fields
+      >>> check_fields(OptimConfig(lr=0.5))  # nothing is wrong
     """
     kinds = hints(type(settings))
     for spec in fields(settings):
@@ -70,16 +115,27 @@ def check_fields(settings: Any) -> None:
             object.__setattr__(settings, spec.name, into(value))
 
 
-def check_value(name: str, value: Any, kind: Any, metadata: typing.Mapping[str, Any]) -> None:
-    """Raise ConfigError unless the value is of the field's type and in its range."""
-    if kind in (int, float):
+def check_value(name: str, value: object, kind: object, metadata: Mapping[str, Any]) -> None:
+    """Raise ConfigError unless the value is of the field's type and in its range.
+
+    Args:
+      name: of the field.
+      value: its value.
+      kind: its type, as `hints` returns it.
+      metadata: its metadata, as `setting` writes it.
+
+    Raises:
+      ConfigError: the value is of another type or out of range.
+      TypeError: there is no check for this type.
+    """
+    if kind is int or kind is float:
         within = metadata["within"]
         if within is None:
             raise TypeError(f"{name} is a number without a range")
         require(value is not None, name, value, allowed_number(kind, within))
         require_in(name, value, within, kind)
     elif kind is bool:
-        # NumPy's has the same name, and this package imports nothing but the standard library.
+        # By name: NumPy's bool has it too, and NumPy is not imported here.
         require(type(value).__name__ == "bool", name, value, "true or false")
     elif typing.get_origin(kind) is typing.Literal:
         require_choice(name, value, typing.get_args(kind), MEANT)
@@ -87,17 +143,19 @@ def check_value(name: str, value: Any, kind: Any, metadata: typing.Mapping[str, 
         if not callable(value):
             require_choice(name, value, metadata["choices"], MEANT)
     elif kind is str:
-        require(isinstance(value, str) and len(value) > 0, name, value, "a text that is not empty")
-        if metadata["path"]:
-            require_path(name, value)
-        else:
-            require(
-                len(value) <= LONGEST_TEXT,
-                name,
-                value,
-                f"a text of at most {LONGEST_TEXT} characters",
-            )
+        _check_text(name, value, path=metadata["path"])
     elif isinstance(kind, type) and is_dataclass(kind):
         require(isinstance(value, kind), name, value, f"a {kind.__name__}")
     else:
         raise TypeError(f"no check for settings of type {kind}: {name}")
+
+
+def _check_text(name: str, value: object, *, path: bool) -> None:
+    """Raise ConfigError unless a value is a string that is neither empty nor too long."""
+    if not isinstance(value, str) or not value:
+        require(False, name, value, "a text that is not empty")
+    elif path:
+        require_path(name, value)
+    else:
+        short = len(value) <= LONGEST_TEXT
+        require(short, name, value, f"a text of at most {LONGEST_TEXT} characters")

@@ -1,7 +1,6 @@
-"""What is true of each gradient mode: read by settings and the command line, without JAX.
+"""Facts about each gradient mode, for settings and the command line; JAX is not imported.
 
-How a mode differentiates a solve stands in `jaxode.ode.gradients`, which adds the facts of a
-registered one here.
+`jaxode.ode.gradients` differentiates, and adds the facts of a newly registered mode here.
 """
 
 from __future__ import annotations
@@ -16,16 +15,22 @@ GradientChoice = str | Callable[..., Any]
 
 @dataclass(frozen=True)
 class GradientFacts:
-    """What a gradient mode is called and what holds of it.
+    """A gradient mode's name and properties.
 
     Args:
-      name: of the command line and of records.
-      title: of tables and help texts.
-      exact: whether it is the derivative of the steps taken.
-      needs_explicit: whether only explicit solvers have it.
-      backward_solve: whether it solves an ODE backward, with tolerances and a norm of its own.
+      name: on the command line and in records.
+      title: in tables and help texts.
+      exact: whether it differentiates the solver's own steps (discretise, then optimise).
+      needs_explicit: whether it works for explicit solvers only.
+      backward_solve: whether it solves the adjoint ODE backward in time, with separate tolerances
+        and norm (Chen et al. 2018, algorithm 1).
       taped: whether it stores the evaluations of accepted steps on a tape, `tape_steps` at a time.
       in_shards: whether it works on one device's part of a batch (parallel pmap).
+
+    Example:
+      >>> from jaxode.config import GRADIENT_FACTS
+      >>> GRADIENT_FACTS["backsolve"].exact
+      False
     """
 
     name: str
@@ -51,14 +56,17 @@ GRADIENT_FACTS: dict[str, GradientFacts] = {
 
 
 def gradient_name(gradient: GradientChoice) -> str:
-    """A registered name as it is; of a function, its module and name."""
+    """The name in records: a registered name as it is, or a function's module and name."""
     if isinstance(gradient, str):
         return gradient
     return f"{gradient.__module__}.{getattr(gradient, '__qualname__', type(gradient).__qualname__)}"
 
 
 def gradient_facts(gradient: GradientChoice) -> GradientFacts:
-    """The facts of a registered mode; of a user's own, its attribute `facts` if it has one.
+    """The facts of a gradient mode.
+
+    Args:
+      gradient: a registered name; or a function, whose attribute `facts` is returned if it has one.
 
     Raises:
       KeyError: a name that is not registered.
@@ -69,12 +77,21 @@ def gradient_facts(gradient: GradientChoice) -> GradientFacts:
     return getattr(gradient, "facts", GradientFacts(name, name.rpartition(".")[2]))
 
 
-def modes_where(**wanted: bool) -> tuple[str, ...]:
-    """Names of the registered modes whose facts have these values."""
+def modes_where(**values: bool) -> tuple[str, ...]:
+    """Names of the registered gradient modes whose facts have these values.
+
+    Args:
+      **values: fields of `GradientFacts`.
+
+    Example:
+      >>> from jaxode.config import modes_where
+      >>> modes_where(backward_solve=True)
+      ('backsolve',)
+    """
     return tuple(
         name
         for name, facts in GRADIENT_FACTS.items()
-        if all(getattr(facts, fact) is value for fact, value in wanted.items())
+        if all(getattr(facts, fact) is value for fact, value in values.items())
     )
 
 

@@ -1,4 +1,4 @@
-"""The keys of stored settings: which there may be and which there must be.
+"""The keys of stored settings: which are allowed and which are required.
 
 Standard library only.
 """
@@ -17,25 +17,36 @@ ALWAYS = {
     "data.": ("dataset", "data", "limit_train", "limit_test"),
     "optim.": ("optimizer", "lr", "momentum", "weight_decay", "schedule"),
 }
-"""Settings that the config.json of every run has.
+"""Settings that the config.json of every run has, by prefix.
 
-Those added later have their defaults in a run that lacks them.
+A setting that was added later has its default in a run that lacks it.
 """
 
 
 def require_object(name: str, value: object) -> dict[str, Any]:
-    """A copy of a JSON object. Raises ConfigError for any other value."""
+    """A copy of a JSON object.
+
+    Args:
+      name: what the message calls it.
+      value: a parsed JSON value.
+
+    Raises:
+      ConfigError: the value is not an object.
+    """
     require(isinstance(value, dict), name, value, "an object")
     return dict(value)  # type: ignore[call-overload]
 
 
 def require_keys(prefix: str, keys: Collection[object], known: Collection[str]) -> None:
-    """Raise ConfigError unless all keys are settings, and none is missing that every run has.
+    """Check that all keys are settings, and that no required one is missing.
 
     Args:
-        prefix: what stands before the keys in messages: the name of a part and a dot, or nothing.
-        keys: those there are.
-        known: those there may be.
+      prefix: of the keys in messages: the name of a part and a dot, or empty.
+      keys: those of a stored object.
+      known: names of the settings.
+
+    Raises:
+      ConfigError: an unknown key, with the most similar setting, or a missing one.
     """
     for key in keys:
         if key not in known:

@@ -1,6 +1,6 @@
-"""What is true of each model: read by settings, records and the command line, without JAX.
+"""Facts about each model, for settings, records and the command line; JAX is not imported.
 
-How a model is built stands in `jaxode.models`, which adds the facts of a registered one here.
+`jaxode.models` builds the models, and adds the facts of a newly registered one here.
 """
 
 from __future__ import annotations
@@ -15,17 +15,22 @@ ModelChoice = str | Callable[..., Any]
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What a model is called and which settings it uses.
+    """A model's name and the settings that it uses.
 
     Args:
-      name: of the command line and of records.
-      title: of plots and tables.
-      default_blocks: blocks of the chain unless a number is given.
-      uses: the settings that have an effect on it. `blocks`, `width`, `stem` and `augment_dims`
-        are those of `ModelConfig`; `kernels` is there if it has convolutions, so that kernels
-        and 16-bit precisions matter; `solve` if its blocks are ODEs.
-      classes: the number of classes that it tells apart, if it is made for one number alone.
-      single_band: whether it sees the first band of a radar image alone.
+      name: on the command line and in records.
+      title: in plots and tables.
+      default_blocks: blocks of the chain where `blocks` is None.
+      uses: the settings that have an effect on it. `blocks`, `width`, `stem` and `augment_dims` are
+        fields of `ModelConfig`; `kernels` means that it has convolutions, so that kernels and
+        16-bit precisions matter; `solve` that its blocks are ODEs.
+      classes: the only number of classes that it is made for; None for any number.
+      single_band: whether its input is the first band of a radar image alone.
+
+    Example:
+      >>> from jaxode.config import MODEL_FACTS
+      >>> MODEL_FACTS["odenet"].solves, MODEL_FACTS["resnet"].default_blocks
+      (True, 6)
     """
 
     name: str
@@ -77,14 +82,30 @@ EVERY_SETTING = frozenset(("blocks", "width", "stem", "augment_dims", "kernels",
 
 
 def model_name(model: ModelChoice) -> str:
-    """A registered name as it is; of a class or function, its module and name."""
+    """The name in records.
+
+    Args:
+      model: a registered name, which is returned; or a class or function.
+
+    Returns:
+      Of a class or function, its module and qualified name, joined by a dot.
+
+    Example:
+      >>> from fractions import Fraction
+      >>> from jaxode.config import model_name
+      >>> model_name("odenet"), model_name(Fraction)
+      ('odenet', 'fractions.Fraction')
+    """
     if isinstance(model, str):
         return model
     return f"{model.__module__}.{getattr(model, '__qualname__', type(model).__qualname__)}"
 
 
 def facts_of(model: ModelChoice) -> ModelFacts:
-    """The facts of a registered model; of a user's own, that it may use every setting.
+    """The facts of a model.
+
+    Args:
+      model: a registered name; or a class or function, which is assumed to use every setting.
 
     Raises:
       KeyError: a name that is not registered.

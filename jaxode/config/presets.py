@@ -1,19 +1,21 @@
 """Settings of the published experiments, a preset a data set.
 
-What each is taken from, what to expect and how long it takes stands in `experiments/NAME.py`.
+`experiments/NAME.py` states the source, the expected result and the time of each.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jaxode.config.parts import DataConfig, ModelConfig, OptimConfig
+from jaxode.config.data import DataConfig
+from jaxode.config.model import ModelConfig
+from jaxode.config.optim import OptimConfig
 from jaxode.config.run import RunConfig
 
 
 @dataclass(frozen=True)
 class Preset:
-    """Settings, and in one line what is trained on what."""
+    """Settings of an experiment, and one line about its models and data."""
 
     summary: str
     config: RunConfig
@@ -60,14 +62,14 @@ PRESETS = {
         ),
     ),
 }
-"""By the name of the data set."""
+"""Presets by the name of the data set."""
 
 
 def preset(dataset: str) -> RunConfig:
     """Settings for a data set: those of its published experiment, or the defaults.
 
     Args:
-      dataset: a data set's name.
+      dataset: of PRESETS, or the name of a registered data set.
 
     Raises:
       ConfigError: there is no data set of this name.

@@ -5,38 +5,63 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from jaxode.checks import SEEDS, ConfigError, Range, any_of, require
 from jaxode.config.choices import DEFAULT_LR, KernelsName, Precision, TrainEvaluation
+from jaxode.config.data import DataConfig
 from jaxode.config.fields import check_fields, setting
 from jaxode.config.gradients import default_gradient, gradient_name, modes_where
 from jaxode.config.keys import require_keys, require_object
-from jaxode.config.models import MODEL_FACTS, ModelChoice, facts_of, model_name
-from jaxode.config.parts import (
-    BATCHES,
-    DataConfig,
-    ModelConfig,
-    OptimConfig,
-    ParallelConfig,
-    SolveConfig,
-)
+from jaxode.config.model import ModelConfig
+from jaxode.config.models import MODEL_FACTS, ModelChoice, model_name
+from jaxode.config.optim import OptimConfig
+from jaxode.config.parallel import BATCHES, ParallelConfig
+from jaxode.config.solve import SolveConfig
 from jaxode.config.solvers import solver_name
 
-PARTS = {
+Part = ModelConfig | SolveConfig | DataConfig | OptimConfig | ParallelConfig
+
+PARTS: dict[str, type[Part]] = {
     "model": ModelConfig,
     "solve": SolveConfig,
     "data": DataConfig,
     "optim": OptimConfig,
     "parallel": ParallelConfig,
 }
-"""The parts of a RunConfig that are classes of their own."""
+"""The groups of settings of a RunConfig, by field."""
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """A whole training run. Raises ConfigError on values outside the stated ranges."""
+    """All settings of a training run.
+
+    Args:
+      model: which model.
+      solve: how its ODEs are solved.
+      data: which images.
+      optim: how parameters are updated.
+      parallel: how a step is spread over devices and micro-batches.
+      epochs: passes over the training split, 1 to 10⁶.
+      batch_size: examples of a step, 1 to 2²⁰.
+      seed: of initial parameters, order of the examples and augmentation.
+      precision: of everything (float64, float32) or of the convolutions alone.
+      kernels: implementation of convolutions and norms (`jaxode.nn.kernels`).
+      train_evaluation: after which epochs the training split is evaluated too.
+
+    Raises:
+      ConfigError: a value outside its range, or settings that contradict each other.
+
+    Example:
+      >>> from jaxode import ModelConfig, RunConfig
+      >>> config = RunConfig(model=ModelConfig("resnet"), epochs=3)
+      >>> RunConfig.from_json(config.to_json()) == config
+      True
+      >>> config.replaced(model="odenet", rtol=1e-5).solve.rtol
+      1e-05
+    """
 
     model: ModelConfig = field(default_factory=ModelConfig)
     solve: SolveConfig = field(default_factory=SolveConfig)
@@ -100,33 +125,37 @@ class RunConfig:
 
     @property
     def dtype(self) -> Literal["float32", "float64"]:
-        """Type of parameters, images, states and sums."""
+        """Floating-point type of parameters, images, states and sums."""
         return "float64" if self.precision == "float64" else "float32"
 
     def flat(self) -> dict[str, Any]:
-        """All settings by their own names, in the order of the classes.
-
-        Names are unique across the parts.
-        """
+        """All settings by name, in the order of the classes; names are unique across the groups."""
         settings: dict[str, Any] = {}
         for name, value in dataclasses.asdict(self).items():
             settings.update(value if isinstance(value, dict) else {name: value})
         settings["model"] = self.model.model  # itself, where asdict would copy it
         return settings
 
-    def replaced(self, **changes: Any) -> RunConfig:
-        """A copy with some settings, named as in `flat`, changed; all are validated together.
+    def replaced(self, **changes: object) -> RunConfig:
+        """A copy with some settings changed; all are validated together.
 
-        Another model without `blocks` gets its default blocks, and the first stem where it has no
-        other; another optimizer without `lr` gets its usual rate, and another solver without
-        `gradient` its default mode if that is what the present one has. Raises ConfigError on
-        unknown or invalid settings.
+        A changed model without `blocks` gets its default number, and the default stem where it uses
+        none; a changed optimizer without `lr` gets its default rate; a changed solver without
+        `gradient` gets its default mode if the present solver has its own default.
+
+        Args:
+          **changes: values by the names of `flat`.
+
+        Raises:
+          ConfigError: an unknown or invalid setting.
         """
         settings = self.flat()
-        if changes.get("model", self.model.model) != self.model.model:
+        model = changes.get("model", self.model.model)
+        if model != self.model.model:
             settings["blocks"] = None
             # A name that is not registered is refused below.
-            if changes["model"] in MODEL_FACTS and "stem" not in facts_of(changes["model"]).uses:
+            facts = MODEL_FACTS.get(model) if isinstance(model, str) else None
+            if facts is not None and "stem" not in facts.uses:
                 settings["stem"] = "quarter"
         if changes.get("optimizer", self.optim.optimizer) != self.optim.optimizer:
             settings["lr"] = DEFAULT_LR.get(str(changes["optimizer"]))
@@ -142,9 +171,9 @@ class RunConfig:
         return RunConfig(**built, **settings)
 
     def to_json(self) -> dict[str, Any]:
-        """Nested dictionary of plain JSON values.
+        """A nested dictionary of JSON values.
 
-        A model of a user's own is named by its module and name; `from_json` needs it to be given.
+        A class or function is represented by its module and name; `from_json` needs the object too.
         """
         values = dataclasses.asdict(self)
         values["model"]["model"] = self.model.name
@@ -153,29 +182,35 @@ class RunConfig:
         return values
 
     @classmethod
-    def from_json(cls, values: dict[str, Any], own: ModelChoice | None = None) -> RunConfig:
-        """The inverse of to_json.
+    def from_json(cls, values: Mapping[str, object], own: ModelChoice | None = None) -> RunConfig:
+        """The inverse of `to_json`.
 
         Args:
           values: nested dictionary of JSON values.
-          own: a model of a user's own, which takes the place of its name.
+          own: the class or function of the model, which replaces its name.
 
         Raises:
           ConfigError: naming the key that is missing, unknown or invalid.
         """
-        values = require_object("the settings of a run", values)
-        part = values.get("model")
+        settings = require_object("the settings of a run", values)
+        part = settings.get("model")
         if own is not None and isinstance(part, dict) and part.get("model") == model_name(own):
-            values["model"] = {**part, "model": own}
-        rest = {name: value for name, value in values.items() if name not in PARTS}
+            settings["model"] = {**part, "model": own}
+        rest = {name: value for name, value in settings.items() if name not in PARTS}
         require_keys("", rest, [name for name in _names(cls) if name not in PARTS])
-        return cls(**{name: part_from_json(name, values) for name in PARTS}, **rest)
+        parts: dict[str, Any] = {name: part_from_json(name, settings) for name in PARTS}
+        return cls(**parts, **rest)
 
 
-def part_from_json(part: str, values: dict[str, Any]) -> Any:
-    """One part of a run's settings, given all of them.
+def part_from_json(part: str, values: Mapping[str, object]) -> Part:
+    """One group of a run's settings.
 
-    Raises ConfigError naming the key as "part.key".
+    Args:
+      part: a key of PARTS.
+      values: JSON values of all groups.
+
+    Raises:
+      ConfigError: names the missing, unknown or invalid key as "part.key".
     """
     if part not in values:
         raise ConfigError(f"{part} is missing")

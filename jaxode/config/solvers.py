@@ -1,13 +1,15 @@
-"""What is true of each solver: read by settings and the command line, without JAX.
+"""Facts about each solver, for settings and the command line; JAX is not imported.
 
-How a solver is made stands in `jaxode.ode.solvers`, which adds the facts of a registered one here.
+`jaxode.ode.solvers` makes the solvers, and adds the facts of a newly registered one here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
+
+Solver = TypeVar("Solver")
 
 SolverChoice = str | Callable[..., Any]
 """A registered solver's name; or a Diffrax solver class of your own, or a function (rtol, atol) →
@@ -16,16 +18,21 @@ Diffrax solver."""
 
 @dataclass(frozen=True)
 class SolverFacts:
-    """What a solver is called and what it can do.
+    """A solver's name and properties.
 
     Args:
-      name: of the command line and of records.
-      title: of tables, with its source.
+      name: on the command line and in records.
+      title: in tables, with its source.
       order: of convergence.
-      implicit: whether a step solves equations, so that the field is differentiated on the way.
-      adaptive: whether it has an error estimate, by which step sizes are chosen.
+      implicit: whether a step solves equations, so that the forward solve differentiates the field.
+      adaptive: whether it has an error estimate, so that step sizes can adapt.
       torchdiffeq_fixed: whether torchdiffeq has it with fixed steps.
       torchdiffeq_adaptive: whether torchdiffeq has it with adaptive steps.
+
+    Example:
+      >>> from jaxode.config import SOLVER_FACTS
+      >>> SOLVER_FACTS["dopri5"].order
+      5
     """
 
     name: str
@@ -57,14 +64,18 @@ SOLVER_FACTS: dict[str, SolverFacts] = {
 
 
 def solver_name(solver: SolverChoice) -> str:
-    """A registered name as it is; of a class or function, its module and name."""
+    """The name in records: the registered name, or a class's or function's module and name."""
     if isinstance(solver, str):
         return solver
     return f"{solver.__module__}.{getattr(solver, '__qualname__', type(solver).__qualname__)}"
 
 
 def solver_facts(solver: SolverChoice) -> SolverFacts:
-    """The facts of a registered solver; of a user's own, what its Diffrax solver tells.
+    """The facts of a solver.
+
+    Args:
+      solver: a registered name; or a class or function that makes a Diffrax solver, from which
+        the facts are read.
 
     Raises:
       KeyError: a name that is not registered.
@@ -83,15 +94,31 @@ def solver_facts(solver: SolverChoice) -> SolverFacts:
     )
 
 
-def own_solver(solver: Callable[..., Any], rtol: float, atol: float) -> Any:
-    """The Diffrax solver that a class, or a function of the tolerances, makes."""
+def own_solver(solver: Callable[..., Solver], rtol: float, atol: float) -> Solver:
+    """The Diffrax solver that a class, or a function of the tolerances, makes.
+
+    Args:
+      solver: a Diffrax solver class, called without arguments; or a function (rtol, atol) → Diffrax
+        solver.
+      rtol: relative tolerance of a step.
+      atol: absolute tolerance of a step.
+    """
     return solver() if isinstance(solver, type) else solver(rtol, atol)
 
 
-def names_where(**wanted: bool) -> tuple[str, ...]:
-    """Names of the registered solvers whose facts have these values."""
+def names_where(**values: bool) -> tuple[str, ...]:
+    """Names of the registered solvers whose facts have these values.
+
+    Args:
+      **values: fields of `SolverFacts`.
+
+    Example:
+      >>> from jaxode.config import names_where
+      >>> names_where(implicit=True)
+      ('kvaerno3',)
+    """
     return tuple(
         name
         for name, facts in SOLVER_FACTS.items()
-        if all(getattr(facts, fact) is value for fact, value in wanted.items())
+        if all(getattr(facts, fact) is value for fact, value in values.items())
     )

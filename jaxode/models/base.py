@@ -1,12 +1,12 @@
-"""What a model is to the rest of the program: its facts and how it is built; and the registry."""
+"""A registered model (its facts and how it is built), and the registry."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 
 from jaxode.checks import ConfigError, require
 from jaxode.config import MODEL_FACTS, ModelConfig, ModelFacts, Precision, SolveConfig
@@ -15,18 +15,28 @@ from jaxode.nn.kernels import Kernels
 
 @dataclass(frozen=True)
 class Request:
-    """What a model is built from.
+    """Arguments of the function that builds a model.
 
     Args:
-      model: blocks, width, augmentation and stem; and the model's own name.
-      solve: how ODE blocks are solved; other models ignore it.
+      model: name, blocks, width, augmentation and stem.
+      solve: how ODE blocks are solved; models without them ignore it.
       image_shape: height, width and channels of an image.
       classes: number of classes.
       rngs: stream `params` of keys.
       dtype: floating-point type of parameters, images and states.
       precision: of the convolutions.
       kernels: convolutions and norms outside of ODE blocks.
-      field_kernels: those of ODE blocks, which an implicit solver differentiates in forward mode.
+      field_kernels: convolutions and norms in ODE blocks; an implicit solver differentiates them in
+        forward mode.
+
+    Example:
+      >>> from flax import nnx
+      >>> from jaxode.models import Request, create_model
+      >>> def factory(classes, rngs):  # parameters are named as fields of Request
+      ...     return nnx.Linear(4, classes, rngs=rngs)
+      >>> model = create_model(factory, image_shape=(28, 28, 1), classes=10, rngs=nnx.Rngs(0))
+      >>> model.out_features, "classes" in Request.__annotations__
+      (10, True)
     """
 
     model: ModelConfig
@@ -34,7 +44,7 @@ class Request:
     image_shape: tuple[int, int, int]
     classes: int
     rngs: nnx.Rngs
-    dtype: jnp.dtype
+    dtype: DTypeLike
     precision: Precision
     kernels: Kernels
     field_kernels: Kernels
@@ -42,12 +52,17 @@ class Request:
 
 @dataclass(frozen=True)
 class Model:
-    """A model by name: what is true of it, and the function that builds it.
+    """A registered model: its facts, and the function that builds it.
 
     Args:
       facts: name, title and the settings that it uses.
-      build: a `Request` → an `nnx.Module` with fresh parameters. Called with images [B, H, W, C] it
-        returns logits [B, classes]; with ODE blocks it may return (logits, Stats of all of them).
+      build: a `Request` → an `nnx.Module` with initial parameters. Called with images [B, H, W, C]
+        it returns logits [B, classes], or (logits, Stats of all ODE blocks).
+
+    Example:
+      >>> from jaxode.models import MODELS
+      >>> MODELS["odenet"].facts.title
+      'ODENet'
     """
 
     facts: ModelFacts
@@ -59,7 +74,7 @@ MODELS: dict[str, Model] = {}
 
 
 def register_model(model: Model) -> Model:
-    """Give a model a name, by which settings and the command line know it from then on.
+    """Register a model by its name, for settings and the command line.
 
     Args:
       model: its `facts.name` must be new.
@@ -68,12 +83,12 @@ def register_model(model: Model) -> Model:
       The model.
 
     Raises:
-      ConfigError: the name is taken.
+      ConfigError: a model of that name is registered already.
 
     Example:
       >>> from flax import nnx
       >>> from jaxode.config import ModelConfig, ModelFacts
-      >>> from jaxode.models import MODELS, Model, register_model
+      >>> from jaxode.models import Model, register_model, unregister_model
       >>> def build(request):
       ...     return nnx.Linear(4, request.classes, rngs=request.rngs)
       >>> _ = register_model(Model(ModelFacts("flat", "Linear map"), build))
@@ -91,6 +106,21 @@ def register_model(model: Model) -> Model:
 
 
 def unregister_model(name: str) -> None:
-    """Forget a registered model. Raises KeyError if there is none of that name."""
+    """Remove a model from the registry.
+
+    Args:
+      name: of a registered model.
+
+    Raises:
+      KeyError: no model of that name is registered.
+
+    Example:
+      See `register_model`:
+
+      >>> from jaxode.models import unregister_model
+      >>> unregister_model("unknown")
+      Traceback (most recent call last):
+      KeyError: 'unknown'
+    """
     del MODELS[name]
     del MODEL_FACTS[name]

@@ -1,13 +1,13 @@
-"""From a name, a class or a function to a model with fresh parameters."""
+"""Creates a model with initial parameters from a name, a class or a function."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
 
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 
 from jaxode.checks import ConfigError, require, require_count
 from jaxode.config import (
@@ -29,29 +29,31 @@ def create_model(
     image_shape: tuple[int, int, int],
     classes: int,
     rngs: nnx.Rngs,
-    dtype: Any = jnp.float32,
+    dtype: DTypeLike = jnp.float32,
     precision: Precision = "float32",
     kernels: Kernels | KernelsName = "auto",
 ) -> nnx.Module:
-    """A model with fresh parameters; a registered one draws them as PyTorch does.
+    """A model with initial parameters; a registered model's are drawn from PyTorch's distributions.
 
     Args:
-      model: a registered name; a class or function of your own, which is called with those of the
-        arguments of `create_model` and of the fields of `Request` that its parameters name; or
-        settings with either of them.
-      solve: how ODE blocks are solved; models without them ignore it.
+      model: a registered name; a class or function of your own, called with the fields of `Request`
+        that are among its parameters; or settings with one of these.
+      solve: how ODE blocks are solved; models without them ignore it. None for the defaults.
       image_shape: height, width and channels of an image.
       classes: number of classes.
       rngs: stream `params` of keys.
       dtype: floating-point type of parameters, images and states.
-      precision: of the convolutions: tf32, bfloat16 and float16 are less than float32; the others
-        are `dtype`.
-      kernels: a name, or functions to use instead; "auto" is the quickest for backend and
+      precision: of the convolutions: tf32, bfloat16 or float16; float32 and float64 stand for
+        `dtype`.
+      kernels: a name, or the functions themselves; "auto" is the quickest for backend and
         precision.
 
+    Returns:
+      A module that maps images [B, H, W, C] to logits [B, classes], or to (logits, Stats).
+
     Raises:
-      ConfigError: an image too small to be downsampled, no classes, a number of classes that the
-        model is not made for, or a function that asks for what there is not.
+      ConfigError: an image too small for the model, no classes, a number of classes that the model
+        is not made for, or a function with a parameter that is not a field of `Request`.
 
     Example:
       >>> from flax import nnx
@@ -67,8 +69,8 @@ def create_model(
     if isinstance(kernels, Kernels):
         outside = within = kernels
     else:
-        outside = choose_kernels(precision, wanted=kernels)
-        within = choose_kernels(precision, wanted=kernels, forward_mode=implicit)
+        outside = choose_kernels(precision, requested=kernels)
+        within = choose_kernels(precision, requested=kernels, forward_mode=implicit)
     only = model.facts.classes
     others = " or ".join(name for name, facts in MODEL_FACTS.items() if facts.classes is None)
     require(only in (None, classes), "model", model.name, f"{others} for {classes} classes")
@@ -88,27 +90,27 @@ def create_model(
     return _call(model.model, request)
 
 
-def _call(factory: Callable[..., Any], request: Request) -> nnx.Module:
-    """What a factory makes of the parts of a request that it asks for."""
+def _call(factory: Callable[..., nnx.Module], request: Request) -> nnx.Module:
+    """Call a factory with the fields of a request that are among its parameters."""
     if isinstance(factory, type):  # Flax's classes are called with *args, **kwargs
         _, *parameters = inspect.signature(factory.__init__).parameters.values()
     else:
         parameters = list(inspect.signature(factory).parameters.values())
-    asked = {parameter.name: parameter for parameter in parameters}
+    by_name = {parameter.name: parameter for parameter in parameters}
     known = vars(request)
-    lacking = [
+    unknown = [
         name
-        for name, parameter in asked.items()
+        for name, parameter in by_name.items()
         if name not in known
         and parameter.default is parameter.empty
         and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
     ]
-    if lacking:
+    if unknown:
         raise ConfigError(
-            f"{request.model.name} must ask for some of {', '.join(known)}, got"
-            f" {', '.join(lacking)}"
+            f"{request.model.name} must have parameters among {', '.join(known)}, got"
+            f" {', '.join(unknown)}"
         )
-    built = factory(**{name: known[name] for name in asked if name in known})
+    built = factory(**{name: known[name] for name in by_name if name in known})
     if not isinstance(built, nnx.Module):
         raise ConfigError(f"{request.model.name} must make an nnx.Module, got {built!r}")
     return built

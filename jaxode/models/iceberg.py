@@ -1,4 +1,7 @@
-"""Classifiers of two-band radar images with an incidence angle: dense, residual, neural ODE."""
+"""Classifiers of two-band radar images: dense, residual, neural ODE.
+
+Source: B. Thind, "A Gentle Introduction to Neural Differential Equations", for the first two.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxode.checks import require
@@ -25,21 +29,21 @@ from jaxode.types import Images, Logits, Maps, Training
 
 CLASSES = 2
 WIDTH = 64
-"""Channels of the maps between the parts: those of the ODE's state."""
+"""Channels of the maps between stem, blocks and head: those of the ODE's state."""
 
 HIDDEN = 128
 """Units of a layer of the dense classifier."""
 
 SMALLEST_SIDE = 32
-"""Pixels; five poolings leave nothing of a smaller image."""
+"""Pixels a side; five poolings leave no pixel of a smaller image."""
 
 
-def max_pool(x: Maps) -> Maps:
+def max_pool(x: Maps) -> Float[Array, "B {x.shape[1]//2} {x.shape[2]//2} C"]:
     """2x2 max pooling without padding: [B, H, W, C] → [B, H // 2, W // 2, C].
 
-    Of equal numbers the first takes the gradient, as in PyTorch. XLA's own (`reduce_window`) takes
-    66 ms for this and its gradient on [32, 75, 75, 32] in a loop on a CPU (2 cores), a maximum over
-    a reshaped map 22 ms, this 6 ms.
+    Of equal numbers the first has the gradient, as in PyTorch. Value and gradient on
+    [32, 75, 75, 32] in a loop on a CPU (2 cores) take 6 ms; by XLA's `reduce_window` they take
+    66 ms, by a maximum over a reshaped map 22 ms.
     """
     batch, height, width, channels = x.shape
     windows = x[:, : height // 2 * 2, : width // 2 * 2].reshape(
@@ -54,27 +58,43 @@ def _first_largest(one: Maps, other: Maps) -> Maps:
 
 
 class ConvUnit(nnx.Module):
-    """5x5 convolution · batch norm · ELU, the size kept."""
+    """5x5 convolution of padding 2 · batch norm · ELU.
+
+    Args:
+      inner: channels of the input.
+      outer: channels of the output.
+      kernels: convolution.
+      rngs: stream `params` of keys.
+      dtype: floating-point type of the parameters.
+    """
 
     def __init__(
-        self, inner: int, outer: int, *, kernels: Kernels, rngs: nnx.Rngs, dtype: jnp.dtype
+        self, inner: int, outer: int, *, kernels: Kernels, rngs: nnx.Rngs, dtype: DTypeLike
     ) -> None:
-        """Maps of `inner` channels to maps of `outer` channels."""
         self.conv = Conv(inner, outer, 5, padding=2, kernels=kernels, rngs=rngs, dtype=dtype)
         self.norm = BatchNorm(outer, dtype=dtype)
 
-    def __call__(self, x: Maps, training: Training | None = None) -> Maps:
+    def __call__(
+        self, x: Float[Array, "B H W I"], training: Training | None = None
+    ) -> Float[Array, "B H W O"]:
         """[B, H, W, inner] → [B, H, W, outer]."""
         return jax.nn.elu(self.norm(self.conv(x), training))
 
 
 class DenseUnit(nnx.Module):
-    """Linear · batch norm · ELU · dropout 0.5."""
+    """Linear · batch norm · ELU · dropout 0.5.
+
+    Args:
+      inner: units of the input.
+      outer: units of the output.
+      index: of the dropout layer in the model.
+      rngs: stream `params` of keys.
+      dtype: floating-point type of the parameters.
+    """
 
     def __init__(
-        self, inner: int, outer: int, index: int, *, rngs: nnx.Rngs, dtype: jnp.dtype
+        self, inner: int, outer: int, index: int, *, rngs: nnx.Rngs, dtype: DTypeLike
     ) -> None:
-        """`inner` units to `outer` units; `index` is the dropout's."""
         self.linear = Linear(inner, outer, rngs=rngs, dtype=dtype)
         self.norm = BatchNorm(outer, dtype=dtype)
         self.dropout = Dropout(0.5, index)
@@ -87,30 +107,44 @@ class DenseUnit(nnx.Module):
 
 
 class Stem(nnx.Module):
-    """Batch norm · 2 × (unit · max pool · dropout 0.25): 75x75 maps to [B, 18, 18, 64]."""
+    """Batch norm · 2 × (unit · max pool · dropout 0.25): 75x75 maps to [B, 18, 18, 64].
+
+    Args:
+      channels: of the images.
+      kernels: convolution.
+      rngs: stream `params` of keys.
+      dtype: floating-point type of the parameters.
+    """
 
     def __init__(
-        self, channels: int, *, kernels: Kernels, rngs: nnx.Rngs, dtype: jnp.dtype
+        self, channels: int, *, kernels: Kernels, rngs: nnx.Rngs, dtype: DTypeLike
     ) -> None:
-        """Images of `channels` planes to maps of WIDTH channels."""
         self.norm = BatchNorm(channels, dtype=dtype)
         self.unit1 = ConvUnit(channels, 32, kernels=kernels, rngs=rngs, dtype=dtype)
         self.dropout1 = Dropout(0.25, 0)
         self.unit2 = ConvUnit(32, WIDTH, kernels=kernels, rngs=rngs, dtype=dtype)
         self.dropout2 = Dropout(0.25, 1)
 
-    def __call__(self, images: Images, training: Training | None = None) -> Maps:
-        """The map that the blocks start from."""
+    def __call__(
+        self, images: Images, training: Training | None = None
+    ) -> Float[Array, "B {images.shape[1]//4} {images.shape[2]//4} width"]:
+        """The input of the blocks: [B, H, W, C] → [B, H // 4, W // 4, 64]."""
         out = max_pool(self.unit1(self.norm(images, training), training))
         out = max_pool(self.unit2(self.dropout1(out, training), training))
         return self.dropout2(out, training)
 
 
 class ResidualBlock(nnx.Module):
-    """z + [batch norm · unit of 128 channels · dropout 0.25 · unit of 64 channels](z)."""
+    """z + [batch norm · unit of 128 channels · dropout 0.25 · unit of 64 channels](z).
 
-    def __init__(self, index: int, *, kernels: Kernels, rngs: nnx.Rngs, dtype: jnp.dtype) -> None:
-        """A block on maps of WIDTH channels; `index` is the dropout's."""
+    Args:
+      index: of the dropout layer in the model.
+      kernels: convolution.
+      rngs: stream `params` of keys.
+      dtype: floating-point type of the parameters.
+    """
+
+    def __init__(self, index: int, *, kernels: Kernels, rngs: nnx.Rngs, dtype: DTypeLike) -> None:
         self.norm = BatchNorm(WIDTH, dtype=dtype)
         self.unit1 = ConvUnit(WIDTH, 2 * WIDTH, kernels=kernels, rngs=rngs, dtype=dtype)
         self.dropout = Dropout(0.25, index)
@@ -127,10 +161,15 @@ class Head(nnx.Module):
 
     unit 128 · max pool · 2 × (unit 256, 512 · dropout 0.25 · max pool) · global max pool · dense
     512 · dense 256 · 2.
+
+    Args:
+      index: of the first dropout layer in the model; the others follow.
+      kernels: convolution.
+      rngs: stream `params` of keys.
+      dtype: floating-point type of the parameters.
     """
 
-    def __init__(self, index: int, *, kernels: Kernels, rngs: nnx.Rngs, dtype: jnp.dtype) -> None:
-        """Maps of WIDTH channels to scores of two classes; `index` is the first dropout's."""
+    def __init__(self, index: int, *, kernels: Kernels, rngs: nnx.Rngs, dtype: DTypeLike) -> None:
         self.unit1 = ConvUnit(WIDTH, 128, kernels=kernels, rngs=rngs, dtype=dtype)
         self.unit2 = ConvUnit(128, 256, kernels=kernels, rngs=rngs, dtype=dtype)
         self.dropout2 = Dropout(0.25, index)
@@ -141,7 +180,7 @@ class Head(nnx.Module):
         self.linear = Linear(256, CLASSES, rngs=rngs, dtype=dtype)
 
     def __call__(self, z: Maps, training: Training | None = None) -> Logits:
-        """Unnormalised log-probabilities of the classes."""
+        """Logits [B, 2] of maps [B, H, W, 64]."""
         out = max_pool(self.unit1(z, training))
         out = max_pool(self.dropout2(self.unit2(out, training), training))
         out = max_pool(self.dropout3(self.unit3(out, training), training))
@@ -149,19 +188,35 @@ class Head(nnx.Module):
 
 
 class IcebergNet(nnx.Module):
-    """Stem · blocks · exit: with two residual blocks the cnn, with one ODE block the odecnn.
+    """Stem · blocks · head: with two residual blocks the cnn, with one ODE block the odecnn.
 
-    Of three planes, the cnn has 5 574 024 parameters and the odecnn 4 828 808.
+    Of three channels, the cnn has 5 574 024 parameters and the odecnn 4 828 808.
+
+    Source: B. Thind, "A Gentle Introduction to Neural Differential Equations" (the cnn).
+
+    Args:
+      downsample: the stem.
+      blocks: residual or ODE blocks, in order.
+      head: from the last map to logits.
+
+    Example:
+      >>> from flax import nnx
+      >>> from jaxode import create_model
+      >>> from jaxode.models import parameter_count
+      >>> model = create_model("odecnn", image_shape=(75, 75, 3), classes=2, rngs=nnx.Rngs(0))
+      >>> type(model).__name__, parameter_count(model)
+      ('IcebergNet', 4828808)
     """
 
     def __init__(
         self, downsample: Stem, blocks: Sequence[ResidualBlock | ODEBlock], head: Head
     ) -> None:
-        """The three segments, under the names that they have in the other classifiers."""
         self.downsample, self.blocks, self.head = downsample, nnx.List(blocks), head
 
-    def features(self, images: Images, training: Training | None = None) -> tuple[Maps, Stats]:
-        """The map after the last block, and each ODE block's statistics."""
+    def features(
+        self, images: Images, training: Training | None = None
+    ) -> tuple[Float[Array, "B rows columns width"], Stats]:
+        """The map after the last block, and each ODE block's statistics [blocks]."""
         z, stats = self.downsample(images, training), []
         for block in self.blocks:
             if isinstance(block, ODEBlock):
@@ -172,7 +227,7 @@ class IcebergNet(nnx.Module):
         return z, Stats.chain(stats)
 
     def __call__(self, images: Images, training: Training | None = None) -> tuple[Logits, Stats]:
-        """Logits [B, 2] and each ODE block's statistics.
+        """Logits [B, 2] of images [B, H, W, C], and each ODE block's statistics [blocks].
 
         With `training`, batch norm's running statistics are updated.
         """
@@ -183,19 +238,33 @@ class IcebergNet(nnx.Module):
 class DenseClassifier(nnx.Module):
     """flatten · 4 × (linear 128 · ReLU) · linear 1: a score s, returned as the two logits [0, s].
 
-    The softmax of [0, s] is [1 - σ(s), σ(s)], so cross-entropy over the two classes is the binary
-    cross-entropy of a sigmoid, exactly. 769 793 parameters for an image of 75x75.
+    The softmax of [0, s] is [1 - σ(s), σ(s)], so cross-entropy over the two classes is exactly the
+    binary cross-entropy of a sigmoid. 769 793 parameters for an image of 75x75.
+
+    Source: B. Thind, "A Gentle Introduction to Neural Differential Equations".
+
+    Args:
+      inputs: numbers of an image, H · W · C.
+      rngs: stream `params` of keys.
+      dtype: floating-point type of the parameters.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from flax import nnx
+      >>> from jaxode.models import DenseClassifier
+      >>> model = DenseClassifier(75 * 75, rngs=nnx.Rngs(0), dtype=jnp.float32)
+      >>> model(jnp.zeros((1, 75, 75, 1)))[0].shape
+      (1, 2)
     """
 
-    def __init__(self, inputs: int, *, rngs: nnx.Rngs, dtype: jnp.dtype) -> None:
-        """`inputs` numbers an image."""
+    def __init__(self, inputs: int, *, rngs: nnx.Rngs, dtype: DTypeLike) -> None:
         pairs = itertools.pairwise((inputs, HIDDEN, HIDDEN, HIDDEN, HIDDEN, 1))
         self.layers = nnx.List([Linear(*pair, rngs=rngs, dtype=dtype) for pair in pairs])
 
     def features(
         self, images: Images, training: Training | None = None
-    ) -> tuple[Float[Array, "B H"], Stats]:
-        """Last hidden units [B, 128]; nothing is solved, and training changes nothing."""
+    ) -> tuple[Float[Array, "B hidden"], Stats]:
+        """Last hidden units [B, 128] and empty statistics; training changes nothing."""
         del training
         out = images.reshape(images.shape[0], -1)
         for layer in self.layers[:-1]:
@@ -203,20 +272,20 @@ class DenseClassifier(nnx.Module):
         return out, Stats.chain([])
 
     def __call__(self, images: Images, training: Training | None = None) -> tuple[Logits, Stats]:
-        """Logits [B, 2] and empty statistics."""
+        """Logits [B, 2] of images [B, H, W, C], and empty statistics."""
         hidden, stats = self.features(images, training)
         score = self.layers[-1](hidden)
         return jnp.concatenate([jnp.zeros_like(score), score], 1), stats
 
 
 def build_dense(request: Request) -> DenseClassifier:
-    """A dense classifier with fresh parameters, drawn as PyTorch draws them."""
+    """A dense classifier with initial parameters of PyTorch's distributions."""
     inputs = math.prod(request.image_shape)
     return DenseClassifier(inputs, rngs=request.rngs, dtype=request.dtype)
 
 
 def build_cnn(request: Request) -> IcebergNet:
-    """The residual net with fresh parameters, drawn as PyTorch draws them."""
+    """The residual net with initial parameters of PyTorch's distributions."""
     shared = {"kernels": request.kernels, "rngs": request.rngs, "dtype": request.dtype}
     stem = _stem(request)
     blocks = [ResidualBlock(index, **shared) for index in (2, 3)]
@@ -224,7 +293,7 @@ def build_cnn(request: Request) -> IcebergNet:
 
 
 def build_odecnn(request: Request) -> IcebergNet:
-    """The net with one ODE block, with fresh parameters, drawn as PyTorch draws them."""
+    """The net with one ODE block, with initial parameters of PyTorch's distributions."""
     shared = {"rngs": request.rngs, "dtype": request.dtype}
     stem = _stem(request)
     block = ODEBlock(ConvField(WIDTH, kernels=request.field_kernels, **shared), request.solve)

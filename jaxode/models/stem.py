@@ -1,4 +1,4 @@
-"""The stem that the chains of blocks share, and the smallest image that it takes."""
+"""The stem of models with a chain of blocks, and the smallest image that it accepts."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ from jaxode.models.base import Request
 from jaxode.nn.stems import Downsample
 
 SMALLEST_IMAGE = 6
-"""Pixels a side; three convolutions leave nothing of a smaller image.
-
-One more convolution needs twice as many.
-"""
+"""Pixels a side for three convolutions; every further convolution doubles it."""
 
 
 def build_stem(request: Request) -> Downsample:
-    """A stem with fresh parameters. Raises ConfigError if an image is too small for it."""
+    """A stem with initial parameters.
+
+    Args:
+      request: `model.stem_convolutions`, `model.width` and `image_shape` are its own.
+
+    Raises:
+      ConfigError: an image is too small for the stem.
+    """
     model, (height, width, channels) = request.model, request.image_shape
     least = 2 ** (model.stem_convolutions - 3) * (SMALLEST_IMAGE - 2) + 2
     if min(height, width) < least:

@@ -7,6 +7,7 @@ import math
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxode.types import Activations, Training
@@ -17,15 +18,20 @@ class BatchNorm(nnx.Module):
 
     Source: Ioffe and Szegedy 2015, "Batch Normalization", algorithms 1 and 2.
 
-    While training, each channel is normalised by its mean and biased variance over the pixels of
-    the batch's images, each image counting by its weight, so that padding counts for nothing; the
-    running statistics become momentum · running + (1 - momentum) · batch's. They are what
-    evaluation normalises by. PyTorch calls 1 - momentum the momentum, and keeps a running variance
-    that is unbiased.
+    In training, each channel is normalised by its mean and biased variance over the pixels of the
+    batch's images, weighted by image, so that padding has no effect. The running statistics, by
+    which evaluation normalises, become momentum · running + (1 - momentum) · batch. PyTorch calls
+    1 - momentum the momentum, and keeps an unbiased running variance.
+
+    Args:
+      channels: C, of the input.
+      dtype: floating-point type of parameters and statistics.
+      momentum: in [0, 1].
+      eps: added to a variance.
     """
 
     def __init__(
-        self, channels: int, *, dtype: jnp.dtype, momentum: float = 0.99, eps: float = 1e-3
+        self, channels: int, *, dtype: DTypeLike, momentum: float = 0.99, eps: float = 1e-3
     ) -> None:
         """Scale and running variance start at one, bias and running mean at zero."""
         self.momentum, self.eps = momentum, eps
@@ -37,14 +43,19 @@ class BatchNorm(nnx.Module):
     def __call__(self, x: Activations, training: Training | None = None) -> Activations:
         """Normalise each channel.
 
-        With `training`, by the batch, and the running statistics are updated in place.
+        Args:
+          x: [B, …, C].
+          training: in training, the weights of the examples: the batch's own statistics are used,
+            and the running ones are updated in place. None in evaluation.
+
+        Returns:
+          The normalised, scaled and shifted x.
         """
         if training is None:
             mean, variance = self.mean[...], self.variance[...]
         else:
             mean, variance = weighted_moments(x, training.weights.astype(x.dtype))
-            # A batch of nothing but padding has no statistics, and leaves those that run as they
-            # are.
+            # A batch of nothing but padding has no statistics and does not change the running ones.
             keep = jnp.where(jnp.any(training.weights > 0), self.momentum, 1).astype(x.dtype)
             self.mean[...] = keep * self.mean[...] + (1 - keep) * mean
             self.variance[...] = keep * self.variance[...] + (1 - keep) * variance
@@ -55,9 +66,14 @@ class BatchNorm(nnx.Module):
 def weighted_moments(
     x: Activations, weights: Float[Array, " B"]
 ) -> tuple[Float[Array, " C"], Float[Array, " C"]]:
-    """Mean and biased variance of each channel over pixels and weighted images.
+    """Mean and biased variance of each channel, by two passes.
 
-    In two passes; zeros if no image has a weight.
+    Args:
+      x: [B, …, C].
+      weights: [B], at least 0.
+
+    Returns:
+      Mean and variance [C] over pixels and weighted images; zeros if all weights are 0.
     """
     shares = (
         weights / jnp.maximum(weights.sum(), jnp.finfo(x.dtype).tiny) / math.prod(x.shape[1:-1])

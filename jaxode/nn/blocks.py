@@ -1,10 +1,12 @@
-"""A residual block, and channels that the blocks of an augmented chain have more."""
+"""A residual block, and the zero channels of an augmented state."""
 
 from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
 
 from jaxode.nn.fields import pre_activation
 from jaxode.nn.kernels import Kernels
@@ -13,19 +15,35 @@ from jaxode.nn.native import chain
 from jaxode.types import Maps
 
 
-def augmented(z: Maps, more: int) -> Maps:
-    """`more` channels of zeros behind those of z: [B, H, W, C] → [B, H, W, C + more]."""
+def augmented(z: Maps, more: int) -> Float[Array, "B H W C+{more}"]:
+    """Append channels of zeros to a map.
+
+    Source: Dupont, Doucet and Teh 2019, "Augmented Neural ODEs", section 4.
+
+    Args:
+      z: [B, H, W, C].
+      more: channels to append, at least 0.
+
+    Returns:
+      [B, H, W, C + more], z in the first C channels.
+    """
     return jnp.pad(z, ((0, 0), (0, 0), (0, 0), (0, more))) if more else z
 
 
 class ResidualBlock(nnx.Module):
     """z + conv(ReLU(norm(conv(ReLU(norm(z)))))), convolutions without bias.
 
-    Source: He et al. 2016, "Identity Mappings in Deep Residual Networks", full pre-activation.
+    Source: He et al. 2016, "Identity Mappings in Deep Residual Networks", figure 4 (e), full
+    pre-activation.
+
+    Args:
+      width: C, channels of the maps.
+      kernels: convolution and group norm.
+      rngs: stream `params` of keys.
+      dtype: floating-point type of the parameters.
     """
 
-    def __init__(self, width: int, *, kernels: Kernels, rngs: nnx.Rngs, dtype: jnp.dtype) -> None:
-        """A block on maps of `width` channels."""
+    def __init__(self, width: int, *, kernels: Kernels, rngs: nnx.Rngs, dtype: DTypeLike) -> None:
         self.chain = kernels.chain
         self.norm1 = GroupNorm(width, kernels=kernels, dtype=dtype)
         self.conv1 = Conv(

@@ -1,16 +1,16 @@
-"""The downsampling segment on a CPU, a few images at a time.
+"""The downsampling segment by matrix products on a CPU, a few images at a time.
 
-conv 3x3 · group norm · ReLU · conv 4x4 of stride 2 · group norm · ReLU · conv 4x4 of stride 2. Step
-by step, its widest maps, [B, 26, 26, 64], would go through memory a dozen times, and that is what
-takes the time. Three things avoid it:
+conv 3x3 · group norm · ReLU · conv 4x4 of stride 2 · group norm · ReLU · conv 4x4 of stride 2.
+Layer by layer, its widest maps, [B, 26, 26, 64], would move through memory a dozen times, which
+takes most of the time. Three things avoid it:
 
 - The first convolution is laid out as the second reads it: one row for each 2x2 patch of the padded
   map, [B, 14, 14, 2·2·64], itself a convolution of stride 2 of the image.
 - Its group norm needs no pass over its outputs: mean and variance of w·p over the image's 3x3
-  patches p are w·mean(p) and wᵀ cov(p) w, with cov of the centred patches, so that nothing is lost
-  against the two-pass formula.
-- Nothing of that size is kept: the gradient computes it anew. Only the second convolution's output
-is kept.
+  patches p are w·mean(p) and wᵀ cov(p) w, with cov of the centred patches, as accurate as the
+  two-pass formula.
+- No map of that size is saved: the gradient rematerialises it. Only the second convolution's output
+  is saved.
 """
 
 from __future__ import annotations
@@ -26,16 +26,28 @@ from jaxtyping import Array, Float
 
 from jaxode.nn.convolution import Kernel, dot, gather, matmul, pack, pack_kernel
 from jaxode.nn.normalization import Channels, PerChannel, group_mean, group_norm
-from jaxode.types import Images, Maps
+
+Images = Float[Array, "B H W I"]
+Outputs = Float[Array, "B rows columns C"]
+Last = Float[Array, "B last_rows last_columns C"]
+"""Output of the second and of the third convolution."""
+
+Packed = Float[Array, "2 2 packed O"]
+"""A 4x4 kernel of stride 2, from `pack_kernel`."""
+
+Rows = Float[Array, "B pixels taps"]
+"""The image's 4x4 patches of stride 2."""
+
+Matrix = Float[Array, "taps wide"]
+"""The first kernel for such rows."""
 
 CHUNK = 8
-"""Images at a time: their map of 14·14·256 numbers takes 1.6 MB, and two or three such maps live at
-once.
-"""
+"""Images at a time: their map of 14·14·256 numbers is 1.6 MB, and two or three such maps exist at
+once."""
 
 
 class Segment(NamedTuple):
-    """The segment's parameters in their order; a convolution's bias is called shift."""
+    """The segment's parameters in order; a convolution's bias is called shift."""
 
     first: Kernel
     first_shift: Channels
@@ -49,10 +61,23 @@ class Segment(NamedTuple):
     third_shift: Channels
 
 
-def downsampling(images: Images, segment: Segment, groups: int, eps: float) -> Maps:
-    """[B, H, W, I] → [B, (H - 2) // 4, (W - 2) // 4, C], reverse mode only.
+Saved = tuple[Images, PerChannel, PerChannel, Segment, Outputs]
+"""Images, factor and offset of the first norm, parameters, the second convolution's output."""
 
-    The first kernel is 3x3 without padding, the others 4x4 with stride 2 and padding 1.
+
+def downsampling(images: Images, segment: Segment, groups: int, eps: float) -> Outputs:
+    """The downsampling segment of Chen et al. 2018; reverse mode only.
+
+    Source: `odenet_mnist.py` of torchdiffeq.
+
+    Args:
+      images: [B, H, W, I].
+      segment: kernels 3x3 without padding, then 4x4 with stride 2 and padding 1; each of C outputs.
+      groups: of the group norms, a divisor of C.
+      eps: added to a variance.
+
+    Returns:
+      [B, (H - 2) // 4, (W - 2) // 4, C].
     """
     first = segment.first, segment.first_shift, segment.first_scale, segment.first_bias
     factor, offset = _affine(images, *first, groups, eps)
@@ -68,10 +93,7 @@ def _affine(
     groups: int,
     eps: float,
 ) -> tuple[PerChannel, PerChannel]:
-    """Scale and offset that take a convolution without `shift` to its scaled and shifted norm.
-
-    Each image has its own.
-    """
+    """Factor and offset, for each image, from a convolution without `shift` to its group norm."""
     height, width = images.shape[1] - 2, images.shape[2] - 2
     taps = [images[:, i : i + height, j : j + width] for i in range(3) for j in range(3)]
     patches = jnp.stack(taps, 1).transpose(0, 1, 4, 2, 3).reshape(len(images), -1, height * width)
@@ -87,15 +109,15 @@ def _affine(
     return factor, bias + (shift - average) * factor
 
 
-def _spread(first: Kernel) -> Kernel:
-    """The 3x3 kernel as a 4x4 one of stride 2 that computes 2x2 outputs: [4, 4, I, 4·O]."""
+def _spread(first: Kernel) -> Float[Array, "4 4 I 4*O"]:
+    """The 3x3 kernel as a 4x4 one of stride 2 that computes 2x2 outputs."""
     placed = [
         jnp.pad(first, ((i, 1 - i), (j, 1 - j), (0, 0), (0, 0))) for i in (0, 1) for j in (0, 1)
     ]
     return jnp.concatenate(placed, -1)
 
 
-def _image_rows(images: Images) -> Float[Array, "B pixels 16*I"]:
+def _image_rows(images: Images) -> Rows:
     """The 4x4 patches of stride 2 of the padded images."""
     packed = pack(images, (4, 4), 2, 1)
     size = packed.shape[1] - 1, packed.shape[2] - 1
@@ -105,17 +127,14 @@ def _image_rows(images: Images) -> Float[Array, "B pixels 16*I"]:
 
 
 def _hidden(
-    rows: Float[Array, "B pixels 16*I"],
-    matrix: Array,
+    rows: Rows,
+    matrix: Matrix,
     factor: PerChannel,
     offset: PerChannel,
     height: int,
     width: int,
-) -> Maps:
-    """ReLU of the norm in 2x2 patches, [B, H // 2, W // 2, 4·C].
-
-    The padding around the [H - 2, W - 2] map is zero.
-    """
+) -> Float[Array, "B {height//2} {width//2} wide"]:
+    """ReLU of the norm in 2x2 patches; the padding around the [H - 2, W - 2] map is zero."""
     outside = [2 * np.arange(size // 2)[:, None] + np.arange(2) - 1 for size in (height, width)]
     inside = [
         (at >= 0) & (at < size - 2) for at, size in zip(outside, (height, width), strict=True)
@@ -127,28 +146,28 @@ def _hidden(
     return jnp.where(mask, jax.nn.relu(out * factor + offset), 0)
 
 
-def _matrix(first: Kernel) -> Float[Array, "16*I 4*C"]:
+def _matrix(first: Kernel) -> Float[Array, "16*I 4*O"]:
     return pack_kernel(_spread(first), 2).reshape(-1, 4 * first.shape[3])
 
 
 def _widest(
-    matrix: Array, second: Kernel, images: Images, factor: PerChannel, offset: PerChannel
-) -> Maps:
+    matrix: Matrix, second: Packed, images: Images, factor: PerChannel, offset: PerChannel
+) -> Outputs:
     """Output of the second convolution, without its shift."""
     hidden = _hidden(_image_rows(images), matrix, factor, offset, *images.shape[1:3])
     return matmul(hidden, second, 1, 0)
 
 
-def _rest(out: Maps, segment: Segment, groups: int, eps: float) -> Maps:
-    """What follows the second convolution."""
+def _rest(out: Outputs, segment: Segment, groups: int, eps: float) -> Last:
+    """The layers after the second convolution."""
     out = group_norm(
         out + segment.second_shift, segment.second_scale, segment.second_bias, groups, eps
     )
     return matmul(jax.nn.relu(out), segment.third, 2, 1) + segment.third_shift
 
 
-def _chunked(batch: int, *arrays: Array) -> tuple[Array, ...]:
-    """Arrays [B, ...] as [chunks, images, ...], the last chunk filled with zeros."""
+def _chunked(batch: int, *arrays: Float[Array, ...]) -> tuple[Float[Array, ...], ...]:
+    """Arrays [B, …] as [chunks, images, …], the last chunk filled with zeros."""
     size = min(CHUNK, batch)
     fill = -batch % size
     filled = (
@@ -157,7 +176,7 @@ def _chunked(batch: int, *arrays: Array) -> tuple[Array, ...]:
     return tuple(each.reshape(-1, size, *each.shape[1:]) for each in filled)
 
 
-def _joined(chunks: Array, batch: int) -> Array:
+def _joined(chunks: Float[Array, ...], batch: int) -> Float[Array, "{batch} ..."]:
     return chunks.reshape(-1, *chunks.shape[2:])[:batch]
 
 
@@ -169,7 +188,7 @@ def _by_chunks(
     segment: Segment,
     groups: int,
     eps: float,
-) -> Maps:
+) -> Outputs:
     return _forward(images, factor, offset, segment, groups, eps)[0]
 
 
@@ -180,12 +199,14 @@ def _forward(
     segment: Segment,
     groups: int,
     eps: float,
-) -> tuple[Maps, Any]:
+) -> tuple[Last, Saved]:
     matrix, second = lax.optimization_barrier(
         (_matrix(segment.first), pack_kernel(segment.second, 2))
     )
 
-    def chunk(part: tuple[Array, ...]) -> tuple[Maps, Maps]:
+    def chunk(
+        part: tuple[Images, PerChannel, PerChannel],
+    ) -> tuple[Last, Outputs]:
         wide = _widest(matrix, second, *part)
         return _rest(wide, segment, groups, eps), wide
 
@@ -196,13 +217,19 @@ def _forward(
     return out, (images, factor, offset, segment, wide)
 
 
-def _backward(groups: int, eps: float, saved: Any, slope: Maps) -> tuple[Any, ...]:
+def _backward(
+    groups: int, eps: float, saved: Saved, slope: Last
+) -> tuple[Images, PerChannel, PerChannel, Segment]:
+    """Cotangents of images, factor, offset and parameters, chunk by chunk."""
     images, factor, offset, segment, wide = saved
     matrix, to_first = jax.vjp(_matrix, segment.first)
     second, to_second = jax.vjp(partial(pack_kernel, stride=2), segment.second)
     matrix, second = lax.optimization_barrier((matrix, second))
 
-    def chunk(sums: Any, part: tuple[Array, ...]) -> tuple[Any, Any]:
+    def chunk(
+        sums: tuple[Matrix, Packed, Segment],
+        part: tuple[Images, PerChannel, PerChannel, Outputs, Last],
+    ) -> tuple[tuple[Matrix, Packed, Segment], tuple[Images, PerChannel, PerChannel]]:
         images, factor, offset, wide, slope = part
         slope, to_segment = jax.vjp(partial(_rest, groups=groups, eps=eps), wide, segment)[1](slope)
         rows, to_images = jax.vjp(_image_rows, images)
@@ -216,9 +243,9 @@ def _backward(groups: int, eps: float, saved: Any, slope: Maps) -> tuple[Any, ..
         by_image = lax.optimization_barrier(rows.transpose(0, 2, 1)) @ pull
         to_factor = jnp.sum(by_image * matrix, 1).reshape(len(images), 4, -1).sum(1)
         to_offset = pull.sum(1).reshape(len(images), 4, -1).sum(1)
-        found = jnp.sum(by_image * factors, 0), to_packed, to_segment
-        # Where nobody asks for the images' gradient, XLA removes it from the loop.
-        return jax.tree.map(jnp.add, sums, found), (
+        parts = jnp.sum(by_image * factors, 0), to_packed, to_segment
+        # XLA removes the images' gradient from the loop where it is not used.
+        return jax.tree.map(jnp.add, sums, parts), (
             *to_images((pull * factors) @ matrix.T),
             to_factor,
             to_offset,
@@ -226,13 +253,12 @@ def _backward(groups: int, eps: float, saved: Any, slope: Maps) -> tuple[Any, ..
 
     batch = len(images)
     zeros = jax.tree.map(jnp.zeros_like, (matrix, second, segment))
-    (to_matrix, to_packed, to_segment), parts = lax.scan(
-        chunk, zeros, _chunked(batch, images, factor, offset, wide, slope)
-    )
+    chunks: Any = _chunked(batch, images, factor, offset, wide, slope)
+    (to_matrix, to_packed, to_segment), parts = lax.scan(chunk, zeros, chunks)
     (to_first,), (to_second,) = to_first(to_matrix), to_second(to_packed)
-    return *(_joined(part, batch) for part in parts), to_segment._replace(
-        first=to_first, second=to_second
-    )
+    to_images, to_factor, to_offset = (_joined(part, batch) for part in parts)
+    to_segment = to_segment._replace(first=to_first, second=to_second)
+    return to_images, to_factor, to_offset, to_segment
 
 
 _by_chunks.defvjp(_forward, _backward)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxode.nn.kernels import Kernels
@@ -15,7 +16,7 @@ from jaxode.types import Maps, Time
 
 
 def pre_activation(norm: GroupNorm, conv: TimeConv | Conv) -> Unit:
-    """The parameters of a group norm and of the convolution that follows it and a ReLU."""
+    """The parameters of a group norm, and of the convolution after it and a ReLU."""
     shift = None if conv.bias is None else conv.bias[...]
     return Unit(norm.scale[...], norm.bias[...], conv.kernel[...], shift)
 
@@ -23,12 +24,16 @@ def pre_activation(norm: GroupNorm, conv: TimeConv | Conv) -> Unit:
 class ConvField(nnx.Module):
     """norm · ReLU · conv with time · norm · ReLU · conv with time · norm.
 
-    The ODE function of Chen et al. (2018), section 3, as in the `odenet_mnist.py` example of
-    torchdiffeq.
+    Source: Chen et al. 2018, section 3; `odenet_mnist.py` of torchdiffeq.
+
+    Args:
+      width: C, channels of the state.
+      kernels: convolution and group norm.
+      rngs: stream `params` of keys.
+      dtype: floating-point type of the parameters.
     """
 
-    def __init__(self, width: int, *, kernels: Kernels, rngs: nnx.Rngs, dtype: jnp.dtype) -> None:
-        """A field on maps of `width` channels."""
+    def __init__(self, width: int, *, kernels: Kernels, rngs: nnx.Rngs, dtype: DTypeLike) -> None:
         self.chain = kernels.chain
         self.norm1 = GroupNorm(width, kernels=kernels, dtype=dtype)
         self.conv1 = TimeConv(width, kernels=kernels, rngs=rngs, dtype=dtype)
@@ -36,8 +41,16 @@ class ConvField(nnx.Module):
         self.conv2 = TimeConv(width, kernels=kernels, rngs=rngs, dtype=dtype)
         self.norm3 = GroupNorm(width, kernels=kernels, dtype=dtype)
 
-    def __call__(self, t: Time, z: Maps) -> Maps:
-        """dz/dt at time t, shaped as z: [B, H, W, C]."""
+    def __call__(self, t: Time | float, z: Maps) -> Maps:
+        """dz/dt.
+
+        Args:
+          t: time, a scalar or [B, 1, 1, 1].
+          z: state [B, H, W, C].
+
+        Returns:
+          The derivative [B, H, W, C].
+        """
         if self.chain is not None:
             units = tuple(
                 pre_activation(*pair)
@@ -54,20 +67,24 @@ class ConvField(nnx.Module):
 
 
 class DenseField(nnx.Module):
-    """linear · tanh · linear · tanh · linear on (t, z), for states of a few numbers.
+    """linear · tanh · linear · tanh · linear on (t, z), for states of low dimension.
 
-    For fields of the plane as in Dupont, Doucet and Teh (2019); with tanh it is smooth, so that
-    tight tolerances pay.
+    A smooth variant of the fields in Dupont, Doucet and Teh 2019, "Augmented Neural ODEs".
+
+    Args:
+      size: D, dimension of the state.
+      hidden: units of each of the two hidden layers.
+      rngs: stream `params` of keys.
+      dtype: floating-point type of the parameters.
     """
 
-    def __init__(self, size: int, hidden: int, *, rngs: nnx.Rngs, dtype: jnp.dtype) -> None:
-        """A field on states of `size` numbers, with two layers of `hidden` units."""
+    def __init__(self, size: int, hidden: int, *, rngs: nnx.Rngs, dtype: DTypeLike) -> None:
         self.linear1 = Linear(1 + size, hidden, rngs=rngs, dtype=dtype)
         self.linear2 = Linear(hidden, hidden, rngs=rngs, dtype=dtype)
         self.linear3 = Linear(hidden, size, rngs=rngs, dtype=dtype)
 
-    def __call__(self, t: Time, z: Float[Array, "B D"]) -> Float[Array, "B D"]:
-        """dz/dt at time t, shaped as z."""
+    def __call__(self, t: Time | float, z: Float[Array, "B D"]) -> Float[Array, "B D"]:
+        """dz/dt at time t (a scalar), shaped as z."""
         clock = jnp.broadcast_to(t, (len(z), 1)).astype(z.dtype)
         out = jnp.tanh(self.linear1(jnp.concatenate([clock, z], 1)))
         return self.linear3(jnp.tanh(self.linear2(out)))

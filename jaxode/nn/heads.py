@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import jax
-import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 
 from jaxode.nn.kernels import Kernels
 from jaxode.nn.layers import GroupNorm, Linear
@@ -12,15 +12,24 @@ from jaxode.types import Logits, Maps
 
 
 class Head(nnx.Module):
-    """norm · ReLU · mean over the pixels · linear: [B, H, W, width] → [B, classes]."""
+    """norm · ReLU · mean over the pixels · linear: [B, H, W, width] → [B, classes].
+
+    Source: Chen et al. 2018; `odenet_mnist.py` of torchdiffeq.
+
+    Args:
+      width: channels of the maps.
+      classes: K, number of logits.
+      kernels: convolution and group norm.
+      rngs: stream `params` of keys.
+      dtype: floating-point type of the parameters.
+    """
 
     def __init__(
-        self, width: int, classes: int, *, kernels: Kernels, rngs: nnx.Rngs, dtype: jnp.dtype
+        self, width: int, classes: int, *, kernels: Kernels, rngs: nnx.Rngs, dtype: DTypeLike
     ) -> None:
-        """Maps of `width` channels to scores of `classes` classes."""
         self.norm = GroupNorm(width, kernels=kernels, dtype=dtype)
         self.linear = Linear(width, classes, rngs=rngs, dtype=dtype)
 
     def __call__(self, z: Maps) -> Logits:
-        """Unnormalised log-probabilities of the classes."""
+        """Logits [B, K] of maps [B, H, W, width]."""
         return self.linear(jax.nn.relu(self.norm(z)).mean((1, 2)))

@@ -1,12 +1,14 @@
-"""Layers with PyTorch's meaning and initial distribution, on channels-last maps."""
+"""Layers that are PyTorch's, initial distribution included, on channels-last maps."""
 
 from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from jaxode.nn.convolution import Inputs, Outputs
 from jaxode.nn.kernels import Kernels
 from jaxode.types import Maps, Time
 
@@ -15,28 +17,56 @@ NORM_EPS = 1e-5
 
 
 def torch_uniform(
-    rngs: nnx.Rngs, shape: tuple[int, ...], fan_in: int, dtype: jnp.dtype
+    rngs: nnx.Rngs, shape: tuple[int, ...], fan_in: int, dtype: DTypeLike
 ) -> nnx.Param:
-    """Uniform in ±1/√fan_in, as PyTorch's reset_parameters draws for linear maps."""
+    """A parameter with uniform initial values in ±1/√fan_in.
+
+    Source: `reset_parameters` of torch.nn.Linear and torch.nn.Conv2d.
+
+    Args:
+      rngs: stream `params` of keys, of which one is used.
+      shape: of the parameter.
+      fan_in: inputs of each output of the layer.
+      dtype: floating-point type.
+    """
     bound = fan_in**-0.5
     return nnx.Param(jax.random.uniform(rngs.params(), shape, dtype, -bound, bound))
 
 
 class Linear(nnx.Module):
-    """x → x kernel + bias, [B, I] → [B, O]."""
+    """x kernel + bias, [B, I] → [B, O].
 
-    def __init__(self, inner: int, outer: int, *, rngs: nnx.Rngs, dtype: jnp.dtype) -> None:
+    Args:
+      inner: I, units of the input.
+      outer: O, units of the output.
+      rngs: stream `params` of keys.
+      dtype: floating-point type of the parameters.
+    """
+
+    def __init__(self, inner: int, outer: int, *, rngs: nnx.Rngs, dtype: DTypeLike) -> None:
         """Weights and biases start uniform in ±1/√inner."""
         self.kernel = torch_uniform(rngs, (inner, outer), inner, dtype)
         self.bias = torch_uniform(rngs, (outer,), inner, dtype)
 
     def __call__(self, x: Float[Array, "B I"]) -> Float[Array, "B O"]:
-        """Apply the map."""
+        """The affine map of x."""
         return jnp.dot(x, self.kernel[...], precision=jax.lax.Precision.HIGHEST) + self.bias[...]
 
 
 class Conv(nnx.Module):
-    """Convolution [B, H, W, I] → [B, H', W', O], H' = (H + 2 padding - size) // stride + 1."""
+    """Convolution [B, H, W, I] → [B, H', W', O], H' = (H + 2 padding - size) // stride + 1.
+
+    Args:
+      inner: I, channels of the input.
+      outer: O, channels of the output.
+      size: of the kernel, in rows and columns.
+      stride: of rows and columns.
+      padding: zeros on every side.
+      bias: whether a bias [O] is added.
+      kernels: convolution and group norm.
+      rngs: stream `params` of keys.
+      dtype: floating-point type of the parameters.
+    """
 
     def __init__(
         self,
@@ -49,7 +79,7 @@ class Conv(nnx.Module):
         bias: bool = True,
         kernels: Kernels,
         rngs: nnx.Rngs,
-        dtype: jnp.dtype,
+        dtype: DTypeLike,
     ) -> None:
         """Weights and biases start uniform in ±1/√(inner · size²)."""
         fan_in = inner * size * size
@@ -57,30 +87,36 @@ class Conv(nnx.Module):
         self.kernel = torch_uniform(rngs, (size, size, inner, outer), fan_in, dtype)
         self.bias = torch_uniform(rngs, (outer,), fan_in, dtype) if bias else None
 
-    def __call__(self, x: Maps) -> Maps:
-        """Apply the convolution."""
+    def __call__(self, x: Inputs) -> Outputs:
+        """The convolution of x."""
         out = self.kernels.convolution(x, self.kernel[...], self.stride, self.padding)
         return out if self.bias is None else out + self.bias[...]
 
 
 class TimeConv(nnx.Module):
-    """3x3 convolution, padding 1, of z behind one more input channel filled with t.
+    """3x3 convolution, padding 1, of a channel filled with the time t followed by those of z.
 
-    The time comes first, as in torchdiffeq.
+    Source: `ConcatConv2d` in `odenet_mnist.py` of torchdiffeq.
 
-    The channel is never built: its part of the output is t times the convolution of a plane of
-    ones, one small map for the whole batch.
+    The channel of times is never built: its part of the output is t times the convolution of a
+    plane of ones, one small map for the whole batch.
+
+    Args:
+      width: C, channels of z and of the output.
+      kernels: convolution and group norm.
+      rngs: stream `params` of keys.
+      dtype: floating-point type of the parameters.
     """
 
-    def __init__(self, width: int, *, kernels: Kernels, rngs: nnx.Rngs, dtype: jnp.dtype) -> None:
+    def __init__(self, width: int, *, kernels: Kernels, rngs: nnx.Rngs, dtype: DTypeLike) -> None:
         """Weights [3, 3, 1 + width, width] and biases start uniform in ±1/√(9 (width + 1))."""
         self.kernels = kernels
         fan_in = 9 * (width + 1)
         self.kernel = torch_uniform(rngs, (3, 3, width + 1, width), fan_in, dtype)
         self.bias = torch_uniform(rngs, (width,), fan_in, dtype)
 
-    def __call__(self, t: Time, z: Maps) -> Maps:
-        """[B, H, W, C] → [B, H, W, C] at time t."""
+    def __call__(self, t: Time | float, z: Maps) -> Maps:
+        """The convolution [B, H, W, C] of z at time t, a scalar or [B, 1, 1, 1]."""
         kernel = self.kernel[...]
         ones = jnp.ones((1, *z.shape[1:3], 1), z.dtype)
         plane = self.kernels.convolution(ones, kernel[:, :, :1], 1, 1)
@@ -88,17 +124,22 @@ class TimeConv(nnx.Module):
 
 
 def group_count(channels: int) -> int:
-    """The largest divisor of `channels` that is at most 32.
-
-    32 for 64 channels, 23 for 69, but 1 for the prime 67.
-    """
+    """The largest divisor of `channels` that is at most 32: 32 of 64, 23 of 69, 1 of 67."""
     return max(groups for groups in range(1, 33) if channels % groups == 0)
 
 
 class GroupNorm(nnx.Module):
-    """Group norm over `group_count(channels)` groups, with a scale and a bias for each channel."""
+    """Group norm over `group_count(channels)` groups, with a scale and a bias for each channel.
 
-    def __init__(self, channels: int, *, kernels: Kernels, dtype: jnp.dtype) -> None:
+    Source: Wu and He 2018, "Group Normalization".
+
+    Args:
+      channels: C.
+      kernels: group norm.
+      dtype: floating-point type of the parameters.
+    """
+
+    def __init__(self, channels: int, *, kernels: Kernels, dtype: DTypeLike) -> None:
         """The scale starts at one, the bias at zero."""
         self.groups, self.kernels = group_count(channels), kernels
         self.scale = nnx.Param(jnp.ones(channels, dtype))

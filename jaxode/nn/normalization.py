@@ -2,8 +2,8 @@
 
 Source: Wu and He 2018, "Group Normalization", equations 1 to 3.
 
-Statistics are taken in two moves, over the pixels of each channel and then over the channels of
-each group, so that no large array is ever reshaped to groups: 0.3 ms against 1.6 ms on [128, 6, 6,
+Statistics are sums over the pixels of each channel and then over the channels of each group, so
+that no large array is reshaped to groups: 0.3 ms against 1.6 ms on [128, 6, 6,
 64] and 7 ms against 40 ms on [128, 26, 26, 64] (CPU, 2 cores).
 """
 
@@ -21,21 +21,44 @@ from jaxode.types import Maps
 Channels = Float[Array, " C"]
 PerChannel = Float[Array, "B C"]
 
+Saved = tuple[Maps, Channels, PerChannel, PerChannel]
+"""Input, scale, and mean and inverse standard deviation of each channel's group."""
+
 
 def group_norm_any_mode(x: Maps, scale: Channels, bias: Channels, groups: int, eps: float) -> Maps:
-    """Group norm, left to automatic differentiation (forward mode too)."""
+    """Group norm, differentiated by JAX in either mode.
+
+    Args:
+      x: [B, H, W, C].
+      scale: [C].
+      bias: [C].
+      groups: a divisor of C.
+      eps: added to a variance.
+
+    Returns:
+      [B, H, W, C], each image's groups of channels normalised, then scaled and shifted by channel.
+    """
     mean, inverse = _statistics(x, groups, eps)
     return _affine(x, inverse * scale, bias - mean * inverse * scale)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(3, 4))
 def group_norm(x: Maps, scale: Channels, bias: Channels, groups: int, eps: float) -> Maps:
-    """Group norm with a gradient of its own (reverse mode only)."""
+    """`group_norm_any_mode` with a custom gradient; reverse mode only."""
+    return _group_norm(x, scale, bias, groups, eps)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(3, 4))
+def _group_norm(x: Maps, scale: Channels, bias: Channels, groups: int, eps: float) -> Maps:
     return group_norm_any_mode(x, scale, bias, groups, eps)
 
 
 def group_mean(values: PerChannel, groups: int) -> PerChannel:
-    """The mean over each channel's group, as a product with a block-diagonal matrix."""
+    """The mean over each channel's group, by a product with a block-diagonal matrix.
+
+    Args:
+      values: [B, C].
+      groups: a divisor of C.
+    """
     size = values.shape[-1] // groups
     average = np.kron(np.eye(groups), np.full((size, size), 1 / size))
     return jnp.dot(values, jnp.asarray(average, values.dtype), precision=jax.lax.Precision.HIGHEST)
@@ -53,13 +76,17 @@ def _affine(x: Maps, factor: PerChannel, offset: PerChannel) -> Maps:
     return x * factor[:, None, None] + offset[:, None, None]
 
 
-def _forward(x: Maps, scale: Channels, bias: Channels, groups: int, eps: float):
+def _forward(
+    x: Maps, scale: Channels, bias: Channels, groups: int, eps: float
+) -> tuple[Maps, Saved]:
     mean, inverse = _statistics(x, groups, eps)
     out = _affine(x, inverse * scale, bias - mean * inverse * scale)
     return out, (x, scale, mean, inverse)
 
 
-def _backward(groups: int, eps: float, saved, slope: Maps):
+def _backward(
+    groups: int, eps: float, saved: Saved, slope: Maps
+) -> tuple[Maps, Channels, Channels]:
     """Dx = (g - mean(g) - u · mean(g u)) / σ, u the normalised map and g = slope · scale."""
     del eps
     x, scale, mean, inverse = saved
@@ -75,4 +102,4 @@ def _backward(groups: int, eps: float, saved, slope: Maps):
     return to_x, to_scale.sum(0), to_bias.sum(0)
 
 
-group_norm.defvjp(_forward, _backward)
+_group_norm.defvjp(_forward, _backward)

@@ -1,4 +1,4 @@
-"""An ODE as a layer: any field, any state, with the field's parameters handed to the solve."""
+"""An ODE as a layer: any field, any state; the field's parameters are the solve's arguments."""
 
 from __future__ import annotations
 
@@ -9,47 +9,59 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax.core import Tracer
+from jaxtyping import Array, PyTree
 
 from jaxode.checks import ConfigError
 from jaxode.config import SolveConfig
 from jaxode.ode import Stats, odeint
-from jaxode.types import Params, State, Time
+from jaxode.types import State, Time
 
 Field = Callable[..., State]
 """An `nnx.Module` or a function: f(t, z) or f(t, z, args) → dz/dt, shaped as z."""
 
 DIFFERENTIATED = ("JVPTracer", "LinearizeTracer")
-"""JAX's own names for the values that a derivative is being taken with respect to."""
+"""JAX's names for values that are being differentiated."""
 
 
 class SolveStats(nnx.Variable):
     """Statistics of a block's latest solve: a `jaxode.ode.Stats` of arrays.
 
-    A kind of its own, so that `nnx.state(model, SolveStats)` finds them in any model.
+    A separate type of variable, so that `nnx.state(model, SolveStats)` selects it in any model.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from flax import nnx
+      >>> from jaxode.nn import ODEBlock, SolveStats
+      >>> block = ODEBlock(lambda t, z: -z)
+      >>> _ = block(jnp.ones(2))
+      >>> list(nnx.to_flat_state(nnx.state(block, SolveStats)).paths)
+      [('stats',)]
     """
 
 
 class ODEBlock(nnx.Module):
-    """z(t1) of dz/dt = f(t, z) with z(t0) the block's input (Chen et al. 2018, equation 2).
+    """z(t1) of dz/dt = f(t, z) with z(t0) the block's input.
 
-    The parameters of a field that is an `nnx.Module` are handed to the solve, so that every
-    gradient mode differentiates it with respect to them, under `jax.jit`, `nnx.jit` and `nnx.grad`
-    alike. A field must not change its own variables: a solve evaluates it as often as it needs.
+    Source: Chen et al. 2018, equation 2.
 
-    The statistics of a call are returned, and kept in `stats`, an `nnx.Variable` that is there
-    after the first call: then `nnx.split(model, nnx.Param, ...)` has it among the rest, which has
-    no gradient. A call inside a transformation that the block is not an argument of (`jax.jit` of a
-    function that closes over it) cannot write them.
+    The parameters of a field that is an `nnx.Module` are passed to the solve as its arguments, so
+    that every gradient mode has their gradients, under `jax.jit`, `nnx.jit` and `nnx.grad`. A field
+    must not change its own variables, since the number of its evaluations varies.
+
+    The statistics of a call are returned and stored in `stats`, an `nnx.Variable` that exists after
+    the first call; `nnx.split(model, nnx.Param, ...)` puts it with the rest, without a gradient. A
+    call inside a transformation that the block is not an argument of (`jax.jit` of a function that
+    closes over it) does not store them.
 
     Args:
       field: an `nnx.Module` or a function, f(t, z) or f(t, z, args). A function must not close over
-        parameters: give it as `args` what is to have a gradient, or make it a module.
-      solve: solver, tolerances or step size, gradient mode.
-      t0: start, finite.
-      t1: end, finite, before or after t0 but different.
+        parameters that are differentiated: pass them as `args`, or make the field a module.
+      solve: solver, tolerances or step size, gradient mode; None for the defaults.
+      t0: initial time, finite.
+      t1: final time, finite; before or after t0, but not equal.
 
     Raises:
-      ConfigError: a field that cannot be called so, or times that are equal.
+      ConfigError: the field is not callable, or the times are equal.
 
     Example:
       >>> import jax.numpy as jnp
@@ -72,53 +84,54 @@ class ODEBlock(nnx.Module):
         self.solve = SolveConfig() if solve is None else solve
         self.t0, self.t1 = t0, t1
 
-    def __call__(self, z: State, args: Params = None) -> tuple[State, Stats]:
-        """The state at t1, and what the solve cost.
+    def __call__(self, z: State, args: PyTree = None) -> tuple[State, Stats]:
+        """Solve from t0 to t1.
 
         Args:
           z: the state at t0, a pytree of floating-point arrays of one type; [B, …] if the step
             sizes are per sample.
           args: pytree, the third argument of a field that has one; has a gradient.
 
+        Returns:
+          The state at t1, shaped as z, and the statistics of the solve.
+
         Raises:
-          ConfigError: arguments for a field that takes none, a function that closes over what is
-            being differentiated, or a state that `odeint` does not take.
+          ConfigError: `args` for a field without a third argument, a function that closes over what
+            is being differentiated, or a state that `odeint` refuses.
         """
         with_args = takes_args(self.field, args)
         if args is not None and not with_args:
-            raise ConfigError("args must be left out for a field f(t, z), which takes none")
+            raise ConfigError("args must be left out for a field f(t, z), without a third argument")
         if isinstance(self.field, nnx.Module):
             graph, state = nnx.split(self.field)
-            # Parameters travel as args, which the adjoint differentiates, and as plain arrays,
-            # which every library takes.
+            # Parameters are args, which the adjoint differentiates, and plain arrays, which every
+            # library accepts.
             params, tree = jax.tree.flatten(state)
 
-            def bound(params: Params) -> Field:
+            def bound(params: list[Array]) -> Field:
                 return nnx.merge(graph, jax.tree.unflatten(tree, params))
         else:
             params = []
             self._refuse_closed_over(z, (args,) if with_args else ())
 
-            def bound(params: Params) -> Field:
+            def bound(params: list[Array]) -> Field:
                 return self.field
 
+        def slope(t: Time, z: State, inputs: tuple[list[Array], PyTree]) -> State:
+            return bound(inputs[0])(t, z, inputs[1])
+
+        def slope_without_args(t: Time, z: State, params: list[Array]) -> State:
+            return bound(params)(t, z)
+
         if with_args:
-            given = (params, args)
-
-            def slope(t: Time, z: State, given: Params) -> State:
-                return bound(given[0])(t, z, given[1])
+            z1, stats = odeint(slope, z, (params, args), self.solve, t0=self.t0, t1=self.t1)
         else:
-            given = params
-
-            def slope(t: Time, z: State, given: Params) -> State:
-                return bound(given)(t, z)
-
-        z1, stats = odeint(slope, z, given, self.solve, t0=self.t0, t1=self.t1)
-        self._keep(stats)
+            z1, stats = odeint(slope_without_args, z, params, self.solve, t0=self.t0, t1=self.t1)
+        self._store(stats)
         return z1, stats
 
-    def _keep(self, stats: Stats) -> None:
-        """Put the statistics into the variable, unless they belong to an inner transformation."""
+    def _store(self, stats: Stats) -> None:
+        """Set the variable, unless the statistics belong to an inner transformation."""
         if not self._pytree__state.trace_state.is_valid():
             return
         if hasattr(self, "stats"):
@@ -126,22 +139,30 @@ class ODEBlock(nnx.Module):
         else:
             self.stats = SolveStats(stats)
 
-    def _refuse_closed_over(self, z: State, given: tuple[Params, ...]) -> None:
-        """Raise ConfigError if a function reads what is being differentiated past its arguments."""
+    def _refuse_closed_over(self, z: State, args: tuple[PyTree, ...]) -> None:
+        """Raise ConfigError if a function closes over a value that is being differentiated."""
         z = jax.tree.map(jnp.asarray, z)
         time = jnp.zeros((), jnp.result_type(*jax.tree.leaves(z)))
         if self.solve.per_sample:
             time = time.reshape((1,) * jax.tree.leaves(z)[0].ndim)
-        read = jax.make_jaxpr(lambda t, z, given: self.field(t, z, *given))(time, z, given).consts
-        if any(isinstance(each, Tracer) and type(each).__name__ in DIFFERENTIATED for each in read):
+        consts = jax.make_jaxpr(lambda t, z, args: self.field(t, z, *args))(time, z, args).consts
+        if any(isinstance(c, Tracer) and type(c).__name__ in DIFFERENTIATED for c in consts):
             raise ConfigError(
                 "field must not close over parameters that are being differentiated: make it an"
                 " nnx.Module, or a function f(t, z, args) and call the block with args"
             )
 
 
-def takes_args(field: Field, args: Params) -> bool:
-    """Whether a field is f(t, z, args); with a default for its third argument, if there are any."""
+def takes_args(field: Field, args: PyTree) -> bool:
+    """Whether a field is called as f(t, z, args).
+
+    Args:
+      field: a callable of two or three positional parameters.
+      args: its third argument, or None.
+
+    Returns:
+      Whether it has a third parameter; if that has a default, whether `args` is not None.
+    """
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     positional = [p for p in inspect.signature(field).parameters.values() if p.kind in kinds]
     if len(positional) < 3:
@@ -153,11 +174,11 @@ def solve_stats(model: nnx.Module) -> Stats:
     """Statistics of the latest solve of each of a model's ODE blocks, in the order of their paths.
 
     Args:
-      model: any module that has been called, in the transformation that it was called in.
+      model: a module that has been called within the present transformation.
 
     Returns:
-      Arrays [blocks], or [blocks, B] if the step sizes are per sample; empty for a model that
-      solves nothing.
+      Arrays [blocks], or [blocks, B] if the step sizes are per sample; empty for a model without
+      ODE blocks.
 
     Example:
       >>> import jax.numpy as jnp
@@ -167,5 +188,5 @@ def solve_stats(model: nnx.Module) -> Stats:
       >>> solve_stats(block).nfe.shape
       (1,)
     """
-    found = nnx.to_flat_state(nnx.state(model, SolveStats))
-    return Stats.chain([variable.get_value() for _, variable in found])
+    variables = nnx.to_flat_state(nnx.state(model, SolveStats))
+    return Stats.chain([variable.get_value() for _, variable in variables])

@@ -1,25 +1,34 @@
-"""Images to the map that a chain of blocks starts from."""
+"""Stems: from images to the initial state of a chain of blocks."""
 
 from __future__ import annotations
 
 import jax
-import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
 
 from jaxode.nn.downsampling import Segment
 from jaxode.nn.kernels import Kernels
 from jaxode.nn.layers import NORM_EPS, Conv, GroupNorm
-from jaxode.types import Images, Maps
+from jaxode.types import Images
 
 
 class Downsample(nnx.Module):
     """A convolution of stride 1, then convolutions of stride 2.
 
-    Two of them take [B, 28, 28, channels] to [B, 6, 6, width].
+    Group norm and ReLU precede every convolution but the first. Three convolutions map
+    [B, 28, 28, channels] to [B, 6, 6, width]; of 64 x 64 pixels three leave 15 x 15, four 7 x 7,
+    five 3 x 3.
 
-    The first three are those of torchdiffeq's example and of Gładzik 2019. More of them, each after
-    a norm and a ReLU as the others, make smaller maps of larger images: of 64 x 64 pixels three
-    leave 15 x 15, four 7 x 7, five 3 x 3.
+    Source: Chen et al. 2018, `odenet_mnist.py` of torchdiffeq; Gładzik 2019.
+
+    Args:
+      channels: of the images.
+      width: channels of the maps.
+      convolutions: 3 or more.
+      kernels: convolution, group norm and, where there is one, the fused first three convolutions.
+      rngs: stream `params` of keys.
+      dtype: floating-point type of the parameters.
     """
 
     def __init__(
@@ -30,9 +39,8 @@ class Downsample(nnx.Module):
         *,
         kernels: Kernels,
         rngs: nnx.Rngs,
-        dtype: jnp.dtype,
+        dtype: DTypeLike,
     ) -> None:
-        """Images of `channels` planes to maps of `width` channels, by 3 convolutions or more."""
         self.fused = kernels.downsampling
         self.conv1 = Conv(channels, width, 3, kernels=kernels, rngs=rngs, dtype=dtype)
         self.norm1 = GroupNorm(width, kernels=kernels, dtype=dtype)
@@ -52,14 +60,14 @@ class Downsample(nnx.Module):
             ]
         )
 
-    def __call__(self, images: Images) -> Maps:
-        """The initial state of the feature segment."""
+    def __call__(self, images: Images) -> Float[Array, "B rows columns width"]:
+        """The initial state of the chain of blocks: [B, H, W, channels] → [B, H', W', width]."""
         out = self._first_three(images)
         for norm, conv in zip(self.norms, self.convs, strict=True):
             out = conv(jax.nn.relu(norm(out)))
         return out
 
-    def _first_three(self, images: Images) -> Maps:
+    def _first_three(self, images: Images) -> Float[Array, "B rows columns width"]:
         if self.fused is not None:
             return self.fused(images, self._parameters(), self.norm1.groups, NORM_EPS)
         out = jax.nn.relu(self.norm1(self.conv1(images)))

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jaxode import metrics
 from jaxode.plots.style import BLUE, GREY, ORANGE, new_figure, to_png
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 MOST_NUMBERS = 30
-"""Of more classes, no numbers are written into the matrix."""
+"""Most classes for which numbers are written into the matrix."""
 
 
 def draw(counts: metrics.Confusion, names: Sequence[str], title: str) -> bytes:
-    """PNG of a confusion matrix beside each class's scores.
+    """PNG of a confusion matrix, and of precision, recall and F1 by class.
 
     Args:
-        counts: [K, K], rows are labels, columns predicted classes; coloured by the share of a row.
-        names: of the classes.
-        title: above the figure.
+      counts: [K, K], rows are labels, columns predicted classes; coloured by the share of a row.
+      names: of the classes.
+      title: above the figure.
+
+    Returns:
+      The bytes of a PNG file.
     """
     classes = len(names)
     side = float(np.clip(0.44 * classes + 1.8, 4.6, 14.0))
@@ -35,9 +41,9 @@ def draw(counts: metrics.Confusion, names: Sequence[str], title: str) -> bytes:
     return to_png(figure, dpi=100)
 
 
-def _matrix(panel: Any, counts: metrics.Confusion, names: Sequence[str]) -> None:
+def _matrix(panel: Axes, counts: metrics.Confusion, names: Sequence[str]) -> None:
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    # The square root shows rare mistakes beside a full diagonal.
+    # The square root keeps rare errors visible next to a full diagonal.
     panel.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1, aspect="auto")
     size = 8 if len(names) <= MOST_NUMBERS else 4
     places = range(len(names))
@@ -53,15 +59,15 @@ def _matrix(panel: Any, counts: metrics.Confusion, names: Sequence[str]) -> None
             panel.text(column, row, text, ha="center", va="center", fontsize=7, color=color)
 
 
-def _scores(panel: Any, found: metrics.Scores) -> None:
-    rows = np.arange(len(found.f1))
+def _scores(panel: Axes, scores: metrics.Scores) -> None:
+    rows = np.arange(len(scores.f1))
     for values, marker, color, name in (
-        (found.precision, "|", ORANGE, "precision"),
-        (found.recall, "x", BLUE, "recall"),
-        (found.f1, "o", GREY, "F1"),
+        (scores.precision, "|", ORANGE, "precision"),
+        (scores.recall, "x", BLUE, "recall"),
+        (scores.f1, "o", GREY, "F1"),
     ):
         panel.plot(values, rows, marker, color=color, label=name, markersize=5, clip_on=False)
-    low = min(found.precision.min(), found.recall.min())
+    low = min(scores.precision.min(), scores.recall.min())
     panel.set_xlim(np.floor(max(0.0, low - 0.01) * 20) / 20, 1.0)
     panel.grid(alpha=0.25)
     panel.tick_params(labelsize=8, length=0)

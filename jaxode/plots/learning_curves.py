@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from jaxode.plots.style import BLUE, GREY, ORANGE, new_figure, to_png
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 
 def draw(
-    history: list[dict[str, Any]],
+    history: Sequence[Mapping[str, Any]],
     title: str,
     loss_title: str = "loss",
     metric: tuple[str, str, float] | None = None,
 ) -> bytes:
-    """PNG of the learning curves of a history; a panel of NFE only for models that solve an ODE.
+    """PNG of the learning curves of a history; with a panel of NFE for models that solve an ODE.
 
     Args:
-        history: records of at least one epoch.
-        title: above the figure.
-        loss_title: what the loss is.
-        metric: name of a number without its split's prefix, title and factor; None for no panel.
+      history: records of at least one epoch.
+      title: above the figure.
+      loss_title: title of the loss.
+      metric: name of a metric without its split's prefix, title and factor; None for no panel.
+
+    Returns:
+      The bytes of a PNG file.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -31,7 +38,7 @@ def draw(
     panels = list(figure.subplots(1, count, squeeze=False)[0])
 
     def curve(
-        panel: Any, name: str, label: str, color: str, scale: float = 1.0, style: str = "-"
+        panel: Axes, name: str, label: str, color: str, scale: float = 1.0, style: str = "-"
     ) -> None:
         values = [
             scale * record[name] if record[name] is not None else math.nan for record in history
@@ -47,7 +54,7 @@ def draw(
             markersize=3.5,
         )
 
-    def decorate(panel: Any, text: str, legend: bool = True) -> None:
+    def decorate(panel: Axes, text: str, legend: bool = True) -> None:
         panel.set_title(text, fontsize=11, loc="left")
         panel.set_xlabel("epoch")
         panel.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))

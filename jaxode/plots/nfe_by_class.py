@@ -3,23 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Float, Int, Shaped, UInt8
 
 from jaxode.plots.style import BLUE, GREY, ORANGE, new_figure, to_png
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import SubFigure
+
 MOST_CLASSES = 20
-"""Of more classes, those with the highest and the lowest means are shown, half of each."""
+"""Most classes that are shown; of more, those with the highest and the lowest means, half each."""
+
 ACROSS = 5
 """Images in a row."""
+
 MOST_BINS = 60
+"""Most bins of a histogram."""
+
+Numbers = Int[np.ndarray, " N"]
+Image = Shaped[np.ndarray, "H W C"]
 
 
-def chosen_classes(nfe: np.ndarray, labels: np.ndarray, count: int) -> list[int]:
-    """Numbers of the classes to show.
+def chosen_classes(nfe: Numbers, labels: Numbers, count: int) -> list[int]:
+    """Labels of the classes to show.
 
-    Where not all are shown, those of the most NFE come first; classes without images are left out.
+    Args:
+      nfe: function evaluations of each image.
+      labels: of each image.
+      count: number of classes.
+
+    Returns:
+      Classes that have images, in the order of their labels; of more than MOST_CLASSES those of the
+      highest and the lowest mean NFE, in descending order.
     """
     present = [k for k in range(count) if np.any(labels == k)]
     if len(present) <= MOST_CLASSES:
@@ -28,10 +46,14 @@ def chosen_classes(nfe: np.ndarray, labels: np.ndarray, count: int) -> list[int]
     return ordered[: MOST_CLASSES // 2] + ordered[-MOST_CLASSES // 2 :]
 
 
-def bin_edges(nfe: np.ndarray) -> np.ndarray:
-    """A bin for each NFE that can occur, as solvers count in equal strides.
+def bin_edges(nfe: Numbers) -> Float[np.ndarray, " bins+1"]:
+    """Edges of bins of equal width.
 
-    Of more than 60, a bin holds as many each.
+    Possible values of NFE are equidistant. Each has a bin of its own, or every k of them share one
+    if there were more than MOST_BINS.
+
+    Args:
+      nfe: function evaluations of each image.
     """
     values = np.unique(nfe)
     stride = int(np.gcd.reduce(np.diff(values))) if len(values) > 1 else 1
@@ -40,11 +62,15 @@ def bin_edges(nfe: np.ndarray) -> np.ndarray:
     return low + stride * together * np.arange(-(-counts // together) + 1)
 
 
-def shown(pixels: np.ndarray) -> np.ndarray:
-    """What is shown of an image [H, W, C]: uint8, [H, W] for grey or [H, W, 3].
+def shown(pixels: Image) -> UInt8[np.ndarray, "H W *colours"]:
+    """An image as Matplotlib draws it.
 
-    Of measurements, which are no uint8 picture, the first band from its least (black) to its most
-    (white).
+    Args:
+      pixels: [H, W, C], a picture of uint8 or measurements of another type.
+
+    Returns:
+      [H, W] for grey or [H, W, 3]; of measurements the first band, from its minimum (black) to its
+      maximum (white).
     """
     if pixels.dtype == np.uint8:
         return pixels[..., 0] if pixels.shape[-1] == 1 else pixels
@@ -54,15 +80,23 @@ def shown(pixels: np.ndarray) -> np.ndarray:
 
 
 def draw(
-    nfe: np.ndarray,
-    labels: np.ndarray,
+    nfe: Numbers,
+    labels: Numbers,
     names: Sequence[str],
-    images: Mapping[str, Sequence[tuple[np.ndarray, str]]],
+    images: Mapping[str, Sequence[tuple[Image, str]]],
     title: str,
 ) -> bytes:
-    """PNG of a histogram of NFE for each class with its mean, beside groups of images.
+    """PNG of a histogram of NFE for each class, with its mean, and of groups of images.
 
-    An image is (pixels, caption), a group has a title.
+    Args:
+      nfe: function evaluations of each image.
+      labels: of each image.
+      names: of the classes.
+      images: groups by title; an image is (pixels, caption).
+      title: above the figure.
+
+    Returns:
+      The bytes of a PNG file.
     """
     classes = chosen_classes(nfe, labels, len(names))
     figure = new_figure(12.6, max(5.6, 0.52 * len(classes) + 1.4))
@@ -83,8 +117,10 @@ def draw(
     return to_png(figure)
 
 
-def _histogram(panel: Any, counts: np.ndarray, edges: np.ndarray, name: str) -> None:
-    panel.hist(counts, edges, color=BLUE, alpha=0.75, rwidth=0.86)
+def _histogram(
+    panel: Axes, counts: Numbers, edges: Float[np.ndarray, " bins+1"], name: str
+) -> None:
+    panel.hist(counts, list(edges), color=BLUE, alpha=0.75, rwidth=0.86)
     panel.axvline(counts.mean(), color=ORANGE, linewidth=2)
     panel.set_ylabel(name.replace("_", " "), rotation=0, ha="right", va="center", fontsize=9)
     panel.text(
@@ -101,11 +137,11 @@ def _histogram(panel: Any, counts: np.ndarray, edges: np.ndarray, name: str) -> 
     panel.spines[["top", "right", "left"]].set_visible(False)
 
 
-def _gallery(figure: Any, images: Sequence[tuple[np.ndarray, str]]) -> None:
+def _gallery(figure: SubFigure, images: Sequence[tuple[Image, str]]) -> None:
     rows = -(-len(images) // ACROSS)
     places = figure.subplots(rows, ACROSS, squeeze=False).ravel()
     for place in places:
         place.axis("off")
     for place, (pixels, caption) in zip(places, images, strict=False):
-        place.imshow(shown(pixels), cmap="gray", vmin=0, vmax=255)  # colours are shown as they are
+        place.imshow(shown(pixels), cmap="gray", vmin=0, vmax=255)  # of grey alone
         place.set_title(caption, fontsize=8)

@@ -1,12 +1,11 @@
-"""Classification: one class an example, cross-entropy, accuracy and macro scores."""
+"""Classification: one class for each example, cross-entropy, accuracy and macro scores."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxode import metrics
@@ -14,18 +13,30 @@ from jaxode.checks import require_count
 from jaxode.losses import cross_entropy
 from jaxode.plots import confusion_matrix, nfe_by_class
 from jaxode.tasks import solver_costs
-from jaxode.tasks.base import Batch, Metrics, Predictions, Task, call_model
+from jaxode.tasks.base import Batch, Metrics, Model, Predictions, Task, call_model
 from jaxode.types import Logits
 
 CONFUSION, NFE_BY_CLASS = "confusion.png", "nfe_by_class.png"
 
 
-class Classification(Task):
-    """Images or other inputs to one of K classes.
+@runtime_checkable
+class HasClassNames(Protocol):
+    """Facts of a data set with classes."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of their labels."""
+        ...
+
+
+class Classification(Task[Logits]):
+    """Classification of images or other inputs, by cross-entropy.
+
+    A batch has `label` [B] of integers 0, …, K - 1. Metrics are accuracy and macro-averaged scores.
 
     Args:
-      classes: K, the length of the model's logits.
-      inputs: the batch's array that the model takes.
+      classes: K, the number of the model's logits.
+      inputs: name of the model's input in a batch.
 
     Example:
       >>> from jaxode.tasks import Classification
@@ -44,9 +55,9 @@ class Classification(Task):
         self.classes, self.inputs = classes, inputs
 
     def loss(
-        self, model: nnx.Module, batch: Batch, total: Float[Array, ""]
+        self, model: Model, batch: Batch, total: Float[Array, ""]
     ) -> tuple[Float[Array, ""], Logits]:
-        """Cross-entropy in nats; the outputs are the logits [B, K]."""
+        """Share of the mean cross-entropy in nats, and the logits [B, K]."""
         logits = call_model(model, batch[self.inputs], batch)
         return cross_entropy(logits, batch["label"], batch["weight"], total), logits
 
@@ -55,13 +66,13 @@ class Classification(Task):
         return {"confusion": metrics.confusion(outputs, batch["label"], batch["weight"])}
 
     def summarize(self, sums: Mapping[str, np.ndarray]) -> dict[str, float]:
-        """Accuracy, and macro precision, recall and F1, each in [0, 1]."""
+        """Accuracy, and macro-averaged precision, recall and F1, each in [0, 1]."""
         counts = np.asarray(sums["confusion"])
         macro = {f"macro_{score}": value for score, value in metrics.macro(counts).items()}
         return {"accuracy": metrics.accuracy(counts), **macro}
 
     def headline(self) -> tuple[str, ...]:
-        """Losses, accuracies and macro scores."""
+        """Losses, accuracies and macro-averaged scores."""
         return (
             "loss", "test_loss", "train_accuracy", "test_accuracy", "train_macro_f1",
             "test_macro_precision", "test_macro_recall", "test_macro_f1",
@@ -92,7 +103,7 @@ class Classification(Task):
         return {"label": examples["label"], **top1(predictions["logits"])}
 
     def is_stored(self, arrays: Predictions) -> bool:
-        """Whether labels and predicted classes are whole numbers, and probabilities are not."""
+        """Whether labels and predicted classes are integers from 0, and probabilities are real."""
         whole, probability = (
             [arrays[name] for name in ("label", "predicted")],
             arrays["probability"],
@@ -104,28 +115,30 @@ class Classification(Task):
         )
 
     def belong(self, stored: Predictions, examples: Mapping[str, np.ndarray]) -> bool:
-        """Whether the labels are the same and no predicted class is beyond the last."""
+        """Whether the labels are equal and all predicted classes below K."""
         same = np.array_equal(stored["label"], examples["label"])
-        return same and stored["predicted"].max() < self.classes
+        return bool(same and stored["predicted"].max() < self.classes)
 
-    def report(self, stored: Predictions, spec: Any) -> dict[str, Any]:
-        """Scores and confusion matrix by class; of per-sample step sizes, also each class's NFE."""
+    def report(self, stored: Predictions, spec: HasClassNames) -> dict[str, Any]:
+        """Scores and confusion matrix; with per-sample step sizes, also NFE by class."""
         names = spec.class_names
-        found: dict[str, Any] = {
-            "classification": metrics.report(confusion_of(stored, len(names)), names)
-        }
-        if "nfe" in stored:
-            found["nfe_per_image"] = solver_costs.by_class(stored, names)
-        return found
+        scores = metrics.report(confusion_of(stored, len(names)), names)
+        if "nfe" not in stored:
+            return {"classification": scores}
+        return {"classification": scores, "nfe_per_image": solver_costs.by_class(stored, names)}
 
     def report_names(self, stored: Predictions) -> tuple[str, ...]:
-        """One value, or two where each image was solved with its own step size."""
+        """`classification`; with per-sample step sizes, also `nfe_per_image`."""
         return ("classification", "nfe_per_image") if "nfe" in stored else ("classification",)
 
     def plots(
-        self, stored: Predictions, examples: Mapping[str, np.ndarray], spec: Any, title: str
+        self,
+        stored: Predictions,
+        examples: Mapping[str, np.ndarray],
+        spec: HasClassNames,
+        title: str,
     ) -> dict[str, bytes]:
-        """The confusion matrix; of per-sample step sizes, also NFE by class with extreme images."""
+        """The confusion matrix; with per-sample step sizes, also NFE by class."""
         names = spec.class_names
         counts = confusion_of(stored, len(names))
         drawn = {CONFUSION: confusion_matrix.draw(counts, names, title)}
@@ -136,19 +149,39 @@ class Classification(Task):
         return drawn
 
     def plot_names(self, stored: Predictions) -> tuple[str, ...]:
-        """One file, or two where each image was solved with its own step size."""
+        """confusion.png; with per-sample step sizes, also nfe_by_class.png."""
         return (CONFUSION, NFE_BY_CLASS) if "nfe" in stored else (CONFUSION,)
 
 
 def top1(logits: Float[np.ndarray, "N K"]) -> Predictions:
-    """The class of the largest logit of each row [N], and its softmax probability [N]."""
+    """Predicted classes and their softmax probabilities.
+
+    Args:
+      logits: [N, K].
+
+    Returns:
+      `predicted` [N], the class of the largest logit (int32), and `probability` [N] (float32).
+
+    Example:
+      >>> import numpy as np
+      >>> top1(np.array([[0.0, np.log(3)]], np.float32))["probability"].tolist()
+      [0.75]
+    """
     above = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True))
     probability = (1 / above.sum(1)).astype(np.float32)
     return {"predicted": logits.argmax(1).astype(np.int32), "probability": probability}
 
 
 def confusion_of(stored: Predictions, classes: int) -> metrics.Confusion:
-    """Examples of each class (row) by predicted class (column): [classes, classes]."""
+    """The confusion matrix of stored predictions.
+
+    Args:
+      stored: `label` and `predicted`, [N] each.
+      classes: K.
+
+    Returns:
+      [K, K]: examples by label (row) and predicted class (column).
+    """
     counts = np.zeros((classes, classes), np.int64)
     np.add.at(counts, (stored["label"], stored["predicted"]), 1)
     return counts

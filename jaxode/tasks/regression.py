@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from jaxtyping import Array, Float
 
-from jaxode.tasks.base import Batch, Metrics, Predictions, Task, call_model
+from jaxode.tasks.base import Batch, Metrics, Model, Predictions, Task, call_model
 
 
-class Regression(Task):
-    """Inputs to real numbers of any shape, by the mean squared error of all of them.
+class Regression(Task[Float[Array, "B ..."]]):
+    """Regression of real targets of any shape, by the mean squared error.
 
     Args:
-      inputs: the batch's array that the model takes, [B, ...].
-      targets: the batch's array that its output should equal, of the output's shape.
+      inputs: name of the model's input in a batch, [B, …].
+      targets: name of the targets in a batch, shaped as the model's outputs.
 
     Example:
       >>> from jaxode.tasks import Regression
@@ -38,15 +37,15 @@ class Regression(Task):
         self.inputs, self.targets = inputs, targets
 
     def loss(
-        self, model: nnx.Module, batch: Batch, total: Float[Array, ""]
+        self, model: Model, batch: Batch, total: Float[Array, ""]
     ) -> tuple[Float[Array, ""], Float[Array, "B ..."]]:
-        """Mean over examples of the mean squared error of an example's numbers."""
+        """Share of the mean over examples of each example's mean squared error, and the outputs."""
         outputs = call_model(model, batch[self.inputs], batch)
         squares = self._each(jnp.square, outputs, batch)
         return jnp.sum(squares * batch["weight"]) / total, outputs
 
     def metrics(self, outputs: Float[Array, "B ..."], batch: Batch) -> Metrics:
-        """Sums of each example's mean squared and mean absolute error, and the examples."""
+        """Sums of each example's mean squared and mean absolute error, and of weights."""
         weight = batch["weight"]
         return {
             "squared": jnp.sum(self._each(jnp.square, outputs, batch) * weight),
@@ -55,7 +54,7 @@ class Regression(Task):
         }
 
     def summarize(self, metrics: Mapping[str, np.ndarray]) -> dict[str, float]:
-        """Root of the mean squared error, and the mean absolute error."""
+        """Root-mean-square error and mean absolute error, in the unit of the targets."""
         examples = float(metrics["examples"])
         return {
             "rmse": math.sqrt(float(metrics["squared"]) / examples),
@@ -77,15 +76,20 @@ class Regression(Task):
         return {"output": predictions["output"], "target": examples[self.targets]}
 
     def is_stored(self, arrays: Predictions) -> bool:
-        """Whether outputs and targets are real numbers of one shape."""
+        """Whether outputs and targets have one shape, and outputs are real numbers."""
         output, target = arrays["output"], arrays["target"]
         return output.shape == target.shape and output.dtype.kind == "f"
 
     def belong(self, stored: Predictions, examples: Mapping[str, np.ndarray]) -> bool:
-        """Whether the targets are the same."""
+        """Whether the targets are equal."""
         return np.array_equal(stored["target"], examples[self.targets])
 
-    def _each(self, function: Any, outputs: Any, batch: Batch) -> Float[Array, " B"]:
-        """Mean of a function of the errors over the numbers of each example."""
+    def _each(
+        self,
+        function: Callable[[Array], Array],
+        outputs: Float[Array, "B ..."],
+        batch: Batch,
+    ) -> Float[Array, " B"]:
+        """For each example, the mean of a function of its errors."""
         errors = function(outputs - batch[self.targets])
         return errors.reshape(len(errors), -1).mean(1)

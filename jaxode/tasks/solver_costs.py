@@ -1,21 +1,27 @@
-"""What each example's own solve cost, class by class, where step sizes are per sample."""
+"""Function evaluations of each example's solve by class, with per-sample step sizes."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+from jaxtyping import Shaped
 
 from jaxode.tasks.base import Predictions
 
 SHOWN = 10
-"""How many of the most and of the least expensive examples are shown."""
+"""Number of the most and of the least expensive examples that are shown."""
 
 
 def by_class(stored: Predictions, names: tuple[str, ...]) -> dict[str, Any]:
-    """NFE of an example in all blocks together: mean, least, most, and each class's mean.
+    """NFE of an example, summed over blocks.
 
-    The mean of a class without examples is None.
+    Args:
+      stored: `nfe` [N, blocks] and `label` [N].
+      names: of the classes.
+
+    Returns:
+      `mean`, `min`, `max`, and `class_means` by name; None for a class without examples.
     """
     nfe, labels = stored["nfe"].sum(1), stored["label"]
     counts = {name: nfe[labels == k] for k, name in enumerate(names)}
@@ -30,9 +36,18 @@ def by_class(stored: Predictions, names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def extreme_examples(
-    stored: Predictions, images: np.ndarray, names: tuple[str, ...]
-) -> dict[str, list[tuple[np.ndarray, str]]]:
-    """Images of the most and of the fewest evaluations, each with its class and NFE as a text."""
+    stored: Predictions, images: Shaped[np.ndarray, "N H W C"], names: tuple[str, ...]
+) -> dict[str, list[tuple[Shaped[np.ndarray, "H W C"], str]]]:
+    """Images with the most and with the fewest evaluations.
+
+    Args:
+      stored: `nfe` [N, blocks] and `label` [N].
+      images: [N, H, W, C].
+      names: of the classes.
+
+    Returns:
+      At most SHOWN images by title, each with a caption of class and NFE.
+    """
     nfe, labels = stored["nfe"].sum(1), stored["label"]
     order = np.argsort(nfe, kind="stable")
     count = min(SHOWN, len(nfe) // 2)

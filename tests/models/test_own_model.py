@@ -133,7 +133,7 @@ def test_a_model_that_was_called_before_is_trained_like_a_fresh_one():
 @pytest.mark.parametrize(
     ("choice", "words"),
     [
-        (lambda classes, depth: None, "must ask for some of model, solve, .*, got depth"),
+        (lambda classes, depth: None, "must have parameters among model, solve, .*, got depth"),
         (lambda classes: 3, "must make an nnx.Module, got 3"),
     ],
 )

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import functools
 import re
+from types import ModuleType
 
 import jax
 import jax.numpy as jnp
@@ -244,7 +245,7 @@ def test_what_is_not_finite_stays_with_its_image(bad):
     assert np.isfinite(out[[0, 2]]).all()
     with jax.enable_x64(True):
         plain = chain.reference(
-            chain.Settings(4, EPS, False), np.array([0.5]), z.astype(float), (units, tail)
+            chain.Settings(4, EPS, False), jnp.array([0.5]), jnp.asarray(z, float), (units, tail)
         )
     np.testing.assert_array_equal(np.isnan(out[1]), np.isnan(np.asarray(plain)[1]))
 
@@ -421,9 +422,7 @@ def test_gradients_have_derivatives_in_forward_mode(by):
     def derivative(gradient, z, values, slope, direction):
         times = jnp.full(1, 0.3, z.dtype)
         native_call = gradient is chain._gradient
-        kept = (
-            chain._chain_forward(settings, times, z, values)[1][3:] if native_call else (None, None)
-        )
+        kept = chain._chain_forward(settings, times, z, values)[1][3:] if native_call else ([], [])
         if by == "the cotangent":
             return jax.jvp(
                 lambda d: gradient(settings, (times, z, values, *kept), d), (slope,), (direction,)
@@ -486,14 +485,12 @@ def test_a_processor_takes_only_modules_that_it_can_run(monkeypatch):
     assert candidates() == ["_native"]
 
 
-class Module:
+def built_module():
     """In place of a built module."""
-
-    lanes = 8
-
-    @staticmethod
-    def targets():
-        return {"chain": None}
+    module = ModuleType("_avx2")
+    module.lanes = 8
+    module.targets = lambda: {"chain": None}
+    return module
 
 
 @pytest.fixture
@@ -510,7 +507,7 @@ def test_the_next_module_is_taken_where_the_quickest_was_not_built(fresh):
     def found(name):
         if name.endswith("_avx512"):
             raise ImportError(name)
-        return Module
+        return built_module()
 
     fresh.setattr(loading.importlib, "import_module", found)
     fresh.setattr(loading.jax.ffi, "register_ffi_target", lambda *_, **__: None)
@@ -524,7 +521,7 @@ def test_another_version_of_the_interface_is_said(fresh):
     def refuse(*_, **__):
         raise RuntimeError("FFI handler API version 0.9 is not compatible\nmore")
 
-    fresh.setattr(loading.importlib, "import_module", lambda _: Module)
+    fresh.setattr(loading.importlib, "import_module", lambda _: built_module())
     fresh.setattr(loading.jax.ffi, "register_ffi_target", refuse)
     assert not native.load()
     assert (

@@ -224,7 +224,7 @@ def test_mapped_twice_is_mapped_once_over_both():
 @pytest.mark.parametrize("gradient", ["backsolve", "checkpointed"])
 def test_per_sample_solves_by_diffrax_map_native_calls(gradient):
     """Each image has its own solve, times and gradient of the parameters, which Diffrax adds up."""
-    images, found = drawn(0, (3, 16, 16, 1))[0].astype(np.float32), {}
+    images, found = jnp.asarray(drawn(0, (3, 16, 16, 1))[0], jnp.float32), {}
     for kernels in ("native", "matmul"):
         solve = SolveConfig(rtol=1e-2, atol=1e-2, per_sample=True, gradient=gradient)
         model = create_model(

@@ -132,7 +132,7 @@ def test_a_registered_name_is_one_of_the_choices():
         SolveConfig("ralston3", step_size=0.1)
 
 
-@pytest.mark.parametrize("name", ["ode.solvers", "ode.gradients", "config.parts"])
+@pytest.mark.parametrize("name", ["ode.solvers", "ode.gradients", "config.solve"])
 def test_examples_in_docstrings_run(name):
     found = doctest.testmod(importlib.import_module(f"jaxode.{name}"))
     assert found.attempted > 0

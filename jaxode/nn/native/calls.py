@@ -1,14 +1,15 @@
-"""A native call and what JAX has to know of it: batching, and sharding over devices.
+"""A native call with its rules for batching and for sharding over devices.
 
-Every handler takes arrays of times, then arrays with a row an image, then parameters, which all
-images share. It returns arrays likewise; gradients of parameters are sums over images. Under
-`jax.vmap` the examples' images become one batch, and the sums are taken example by example. On a
-mesh of several devices each computes its images.
+The arguments of a handler are times, then arrays with an images axis, then parameters, which all
+images share. Its results are ordered likewise; gradients of parameters are sums over images. Under
+`jax.vmap` the images of all examples become one batch, and the sums are over the images of each
+example. On a mesh of several devices each computes its images.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -21,28 +22,26 @@ from jaxode.nn.native.loading import PREFIX
 
 Shapes = tuple[tuple[int, ...], ...]
 Attributes = tuple[tuple[str, np.generic | bool], ...]
-"""Numbers that a handler is compiled with, by name."""
+"""Static attributes of a call, by name."""
 
 
 class Handler(NamedTuple):
-    """A handler and what is known when a program is compiled."""
+    """A handler, and the static facts of a call."""
 
     target: str
     attributes: Attributes
     image_results: Shapes
-    """Shapes of results with a row an image, without the images' axis."""
+    """Shapes of the results with an images axis, without that axis."""
     sums: Shapes = ()
-    """Shapes of results that are sums over images."""
+    """Shapes of the results that are sums over images."""
     timed: bool = False
-    """Whether times may come first, and their gradient where there are sums."""
+    """Whether times can be the first argument, and their gradient, if there are sums, a result."""
     examples: int = 1
-    """The batch is so many examples of as many images each, and sums are taken over the images of
-    each.
-    """
+    """Number of examples; each has as many images of the batch, over which it is summed."""
 
 
 class Arguments(NamedTuple):
-    """What a handler is called with."""
+    """Arguments of a handler."""
 
     times: Array | None
     """None, one time [1], or one for each image [B]."""
@@ -51,21 +50,29 @@ class Arguments(NamedTuple):
 
     @property
     def batch(self) -> int:
-        """How many images there are."""
+        """Number of images."""
         return self.images[0].shape[0]
 
 
 class Results(NamedTuple):
-    """What a handler returns; sums have the examples as their first axis."""
+    """Results of a handler; the first axis of sums is the examples."""
 
     times: Array | None
-    """The times' gradient: [B] where every image has a time, else a sum [examples]."""
+    """Gradient of the times: [B] if every image has a time, else a sum [examples]."""
     images: tuple[Array, ...]
     sums: tuple[Array, ...]
 
 
 def call(handler: Handler, arguments: Arguments) -> Results:
-    """The handler's results. All arrays are float32."""
+    """Call a handler.
+
+    Args:
+      handler: what to call.
+      arguments: float32 arrays.
+
+    Returns:
+      Float32 arrays.
+    """
     return _mapped(handler, arguments)
 
 
@@ -76,34 +83,31 @@ def _mapped(handler: Handler, arguments: Arguments) -> Results:
 
     @one.def_vmap
     def many(
-        size: int, batched: tuple[Arguments], arguments: Arguments
+        size: int, batched: Sequence[Arguments], arguments: Arguments
     ) -> tuple[Results, PyTree[bool]]:
-        found = (_each if any(batched[0].shared) else _folded)(handler, size, batched[0], arguments)
-        return found, jax.tree.map(lambda _: True, found)
+        rule = _each if any(batched[0].shared) else _folded
+        results = rule(handler, size, batched[0], arguments)
+        return results, jax.tree.map(lambda _: True, results)
 
     return one(arguments)
 
 
 def _each(handler: Handler, size: int, batched: Arguments, arguments: Arguments) -> Results:
-    """Examples with parameters of their own, one after the other."""
+    """Examples with separate parameters, one after the other."""
     leaves, tree = jax.tree.flatten(arguments)
     own = jax.tree.leaves(batched)
     xs = [leaf for leaf, is_own in zip(leaves, own, strict=True) if is_own]
 
     def example(xs: list[Array]) -> Results:
-        given = iter(xs)
-        return _mapped(
-            handler,
-            tree.unflatten(
-                [next(given) if is_own else leaf for leaf, is_own in zip(leaves, own, strict=True)]
-            ),
-        )
+        parts = iter(xs)
+        arrays = [next(parts) if is_own else x for x, is_own in zip(leaves, own, strict=True)]
+        return _mapped(handler, tree.unflatten(arrays))
 
     return jax.lax.map(example, xs)
 
 
 def _folded(handler: Handler, size: int, batched: Arguments, arguments: Arguments) -> Results:
-    """All examples' images as one batch."""
+    """The images of all examples as one batch."""
     times = arguments.times
     batch = arguments.images[0].shape[int(batched.images[0])]
 
@@ -115,14 +119,14 @@ def _folded(handler: Handler, size: int, batched: Arguments, arguments: Argument
         joined(array, own) for array, own in zip(arguments.images, batched.images, strict=True)
     )
     one_time = times is not None and times.shape[-1] == 1
-    # Where examples differ in their one time, it becomes the time of each of their images.
+    # A time for each example becomes a time for each image.
     apart = bool(batched.times) or not one_time
     if times is not None and apart:
         each = times if batched.times else jnp.broadcast_to(times, (size, *times.shape))
         times = jnp.broadcast_to(each, (size, batch)).reshape(-1)
     examples = size * handler.examples if handler.sums else 1
-    found = _mapped(handler._replace(examples=examples), Arguments(times, images, arguments.shared))
-    to_times = found.times
+    out = _mapped(handler._replace(examples=examples), Arguments(times, images, arguments.shared))
+    to_times = out.times
     if to_times is not None:
         if not apart:
             to_times = to_times.reshape(size, handler.examples)
@@ -132,13 +136,13 @@ def _folded(handler: Handler, size: int, batched: Arguments, arguments: Argument
             to_times = to_times.reshape(size, batch)
     return Results(
         to_times,
-        tuple(array.reshape(size, batch, *array.shape[1:]) for array in found.images),
-        tuple(array.reshape(size, handler.examples, *array.shape[1:]) for array in found.sums),
+        tuple(array.reshape(size, batch, *array.shape[1:]) for array in out.images),
+        tuple(array.reshape(size, handler.examples, *array.shape[1:]) for array in out.sums),
     )
 
 
 def _on_devices(handler: Handler, arguments: Arguments) -> Results:
-    """Every device of the mesh in use computes its images, where they can be shared out."""
+    """Every device of the present mesh computes its images, if their number is divisible."""
     mesh = jax.sharding.get_abstract_mesh()
     devices = math.prod(mesh.axis_sizes) if mesh.axis_names else 1
     automatic = all(kind == AxisType.Auto for kind in mesh.axis_types)
@@ -151,15 +155,15 @@ def _on_devices(handler: Handler, arguments: Arguments) -> Results:
     summed = parts if handler.examples > 1 else whole
 
     def share(arguments: Arguments) -> Results:
-        found = _foreign(
+        out = _foreign(
             handler._replace(examples=max(1, handler.examples // devices)),
             arguments,
             own_times=own_times,
         )
         if handler.examples > 1:
-            return found
-        sums = jax.lax.psum((found.sums, None if own_times else found.times), mesh.axis_names)
-        return Results(found.times if own_times else sums[1], found.images, sums[0])
+            return out
+        sums = jax.lax.psum((out.sums, None if own_times else out.times), mesh.axis_names)
+        return Results(out.times if own_times else sums[1], out.images, sums[0])
 
     return jax.shard_map(
         share,
@@ -188,10 +192,8 @@ def _foreign(handler: Handler, arguments: Arguments, own_times: bool | None = No
     results = [shape(arguments.batch if own_times else handler.examples)] * to_times
     results += [shape(arguments.batch, *size) for size in handler.image_results]
     results += [shape(handler.examples, *size) for size in handler.sums]
-    given = ([] if times is None else [times]) + [*images, *shared]
-    found = list(jax.ffi.ffi_call(f"{PREFIX}{handler.target}", results)(*given, **attributes))
+    arrays = ([] if times is None else [times]) + [*images, *shared]
+    out = list(jax.ffi.ffi_call(f"{PREFIX}{handler.target}", results)(*arrays, **attributes))
     first = int(to_times)
     middle = first + len(handler.image_results)
-    return Results(
-        found[0] if to_times else None, tuple(found[first:middle]), tuple(found[middle:])
-    )
+    return Results(out[0] if to_times else None, tuple(out[first:middle]), tuple(out[middle:]))

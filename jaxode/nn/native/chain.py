@@ -1,14 +1,15 @@
 """A chain of pre-activation units as one call: the field of an ODE block, and a residual block.
 
-Each unit is group norm, ReLU and a 3x3 convolution with padding 1, of z or of z with a channel of
-times in front (`jaxode.nn.layers.TimeConv`). After one or two of them comes nothing, a group norm,
-or the sum with the chain's input.
+Each unit is group norm, ReLU and a 3x3 convolution with padding 1, of z or of a channel of times
+and z (`jaxode.nn.layers.TimeConv`). One or two units are followed by nothing, a group norm, or the
+sum with the chain's input.
 """
 
 from __future__ import annotations
 
 import functools
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,7 @@ from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
 from jaxode.nn.convolution import Kernel, matmul_any_mode
-from jaxode.nn.native.calls import Arguments, Handler, call
+from jaxode.nn.native.calls import Arguments, Handler, Shapes, call
 from jaxode.nn.native.derivatives import differentiable, with_derivatives
 from jaxode.nn.native.limits import accepts_map, are_float32
 from jaxode.nn.normalization import Channels, group_norm_any_mode
@@ -25,13 +26,13 @@ from jaxode.ode.residuals import SAVE_FOR_BACKWARD
 from jaxode.types import Maps
 
 Times = Float[Array, " T"]
-"""None (T = 0), one for all images (T = 1), or one for each (T = B)."""
+"""One time for all images (T = 1), or one for each (T = B)."""
 
 
 class Unit(NamedTuple):
     """Parameters of a group norm and of the convolution after it.
 
-    `shift` is the convolution's bias, in a chain that takes times.
+    `shift` is the convolution's bias, in a chain with times.
     """
 
     scale: Channels
@@ -48,7 +49,7 @@ class Tail(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """What is known when a program is compiled."""
+    """Static settings of a chain: groups and eps of the norms, and whether the input is added."""
 
     groups: int
     eps: float
@@ -56,22 +57,33 @@ class Settings(NamedTuple):
 
 
 MOST_UNITS = 2
-"""`kUnits` of `cpp/chain.h`."""
+"""Most units of a native chain, `kUnits` of `cpp/chain.h`."""
 
 Parameters = tuple[tuple[Unit, ...], Tail | None]
 Saved = tuple[Times | None, Maps, Parameters, list[Maps], list[Kernel]]
-"""Inputs, outputs of convolutions, and kernels with their two kinds of channels exchanged."""
+"""Inputs, outputs of convolutions, and kernels with input and output channels exchanged."""
 
 Cotangents = tuple[Times | None, Maps, Parameters]
-"""Of times, maps and parameters."""
+"""Cotangents of times, maps and parameters."""
 
 
 def chain(
     times: Times | None, z: Maps, units: tuple[Unit, ...], tail: Tail | None, settings: Settings
 ) -> Maps:
-    """[B, H, W, C] → [B, H, W, C]; differentiable in reverse mode.
+    """One or two pre-activation units, fused; reverse mode only.
 
-    Raises ValueError if `fits` says that there is no native call for it.
+    Args:
+      times: of the channel of times; None for units without one.
+      z: float32 [B, H, W, C], C a multiple of 8.
+      units: one or two.
+      tail: the group norm at the end, or None.
+      settings: see `Settings`.
+
+    Returns:
+      [B, H, W, C].
+
+    Raises:
+      ValueError: there is no native call (`fits`).
     """
     if not fits(times, z, units, tail):
         raise ValueError(
@@ -82,7 +94,7 @@ def chain(
 
 
 def fits(times: Times | None, z: Maps, units: tuple[Unit, ...], tail: Tail | None) -> bool:
-    """Whether there is a native call for a chain."""
+    """Whether there is a native call for a chain, with the arguments of `chain`."""
     parameters = (array for part in (*units, tail or ()) for array in part)
     return (
         1 <= len(units) <= MOST_UNITS
@@ -92,7 +104,7 @@ def fits(times: Times | None, z: Maps, units: tuple[Unit, ...], tail: Tail | Non
 
 
 def reference(settings: Settings, times: Times | None, z: Maps, parameters: Parameters) -> Maps:
-    """The same in XLA's operations, for every derivative of any type."""
+    """`chain` in XLA's operations, with derivatives of every kind and type."""
     return _reference_outputs(settings, times, z, parameters)[0]
 
 
@@ -121,24 +133,32 @@ def _reference_outputs(
     return [out + z if settings.residual else out, *outputs]
 
 
-def _handler(target: str, settings: Settings, parameters: Parameters, **results: Any) -> Handler:
+def _handler(
+    target: str,
+    settings: Settings,
+    parameters: Parameters,
+    *,
+    image_results: Shapes,
+    sums: Shapes = (),
+    flags: Mapping[str, bool] | None = None,
+) -> Handler:
     units, tail = parameters
     attributes = {
         "groups": np.int64(settings.groups),
         "eps": np.float32(settings.eps),
         "units": np.int64(len(units)),
         "tail": np.int64(2 if settings.residual else 0 if tail is None else 1),
-        **results.pop("attributes", {}),
+        **(flags or {}),
     }
-    return Handler(target, tuple(attributes.items()), **results, timed=True)
+    return Handler(target, tuple(attributes.items()), image_results, sums, timed=True)
 
 
 def _present(*values: Array | None) -> list[Array]:
     return [value for value in values if value is not None]
 
 
-def _kept(parameters: Parameters) -> int:
-    """How many convolutions' outputs a gradient needs: all but the chain's own output."""
+def _saved_outputs(parameters: Parameters) -> int:
+    """Number of convolutions whose outputs a gradient needs: all but the chain's output."""
     units, tail = parameters
     return len(units) - (tail is None)
 
@@ -146,15 +166,15 @@ def _kept(parameters: Parameters) -> int:
 def _call(
     static: tuple[Settings, bool], arrays: tuple[Times | None, Maps, Parameters]
 ) -> list[Maps]:
-    """The chain's output and, if kept, those of its convolutions."""
+    """The chain's output and, with `keep`, those of its convolutions."""
     (settings, keep), (times, z, parameters) = static, arrays
-    maps = 1 + _kept(parameters) * keep
+    maps = 1 + _saved_outputs(parameters) * keep
     handler = _handler(
         "chain",
         settings,
         parameters,
         image_results=(z.shape[1:],) * maps,
-        attributes={"keep": keep},
+        flags={"keep": keep},
     )
     shared = tuple(
         _present(*(array for unit in parameters[0] for array in unit), *(parameters[1] or ()))
@@ -166,7 +186,7 @@ def _reference_call(
     static: tuple[Settings, bool], arrays: tuple[Times | None, Maps, Parameters]
 ) -> list[Maps]:
     (settings, keep), parameters = static, arrays[2]
-    return _reference_outputs(settings, *arrays)[: 1 + _kept(parameters) * keep]
+    return _reference_outputs(settings, *arrays)[: 1 + _saved_outputs(parameters) * keep]
 
 
 _forward = with_derivatives(_call, _reference_call)
@@ -180,16 +200,16 @@ def _chain(settings: Settings, times: Times | None, z: Maps, parameters: Paramet
 def _chain_forward(
     settings: Settings, times: Times | None, z: Maps, parameters: Parameters
 ) -> tuple[Maps, Saved]:
-    out, *kept = _forward((settings, True), (times, z, parameters))
-    kept = [checkpoint_name(each, SAVE_FOR_BACKWARD) for each in kept]
+    out, *outputs = _forward((settings, True), (times, z, parameters))
+    outputs = [checkpoint_name(each, SAVE_FOR_BACKWARD) for each in outputs]
     skip = 0 if times is None else 1
-    # Made of parameters alone, so a solve makes them once.
+    # A function of the parameters alone, which a solve evaluates once.
     exchanged = [unit.kernel[:, :, skip:].transpose(0, 1, 3, 2) for unit in parameters[0]]
-    return out, (times, z, parameters, kept, exchanged)
+    return out, (times, z, parameters, outputs, exchanged)
 
 
 def _call_gradient(settings: Settings, saved: Saved, slope: Maps) -> Cotangents:
-    times, z, parameters, kept, exchanged = saved
+    times, z, parameters, outputs, exchanged = saved
     units, tail = parameters
     shared = []
     for unit, kernel in zip(units, exchanged, strict=True):
@@ -208,13 +228,13 @@ def _call_gradient(settings: Settings, saved: Saved, slope: Maps) -> Cotangents:
         image_results=(z.shape[1:],),
         sums=tuple(array.shape for array in sums),
     )
-    found = call(handler, Arguments(times, (z, *kept, slope), tuple(shared)))
-    to_parameters = (array[0] for array in found.sums)  # of the one example
+    results = call(handler, Arguments(times, (z, *outputs, slope), tuple(shared)))
+    to_parameters = (array[0] for array in results.sums)  # of the only example
     to_units = tuple(
         Unit._make(None if each is None else next(to_parameters) for each in unit) for unit in units
     )
     to_tail = None if tail is None else Tail(next(to_parameters), next(to_parameters))
-    return found.times, found.images[0], (to_units, to_tail)
+    return results.times, results.images[0], (to_units, to_tail)
 
 
 def _reference_gradient(settings: Settings, saved: Saved, slope: Maps) -> Cotangents:

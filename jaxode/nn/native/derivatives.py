@@ -1,8 +1,7 @@
-"""Native calls with derivatives, by those of a reference in XLA's operations.
+"""Derivatives of native calls, from a reference in XLA's operations.
 
-A gradient computed in C++ is linear in the cotangent that it is given. Diffrax's adjoint takes its
-derivative in this cotangent, which is the same call again; every other derivative is the
-reference's.
+A gradient computed in C++ is linear in the cotangent. Diffrax's adjoint differentiates it with
+respect to the cotangent, which is the same call again; every other derivative is the reference's.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, PyTree
 
 Static = Hashable
-"""Settings that a program is compiled with."""
+"""Static settings of a call."""
 
 Gradient = Callable[..., PyTree[Array]]
 """(static settings, residuals, cotangent of the result) → cotangents of the inputs."""
@@ -30,8 +29,11 @@ def with_derivatives(call: Function, reference: Function) -> Function:
     """A call in C++ with the derivatives of its reference.
 
     Args:
-        call: (static settings, arrays) → arrays; XLA cannot differentiate it.
-        reference: the same function in XLA's operations.
+      call: (static settings, arrays) → arrays; XLA cannot differentiate it.
+      reference: the same function in XLA's operations.
+
+    Returns:
+      A function with the values of `call`, differentiable in either mode.
     """
 
     @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
@@ -52,12 +54,12 @@ def differentiable(call: Gradient, reference: Gradient) -> Gradient:
     """A gradient in C++ with the derivatives of its reference.
 
     Args:
-        call: computes the gradient; XLA cannot differentiate it.
-        reference: the same function of residuals and cotangent in XLA's operations.
+      call: computes the gradient; XLA cannot differentiate it.
+      reference: the same function of residuals and cotangent in XLA's operations.
 
     Returns:
-        A function that computes as `call` does, with derivatives in forward mode, and in reverse
-        mode with respect to the residuals.
+      A function with the values of `call`, differentiable in forward mode, and in reverse mode with
+      respect to the residuals.
     """
 
     @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
@@ -88,7 +90,7 @@ def differentiable(call: Gradient, reference: Gradient) -> Gradient:
     return gradient
 
 
-def _is_zero(leaf: Array | SymbolicZero) -> bool:
+def _is_zero(leaf: object) -> bool:
     return isinstance(leaf, SymbolicZero)
 
 

@@ -1,4 +1,4 @@
-"""Finds the module built for this processor and makes its handlers known to XLA, once a process."""
+"""Imports the module built for this processor and registers its handlers with XLA."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from jaxtyping import Array
 from jaxode.ode import allocation
 
 PREFIX = "jaxode_native_"
-"""Before the names of handlers, among all that a process registers."""
+"""Prefix of the handlers' names, which are global in a process."""
 
 PF_AVX2_INSTRUCTIONS_AVAILABLE = 40
-"""Windows' number for it (processthreadsapi.h)."""
+"""Windows' number for AVX2 (processthreadsapi.h)."""
 
 HINT = (
     "install a C++ compiler (GCC or Clang) and then jaxode once more: pip install --force-reinstall"
@@ -28,7 +28,7 @@ HINT = (
 
 
 def processor_flags() -> frozenset[str]:
-    """What the processor can do, in Linux's words; empty where nobody says."""
+    """The processor's features, by Linux's names; empty where they are unknown."""
     if sys.platform == "win32":
         avx2 = ctypes.windll.kernel32.IsProcessorFeaturePresent(PF_AVX2_INSTRUCTIONS_AVAILABLE)
         return frozenset(("avx2", "fma")) if avx2 else frozenset()
@@ -45,16 +45,16 @@ def candidates() -> list[str]:
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return ["_native"]
     flags = processor_flags()
-    wanted = {
+    required = {
         "_avx512": {"avx512f", "avx512vl", "avx512dq", "avx512bw", "fma"},
         "_avx2": {"avx2", "fma"},
     }
-    return [name for name, needs in wanted.items() if needs <= flags]
+    return [name for name, needs in required.items() if needs <= flags]
 
 
 @functools.cache
 def _loaded() -> tuple[ModuleType | None, str]:
-    """The module, its handlers registered; or None and the reason."""
+    """The module with its handlers registered and an empty text; or None and the reason."""
     names = candidates()
     if not names:
         return None, "the native kernels need a processor with AVX2 and FMA"
@@ -80,7 +80,7 @@ def _loaded() -> tuple[ModuleType | None, str]:
 
 
 def uninitialized(like: jax.ShapeDtypeStruct) -> Array:
-    """An uninitialised array of this shape and type, in large pages where there are any."""
+    """An uninitialised array of a shape and type, in large pages where the system has them."""
     return jax.ffi.ffi_call(f"{PREFIX}uninitialized", like)()
 
 
@@ -90,7 +90,7 @@ def load() -> bool:
 
 
 def unavailable_reason() -> str:
-    """Why they cannot, and what to do; empty if they can."""
+    """Why the native kernels cannot be used, and what to do; empty if they can."""
     return _loaded()[1]
 
 

@@ -1,36 +1,39 @@
-"""The downsampling segment as one native call.
-
-Its widest maps are never in memory for a whole batch.
-"""
+"""The downsampling segment as one native call, whose widest maps exist for one image at a time."""
 
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.custom_derivatives import (
+    CustomVJPPrimal,
+    SymbolicZero,
+    custom_vjp_primal_tree_values,
+)
 from jaxtyping import Array, Float
 
 from jaxode.nn import downsampling as matrix_products
 from jaxode.nn.convolution import matmul_any_mode
-from jaxode.nn.downsampling import Segment
+from jaxode.nn.downsampling import Images, Last, Outputs, Segment
 from jaxode.nn.native.calls import Arguments, Attributes, Handler, call
 from jaxode.nn.native.derivatives import differentiable, with_derivatives
 from jaxode.nn.native.limits import accepts_map, are_float32
 from jaxode.nn.normalization import group_norm_any_mode
-from jaxode.types import Images, Maps
 
-Saved = tuple[Images, Segment, Maps, Float[Array, ""] | None]
-"""Images, parameters, the second convolution's output; None unless the images have a gradient."""
+Saved = tuple[Images, Segment, Outputs, Float[Array, ""] | None]
+"""Images, parameters, second convolution's output; a number if the images have a gradient."""
+
+Output = Float[Array, "B _ _ _"]
+"""Maps of any size: the segment's, or its second convolution's."""
 
 Settings = tuple[int, float]
 """Groups of the norms, and what is added to a variance."""
 
 
 def fits(images: Images, segment: Segment) -> bool:
-    """Whether the native kernels can take it."""
+    """Whether images and parameters can be the arguments of the native kernel."""
     height, width, channels = images.shape[1:]
     return (
         min(height, width) >= 6
@@ -40,17 +43,17 @@ def fits(images: Images, segment: Segment) -> bool:
     )
 
 
-def downsampling(images: Images, segment: Segment, groups: int, eps: float) -> Maps:
-    """As `jaxode.nn.downsampling.downsampling`, native where it can be."""
+def downsampling(images: Images, segment: Segment, groups: int, eps: float) -> Outputs:
+    """`jaxode.nn.downsampling.downsampling`, by a native kernel if it fits."""
     if fits(images, segment):
         return _segment((groups, eps), images, segment)
     return matrix_products.downsampling(images, segment, groups, eps)
 
 
-def reference(settings: Settings, images: Images, segment: Segment) -> tuple[Maps, Maps]:
-    """The segment's output and its second convolution in XLA's operations.
+def reference(settings: Settings, images: Images, segment: Segment) -> tuple[Last, Outputs]:
+    """Outputs of the segment and of its second convolution in XLA's operations.
 
-    They have every derivative, in any type.
+    They have derivatives of every kind and type.
     """
     out = matmul_any_mode(images, segment.first, 1, 0) + segment.first_shift
     out = jax.nn.relu(group_norm_any_mode(out, segment.first_scale, segment.first_bias, *settings))
@@ -67,7 +70,7 @@ def _attributes(settings: Settings, segment: Segment, **more: bool) -> Attribute
     return tuple(named.items())
 
 
-def _values(static: tuple[Settings, bool], arrays: tuple[Images, Segment]) -> list[Maps]:
+def _values(static: tuple[Settings, bool], arrays: tuple[Images, Segment]) -> list[Output]:
     (settings, keep), (images, segment) = static, arrays
     width = segment.first.shape[3]
     middle = tuple((extent - 4) // 2 + 1 for extent in images.shape[1:3])
@@ -77,7 +80,9 @@ def _values(static: tuple[Settings, bool], arrays: tuple[Images, Segment]) -> li
     return list(call(handler, Arguments(None, (images,), tuple(segment))).images)
 
 
-def _reference_values(static: tuple[Settings, bool], arrays: tuple[Images, Segment]) -> list[Maps]:
+def _reference_values(
+    static: tuple[Settings, bool], arrays: tuple[Images, Segment]
+) -> list[Output]:
     return list(reference(static[0], *arrays))[: 1 + static[1]]
 
 
@@ -85,29 +90,23 @@ _forward_call = with_derivatives(_values, _reference_values)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _segment(settings: Settings, images: Images, segment: Segment) -> Maps:
+def _segment(settings: Settings, images: Images, segment: Segment) -> Outputs:
     return _forward_call((settings, False), (images, segment))[0]
 
 
-def _forward(settings: Settings, images: Any, segment: Any) -> tuple[Maps, Saved]:
-    """Whether the gradient with respect to the images is asked for.
+def _forward(settings: Settings, images: CustomVJPPrimal, segment: Segment) -> tuple[Last, Saved]:
+    """Output and residuals; both arguments have CustomVJPPrimal in place of arrays.
 
-    Training does not need it, and it would cost.
+    The images' gradient is expensive, and training does not need it.
     """
-    asked = images.perturbed
-    images, segment = (
-        images.value,
-        jax.tree.map(
-            lambda leaf: leaf.value, segment, is_leaf=lambda leaf: hasattr(leaf, "perturbed")
-        ),
-    )
-    out, middle = _forward_call((settings, True), (images, segment))
-    return out, (images, segment, middle, jnp.zeros(()) if asked else None)
+    values, parameters = custom_vjp_primal_tree_values((images, segment))
+    out, middle = _forward_call((settings, True), (values, parameters))
+    return out, (values, parameters, middle, jnp.zeros(()) if images.perturbed else None)
 
 
-def _call_gradient(settings: Settings, saved: Saved, slope: Maps) -> tuple[Images, Segment]:
-    images, segment, middle, asked = saved
-    to_images = asked is not None
+def _call_gradient(settings: Settings, saved: Saved, slope: Last) -> tuple[Images, Segment]:
+    images, segment, middle, perturbed = saved
+    to_images = perturbed is not None
     exchanged = segment._replace(
         second=segment.second.transpose(0, 1, 3, 2), third=segment.third.transpose(0, 1, 3, 2)
     )
@@ -122,14 +121,13 @@ def _call_gradient(settings: Settings, saved: Saved, slope: Maps) -> tuple[Image
         (images.shape[1:],) * to_images,
         tuple(array.shape for array in segment),
     )
-    found = call(handler, Arguments(None, (images, middle, slope), tuple(shared)))
-    return found.images[0] if to_images else jnp.zeros_like(images), Segment(
-        *(array[0] for array in found.sums)
-    )
+    results = call(handler, Arguments(None, (images, middle, slope), tuple(shared)))
+    to_segment = Segment(*(array[0] for array in results.sums))
+    return results.images[0] if to_images else jnp.zeros_like(images), to_segment
 
 
-def _reference_gradient(settings: Settings, saved: Saved, slope: Maps) -> tuple[Images, Segment]:
-    def function(images: Images, segment: Segment) -> Maps:
+def _reference_gradient(settings: Settings, saved: Saved, slope: Last) -> tuple[Images, Segment]:
+    def function(images: Images, segment: Segment) -> Last:
         return reference(settings, images, segment)[0]
 
     return jax.vjp(function, *saved[:2])[1](slope)  # type: ignore[return-value]
@@ -138,8 +136,10 @@ def _reference_gradient(settings: Settings, saved: Saved, slope: Maps) -> tuple[
 _gradient = differentiable(_call_gradient, _reference_gradient)
 
 
-def _backward(settings: Settings, saved: Saved, slope: Any) -> tuple[Images, Segment]:
-    if isinstance(slope, jax.custom_derivatives.SymbolicZero):
+def _backward(
+    settings: Settings, saved: Saved, slope: Last | SymbolicZero
+) -> tuple[Images, Segment]:
+    if isinstance(slope, SymbolicZero):
         slope = jnp.zeros(slope.shape, saved[0].dtype)
     return _gradient(settings, saved, slope)
 

@@ -1,0 +1,162 @@
+"""How an ODE is solved and differentiated.
+
+Every field is one command-line flag, with its help text next to its default.
+"""
+
+# ruff: noqa: RUF009 - `setting` is dataclasses.field under a shorter name
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaxode.checks import ConfigError, Range, any_of, require
+from jaxode.config.choices import NormName, SteppingName
+from jaxode.config.fields import check_fields, setting
+from jaxode.config.gradients import (
+    GRADIENT_FACTS,
+    GradientChoice,
+    GradientFacts,
+    default_gradient,
+    gradient_facts,
+    modes_where,
+)
+from jaxode.config.solvers import (
+    SOLVER_FACTS,
+    SolverChoice,
+    SolverFacts,
+    names_where,
+    solver_facts,
+)
+
+TOLERANCES = Range(1e-16, 1e3)
+"""Squares of errors that are measured in tolerances stay finite in float32."""
+
+MOST_STEPS = 100_000
+"""Of one solve.
+
+The exact gradient modes plan memory for a state of each (or for each of as many as a tape holds).
+"""
+
+
+@dataclass(frozen=True)
+class SolveConfig:
+    """How an ODE is solved and differentiated.
+
+    Args:
+      solver: a registered name; a Diffrax solver class; or a function (rtol, atol) → Diffrax
+        solver.
+      rtol: relative tolerance of a step, 1e-16 to 1e3.
+      atol: absolute tolerance of a step, 1e-16 to 1e3.
+      step_size: fixed step size as a share of the interval, 1e-5 to 1; None for adaptive steps.
+      gradient: a registered gradient mode, or a function (config, max_steps) → Diffrax adjoint,
+        whose attribute `facts` may be a `GradientFacts`; None for the quickest exact mode.
+      backward_rtol: relative tolerance of the backward solve; None for `rtol`.
+      backward_atol: absolute tolerance of the backward solve; None for `atol`.
+      backward_norm: norm of the backward solve's error: "full", or "seminorm" without the
+        parameters (Kidger, Chen and Lyons 2021, "Hey, that's not an ODE").
+      stepping: whose step control and evaluation counts: "diffrax" or "torchdiffeq".
+      tape_steps: accepted steps that the tape stores at a time, 1 to 100 000.
+      max_steps: most steps of a solve, accepted and rejected, 1 to 100 000.
+      per_sample: whether every example has its own step sizes.
+
+    Raises:
+      ConfigError: a value outside its range, or settings that contradict each other.
+
+    Example:
+      >>> from jaxode import SolveConfig
+      >>> SolveConfig("kvaerno3").gradient
+      'checkpointed'
+    """
+
+    solver: SolverChoice = setting(
+        "dopri5",
+        "Runge-Kutta method; kvaerno3 is implicit, for stiff fields",
+        choices=SOLVER_FACTS,
+    )
+    rtol: float = setting(1e-3, "relative tolerance of a step", TOLERANCES)
+    atol: float = setting(1e-3, "absolute tolerance of a step", TOLERANCES)
+    step_size: float | None = setting(
+        None, "fixed step size; without it the step size adapts", Range(1 / MOST_STEPS, 1)
+    )
+    gradient: GradientChoice = setting(
+        None,
+        "tape: exact, least time; replay: exact, re-runs every step, little memory; direct and"
+        " checkpointed: Diffrax's exact modes; backsolve: the adjoint ODE, constant memory (default"
+        " tape; checkpointed for kvaerno3)",
+        choices=GRADIENT_FACTS,
+    )
+    backward_rtol: float | None = setting(
+        None, "relative tolerance of the backsolve (default: rtol)", TOLERANCES
+    )
+    backward_atol: float | None = setting(
+        None, "absolute tolerance of the backsolve (default: atol)", TOLERANCES
+    )
+    backward_norm: NormName = setting(
+        "full",
+        "norm of the backsolve's error: full, or seminorm, which leaves the parameters out",
+    )
+    stepping: SteppingName = setting(
+        "diffrax",
+        "step control: diffrax's, or torchdiffeq's with its overshoot, norms and evaluation counts",
+    )
+    tape_steps: int = setting(
+        8,
+        "accepted steps that the tape stores at a time; of more, all but the last are re-run",
+        Range(1, MOST_STEPS),
+    )
+    max_steps: int = setting(
+        256, "most steps, accepted and rejected, of one solve", Range(1, MOST_STEPS)
+    )
+    per_sample: bool = setting(
+        False,
+        "per-sample adaptive step sizes: every image has its own steps and error",
+    )
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if self.gradient is None:
+            object.__setattr__(self, "gradient", default_gradient(self.solver_facts.implicit))
+        solver, mode = self.solver_facts, self.gradient_facts
+        if solver.implicit and mode.needs_explicit:
+            others = any_of(modes_where(needs_explicit=False))
+            raise ConfigError(
+                f"gradient {mode.name} needs an explicit solver, got {solver.name}, which has"
+                f" {others}"
+            )
+        if self.step_size is not None:
+            enough = self.step_size * self.max_steps >= 1 - 1e-9
+            require(
+                enough,
+                "step_size",
+                self.step_size,
+                f"at least 1/max_steps = {1 / self.max_steps:g}",
+            )
+        elif not solver.adaptive:
+            raise ConfigError(
+                f"solver {solver.name} has no error estimate: give step_size, for example 0.1"
+            )
+        if self.stepping == "torchdiffeq":
+            fixed = self.step_size is not None
+            has = solver.torchdiffeq_fixed if fixed else solver.torchdiffeq_adaptive
+            both = names_where(**{"torchdiffeq_fixed" if fixed else "torchdiffeq_adaptive": True})
+            kind = "with fixed steps" if fixed else "with adaptive steps"
+            allowed = f"one of {', '.join(both)} {kind} under stepping torchdiffeq"
+            require(has, "solver", solver.name, allowed)
+        if not mode.backward_solve and self.backward_norm != "full":
+            raise ConfigError(f"backward_norm needs gradient backsolve, got {mode.name}")
+        if not mode.backward_solve and (
+            self.backward_rtol is not None or self.backward_atol is not None
+        ):
+            raise ConfigError(
+                f"backward_rtol and backward_atol need gradient backsolve, got {mode.name}"
+            )
+
+    @property
+    def solver_facts(self) -> SolverFacts:
+        """The solver's properties."""
+        return solver_facts(self.solver)
+
+    @property
+    def gradient_facts(self) -> GradientFacts:
+        """The gradient mode's properties."""
+        return gradient_facts(self.gradient)
