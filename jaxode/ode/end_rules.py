@@ -5,7 +5,7 @@ The other rule, interpolation past t1, is `jaxode.ode.interpolated_end`'s.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +13,7 @@ from jaxtyping import Array, Int
 
 from jaxode.ode.runge_kutta import Method
 from jaxode.ode.step_control import Decision
+from jaxode.ode.stepsize import StartTime
 from jaxode.types import Flags, Index, NumpyTime, StageSlopes, State, Times
 
 
@@ -36,10 +37,11 @@ class LastInterval(NamedTuple):
     index: Int[Array, "*samples"]
 
 
+@runtime_checkable
 class EndRule(Protocol):
     """What happens at t1."""
 
-    def first_end(self, t_next: Times) -> Times:
+    def first_end(self, t_next: StartTime) -> StartTime:
         """End of the first step."""
         ...
 
@@ -70,6 +72,7 @@ class EndRule(Protocol):
         ...
 
 
+@runtime_checkable
 class AnswerCotangents(Protocol):
     """Cotangents of what the answer is computed from."""
 
@@ -100,7 +103,7 @@ class ClipToEnd:
     def __init__(self, method: Method, t1: NumpyTime) -> None:
         self.method, self.t1 = method, t1
 
-    def first_end(self, t_next: Times) -> Times:
+    def first_end(self, t_next: StartTime) -> StartTime:
         """No later than t1."""
         return jnp.minimum(t_next, self.t1)
 

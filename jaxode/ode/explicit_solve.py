@@ -22,7 +22,8 @@ from jaxode.ode.recorder import Memory, Recorder, Step
 from jaxode.ode.residuals import Inputs, LinearizedField
 from jaxode.ode.runge_kutta import Method
 from jaxode.ode.step_control import StepControl
-from jaxode.types import Arrays, Counts, Flags, Index, NumpyTime, State, Times
+from jaxode.ode.stepsize import ControllerState
+from jaxode.types import Counts, Flags, Index, NumpyTime, State, Times
 
 
 class Loop(NamedTuple):
@@ -36,7 +37,7 @@ class Loop(NamedTuple):
     t: Times
     t_next: Times
     """End of the step to try."""
-    controller: Arrays
+    controller: ControllerState
     """State of the step-size controller."""
     failure: Counts
     """0, or a code for `jaxode.ode.explain_failure`."""

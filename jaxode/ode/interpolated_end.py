@@ -17,6 +17,7 @@ from jaxode.ode.buffers import read, spread, zeros
 from jaxode.ode.end_rules import LastInterval, LastStep
 from jaxode.ode.runge_kutta import Method
 from jaxode.ode.step_control import Decision, StepControl
+from jaxode.ode.stepsize import StartTime
 from jaxode.types import Flags, Index, NumpyTime, StageSlopes, State, Times
 
 Interpolation = Callable[..., diffrax.AbstractLocalInterpolation]
@@ -38,7 +39,7 @@ class InterpolatePastEnd:
     ) -> None:
         self.method, self.control, self.interpolation, self.t1 = method, control, interpolation, t1
 
-    def first_end(self, t_next: Times) -> Times:
+    def first_end(self, t_next: StartTime) -> StartTime:
         """As the controller has chosen."""
         return t_next
 

@@ -10,7 +10,7 @@ Recorded steps are counted in segments. The state at the start of every segment 
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
@@ -51,6 +51,7 @@ class Step(NamedTuple):
     error: State
 
 
+@runtime_checkable
 class Recorder(Protocol):
     """What a solve evaluates and stores."""
 
@@ -75,6 +76,7 @@ class Recorder(Protocol):
         ...
 
 
+@runtime_checkable
 class DifferentiableRecorder(Recorder, Protocol):
     """A recorder whose memory suffices for the way back."""
 

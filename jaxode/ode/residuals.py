@@ -17,6 +17,9 @@ from jaxode.types import Args, RealScalar, State, Time
 Residuals = list[Array]
 """What a pullback needs of an evaluation."""
 
+SharedResiduals = list[ArrayLike]
+"""What the pullbacks of all evaluations need: constants, which may be numbers, among them."""
+
 RealInputs = list[Inexact[Array, "..."]]
 """Floating-point arrays that a field reads, or their cotangents."""
 
@@ -98,7 +101,7 @@ class LinearizedField:
         self._trace_pullback(t, z)
 
     def _trace_pullback(self, t: RealScalar | Shaped[ArrayLike, "..."], z: State) -> None:
-        def forward(t: Time, z: State, inputs: Inputs) -> tuple[State, list[Array]]:
+        def forward(t: Time, z: State, inputs: Inputs) -> tuple[State, list[ArrayLike]]:
             def slope_of(z: State, real: RealInputs) -> State:
                 return self.evaluate(t, z, inputs._replace(real=real))
 
@@ -125,9 +128,10 @@ class LinearizedField:
     def forward(self, t: Time, z: State, inputs: Inputs) -> tuple[State, Residuals]:
         """dz/dt, and what its pullback needs beyond what `shared_residuals` gives."""
         slope, residuals = self._all(t, z, inputs)
-        return slope, [residuals[i] for i in self._first]
+        # What depends on time or state is an array.
+        return slope, [residuals[i] for i in self._first]  # type: ignore[return-value]
 
-    def shared_residuals(self, t: Time, z: State, inputs: Inputs) -> Residuals:
+    def shared_residuals(self, t: Time, z: State, inputs: Inputs) -> SharedResiduals:
         """The residuals that all evaluations share.
 
         t and z serve for their types alone, so XLA removes the rest.
@@ -136,7 +140,7 @@ class LinearizedField:
         return [r for r, source in zip(residuals, self._source, strict=True) if source is None]
 
     def vjp(
-        self, saved: Residuals, shared: Residuals, cotangent: State
+        self, saved: Residuals, shared: SharedResiduals, cotangent: State
     ) -> tuple[State, RealInputs]:
         """Cotangents of z and of the real inputs.
 
@@ -149,7 +153,7 @@ class LinearizedField:
         leaves = [next(rest) if source is None else saved[source] for source in self._source]
         return jax.tree.unflatten(self._vjp, leaves)(cotangent)
 
-    def _all(self, t: Time, z: State, inputs: Inputs) -> tuple[State, list[Array]]:
+    def _all(self, t: Time, z: State, inputs: Inputs) -> tuple[State, list[ArrayLike]]:
         flat = self._forward(t, *jax.tree.leaves(z), *inputs.real, *(inputs.other or ()))
         count = self._slope.num_leaves
         return jax.tree.unflatten(self._slope, flat[:count]), flat[count:]

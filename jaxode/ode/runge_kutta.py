@@ -55,8 +55,8 @@ def combine_row(y: State, table: Table, row: IntScalar, ks: StageSlopes) -> Stat
     """
 
     def one(row: int) -> Callable[[], State]:
-        used = np.flatnonzero(table[row])
-        return lambda: combine(y, table[row], ks, used) if len(used) else y
+        used = np.flatnonzero(table[row]).tolist()
+        return lambda: combine(y, table[row], ks, used) if used else y
 
     def branches() -> State:
         return lax.switch(row, [one(number) for number in range(len(table))])

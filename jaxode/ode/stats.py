@@ -40,9 +40,9 @@ class Stats(NamedTuple):
     Example:
       >>> import jax.numpy as jnp
       >>> from jaxode.ode import Stats
-      >>> Stats(jnp.array(26), jnp.array(4), jnp.array(0), jnp.array(1)).check()
-      Traceback (most recent call last):
-      jaxode.ode.failures.SolveError: the solver took max_steps steps before the end: raise ...
+      >>> stats = Stats.chain([Stats(*jnp.array([26, 4, 0, 0])), Stats(*jnp.array([32, 4, 1, 0]))])
+      >>> stats.check().nfe.tolist()
+      [26, 32]
     """
 
     nfe: Int[Array, "*blocks"]

@@ -8,7 +8,7 @@ size zero whose result is discarded: it could leave numbers that are not finite.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import diffrax
 import jax
@@ -18,7 +18,7 @@ from optimistix import rms_norm
 from jaxode.ode.buffers import Values, broadcast_time, select
 from jaxode.ode.failures import code_of
 from jaxode.ode.fixed_grid import FixedGrid
-from jaxode.ode.stepsize import Adaptive
+from jaxode.ode.stepsize import Adaptive, ControllerState, StartTime
 from jaxode.types import Arrays, Counts, Flags, IntScalar, NumpyTime, State, Time, Times
 
 Field = Callable[[Time, State], State]
@@ -37,19 +37,20 @@ class Decision(NamedTuple):
     """Start of the next step."""
     t_next: Times
     """End of the next step."""
-    controller: Arrays
+    controller: ControllerState
     """State of the step-size controller."""
     failure: Counts
     """0, or a code for `jaxode.ode.explain_failure`."""
 
 
+@runtime_checkable
 class StepControl(Protocol):
     """How the steps of a solve are chosen."""
 
     batch_shape: tuple[int, ...]
     """Shape of times, step sizes and counts: () or (B,)."""
 
-    def first_step(self, field: Field, t0: Times, z0: State) -> tuple[Times, Arrays]:
+    def first_step(self, field: Field, t0: Times, z0: State) -> tuple[StartTime, ControllerState]:
         """End of the first step, and the controller's state."""
         ...
 
@@ -58,13 +59,24 @@ class StepControl(Protocol):
         ...
 
     def decide(
-        self, t: Times, t_next: Times, y0: State, y1: State, error: State, controller: Arrays
+        self,
+        t: Times,
+        t_next: Times,
+        y0: State,
+        y1: State,
+        error: State,
+        controller: ControllerState,
     ) -> Decision:
         """Accept or reject a step from (t, y0) to (t_next, y1), and choose the next."""
         ...
 
     def keep_finished(
-        self, running: Flags, decision: Decision, t: Times, controller: Arrays, failure: Counts
+        self,
+        running: Flags,
+        decision: Decision,
+        t: Times,
+        controller: ControllerState,
+        failure: Counts,
     ) -> Decision:
         """The decision for samples that run; no step, and the rest as before, for the others."""
         ...
@@ -93,7 +105,7 @@ class SharedStepSize:
     def __init__(self, controller: Controller, order: int, t0: NumpyTime, t1: NumpyTime) -> None:
         self.controller, self.order, self.t0, self.t1 = controller, order, t0, t1
 
-    def first_step(self, field: Field, t0: Times, z0: State) -> tuple[Times, Arrays]:
+    def first_step(self, field: Field, t0: Times, z0: State) -> tuple[StartTime, ControllerState]:
         """End of the first step, and the controller's state."""
         del t0  # the controller computes with the NumPy scalar
         term = diffrax.ODETerm(lambda t, y, _: field(jnp.asarray(t), y))
@@ -105,13 +117,24 @@ class SharedStepSize:
         return t_next
 
     def decide(
-        self, t: Times, t_next: Times, y0: State, y1: State, error: State, controller: Arrays
+        self,
+        t: Times,
+        t_next: Times,
+        y0: State,
+        y1: State,
+        error: State,
+        controller: ControllerState,
     ) -> Decision:
         """Accept or reject a step from (t, y0) to (t_next, y1), and choose the next."""
         return _decide(self.controller, self.order, t, t_next, y0, y1, error, controller)
 
     def keep_finished(
-        self, running: Flags, decision: Decision, t: Times, controller: Arrays, failure: Counts
+        self,
+        running: Flags,
+        decision: Decision,
+        t: Times,
+        controller: ControllerState,
+        failure: Counts,
     ) -> Decision:
         """The decision as it is."""
         del running, t, controller, failure
@@ -142,7 +165,7 @@ class PerSampleStepSizes:
         self.controller, self.order, self.t1 = controller, order, t1
         self.batch_shape = (samples,)
 
-    def first_step(self, field: Field, t0: Times, z0: State) -> tuple[Times, Arrays]:
+    def first_step(self, field: Field, t0: Times, z0: State) -> tuple[StartTime, ControllerState]:
         """End of the first step, and the controller's state, of each sample."""
         # Hairer's rule evaluates the field, which takes the whole batch, so it stands outside of
         # the map.
@@ -160,7 +183,13 @@ class PerSampleStepSizes:
         return jnp.where(running, t_next, t)
 
     def decide(
-        self, t: Times, t_next: Times, y0: State, y1: State, error: State, controller: Arrays
+        self,
+        t: Times,
+        t_next: Times,
+        y0: State,
+        y1: State,
+        error: State,
+        controller: ControllerState,
     ) -> Decision:
         """For each sample, accept or reject a step from (t, y0) to (t_next, y1)."""
 
@@ -170,7 +199,12 @@ class PerSampleStepSizes:
         return jax.vmap(decide)(t, t_next, y0, y1, error, controller)
 
     def keep_finished(
-        self, running: Flags, decision: Decision, t: Times, controller: Arrays, failure: Counts
+        self,
+        running: Flags,
+        decision: Decision,
+        t: Times,
+        controller: ControllerState,
+        failure: Counts,
     ) -> Decision:
         """The decision for samples that run; the others accept nothing and stay where they are."""
         accept = decision.accept & running
@@ -189,7 +223,7 @@ class PerSampleStepSizes:
 
 def _decide(
     controller: Controller, order: IntScalar, t: Times, t_next: Times,
-    y0: State, y1: State, error: State, state: Arrays,
+    y0: State, y1: State, error: State, state: ControllerState,
 ) -> Decision:  # fmt: skip
     accept, t, t_next, _, state, result = controller.adapt_step_size(
         t, t_next, y0, y1, None, error, order, state

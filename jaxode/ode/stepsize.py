@@ -9,12 +9,11 @@ import jax
 import jax.numpy as jnp
 import optimistix
 from jax import lax
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, ArrayLike, Float, PyTree, Shaped
 
 from jaxode.ode.buffers import spread
 from jaxode.types import (
     Args,
-    Arrays,
     BoolScalar,
     IntScalar,
     NumpyTime,
@@ -25,6 +24,12 @@ from jaxode.types import (
 
 Norm = Callable[[PyTree], Array]
 """State → its size."""
+
+ControllerState = PyTree[Shaped[ArrayLike, "..."]]
+"""What a controller remembers from step to step."""
+
+AdaptiveState = tuple[ControllerState, Float[Array, ""]]
+"""Of the error control, and the shortest step."""
 
 Terms = PyTree[diffrax.AbstractTerm] | None
 """A field as Diffrax's term; None where the first step is known."""
@@ -42,9 +47,7 @@ NaN time.
 """
 
 
-class Adaptive(
-    diffrax.AbstractAdaptiveStepSizeController[tuple[Arrays, Float[Array, ""]], RealScalar | None]
-):
+class Adaptive(diffrax.AbstractAdaptiveStepSizeController[AdaptiveState, RealScalar | None]):
     """diffrax.PIDController's error control, with Hairer's first step and named failures.
 
     - Diffrax 0.7.2 begins every ODE solve with dt = 0.01 when dt0 is None; this applies the rule of
@@ -109,7 +112,7 @@ class Adaptive(
         args: Args,
         func: Callable[..., State] | None,
         error_order: RealScalar,
-    ) -> tuple[StartTime, tuple[Arrays, Float[Array, ""]]]:
+    ) -> tuple[StartTime, AdaptiveState]:
         """End of the first step, and (state of the error control, shortest step).
 
         Args:
@@ -151,9 +154,14 @@ class Adaptive(
         args: Args,
         y_error: State,
         error_order: RealScalar,
-        controller_state: tuple[Arrays, Float[Array, ""]],
+        controller_state: AdaptiveState,
     ) -> tuple[
-        BoolScalar, Times, Times, BoolScalar, tuple[Arrays, Float[Array, ""]], diffrax.RESULTS
+        BoolScalar,
+        Times,
+        Times,
+        BoolScalar,
+        AdaptiveState,
+        diffrax.RESULTS,
     ]:
         """Accept or reject by the scaled error, and choose the next step.
 

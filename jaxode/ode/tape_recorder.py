@@ -6,7 +6,7 @@ every step is run twice at most, and memory is bounded by the length of the tape
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -85,6 +85,7 @@ class TapeRecorder:
         return jnp.where(failed | memory.tape_invalid, last + 1, last)
 
 
+@runtime_checkable
 class Repair(Protocol):
     """What a step that some samples accept and others reject does to the tape."""
 
