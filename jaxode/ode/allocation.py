@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 from jax import lax
+from jaxtyping import Array, DTypeLike, Shaped
 
-Allocator = Callable[[jax.ShapeDtypeStruct], Any]
+Allocator = Callable[[jax.ShapeDtypeStruct], Array]
 """Shape and type → an array of them with any content."""
 
 _ALLOCATORS: dict[str, Allocator] = {}
@@ -18,14 +18,22 @@ def register(platform: str, allocator: Allocator) -> None:
     """Have a platform's uninitialised arrays made by `allocator`.
 
     On a CPU, XLA would fill them with zeros.
+
+    Args:
+      platform: JAX's name, "cpu" say.
+      allocator: replaces the platform's earlier one.
     """
     _ALLOCATORS[platform] = allocator
 
 
-def uninitialized(shape: tuple[int, ...], dtype: Any) -> Any:
+def uninitialized(shape: tuple[int, ...], dtype: DTypeLike) -> Shaped[Array, "..."]:
     """An array with no defined content.
 
     On a mesh of several devices XLA makes it, for it knows how to share it out among them.
+
+    Args:
+      shape: of the array.
+      dtype: its type.
     """
     if jax.sharding.get_abstract_mesh().size > 1:
         return lax.empty(shape, dtype)

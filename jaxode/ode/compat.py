@@ -9,14 +9,16 @@ their end times, which is torchdiffeq with `options={"step_t": [t0, t1]}` and th
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, Float, PyTree
 
 from jaxode.ode.norms import rms_norm
+from jaxode.types import Args, NumpyTime, State, Time
 
 FAR = 1e6
 """A time that no solve of ours reaches; an event ends it first."""
@@ -30,7 +32,7 @@ class _Quartic(diffrax.FourthOrderPolynomialInterpolation):
         """Weights of the slopes at the middle of the step.
 
         A new array each time: JAX 0.10 would go on using the float32 rounding of one that it has
-          met in float32.
+        met in float32.
         """
         return self.middle.copy()
 
@@ -84,7 +86,7 @@ class Dopri8(diffrax.Dopri8):
     interpolation_cls: ClassVar[Callable[..., diffrax.AbstractLocalInterpolation]] = _Dopri8Quartic
 
 
-QUARTIC_SOLVERS: dict[str, Callable[[], diffrax.AbstractSolver[Any]]] = {
+QUARTIC_SOLVERS: dict[str, Callable[[], diffrax.AbstractSolver]] = {
     "bosh3": Bosh3,
     "dopri5": Dopri5,
     "dopri8": Dopri8,
@@ -92,45 +94,53 @@ QUARTIC_SOLVERS: dict[str, Callable[[], diffrax.AbstractSolver[Any]]] = {
 """The adaptive solvers that both sides have."""
 
 
-def passed(t1: Any) -> diffrax.Event:
+def passed(t1: NumpyTime) -> diffrax.Event:
     """The event that ends a solve after the first step to reach t1."""
 
-    def cond(t: Any, y: Any, args: Any, **_: Any) -> Any:
+    def cond(t: Time, y: State, args: Args, **_: object) -> Bool[Array, ""]:
         del y, args
         return t >= t1
 
     return diffrax.Event(cond)
 
 
-# Norms of Diffrax's adjoint state (y, a_y, a_args, a_terms) of a solve with a clock
-# (`jaxode.ode.guard`): y is (z, τ), and args are (args, c). The clock is left out everywhere.
+WithClock = tuple[State, Float[Array, ""]]
+"""A state (z, τ) with a clock (`jaxode.ode.guard`), or its adjoint."""
+
+AdjointState = tuple[WithClock, WithClock, tuple[Args, Float[Array, ""]], PyTree]
+"""Diffrax's adjoint state (y, a_y, a_args, a_terms) of such a solve; its args are (args, c).
+
+The norms below leave the clock out.
+"""
+
+Size = Float[Array, ""]
 
 
-def forward_norm(state: tuple[Any, Any]) -> Any:
+def forward_norm(state: WithClock) -> Size:
     """RMS over z."""
     return rms_norm(state[0])
 
 
-def mixed_norm(adjoint_state: tuple[Any, Any, Any, Any]) -> Any:
+def mixed_norm(adjoint_state: AdjointState) -> Size:
     """Torchdiffeq's norm: the largest RMS of z, its adjoint, each gradient and the time's."""
     y, a_y, (a_args, _), _ = adjoint_state
     sizes = [rms_norm(y[0]), rms_norm(a_y[0])]
     return jnp.max(jnp.stack([*sizes, *(rms_norm(leaf) for leaf in jax.tree.leaves(a_args))]))
 
 
-def mixed_seminorm(adjoint_state: tuple[Any, Any, Any, Any]) -> Any:
+def mixed_seminorm(adjoint_state: AdjointState) -> Size:
     """The same without the parameters' gradients but with the time's, as torchdiffeq's seminorm."""
     y, a_y, ((_, a_shift), _), _ = adjoint_state
     return jnp.max(jnp.stack([rms_norm(y[0]), rms_norm(a_y[0]), jnp.abs(a_shift)]))
 
 
-def pooled_norm(adjoint_state: tuple[Any, Any, Any, Any]) -> Any:
+def pooled_norm(adjoint_state: AdjointState) -> Size:
     """As Diffrax: RMS over z, its adjoint and all gradients together."""
     y, a_y, (a_args, _), a_terms = adjoint_state
     return rms_norm((y[0], a_y[0], a_args, a_terms))
 
 
-def pooled_seminorm(adjoint_state: tuple[Any, Any, Any, Any]) -> Any:
+def pooled_seminorm(adjoint_state: AdjointState) -> Size:
     """RMS over z and its adjoint together (Kidger, Chen and Lyons 2021)."""
     y, a_y, _, _ = adjoint_state
     return rms_norm((y[0], a_y[0]))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import diffrax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
@@ -31,15 +29,41 @@ MAX_STEPS, NOT_FINITE, TOO_SHORT, NEWTON = _FAILURES
 
 
 class SolveError(RuntimeError):
-    """A solve that did not reach its end time, or reached it with a non-finite state."""
+    """A solve that did not reach its end time, or reached it with a non-finite state.
+
+    `Stats.check` raises it; `odeint` itself does not, so that it can run under jit.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jaxode import SolveConfig
+      >>> from jaxode.ode import SolveError, odeint
+      >>> _, stats = odeint(lambda t, z, a: z * z, jnp.full(1, 2.0), None, SolveConfig("dopri5"))
+      >>> try:
+      ...     stats.check()
+      ... except SolveError as error:
+      ...     print(str(error).partition(":")[0])
+      the step size fell to the rounding error of the time
+    """
 
 
 def explain_failure(code: int) -> str:
-    """The cause of a failed solve and what to change."""
+    """The cause of a failed solve and what to change.
+
+    Args:
+      code: not 0, from `Stats.failure`.
+
+    Raises:
+      KeyError: there is no such code.
+
+    Example:
+      >>> from jaxode.ode import explain_failure
+      >>> explain_failure(1).partition(":")[0]
+      'the solver took max_steps steps before the end'
+    """
     return _FAILURES[int(code)]
 
 
-def code_of(result: Any) -> Int[Array, ""]:
+def code_of(result: diffrax.RESULTS) -> Int[Array, ""]:
     """0 for a Diffrax result that is no failure, else a code for `explain_failure`."""
     results = diffrax.RESULTS
     fine = (result == results.successful) | (result == results.event_occurred)

@@ -12,8 +12,9 @@ import diffrax
 from jaxode.checks import ConfigError, require
 from jaxode.config import GRADIENT_FACTS, GradientFacts, SolveConfig
 from jaxode.ode.compat import mixed_norm, mixed_seminorm, pooled_norm, pooled_seminorm
+from jaxode.ode.fixed_grid import FixedGrid
 from jaxode.ode.solvers import make_solver
-from jaxode.ode.stepsize import Adaptive, FixedGrid
+from jaxode.ode.stepsize import Adaptive
 
 _NORMS = {
     ("diffrax", "full"): pooled_norm,

@@ -8,7 +8,7 @@ import optimistix
 from jaxtyping import Array, Float, PyTree
 
 
-def rms_norm(state: PyTree[Float[Array, ...]]) -> Float[Array, ""]:
+def rms_norm(state: PyTree[Float[Array, "..."]]) -> Float[Array, ""]:
     """Root of the mean square of all numbers of a state.
 
     Optimistix's norm, also of arrays whose batch size is a symbol, as in an exported program.

@@ -3,37 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
-from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
+from jax.extend.core import ClosedJaxpr, Literal, Primitive, jaxpr_as_fun
+from jaxtyping import Array, ArrayLike, Inexact, PyTree, Shaped
 
-Residuals = list[Any]
+from jaxode.types import Args, RealScalar, State, Time
+
+Residuals = list[Array]
+"""What a pullback needs of an evaluation."""
+
+SharedResiduals = list[ArrayLike]
+"""What the pullbacks of all evaluations need: constants, which may be numbers, among them."""
+
+RealInputs = list[Inexact[Array, "..."]]
+"""Floating-point arrays that a field reads, or their cotangents."""
 
 SAVE_FOR_BACKWARD = "save_for_backward"
 """Name (jax.ad_checkpoint.checkpoint_name) of a result that is expensive to rematerialise."""
 
 
-def _kept(primitive: Any, *_: Any, **settings: Any) -> bool:
+def _is_saved(primitive: Primitive, *_: object, **params: object) -> bool:
     """Whether a result is saved for the pullback instead of rematerialised.
 
     Memory costs more time than cheap arithmetic.
     """
-    named = primitive.name == "name" and settings["name"] == SAVE_FOR_BACKWARD
+    named = primitive.name == "name" and params["name"] == SAVE_FOR_BACKWARD
     return named or primitive in (jax.lax.dot_general_p, jax.lax.conv_general_dilated_p)
 
 
 class Inputs(NamedTuple):
-    """What a field reads besides time and state: real arrays, and all other arrays.
+    """What a field reads besides time and state."""
 
-    The real ones have a derivative.
-    """
-
-    real: list[Any]
-    other: list[Any]
+    real: RealInputs
+    """Arrays that have a derivative."""
+    other: list[Shaped[Array, "..."]] | None
+    """All other arrays; None in place of their cotangents."""
 
 
 class LinearizedField:
@@ -41,18 +50,32 @@ class LinearizedField:
 
     A pullback is a pure function of arrays, its residuals. Those that depend on neither time nor
     state (parameters, and what is computed from them alone) are the same for every evaluation; the
-    others, each named once, are `saved`.
+    others, each once, are `saved`.
+
+    Args:
+      field: t, z, args → dz/dt.
+      t: a time as the field receives it, for its type and shape.
+      z: a state, likewise.
+      args: what the field reads. Arrays that it closes over are inputs too, with a derivative if
+        they are being differentiated.
+
+    Attributes:
+      inputs: the arrays of `args`, and those that the field closes over.
+      evaluate: t, z, inputs → dz/dt.
+      saved: shapes and types of an evaluation's own residuals.
     """
 
-    def __init__(self, field: Callable[[Any, Any, Any], Any], t: Any, z: Any, args: Any) -> None:
-        """Trace `field` at (t, z, args), with the arrays that it closes over as inputs.
-
-        They have a derivative too then.
-        """
+    def __init__(
+        self,
+        field: Callable[[Time, State, Args], State],
+        t: RealScalar | Shaped[ArrayLike, "..."],
+        z: State,
+        args: Args,
+    ) -> None:
         arrays, static = equinox.partition(args, equinox.is_array_like)
         leaves, tree = jax.tree.flatten(jax.tree.map(jnp.asarray, arrays))
 
-        def call(t: Any, z: Any, leaves: list[Any]) -> Any:
+        def call(t: Time, z: State, leaves: list[Array]) -> State:
             return field(t, z, equinox.combine(jax.tree.unflatten(tree, leaves), static))
 
         traced, shape = jax.make_jaxpr(call, return_shape=True)(t, z, leaves)
@@ -64,8 +87,8 @@ class LinearizedField:
             *([x for x, r in zip(leaves, self._real, strict=True) if r == w] for w in (True, False))
         )
 
-        def evaluate(t: Any, z: Any, inputs: Inputs) -> Any:
-            real, other = iter(inputs.real), iter(inputs.other)
+        def evaluate(t: Time, z: State, inputs: Inputs) -> State:
+            real, other = iter(inputs.real), iter(inputs.other or ())
             merged = iter([next(real if r else other) for r in self._real])
             consts = [
                 next(merged) if over else c for c, over in zip(fixed, closed_over, strict=True)
@@ -74,16 +97,16 @@ class LinearizedField:
             return jax.tree.unflatten(jax.tree.structure(shape), flat)
 
         self.evaluate = evaluate
-        self._vjp: Any = None
+        self._vjp: PyTree | None = None
         self._trace_pullback(t, z)
 
-    def _trace_pullback(self, t: Any, z: Any) -> None:
-        def forward(t: Any, z: Any, inputs: Inputs) -> Any:
-            def slope_of(z: Any, real: list[Any]) -> Any:
+    def _trace_pullback(self, t: RealScalar | Shaped[ArrayLike, "..."], z: State) -> None:
+        def forward(t: Time, z: State, inputs: Inputs) -> tuple[State, list[ArrayLike]]:
+            def slope_of(z: State, real: RealInputs) -> State:
                 return self.evaluate(t, z, inputs._replace(real=real))
 
             slope, pull = jax.vjp(
-                jax.checkpoint(slope_of, policy=_kept, prevent_cse=False), z, inputs.real
+                jax.checkpoint(slope_of, policy=_is_saved, prevent_cse=False), z, inputs.real
             )
             residuals, self._vjp = jax.tree.flatten(pull)
             return slope, residuals
@@ -102,26 +125,35 @@ class LinearizedField:
         self._first = [names.index(name) for name in unique]
         self.saved = [residuals[i] for i in self._first]
 
-    def forward(self, t: Any, z: Any, inputs: Inputs) -> tuple[Any, Residuals]:
+    def forward(self, t: Time, z: State, inputs: Inputs) -> tuple[State, Residuals]:
         """dz/dt, and what its pullback needs beyond what `shared_residuals` gives."""
         slope, residuals = self._all(t, z, inputs)
-        return slope, [residuals[i] for i in self._first]
+        # What depends on time or state is an array.
+        return slope, [residuals[i] for i in self._first]  # type: ignore[return-value]
 
-    def shared_residuals(self, t: Any, z: Any, inputs: Inputs) -> Residuals:
-        """The residuals of every evaluation.
+    def shared_residuals(self, t: Time, z: State, inputs: Inputs) -> SharedResiduals:
+        """The residuals that all evaluations share.
 
         t and z serve for their types alone, so XLA removes the rest.
         """
         _, residuals = self._all(t, z, inputs)
         return [r for r, source in zip(residuals, self._source, strict=True) if source is None]
 
-    def vjp(self, saved: Residuals, shared: Residuals, cotangent: Any) -> tuple[Any, list[Any]]:
-        """Cotangents of z and of the real inputs."""
+    def vjp(
+        self, saved: Residuals, shared: SharedResiduals, cotangent: State
+    ) -> tuple[State, RealInputs]:
+        """Cotangents of z and of the real inputs.
+
+        Args:
+          saved: the evaluation's own residuals, from `forward`.
+          shared: from `shared_residuals`.
+          cotangent: of dz/dt.
+        """
         rest = iter(shared)
         leaves = [next(rest) if source is None else saved[source] for source in self._source]
         return jax.tree.unflatten(self._vjp, leaves)(cotangent)
 
-    def _all(self, t: Any, z: Any, inputs: Inputs) -> tuple[Any, Residuals]:
-        flat = self._forward(t, *jax.tree.leaves(z), *inputs.real, *inputs.other)
+    def _all(self, t: Time, z: State, inputs: Inputs) -> tuple[State, list[ArrayLike]]:
+        flat = self._forward(t, *jax.tree.leaves(z), *inputs.real, *(inputs.other or ()))
         count = self._slope.num_leaves
         return jax.tree.unflatten(self._slope, flat[:count]), flat[count:]

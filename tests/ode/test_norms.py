@@ -10,7 +10,7 @@ import pytest
 
 from jaxode.ode import compat
 
-SIZES = {"state": 3, "adjoint": 5, "weight": 7, "bias": 2}
+SIZES = {"state": 3, "adjoint": 3, "weight": 7, "bias": 2}
 
 
 def adjoint_state(large):
