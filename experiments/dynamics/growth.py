@@ -7,11 +7,12 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.dynamics.drawing import COLOURS, GREY, decorate, png, sheet
+from experiments.dynamics.drawing import label_panel, to_small_png
 from experiments.dynamics.text import number, table
 from experiments.dynamics.topic import Topic
 from jaxode.config import SolveConfig
 from jaxode.ode import trajectory
+from jaxode.plots.style import COLOURS, GREY, new_panels
 
 END = 4.0
 STEPS = (1.0, 0.5, 0.25, 0.125)
@@ -55,7 +56,7 @@ def topic() -> Topic:
 
 def draw(sequences: dict[float, Any]) -> bytes:
     """The polygons beside the exponential function."""
-    figure, ((panel,),) = sheet(1, 1, (6.6, 4.4))
+    figure, ((panel,),) = new_panels(1, 1, 6.6, 4.4)
     fine = np.linspace(0, END, 200)
     panel.plot(fine, np.exp(fine), color=GREY, linewidth=2, label="exact, $e^t$")
     for color, (step, states) in zip(COLOURS, sequences.items(), strict=False):
@@ -80,5 +81,5 @@ def draw(sequences: dict[float, Any]) -> bytes:
         )
     panel.set(xlim=(-0.15, END + 0.2), ylim=(-4.5, None))
     panel.grid(alpha=0.25)
-    decorate(panel, "y′ = y, y(0) = 1", "t", "y", "upper left")
-    return png(figure)
+    label_panel(panel, "y′ = y, y(0) = 1", "t", "y", "upper left")
+    return to_small_png(figure)

@@ -11,7 +11,8 @@ import numpy as np
 from flax import nnx
 
 from jaxode.ode import explain_failure, odeint
-from scripts.claims.drawing import BLUE, COLOURS, GREY, ORANGE, decades, dress, png, power, sheet
+from jaxode.plots.style import BLUE, COLOURS, GREY, ORANGE, label_axes, to_png
+from scripts.claims.drawing import power, row_of_panels, tolerance_axis
 from scripts.claims.forward import drifts
 from scripts.claims.gradients import EXACT, gradient, gradients
 from scripts.claims.subject import ONCE, DType, Request, Subject, arithmetic
@@ -132,7 +133,7 @@ STYLES: dict[str, Any] = {
 
 def picture(found: dict[str, Any]) -> bytes:
     """Drift by tolerance and along the trajectory, and errors of gradients."""
-    figure, (ends, along, slopes) = sheet(3, width=4.9, height=4.3)
+    figure, (ends, along, slopes) = row_of_panels(3, width=4.9, height=4.3)
     tolerances = list(dict.fromkeys(row["tolerance"] for row in found["drift"]))
     good = [row for row in found["drift"] if row["failure"] is None]
     for name, colour in (("trained", BLUE), ("initial", GREY)):
@@ -151,7 +152,7 @@ def picture(found: dict[str, Any]) -> bytes:
                 low, high = ([row[part][0] for row in rows] for part in ("median", "worst"))
                 ends.fill_between(x, low, high, color=colour, alpha=0.13, linewidth=0)
     ends.plot(tolerances, tolerances, ":", color="0.6", label="the tolerance")
-    dress(ends, "z(0) found backward from z(1)\n(shaded: up to the worst image)", "tolerance",
+    label_axes(ends, "z(0) found backward from z(1)\n(shaded: up to the worst image)", "tolerance",
           "drift ‖ẑ(0) − z(0)‖ / ‖z(0)‖, median", yscale="log")  # fmt: skip
     for tolerance, colour in zip(tolerances, COLOURS * len(tolerances), strict=False):
         for dtype, style in STYLES.items():
@@ -166,7 +167,7 @@ def picture(found: dict[str, Any]) -> bytes:
                         label=label,
                         **style,
                     )
-    dress(along, "Along the trajectory, trained field\n(solid: float64, dashed: float32)", "t",
+    label_axes(along, "Along the trajectory, trained field\n(solid: float64, dashed: float32)", "t",
           "drift, median", yscale="log")  # fmt: skip
     along.set_xlim(1.0, -0.03)
     for mode, colour in (("backsolve", ORANGE), ("replay", BLUE), ("checkpointed", COLOURS[3])):
@@ -181,7 +182,7 @@ def picture(found: dict[str, Any]) -> bytes:
                 [row["against_tape"][mode] for row in rows],
             ]
             slopes.plot(*pairs, color=colour, markersize=4, label=f"{mode}, {dtype}", **style)
-    dress(
+    label_axes(
         slopes,
         "Gradient of all parameters, trained network:\ndifference from tape's",
         "tolerance",
@@ -189,8 +190,8 @@ def picture(found: dict[str, Any]) -> bytes:
         yscale="log",
     )
     for axes in (ends, slopes):
-        decades(axes, tolerances)
-    return png(figure)
+        tolerance_axis(axes, tolerances)
+    return to_png(figure, dpi=100)
 
 
 def paragraph(found: dict[str, Any]) -> str:

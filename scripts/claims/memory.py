@@ -8,7 +8,8 @@ from typing import Any
 import jax
 
 from jaxode.config import ModelConfig, SolveConfig
-from scripts.claims.drawing import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, dress, png, sheet
+from jaxode.plots.style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, label_axes, to_png
+from scripts.claims.drawing import row_of_panels
 from scripts.claims.steps import MB, planned
 from scripts.claims.subject import Request
 
@@ -97,7 +98,7 @@ def slope(steps: Sequence[int], rows: Sequence[float | None]) -> float:
 
 def picture(found: dict[str, Any]) -> bytes:
     """Memory by steps."""
-    figure, (axes,) = sheet(1, width=7.4, height=4.4)
+    figure, (axes,) = row_of_panels(1, width=7.4, height=4.4)
     steps = found["steps"]
     for kind, curve in found["curves"].items():
         label, colour, style = CURVES[kind]
@@ -114,11 +115,11 @@ def picture(found: dict[str, Any]) -> bytes:
         )
     title = f"Loss and gradient of {found['batch']} images: working memory of the compiled program"
     x = f"steps of {found['solver']} ({EVALUATIONS} evaluations each), or residual blocks"
-    dress(axes, title, x, "MB", legend=False, xscale="log", yscale="log")
+    label_axes(axes, title, x, "MB", legend=False, xscale="log", yscale="log")
     axes.set_xticks(steps, [str(count) for count in steps])
     axes.minorticks_off()
     figure.legend(loc="outside right center", frameon=False, fontsize=8.5)
-    return png(figure)
+    return to_png(figure, dpi=100)
 
 
 def paragraph(found: dict[str, Any]) -> str:

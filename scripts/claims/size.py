@@ -13,8 +13,9 @@ from typing import Any
 from jaxode.config import GRADIENT_FACTS, ModelConfig, SolveConfig
 from jaxode.interop import to_torch
 from jaxode.models import parameter_count
+from jaxode.plots.style import BLUE, GREEN, GREY, ORANGE, label_axes, to_png
 from scripts.claims import resident
-from scripts.claims.drawing import BLUE, GREEN, GREY, ORANGE, dress, png, sheet
+from scripts.claims.drawing import row_of_panels
 from scripts.claims.steps import MB, model_of, planned
 from scripts.claims.subject import Request
 
@@ -91,7 +92,7 @@ def measure(
 
 def picture(found: dict[str, Any]) -> bytes:
     """Files, planned memory, processes; black lines are the published figures."""
-    figure, (files, plans, processes) = sheet(3, height=4.2)
+    figure, (files, plans, processes) = row_of_panels(3, height=4.2)
     names = list(found["files"])
     for offset, (ending, colour) in zip(
         (-0.2, 0.2), zip(ENDINGS, (BLUE, GREEN), strict=True), strict=True
@@ -109,7 +110,7 @@ def picture(found: dict[str, Any]) -> bytes:
         published(files, place, 0.42, found["published_files"][name] / MB, label=place == 0)
     files.set_xticks(range(len(names)), names)
     files.set_ylim(0, 1.3 * max(found["published_files"].values()) / MB)
-    dress(files, "Model file", "", "MB")
+    label_axes(files, "Model file", "", "MB")
     modes = list(found["plans"])
     bars = plans.bar(modes, [found["plans"][mode]["temporary"] / MB for mode in modes],
                      color=[_colour(mode) for mode in modes])  # fmt: skip
@@ -117,7 +118,7 @@ def picture(found: dict[str, Any]) -> bytes:
     plans.tick_params(axis="x", labelsize=8)
     plans.set_yscale("log")
     plans.margins(y=0.12)
-    dress(
+    label_axes(
         plans,
         f"Working memory of a step of {found['batch']} images,\nas XLA plans it",
         "",
@@ -147,10 +148,10 @@ def picture(found: dict[str, Any]) -> bytes:
                 label=place == len(rows) - 1,
             )
     processes.set_ylim(0, 1.25 * max(found["published_memory"].values()) / 1e9)
-    dress(processes, "Most memory a whole process held,\na few steps", "", "GB")
+    label_axes(processes, "Most memory a whole process held,\na few steps", "", "GB")
     for axes in (files, processes):
         axes.legend(frameon=False, fontsize=8, loc="upper left")
-    return png(figure)
+    return to_png(figure, dpi=100)
 
 
 def _backward(mode: str) -> bool:

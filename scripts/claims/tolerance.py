@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from jaxode.plots.style import BLUE, GREEN, ORANGE, label_axes, to_png
 from scripts.bench.timing import in_turn, spread
-from scripts.claims.drawing import BLUE, GREEN, ORANGE, decades, dress, png, power, sheet
+from scripts.claims.drawing import power, row_of_panels, tolerance_axis
 from scripts.claims.forward import TOLERANCES, Forward, judged, relative, successful
 from scripts.claims.subject import Request
 
@@ -63,7 +64,7 @@ def measure(
 
 def picture(found: dict[str, Any]) -> bytes:
     """Error, time and accuracy by tolerance."""
-    figure, (error, time, accuracy) = sheet(3)
+    figure, (error, time, accuracy) = row_of_panels(3)
     good = [row for row in found["rows"] if row["failure"] is None]
     tolerances = [row["tolerance"] for row in good]
     for name, label, colour in (
@@ -74,7 +75,9 @@ def picture(found: dict[str, Any]) -> bytes:
             tolerances, [row[name] for row in good], "o-", color=colour, label=label, markersize=4
         )
     error.plot(tolerances, tolerances, ":", color="0.6", label="the tolerance")
-    dress(error, "Error against a tight float64 solve", "tolerance", "relative error", yscale="log")
+    label_axes(
+        error, "Error against a tight float64 solve", "tolerance", "relative error", yscale="log"
+    )
     middle = [row["ms"]["median"] for row in good]
     ends = [
         [m - row["ms"]["low"], row["ms"]["high"] - m] for m, row in zip(middle, good, strict=True)
@@ -98,7 +101,7 @@ def picture(found: dict[str, Any]) -> bytes:
             ha="right",
         )
     title = f"Time of a solve of {found['batch']} images\n(beside it: evaluations)"
-    dress(time, title, "tolerance", "ms (median, ends)", legend=False)
+    label_axes(time, title, "tolerance", "ms (median, ends)", legend=False)
     time.set_ylim(0, 1.12 * max(row["ms"]["high"] for row in good))
     values = [100 * row["accuracy"] for row in good]
     accuracy.plot(tolerances, values, "o-", color=BLUE, markersize=4, label="this tolerance")
@@ -110,10 +113,10 @@ def picture(found: dict[str, Any]) -> bytes:
         label=f"float64 at {power(best['tolerance'])}",
     )
     accuracy.set_ylim(max(0, min(values) - 1), min(100.2, max(values) + 1))
-    dress(accuracy, f"Accuracy on {found['images']} test images", "tolerance", "%")
+    label_axes(accuracy, f"Accuracy on {found['images']} test images", "tolerance", "%")
     for axes in (error, time, accuracy):
-        decades(axes, tolerances)
-    return png(figure)
+        tolerance_axis(axes, tolerances)
+    return to_png(figure, dpi=100)
 
 
 def paragraph(found: dict[str, Any]) -> str:

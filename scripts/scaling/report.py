@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-
+from jaxode.plots.style import LIGHT_GREY, label_axes, new_panels, to_png
 from scripts.scaling.prediction import (
     COUNTS,
     DOUBTS,
@@ -204,8 +201,7 @@ def forecast(found: dict[str, Any]) -> list[str]:
 
 def picture(found: dict[str, Any]) -> bytes:
     """The predicted speed-up over one device, as a PNG."""
-    figure = Figure(figsize=(10, 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure, (panels,) = new_panels(1, 2, 10, 4.2)
     kinds = (
         (f"Strong scaling: {STRONG} images a step", True),
         (
@@ -213,23 +209,14 @@ def picture(found: dict[str, Any]) -> bytes:
             False,
         ),
     )
-    for axes, (title, strong) in zip(figure.subplots(1, 2), kinds, strict=True):
-        axes.plot(COUNTS, COUNTS, color="0.7", linestyle=":", label="as many times as devices")
+    for axes, (title, strong) in zip(panels, kinds, strict=True):
+        axes.plot(COUNTS, COUNTS, color=LIGHT_GREY, linestyle=":", label="as many times as devices")
         for mode, flow in predicted(found).items():
             axes.plot(
                 COUNTS, [speedup(flow, n, strong=strong) for n in COUNTS], marker="o", label=mode
             )
-        axes.set(
-            xscale="log",
-            yscale="log",
-            xlabel="devices",
-            ylabel="speed-up over one device (predicted)",
-            title=title,
-        )
+        y = "speed-up over one device (predicted)"
+        label_axes(axes, title, "devices", y, xscale="log", yscale="log")
         axes.set_xticks(COUNTS, [str(n) for n in COUNTS])
         axes.minorticks_off()
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize="small")
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=110)
-    return file.getvalue()
+    return to_png(figure)
