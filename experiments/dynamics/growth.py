@@ -8,11 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.dynamics.drawing import label_panel, to_small_png
-from experiments.dynamics.text import number, table
+from experiments.dynamics.text import number
 from experiments.dynamics.topic import Topic
 from jaxode.config import SolveConfig
 from jaxode.ode import trajectory
 from jaxode.plots.style import COLOURS, GREY, new_panels
+from jaxode.plots.tables import markdown_table
 
 END = 4.0
 STEPS = (1.0, 0.5, 0.25, 0.125)
@@ -49,7 +50,7 @@ def topic() -> Topic:
         "y′ = y with y(0) = 1 has the solution eᵗ. Euler's method follows the slope at the start of"
         " each step, y ← y + h·y, so that h = 1 doubles y: 1, 2, 4, 8, 16. It falls behind because"
         " the slope grows during a step; with h → 0, (1 + h)^(t/h) tends to eᵗ.\n\n"
-        + table(["t", *(str(k) for k in range(int(END) + 1))], rows)
+        + markdown_table(["t", *(str(k) for k in range(int(END) + 1))], rows)
     )
     return Topic("euler", "Euler's method: 1, 2, 4, 8, 16", text, numbers, draw(sequences))
 

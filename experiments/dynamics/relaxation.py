@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.dynamics.drawing import arrows, label_panel, to_small_png
-from experiments.dynamics.text import table
 from experiments.dynamics.topic import Topic
 from jaxode.config import SolveConfig
 from jaxode.ode import odeint, trajectory
 from jaxode.plots.style import COLOURS, GREY, new_panels
+from jaxode.plots.tables import markdown_table
 
 END = 8.0
 FIXED = ("euler", "midpoint", "rk4_classic")
@@ -65,9 +65,9 @@ def topic() -> Topic:
     text = (
         "y′ + y/2 = 3/2 with y(0) = 2 has the solution y = 3 − exp(−x/2). Errors at x = 1, and the"
         " order that the last halving of the step shows:\n\n"
-        + table(["solver", *(f"h = {step:g}" for step in STEPS), "order"], rows)
+        + markdown_table(["solver", *(f"h = {step:g}" for step in STEPS), "order"], rows)
         + "\n\nWith steps that it chooses itself, dopri5 needs:\n\n"
-        + table(
+        + markdown_table(
             ["tolerance", "error", "evaluations"],
             [
                 [f"{row['tolerance']:.0e}", f"{row['error']:.1e}", str(row["nfe"])]

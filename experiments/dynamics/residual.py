@@ -10,13 +10,13 @@ import numpy as np
 from flax import nnx
 
 from experiments.dynamics.drawing import label_panel, to_small_png
-from experiments.dynamics.text import table
 from experiments.dynamics.topic import Topic
 from jaxode.config import SolveConfig
 from jaxode.nn.blocks import ResidualBlock
 from jaxode.nn.kernels import choose_kernels
 from jaxode.ode import trajectory
 from jaxode.plots.style import COLOURS, GREY, new_panels
+from jaxode.plots.tables import markdown_table
 
 WIDTH, SIDE = 4, 4
 BLOCKS = (1, 2, 4, 16, 64)
@@ -80,7 +80,7 @@ def topic() -> Topic:
         " rounding, and approach the flow as 1/N: an ODE block is the limit of ever more, ever"
         " smaller blocks. Distances are ‖a − b‖₂ / ‖b‖₂, to Euler over all states on the way, to"
         " the flow at t = 1:\n\n"
-        + table(["blocks N", "from Euler's method, h = 1/N", "from the flow"], cells)
+        + markdown_table(["blocks N", "from Euler's method, h = 1/N", "from the flow"], cells)
     )
     return Topic(
         "residual", "A residual network is Euler's method", text, numbers, draw(chains, exact, rows)

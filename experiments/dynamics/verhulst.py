@@ -9,11 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.dynamics.drawing import arrows, label_panel, to_small_png
-from experiments.dynamics.text import number, table
+from experiments.dynamics.text import number
 from experiments.dynamics.topic import Topic
 from jaxode.config import SolveConfig
 from jaxode.ode import trajectory
 from jaxode.plots.style import BLUE, GREEN, GREY, ORANGE, RED, new_panels
+from jaxode.plots.tables import markdown_table
 
 RATE, CAPACITY = 1.0, 2.0
 STARTS = np.array([-0.02, 0.05, 0.2, 0.5, 1.0, 2.0, 2.5, 3.0])
@@ -66,7 +67,7 @@ def topic() -> Topic:
         f"Verhulst's equation y′ = r (1 − y/K) y, here with r = {RATE:g} and K = {CAPACITY:g}, has"
         " two equilibria. The sign of the derivative of its right-hand side there (`jax.grad`)"
         " says what becomes of neighbours:\n\n"
-        + table(["equilibrium", "derivative", ""], rows)
+        + markdown_table(["equilibrium", "derivative", ""], rows)
         + "\n\nEvery population above 0 tends to K, growing fastest at K/2; below 0 solutions"
         f" leave for −∞ in finite time. The curves are dopri5's at tolerance {TOLERANCE:.0e};"
         f" they are within {numbers['largest_error']:.1e} of the exact solution K / (1 + (K/y(0)"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from experiments.dynamics.origin import in_words, origin
-from experiments.dynamics.text import table
 from experiments.views import sheet
 from experiments.views.pictures import pictures
 from jaxode.config import AugmentationName
 from jaxode.data.augmentations import PROBABILITIES, colour, geometry, holes
 from jaxode.data.regular import printable
+from jaxode.plots.tables import markdown_table
 from jaxode.runs import Progress
 from jaxode.runs.files import write_whole
 
@@ -38,7 +38,7 @@ def write(
     ]
     parts += [
         f"Shown are {whose}, {side} x {side} pixels.",
-        table(HEAD, [_line(name) for name in sheet.NAMES]),
+        markdown_table(HEAD, [_line(name) for name in sheet.NAMES]),
         CHOICES,
     ]
     write_whole(out / "augmentations.png", picture)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass, field
-from importlib import metadata
 from typing import Any
 
 from jaxode.runs.provenance import commit, versions
@@ -72,10 +71,4 @@ PACKAGES = ("torch", "torchdiffeq", "torchode")
 @functools.cache
 def provenance() -> dict[str, Any]:
     """Commit and versions of all that a row depends on."""
-    found: dict[str, Any] = versions()
-    for name in PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = None
-    return {"commit": commit(), "versions": found}
+    return {"commit": commit(), "versions": versions(*PACKAGES)}

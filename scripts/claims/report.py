@@ -8,6 +8,7 @@ from typing import Any
 
 from jaxode.checks import ConfigError
 from jaxode.runs.files import write_json, write_whole
+from jaxode.runs.provenance import versions_text
 from jaxode.strict_json import need, read_object
 from scripts.claims import CLAIMS
 
@@ -71,12 +72,7 @@ def made(out: Path, name: str, what: str, found: dict[str, Any]) -> Any:
 
 def source(origin: dict[str, Any]) -> str:
     """Where a measurement comes from, in one line, with the note that its record may have."""
-    versions = origin["versions"]
-    shown = ", ".join(
-        f"{name} {versions[name]}"
-        for name in ("python", "jax", "flax", "diffrax", "torch")
-        if versions.get(name)
-    )
+    shown = versions_text(origin["versions"], ("python", "jax", "flax", "diffrax", "torch"))
     cores = f"{origin['cores']} core{'s' if origin['cores'] > 1 else ''}"
     told = f"`{origin['command']}`, {origin['date']}, {cores}, {origin['device']}; {shown}."
     return f"{told} {origin['note']}" if "note" in origin else told

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from jaxode.plots.style import LIGHT_GREY, label_axes, new_panels, to_png
+from jaxode.plots.style import COLOURS, LIGHT_GREY, label_axes, new_panels, to_png
+from jaxode.plots.tables import markdown_table
+from jaxode.runs.provenance import versions_text
 from scripts.scaling.prediction import (
     COUNTS,
     DOUBTS,
@@ -78,11 +80,6 @@ def summary(case: dict[str, Any]) -> list[str]:
     ]
 
 
-def table(head: list[str], lines: list[list[str]]) -> list[str]:
-    """A table in Markdown."""
-    return [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *lines)]
-
-
 def nest(trips: list[int | None]) -> str:
     """The loops inside that over training steps."""
     return " ▸ ".join("?" if count is None else str(count) for count in trips[1:])
@@ -101,9 +98,7 @@ def predicted(found: dict[str, Any]) -> dict[str, list[tuple[int, int]]]:
 
 def markdown(found: dict[str, Any]) -> str:
     """All tables."""
-    versions = ", ".join(
-        f"{name} {found['versions'][name]}" for name in ("python", "jax", "flax", "diffrax")
-    )
+    versions = versions_text(found["versions"])
     lines = ["# Communication of a training step", "", f"`{found['command']}`", ""]
     lines += [
         f"{found['devices']} virtual devices on {found['device']}; batch of {found['batch_size']};"
@@ -119,7 +114,8 @@ def markdown(found: dict[str, Any]) -> str:
     ]
     head += ["norms and flags once", "collectives", "MB"]
     kept = [case for case in found["cases"] if "refused" not in case]
-    lines += table(head, [[f"{case['parallel']}, {case['case']}", *summary(case)] for case in kept])
+    cases = [[f"{case['parallel']}, {case['case']}", *summary(case)] for case in kept]
+    lines.append(markdown_table(head, cases))
     lines += [
         f"\n{case['parallel']}, {case['case']}: {case['refused']}."
         for case in found["cases"]
@@ -143,7 +139,8 @@ def markdown(found: dict[str, Any]) -> str:
                 nest(row["nest"]),
             ]
             each.append([*cells, f"{row['numbers']:,}", f"{row['bytes']:,}", str(row["times"])])
-    lines += table(["", "kind", "where", "loops", "numbers", "bytes", "times a step"], each)
+    columns = ("", "kind", "where", "loops", "numbers", "bytes", "times a step")
+    lines.append(markdown_table(columns, each))
     return "\n".join([*lines, "", "## Prediction", "", GUESSED, "", *forecast(found), ""])
 
 
@@ -196,7 +193,7 @@ def forecast(found: dict[str, Any]) -> list[str]:
         for name, given in DOUBTS.items()
     ]
     titles = ["weak scaling's efficiency", *(f"{mode}, {n}" for mode in MODES for n in (64, 512))]
-    return [*table(head, lines), "", *table(titles, doubts)]
+    return [markdown_table(head, lines), "", markdown_table(titles, doubts)]
 
 
 def picture(found: dict[str, Any]) -> bytes:
@@ -211,10 +208,9 @@ def picture(found: dict[str, Any]) -> bytes:
     )
     for axes, (title, strong) in zip(panels, kinds, strict=True):
         axes.plot(COUNTS, COUNTS, color=LIGHT_GREY, linestyle=":", label="as many times as devices")
-        for mode, flow in predicted(found).items():
-            axes.plot(
-                COUNTS, [speedup(flow, n, strong=strong) for n in COUNTS], marker="o", label=mode
-            )
+        for colour, (mode, flow) in zip(COLOURS, predicted(found).items(), strict=False):
+            gains = [speedup(flow, n, strong=strong) for n in COUNTS]
+            axes.plot(COUNTS, gains, marker="o", color=colour, label=mode)
         y = "speed-up over one device (predicted)"
         label_axes(axes, title, "devices", y, xscale="log", yscale="log")
         axes.set_xticks(COUNTS, [str(n) for n in COUNTS])

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import get_args
 
 from jaxode.data import SPECS
+from jaxode.plots.tables import markdown_table
 from jaxode.runs.origins import EARLIER
+from jaxode.runs.provenance import short_commit, versions_text
 from scripts.tables.analyses import Finding
 from scripts.tables.columns import MEASURES, measured
 from scripts.tables.protocol_text import protocols
@@ -76,14 +78,11 @@ def origin(found: Sequence[Record]) -> str:
         *sorted({start["device"] for start in starts}),
         f"{' or '.join(map(str, sorted(cores)))} core{'s' if max(cores) > 1 else ''}",
     ]
+    libraries = ("python", "jax", "flax", "diffrax")
     versions = sorted(
-        {
-            f"{n} {start['versions'][n]}"
-            for start in starts
-            for n in ("python", "jax", "flax", "diffrax")
-        }
+        {versions_text(start["versions"], (name,)) for start in starts for name in libraries}
     )
-    commits = sorted({str(start["commit"])[:10] for start in starts})
+    commits = sorted({short_commit(start["commit"]) for start in starts})
     dates = sorted({start["date"] for start in starts})
     seeds = sorted({record.config.seed for record in found})
     parts = [
@@ -103,10 +102,8 @@ def section(table: Table, records: Sequence[Record]) -> list[str]:
     lines = [f"## {table.title}", "", *([table.text, ""] if table.text else [])]
     lines += [f"`python -m scripts.reproduce {table.name} --scale full` (or `cpu`)", ""]
     lines += [*protocols(table), ""]
-    lines += [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
-    lines += [
-        f"| {' | '.join(cells)} |" for row in table.rows for cells in lines_of(table, row, records)
-    ]
+    cells = [cells for row in table.rows for cells in lines_of(table, row, records)]
+    lines.append(markdown_table(head, cells))
     found = [
         r
         for row in table.rows
