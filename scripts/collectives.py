@@ -1,4 +1,4 @@
-"""Tell what devices tell each other in a training step, and predict from it how training scales.
+"""Count the communication of devices in a training step, and predict from it how training scales.
 
     python -m scripts.collectives --out docs/scaling
 

@@ -1,4 +1,4 @@
-"""Train the same classifier in each precision and tell what the precision changes.
+"""Train the same classifier in each precision and measure what the precision changes.
 
     python -m scripts.precision --dataset mnist --epochs 2 --limit-train 4096 --out docs/precision
 

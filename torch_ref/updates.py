@@ -1,7 +1,4 @@
-"""The updates of a training run in PyTorch: torch.optim with jaxode's schedules.
-
-Each tells what its step cost.
-"""
+"""The updates of a training run in PyTorch: torch.optim with jaxode's schedules."""
 
 from __future__ import annotations
 

@@ -111,6 +111,6 @@ trained keeps the order. With one dimension more, zero at the start, exact paths
 other."""
 
 READING = """\
-"Order kept" says whether the path from −1 stays below the one from 1, and "closest" how near they
-come, all dimensions counted, at the states that are drawn; closer than the solver's tolerance,
-neither says anything."""
+"Order kept" is whether the path from −1 stays below the one from 1, and "closest" the smallest
+distance of the two, in all dimensions, at the states that are drawn; below the solver's tolerance,
+neither has a meaning."""

@@ -66,7 +66,7 @@ def topic() -> Topic:
     text = (
         f"Verhulst's equation y′ = r (1 − y/K) y, here with r = {RATE:g} and K = {CAPACITY:g}, has"
         " two equilibria. The sign of the derivative of its right-hand side there (`jax.grad`)"
-        " says what becomes of neighbours:\n\n"
+        " shows where neighbours go:\n\n"
         + markdown_table(["equilibrium", "derivative", ""], rows)
         + "\n\nEvery population above 0 tends to K, growing fastest at K/2; below 0 solutions"
         f" leave for −∞ in finite time. The curves are dopri5's at tolerance {TOLERANCE:.0e};"

@@ -65,7 +65,7 @@ def make(case: Case, problem: Problem, side: str) -> Ready:
 
 
 def measure(case: Case, runs: int, threads: int, maker: Callable[..., Ready] = make) -> list[Row]:
-    """A row for each side, jaxode's first. A side that cannot run says why in its row."""
+    """A row for each side, jaxode's first. The row of a side that cannot run has the reason."""
     rows = blanks(case, runs, threads)
     problem = pose(case)
     sides: dict[str, Ready] = {}
@@ -143,9 +143,9 @@ def fill(
     reference: np.ndarray | None,
 ) -> None:
     """Put the figures of one side into its row."""
-    taken, outcome = spread(seconds[side]), ready.outcome
-    row.ms_median, row.ms_min, row.ms_max = (1e3 * value for value in taken)
-    row.images_per_second = row.batch / taken.median
+    times, outcome = spread(seconds[side]), ready.outcome
+    row.ms_median, row.ms_min, row.ms_max = (1e3 * value for value in times)
+    row.images_per_second = row.batch / times.median
     row.compile_seconds, row.memory_mb, row.device = (
         ready.setup_seconds,
         ready.memory_mb,

@@ -41,7 +41,7 @@ GROUPS = {
     "gradient": "Training step by gradient mode",
     "inference": "Inference",
     "resnet": "ResNet 6",
-    "stock": "Against flax.nnx and Diffrax as a newcomer would use them",
+    "stock": "Against flax.nnx layers in Diffrax's default solve",
     "torchode": "Against torchode",
     "per sample": "Every image by itself",
     "compiled": "Against torch.compile",
@@ -126,8 +126,8 @@ def brief(row: Row) -> str:
 def markdown(rows: Sequence[Row], command: str) -> str:
     """All tables as a document."""
     lines = ["# Benchmark", "", f"{summary(rows)}. `{command}`, {facts(rows)}.", "", READING, ""]
-    told = {row.variant or row.framework for row in rows} | {row.group for row in rows}
-    lines += [f"- {side}: {note}." for side, note in NOTES.items() if side in told] + [""]
+    shown = {row.variant or row.framework for row in rows} | {row.group for row in rows}
+    lines += [f"- {side}: {note}." for side, note in NOTES.items() if side in shown] + [""]
     lines += targets(rows)
     for group, title in GROUPS.items():
         chosen = [row for row in rows if row.group == group]
@@ -192,7 +192,7 @@ def targets(rows: Sequence[Row]) -> list[str]:
 
 
 def busy(row: Row) -> bool:
-    """Whether other processes took so much of the machine that the times say little."""
+    """Whether other processes used so much of the machine that the times are not reliable."""
     return (row.others_busy or 0.0) > BUSY
 
 
@@ -220,8 +220,8 @@ def _time(row: Row) -> str:
 
 def _end(row: Row) -> str:
     beside = [f"beside other work on {row.others_busy:.1f} cores"] if busy(row) else []
-    said = row.reason if row.status == MEASURED else f"{row.status}: {row.reason}"
-    return "; ".join(text for text in (said, *beside) if text)
+    reason = row.reason if row.status == MEASURED else f"{row.status}: {row.reason}"
+    return "; ".join(text for text in (reason, *beside) if text)
 
 
 def _times(rows: Sequence[Row]) -> str:

@@ -16,7 +16,7 @@ MEASURED, NOT_COMPARED, FAILED = "measured", "not compared", "failed"
 class Row:
     """What `benchmark.json` holds of one side. Times are a call's, in milliseconds.
 
-    `ratio_` is this side's time over jaxode's, taken within each round. `error` is that of the
+    `ratio_` is this side's time over jaxode's within each round. `error` is that of the
     final state against the reference, `outside_ms_per_step` the time of an accepted step less that
     of the field's evaluations, `others_busy` how many cores worked for other processes meanwhile.
     `gflops` are the convolutions' operations by their definition in a second, and `ceiling_share`

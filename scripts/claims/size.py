@@ -148,7 +148,7 @@ def picture(found: dict[str, Any]) -> bytes:
                 label=place == len(rows) - 1,
             )
     processes.set_ylim(0, 1.25 * max(found["published_memory"].values()) / 1e9)
-    label_axes(processes, "Most memory a whole process held,\na few steps", "", "GB")
+    label_axes(processes, "Peak memory of a whole process,\na few steps", "", "GB")
     for axes in (files, processes):
         axes.legend(frameon=False, fontsize=8, loc="upper left")
     return to_png(figure, dpi=100)
@@ -177,10 +177,10 @@ def published(axes: Any, place: float, reach: float, value: float, *, label: boo
 
 
 def paragraph(found: dict[str, Any]) -> str:
-    """What each number is, and what they say."""
-    said = []
+    """The numbers in words."""
+    sentences = []
     for name, sizes in found["files"].items():
-        said.append(
+        sentences.append(
             f"{name}: {sizes['parameters']:,} parameters in {sizes['.pt']:,} bytes (.pt) or"
             f" {sizes['.safetensors']:,} (.safetensors), published"
             f" {found['published_files'][name] / 1e3:,.0f} kB."
@@ -188,7 +188,7 @@ def paragraph(found: dict[str, Any]) -> str:
     plans = {mode: plan["temporary"] / MB for mode, plan in found["plans"].items()}
     solve = found["solve"]
     texts = ", ".join(f"{mode} {mb:.0f}" for mode, mb in plans.items())
-    said.append(
+    sentences.append(
         f"XLA's plan is what one step (loss and gradient of {found['batch']} images,"
         f" {solve['solver']} at {solve['tolerance']:g}, max_steps {solve['max_steps']}) needs"
         f" beside parameters and images, in MB: {texts}."
@@ -200,15 +200,15 @@ def paragraph(found: dict[str, Any]) -> str:
         if "compiled" in adjoint:
             both = " and ".join(f"{row['compiled'] / 1e9:.2f}" for row in (adjoint, without))
             compiling = f"; {both} GB were reached while compiling"
-        said.append(
-            f"A whole process of {library} held at most {adjoint['done'] / 1e9:.2f} GB with the"
+        sentences.append(
+            f"A whole process of {library} used at most {adjoint['done'] / 1e9:.2f} GB with the"
             f" adjoint and {without['done'] / 1e9:.2f} GB without ({adjoint['imported'] / 1e9:.2f}"
             f" GB before the first step{compiling}), in {adjoint['steps']} steps."
         )
     adjoint, without = (found["published_memory"][mode] / 1e9 for mode in WITH_AND_WITHOUT)
-    said.append(
+    sentences.append(
         f"Published: {adjoint:g} GB with and {without:g} GB without, of a whole process of PyTorch"
         " 1.3, whose images and allocator are part of it; ours are of random images, and their"
         " order is what can be compared."
     )
-    return " ".join(said)
+    return " ".join(sentences)

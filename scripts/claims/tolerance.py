@@ -55,9 +55,9 @@ def measure(
     successful(rows, subject)
     seconds, _ = in_turn({power(tolerance): call for tolerance, call in calls.items()}, rounds)
     for found in rows:
-        taken = seconds.get(power(found["tolerance"]))
-        if taken:
-            found["ms"] = {name: 1e3 * value for name, value in spread(taken)._asdict().items()}
+        times = seconds.get(power(found["tolerance"]))
+        if times:
+            found["ms"] = {name: 1e3 * value for name, value in spread(times)._asdict().items()}
     best = judged(exact, labels, reference)
     return {**subject.facts(), "rounds": rounds, "reference": best, "rows": rows}
 
@@ -124,26 +124,26 @@ def paragraph(found: dict[str, Any]) -> str:
     rows = [row for row in found["rows"] if row["failure"] is None]
     loose, tight = rows[0], rows[-1]
     best = found["reference"]
-    said = [
+    sentences = [
         f"The ODENet of `{found['run']}` ({found['checkpoint']}), trained at"
         f" {power(found['trained_at'])}, solved for {found['images']} test images in batches of"
         f" {found['batch']}; errors against float64 at {power(best['tolerance'])}"
         f" ({best['nfe']:.0f} evaluations)."
     ]
     for row in (loose, tight):
-        said.append(
+        sentences.append(
             f"At {power(row['tolerance'])} a solve is {row['state_error']:.1e} away in the final"
             f" state and {row['logits_error']:.1e} in the logits, takes {row['nfe']:.0f}"
             f" evaluations and {row['ms']['median']:.0f} ms, and {100 * row['accuracy']:.1f} % are"
             " right."
         )
     ratio = tight["ms"]["median"] / loose["ms"]["median"]
-    said.append(
+    sentences.append(
         f"So {power(tight['tolerance'])} costs {tight['nfe'] / loose['nfe']:.1f} times the"
         f" evaluations and {ratio:.1f} times the time of {power(loose['tolerance'])} (medians of"
         f" {found['rounds']} rounds in turn)."
     )
     failed = [power(row["tolerance"]) for row in found["rows"] if row["failure"] is not None]
     if failed:
-        said.append(f"The solve failed at {', '.join(failed)}.")
-    return " ".join(said)
+        sentences.append(f"The solve failed at {', '.join(failed)}.")
+    return " ".join(sentences)

@@ -50,8 +50,8 @@ def amount(rows: list[dict[str, Any]], *, inside: bool | None, large: bool) -> t
     return sum(row["times"] for row in chosen), sum(row["times"] * row["bytes"] for row in chosen)
 
 
-def told(count: int, octets: int) -> str:
-    """The content of a cell."""
+def count_and_bytes(count: int, octets: int) -> str:
+    """A cell: how many collectives, and the mean bytes of one."""
     return f"{count} × {octets // count:,} B" if count else "0"
 
 
@@ -71,10 +71,10 @@ def summary(case: dict[str, Any]) -> list[str]:
     )
     return [
         solve,
-        told(*amount(rows, inside=True, large=True)),
-        told(*amount(rows, inside=False, large=True)),
-        told(*amount(rows, inside=True, large=False)),
-        told(*amount(rows, inside=False, large=False)),
+        count_and_bytes(*amount(rows, inside=True, large=True)),
+        count_and_bytes(*amount(rows, inside=False, large=True)),
+        count_and_bytes(*amount(rows, inside=True, large=False)),
+        count_and_bytes(*amount(rows, inside=False, large=False)),
         str(sum(row["times"] for row in rows)),
         f"{total / 1e6:.2f}",
     ]
@@ -124,8 +124,8 @@ def markdown(found: dict[str, Any]) -> str:
     lines += ["", READING, "", "## Every collective", ""]
     lines += [
         (
-            "*Loops*: trips of the loops and branches inside the training loop; ? is what only"
-            " running tells."
+            "*Loops*: trips of the loops and branches inside the training loop; ? is known only"
+            " when the program runs."
         ),
         "",
     ]

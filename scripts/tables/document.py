@@ -35,8 +35,8 @@ scores, confusion matrix, seed, hardware, versions and commit, is in [records](r
 
 def columns(table: Table) -> list[str]:
     """Names of the measures shown: those published of a row, and those that every table has."""
-    told = {name for row in table.rows for name in row.published}
-    test = "test_error" if "test_error" in told else "test_accuracy"
+    published = {name for row in table.rows for name in row.published}
+    test = "test_error" if "test_error" in published else "test_accuracy"
     solves = (
         {"nfe"}
         if any(settings(table, row, "full").model.ode_blocks for row in table.rows)
@@ -44,7 +44,7 @@ def columns(table: Table) -> list[str]:
     )
     unsplit = {"train_images"} if SPECS[table.dataset].unsplit else set()
     shown = (
-        told
+        published
         | solves
         | unsplit
         | {test, "train_accuracy", "test_macro_f1", "parameters", "epoch_seconds"}
@@ -113,12 +113,12 @@ def section(table: Table, records: Sequence[Record]) -> list[str]:
     return [*lines, "", *([f"Measured: {origin(found)}", ""] if found else [])]
 
 
-def lock_run_directory(findings: Sequence[tuple[Scale, Finding]]) -> list[str]:
-    """What the runs say of claims: for each, a paragraph and a picture by protocol."""
+def claims_section(findings: Sequence[tuple[Scale, Finding]]) -> list[str]:
+    """The measured claims: for each a paragraph and a picture by protocol."""
     lines = [
-        "## What the runs say of the claims",
+        "## Claims, measured by these runs",
         "",
-        "Of several seeds, the lowest is told and drawn.",
+        "Of several seeds, the run with the lowest is shown.",
         "",
     ]
     for claim in dict.fromkeys(finding.claim for _, finding in findings):
@@ -147,7 +147,7 @@ def markdown(
     lines = ["# Results", "", f"`{command}`", "", INTRODUCTION, ""]
     for table in TABLES.values():
         lines += section(table, records)
-    lines += lock_run_directory(findings)
+    lines += claims_section(findings)
     for file, text in pictures:
         lines += [f"![{text}]({file})", "", text, ""]
     return "\n".join(lines).rstrip() + "\n"

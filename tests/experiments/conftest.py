@@ -9,7 +9,7 @@ from experiments import compilations
 
 @pytest.fixture(scope="session", autouse=True)
 def kept():
-    """How often a run asked to keep its compilations."""
+    """How often a run enabled the cache of compilations."""
     asked = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compilations, "keep", lambda: asked.append(True))

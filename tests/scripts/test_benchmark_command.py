@@ -128,7 +128,7 @@ def test_the_list_measures_nothing(capsys, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["--only", "nothing"], "--only must be part of a case's name"),
         (["--runs", "0"], "--runs must be"),
@@ -138,10 +138,10 @@ def test_the_list_measures_nothing(capsys, tmp_path):
         (["--quik"], "unknown flag --quik: did you mean --quick?"),
     ],
 )
-def test_a_wrong_request_is_one_line(words, said, capsys):
+def test_a_wrong_request_is_one_line(words, message, capsys):
     assert benchmark.main(words) == 2
     error = capsys.readouterr().err
-    assert said in error
+    assert message in error
     assert error.count("\n") == 1
 
 
