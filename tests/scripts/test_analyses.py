@@ -134,8 +134,7 @@ def test_a_claim_stands_once_with_what_each_protocol_says():
         2
     ]
     assert (
-        text
-        == "Of several seeds, the run with the lowest is shown.\n\n**It grows.**\n\n`cpu`: From 1 to"
-        " 2.\n\n![It grows.](a-cpu.png)\n\n`full`: not yet run.\n\n**It falls.**\n\n`full` and"
-        " `cpu`: not yet run.\n"
+        text == "Of several seeds, the run with the lowest is shown.\n\n**It grows.**\n\n"
+        "`cpu`: From 1 to 2.\n\n![It grows.](a-cpu.png)\n\n`full`: not yet run.\n\n"
+        "**It falls.**\n\n`full` and `cpu`: not yet run.\n"
     )
