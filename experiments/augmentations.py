@@ -1,14 +1,14 @@
-"""A sheet of the augmentations: for each an untouched picture and what training may make of it.
+"""A sheet of the augmentations: for each an original picture and augmented ones.
 
-Source: Buslaev et al. (2020), Albumentations, for a plan for the ASL alphabet; DeVries and Taylor
-  (2017) for cutout.
+Source: Buslaev et al. (2020), Albumentations; S. Mukherjee, S. Sarkar, "Rule Discovery using Neural
+  ODEs – ASL Classification", for the choice of them; DeVries and Taylor (2017) for cutout.
 Expected: hands turned, mirrored and of other colours, with the shape of the sign left in nearly all
   of them.
 Time: about half a minute on 2 CPU cores.
 
     python -m experiments.augmentations --images asl_alphabet --out runs/augmentations
 
-The folder's subfolders are classes, one picture is taken of each of several. Writes README.md and
+The folder's subfolders are classes; one picture of each of several is shown. Writes README.md and
 augmentations.png.
 """
 
@@ -48,7 +48,7 @@ class AugmentationsConfig:
 
 
 def work(config: AugmentationsConfig, out: Path, progress: Progress, words: str) -> str:
-    """Draw and write; the last line says where to look."""
+    """Draw and write; returns the last line to print."""
     from experiments.views import report
 
     return report.write(config.images, config.seed, config.side, out, progress, words)

@@ -1,4 +1,4 @@
-"""Crossing trajectories: a neural ODE on a line that has to take −1 to 1 and 1 to −1.
+"""Crossing trajectories: a neural ODE on a line that has to map −1 to 1 and 1 to −1.
 
 Source: Dupont, Doucet and Teh (2019), "Augmented Neural ODEs", section 3.
 Expected: the exact flow keeps its paths in order and ends near loss 1, both points at 0; Euler's
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def work(config: CrossingConfig, out: Path, progress: Progress, words: str) -> str:
-    """Train, draw and write; the last line says what came out."""
+    """Train, draw and write; returns the last lines to print."""
     from experiments.dynamics import crossing_report
     from experiments.dynamics.crossing_cases import study
 

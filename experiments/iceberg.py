@@ -1,7 +1,7 @@
 r"""Icebergs and ships: three nets on 1,604 radar images of 75x75 pixels, two bands each.
 
-Source: an introduction to neural differential equations, on Kaggle's Statoil/C-CORE challenge;
-  1,300 images for training and 304 for testing, 150 epochs.
+Source: B. Thind, "A Gentle Introduction to Neural Differential Equations", Simon Fraser University;
+  images of Kaggle's Statoil/C-CORE challenge, 1,300 for training and 304 for testing; 150 epochs.
 Expected: dense net 54 %, residual CNN over 98 %; the row of a neural ODE was left empty.
 
     python -m experiments.iceberg --data-dir DIR     # DIR holds train.json

@@ -3,7 +3,8 @@
 Euler's method, solvers against an exact answer, a phase portrait, residual networks.
 
 Source: Verhulst (1838) for his equation; He et al. (2016) for residual blocks, and Chen et al.
-  (2018), equations 1 and 2, for what they have to do with Euler's method.
+  (2018), equations 1 and 2, for their relation to Euler's method; B. Thind, "A Gentle Introduction
+  to Neural Differential Equations", Simon Fraser University, for the examples.
 Expected: 1, 2, 4, 8, 16 by Euler's method on y' = y; errors that fall at each solver's order; N
   residual blocks equal to N steps of Euler's method to rounding, and half as far from the flow for
   twice as many.
@@ -34,7 +35,7 @@ class PrimerConfig:
 
 
 def work(config: PrimerConfig, out: Path, progress: Progress, words: str) -> str:
-    """Solve, draw and write; the last line says where to look."""
+    """Solve, draw and write; returns the last line to print."""
     from experiments.dynamics import primer_report
 
     return primer_report.write(out, progress, words)

@@ -5,12 +5,12 @@
 A case is one kind of work: a training step's loss and gradient, inference, or one solve. Its sides
 are compiled and warmed up, must agree in outputs, loss, gradient, steps and evaluations, and are
 then timed in turn; reported are medians, and the median and ends of the ratio within a round. A
-side that cannot run has a row that says why.
+side that cannot run has a row with the reason.
 
 Writes benchmark.json, benchmark.md and pictures. Rows are kept after every case: the same command
 goes on where it was stopped, and cases measured with other settings, versions or sources are
 measured again. Takes about two hours on 2 cores, --quick under three minutes. Leave the machine to
-it: a row tells how busy others kept it.
+it: a row states how busy others kept it.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def build_parser() -> Parser:
 
 
 def checked(options: argparse.Namespace) -> list[Case]:
-    """The cases asked for. Raises ConfigError."""
+    """The requested cases. Raises ConfigError."""
     options.runs = options.runs if options.runs is not None else 3 if options.quick else 10
     options.batch = options.batch if options.batch is not None else 32 if options.quick else 128
     require_width(options.width)
@@ -183,11 +183,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def same_arithmetic(precision: Precision) -> Iterator[None]:
-    """float32 unless TF32 is asked for.
+    """float32 unless the case is about TF32.
 
-    Frameworks round TF32 differently, so that their steps could differ.
-
-    Our models say their precision themselves; a newcomer's, and torch, are told here.
+    Frameworks round TF32 differently, so that their steps could differ. Our models state their
+    precision themselves; that of plain flax.nnx layers and of PyTorch is set here.
     """
     backends: tuple[Any, ...] = (torch.backends.cudnn, torch.backends.cuda.matmul)
     before = [backend.allow_tf32 for backend in backends]
@@ -202,10 +201,7 @@ def same_arithmetic(precision: Precision) -> Iterator[None]:
 
 
 def carry_out(options: argparse.Namespace, chosen: Sequence[Case], rows: list[Row]) -> list[Row]:
-    """Measure what is not there yet, telling how it goes; returns all rows.
-
-    They are stored after every case.
-    """
+    """Measure the cases that have no rows yet, stored after each; returns all rows."""
     threads = options.threads
     begin = time.perf_counter()
     for number, case in enumerate(chosen, 1):
@@ -225,7 +221,8 @@ def carry_out(options: argparse.Namespace, chosen: Sequence[Case], rows: list[Ro
         )
         if report.busy(fresh[0]):
             print(
-                f"warning: others kept {fresh[0].others_busy:.1f} cores busy: this says little",
+                f"warning: others kept {fresh[0].others_busy:.1f} cores busy: the times are not"
+                " reliable",
                 file=sys.stderr,
             )
         jax.clear_caches()  # every case is a program of its own

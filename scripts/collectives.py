@@ -1,4 +1,4 @@
-"""Tell what devices tell each other in a training step, and predict from it how training scales.
+"""Count the communication of devices in a training step, and predict from it how training scales.
 
     python -m scripts.collectives --out docs/scaling
 
@@ -44,7 +44,7 @@ from jaxode.data import DataError, ImageSet, load
 from jaxode.models import create_model
 from jaxode.nn.kernels import LIBRARY
 from jaxode.runs.files import make_writable, write_json, write_whole
-from jaxode.runs.provenance import commit, device, versions
+from jaxode.runs.provenance import origin
 from jaxode.train.compiled_steps import CompiledSteps
 from scripts.scaling import prediction, report
 from scripts.scaling.hlo import Collective, collectives
@@ -185,13 +185,9 @@ def carry_out(options: argparse.Namespace, command: str) -> None:
             )
             jax.clear_caches()
     facts = {
-        "command": command,
-        "date": time.strftime("%Y-%m-%d"),
+        **origin(command),
         "devices": options.devices,
         "batch_size": options.batch_size,
-        "device": device(),
-        "versions": versions(),
-        "commit": commit(),
     }
     found = {**facts, "assumptions": prediction.GIVEN._asdict(), "cases": cases}
     write_whole(options.out / "scaling.png", report.picture(found))

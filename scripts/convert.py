@@ -56,7 +56,7 @@ def from_run(directory: Path) -> Weights:
     return to_torch(run.model, channels=channels)
 
 
-def settled(weights: Weights, found: Layout, asked: dict[str, Any]) -> RunConfig:
+def settled(weights: Weights, found: Layout, flags: dict[str, Any]) -> RunConfig:
     """Settings of a run with these weights.
 
     Raises ConfigError if its images are not those of the model.
@@ -73,12 +73,12 @@ def settled(weights: Weights, found: Layout, asked: dict[str, Any]) -> RunConfig
     if any(array.dtype == np.float64 for array in weights.values()):
         own["precision"] = "float64"
     for name, value in own.items():
-        if name != "precision" and asked.get(name, value) != value:
+        if name != "precision" and flags.get(name, value) != value:
             flag = "--" + name.replace("_", "-")
             raise ConfigError(
-                f"{flag} must be left out or {value}, as it is in the file, got {asked[name]}"
+                f"{flag} must be left out or {value}, as it is in the file, got {flags[name]}"
             )
-    config = settings({**own, **asked})
+    config = settings({**own, **flags})
     spec = spec_of(config.data)
     if (found.channels, found.classes) != (spec.channels, spec.classes):
         raise ConfigError(
@@ -101,13 +101,13 @@ def started(weights: Weights) -> Callable[..., nnx.Module]:
     return build
 
 
-def to_run(weights: Weights, source: Path, out: Path, asked: dict[str, Any]) -> None:
+def to_run(weights: Weights, source: Path, out: Path, flags: dict[str, Any]) -> None:
     """Make a run that starts from these weights.
 
     Raises WeightsError, InteropError, ConfigError, DataError, CheckpointError, OSError.
     """
-    side = SPECS[asked.get("dataset", RunConfig().data.dataset)].view_size
-    config = settled(weights, layout(weights, side), asked)
+    side = SPECS[flags.get("dataset", RunConfig().data.dataset)].view_size
+    config = settled(weights, layout(weights, side), flags)
     if config.dtype == "float32" and any(a.dtype == np.float64 for a in weights.values()):
         print(
             f"note: --precision {config.precision} rounds the float64 numbers of the file",
@@ -116,7 +116,7 @@ def to_run(weights: Weights, source: Path, out: Path, asked: dict[str, Any]) -> 
     with jax.enable_x64(config.precision == "float64"), Interrupts(Progress().warn) as interrupts:
         data = load(config.data)
         print(data_text(data), file=sys.stderr)
-        config = adapt_to_data(config, data, "epochs" in asked)
+        config = adapt_to_data(config, data, "epochs" in flags)
         with interrupts.compiling():
             trainer = Trainer(
                 config,
@@ -151,7 +151,7 @@ def require_new(target: Path) -> None:
         raise ConfigError(f"TARGET must not exist yet, got {target}")
 
 
-def convert(source: Path, target: Path, asked: dict[str, Any]) -> None:
+def convert(source: Path, target: Path, flags: dict[str, Any]) -> None:
     """What the command line does; see the module's docstring for what it raises."""
     run_wanted, run_given = target.suffix not in ENDINGS, source.is_dir()
     if run_wanted and run_given:
@@ -163,12 +163,12 @@ def convert(source: Path, target: Path, asked: dict[str, Any]) -> None:
             f"SOURCE must be a run's directory or end in one of {', '.join(ENDINGS)}, got {source}"
         )
     require_new(target)
-    if asked and not run_wanted:
-        flag = "--" + next(iter(asked)).replace("_", "-")
+    if flags and not run_wanted:
+        flag = "--" + next(iter(flags)).replace("_", "-")
         raise ConfigError(f"{flag} is a setting of a run, and TARGET is a file: {target}")
     weights = from_run(source) if run_given else read_weights(source)
     if run_wanted:
-        to_run(weights, source, target, asked)
+        to_run(weights, source, target, flags)
         return
     numbers = sum(array.size for array in weights.values())
     write_weights(target, weights)

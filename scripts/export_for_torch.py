@@ -1,6 +1,6 @@
-"""Hand a run over to PyTorch: weights, first batches, and the command that trains.
+"""Export a run for PyTorch: weights, first batches, and the command that trains.
 
-    python -m scripts.export_for_torch --dataset mnist --stepping torchdiffeq --out handed
+    python -m scripts.export_for_torch --dataset mnist --stepping torchdiffeq --out exported
 
 All flags of the experiments are understood. DIR/weights.pt is the state_dict of the initial
 parameters and DIR/batches.npz holds the first N batches as the training step sees them, normalised
@@ -134,7 +134,7 @@ def first_batches(steps: CompiledSteps, count: int) -> dict[str, np.ndarray]:
     return {"images": np.stack(images), "labels": np.stack(labels)}
 
 
-def hand_over(config: RunConfig, epochs_given: bool, count: int, out: Path) -> list[str]:
+def export(config: RunConfig, epochs_given: bool, count: int, out: Path) -> list[str]:
     """Write the files; returns the command. Raises ConfigError, DataError, OSError."""
     for name in (WEIGHTS, BATCHES):
         require(not (out / name).exists(), "--out", str(out), f"a folder without {name}")
@@ -180,7 +180,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         values = parse_flags(parser, argv)
         count, out = values.pop("batches"), values.pop("out")
         config = settings(values)
-        words = hand_over(config, "epochs" in values, count, out)
+        words = export(config, "epochs" in values, count, out)
     except SystemExit as stop:
         return int(stop.code or 0)
     except (ConfigError, DataError, OSError) as error:

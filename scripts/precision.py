@@ -1,4 +1,4 @@
-"""Train the same classifier in each precision and tell what the precision changes.
+"""Train the same classifier in each precision and measure what the precision changes.
 
     python -m scripts.precision --dataset mnist --epochs 2 --limit-train 4096 --out docs/precision
 
@@ -36,8 +36,10 @@ from jaxode.data import DataError, ImageSet, load
 from jaxode.errors import RunFailed, Stopped
 from jaxode.models import create_model
 from jaxode.nn.kernels import has_tf32
+from jaxode.plots.tables import markdown_table
 from jaxode.runs import Progress, make_writable
 from jaxode.runs.files import write_json, write_whole
+from jaxode.runs.provenance import versions_text
 from jaxode.train import run
 from jaxode.train.compiled_steps import CompiledSteps
 from jaxode.train.microbatch import forward
@@ -123,9 +125,7 @@ def markdown(
     good = [row for row in rows if row["failure"] is None]
     lines = ["# Precision", "", f"`{command}`", ""]
     if good:
-        versions = ", ".join(
-            f"{name} {good[-1]['versions'][name]}" for name in ("python", "jax", "flax", "diffrax")
-        )
+        versions = versions_text(good[-1]["versions"])
         dates = ", ".join(sorted({row["date"] for row in good}))
         machine = f"{good[-1]['device']}, {os.cpu_count()} cores"
         lines += [
@@ -145,13 +145,12 @@ def markdown(
         "logits",
         "gradient",
     )
-    lines += [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    table = []
     for row in rows:
-        errors = f"{row['logits_error']:.1e} | {row['gradient_error']:.1e} |"
+        errors = [f"{row['logits_error']:.1e}", f"{row['gradient_error']:.1e}"]
         if row["failure"] is not None:
-            lines.append(
-                f"| {row['precision']} | {row['seed']} | {row['failure']} | | | | | | | {errors}"
-            )
+            blank = [""] * (len(head) - 5)
+            table.append([row["precision"], str(row["seed"]), row["failure"], *blank, *errors])
             continue
         solve = ["", ""]
         if row["nfe_forward"] is not None:
@@ -164,7 +163,8 @@ def markdown(
             f"{row['test_loss']:.4f}",
         ]
         cells += [f"{row['loss']:.4f}", *solve, skipped, f"{row['images_per_second']:.0f}"]
-        lines.append(f"| {' | '.join(cells)} | {errors}")
+        table.append([*cells, *errors])
+    lines.append(markdown_table(head, table))
     missing = (
         ""
         if any(row["precision"] == "tf32" for row in rows) or has_tf32()

@@ -5,7 +5,7 @@
     python -m scripts.reproduce chen mnist --list   # how far their runs are
     python -m scripts.report   # tables and figures
 
---scale says which protocol: full is the published one; cpu is a smaller one that ends overnight on
+--scale chooses the protocol: full is the published one; cpu is a smaller one that ends overnight on
 2 cores; smoke trains on a few hundred bundled images and only shows that everything runs. Every run
 is a directory of --out like those of the experiments. The same command goes on where it was stopped
 and leaves complete runs alone; rows of several tables that are the same run are run once.
@@ -105,7 +105,7 @@ def images_of(data: DataConfig) -> DataConfig:
 
 
 def check_count(job: Job, data: ImageSet) -> None:
-    """Raises DataError if a set that may be had in part is not the part that the table asks for."""
+    """Raise DataError if a data set has not as many images as the table needs."""
     found = len(data.train_labels) + len(data.test_labels)
     if job.images not in (None, found):
         raise DataError(
@@ -205,7 +205,7 @@ def build_parser() -> Parser:
 
 
 def chosen(values: dict[str, Any]) -> list[Job]:
-    """The runs that are asked for. Raises ConfigError."""
+    """The requested runs. Raises ConfigError."""
     names = list(TABLES) if values["tables"] == ["all"] else values["tables"]
     for name in names:
         if name not in TABLES:

@@ -53,9 +53,9 @@ def preload(compiler: str) -> str:
     found = []
     for library in ("libasan.so", "libstdc++.so"):
         try:
-            asked = [compiler, f"-print-file-name={library}"]
+            command = [compiler, f"-print-file-name={library}"]
             found.append(
-                subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+                subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
             )
         except (OSError, subprocess.CalledProcessError) as error:
             raise ConfigError(

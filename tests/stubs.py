@@ -17,7 +17,7 @@ from jaxode.data import SPECS, ImageSet
 from jaxode.ode import Stats
 
 POISON = 255
-"""An image of nothing but this value makes the stub fail as it is told to."""
+"""An image of nothing but this value makes the stub fail in the configured way."""
 
 
 PICTURES = ("learning_curves.draw", "nfe_by_class.draw", "confusion_matrix.draw")
@@ -30,10 +30,10 @@ def without_pictures(patch: Any) -> None:
 
 
 class Linear(nnx.Module):
-    """Logits linear in 7x7 means of the image, rounded to float16 if asked; made-up counts for each
+    """Logits linear in 7x7 means of the image, or float16 ones; made-up counts for each
     ODE block.
 
-    Of each image, if asked for.
+    Counts are those of each image with per-sample step sizes.
     """
 
     def __init__(
@@ -124,8 +124,8 @@ def averaging(model, solve, *, image_shape, classes, rngs, dtype, **_):
 def image_set(
     train: int = 70, test: int = 23, *, poisoned: tuple[int, ...] = (), seed: int = 5
 ) -> ImageSet:
-    """Noisy 28x28 images whose brightness per row tells the label; training images `poisoned` are
-    all POISON.
+    """Noisy 28x28 images whose brightness per row determines the label; training images `poisoned`
+    are all POISON.
     """
     rng = np.random.default_rng(seed)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import subprocess
 import sys
 
@@ -17,7 +16,6 @@ from jaxode.interop import (
     from_torch,
     read_weights,
     to_torch,
-    weight_files,
     write_weights,
 )
 from jaxode.models import create_model
@@ -89,9 +87,3 @@ def test_an_ending_without_a_reader_is_refused(tmp_path):
     path = tmp_path / "model.h5"
     found = read_weights(path, {".h5": lambda path: {path.stem: np.zeros(2)}})
     assert found.keys() == {"model"}
-
-
-def test_the_examples_of_weight_files_run():
-    outcome = doctest.testmod(weight_files)
-    assert outcome.attempted > 0
-    assert outcome.failed == 0

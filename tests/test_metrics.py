@@ -1,4 +1,4 @@
-"""Counts and scores, held against scikit-learn's."""
+"""Counts and scores, compared with scikit-learn's."""
 
 import jax.numpy as jnp
 import numpy as np

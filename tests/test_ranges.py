@@ -1,4 +1,4 @@
-"""Every number of every class of settings has a range, at its default, and is held to it."""
+"""Every number of every class of settings has a range, is in it by default, and is checked."""
 
 import dataclasses
 import importlib

@@ -36,7 +36,7 @@ PICKLES = 5
 
 ENCRYPTED = 0x1
 PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-"""Ways of packing that NumPy and PyTorch write, unpacked no further than asked for."""
+"""Ways of packing that NumPy and PyTorch write, unpacked no further than requested."""
 
 GETS = ("GET", "BINGET", "LONG_BINGET")
 PUTS = ("PUT", "BINPUT", "LONG_BINPUT")
@@ -141,7 +141,7 @@ def arrays(path: Path) -> dict[str, np.ndarray]:
                 found[name] = _array(_unpacked(archive, member))
             except FileError:
                 raise
-            except Exception as error:  # what NumPy says of a header
+            except Exception as error:  # NumPy's errors for a damaged header
                 raise FileError(f"{_shown(name)} is no array: {line(error)}") from error
     return found
 
@@ -175,7 +175,7 @@ def examine(path: Path) -> None:
     Only what `torch.load` does not find out by itself, or not without harm.
     """
     with opened(path) as file:
-        if file.read(4) != b"PK\3\4":  # as torch.load tells the two kinds of file from each other
+        if file.read(4) != b"PK\3\4":  # as torch.load distinguishes the two kinds of file
             file.seek(0)
             _examine_pickles(file.read(MOST_HEADER), PICKLES)
             return
@@ -197,7 +197,7 @@ def _examine_pickles(contents: bytes, count: int) -> None:
             _examine_pickle(stream)
     except FileError:
         raise
-    except Exception as error:  # what pickletools says of bytes that are no pickle
+    except Exception as error:  # pickletools' errors for bytes that are no pickle
         raise FileError(f"it is no whole pickle: {line(error)}") from error
 
 
@@ -222,10 +222,10 @@ def _examine_pickle(stream: io.BytesIO) -> None:
 
 
 def _step(opcode: pickletools.OpcodeInfo, stack: list[int], marks: list[int]) -> None:
-    """Take from the stack what an opcode takes, and put its results there, one level deeper."""
-    taken = opcode.stack_before
-    marked = pickletools.markobject in taken
-    below = taken.index(pickletools.markobject) if marked else len(taken)
+    """Pop an opcode's arguments from the stack and push its results, one level deeper."""
+    consumed = opcode.stack_before
+    marked = pickletools.markobject in consumed
+    below = consumed.index(pickletools.markobject) if marked else len(consumed)
     start = (marks.pop() if marked else len(stack)) - below
     if start < 0:
         raise ValueError(f"{opcode.name} finds too little on the stack")
@@ -239,7 +239,7 @@ def _step(opcode: pickletools.OpcodeInfo, stack: list[int], marks: list[int]) ->
 
 
 def line(error: Exception) -> str:
-    """An error's message on one line that is safe to print, or its kind where it has none."""
+    """An error's message on one printable line, or its type where it has none."""
     text = " ".join(str(error).split())[:200] or type(error).__name__
     return text if text.isprintable() else ascii(text)[1:-1]
 

@@ -1,4 +1,4 @@
-"""What training starts from: a model with given weights, and given batches that fit it."""
+"""The inputs of a training: a model with given weights, and batches that fit it."""
 
 from __future__ import annotations
 

@@ -99,12 +99,18 @@ def build(
 ) -> nn.Sequential:
     """An odenet, resnet or mlp for images [B, channels, side, side].
 
-    `settings` are those of every ODE block.
-
-    `augment` is by how many channels the state of an odenet's blocks is wider than the downsampled
-    map (Dupont, Doucet and Teh 2019). They are appended in the first block, so that every layer
-    keeps its place in the nn.Sequential. Downsampling has `convolutions`, the first of stride 1,
-    the others of stride 2.
+    Args:
+      kind: "odenet", "resnet" or "mlp".
+      blocks: ODE blocks or residual blocks in the chain; an mlp has none.
+      channels: of an image.
+      classes: outputs of the last layer.
+      width: channels of the feature maps.
+      augment: channels that the state of an odenet's blocks has more than the downsampled map
+        (Dupont, Doucet and Teh 2019). They are appended in the first block, so that every layer
+        keeps its place in the nn.Sequential.
+      convolutions: of the downsampling segment, the first of stride 1, the others of stride 2.
+      side: of an image in pixels; only an mlp depends on it.
+      settings: of the solve in every ODE block.
     """
     if kind == "mlp":
         return nn.Sequential(

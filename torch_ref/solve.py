@@ -42,11 +42,9 @@ class Settings:
 
 @dataclass
 class Counts:
-    """What solves cost: evaluations of the field, steps tried, steps rejected.
+    """Costs of solves: evaluations of the field, steps tried, steps rejected.
 
-    `backward_` ones are those of adjoint solves.
-
-    A fixed-step method rejects none.
+    `backward_` ones are those of adjoint solves. A fixed-step method rejects none.
     """
 
     nfe: int = 0
@@ -104,7 +102,7 @@ class Solver:
         return func.nfe - self._forward_end
 
     def listen(self, func: Any) -> None:
-        """Have torchdiffeq report its steps; the fixed-step methods report only those tried."""
+        """Count steps by torchdiffeq's callbacks; fixed-step methods report only those tried."""
         adaptive = self.settings.method not in FIXED_STEP
         for suffix, prefix in (
             (("", ""), ("_adjoint", "backward_")) if self.settings.adjoint else (("", ""),)

@@ -1,6 +1,6 @@
 r"""Train given weights on given batches with PyTorch and torchdiffeq.
 
-    python -m torch_ref.train --weights handed/weights.pt --batches handed/batches.npz \
+    python -m torch_ref.train --weights exported/weights.pt --batches exported/batches.npz \
         --optimizer sgd --lr 0.1
 
 The weights are a state_dict laid out as in torchdiffeq's odenet_mnist.py; kind, blocks, width and
@@ -47,7 +47,7 @@ Python's own int and float take digits of all scripts, underscores and "infinity
 
 
 def cost_line(title: str, step: Step) -> str:
-    """One step in words, those in which jaxode reports its first one."""
+    """The cost of one step, in the words of jaxode's report of a first step."""
     solves = [
         f"{nfe} function evaluations a forward solve ({tried - rejected} accepted and {rejected}"
         " rejected steps)"
@@ -59,7 +59,7 @@ def cost_line(title: str, step: Step) -> str:
 
 
 def one_line(error: object) -> str:
-    """What an error says, in one line of printable characters."""
+    """An error's message in one line of printable characters."""
     text = " ".join(str(error).split())
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
@@ -191,7 +191,7 @@ def build_parser() -> Parser:
         "--total-steps",
         type=count,
         metavar="N",
-        help="steps that the schedule spans (default: those taken)",
+        help="steps that the schedule spans (default: those of this run)",
     )
     add("--epochs", type=count, default=1, metavar="N", help="passes over the batches (default: 1)")
     add("--float64", action="store_true", help="compute in float64 instead of float32")
@@ -275,9 +275,15 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def carry_out(options: argparse.Namespace, model: nn.Sequential, batches: list[Batch]) -> None:
-    """Train, tell and write the steps taken, whatever ends them.
+    """Train, print each step, and write the steps to --out, also after an error.
 
-    Raises ArithmeticError for a loss not finite.
+    Args:
+      options: of the command line.
+      model: with the initial weights.
+      batches: images and labels, used in this order in every epoch.
+
+    Raises:
+      ArithmeticError: a loss is not finite.
     """
     lr = options.lr or (0.1 if options.optimizer == "sgd" else 1e-3)
     total = options.epochs * len(batches)

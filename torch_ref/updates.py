@@ -1,7 +1,4 @@
-"""The updates of a training run in PyTorch: torch.optim with jaxode's schedules.
-
-Each tells what its step cost.
-"""
+"""The updates of a training run in PyTorch: torch.optim with jaxode's schedules."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ Schedule = Callable[[int], float]
 
 @dataclass(frozen=True)
 class Step:
-    """Loss of one batch before its update, and what its solves cost, block by block.
+    """Loss of one batch before its update, and the costs of its solves, block by block.
 
     `steps` counts those tried.
     """
@@ -44,7 +41,18 @@ def make_optimizer(
     momentum: float = 0.9,
     weight_decay: float = 0.0,
 ) -> torch.optim.Optimizer:
-    """torch.optim's SGD, Adam or AdamW; only SGD has momentum."""
+    """torch.optim's SGD, Adam or AdamW.
+
+    Args:
+      name: "sgd", "adam" or "adamw".
+      parameters: of the model.
+      lr: learning rate.
+      momentum: of SGD alone.
+      weight_decay: added to the gradient by SGD and Adam, decoupled from it by AdamW.
+
+    Raises:
+      ValueError: another name.
+    """
     match name:
         case "sgd":
             return torch.optim.SGD(parameters, lr, momentum=momentum, weight_decay=weight_decay)
@@ -58,7 +66,14 @@ def make_optimizer(
 def make_schedule(name: str, lr: float, total_steps: int) -> Schedule:
     """A learning-rate schedule: step, cosine or constant.
 
-    step: lr / 10^k from step round(0.3 k total_steps) on, k = 1, 2, 3; cosine: from lr to 0.
+    Args:
+      name: "step" divides by 10 at the steps round(0.3 k total_steps), k = 1, 2, 3; "cosine" goes
+        from lr to 0; "constant" stays at lr.
+      lr: learning rate at the start.
+      total_steps: that the schedule spans.
+
+    Raises:
+      ValueError: another name.
     """
     match name:
         case "step":
@@ -78,7 +93,17 @@ def train(
     optimizer: torch.optim.Optimizer,
     schedule: Schedule,
 ) -> Iterator[Step]:
-    """One update for each batch by the mean cross-entropy's gradient; yields its cost."""
+    """One update for each batch by the gradient of the mean cross-entropy.
+
+    Args:
+      model: of `torch_ref.model.build`; changed in place.
+      batches: images [B, C, H, W] and labels [B].
+      optimizer: of the model's parameters.
+      schedule: learning rate of each step.
+
+    Yields:
+      The loss before each update, and the costs of its solves.
+    """
     blocks = [module for module in model if isinstance(module, ODEBlock)]
     for number, (images, labels) in enumerate(batches):
         for group in optimizer.param_groups:

@@ -34,7 +34,7 @@ class WeightsError(ValueError):
 
 @dataclass(frozen=True)
 class Layout:
-    """What `torch_ref.model.build` needs to make the model that a state_dict is of."""
+    """The arguments of `torch_ref.model.build` for the model of a state_dict."""
 
     kind: str
     blocks: int
@@ -52,8 +52,12 @@ def read(path: Path) -> Weights:
     A plain one, or that of odenet_mnist.py's {"state_dict", "args"}.
 
     A pickle can hold any program. torch's restricted reader refuses all but tensors and plain
-    values; beside those it is told to take argparse.Namespace, in which odenet_mnist.py keeps its
-    flags and which does nothing when made. Raises WeightsError, OSError.
+    values; besides those, argparse.Namespace is allowed, in which odenet_mnist.py keeps its flags
+    and which executes nothing when it is created.
+
+    Raises:
+      WeightsError: the file holds anything else, is damaged or too large.
+      OSError: it cannot be read.
     """
     try:
         files.examine(path)
@@ -70,7 +74,7 @@ def read(path: Path) -> Weights:
         raise WeightsError(f"{path} cannot be read: {error}") from error
     except pickle.UnpicklingError as error:
         named = re.search(r"(?:GLOBAL|type) (\S+) was not an allowed", str(error))
-        what = f": it asks for {named[1]}" if named else ""
+        what = f": it refers to {named[1]}" if named else ""
         raise WeightsError(
             f"{path} is refused, for it is not a file of weights alone{what}"
         ) from error
@@ -81,8 +85,8 @@ def read(path: Path) -> Weights:
 def checked(found: Mapping[str, Any], path: Path) -> Weights:
     """The mapping, if it is one of names to floating-point tensors of finite numbers.
 
-    NaN and infinity are refused: every logit of such a model is NaN, and whoever trains or compares
-    it would be told of that later, and elsewhere. Raises WeightsError.
+    NaN and infinity are refused here, because every logit of such a model is NaN and the error
+    would otherwise appear later, in training or in a comparison. Raises WeightsError.
     """
     size = 0
     for name, value in found.items():
@@ -116,10 +120,14 @@ def checked(found: Mapping[str, Any], path: Path) -> Weights:
 def layout(weights: Mapping[str, Tensor | np.ndarray], side: int = 28) -> Layout:
     """Kind and sizes of the model by the names and shapes of its weights.
 
-    `side` matters to an mlp only.
+    A model without blocks is called a resnet, because it solves no ODE.
 
-    A model without blocks, which is the same whatever it has none of, is called a resnet, for it
-    solves nothing. Raises WeightsError if they are of none of the models.
+    Args:
+      weights: tensors or arrays by name; only their shapes are used.
+      side: of the square images in pixels, which an mlp's weights do not determine.
+
+    Raises:
+      WeightsError: they are of none of the models.
     """
     shapes = {name: tuple(value.shape) for name, value in weights.items()}
     if len(shapes.get("1.weight", ())) == 2 and len(shapes.get("3.weight", ())) == 2:

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from experiments.dynamics.crossing_cases import BOUND, Outcome, Study
-from experiments.dynamics.drawing import BLUE, GREY, ORANGE, PALE, arrows, decorate, png, sheet
+from experiments.dynamics.drawing import arrows, label_panel, to_small_png
 from experiments.dynamics.text import loss_text, number
+from jaxode.plots.style import BLUE, GREY, LIGHT_GREY, ORANGE, new_panels
 
 LIMIT = 1.9
 """The line is drawn from -LIMIT to LIMIT."""
@@ -19,13 +20,13 @@ COLOURS = {"exact_flow": GREY, "euler": ORANGE, "augmented": BLUE}
 def draw(study: Study) -> bytes:
     """PNG of a study."""
     flow, euler, again, augmented = study.outcomes
-    figure, panels = sheet(2, 3, (13.2, 8.6))
+    figure, panels = new_panels(2, 3, 13.2, 8.6)
     for panel, each in zip(panels[0], (flow, euler, again), strict=True):
         on_the_line(panel, each)
     projected(panels[1, 0], augmented)
     plane(panels[1, 1], augmented)
     losses(panels[1, 2], study)
-    return png(figure)
+    return to_small_png(figure)
 
 
 def on_the_line(panel: Any, each: Outcome) -> None:
@@ -36,14 +37,14 @@ def on_the_line(panel: Any, each: Outcome) -> None:
     x, y = np.meshgrid(times, line, indexing="ij")
     arrows(panel, x, y, np.ones_like(slopes), slopes)
     lines(panel, each)
-    decorate(panel, f"{each.title}: loss {loss_text(each.facts['loss'])}", "t", "z", "below")
+    label_panel(panel, f"{each.title}: loss {loss_text(each.facts['loss'])}", "t", "z", "below")
 
 
 def projected(panel: Any, each: Outcome) -> None:
     """Paths over time, their other dimensions left out."""
     panel.set(xlim=(-0.03, 1.03))
     lines(panel, each)
-    decorate(
+    label_panel(
         panel,
         f"{each.title}: loss {loss_text(each.facts['loss'])}",
         "t",
@@ -83,7 +84,7 @@ def plane(panel: Any, each: Outcome) -> None:
         states = np.stack([x.ravel(), y.ravel()], 1)
         slopes = each.case.arrows(each.params, np.array([0.5]), states)[0].reshape(*x.shape, 2)
         arrows(panel, x, y, slopes[..., 0], slopes[..., 1])
-        panel.plot([], [], color=PALE, marker=">", linewidth=1.5, label="field at t = 1/2")
+        panel.plot([], [], color=LIGHT_GREY, marker=">", linewidth=1.5, label="field at t = 1/2")
     panel.plot(z[:, 2:], a[:, 2:], color=GREY, linewidth=0.8, alpha=0.55)
     for k, color in enumerate((BLUE, ORANGE)):
         panel.plot(z[:, k], a[:, k], color=color, linewidth=2.2)
@@ -97,7 +98,7 @@ def plane(panel: Any, each: Outcome) -> None:
     title = "the same paths, with the added dimension" + (
         "" if each.case.extra == 1 else " (the first)"
     )
-    decorate(panel, title, "z", "a", "below")
+    label_panel(panel, title, "z", "a", "below")
 
 
 def losses(panel: Any, study: Study) -> None:
@@ -114,4 +115,4 @@ def losses(panel: Any, study: Study) -> None:
         BOUND, color="black", linewidth=1, linestyle="--", label="least possible on the line"
     )
     panel.grid(alpha=0.25)
-    decorate(panel, "losses in training", "updates", "mean squared error", "below", 2)
+    label_panel(panel, "losses in training", "updates", "mean squared error", "below", 2)

@@ -10,7 +10,8 @@ from experiments.dynamics.crossing_cases import BOUND, STARTS, TARGETS, Outcome,
 from experiments.dynamics.crossing_config import CrossingConfig
 from experiments.dynamics.crossing_picture import draw
 from experiments.dynamics.origin import in_words, origin
-from experiments.dynamics.text import loss_text, number, table
+from experiments.dynamics.text import loss_text, number
+from jaxode.plots.tables import markdown_table
 from jaxode.runs.files import write_json, write_whole
 
 
@@ -86,14 +87,14 @@ def markdown(study: Study, config: CrossingConfig, found: dict[str, Any]) -> str
                 in_words(found),
                 ABOUT,
                 "![Paths on the fields that were trained](crossing.png)",
-                table(head, [row(each) for each in study.outcomes]),
+                markdown_table(head, [row(each) for each in study.outcomes]),
                 READING,
                 (
                     f"Seed {config.seed}, {config.steps} steps of Adam from learning rate"
                     f" {config.lr:g} along a cosine, two hidden layers of {config.hidden}."
                 ),
                 f"The field trained with Euler's {config.euler_steps} steps, solved with more:",
-                table(("Euler steps", "loss", "−1 goes to", "1 goes to"), refined),
+                markdown_table(("Euler steps", "loss", "−1 goes to", "1 goes to"), refined),
             ]
         )
         + "\n"
@@ -110,6 +111,6 @@ trained keeps the order. With one dimension more, zero at the start, exact paths
 other."""
 
 READING = """\
-"Order kept" says whether the path from −1 stays below the one from 1, and "closest" how near they
-come, all dimensions counted, at the states that are drawn; closer than the solver's tolerance,
-neither says anything."""
+"Order kept" is whether the path from −1 stays below the one from 1, and "closest" the smallest
+distance of the two, in all dimensions, at the states that are drawn; below the solver's tolerance,
+neither has a meaning."""

@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from PIL import Image
 
-from jaxode.plots.style import BLUE, GREY, ORANGE
+from jaxode.plots.style import LIGHT_GREY, label_axes, to_png
 
-GREEN, RED, PALE = "#2e8b57", "#c0392b", "#c3c8d1"
 SHADES = 96
 """Colours of a picture, those of smoothed edges counted."""
 
-COLOURS = (BLUE, ORANGE, GREEN, RED, GREY)
 
-
-def sheet(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure, Any]:
-    """A figure and its panels [rows, columns]."""
-    figure = Figure(figsize=size, layout="constrained")
-    return figure, figure.subplots(rows, columns, squeeze=False)
-
-
-def decorate(
+def label_panel(
     panel: Any, title: str, x: str, y: str, legend: str | None = None, columns: int = 3
 ) -> None:
     """Title and labels; a legend at that place if one is given, or "below" in so many columns."""
-    panel.set_title(title, fontsize=11, loc="left")
-    panel.set_xlabel(x)
-    panel.set_ylabel(y)
-    panel.spines[["top", "right"]].set_visible(False)
+    label_axes(panel, title, x, y, grid=False, legend=False)
     if legend == "below":
         place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.14), "ncols": columns}
         panel.legend(**place, fontsize=9, frameon=False, handlelength=1.6, columnspacing=1.2)
@@ -50,7 +34,7 @@ def arrows(
         y,
         along_x / length,
         along_y / length,
-        color=PALE,
+        color=LIGHT_GREY,
         angles="xy",
         pivot="mid",
         scale=30,
@@ -59,12 +43,6 @@ def arrows(
     )
 
 
-def png(figure: Figure) -> bytes:
+def to_small_png(figure: Any) -> bytes:
     """The figure as a file's contents, in few enough colours to be small."""
-    canvas, target = FigureCanvasAgg(figure), io.BytesIO()
-    figure.set_dpi(100)
-    canvas.draw()
-    Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]).quantize(SHADES).save(
-        target, "png", optimize=True
-    )
-    return target.getvalue()
+    return to_png(figure, dpi=100, shades=SHADES)

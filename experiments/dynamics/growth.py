@@ -7,11 +7,13 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.dynamics.drawing import COLOURS, GREY, decorate, png, sheet
-from experiments.dynamics.text import number, table
+from experiments.dynamics.drawing import label_panel, to_small_png
+from experiments.dynamics.text import number
 from experiments.dynamics.topic import Topic
 from jaxode.config import SolveConfig
 from jaxode.ode import trajectory
+from jaxode.plots.style import COLOURS, GREY, new_panels
+from jaxode.plots.tables import markdown_table
 
 END = 4.0
 STEPS = (1.0, 0.5, 0.25, 0.125)
@@ -48,14 +50,14 @@ def topic() -> Topic:
         "y′ = y with y(0) = 1 has the solution eᵗ. Euler's method follows the slope at the start of"
         " each step, y ← y + h·y, so that h = 1 doubles y: 1, 2, 4, 8, 16. It falls behind because"
         " the slope grows during a step; with h → 0, (1 + h)^(t/h) tends to eᵗ.\n\n"
-        + table(["t", *(str(k) for k in range(int(END) + 1))], rows)
+        + markdown_table(["t", *(str(k) for k in range(int(END) + 1))], rows)
     )
     return Topic("euler", "Euler's method: 1, 2, 4, 8, 16", text, numbers, draw(sequences))
 
 
 def draw(sequences: dict[float, Any]) -> bytes:
     """The polygons beside the exponential function."""
-    figure, ((panel,),) = sheet(1, 1, (6.6, 4.4))
+    figure, ((panel,),) = new_panels(1, 1, 6.6, 4.4)
     fine = np.linspace(0, END, 200)
     panel.plot(fine, np.exp(fine), color=GREY, linewidth=2, label="exact, $e^t$")
     for color, (step, states) in zip(COLOURS, sequences.items(), strict=False):
@@ -80,5 +82,5 @@ def draw(sequences: dict[float, Any]) -> bytes:
         )
     panel.set(xlim=(-0.15, END + 0.2), ylim=(-4.5, None))
     panel.grid(alpha=0.25)
-    decorate(panel, "y′ = y, y(0) = 1", "t", "y", "upper left")
-    return png(figure)
+    label_panel(panel, "y′ = y, y(0) = 1", "t", "y", "upper left")
+    return to_small_png(figure)

@@ -14,10 +14,8 @@ def origin(command: str) -> dict[str, Any]:
 
 def in_words(found: dict[str, Any]) -> str:
     """The lines below a document's title."""
-    versions = ", ".join(
-        f"{name} {found['versions'][name]}"
-        for name in ("python", "jax", "flax", "diffrax", "optax")
-    )
+    names = ("python", "jax", "flax", "diffrax", "optax")
+    versions = provenance.versions_text(found["versions"], names)
     commit = "" if found["commit"] is None else f"; commit {found['commit']}"
     return (
         f"`{found['command']}`\n\n"

@@ -8,11 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.dynamics.drawing import COLOURS, GREY, arrows, decorate, png, sheet
-from experiments.dynamics.text import table
+from experiments.dynamics.drawing import arrows, label_panel, to_small_png
 from experiments.dynamics.topic import Topic
 from jaxode.config import SolveConfig
 from jaxode.ode import odeint, trajectory
+from jaxode.plots.style import COLOURS, GREY, new_panels
+from jaxode.plots.tables import markdown_table
 
 END = 8.0
 FIXED = ("euler", "midpoint", "rk4_classic")
@@ -64,9 +65,9 @@ def topic() -> Topic:
     text = (
         "y′ + y/2 = 3/2 with y(0) = 2 has the solution y = 3 − exp(−x/2). Errors at x = 1, and the"
         " order that the last halving of the step shows:\n\n"
-        + table(["solver", *(f"h = {step:g}" for step in STEPS), "order"], rows)
+        + markdown_table(["solver", *(f"h = {step:g}" for step in STEPS), "order"], rows)
         + "\n\nWith steps that it chooses itself, dopri5 needs:\n\n"
-        + table(
+        + markdown_table(
             ["tolerance", "error", "evaluations"],
             [
                 [f"{row['tolerance']:.0e}", f"{row['error']:.1e}", str(row["nfe"])]
@@ -85,7 +86,7 @@ def topic() -> Topic:
 
 def draw(polygon: np.ndarray, fixed: list[dict[str, Any]], adaptive: list[dict[str, Any]]) -> bytes:
     """The direction field with solutions, and errors against evaluations."""
-    figure, ((left, right),) = sheet(1, 2, (11.6, 4.4))
+    figure, ((left, right),) = new_panels(1, 2, 11.6, 4.4)
     left.set(xlim=(0, END), ylim=(-0.2, 5.2))
     x, y = np.meshgrid(np.linspace(0, END, 19), np.linspace(0, 5, 15), indexing="ij")
     arrows(left, x, y, np.ones_like(x), field(x, y, None))
@@ -102,7 +103,7 @@ def draw(polygon: np.ndarray, fixed: list[dict[str, Any]], adaptive: list[dict[s
         markersize=4,
         label="Euler, h = 1",
     )
-    decorate(left, "y′ + y/2 = 3/2, y(0) = 2", "x", "y", "below")
+    label_panel(left, "y′ + y/2 = 3/2, y(0) = 2", "x", "y", "below")
     for color, name in zip(COLOURS, FIXED, strict=False):
         rows = [row for row in fixed if row["solver"] == name]
         right.loglog(
@@ -116,7 +117,7 @@ def draw(polygon: np.ndarray, fixed: list[dict[str, Any]], adaptive: list[dict[s
     right.loglog(
         [row["nfe"] for row in adaptive],
         [row["error"] for row in adaptive],
-        color=COLOURS[4],
+        color=GREY,
         marker="s",
         markersize=4.5,
         linestyle="--",
@@ -125,5 +126,5 @@ def draw(polygon: np.ndarray, fixed: list[dict[str, Any]], adaptive: list[dict[s
     right.set_xticks([1, 2, 4, 8, 16, 32], ["1", "2", "4", "8", "16", "32"])
     right.minorticks_off()
     right.grid(alpha=0.25)
-    decorate(right, "error at x = 1", "evaluations of y′", "|y(1) − exact|", "below", 4)
-    return png(figure)
+    label_panel(right, "error at x = 1", "evaluations of y′", "|y(1) − exact|", "below", 4)
+    return to_small_png(figure)

@@ -9,13 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from experiments.dynamics.drawing import COLOURS, GREY, decorate, png, sheet
-from experiments.dynamics.text import table
+from experiments.dynamics.drawing import label_panel, to_small_png
 from experiments.dynamics.topic import Topic
 from jaxode.config import SolveConfig
 from jaxode.nn.blocks import ResidualBlock
 from jaxode.nn.kernels import choose_kernels
 from jaxode.ode import trajectory
+from jaxode.plots.style import COLOURS, GREY, new_panels
+from jaxode.plots.tables import markdown_table
 
 WIDTH, SIDE = 4, 4
 BLOCKS = (1, 2, 4, 16, 64)
@@ -79,7 +80,7 @@ def topic() -> Topic:
         " rounding, and approach the flow as 1/N: an ODE block is the limit of ever more, ever"
         " smaller blocks. Distances are ‖a − b‖₂ / ‖b‖₂, to Euler over all states on the way, to"
         " the flow at t = 1:\n\n"
-        + table(["blocks N", "from Euler's method, h = 1/N", "from the flow"], cells)
+        + markdown_table(["blocks N", "from Euler's method, h = 1/N", "from the flow"], cells)
     )
     return Topic(
         "residual", "A residual network is Euler's method", text, numbers, draw(chains, exact, rows)
@@ -93,7 +94,7 @@ def relative(found: np.ndarray, expected: np.ndarray) -> float:
 
 def draw(chains: dict[int, np.ndarray], exact: np.ndarray, rows: list[dict[str, Any]]) -> bytes:
     """The state's number that changes most through the blocks, and the distance to the flow."""
-    figure, ((left, right),) = sheet(1, 2, (11.6, 4.4))
+    figure, ((left, right),) = new_panels(1, 2, 11.6, 4.4)
     moving = np.unravel_index(np.abs(chains[1][-1] - exact[-1]).argmax(), exact[-1].shape)
     left.plot(
         np.linspace(0, 1, len(exact)),
@@ -113,7 +114,7 @@ def draw(chains: dict[int, np.ndarray], exact: np.ndarray, rows: list[dict[str, 
             label=f"{count} block" + "s" * (count > 1),
         )
     left.grid(alpha=0.25)
-    decorate(left, "one number of the state", "t = block / N", "z", "best")
+    label_panel(left, "one number of the state", "t = block / N", "z", "best")
     counts = np.array([row["blocks"] for row in rows])
     distances = [row["distance_to_flow"] for row in rows]
     right.loglog(
@@ -134,11 +135,11 @@ def draw(chains: dict[int, np.ndarray], exact: np.ndarray, rows: list[dict[str, 
     right.set_xticks(counts, [str(count) for count in counts])
     right.minorticks_off()
     right.grid(alpha=0.25)
-    decorate(
+    label_panel(
         right,
         "N blocks with f/N against the flow",
         "blocks N",
         "relative distance at t = 1",
         "lower left",
     )
-    return png(figure)
+    return to_small_png(figure)

@@ -1,13 +1,6 @@
-"""Tables and numbers of the documents."""
+"""Numbers of the documents."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of Markdown."""
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows))
 
 
 def number(value: float, digits: int = 3) -> str:

@@ -1,4 +1,4 @@
-"""What a topic of the primer hands over."""
+"""A topic of the primer: its numbers, text and picture."""
 
 from __future__ import annotations
 

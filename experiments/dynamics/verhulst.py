@@ -8,21 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.dynamics.drawing import (
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    RED,
-    arrows,
-    decorate,
-    png,
-    sheet,
-)
-from experiments.dynamics.text import number, table
+from experiments.dynamics.drawing import arrows, label_panel, to_small_png
+from experiments.dynamics.text import number
 from experiments.dynamics.topic import Topic
 from jaxode.config import SolveConfig
 from jaxode.ode import trajectory
+from jaxode.plots.style import BLUE, GREEN, GREY, ORANGE, RED, new_panels
+from jaxode.plots.tables import markdown_table
 
 RATE, CAPACITY = 1.0, 2.0
 STARTS = np.array([-0.02, 0.05, 0.2, 0.5, 1.0, 2.0, 2.5, 3.0])
@@ -74,8 +66,8 @@ def topic() -> Topic:
     text = (
         f"Verhulst's equation y′ = r (1 − y/K) y, here with r = {RATE:g} and K = {CAPACITY:g}, has"
         " two equilibria. The sign of the derivative of its right-hand side there (`jax.grad`)"
-        " says what becomes of neighbours:\n\n"
-        + table(["equilibrium", "derivative", ""], rows)
+        " shows where neighbours go:\n\n"
+        + markdown_table(["equilibrium", "derivative", ""], rows)
         + "\n\nEvery population above 0 tends to K, growing fastest at K/2; below 0 solutions"
         f" leave for −∞ in finite time. The curves are dopri5's at tolerance {TOLERANCE:.0e};"
         f" they are within {numbers['largest_error']:.1e} of the exact solution K / (1 + (K/y(0)"
@@ -86,7 +78,7 @@ def topic() -> Topic:
 
 def draw(paths: np.ndarray) -> bytes:
     """Solutions on their slope field, and the line that they move on."""
-    figure, ((left, right),) = sheet(1, 2, (11.6, 4.4))
+    figure, ((left, right),) = new_panels(1, 2, 11.6, 4.4)
     low, high = -0.6, 3.2
     left.set(xlim=(0, TIMES[-1]), ylim=(low, high))
     x, y = np.meshgrid(
@@ -101,7 +93,7 @@ def draw(paths: np.ndarray) -> bytes:
             left.plot(TIMES[inside], path[inside], color=color, linewidth=1.6)
     left.axhline(CAPACITY, color=GREEN, linewidth=2.2, label="K, stable")
     left.axhline(0, color=RED, linewidth=2.2, linestyle="--", label="0, unstable")
-    decorate(left, f"y′ = r (1 − y/K) y with r = {RATE:g}, K = {CAPACITY:g}", "t", "y", "below")
+    label_panel(left, f"y′ = r (1 − y/K) y with r = {RATE:g}, K = {CAPACITY:g}", "t", "y", "below")
     line = np.linspace(low, high, 200)
     right.axhline(0, color=GREY, linewidth=1)
     right.plot(line, RATE * (1 - line / CAPACITY) * line, color=BLUE, linewidth=2)
@@ -121,5 +113,5 @@ def draw(paths: np.ndarray) -> bytes:
         label="0, unstable",
     )
     right.grid(alpha=0.25)
-    decorate(right, "the phase line: where y′ > 0, y grows", "y", "y′", "below")
-    return png(figure)
+    label_panel(right, "the phase line: where y′ > 0, y grows", "y", "y′", "below")
+    return to_small_png(figure)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from experiments.dynamics.origin import in_words, origin
-from experiments.dynamics.text import table
 from experiments.views import sheet
 from experiments.views.pictures import pictures
 from jaxode.config import AugmentationName
 from jaxode.data.augmentations import PROBABILITIES, colour, geometry, holes
 from jaxode.data.regular import printable
+from jaxode.plots.tables import markdown_table
 from jaxode.runs import Progress
 from jaxode.runs.files import write_whole
 
@@ -38,7 +38,7 @@ def write(
     ]
     parts += [
         f"Shown are {whose}, {side} x {side} pixels.",
-        table(HEAD, [_line(name) for name in sheet.NAMES]),
+        markdown_table(HEAD, [_line(name) for name in sheet.NAMES]),
         CHOICES,
     ]
     write_whole(out / "augmentations.png", picture)
@@ -108,14 +108,14 @@ LINES: dict[AugmentationName, tuple[str, str, str, str]] = {
 
 ABOUT = """\
 What `jaxode.data.augmentations` makes of training images, on the device and within the compiled
-step: the augmentations of Mukherjee and Sarkar's plan for the ASL alphabet, in its order. A row
+step: the augmentations that Mukherjee and Sarkar list for the ASL alphabet, in their order. A row
 shows what one of them does when it is applied, once where nothing is drawn. The last row shows
 what training draws: all of them, each with its probability."""
 
 CHOICES = """\
-What the plan leaves open, or what would have no effect in its library's units, is decided where
-it is done, with the reason: crops of 60 % of the area or more in place of 8 %, and the border
-([geometry.py](../../jaxode/data/augmentations/geometry.py)); ±0.2 as a share of each range
+What Mukherjee and Sarkar leave open, or what would have no effect in Albumentations' units, is
+decided in the code, with the reason: crops of 60 % of the area or more in place of 8 %, and the
+border ([geometry.py](../../jaxode/data/augmentations/geometry.py)); ±0.2 as a share of each range
 ([colour.py](../../jaxode/data/augmentations/colour.py)); the size of holes, and their grey
 ([holes.py](../../jaxode/data/augmentations/holes.py)). Values stay in [0, 1]. Every number is
 drawn with 32 bits from the image's own key and the augmentation's place in the table, so that

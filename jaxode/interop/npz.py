@@ -8,8 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxode.data import archives
-
 MOST_MEMBERS = 10_000
 
 
@@ -25,6 +23,8 @@ def read_npz(path: Path, most: int) -> dict[str, np.ndarray]:
     Raises:
       ValueError: it is no .npz file of numbers, or too large.
     """
+    from jaxode.data import archives  # here, because the data package brings its libraries
+
     arrays: dict[str, np.ndarray] = {}
     with archives.opened(path) as archive:
         members = archive.infolist()

@@ -23,7 +23,6 @@ from safetensors.numpy import save as to_safetensors
 from jaxode.bounded_files import open_regular
 from jaxode.interop.npz import read_npz
 from jaxode.interop.pytorch_layout import InteropError
-from jaxode.runs.files import write_whole
 
 Weights = dict[str, np.ndarray]
 Reader = Callable[[Path], Weights]
@@ -102,6 +101,8 @@ def write_weights(
     every = {".safetensors": _write_safetensors, ".npz": _write_npz} | dict(writers or {})
     if path.suffix not in every:
         raise InteropError(f"a weight file must end in one of {', '.join(every)}, got {path}")
+    from jaxode.runs.files import write_whole  # here, because the runs package brings Orbax
+
     packed = io.BytesIO()
     every[path.suffix](packed, dict(weights))
     write_whole(path, packed.getvalue())

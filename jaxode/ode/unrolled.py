@@ -15,9 +15,9 @@ from jaxtyping import Array, Float
 
 from jaxode.checks import ConfigError
 from jaxode.config import SolveConfig
+from jaxode.ode.fixed_grid import grid_steps
 from jaxode.ode.runge_kutta import Method
 from jaxode.ode.solvers import make_solver
-from jaxode.ode.stepsize import grid_steps
 from jaxode.types import State
 
 MOST_EVALUATIONS = 2000

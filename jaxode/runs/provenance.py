@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import time
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -25,18 +26,45 @@ LIBRARIES = (
 )
 
 
-def versions() -> dict[str, str | None]:
+def versions(*more: str) -> dict[str, str | None]:
     """Versions of Python and of the libraries that a result depends on.
 
     None for one that is not installed.
+
+    Args:
+      more: names of other packages, besides those that every result depends on.
     """
     result: dict[str, str | None] = {"python": platform.python_version()}
-    for name in LIBRARIES:
+    for name in (*LIBRARIES, *more):
         try:
             result[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             result[name] = None
     return result
+
+
+def versions_text(
+    found: Mapping[str, str | None], names: Sequence[str] = ("python", "jax", "flax", "diffrax")
+) -> str:
+    """Versions in one line, less those that are not known.
+
+    Example:
+      >>> versions_text({"python": "3.12.3", "jax": "0.10.2", "flax": None})
+      'python 3.12.3, jax 0.10.2'
+    """
+    return ", ".join(f"{name} {found[name]}" for name in names if found.get(name))
+
+
+def short_commit(commit: str | None, digits: int = 10) -> str:
+    """A commit's first digits, with its "-dirty" if files were changed.
+
+    Example:
+      >>> short_commit("e65432080ed4c698104bc65e1fd62370e5d100ca-dirty")
+      'e65432080e-dirty'
+    """
+    if commit is None:
+        return "unknown"
+    return commit[:digits] + ("-dirty" if commit.endswith("-dirty") else "")
 
 
 def git(root: Path, *arguments: str) -> str | None:
@@ -104,17 +132,18 @@ def device() -> str:
     )
 
 
-def origin(command: str) -> dict[str, Any]:
+def origin(command: str, *more: str) -> dict[str, Any]:
     """The provenance of a measurement: command, date, device, cores, versions and commit.
 
     Args:
-        command: that prints the measurement.
+        command: the command line that printed the measurement.
+        more: packages whose versions are stated besides those that every result depends on.
     """
     return {
         "command": command,
         "date": time.strftime("%Y-%m-%d"),
         "device": device(),
         "cores": cores(),
-        "versions": versions(),
+        "versions": versions(*more),
         "commit": commit(),
     }

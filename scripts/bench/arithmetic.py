@@ -87,7 +87,7 @@ def operations(
     parts = [(block, evaluations)]
     if case.work != "solve":
         first, *others = stem(case)
-        # No gradient of the images is asked for; native kernels compute the first map once more.
+        # Images have no gradient; native kernels compute the first map once more.
         again = 1.0 if kernels == "native" else 0.0
         parts += [
             (first, 2.0 + again if training else 1.0),

@@ -1,4 +1,4 @@
-"""What is measured: every comparison and every sweep of the benchmark."""
+"""The cases of the benchmark: every comparison and every sweep."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 from jaxode.config import GRADIENT_FACTS, GradientChoice, ModelConfig, Precision, SolveConfig
 
 Work = Literal["training", "inference", "solve"]
-"""Loss and gradient of a batch; logits of a batch; or the forward solve of one ODE block alone."""
+"""Loss and gradient of a batch; its logits; or the forward solve of one ODE block alone."""
 
 JAXODE, SAME, DEFAULTS, COMPILED, CHANNELS_LAST = (
     "jaxode",
@@ -45,12 +45,10 @@ NOTES = {
     JOINT: "jaxode with one step size for the batch: not the same steps",
     STOCK: "nnx.Conv, nnx.GroupNorm, Diffrax's default adjoint and steps: not the same steps",
 }
-"""What is to be known of a rival beside its figures."""
+"""A remark on each rival, printed with its figures."""
 
 OWN_STEPS = (TORCHODE, STOCK, JOINT)
-"""Sides that choose steps by other rules, so that neither steps nor outputs can be held to be the
-same.
-"""
+"""Sides that choose steps by other rules, so that steps and outputs differ from jaxode's."""
 
 BATCHES = (1, 8, 32, 64, 128, 256, 512, 1024)
 WIDE = (32, 64, 128)
@@ -80,7 +78,7 @@ class Case:
     bfloat16.
     """
     runs: int | None = None
-    """Instead of the number asked for, where a run is very slow."""
+    """Instead of the requested number, where a run is very slow."""
 
     @property
     def title(self) -> str:
@@ -89,7 +87,7 @@ class Case:
 
     @property
     def mode(self) -> str:
-        """How the gradient is found; empty where no solve is differentiated."""
+        """The gradient mode; empty where no solve is differentiated."""
         solved = self.work == "training" and self.solves
         return self.solve.gradient_facts.name if solved else ""
 

@@ -20,6 +20,7 @@ from jaxode.losses import cross_entropy
 from jaxode.models import create_model
 from jaxode.ode import Stats
 from jaxode.runs.provenance import device
+from jaxode.train.objective import mean_cross_entropy
 from scripts.bench.cases import Case
 from scripts.bench.sides import CLASSES, Outcome, Problem, Ready
 from scripts.bench.timing import reason
@@ -145,8 +146,7 @@ def training(graph: Any, labels: jax.Array) -> Callable[..., Any]:
     """(parameters, images) → ((loss, (logits, statistics)), gradient of the mean cross-entropy)."""
 
     def loss(params: Any, images: jax.Array) -> tuple[jax.Array, Any]:
-        logits, stats = nnx.merge(graph, params)(images)
-        return cross_entropy(logits, labels, jnp.ones(len(labels))), (logits, stats)
+        return mean_cross_entropy(graph, params, images, labels)
 
     return jax.value_and_grad(loss, has_aux=True)
 

@@ -1,4 +1,4 @@
-"""How busy other processes keep the machine: a benchmark beside them says little."""
+"""How busy other processes keep the machine, which makes times unreliable."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Mark(NamedTuple):
 
 
 def mark() -> Mark | None:
-    """Now; None where the system does not tell."""
+    """Now; None where the system does not report it."""
     try:
         first = STAT.read_text(encoding="utf-8").split("\n")[0]
         user, nice, system, _, _, interrupts, soft, *_ = map(int, first.split()[1:])

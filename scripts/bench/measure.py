@@ -50,7 +50,7 @@ COUNTED = ("nfe_forward", "accepted", "rejected")
 
 
 def make(case: Case, problem: Problem, side: str) -> Ready:
-    """One side of a case, compiled, warm, and its numbers known."""
+    """One side of a case, compiled and run once."""
     if side == JAXODE:
         return jax_side.ready(case, problem, count=case.group == "gradient")
     if side == JOINT:
@@ -65,7 +65,17 @@ def make(case: Case, problem: Problem, side: str) -> Ready:
 
 
 def measure(case: Case, runs: int, threads: int, maker: Callable[..., Ready] = make) -> list[Row]:
-    """A row for each side, jaxode's first. A side that cannot run says why in its row."""
+    """Measure a case: all sides in turn, their numbers compared first.
+
+    Args:
+      case: what is computed.
+      runs: rounds, unless the case has a number of its own.
+      threads: stated in the rows.
+      maker: makes a side ready to be timed.
+
+    Returns:
+      A row for each side, jaxode's first. The row of a side that cannot run has the reason.
+    """
     rows = blanks(case, runs, threads)
     problem = pose(case)
     sides: dict[str, Ready] = {}
@@ -142,10 +152,18 @@ def fill(
     side: str,
     reference: np.ndarray | None,
 ) -> None:
-    """Put the figures of one side into its row."""
-    taken, outcome = spread(seconds[side]), ready.outcome
-    row.ms_median, row.ms_min, row.ms_max = (1e3 * value for value in taken)
-    row.images_per_second = row.batch / taken.median
+    """Put the figures of one side into its row.
+
+    Args:
+      row: changed in place.
+      ready: the side.
+      seconds: times of a step by side, in the order of the rounds.
+      side: its name.
+      reference: the final state at negligible error, where errors are measured.
+    """
+    times, outcome = spread(seconds[side]), ready.outcome
+    row.ms_median, row.ms_min, row.ms_max = (1e3 * value for value in times)
+    row.images_per_second = row.batch / times.median
     row.compile_seconds, row.memory_mb, row.device = (
         ready.setup_seconds,
         ready.memory_mb,
@@ -190,7 +208,15 @@ def compare(
     seconds: Mapping[str, list[float]],
     side: str,
 ) -> None:
-    """Put the ratio of a rival's time to ours into its row, or why there is none."""
+    """Put the ratio of a rival's time to ours into its row, or the reason why there is none.
+
+    Args:
+      case: what was computed.
+      rows: by side; the rival's is changed in place.
+      sides: that ran.
+      seconds: times of a step by side, in the order of the rounds.
+      side: the rival.
+    """
     row = rows[side]
     if row.status == FAILED:
         return
@@ -210,7 +236,17 @@ def compare(
 
 
 def disagreement(case: Case, side: str, ours: Outcome, theirs: Outcome) -> list[str]:
-    """In what a rival's numbers differ from ours; empty if its time can be compared with ours."""
+    """The differences between a rival's numbers and ours.
+
+    Args:
+      case: what was computed.
+      side: the rival; some choose their own steps, so that only outputs are compared.
+      ours: jaxode's outcome.
+      theirs: the rival's.
+
+    Returns:
+      One text for each difference; none if the times can be compared.
+    """
     problems = []
     free, own_end = side in OWN_STEPS, side == DEFAULTS and case.backward_solve
     # Where steps or their ends differ, so do the outputs, by what the tolerance allows in every

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from matplotlib.figure import Figure
-
+from jaxode.plots.style import BLUE, GREY, ORANGE, label_axes, new_figure, to_png
 from scripts.bench.cases import SAME
 from scripts.bench.rows import Row
 
-COLOURS = {"jaxode": "tab:blue", "PyTorch": "tab:orange"}
+COLOURS = {"jaxode": BLUE, "PyTorch": ORANGE}
 
 
 def picture(rows: Sequence[Row]) -> bytes:
@@ -27,12 +25,10 @@ def picture(rows: Sequence[Row]) -> bytes:
         (_ratios, [row for row in timed if row.ratio_median is not None]),
     ]
     panels = [(draw, part) for draw, part in panels if part]
-    figure = Figure(figsize=(6.5 * max(1, len(panels)), 6), layout="constrained")
+    figure = new_figure(6.5 * max(1, len(panels)), 6)
     for number, (draw, part) in enumerate(panels, 1):
         draw(figure.add_subplot(1, len(panels), number), part)
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=100)
-    return stream.getvalue()
+    return to_png(figure, dpi=100)
 
 
 def _swept(rows: Sequence[Row], name: str) -> list[Row]:
@@ -50,6 +46,7 @@ def _label(row: Row) -> str:
 
 
 def _lines(axis: Any, rows: Sequence[Row], x: str, y: str) -> None:
+    """Curves of a column by another, one for each side and kind of work."""
     styles = dict(
         zip(
             dict.fromkeys((row.gradient, row.work) for row in rows),
@@ -62,7 +59,7 @@ def _lines(axis: Any, rows: Sequence[Row], x: str, y: str) -> None:
             (row for row in rows if _label(row) == label), key=lambda row: getattr(row, x)
         )
         style = styles.get((points[0].gradient, points[0].work), "-")
-        colour = COLOURS.get(points[0].framework, "gray")
+        colour = COLOURS.get(points[0].framework, GREY)
         axis.plot(
             [getattr(p, x) for p in points],
             [getattr(p, y) for p in points],
@@ -70,9 +67,6 @@ def _lines(axis: Any, rows: Sequence[Row], x: str, y: str) -> None:
             color=colour,
             label=label,
         )
-    axis.set(xscale="log", yscale="log")
-    axis.grid(True, which="both", alpha=0.3)
-    axis.legend(fontsize=8)
 
 
 def _precision(axis: Any, rows: Sequence[Row]) -> None:
@@ -80,17 +74,16 @@ def _precision(axis: Any, rows: Sequence[Row]) -> None:
     for row in rows:
         if row.framework == "jaxode":
             axis.annotate(f"{row.tolerance:g}", (row.error, row.ms_median), fontsize=7)
-    axis.set(
-        xlabel="relative error of the final state",
-        ylabel="ms a solve",
-        title="Work and precision, one ODE block",
-    )
+    title = "Work and precision, one ODE block"
+    x, y = "relative error of the final state", "ms a solve"
+    label_axes(axis, title, x, y, xscale="log", yscale="log")
 
 
 def _sweep(x: str, name: str, y: str, quantity: str) -> Callable[..., None]:
     def draw(axis: Any, rows: Sequence[Row]) -> None:
         _lines(axis, rows, x, y)
-        axis.set(xlabel=name, ylabel=quantity, title=f"{quantity.capitalize()} by {name}")
+        title = f"{quantity.capitalize()} by {name}"
+        label_axes(axis, title, name, quantity, xscale="log", yscale="log")
 
     return draw
 
@@ -98,10 +91,10 @@ def _sweep(x: str, name: str, y: str, quantity: str) -> Callable[..., None]:
 def _ratios(axis: Any, rows: Sequence[Row]) -> None:
     shown = list(reversed(rows))
     for place, row in enumerate(shown):
-        axis.plot([row.ratio_min, row.ratio_max], [place, place], color="tab:gray")
-        axis.plot([row.ratio_median], [place], "o", color="tab:blue")
+        axis.plot([row.ratio_min, row.ratio_max], [place, place], color=GREY)
+        axis.plot([row.ratio_median], [place], "o", color=BLUE)
     names = [f"{row.case}: {row.framework} {row.variant}".strip() for row in shown]
     axis.set_yticks(range(len(shown)), names, fontsize=5 if len(shown) > 30 else 7)
     axis.axvline(1.0, color="black", linewidth=0.8)
-    axis.set(xscale="log", xlabel="time over jaxode's (median, ends)", title="Ratios")
-    axis.grid(True, which="both", axis="x", alpha=0.3)
+    x = "time over jaxode's (median, ends)"
+    label_axes(axis, "Ratios", x, "", legend=False, xscale="log")

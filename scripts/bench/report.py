@@ -9,7 +9,9 @@ from pathlib import Path
 
 from jaxode import strict_json
 from jaxode.config.gradients import gradient_facts
+from jaxode.plots.tables import markdown_table
 from jaxode.runs.files import write_json, write_whole
+from jaxode.runs.provenance import short_commit, versions_text
 from scripts.bench.cases import DEFAULT_MODE, DEFAULTS, NOTES, SAME
 from scripts.bench.picture import picture
 from scripts.bench.rows import FAILED, MEASURED, NOT_COMPARED, Row
@@ -39,7 +41,7 @@ GROUPS = {
     "gradient": "Training step by gradient mode",
     "inference": "Inference",
     "resnet": "ResNet 6",
-    "stock": "Against flax.nnx and Diffrax as a newcomer would use them",
+    "stock": "Against flax.nnx layers in Diffrax's default solve",
     "torchode": "Against torchode",
     "per sample": "Every image by itself",
     "compiled": "Against torch.compile",
@@ -124,14 +126,14 @@ def brief(row: Row) -> str:
 def markdown(rows: Sequence[Row], command: str) -> str:
     """All tables as a document."""
     lines = ["# Benchmark", "", f"{summary(rows)}. `{command}`, {facts(rows)}.", "", READING, ""]
-    told = {row.variant or row.framework for row in rows} | {row.group for row in rows}
-    lines += [f"- {side}: {note}." for side, note in NOTES.items() if side in told] + [""]
+    shown = {row.variant or row.framework for row in rows} | {row.group for row in rows}
+    lines += [f"- {side}: {note}." for side, note in NOTES.items() if side in shown] + [""]
     lines += targets(rows)
     for group, title in GROUPS.items():
         chosen = [row for row in rows if row.group == group]
         if chosen:
             table = _precision(chosen) if group == "precision" else _times(chosen)
-            lines += [f"## {title}", "", *table, ""]
+            lines += [f"## {title}", "", table, ""]
     return "\n".join(lines)
 
 
@@ -145,14 +147,8 @@ def facts(rows: Sequence[Row]) -> str:
             {f"kernels {row.kernels}" for row in rows if row.kernels and row.framework == "jaxode"}
         )
     )
-    parts.append(
-        [
-            f"{name} {rows[-1].versions.get(name)}"
-            for name in packages
-            if rows[-1].versions.get(name)
-        ]
-    )
-    parts.append(sorted({f"commit {row.commit[:9]}" for row in rows if row.commit}))
+    parts.append([versions_text(rows[-1].versions, packages)])
+    parts.append(sorted({f"commit {short_commit(row.commit, 9)}" for row in rows if row.commit}))
     busy = [row.others_busy for row in rows if row.others_busy is not None]
     if busy:
         parts.append([f"other processes kept at most {max(busy):.2f} cores busy during a case"])
@@ -184,21 +180,19 @@ def targets(rows: Sequence[Row]) -> list[str]:
         verdict = row.status
         if row.ratio_median is not None:
             verdict = (
-                "cannot be told: busy"
+                "not decided: machine busy"
                 if busy(row)
                 else "yes"
                 if row.ratio_median >= wanted
                 else "no"
             )
-        lines.append(
-            f"| {row.case} | {_side(row)} | {wanted:g} | {_ratio(row)} | {verdict} | {row.runs} |"
-        )
-    head = "| case | rival | aimed at | ratio (lowest–highest) | reached | runs |"
-    return ["## What was aimed at", "", head, "|" + "---|" * 6, *lines, ""] if lines else []
+        lines.append((row.case, _side(row), f"{wanted:g}", _ratio(row), verdict, str(row.runs)))
+    head = ("case", "rival", "aimed at", "ratio (lowest–highest)", "reached", "runs")
+    return ["## What was aimed at", "", markdown_table(head, lines), ""] if lines else []
 
 
 def busy(row: Row) -> bool:
-    """Whether other processes took so much of the machine that the times say little."""
+    """Whether other processes used so much of the machine that the times are not reliable."""
     return (row.others_busy or 0.0) > BUSY
 
 
@@ -224,21 +218,13 @@ def _time(row: Row) -> str:
     )
 
 
-def _table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
-    return [
-        f"| {' | '.join(header)} |",
-        "|" + "---|" * len(header),
-        *(f"| {' | '.join(line)} |" for line in lines),
-    ]
-
-
 def _end(row: Row) -> str:
     beside = [f"beside other work on {row.others_busy:.1f} cores"] if busy(row) else []
-    said = row.reason if row.status == MEASURED else f"{row.status}: {row.reason}"
-    return "; ".join(text for text in (said, *beside) if text)
+    reason = row.reason if row.status == MEASURED else f"{row.status}: {row.reason}"
+    return "; ".join(text for text in (reason, *beside) if text)
 
 
-def _times(rows: Sequence[Row]) -> list[str]:
+def _times(rows: Sequence[Row]) -> str:
     header = (
         "case",
         "side",
@@ -268,10 +254,11 @@ def _times(rows: Sequence[Row]) -> list[str]:
         )
         for row in rows
     ]
-    return _table((*header, "steps (rejected)", "evaluations", "backward", "remarks"), lines)
+    head = (*header, "steps (rejected)", "evaluations", "backward", "remarks")
+    return markdown_table(head, lines)
 
 
-def _precision(rows: Sequence[Row]) -> list[str]:
+def _precision(rows: Sequence[Row]) -> str:
     header = ("tolerance", "side", "error", "ms (lowest–highest)", "ratio", "steps", "evaluations")
     lines = [
         (
@@ -290,4 +277,5 @@ def _precision(rows: Sequence[Row]) -> list[str]:
     text = (
         "The error is that of the final state, ‖a − b‖₂ / ‖b‖₂, against dopri5 at 1e-10 in float64."
     )
-    return [text, "", *_table((*header, "ms a step outside the field", "remarks"), lines)]
+    table = markdown_table((*header, "ms a step outside the field", "remarks"), lines)
+    return f"{text}\n\n{table}"

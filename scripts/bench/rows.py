@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass, field
-from importlib import metadata
 from typing import Any
 
 from jaxode.runs.provenance import commit, versions
@@ -17,7 +16,7 @@ MEASURED, NOT_COMPARED, FAILED = "measured", "not compared", "failed"
 class Row:
     """What `benchmark.json` holds of one side. Times are a call's, in milliseconds.
 
-    `ratio_` is this side's time over jaxode's, taken within each round. `error` is that of the
+    `ratio_` is this side's time over jaxode's within each round. `error` is that of the
     final state against the reference, `outside_ms_per_step` the time of an accepted step less that
     of the field's evaluations, `others_busy` how many cores worked for other processes meanwhile.
     `gflops` are the convolutions' operations by their definition in a second, and `ceiling_share`
@@ -72,10 +71,4 @@ PACKAGES = ("torch", "torchdiffeq", "torchode")
 @functools.cache
 def provenance() -> dict[str, Any]:
     """Commit and versions of all that a row depends on."""
-    found: dict[str, Any] = versions()
-    for name in PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = None
-    return {"commit": commit(), "versions": found}
+    return {"commit": commit(), "versions": versions(*PACKAGES)}

@@ -1,4 +1,4 @@
-"""What both sides are given, and what each hands back: a call to be timed and what it computes."""
+"""The problem that both sides solve, and what each returns: a call to be timed and its results."""
 
 from __future__ import annotations
 
@@ -34,12 +34,10 @@ class Problem:
 
 @dataclass
 class Outcome:
-    """What one call computes: output, loss, gradient by PyTorch's names, and its cost.
+    """The results of one call: output (logits or the final state), loss, gradient, cost.
 
-    The output is logits or the final state.
-
-    Steps and evaluations are summed over the blocks; None where there is no solve or nothing counts
-    them.
+    The gradient has PyTorch's names. Steps and evaluations are summed over the blocks; None where
+    there is no solve or they are not counted.
     """
 
     output: np.ndarray
@@ -53,10 +51,17 @@ class Outcome:
 
 @dataclass
 class Ready:
-    """A side ready to be timed: `run` computes so many `steps` and returns when all is computed.
+    """A side ready to be timed.
 
-    `setup_seconds` are those of compilation, or of the first call where nothing is compiled ahead.
-    `field` makes as many evaluations of the vector field as the solve does, one after the other.
+    Args:
+      run: computes `steps` steps and returns when they are done.
+      outcome: of one step.
+      setup_seconds: of compilation, or of the first call where nothing is compiled ahead.
+      memory_mb: that a call needs besides its arguments.
+      device: on which it runs.
+      field: makes as many evaluations of the vector field as the solve does, one after the other.
+      note: a remark for the row.
+      steps: training steps in a call.
     """
 
     run: Callable[[], Any]

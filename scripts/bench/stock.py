@@ -1,4 +1,4 @@
-"""What a newcomer to JAX would write: flax.nnx's own layers and a plain Diffrax call."""
+"""A plain implementation for comparison: flax.nnx's own layers and a default Diffrax call."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def load(model: ODENet, weights: Arrays) -> None:
 
 
 def ready(case: Case, problem: Problem) -> Ready:
-    """The newcomer's side of a case: loss and gradient."""
+    """The stock side of a case: loss and gradient."""
     model = ODENet(case.width, case.tolerance, nnx.Rngs(0))
     load(model, problem.weights)
     graph, params = nnx.split(model)

@@ -35,7 +35,7 @@ def device() -> str:
 
 
 def wait() -> None:
-    """Until all that was asked for is computed."""
+    """Wait until all queued work is done."""
     if place().type == "cuda":
         torch.cuda.synchronize()
 
@@ -131,12 +131,12 @@ def ready(case: Case, problem: Problem, side: str) -> Ready:
     if side == CHANNELS_LAST:
         start = start.to(memory_format=torch.channels_last)
 
-    def asked() -> torch.autocast:
+    def autocast() -> torch.autocast:
         return torch.autocast(place().type, torch.bfloat16, enabled=case.precision == "bfloat16")
 
     def training() -> tuple[Tensor, Tensor]:
         model.zero_grad(set_to_none=True)
-        with asked():
+        with autocast():
             logits = model(start)
             loss = nn.functional.cross_entropy(logits, labels)
         loss.backward()
@@ -145,7 +145,7 @@ def ready(case: Case, problem: Problem, side: str) -> Ready:
 
     @torch.no_grad()
     def forward() -> Tensor:
-        with asked():
+        with autocast():
             out = model(start) if case.work == "inference" else blocks[0](start)
         wait()
         return out
@@ -213,10 +213,10 @@ def allocated(run: Callable[[], Any]) -> float:
     changes = [
         (e.start_ns(), e.nbytes()) for e in events.kineto_results.events() if e.name() == "[memory]"
     ]
-    held = peak = 0
+    allocated_bytes = peak = 0
     for _, change in sorted(changes):
-        held += change
-        peak = max(peak, held)
+        allocated_bytes += change
+        peak = max(peak, allocated_bytes)
     return peak / 1e6
 
 

@@ -35,7 +35,7 @@ from jaxode.data import DataError
 from jaxode.errors import CheckpointError, ResumeError
 from jaxode.runs.files import make_writable
 from jaxode.runs.provenance import origin
-from scripts.bench.rows import provenance
+from scripts.bench.rows import PACKAGES
 from scripts.claims import CLAIMS, report
 from scripts.claims.subject import USUAL_IMAGES, Request
 
@@ -101,7 +101,7 @@ def carry_out(options: argparse.Namespace, names: Sequence[str], command: str) -
     for name in names:
         begin = time.perf_counter()
         found = report.module(name).measure(request)
-        report.store(options.out, name, {"origin": origin(command) | provenance(), "found": found})
+        report.store(options.out, name, {"origin": origin(command, *PACKAGES), "found": found})
         report.write(options.out)
         jax.clear_caches()
         print(f"{name}: {time.perf_counter() - begin:.0f} s", file=sys.stderr, flush=True)

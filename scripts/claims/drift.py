@@ -1,4 +1,4 @@
-"""Drift of the trajectory that a backward solve finds, and its effect on the gradient."""
+"""Drift of the trajectory of a backward solve, and its effect on the gradient."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy as np
 from flax import nnx
 
 from jaxode.ode import explain_failure, odeint
-from scripts.claims.drawing import BLUE, COLOURS, GREY, ORANGE, decades, dress, png, power, sheet
+from jaxode.plots.style import BLUE, COLOURS, GREY, ORANGE, label_axes, to_png
+from scripts.claims.drawing import power, row_of_panels, tolerance_axis
 from scripts.claims.forward import drifts
 from scripts.claims.gradients import EXACT, gradient, gradients
 from scripts.claims.subject import ONCE, DType, Request, Subject, arithmetic
@@ -56,11 +57,12 @@ def journey(graph: Any, solve: Any) -> Callable[..., Any]:
 def there_and_back(
     travel: Callable[..., Any], z0: jax.Array, times: Sequence[float]
 ) -> dict[str, Any]:
-    """Drift at each time of the states found backward from z(1).
+    """Drift at each time between the backward solve from z(1) and the forward solve from z(0).
 
-    Measured against those found forward from z(0).
-
-    `travel` is that of `journey`, with its parameters given.
+    Args:
+      travel: of `journey`, with its parameters bound.
+      z0: states [B, ...] at time 0.
+      times: at which the two are compared, from 0 to 1.
     """
     one = jnp.ones((), z0.dtype)
     z1, failure = travel(z0, 0 * one, one)
@@ -132,7 +134,7 @@ STYLES: dict[str, Any] = {
 
 def picture(found: dict[str, Any]) -> bytes:
     """Drift by tolerance and along the trajectory, and errors of gradients."""
-    figure, (ends, along, slopes) = sheet(3, width=4.9, height=4.3)
+    figure, (ends, along, slopes) = row_of_panels(3, width=4.9, height=4.3)
     tolerances = list(dict.fromkeys(row["tolerance"] for row in found["drift"]))
     good = [row for row in found["drift"] if row["failure"] is None]
     for name, colour in (("trained", BLUE), ("initial", GREY)):
@@ -151,7 +153,7 @@ def picture(found: dict[str, Any]) -> bytes:
                 low, high = ([row[part][0] for row in rows] for part in ("median", "worst"))
                 ends.fill_between(x, low, high, color=colour, alpha=0.13, linewidth=0)
     ends.plot(tolerances, tolerances, ":", color="0.6", label="the tolerance")
-    dress(ends, "z(0) found backward from z(1)\n(shaded: up to the worst image)", "tolerance",
+    label_axes(ends, "z(0) solved backward from z(1)\n(shaded: up to the worst image)", "tolerance",
           "drift ‖ẑ(0) − z(0)‖ / ‖z(0)‖, median", yscale="log")  # fmt: skip
     for tolerance, colour in zip(tolerances, COLOURS * len(tolerances), strict=False):
         for dtype, style in STYLES.items():
@@ -166,7 +168,7 @@ def picture(found: dict[str, Any]) -> bytes:
                         label=label,
                         **style,
                     )
-    dress(along, "Along the trajectory, trained field\n(solid: float64, dashed: float32)", "t",
+    label_axes(along, "Along the trajectory, trained field\n(solid: float64, dashed: float32)", "t",
           "drift, median", yscale="log")  # fmt: skip
     along.set_xlim(1.0, -0.03)
     for mode, colour in (("backsolve", ORANGE), ("replay", BLUE), ("checkpointed", COLOURS[3])):
@@ -181,7 +183,7 @@ def picture(found: dict[str, Any]) -> bytes:
                 [row["against_tape"][mode] for row in rows],
             ]
             slopes.plot(*pairs, color=colour, markersize=4, label=f"{mode}, {dtype}", **style)
-    dress(
+    label_axes(
         slopes,
         "Gradient of all parameters, trained network:\ndifference from tape's",
         "tolerance",
@@ -189,17 +191,17 @@ def picture(found: dict[str, Any]) -> bytes:
         yscale="log",
     )
     for axes in (ends, slopes):
-        decades(axes, tolerances)
-    return png(figure)
+        tolerance_axis(axes, tolerances)
+    return to_png(figure, dpi=100)
 
 
 def paragraph(found: dict[str, Any]) -> str:
     """What the rows say."""
-    said = [
+    sentences = [
         f"The field of `{found['run']}` ({found['checkpoint']}, trained at"
         f" {power(found['trained_at'])}), on {found['batch']} test images. Drift is ‖ẑ − z‖ / ‖z‖"
-        " of each image between the state found by solving backward from z(1) and that found"
-        " forward, both at the tolerance."
+        " of each image between the state of the backward solve from z(1) and that of the forward"
+        " solve, both at the tolerance."
     ]
     for name in FIELDS:
         rows = [row for row in found["drift"] if row["field"] == name and row["failure"] is None]
@@ -209,28 +211,30 @@ def paragraph(found: dict[str, Any]) -> str:
                 f"{row['median'][0]:.1e} (worst {row['worst'][0]:.1e}) at {power(row['tolerance'])}"
                 for row in (own[0], own[-1])
             ]
-            said.append(
+            sentences.append(
                 f"At t = 0, the {name} field in {dtype} has drifted by a median of"
                 f" {', and '.join(texts)}."
             )
     for row in found["drift"]:
         if row["failure"] is not None:
-            said.append(
+            sentences.append(
                 f"{row['field']}, {row['dtype']}, {power(row['tolerance'])}: {row['failure']}."
             )
     for dtype in dict.fromkeys(row["dtype"] for row in found["gradient"]):
         own = [row for row in found["gradient"] if row["dtype"] == dtype]
-        told = [
+        differences = [
             f"{mode}'s by {_at_ends(mode, known)}"
             for mode in dict.fromkeys(mode for row in own for mode in row["against_tape"])
             if (known := [row for row in own if row["against_tape"].get(mode) is not None])
         ]
-        said += (
-            [f"In {dtype}, these gradients differ from tape's: {'; '.join(told)}."] if told else []
+        sentences += (
+            [f"In {dtype}, these gradients differ from tape's: {'; '.join(differences)}."]
+            if differences
+            else []
         )
         for row in own:
             for mode, reason in row["failures"].items():
-                said.append(
+                sentences.append(
                     f"In {dtype} at {power(row['tolerance'])}, there is no gradient of {mode}:"
                     f" {reason}."
                 )
@@ -238,17 +242,17 @@ def paragraph(found: dict[str, Any]) -> str:
     known = {mode: value for mode, value in first["against_finest"].items() if value is not None}
     away = " and ".join(f"{mode}'s is {value:.1e}" for mode, value in known.items())
     if away:
-        said.append(
+        sentences.append(
             f"From the gradient at {power(found['finest'])}, {away} away at"
             f" {power(first['tolerance'])} in {first['dtype']}: a loose forward solve has an error"
             " of its own."
         )
-    said.append(
+    sentences.append(
         "`tape`, `replay` and `checkpointed` go back over the forward solve's own steps and rebuild"
         " no state, so all that is between them is rounding; in float32 it switches ReLUs of values"
         " near zero."
     )
-    return " ".join(said)
+    return " ".join(sentences)
 
 
 def _at_ends(mode: str, rows: Sequence[dict[str, Any]]) -> str:

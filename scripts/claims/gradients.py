@@ -8,11 +8,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 
 from jaxode.config import GRADIENT_FACTS
-from jaxode.losses import cross_entropy
 from jaxode.ode import explain_failure
+from jaxode.train.objective import mean_cross_entropy
 from scripts.claims.forward import relative
 from scripts.claims.subject import ONCE, DType, Subject, arithmetic
 
@@ -47,11 +46,12 @@ def gradient(subject: Subject, tolerance: float, mode: str, dtype: DType) -> Slo
         )
         graph, params = subject.split(solve, dtype)
 
-        def loss(params: Any) -> tuple[jax.Array, jax.Array]:
-            logits, stats = nnx.merge(graph, params)(images)
-            return cross_entropy(logits, labels, jnp.ones(len(labels), images.dtype)), stats.failure
+        def slope(params: Any) -> tuple[Any, jax.Array]:
+            whole = jax.grad(mean_cross_entropy, argnums=1, has_aux=True)
+            gradient, (_, stats) = whole(graph, params, images, labels)
+            return gradient, stats.failure
 
-        found, codes = jax.jit(jax.grad(loss, has_aux=True), compiler_options=ONCE)(params)
+        found, codes = jax.jit(slope, compiler_options=ONCE)(params)
         leaves = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(found)]
     for code in codes:
         if code:

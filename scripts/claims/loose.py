@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from scripts.claims.drawing import COLOURS, decades, dress, png, power, sheet
+from jaxode.plots.style import COLOURS, label_axes, to_png
+from scripts.claims.drawing import power, row_of_panels, tolerance_axis
 from scripts.claims.forward import TOLERANCES, Forward, judged, successful
 from scripts.claims.subject import Request
 
@@ -39,7 +40,7 @@ def measure(request: Request, *, tolerances: Sequence[float] = TOLERANCES) -> di
 
 def picture(found: dict[str, Any]) -> bytes:
     """Accuracy, loss and NFE by evaluation tolerance; a ring marks that of training."""
-    figure, panels = sheet(3)
+    figure, panels = row_of_panels(3)
     tolerances = sorted(
         {row["tolerance"] for run in found["runs"] for row in run["rows"]}, reverse=True
     )
@@ -66,16 +67,16 @@ def picture(found: dict[str, Any]) -> bytes:
         ("A forward solve", "evaluations"),
     )
     for axes, (title, unit) in zip(panels, titles, strict=True):
-        dress(
+        label_axes(
             axes,
             title,
             "tolerance of evaluation (ring: of training)",
             unit,
             legend=axes is panels[2],
         )
-        decades(axes, tolerances)
+        tolerance_axis(axes, tolerances)
     panels[2].set_ylim(bottom=0)
-    return png(figure)
+    return to_png(figure, dpi=100)
 
 
 def paragraph(found: dict[str, Any]) -> str:

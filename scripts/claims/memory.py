@@ -8,7 +8,8 @@ from typing import Any
 import jax
 
 from jaxode.config import ModelConfig, SolveConfig
-from scripts.claims.drawing import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, dress, png, sheet
+from jaxode.plots.style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, label_axes, to_png
+from scripts.claims.drawing import row_of_panels
 from scripts.claims.steps import MB, planned
 from scripts.claims.subject import Request
 
@@ -32,9 +33,9 @@ EVERY_STEP, RESNET = "tape of every step", "ResNet"
 CURVES = {
     "backsolve": ("backsolve (adjoint)", BLUE, "o-"),
     "replay": ("replay", GREEN, "s-"),
-    "tape": ("tape (default, 8 steps held)", ORANGE, "D-"),
+    "tape": ("tape (default, 8 steps stored)", ORANGE, "D-"),
     "checkpointed": ("checkpointed (Diffrax)", PURPLE, "v-"),
-    EVERY_STEP: ("tape, every step held (RK-Net)", ORANGE, "D--"),
+    EVERY_STEP: ("tape, every step stored (RK-Net)", ORANGE, "D--"),
     "direct": ("direct (Diffrax)", RED, "^-"),
     RESNET: ("ResNet of as many blocks", GREY, "x:"),
 }
@@ -43,9 +44,9 @@ CURVES = {
 
 def solve(kind: str, steps: int) -> SolveConfig:
     """A solve of exactly that many steps."""
-    held: dict[str, Any] = {"tape_steps": steps} if kind == EVERY_STEP else {}
+    stored: dict[str, Any] = {"tape_steps": steps} if kind == EVERY_STEP else {}
     mode: Any = "tape" if kind == EVERY_STEP else kind
-    return SolveConfig(SOLVER, step_size=1 / steps, max_steps=steps, gradient=mode, **held)
+    return SolveConfig(SOLVER, step_size=1 / steps, max_steps=steps, gradient=mode, **stored)
 
 
 def measure(
@@ -97,7 +98,7 @@ def slope(steps: Sequence[int], rows: Sequence[float | None]) -> float:
 
 def picture(found: dict[str, Any]) -> bytes:
     """Memory by steps."""
-    figure, (axes,) = sheet(1, width=7.4, height=4.4)
+    figure, (axes,) = row_of_panels(1, width=7.4, height=4.4)
     steps = found["steps"]
     for kind, curve in found["curves"].items():
         label, colour, style = CURVES[kind]
@@ -114,15 +115,15 @@ def picture(found: dict[str, Any]) -> bytes:
         )
     title = f"Loss and gradient of {found['batch']} images: working memory of the compiled program"
     x = f"steps of {found['solver']} ({EVALUATIONS} evaluations each), or residual blocks"
-    dress(axes, title, x, "MB", legend=False, xscale="log", yscale="log")
+    label_axes(axes, title, x, "MB", legend=False, xscale="log", yscale="log")
     axes.set_xticks(steps, [str(count) for count in steps])
     axes.minorticks_off()
     figure.legend(loc="outside right center", frameon=False, fontsize=8.5)
-    return png(figure)
+    return to_png(figure, dpi=100)
 
 
 def paragraph(found: dict[str, Any]) -> str:
-    """What the curves say."""
+    """The curves in words."""
     steps, curves = found["steps"], found["curves"]
     few, many = steps[0], steps[-1]
 
@@ -135,14 +136,14 @@ def paragraph(found: dict[str, Any]) -> str:
         default=0,
     )
     state = 4 * found["batch"] * found["width"] * 36 / MB
-    said = [
+    sentences = [
         f"Working memory of one loss and gradient of {found['batch']} images, from XLA's plan of"
         " the program."
     ]
     if "backsolve" in curves:
         most, least = max(curves["backsolve"]["mb"]), min(curves["backsolve"]["mb"])
         kind = "is the same" if most == least else f"varies by {100 * (most / least - 1):.1f} %"
-        said.append(
+        sentences.append(
             f"`backsolve` needs {curves['backsolve']['mb'][-1]:.0f} MB, which {kind} from {few} to"
             f" {many} steps of {found['solver']}."
         )
@@ -151,12 +152,9 @@ def paragraph(found: dict[str, Any]) -> str:
         ("replay", f"`replay` adds {{more}} a step ({{ends}}), where one state has {state:.2f} MB"),
         (
             "tape",
-            (
-                "`tape`, which holds the evaluations of 8 steps at a time, adds {more} beyond those"
-                " ({ends})"
-            ),
+            ("`tape`, which stores the evaluations of 8 steps, adds {more} beyond those ({ends})"),
         ),
-        (EVERY_STEP, "with every step held it adds {more} ({ends})"),
+        (EVERY_STEP, "with every step stored it adds {more} ({ends})"),
         ("checkpointed", "`checkpointed` adds {more} ({ends})"),
         ("direct", "`direct` goes {ends}"),
         (RESNET, "a ResNet adds {more} a block ({ends} at " + f"{blocks} blocks)"),
@@ -164,6 +162,6 @@ def paragraph(found: dict[str, Any]) -> str:
         if kind in curves:
             others.append(text.format(more=f"{curves[kind]['mb_a_step']:.2f} MB", ends=ends(kind)))
     if others:
-        said.append("; ".join(others) + ".")
-    said.append("Slopes are those between the two largest numbers of steps or blocks.")
-    return " ".join(said)
+        sentences.append("; ".join(others) + ".")
+    sentences.append("Slopes are those between the two largest numbers of steps or blocks.")
+    return " ".join(sentences)

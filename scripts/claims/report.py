@@ -8,12 +8,13 @@ from typing import Any
 
 from jaxode.checks import ConfigError
 from jaxode.runs.files import write_json, write_whole
+from jaxode.runs.provenance import versions_text
 from jaxode.strict_json import need, read_object
 from scripts.claims import CLAIMS
 
 NOT_YET = "Not yet measured"
 ORIGIN = {"command": str, "date": str, "device": str, "cores": int, "versions": dict}
-"""What the document says of where a record comes from."""
+"""The origin of a record, with its types."""
 
 
 def module(name: str) -> Any:
@@ -22,7 +23,7 @@ def module(name: str) -> Any:
 
 
 def stored(out: Path) -> dict[str, dict[str, Any]]:
-    """What the folder holds of each claim.
+    """The finished claims of a folder.
 
     Raises ConfigError naming a file that is not one of this program's.
     """
@@ -71,20 +72,15 @@ def made(out: Path, name: str, what: str, found: dict[str, Any]) -> Any:
 
 def source(origin: dict[str, Any]) -> str:
     """Where a measurement comes from, in one line, with the note that its record may have."""
-    versions = origin["versions"]
-    shown = ", ".join(
-        f"{name} {versions[name]}"
-        for name in ("python", "jax", "flax", "diffrax", "torch")
-        if versions.get(name)
-    )
+    shown = versions_text(origin["versions"], ("python", "jax", "flax", "diffrax", "torch"))
     cores = f"{origin['cores']} core{'s' if origin['cores'] > 1 else ''}"
-    told = f"`{origin['command']}`, {origin['date']}, {cores}, {origin['device']}; {shown}."
-    return f"{told} {origin['note']}" if "note" in origin else told
+    text = f"`{origin['command']}`, {origin['date']}, {cores}, {origin['device']}; {shown}."
+    return f"{text} {origin['note']}" if "note" in origin else text
 
 
 def markdown(claims: dict[str, dict[str, Any]], out: Path) -> str:
     """The document: a picture and a paragraph of every claim, and what is missing."""
-    lines = ["# What the documents claim, measured", ""]
+    lines = ["# Claims of the literature, measured", ""]
     for name in CLAIMS:
         about = module(name)
         lines += [f"## {about.TITLE}", "", f"Claim: {about.CLAIM}", ""]
@@ -107,7 +103,7 @@ def markdown(claims: dict[str, dict[str, Any]], out: Path) -> str:
 
 
 def write(out: Path, *, redraw: bool = False) -> dict[str, dict[str, Any]]:
-    """Write the document from the records on disk, and all pictures if asked.
+    """Write the document from the records on disk, and all pictures with `redraw`.
 
     Raises ConfigError, OSError.
     """

@@ -23,9 +23,9 @@ RATE = 0.1
 
 
 def peak() -> int:
-    """Bytes of the most memory that this process has held so far."""
+    """Peak memory of this process so far, in bytes."""
     try:
-        # Linux hands the figure of getrusage down from the process that started this one.
+        # Under Linux, a process starts with getrusage's peak of the process that started it.
         lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
         return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
     except (OSError, StopIteration):
@@ -42,7 +42,7 @@ def batch_of(count: int) -> tuple[np.ndarray, np.ndarray]:
     ).astype(np.int32)
 
 
-def with_jaxode(asked: dict[str, Any]) -> dict[str, Any]:
+def with_jaxode(request: dict[str, Any]) -> dict[str, Any]:
     """Steps of gradient descent; the peak once all is imported, compiled and done."""
     import jax
     from flax import nnx
@@ -50,9 +50,9 @@ def with_jaxode(asked: dict[str, Any]) -> dict[str, Any]:
     from jaxode.config import ModelConfig, SolveConfig
     from scripts.claims.steps import model_of, step
 
-    model = model_of(ModelConfig(width=asked["width"]), SolveConfig(gradient=asked["gradient"]))
+    model = model_of(ModelConfig(width=request["width"]), SolveConfig(gradient=request["gradient"]))
     graph, params = nnx.split(model, nnx.Param)
-    images, labels = (jax.device_put(array) for array in batch_of(asked["batch"]))
+    images, labels = (jax.device_put(array) for array in batch_of(request["batch"]))
     found = {"imported": peak()}
 
     def update(params: Any) -> Any:
@@ -61,47 +61,52 @@ def with_jaxode(asked: dict[str, Any]) -> dict[str, Any]:
 
     program = jax.jit(update, donate_argnums=0).lower(params).compile()
     found["compiled"] = peak()
-    for _ in range(asked["steps"]):
+    for _ in range(request["steps"]):
         params = jax.block_until_ready(program(params))
     return {**found, "done": peak()}
 
 
-def with_torch(asked: dict[str, Any]) -> dict[str, Any]:
-    """The same with torch_ref, as the documents had it: nothing is compiled."""
+def with_torch(request: dict[str, Any]) -> dict[str, Any]:
+    """The same with torch_ref, as in Gładzik 2019: nothing is compiled."""
     import torch
 
     from torch_ref.model import build
     from torch_ref.solve import Settings
 
-    settings = Settings(adjoint=asked["gradient"] == "backsolve")
-    model = build("odenet", 1, channels=1, classes=10, width=asked["width"], settings=settings)
-    images, labels = batch_of(asked["batch"])
+    # jaxode's facts would tell the same, but its import is memory that PyTorch does not need.
+    settings = Settings(adjoint=request["gradient"] == "backsolve")
+    model = build("odenet", 1, channels=1, classes=10, width=request["width"], settings=settings)
+    images, labels = batch_of(request["batch"])
     shown, wanted = (
         torch.from_numpy(images.transpose(0, 3, 1, 2).copy()),
         torch.from_numpy(labels).long(),
     )
     optimizer = torch.optim.SGD(model.parameters(), RATE)
     found = {"imported": peak()}
-    for _ in range(asked["steps"]):
+    for _ in range(request["steps"]):
         optimizer.zero_grad()
         torch.nn.functional.cross_entropy(model(shown), wanted).backward()
         optimizer.step()
     return {**found, "done": peak()}
 
 
-def measured(**asked: Any) -> dict[str, Any]:
-    """What such a process prints.
+def measured(**request: Any) -> dict[str, Any]:
+    """The JSON that such a process prints, with the request.
 
-    Raises RuntimeError, which ends in the last line of its complaint.
+    Args:
+      **request: side, gradient, batch, width, steps.
+
+    Raises:
+      RuntimeError: the process failed; the message ends with its last line.
     """
-    words = [sys.executable, "-m", "scripts.claims.resident", json.dumps(asked)]
+    words = [sys.executable, "-m", "scripts.claims.resident", json.dumps(request)]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
     if done.returncode:
         complaint = (done.stderr.strip().splitlines() or [""])[-1]
         raise RuntimeError(
-            f"the process of {json.dumps(asked)} ended with {done.returncode}: {complaint}"
+            f"the process of {json.dumps(request)} ended with {done.returncode}: {complaint}"
         )
-    return {**asked, **json.loads(done.stdout.splitlines()[-1])}
+    return {**request, **json.loads(done.stdout.splitlines()[-1])}
 
 
 if __name__ == "__main__":

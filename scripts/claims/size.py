@@ -13,8 +13,9 @@ from typing import Any
 from jaxode.config import GRADIENT_FACTS, ModelConfig, SolveConfig
 from jaxode.interop import to_torch
 from jaxode.models import parameter_count
+from jaxode.plots.style import BLUE, GREEN, GREY, ORANGE, label_axes, to_png
 from scripts.claims import resident
-from scripts.claims.drawing import BLUE, GREEN, GREY, ORANGE, dress, png, sheet
+from scripts.claims.drawing import row_of_panels
 from scripts.claims.steps import MB, model_of, planned
 from scripts.claims.subject import Request
 
@@ -91,7 +92,7 @@ def measure(
 
 def picture(found: dict[str, Any]) -> bytes:
     """Files, planned memory, processes; black lines are the published figures."""
-    figure, (files, plans, processes) = sheet(3, height=4.2)
+    figure, (files, plans, processes) = row_of_panels(3, height=4.2)
     names = list(found["files"])
     for offset, (ending, colour) in zip(
         (-0.2, 0.2), zip(ENDINGS, (BLUE, GREEN), strict=True), strict=True
@@ -109,7 +110,7 @@ def picture(found: dict[str, Any]) -> bytes:
         published(files, place, 0.42, found["published_files"][name] / MB, label=place == 0)
     files.set_xticks(range(len(names)), names)
     files.set_ylim(0, 1.3 * max(found["published_files"].values()) / MB)
-    dress(files, "Model file", "", "MB")
+    label_axes(files, "Model file", "", "MB")
     modes = list(found["plans"])
     bars = plans.bar(modes, [found["plans"][mode]["temporary"] / MB for mode in modes],
                      color=[_colour(mode) for mode in modes])  # fmt: skip
@@ -117,7 +118,7 @@ def picture(found: dict[str, Any]) -> bytes:
     plans.tick_params(axis="x", labelsize=8)
     plans.set_yscale("log")
     plans.margins(y=0.12)
-    dress(
+    label_axes(
         plans,
         f"Working memory of a step of {found['batch']} images,\nas XLA plans it",
         "",
@@ -147,10 +148,10 @@ def picture(found: dict[str, Any]) -> bytes:
                 label=place == len(rows) - 1,
             )
     processes.set_ylim(0, 1.25 * max(found["published_memory"].values()) / 1e9)
-    dress(processes, "Most memory a whole process held,\na few steps", "", "GB")
+    label_axes(processes, "Peak memory of a whole process,\na few steps", "", "GB")
     for axes in (files, processes):
         axes.legend(frameon=False, fontsize=8, loc="upper left")
-    return png(figure)
+    return to_png(figure, dpi=100)
 
 
 def _backward(mode: str) -> bool:
@@ -176,10 +177,10 @@ def published(axes: Any, place: float, reach: float, value: float, *, label: boo
 
 
 def paragraph(found: dict[str, Any]) -> str:
-    """What each number is, and what they say."""
-    said = []
+    """The numbers in words."""
+    sentences = []
     for name, sizes in found["files"].items():
-        said.append(
+        sentences.append(
             f"{name}: {sizes['parameters']:,} parameters in {sizes['.pt']:,} bytes (.pt) or"
             f" {sizes['.safetensors']:,} (.safetensors), published"
             f" {found['published_files'][name] / 1e3:,.0f} kB."
@@ -187,7 +188,7 @@ def paragraph(found: dict[str, Any]) -> str:
     plans = {mode: plan["temporary"] / MB for mode, plan in found["plans"].items()}
     solve = found["solve"]
     texts = ", ".join(f"{mode} {mb:.0f}" for mode, mb in plans.items())
-    said.append(
+    sentences.append(
         f"XLA's plan is what one step (loss and gradient of {found['batch']} images,"
         f" {solve['solver']} at {solve['tolerance']:g}, max_steps {solve['max_steps']}) needs"
         f" beside parameters and images, in MB: {texts}."
@@ -199,15 +200,15 @@ def paragraph(found: dict[str, Any]) -> str:
         if "compiled" in adjoint:
             both = " and ".join(f"{row['compiled'] / 1e9:.2f}" for row in (adjoint, without))
             compiling = f"; {both} GB were reached while compiling"
-        said.append(
-            f"A whole process of {library} held at most {adjoint['done'] / 1e9:.2f} GB with the"
+        sentences.append(
+            f"A whole process of {library} used at most {adjoint['done'] / 1e9:.2f} GB with the"
             f" adjoint and {without['done'] / 1e9:.2f} GB without ({adjoint['imported'] / 1e9:.2f}"
             f" GB before the first step{compiling}), in {adjoint['steps']} steps."
         )
     adjoint, without = (found["published_memory"][mode] / 1e9 for mode in WITH_AND_WITHOUT)
-    said.append(
+    sentences.append(
         f"Published: {adjoint:g} GB with and {without:g} GB without, of a whole process of PyTorch"
         " 1.3, whose images and allocator are part of it; ours are of random images, and their"
         " order is what can be compared."
     )
-    return " ".join(said)
+    return " ".join(sentences)

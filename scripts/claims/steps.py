@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxode.config import ModelConfig, SolveConfig
-from jaxode.losses import cross_entropy
 from jaxode.models import create_model
+from jaxode.train.objective import mean_cross_entropy
 from jaxode.types import Images, Labels, Params
 from scripts.claims.subject import ONCE
 
@@ -35,12 +35,9 @@ def model_of(model: ModelConfig, solve: SolveConfig) -> Any:
 
 def step(graph: Any, params: Params, images: Images, labels: Labels) -> tuple[jax.Array, Params]:
     """Mean cross-entropy and its gradient."""
-
-    def loss(params: Params) -> jax.Array:
-        logits, _ = nnx.merge(graph, params)(images)
-        return cross_entropy(logits, labels, jnp.ones(len(labels), images.dtype))
-
-    return jax.value_and_grad(loss)(params)
+    slope = jax.value_and_grad(mean_cross_entropy, argnums=1, has_aux=True)
+    (loss, _), gradient = slope(graph, params, images, labels)
+    return loss, gradient
 
 
 def planned(model: ModelConfig, solve: SolveConfig, batch: int) -> Plan:

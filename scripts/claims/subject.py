@@ -1,4 +1,4 @@
-"""What is measured: a trained ODENet and the test images it is shown."""
+"""The subject of a measurement: a trained ODENet and test images."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from scripts.restore import restored
 DType = Literal["float32", "float64"]
 
 USUAL_IMAGES = 1000
-"""Test images that are taken unless told otherwise, as far as there are so many."""
+"""Default number of test images, where there are so many."""
 
 MOST_STEPS = 4096
 """Of one solve: a tight tolerance may take more than a run allows itself."""
@@ -39,7 +39,7 @@ compile.
 
 @dataclass(frozen=True)
 class Request:
-    """What the command line asks for."""
+    """The arguments of the command line."""
 
     runs: tuple[Path, ...] = ()
     data_dir: str | None = None
@@ -67,7 +67,7 @@ class Subject:
     data: ImageSet
 
     def facts(self) -> dict[str, Any]:
-        """What a reader must know of the run, as JSON values."""
+        """The run and the images, as JSON values."""
         return {
             "run": self.name,
             "checkpoint": self.checkpoint,
@@ -145,7 +145,7 @@ class Subject:
 
 @contextmanager
 def arithmetic(dtype: DType) -> Iterator[None]:
-    """Float64 if that is asked for, and no TF32 on a GPU, as in training's programs."""
+    """Float64 for that type, and no TF32 on a GPU, as in training's programs."""
     with jax.enable_x64(dtype == "float64"), jax.default_matmul_precision("highest"):
         yield
 

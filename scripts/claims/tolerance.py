@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from jaxode.plots.style import BLUE, GREEN, ORANGE, label_axes, to_png
 from scripts.bench.timing import in_turn, spread
-from scripts.claims.drawing import BLUE, GREEN, ORANGE, decades, dress, png, power, sheet
+from scripts.claims.drawing import power, row_of_panels, tolerance_axis
 from scripts.claims.forward import TOLERANCES, Forward, judged, relative, successful
 from scripts.claims.subject import Request
 
@@ -54,16 +55,16 @@ def measure(
     successful(rows, subject)
     seconds, _ = in_turn({power(tolerance): call for tolerance, call in calls.items()}, rounds)
     for found in rows:
-        taken = seconds.get(power(found["tolerance"]))
-        if taken:
-            found["ms"] = {name: 1e3 * value for name, value in spread(taken)._asdict().items()}
+        times = seconds.get(power(found["tolerance"]))
+        if times:
+            found["ms"] = {name: 1e3 * value for name, value in spread(times)._asdict().items()}
     best = judged(exact, labels, reference)
     return {**subject.facts(), "rounds": rounds, "reference": best, "rows": rows}
 
 
 def picture(found: dict[str, Any]) -> bytes:
     """Error, time and accuracy by tolerance."""
-    figure, (error, time, accuracy) = sheet(3)
+    figure, (error, time, accuracy) = row_of_panels(3)
     good = [row for row in found["rows"] if row["failure"] is None]
     tolerances = [row["tolerance"] for row in good]
     for name, label, colour in (
@@ -74,7 +75,9 @@ def picture(found: dict[str, Any]) -> bytes:
             tolerances, [row[name] for row in good], "o-", color=colour, label=label, markersize=4
         )
     error.plot(tolerances, tolerances, ":", color="0.6", label="the tolerance")
-    dress(error, "Error against a tight float64 solve", "tolerance", "relative error", yscale="log")
+    label_axes(
+        error, "Error against a tight float64 solve", "tolerance", "relative error", yscale="log"
+    )
     middle = [row["ms"]["median"] for row in good]
     ends = [
         [m - row["ms"]["low"], row["ms"]["high"] - m] for m, row in zip(middle, good, strict=True)
@@ -98,7 +101,7 @@ def picture(found: dict[str, Any]) -> bytes:
             ha="right",
         )
     title = f"Time of a solve of {found['batch']} images\n(beside it: evaluations)"
-    dress(time, title, "tolerance", "ms (median, ends)", legend=False)
+    label_axes(time, title, "tolerance", "ms (median, ends)", legend=False)
     time.set_ylim(0, 1.12 * max(row["ms"]["high"] for row in good))
     values = [100 * row["accuracy"] for row in good]
     accuracy.plot(tolerances, values, "o-", color=BLUE, markersize=4, label="this tolerance")
@@ -110,10 +113,10 @@ def picture(found: dict[str, Any]) -> bytes:
         label=f"float64 at {power(best['tolerance'])}",
     )
     accuracy.set_ylim(max(0, min(values) - 1), min(100.2, max(values) + 1))
-    dress(accuracy, f"Accuracy on {found['images']} test images", "tolerance", "%")
+    label_axes(accuracy, f"Accuracy on {found['images']} test images", "tolerance", "%")
     for axes in (error, time, accuracy):
-        decades(axes, tolerances)
-    return png(figure)
+        tolerance_axis(axes, tolerances)
+    return to_png(figure, dpi=100)
 
 
 def paragraph(found: dict[str, Any]) -> str:
@@ -121,26 +124,26 @@ def paragraph(found: dict[str, Any]) -> str:
     rows = [row for row in found["rows"] if row["failure"] is None]
     loose, tight = rows[0], rows[-1]
     best = found["reference"]
-    said = [
+    sentences = [
         f"The ODENet of `{found['run']}` ({found['checkpoint']}), trained at"
         f" {power(found['trained_at'])}, solved for {found['images']} test images in batches of"
         f" {found['batch']}; errors against float64 at {power(best['tolerance'])}"
         f" ({best['nfe']:.0f} evaluations)."
     ]
     for row in (loose, tight):
-        said.append(
+        sentences.append(
             f"At {power(row['tolerance'])} a solve is {row['state_error']:.1e} away in the final"
             f" state and {row['logits_error']:.1e} in the logits, takes {row['nfe']:.0f}"
             f" evaluations and {row['ms']['median']:.0f} ms, and {100 * row['accuracy']:.1f} % are"
             " right."
         )
     ratio = tight["ms"]["median"] / loose["ms"]["median"]
-    said.append(
+    sentences.append(
         f"So {power(tight['tolerance'])} costs {tight['nfe'] / loose['nfe']:.1f} times the"
         f" evaluations and {ratio:.1f} times the time of {power(loose['tolerance'])} (medians of"
         f" {found['rounds']} rounds in turn)."
     )
     failed = [power(row["tolerance"]) for row in found["rows"] if row["failure"] is not None]
     if failed:
-        said.append(f"The solve failed at {', '.join(failed)}.")
-    return " ".join(said)
+        sentences.append(f"The solve failed at {', '.join(failed)}.")
+    return " ".join(sentences)

@@ -1,6 +1,6 @@
 """Hostile command lines: odd numbers, words and flags.
 
-Every one is asked to describe a model, so none trains.
+Every one has --describe, so none trains.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ def words(rng: Random, action: argparse.Action) -> list[str]:
 
 
 def command_line(rng: Random, parser: argparse.ArgumentParser) -> list[str]:
-    """Arguments of one attempt; the last asks for a description."""
+    """Arguments of one attempt; the last is --describe."""
     chosen = rng.sample(actions(parser), rng.choice((1, 1, 1, 2, 3)))
     argv = [word for action in chosen for word in words(rng, action)]
     if rng.random() < 0.15:
@@ -219,7 +219,7 @@ def flat(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def check(argv: list[str], flags: dict[str, argparse.Action]) -> Callable[[str], str]:
-    """A function that says what is wrong with the description printed for these arguments."""
+    """A function that returns what is wrong with the description printed for these arguments."""
 
     def right(out: str) -> str:
         if {"--help", "-h"} & set(argv):

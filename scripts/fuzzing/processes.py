@@ -44,7 +44,7 @@ RUNS = {
 """Settings of the runs that are attacked, by what is in them."""
 
 PATIENCE = 300.0
-"""Seconds after which a process is taken to hang."""
+"""Seconds after which a process counts as hanging."""
 
 MOST_KILLS = 6
 """Of one run; after so many it is let be, for each may come before anything is saved."""
@@ -57,7 +57,7 @@ def command(*words: object) -> list[str]:
 
 @dataclass
 class Undisturbed:
-    """The ending and the duration of each of RUNS, found when first asked for."""
+    """The ending and the duration of each of RUNS, measured at the first call."""
 
     work: Path
     known: dict[str, tuple[Ending, float]] = field(default_factory=dict)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from jaxode.plots.tables import markdown_table
+from jaxode.runs.provenance import short_commit
 from scripts.fuzzing.verdict import Answer, Finding, counted
 
 COLUMNS = ("one clear line", "right acceptance", "anything else")
@@ -25,15 +27,12 @@ def columns(findings: Sequence[Finding]) -> tuple[int, int, int]:
 
 def table(found: Mapping[str, Sequence[Finding]]) -> str:
     """A Markdown table with a row for each attack and one for all."""
-    rows = ["| attack | tries | " + " | ".join(COLUMNS) + " |", "|---|---|---|---|---|"]
     every = [finding for findings in found.values() for finding in findings]
-    for name, findings in (*found.items(), ("**all**", every)):
-        rows.append(
-            f"| {name} | {len(findings):,} | "
-            + " | ".join(f"{n:,}" for n in columns(findings))
-            + " |"
-        )
-    return "\n".join(rows)
+    rows = [
+        [name, *(f"{n:,}" for n in (len(findings), *columns(findings)))]
+        for name, findings in (*found.items(), ("**all**", every))
+    ]
+    return markdown_table(("attack", "tries", *COLUMNS), rows)
 
 
 def faults(found: Mapping[str, Sequence[Finding]]) -> list[str]:
@@ -76,7 +75,7 @@ def markdown(
         "",
         (
             f"`{origin['command']}`, {origin['date']}, {origin['device']}, {origin['cores']} cores,"
-            f" jax {origin['versions']['jax']}, commit {(origin['commit'] or 'unknown')[:12]}."
+            f" jax {origin['versions']['jax']}, commit {short_commit(origin['commit'], 12)}."
         ),
         "",
         table(found),

@@ -1,6 +1,6 @@
 """Hostile files in the directory of a run: each is damaged, then the run is resumed.
 
-The run is complete, or is asked for one epoch more, which needs its checkpoints. Right is a resume
+The run is complete, or resumed for one epoch more, which needs its checkpoints. Right is a resume
 that ends with the bits of the undamaged run, or one line that refuses; then every checkpoint that
 was not damaged is still there, byte for byte.
 """
@@ -77,7 +77,7 @@ def attempt(
 def complete(rng: Random, count: int, work: Path) -> Iterator[Case]:
     """So many damaged runs that are complete.
 
-    One after the other in the same folder: carry each out before the next is asked for.
+    One after the other in the same folder: carry each out before taking the next from the iterator.
     """
     base = work / "whole"
     yield from damaged(rng, count, work, base, complete_run(base), [])

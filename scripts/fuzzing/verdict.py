@@ -1,6 +1,6 @@
 """What a program answered to one hostile input, and whether that is as it should be.
 
-Two answers are right: one line that says what is wrong, or an acceptance whose result is the one
+Two answers are right: one line that names what is wrong, or an acceptance whose result is the one
 expected. Everything else is a fault: a traceback, a hang, memory out of proportion, an acceptance
 of something wrong, a message that is not one line.
 """
@@ -125,9 +125,9 @@ def carry_out(case: Case, seconds: float = SECONDS) -> Finding:
         return Finding(
             case.name, Answer.TRACEBACK, f"{type(error).__name__}: {error}"[:LINE_LENGTH]
         )
-    taken = peak_memory() - before
-    if taken > MEMORY_BYTES:
-        return Finding(case.name, Answer.MEMORY, f"{taken >> 20} MB")
+    allocated = peak_memory() - before
+    if allocated > MEMORY_BYTES:
+        return Finding(case.name, Answer.MEMORY, f"{allocated >> 20} MB")
     return Finding(case.name, answer, detail)
 
 
@@ -149,7 +149,7 @@ def of_call(
 
     Args:
         work: calls it.
-        documented: the errors that it says it raises.
+        documented: the errors that its docstring names.
         right: takes its result; returns what is wrong with it, or "".
     """
     err = io.StringIO()

@@ -15,7 +15,7 @@ from scripts.parity.subjects import SIDE, WIDTH, Subject
 MAP = (6, 6, WIDTH)
 EXACT_MODES = ("tape", "replay", "direct", "checkpointed")
 SLOW_MODES = ("replay", "direct", "checkpointed")
-"""Left out of the test suite in most places: `tests/ode` holds the exact modes against each other.
+"""Left out of the test suite in most places: `tests/ode` compares the exact modes.
 """
 MODES = (
     *((mode, "full") for mode in EXACT_MODES),
@@ -30,7 +30,7 @@ TOLERANCES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8)
 class Cell:
     """One comparison.
 
-    `solve` is None for a part without a solve. `why` says what a reader may ask.
+    `solve` is None for a part without a solve. `why` is printed as the reason of the cell.
     """
 
     subject: Subject

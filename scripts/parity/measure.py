@@ -114,9 +114,14 @@ def measure(cell: Cell, *, seed: int = 0) -> Row:
 
 
 def judge(cell: Cell, *, output: float, gradient: float, stats: Any, counts: list[Counts]) -> Row:
-    """The row of a measured cell, and whether it passes.
+    """The row of a measured cell, with its verdict.
 
-    Every error must be within its bound and the steps those demanded.
+    Args:
+      cell: what was compared.
+      output: relative error of the output, which must be within its bound.
+      gradient: relative error of the gradients, likewise.
+      stats: of our solves; None without a solve.
+      counts: of torchdiffeq's solves. In float64 both sides must have the same steps.
     """
     solve, subject = cell.solve, cell.subject
     numbers: dict[str, int] = {}

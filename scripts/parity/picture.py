@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import Any
 
 from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from jaxode.plots.style import new_panels, to_png
 from scripts.parity.measure import FAIL, Row
 
 FLOOR, CEILING = 1e-17, 1e-1
@@ -47,8 +46,8 @@ def heat_map(rows: Sequence[Row], title: str) -> bytes:
     ]
     parts = [(title, part) for title, part in parts if part]
     tallest = max(len({_place(row)[0] for row in part}) for _, part in parts)
-    figure = Figure(figsize=(17, 1.5 + 0.17 * tallest), layout="constrained")
-    axes = figure.subplots(1, len(parts), squeeze=False, width_ratios=(1, 4)[: len(parts)])[0]
+    widths = (1, 4)[: len(parts)]
+    figure, (axes,) = new_panels(1, len(parts), 17, 1.5 + 0.17 * tallest, width_ratios=widths)
     for axis, (name, part) in zip(axes, parts, strict=True):
         _heat(axis, part)
         axis.set_title(name, fontsize=10)
@@ -60,9 +59,7 @@ def heat_map(rows: Sequence[Row], title: str) -> bytes:
         shrink=0.6,
     )
     figure.suptitle(title)
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=110)
-    return stream.getvalue()
+    return to_png(figure)
 
 
 def _heat(axis: Any, rows: Sequence[Row]) -> None:

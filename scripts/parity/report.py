@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import platform
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
+from jaxode.plots.tables import markdown_table
 from jaxode.runs.files import write_json, write_whole
-from jaxode.runs.provenance import device
+from jaxode.runs.provenance import origin, versions_text
 from scripts.parity.bounds import BOUNDS
 from scripts.parity.measure import FAIL, OUT_OF_REACH, PASS, Row
 from scripts.parity.picture import heat_map
 
 PACKAGES = ("jax", "flax", "diffrax", "optax", "numpy", "torch", "torchdiffeq")
-
-
-def provenance() -> dict[str, Any]:
-    """Where and with what the rows were measured."""
-    return {
-        "date": time.strftime("%Y-%m-%d"),
-        "device": device(),
-        "python": platform.python_version(),
-        **{name: version(name) for name in PACKAGES},
-    }
 
 
 def write(rows: Sequence[Row], out: Path, command: str) -> None:
@@ -49,10 +36,9 @@ def summary(rows: Sequence[Row]) -> str:
 
 def markdown(rows: Sequence[Row], command: str) -> str:
     """The whole map as a document."""
-    facts = ", ".join(
-        f"{name} {value}" if name in ("python", *PACKAGES) else str(value)
-        for name, value in provenance().items()
-    )
+    measured = origin(command, *PACKAGES)
+    versions = versions_text(measured["versions"], ("python", *PACKAGES))
+    facts = f"{measured['date']}, {measured['device']}, {versions}"
     lines = ["# Parity with PyTorch", "", f"{summary(rows)}. `{command}`, {facts}.", ""]
     lines += [
         (
@@ -61,10 +47,8 @@ def markdown(rows: Sequence[Row], command: str) -> str:
         ),
         "",
     ]
-    lines += ["| type | quantity | at most | because |", "|---|---|---|---|"]
-    lines += [
-        f"| {dtype} | {what} | {b.limit:g} | {b.reason} |" for (dtype, what), b in BOUNDS.items()
-    ]
+    bounds = [(dtype, what, f"{b.limit:g}", b.reason) for (dtype, what), b in BOUNDS.items()]
+    lines += [markdown_table(("type", "quantity", "at most", "because"), bounds), ""]
     header = (
         "subject",
         "solver",
@@ -76,11 +60,10 @@ def markdown(rows: Sequence[Row], command: str) -> str:
         "gradient error",
     )
     header += ("steps (rejected)", "torch's", "NFE", "torch's", "status", "reason")
-    lines += ["", f"| {' | '.join(header)} |", "|" + "---|" * len(header)]
-    return "\n".join([*lines, *map(_line, rows)]) + "\n"
+    return "\n".join([*lines, markdown_table(header, map(_cells, rows))]) + "\n"
 
 
-def _line(row: Row) -> str:
+def _cells(row: Row) -> list[str]:
     def number(value: float | None, form: str) -> str:
         return "" if value is None else format(value, form)
 
@@ -97,5 +80,4 @@ def _line(row: Row) -> str:
     ]
     fields += [number(row.output_error, ".1e"), number(row.gradient_error, ".1e")]
     fields += [steps(row.steps_jax, row.rejected_jax), steps(row.steps_torch, row.rejected_torch)]
-    fields += [number(row.nfe_jax, "d"), number(row.nfe_torch, "d"), row.status, row.reason]
-    return f"| {' | '.join(fields)} |"
+    return [*fields, number(row.nfe_jax, "d"), number(row.nfe_torch, "d"), row.status, row.reason]

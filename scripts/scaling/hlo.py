@@ -48,7 +48,7 @@ class Collective(NamedTuple):
 
     kind: all-reduce, all-gather and so on. numbers, bytes: of its result on one device. nest: trips
     of the loops it is in, outermost first; None for a loop or a branch that only running the
-    program tells. source: where JAX says that it comes from.
+    program tells. source: where it comes from, by JAX's metadata.
     """
 
     name: str

@@ -67,7 +67,7 @@ Traffic = Iterable[tuple[int, int]]
 
 
 def traffic(rows: Iterable[dict[str, Any]]) -> list[tuple[int, int]]:
-    """What the devices of a case with these collectives tell each other in a step."""
+    """The collectives of a step, as pairs of bytes and the number of times that each runs."""
     return [(row["bytes"], row["times"]) for row in rows]
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-
+from jaxode.plots.style import COLOURS, LIGHT_GREY, label_axes, new_panels, to_png
+from jaxode.plots.tables import markdown_table
+from jaxode.runs.provenance import versions_text
 from scripts.scaling.prediction import (
     COUNTS,
     DOUBTS,
@@ -51,8 +50,8 @@ def amount(rows: list[dict[str, Any]], *, inside: bool | None, large: bool) -> t
     return sum(row["times"] for row in chosen), sum(row["times"] * row["bytes"] for row in chosen)
 
 
-def told(count: int, octets: int) -> str:
-    """The content of a cell."""
+def count_and_bytes(count: int, octets: int) -> str:
+    """A cell: how many collectives, and the mean bytes of one."""
     return f"{count} × {octets // count:,} B" if count else "0"
 
 
@@ -72,18 +71,13 @@ def summary(case: dict[str, Any]) -> list[str]:
     )
     return [
         solve,
-        told(*amount(rows, inside=True, large=True)),
-        told(*amount(rows, inside=False, large=True)),
-        told(*amount(rows, inside=True, large=False)),
-        told(*amount(rows, inside=False, large=False)),
+        count_and_bytes(*amount(rows, inside=True, large=True)),
+        count_and_bytes(*amount(rows, inside=False, large=True)),
+        count_and_bytes(*amount(rows, inside=True, large=False)),
+        count_and_bytes(*amount(rows, inside=False, large=False)),
         str(sum(row["times"] for row in rows)),
         f"{total / 1e6:.2f}",
     ]
-
-
-def table(head: list[str], lines: list[list[str]]) -> list[str]:
-    """A table in Markdown."""
-    return [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *lines)]
 
 
 def nest(trips: list[int | None]) -> str:
@@ -104,9 +98,7 @@ def predicted(found: dict[str, Any]) -> dict[str, list[tuple[int, int]]]:
 
 def markdown(found: dict[str, Any]) -> str:
     """All tables."""
-    versions = ", ".join(
-        f"{name} {found['versions'][name]}" for name in ("python", "jax", "flax", "diffrax")
-    )
+    versions = versions_text(found["versions"])
     lines = ["# Communication of a training step", "", f"`{found['command']}`", ""]
     lines += [
         f"{found['devices']} virtual devices on {found['device']}; batch of {found['batch_size']};"
@@ -122,7 +114,8 @@ def markdown(found: dict[str, Any]) -> str:
     ]
     head += ["norms and flags once", "collectives", "MB"]
     kept = [case for case in found["cases"] if "refused" not in case]
-    lines += table(head, [[f"{case['parallel']}, {case['case']}", *summary(case)] for case in kept])
+    cases = [[f"{case['parallel']}, {case['case']}", *summary(case)] for case in kept]
+    lines.append(markdown_table(head, cases))
     lines += [
         f"\n{case['parallel']}, {case['case']}: {case['refused']}."
         for case in found["cases"]
@@ -131,8 +124,8 @@ def markdown(found: dict[str, Any]) -> str:
     lines += ["", READING, "", "## Every collective", ""]
     lines += [
         (
-            "*Loops*: trips of the loops and branches inside the training loop; ? is what only"
-            " running tells."
+            "*Loops*: trips of the loops and branches inside the training loop; ? is known only"
+            " when the program runs."
         ),
         "",
     ]
@@ -146,7 +139,8 @@ def markdown(found: dict[str, Any]) -> str:
                 nest(row["nest"]),
             ]
             each.append([*cells, f"{row['numbers']:,}", f"{row['bytes']:,}", str(row["times"])])
-    lines += table(["", "kind", "where", "loops", "numbers", "bytes", "times a step"], each)
+    columns = ("", "kind", "where", "loops", "numbers", "bytes", "times a step")
+    lines.append(markdown_table(columns, each))
     return "\n".join([*lines, "", "## Prediction", "", GUESSED, "", *forecast(found), ""])
 
 
@@ -199,13 +193,12 @@ def forecast(found: dict[str, Any]) -> list[str]:
         for name, given in DOUBTS.items()
     ]
     titles = ["weak scaling's efficiency", *(f"{mode}, {n}" for mode in MODES for n in (64, 512))]
-    return [*table(head, lines), "", *table(titles, doubts)]
+    return [markdown_table(head, lines), "", markdown_table(titles, doubts)]
 
 
 def picture(found: dict[str, Any]) -> bytes:
     """The predicted speed-up over one device, as a PNG."""
-    figure = Figure(figsize=(10, 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure, (panels,) = new_panels(1, 2, 10, 4.2)
     kinds = (
         (f"Strong scaling: {STRONG} images a step", True),
         (
@@ -213,23 +206,13 @@ def picture(found: dict[str, Any]) -> bytes:
             False,
         ),
     )
-    for axes, (title, strong) in zip(figure.subplots(1, 2), kinds, strict=True):
-        axes.plot(COUNTS, COUNTS, color="0.7", linestyle=":", label="as many times as devices")
-        for mode, flow in predicted(found).items():
-            axes.plot(
-                COUNTS, [speedup(flow, n, strong=strong) for n in COUNTS], marker="o", label=mode
-            )
-        axes.set(
-            xscale="log",
-            yscale="log",
-            xlabel="devices",
-            ylabel="speed-up over one device (predicted)",
-            title=title,
-        )
+    for axes, (title, strong) in zip(panels, kinds, strict=True):
+        axes.plot(COUNTS, COUNTS, color=LIGHT_GREY, linestyle=":", label="as many times as devices")
+        for colour, (mode, flow) in zip(COLOURS, predicted(found).items(), strict=False):
+            gains = [speedup(flow, n, strong=strong) for n in COUNTS]
+            axes.plot(COUNTS, gains, marker="o", color=colour, label=mode)
+        y = "speed-up over one device (predicted)"
+        label_axes(axes, title, "devices", y, xscale="log", yscale="log")
         axes.set_xticks(COUNTS, [str(n) for n in COUNTS])
         axes.minorticks_off()
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize="small")
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=110)
-    return file.getvalue()
+    return to_png(figure)

@@ -1,6 +1,7 @@
-"""What the records say of three claims.
+"""Three claims measured by the records of runs.
 
-Evaluations in training, a second block, and what an ODE block is worth.
+The number of function evaluations in training, a second block, and the accuracy that an ODE block
+adds.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ from scripts.tables.table import Row, Table
 
 @dataclass(frozen=True)
 class Finding:
-    """A claim, what was measured of it, and a picture as PNG.
+    """A claim with its measurement.
 
-    Empty where a run that it takes is lacking.
-
-    `name` is that of the picture's file, less the protocol.
+    Args:
+      name: of the picture's file, less the protocol.
+      claim: in one sentence.
+      text: the measured numbers; empty if a run is missing.
+      png: the picture's bytes; empty if a run is missing.
     """
 
     name: str
@@ -90,7 +93,7 @@ def growth(records: Sequence[Record], scale: Scale) -> Finding:
             (100 * epoch / record.config.epochs, value) for epoch, value in series(record, name)
         ]
         curves[panel].append(Curve(label(table, row), along))
-    told = [
+    parts = [
         f"{label(table, row)}, {record.history[0]['nfe_forward_train']:.1f} in the first epoch and"
         f" {record.history[-1]['nfe_forward_train']:.1f} in the last ({record.config.epochs})"
         for table, row, record in runs
@@ -98,7 +101,7 @@ def growth(records: Sequence[Record], scale: Scale) -> Finding:
     return Finding(
         "nfe",
         claim,
-        f"Mean of the training steps: {'; '.join(told)}.",
+        f"Mean of the training steps: {'; '.join(parts)}.",
         draw(curves, x="% of the run's epochs"),
     )
 
@@ -124,19 +127,19 @@ def second_block(records: Sequence[Record], scale: Scale) -> Finding:
             Curve(row.label, series(record, "nfe_forward_train")) for _, row, record in runs
         ],
     }
-    told = [
+    parts = [
         f"{how}, one block gets {100 * one.result['test_accuracy']:.2f} % of the test images right"
         f" with {one.result['nfe_forward']:.1f} evaluations, two get"
         f" {100 * two.result['test_accuracy']:.2f} % with {two.result['nfe_forward']:.1f}"
         f" each{_times_as_long(one, two)}"
         for how, (one, two) in whole.items()
     ]
-    text = f"Fashion-MNIST: {'; '.join(told)}."
+    text = f"Fashion-MNIST: {'; '.join(parts)}."
     return Finding("blocks", claim, text, draw(curves))
 
 
 def _times_as_long(one: Record, two: Record) -> str:
-    """What the second run's epochs took of the first's, of runs on machines that are alike."""
+    """The ratio of the two runs' times of an epoch, if their machines are the same."""
     if any(one.result[name] != two.result[name] for name in ("device", "cores")):
         return ""
     return (
@@ -154,7 +157,7 @@ def worth(records: Sequence[Record], scale: Scale) -> Finding:
     runs = rows_with_runs(records, ["mnist_worth"], scale)
     if len(runs) < len(TABLES["mnist_worth"].rows):
         return Finding("worth", claim)
-    told = [
+    parts = [
         f"{row.label} ({record.result['parameters']:,} parameters)"
         f" {100 * (1 - record.result['test_accuracy']):.2f} %"
         for _, row, record in runs
@@ -163,7 +166,7 @@ def worth(records: Sequence[Record], scale: Scale) -> Finding:
         "test error in %": [Curve(row.label, errors(record)) for _, row, record in runs],
     }
     return Finding(
-        "worth", claim, f"Test error on MNIST: {', '.join(told)}.", draw(curves, logarithmic=True)
+        "worth", claim, f"Test error on MNIST: {', '.join(parts)}.", draw(curves, logarithmic=True)
     )
 
 

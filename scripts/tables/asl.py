@@ -1,6 +1,6 @@
-"""What the runs on hand signs say of the plan's learning rate and augmentations.
+"""The learning rate and the augmentations of hand signs, measured.
 
-The plan is Mukherjee and Sarkar's.
+Source: S. Mukherjee, S. Sarkar, "Rule Discovery using Neural ODEs – ASL Classification".
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from scripts.tables.protocols import Scale
 from scripts.tables.records import Record
 from scripts.tables.rows import TABLES
 
-UPRIGHT, ALL = "all but reflections", "all of the plan"
+UPRIGHT, ALL = "all but reflections", "all nine"
 LEARNED = 0.99
-"""Share of its training images that a net knows when it has learned them."""
+"""Accuracy on training images from which on a net is no longer called still learning."""
 
 MOST_NAMED = 5
 """Signs that a text names."""
 
 
 def rate(records: Sequence[Record], scale: Scale) -> Finding:
-    """The plan's learning rate of 1e-14 beside a sound one."""
-    claim = "A learning rate of 1e-14, as the plan of the ASL classification has it, moves nothing."
+    """Mukherjee and Sarkar's learning rate of 1e-14 beside a usual one."""
+    claim = "A learning rate of 1e-14 (Mukherjee and Sarkar) changes nothing."
     runs = rows_with_runs(records, ["asl_rate"], scale)
     if len(runs) < len(TABLES["asl_rate"].rows):
         return Finding("asl-rate", claim)
-    told = [
+    parts = [
         f"with {record.config.optim.lr:g} the mean loss of an epoch goes from"
         f" {record.history[0]['loss']:.4f} to {record.history[-1]['loss']:.4f} nats in"
         f" {record.config.epochs} epochs (guessing: {guessing(record):.4f})"
@@ -42,17 +42,17 @@ def rate(records: Sequence[Record], scale: Scale) -> Finding:
         ]
     }
     return Finding(
-        "asl-rate", claim, f"ASL alphabet, first 10 classes: {'; '.join(told)}.", draw(curves)
+        "asl-rate", claim, f"ASL alphabet, first 10 classes: {'; '.join(parts)}.", draw(curves)
     )
 
 
 def guessing(record: Record) -> float:
-    """Cross-entropy of a model that takes every class for equally likely, in nats."""
+    """Cross-entropy of a model that gives every class the same probability, in nats."""
     return float(np.log(len(record.result["classification"]["by_class"])))
 
 
 def reflections(records: Sequence[Record], scale: Scale) -> Finding:
-    """The plan's augmentations with and without transpose and flips."""
+    """Mukherjee and Sarkar's augmentations with and without transpose and flips."""
     claim = (
         "Mirrored and transposed hand signs are other signs: reflections among the augmentations"
         " cost accuracy."
@@ -63,7 +63,7 @@ def reflections(records: Sequence[Record], scale: Scale) -> Finding:
     }
     if not {UPRIGHT, ALL} <= runs.keys():
         return Finding("asl-augmentations", claim)
-    told = [
+    parts = [
         f"{label} {100 * record.result['test_accuracy']:.2f} % (training images"
         f" {100 * record.result['train_accuracy']:.2f} %, macro F1"
         f" {record.result['test_macro_f1']:.4f})"
@@ -84,14 +84,13 @@ def reflections(records: Sequence[Record], scale: Scale) -> Finding:
         label for label, record in runs.items() if record.result["train_accuracy"] < LEARNED
     ]
     still = (
-        " Still learning, for a net that has learned knows its training images:"
-        f" {', '.join(learning)}."
+        f" Below {LEARNED:.0%} on training images, and so not fully trained: {', '.join(learning)}."
         if learning
         else ""
     )
     text = (
         "ResNet 6, first 10 classes, test accuracy by the augmentations of training:"
-        f" {'; '.join(told)}.{still} Signs that reflections cost most, by the share of their"
+        f" {'; '.join(parts)}.{still} Signs that reflections cost most, by the share of their"
         f" {images} test images that is recognised: {named or 'none'}."
     )
     curves = {
@@ -109,9 +108,9 @@ def confusions(records: Sequence[Record], scale: Scale) -> list[tuple[str, str, 
     """Name, text and PNG of each model's confusion matrix, of all signs and of ten."""
     found = []
     for table, row, record in rows_with_runs(records, ["asl_10", "asl_29"], scale):
-        told = record.result["classification"]
+        scores = record.result["classification"]
         title = f"{table.title}: {row.label}"
-        png = confusion_matrix.draw(np.array(told["confusion"]), list(told["by_class"]), title)
+        png = confusion_matrix.draw(np.array(scores["confusion"]), list(scores["by_class"]), title)
         found.append(
             (f"{table.name}-{row.label.split(',')[0].lower().replace(' ', '-')}", title, png)
         )

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import get_args
 
 from jaxode.data import SPECS
+from jaxode.plots.tables import markdown_table
 from jaxode.runs.origins import EARLIER
+from jaxode.runs.provenance import short_commit, versions_text
 from scripts.tables.analyses import Finding
 from scripts.tables.columns import MEASURES, measured
 from scripts.tables.protocol_text import protocols
@@ -33,8 +35,8 @@ scores, confusion matrix, seed, hardware, versions and commit, is in [records](r
 
 def columns(table: Table) -> list[str]:
     """Names of the measures shown: those published of a row, and those that every table has."""
-    told = {name for row in table.rows for name in row.published}
-    test = "test_error" if "test_error" in told else "test_accuracy"
+    published = {name for row in table.rows for name in row.published}
+    test = "test_error" if "test_error" in published else "test_accuracy"
     solves = (
         {"nfe"}
         if any(settings(table, row, "full").model.ode_blocks for row in table.rows)
@@ -42,7 +44,7 @@ def columns(table: Table) -> list[str]:
     )
     unsplit = set() if SPECS[table.dataset].predefined_split else {"train_images"}
     shown = (
-        told
+        published
         | solves
         | unsplit
         | {test, "train_accuracy", "test_macro_f1", "parameters", "epoch_seconds"}
@@ -76,14 +78,11 @@ def origin(found: Sequence[Record]) -> str:
         *sorted({start["device"] for start in starts}),
         f"{' or '.join(map(str, sorted(cores)))} core{'s' if max(cores) > 1 else ''}",
     ]
+    libraries = ("python", "jax", "flax", "diffrax")
     versions = sorted(
-        {
-            f"{n} {start['versions'][n]}"
-            for start in starts
-            for n in ("python", "jax", "flax", "diffrax")
-        }
+        {versions_text(start["versions"], (name,)) for start in starts for name in libraries}
     )
-    commits = sorted({str(start["commit"])[:10] for start in starts})
+    commits = sorted({short_commit(start["commit"]) for start in starts})
     dates = sorted({start["date"] for start in starts})
     seeds = sorted({record.config.seed for record in found})
     parts = [
@@ -103,10 +102,8 @@ def section(table: Table, records: Sequence[Record]) -> list[str]:
     lines = [f"## {table.title}", "", *([table.text, ""] if table.text else [])]
     lines += [f"`python -m scripts.reproduce {table.name} --scale full` (or `cpu`)", ""]
     lines += [*protocols(table), ""]
-    lines += [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
-    lines += [
-        f"| {' | '.join(cells)} |" for row in table.rows for cells in lines_of(table, row, records)
-    ]
+    cells = [cells for row in table.rows for cells in lines_of(table, row, records)]
+    lines.append(markdown_table(head, cells))
     found = [
         r
         for row in table.rows
@@ -116,12 +113,12 @@ def section(table: Table, records: Sequence[Record]) -> list[str]:
     return [*lines, "", *([f"Measured: {origin(found)}", ""] if found else [])]
 
 
-def lock_run_directory(findings: Sequence[tuple[Scale, Finding]]) -> list[str]:
-    """What the runs say of claims: for each, a paragraph and a picture by protocol."""
+def claims_section(findings: Sequence[tuple[Scale, Finding]]) -> list[str]:
+    """The measured claims: for each a paragraph and a picture by protocol."""
     lines = [
-        "## What the runs say of the claims",
+        "## Claims, measured by these runs",
         "",
-        "Of several seeds, the lowest is told and drawn.",
+        "Of several seeds, the run with the lowest is shown.",
         "",
     ]
     for claim in dict.fromkeys(finding.claim for _, finding in findings):
@@ -150,7 +147,7 @@ def markdown(
     lines = ["# Results", "", f"`{command}`", "", INTRODUCTION, ""]
     for table in TABLES.values():
         lines += section(table, records)
-    lines += lock_run_directory(findings)
+    lines += claims_section(findings)
     for file, text in pictures:
         lines += [f"![{text}]({file})", "", text, ""]
     return "\n".join(lines).rstrip() + "\n"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from jaxode.plots.style import label_axes, new_panels, to_png
 
 PANELS_IN_A_ROW = 2
 COLOURS = 10
@@ -27,16 +28,12 @@ def draw(
 
     Curves look alike that have the same place in their panels.
     """
-    from matplotlib.backends.backend_agg import (
-        FigureCanvasAgg,
-    )  # slow to import, and needs no screen
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
     across = min(PANELS_IN_A_ROW, len(panels))
     down = -(-len(panels) // across)
-    figure = Figure(figsize=(5.6 * across, 3.9 * down), layout="constrained")
-    places = figure.subplots(down, across, squeeze=False).ravel()
+    figure, grid = new_panels(down, across, 5.6 * across, 3.9 * down)
+    places = grid.ravel()
     for place in places[len(panels) :]:
         place.axis("off")
     for place, (title, curves) in zip(places, panels.items(), strict=False):
@@ -57,13 +54,6 @@ def draw(
             place.set_yscale("log")
             for axis in (place.yaxis.set_major_formatter, place.yaxis.set_minor_formatter):
                 axis(ScalarFormatter())
-        place.set_title(title, fontsize=11, loc="left")
-        place.set_xlabel(x)
+        label_axes(place, title, x, "")
         place.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
-        place.grid(alpha=0.25)
-        place.spines[["top", "right"]].set_visible(False)
-        place.legend(frameon=False, fontsize=8)
-    FigureCanvasAgg(figure)
-    target = io.BytesIO()
-    figure.savefig(target, format="png", dpi=100)
-    return target.getvalue()
+    return to_png(figure, dpi=100)

@@ -1,4 +1,8 @@
-"""The tables of two project plans: sign language (Mukherjee and Sarkar) and icebergs."""
+"""The tables of the ASL alphabet and of the icebergs.
+
+Sources: S. Mukherjee, S. Sarkar, "Rule Discovery using Neural ODEs – ASL Classification"; B. Thind,
+"A Gentle Introduction to Neural Differential Equations" (docs/sources.md).
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,12 @@ from scripts.tables.table import Row, Settings, Table
 RESNET: Settings = {"model": "resnet", "blocks": 6}
 AUGMENTED: Settings = {"augment_dims": 16}
 PICTURES = (
-    "Nothing was published of it. The plan means all 87,000 pictures; `cpu` has 50 of each class,"
-    " drawn from them. A fifth of every class is for testing. `upright` mirrors no picture; the few"
-    " steps of `cpu` leave them as they are."
+    "No result was published. Mukherjee and Sarkar propose all 87,000 pictures; `cpu` has 50 of"
+    " each class, drawn from them. A fifth of every class is for testing. `upright` mirrors no"
+    " picture; the few steps of `cpu` are not augmented."
 )
 ON_CPU: Settings = {"schedule": "step", "precision": "float32", "batch_size": 32}
-"""Of so few pictures, batches of 128 would make four steps an epoch."""
+"""With so few pictures, batches of 128 would be four steps an epoch."""
 
 
 PICTURES_A_CLASS = {"full": 3000, "cpu": 50}
@@ -68,17 +72,17 @@ PLANNED = (
             Row("none", {"augment": "none"}),
             Row("reflections alone", {"augment": "transpose,horizontal_flip,vertical_flip"}),
             Row("all but reflections", {"augment": "upright"}),
-            Row("all of the plan", {"augment": "all"}),
+            Row("all nine", {"augment": "all"}),
         ),
         150,
-        "ResNet 6, first 10 classes. Reflections are the plan's transpose and flips.",
+        "ResNet 6, first 10 classes. Reflections are transpose and flips.",
         classes=10,
         **RESNET,
     ),
     alphabet(
         "asl_rate",
-        "ASL alphabet, the plan's learning rate",
-        (Row("1e-14, the plan's", {"lr": 1e-14}), Row("1e-3", {"lr": 1e-3})),
+        "ASL alphabet, Mukherjee and Sarkar's learning rate",
+        (Row("1e-14, Mukherjee and Sarkar's", {"lr": 1e-14}), Row("1e-3", {"lr": 1e-3})),
         20,
         "ResNet 6, first 10 classes, without augmentation.",
         classes=10,
@@ -100,9 +104,9 @@ PLANNED = (
         ),
         10,
         {"schedule": "constant"},
-        "Published of 1,300 images for training and 304 for testing; whether the accuracies are of"
-        " the test images was not said, and the row of a neural ODE was left empty. `train.json`"
-        " has to be got from Kaggle.",
+        "Published (Thind) for 1,300 training images; whether the accuracies are those of the other"
+        " 304 images was not stated, and the row of a neural ODE was left empty. `train.json`"
+        " has to be downloaded from Kaggle.",
         images={"full": 1604, "cpu": 1604},
     ),
 )

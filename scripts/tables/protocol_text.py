@@ -1,4 +1,4 @@
-"""What a protocol is, in words: what the rows of a table have in common, and where they differ."""
+"""A protocol in words: the settings that all rows of a table share, and those that differ."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ CROPS = {
 
 
 def facts(config: RunConfig) -> dict[str, str]:
-    """Parts of the settings that are told, by what they tell of.
+    """The settings of a run in words, by subject, less those that have no effect on it.
 
-    What a model or a set has no use for is left out.
+    Returns:
+      Texts by "optimizer", "rate", "batch", "views", "precision" and, for an ODE, "solve".
     """
     optim, solve, data = config.optim, config.solve, config.data
     momentum = (
         f" with momentum {optim.momentum:g}" if optim.optimizer == "sgd" and optim.momentum else ""
     )
     decay = f", weight decay {optim.weight_decay:g}" if optim.weight_decay else ""
-    told = {
+    described = {
         "optimizer": f"{'SGD' if optim.optimizer == 'sgd' else 'Adam'}{momentum}{decay}",
         "rate": f"learning rate {optim.lr:g}, {SCHEDULES[optim.schedule]}",
         "batch": f"batches of {config.batch_size}",
@@ -41,21 +42,21 @@ def facts(config: RunConfig) -> dict[str, str]:
         ),
     }
     if config.model.ode_blocks:
-        told["solve"] = (
+        described["solve"] = (
             f"{solve.solver} at a tolerance of {solve.rtol:g}, stepping as {solve.stepping}"
         )
-    return told
+    return described
 
 
 def parts(table: Table, scale: Scale) -> dict[str, str]:
     """The facts of all rows of a table; where rows differ, with the labels of each."""
     rows = {row.label: facts(settings(table, row, scale)) for row in table.rows}
     found = {}
-    for name in dict.fromkeys(name for told in rows.values() for name in told):
+    for name in dict.fromkeys(name for described in rows.values() for name in described):
         labels: dict[str, list[str]] = {}
-        for label, told in rows.items():
-            if name in told:
-                labels.setdefault(told[name], []).append(label)
+        for label, described in rows.items():
+            if name in described:
+                labels.setdefault(described[name], []).append(label)
         one = len(labels) == 1
         found[name] = "; ".join(
             text if one else f"{text} ({', '.join(those)})" for text, those in labels.items()

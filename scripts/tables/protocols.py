@@ -17,7 +17,7 @@ SMOKE = {"data": "sample", "epochs": 1, "limit_train": 256, "limit_test": 128}
 
 
 def scaled(table: Table, row: Row, scale: Scale) -> dict[str, Any]:
-    """What a protocol changes of the published one."""
+    """The settings in which a protocol differs from the published one."""
     match scale:
         case "full":
             return {"data": "full"}
@@ -34,7 +34,7 @@ def scaled(table: Table, row: Row, scale: Scale) -> dict[str, Any]:
 
 
 def epochs(table: Table, row: Row, scale: Scale) -> str:
-    """What is told of a protocol beside its name."""
+    """A protocol's epochs, and the part of the data set if it is not the whole."""
     if scale == "smoke":
         part = " of the sample" if SPECS[table.dataset].predefined_split else ""
         return f"{SMOKE['epochs']} epoch of {SMOKE['limit_train']} images{part}"
@@ -55,11 +55,10 @@ def settings(table: Table, row: Row, scale: Scale, seed: int = 0) -> RunConfig:
 
 
 def identity(config: RunConfig) -> str:
-    """What a run computes, whatever its seed.
+    """Hash of a run's settings, its seed and its machine left out.
 
-    Equal for rows of several tables that are the same run.
-
-    Only what differs from the defaults counts, so that a new setting changes no identity.
+    Rows of several tables that are the same run share it. Only settings that differ from the
+    defaults enter, so that a new setting changes no identity.
     """
     usual = RunConfig().flat()
     own = {

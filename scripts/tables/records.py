@@ -1,4 +1,4 @@
-"""Records: what is kept of a complete run, one JSON file each, and the runs of a row among them."""
+"""Records of complete runs, one JSON file each, and the records of a row of a table."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from scripts.tables.protocols import Scale, identity, run_name, settings
 from scripts.tables.table import Row, Table
 
 LEFT_OUT = ("data_dir",)
-"""Settings that tell of a machine, not of a run."""
+"""Settings of a machine, not of a run."""
 
 
 KINDS = {
@@ -37,7 +37,7 @@ KINDS = {
     "date": str,
     "classification": dict,
 }
-"""What tables and pictures read of a result, and its kinds."""
+"""The values of a result that tables and pictures use, with their types."""
 
 MAY_BE_NULL = ("nfe_forward", "commit")
 
@@ -57,7 +57,7 @@ class Record:
 
     @property
     def lacking(self) -> list[str]:
-        """What is needed of the result and is not there."""
+        """Names of the values that the result lacks."""
         return [name for name in KINDS if name not in self.result]
 
     @property
@@ -149,7 +149,7 @@ def _read(path: Path) -> Record:
 
 
 def of_row(records: Iterable[Record], table: Table, row: Row, scale: Scale) -> list[Record]:
-    """The runs of a row by a protocol, one for each seed, on as many images as asked for."""
+    """The runs of a row by a protocol on as many images as its table has, one for each seed."""
     wanted = identity(settings(table, row, scale))
     found = (
         r

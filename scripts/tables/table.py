@@ -1,4 +1,4 @@
-"""What a published table is: its rows, and what was published of each."""
+"""A published table: its rows, with the settings and the published results of each."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ Published = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Row:
-    """One model of a table: its settings beside the table's, and what was published of it.
+    """One model of a table.
 
-    `cpu_epochs` is what the protocol `cpu` trains it for, where that is not what it trains the
-    table for.
+    Args:
+      label: its name in the table.
+      settings: besides those of the table.
+      published: the results as printed, by the names of `scripts.tables.columns.MEASURES`.
+      cpu_epochs: of the protocol `cpu`, if not those of the table.
     """
 
     label: str
@@ -31,10 +34,17 @@ class Row:
 class Table:
     """A published table.
 
-    `settings` are common to its rows and say the published protocol where it differs from the data
-    set's preset. `cpu_epochs` is what the protocol `cpu` trains for, `cpu_settings` what else is
-    different there. `images` says by protocol how many images there must be in all, where a data
-    set may be had in part.
+    Args:
+      name: of the command line.
+      title: of the document.
+      dataset: on which all rows are trained.
+      rows: one for each model.
+      cpu_epochs: of the protocol `cpu`.
+      settings: of the published protocol, where it differs from the data set's preset.
+      text: printed above the table.
+      cpu_settings: other settings that differ in the protocol `cpu`.
+      images: number of training and test images together, by protocol, where a part of a data set
+        can be used.
     """
 
     name: str

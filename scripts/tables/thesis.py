@@ -1,6 +1,4 @@
-"""The tables of Gładzik 2019, which compares ODENet with ResNet.
-
-Their rows' runs, and what it reports of each.
+"""The tables of Gładzik 2019, which compares ODENet with ResNet: their runs and published results.
 
 Source: F. Gładzik 2019, "Comparison of ResNet and ODENet neural network" (docs/sources.md), of
 PyTorch 1.3.0 and torchdiffeq 0.0.1 on a CPU of 4 cores; its accuracies are those of the training
@@ -40,7 +38,7 @@ def cifar100(name: str, epochs: int, optimizer: str, cpu_epochs: int) -> Table:
     """One of the four runs on CIFAR-100; times were published for the first."""
     first = (epochs, optimizer) == (100, "sgd")
 
-    def told(train: int) -> Published:
+    def times(train: int) -> Published:
         return seconds(train) if first else {}
 
     return Table(
@@ -48,9 +46,9 @@ def cifar100(name: str, epochs: int, optimizer: str, cpu_epochs: int) -> Table:
         f"CIFAR-100, {epochs} epochs, {'SGD' if optimizer == 'sgd' else 'Adam'}",
         "cifar100",
         (
-            Row("ResNet 4", resnet(4), told(279)),
-            Row("ResNet 8", resnet(8), told(504)),
-            *odenets(told(1793), told(1411)),
+            Row("ResNet 4", resnet(4), times(279)),
+            Row("ResNet 8", resnet(8), times(504)),
+            *odenets(times(1793), times(1411)),
         ),
         cpu_epochs,
         {"epochs": epochs, "optimizer": optimizer},
@@ -79,11 +77,11 @@ def counted(table: Table) -> Table:
     """The table with the published numbers of parameters."""
     counts = COUNTS[table.dataset]
 
-    def told(row: Row) -> Row:
+    def with_count(row: Row) -> Row:
         count = counts[row.settings["model"], row.settings.get("blocks", 1)]
         return replace(row, published={**row.published, "parameters": count})
 
-    return replace(table, rows=tuple(map(told, table.rows)))
+    return replace(table, rows=tuple(map(with_count, table.rows)))
 
 
 WHOLE_IMAGES = (

@@ -27,7 +27,7 @@ def said(capsys, config):
     return capsys.readouterr().err
 
 
-def test_it_is_said_once_with_what_to_do(capsys):
+def test_it_is_printed_once_with_a_remedy(capsys):
     assert (
         said(capsys, RunConfig())
         == "note: training takes two to three times as long as it could: no compiler was found;"
@@ -45,22 +45,22 @@ def test_it_is_said_once_with_what_to_do(capsys):
     ],
     ids=["float64", "mlp", "other kernels asked for"],
 )
-def test_nothing_is_said_where_a_run_would_not_use_them(capsys, config):
+def test_nothing_is_printed_where_a_run_would_not_use_them(capsys, config):
     assert said(capsys, config) == ""
 
 
-def test_nothing_is_said_where_the_variable_chooses(capsys, monkeypatch):
+def test_nothing_is_printed_where_the_variable_chooses(capsys, monkeypatch):
     monkeypatch.setenv("JAXODE_KERNELS", "matmul")
     assert said(capsys, RunConfig()) == ""
 
 
-def test_nothing_is_said_where_they_are(capsys, monkeypatch):
+def test_nothing_is_printed_where_they_are(capsys, monkeypatch):
     monkeypatch.setattr(kernels_note.native, "load", lambda: True)
     assert said(capsys, RunConfig()) == ""
 
 
 @pytest.mark.parametrize("folder", ["nowhere", "unwritable"])
-def test_it_is_said_again_where_nothing_can_be_remembered(capsys, monkeypatch, tmp_path, folder):
+def test_it_is_printed_again_where_nothing_can_be_remembered(capsys, monkeypatch, tmp_path, folder):
     (tmp_path / "file").write_text("", encoding="utf-8")
     place = None if folder == "nowhere" else tmp_path / "file" / "compilations"
     monkeypatch.setattr(kernels_note, "default_directory", lambda: place)

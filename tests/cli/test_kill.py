@@ -83,7 +83,7 @@ def test_killed_runs_end_as_if_nothing_had_happened(model, kills, tmp_path):
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-def test_a_polite_stop_saves_and_tells_how_to_go_on(signum, tmp_path):
+def test_a_first_signal_saves_and_prints_how_to_go_on(signum, tmp_path):
     settings = [*BASE, *MODELS["mlp"], "--epochs", "5000"]
     process = start(*settings, "--out", tmp_path / "run")
     wait_for(process, lambda: saved(tmp_path / "run"))

@@ -74,7 +74,7 @@ def test_missing_files_are_fetched_and_checked(tmp_path, server):
 
 
 @pytest.mark.parametrize("place", ["", "mnist"])
-def test_a_download_that_broke_off_is_taken_up_again(tmp_path, server, place):
+def test_a_download_that_broke_off_is_repeated(tmp_path, server, place):
     url, folder = server
     spec = write_idx_set(folder, url=url)
     root = tmp_path / "broken-off"

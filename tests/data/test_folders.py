@@ -1,4 +1,4 @@
-"""Pictures in folders and zips: what is taken, what is passed over, and one line for what cannot be
+"""Pictures in folders and zips: what is read, what is passed over, and one line for what cannot be
 read.
 """
 

@@ -78,7 +78,7 @@ def test_originals_are_checked_even_when_the_set_is_prepared(tmp_path):
         _full(spec, tmp_path)
 
 
-def test_an_interrupted_preparation_is_not_taken_for_a_set(tmp_path, monkeypatch):
+def test_an_interrupted_preparation_is_not_mistaken_for_a_set(tmp_path, monkeypatch):
     spec = write_idx_set(tmp_path)
 
     def stop(*_):
@@ -187,7 +187,7 @@ def test_auto_falls_back_to_the_sample_and_says_so(tmp_path, offline, capsys):
         (DataConfig("mnist", "sample", None, None, 501), "limit_test must be at most 500"),
     ],
 )
-def test_what_cannot_be_had_is_said(config, words, offline, tmp_path, monkeypatch):
+def test_what_cannot_be_loaded_is_reported(config, words, offline, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match=words):
         load(config)
@@ -284,7 +284,7 @@ def test_a_class_without_training_images_is_named(tmp_path, monkeypatch):
         load(DataConfig(dataset="iceberg", data_dir=str(tmp_path), crop="none"))
 
 
-def test_few_images_may_be_asked_for():
+def test_few_images_may_be_requested():
     data = load(DataConfig("mnist", "sample", limit_train=1, limit_test=1))
     assert (len(data.train_labels), len(data.test_labels)) == (1, 1)
 

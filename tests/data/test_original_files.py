@@ -74,7 +74,7 @@ def test_files_of_mnist_are_used_by_kaggle_s_names(tmp_path):
     assert len(train(spec, tmp_path)[0]) == 30
 
 
-def test_one_set_of_torchvision_s_is_not_taken_for_another(tmp_path):
+def test_one_set_of_torchvision_s_is_not_mistaken_for_another(tmp_path):
     spec = write_idx_set(tmp_path / "made", url="http://127.0.0.1:9/")
     moved(tmp_path / "made", tmp_path / "data" / "FashionMNIST" / "raw")
     with pytest.raises(Unavailable, match="there is no"):

@@ -1,4 +1,4 @@
-"""The iceberg challenge's file: what is read, what is said of a wrong one, and that no file takes
+"""The iceberg challenge's file: what is read, the message for a wrong one, and that no file takes
 more than it has.
 """
 
@@ -56,7 +56,7 @@ def test_planes_and_labels_are_read_in_order(written):
     np.testing.assert_array_equal(np.stack(angles)[:, 0], np.float32([43.9239, np.nan, 30]))
 
 
-def test_the_text_is_never_held(written):
+def test_the_text_is_never_stored_whole(written):
     text = json.dumps([row()] * 3).replace(": ", ":" + " " * 400_000)
     path = written(text)
     tracemalloc.start()

@@ -35,7 +35,7 @@ def picture(shade: int, size=(20, 20), kind: str = "JPEG") -> bytes:
 
 
 def write_folders(root, each: int = 4):
-    """A folder a class, `each` pictures in it; classes are told by their shade."""
+    """A folder a class, `each` pictures in it; classes differ in their shade."""
     for label, name in enumerate(SPEC.class_names):
         (root / name).mkdir(parents=True)
         for number in range(each):
@@ -172,7 +172,7 @@ def test_class_counts_of_a_split_are_those_of_scikit_learn(counts, share):
     assert found.sum() == len(theirs)
 
 
-def test_loading_splits_and_keeps_the_classes_asked_for(tmp_path, monkeypatch):
+def test_loading_splits_and_keeps_the_requested_classes(tmp_path, monkeypatch):
     monkeypatch.setitem(SPECS, "asl_alphabet", SPEC)
     write_folders(tmp_path, each=5)
     asked = DataConfig(dataset="asl_alphabet", data_dir=str(tmp_path), crop="none")

@@ -83,7 +83,7 @@ def test_several_processes_are_wanted_by_flags_or_by_a_launcher():
     assert membership(None, None, None, {**SLURM, "SLURM_STEP_NUM_TASKS": "1"}) is None
 
 
-def test_launchers_tell_where_process_0_runs():
+def test_launchers_name_the_machine_of_process_0():
     assert membership(None, None, None, SLURM) == Membership(
         "node001", 61440 + 5002 % 4096, 3, 4, "slurm-5000-2"
     )
@@ -118,6 +118,6 @@ def test_launchers_tell_where_process_0_runs():
         ({**MPIRUN, "JAX_COORDINATOR_PORT": "99999"}, "coordinator must be HOST:PORT"),
     ],
 )
-def test_a_launcher_that_tells_nonsense_is_refused(environment, message):
+def test_a_launcher_with_invalid_variables_is_refused(environment, message):
     with pytest.raises(ConfigError, match=message):
         membership(None, None, None, environment)

@@ -69,7 +69,7 @@ def test_whatever_jax_raises_when_another_process_is_lost_is_not_shown(cluster, 
     )
 
 
-def test_an_error_without_a_loss_is_shown_and_the_others_are_told(cluster):
+def test_an_error_without_a_loss_is_shown_and_the_others_are_notified(cluster):
     error = ValueError("two\nlines")
     assert ended_by(cluster, error) is error
     assert cluster.watchdog.said == [("abandon", "process 1 has ended: two lines")]
@@ -86,7 +86,7 @@ def test_an_error_of_its_own_waits_for_no_news(cluster, monkeypatch, error):
     assert cluster.cut_off
 
 
-def test_a_loss_that_comes_while_an_error_is_told_goes_first(cluster):
+def test_a_loss_that_comes_while_an_error_is_reported_goes_first(cluster):
     cluster.watchdog.lost.set()
     assert isinstance(ended_by(cluster, OSError("disk")), Ended)
 
@@ -98,7 +98,7 @@ def test_errors_that_all_come_to_end_in_order_with_their_reason(cluster, error):
     assert not cluster.cut_off
 
 
-def test_an_error_of_process_0_that_all_were_told_is_an_end_in_order(cluster, monkeypatch):
+def test_an_error_of_process_0_that_all_received_is_an_end_in_order(cluster, monkeypatch):
     cluster.index = 0
     monkeypatch.setattr(ProcessGroup, "broadcast_arrays", lambda self, tree: tree)
 

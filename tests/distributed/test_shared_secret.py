@@ -17,7 +17,7 @@ from jaxode.errors import RunFailed
 MEMBER = Membership("node0", 5000, 1, 2, "slurm-7-0")
 
 
-def test_process_0_hands_its_secret_over_by_a_private_file_and_removes_it(tmp_path):
+def test_process_0_passes_its_secret_in_a_private_file_and_removes_it(tmp_path):
     path = tmp_path / "new" / "secret"
     first, other = SecretFile(path, make_directory=True), SecretFile(path)
     assert other.read() is None
@@ -114,7 +114,7 @@ def test_each_run_has_a_file_of_its_own(tmp_path):
     assert ".cache" in default_path(MEMBER, {"XDG_CACHE_HOME": "relative"}).parts
 
 
-def test_one_way_is_taken(tmp_path, monkeypatch):
+def test_only_one_source_of_the_secret_is_used(tmp_path, monkeypatch):
     monkeypatch.delenv("JAXODE_SECRET", raising=False)
     assert shared_secret(MEMBER, tmp_path / "secret").path == tmp_path / "secret"
     assert shared_secret(MEMBER, None).make_directory

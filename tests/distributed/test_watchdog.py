@@ -1,4 +1,4 @@
-"""The connections that tell of a death: what each process hears, and when nobody is to hear
+"""The connections that report a death: what each process receives, and when nobody is to receive
 anything.
 """
 
@@ -43,7 +43,7 @@ def three():
             assert not thread.is_alive()
 
 
-def test_a_death_is_told_to_all_with_its_number(three):
+def test_a_death_is_reported_to_all_with_its_number(three):
     dogs, heard = three
     dogs[2].channels[0].connection.shutdown(
         socket.SHUT_RDWR
@@ -62,7 +62,7 @@ def test_the_death_of_process_0_is_heard():
     own.close()
 
 
-def test_a_reason_is_told_in_place_of_a_death(three):
+def test_a_reason_is_reported_in_place_of_a_death(three):
     dogs, heard = three
     assert dogs[1].abandon("process 1 has ended: no such file")
     assert (

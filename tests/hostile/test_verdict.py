@@ -1,4 +1,4 @@
-"""The judge: every kind of answer is told from the others, so that an attack can find something."""
+"""The judge: every kind of answer is recognised, so that an attack can find something."""
 
 import sys
 import time

@@ -111,7 +111,7 @@ def _build(
     )
 
 
-def test_kernels_that_are_given_are_taken_everywhere():
+def test_kernels_that_are_given_are_used_everywhere():
     options = {"image_shape": (8, 8, 1), "classes": 2, "rngs": nnx.Rngs(0), "kernels": ANY_MODE}
     model = create_model(ModelConfig(width=4), SolveConfig(), **options)
     found = [module.kernels for _, module in nnx.iter_modules(model) if hasattr(module, "kernels")]

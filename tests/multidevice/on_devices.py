@@ -37,7 +37,7 @@ from scripts.scaling.hlo import collectives  # noqa: E402
 TIGHT = {"rtol": 1e-6, "atol": 1e-6}
 FIXED = {"solver": "midpoint", "step_size": 0.5}
 HEARD = ("adaptive, jit, 8", "adaptive, pmap, 8")
-"""Cases of which is told what the devices tell each other."""
+"""Cases whose communication between devices is counted."""
 
 
 class Dense(nnx.Module):
@@ -149,7 +149,7 @@ def train(
 def heard(
     build: Any, solve: dict[str, Any], parallel: tuple[Any, ...], epochs: int
 ) -> dict[str, Any]:
-    """What the devices tell each other in the first step, and what its solves count."""
+    """The collectives of the first step, and the counts of its solves."""
     steps = prepared(build, solve, parallel, epochs)
     state = steps.first_state()
     steps.compile(state)

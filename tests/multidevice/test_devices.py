@@ -65,7 +65,7 @@ def test_an_exact_gradient_mode_is_the_same_where_devices_step_by_themselves(res
 
 
 def test_backsolve_has_a_gradient_of_its_own(results):
-    """Or the tests above would not tell its reference from that of the others."""
+    """Or the tests above would not distinguish its reference from that of the others."""
     assert difference(results, "backsolve, jit, 1", "adaptive, jit, 1") > 1e3 * ROUNDING
     assert ROUNDING < difference(results, "backsolve, jit, 1", "backsolve, pmap, 8") < 1e-2
 
@@ -117,7 +117,7 @@ def test_solves_are_counted_where_they_are_done(results):
         assert np.sum(found["rejected"]) == 0
 
 
-def test_devices_tell_each_other_what_the_report_says(results):
+def test_devices_exchange_what_the_report_counts(results):
     """Under jit the field's gradient is summed in every pullback and a norm is exchanged in every
     step.
     """

@@ -38,7 +38,7 @@ def free_port():
 
 
 def task(job, number, processes):
-    """What SLURM tells a task of a step; each has one of the devices that it finds."""
+    """The variables that SLURM sets for a task; each has one of the devices that it finds."""
     facts = {
         "JOB_ID": job,
         "NTASKS": processes,

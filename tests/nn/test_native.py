@@ -44,7 +44,7 @@ def arrays(seed, *shapes, scale=1.0):
 
 
 def assert_close(got, expected):
-    """Every array to rounding; one that is zero but for rounding is held to the size of all."""
+    """Every array to rounding; one that is zero but for rounding is compared by the size of all."""
     got, expected = jax.tree.leaves(got), jax.tree.leaves(expected)
     largest = max(float(np.abs(each).max(initial=0)) for each in expected)
     for ours, truth in zip(got, expected, strict=True):
@@ -462,7 +462,7 @@ def test_which_kernels_run_is_one_choice(monkeypatch):
         kernels_name()
 
 
-def test_without_the_native_kernels_all_goes_on_and_the_reason_is_said(monkeypatch):
+def test_without_the_native_kernels_all_goes_on_and_the_reason_is_stated(monkeypatch):
     monkeypatch.delenv("JAXODE_KERNELS", raising=False)
     monkeypatch.setattr(kernels.native, "load", lambda: False)
     monkeypatch.setattr(kernels.native, "unavailable_reason", lambda: "they were not built")
@@ -503,7 +503,7 @@ def fresh(monkeypatch):
     loading._loaded.cache_clear()
 
 
-def test_the_next_module_is_taken_where_the_quickest_was_not_built(fresh):
+def test_the_next_module_is_loaded_where_the_quickest_was_not_built(fresh):
     def found(name):
         if name.endswith("_avx512"):
             raise ImportError(name)
@@ -517,7 +517,7 @@ def test_the_next_module_is_taken_where_the_quickest_was_not_built(fresh):
     assert native.unavailable_reason() == ""
 
 
-def test_another_version_of_the_interface_is_said(fresh):
+def test_another_version_of_the_interface_is_reported(fresh):
     def refuse(*_, **__):
         raise RuntimeError("FFI handler API version 0.9 is not compatible\nmore")
 
@@ -531,7 +531,7 @@ def test_another_version_of_the_interface_is_said(fresh):
     )
 
 
-def test_a_module_that_was_not_built_is_said_with_what_to_do(fresh):
+def test_a_module_that_was_not_built_is_reported_with_a_remedy(fresh):
     def missing(name):
         raise ImportError(name)
 

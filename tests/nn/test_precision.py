@@ -1,4 +1,4 @@
-"""Convolutions in less than float32: what is rounded, and what a GPU is asked for."""
+"""Convolutions in less than float32: what is rounded, and the program for a GPU."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def _products(jaxpr, found):
         ("float16", "float16"),
     ],
 )
-def test_what_a_gpu_is_asked_for(precision, kind, monkeypatch):
+def test_the_precision_of_the_program_for_a_gpu(precision, kind, monkeypatch):
     """In every product of a training step, forward and backward; the program is traced as for a
     GPU, and not run.
     """

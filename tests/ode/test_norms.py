@@ -14,7 +14,7 @@ SIZES = {"state": 3, "adjoint": 3, "weight": 7, "bias": 2}
 
 
 def adjoint_state(large):
-    """As Diffrax hands it over, with a clock; all parts are 1 but the one named, which is 10, and
+    """As Diffrax passes it, with a clock; all parts are 1 but the one named, which is 10, and
     the clock's, 1000.
     """
     z, a_z, weight, bias = (

@@ -35,7 +35,7 @@ ORDERS = {"euler": 1, "midpoint": 2, "heun": 2, "heun3": 3, "rk4": 4, "rk4_class
     ],
 )
 def test_one_step_is_the_methods_formula(name, lower, weights, x64):
-    """The two fourth-order methods share an order, so only their formulas tell them apart."""
+    """The two fourth-order methods share an order and differ only in their formulas."""
     field = lambda t, z: np.sin(3 * t) + z * z  # noqa: E731
     h, z0, slopes = 0.5, 0.3, []
     for row in lower:
@@ -256,7 +256,7 @@ def test_solves_can_be_mapped_over_the_batch():
 
 
 @pytest.mark.parametrize("mode", tuple(GRADIENT_FACTS))
-def test_running_out_of_steps_is_said(mode):
+def test_running_out_of_steps_is_reported(mode):
     config = SolveConfig(max_steps=3, rtol=1e-6, atol=1e-6, gradient=mode)
     _, stats = odeint(lambda t, z, a: jnp.cos(50 * t) + z, jnp.ones(2), None, config)
     with pytest.raises(SolveError, match="max_steps"):
@@ -265,7 +265,7 @@ def test_running_out_of_steps_is_said(mode):
 
 @pytest.mark.parametrize("step_size", [None, 0.25])
 @pytest.mark.parametrize("bad", [jnp.nan, jnp.inf])
-def test_non_finite_fields_are_said_at_once(step_size, bad):
+def test_non_finite_fields_are_reported_at_once(step_size, bad):
     config = SolveConfig(step_size=step_size)
     _, stats = odeint(lambda t, z, a: jnp.where(t > 0.5, bad, z), jnp.ones(2), None, config)
     with pytest.raises(SolveError, match="not finite"):

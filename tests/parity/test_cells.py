@@ -88,7 +88,7 @@ def test_other_steps_fail(what, theirs):
     assert (row.status, row.reason.split()[0]) == (FAIL, what)
 
 
-def test_sides_with_other_weights_are_told_apart(x64, monkeypatch):
+def test_sides_with_other_weights_differ(x64, monkeypatch):
     def our_part_with_moved_weights(subject, solve, theirs, dtype):
         ours = our_part(subject, solve, theirs, dtype)
         ours.parameters[:] = [parameter * (1 + 1e-9) for parameter in ours.parameters]

@@ -192,7 +192,7 @@ def test_the_history_is_read_from_whichever_file_has_it(tmp_path):
 
 
 def warnings_of(folder):
-    """What is said of the newest."""
+    """The messages about the newest."""
     said = []
     with contextlib.suppress(CheckpointError):
         Checkpoints(folder).load(state(0), said.append)
@@ -281,7 +281,7 @@ def test_a_full_disk_leaves_the_earlier_ones(tmp_path, monkeypatch, capfd):
     assert_holds(loaded(tmp_path / "checkpoints")[0], 2)
 
 
-def test_an_error_inside_orbax_is_told_in_one_line(tmp_path, monkeypatch, capfd):
+def test_an_error_inside_orbax_is_one_line(tmp_path, monkeypatch, capfd):
     checkpoints = saved(tmp_path / "checkpoints", 1)
 
     def broken(self, directory, state):

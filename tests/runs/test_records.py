@@ -48,7 +48,7 @@ TASK = Classification(10)
 HISTORY = [record(1, 0.5), record(2, 0.75), record(3, 0.75), record(4, 0.7)]
 
 
-def test_a_summary_tells_the_last_the_best_and_the_means():
+def test_a_summary_has_the_last_the_best_and_the_means():
     found = summary(TASK, HISTORY)
     assert (
         found["epochs"],
@@ -69,7 +69,7 @@ def test_a_summary_tells_the_last_the_best_and_the_means():
     assert set(summary(TASK, [])) == set(found)
 
 
-def test_a_task_says_which_epoch_is_the_best_and_what_a_result_tells():
+def test_a_task_determines_the_best_epoch_and_the_values_of_a_result():
     history = [record(number, 0.5) | {"test_rmse": rmse} for number, rmse in ((1, 2.0), (2, 1.5))]
     found = summary(Regression(), history)
     assert (found["best_epoch"], found["best_test_rmse"], found["test_rmse"]) == (2, 1.5, 1.5)

@@ -77,17 +77,17 @@ def test_findings_of_hand_signs():
     )
     assert found.png.startswith(b"\x89PNG")
     upright = signs("asl_augmentations", "all but reflections", [1, 0.9, 0.8, 1])
-    mirrored = signs("asl_augmentations", "all of the plan", [1, 0.4, 0.7, 1])
+    mirrored = signs("asl_augmentations", "all nine", [1, 0.4, 0.7, 1])
     assert reflections([upright], "cpu").png == b""
     found = reflections([upright, mirrored], "cpu")
     assert "all but reflections 92.50 %" in found.text
     assert found.text.endswith(
         "of their 10 test images that is recognised: B (90% → 40%), C (80% → 70%)."
     )
-    assert "Still learning" not in found.text
+    assert "not fully trained" not in found.text
     mirrored.result["train_accuracy"] = 0.98
     assert (
-        "knows its training images: all of the plan. Signs that"
+        "and so not fully trained: all nine. Signs that"
         in reflections([upright, mirrored], "cpu").text
     )
     (one,) = confusions([signs("asl_10", "ODENet", [1.0] * 10)], "cpu")
@@ -130,12 +130,11 @@ def test_a_claim_stands_once_with_what_each_protocol_says():
         ("cpu", Finding("a", "It grows.", "From 1 to 2.", b"picture")),
         ("cpu", Finding("b", "It falls.")),
     ]
-    text = markdown([], [], findings, "command").partition(
-        "## What the runs say of the claims\n\n"
-    )[2]
+    text = markdown([], [], findings, "command").partition("## Claims, measured by these runs\n\n")[
+        2
+    ]
     assert (
-        text
-        == "Of several seeds, the lowest is told and drawn.\n\n**It grows.**\n\n`cpu`: From 1 to"
-        " 2.\n\n![It grows.](a-cpu.png)\n\n`full`: not yet run.\n\n**It falls.**\n\n`full` and"
-        " `cpu`: not yet run.\n"
+        text == "Of several seeds, the run with the lowest is shown.\n\n**It grows.**\n\n"
+        "`cpu`: From 1 to 2.\n\n![It grows.](a-cpu.png)\n\n`full`: not yet run.\n\n"
+        "**It falls.**\n\n`full` and `cpu`: not yet run.\n"
     )

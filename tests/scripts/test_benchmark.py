@@ -121,7 +121,7 @@ def test_the_native_kernels_are_measured_beside_matrix_products():
 
 
 @pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])
-def test_torch_may_use_tf32_where_it_is_asked_for(precision):
+def test_torch_may_use_tf32_where_it_is_requested(precision):
     backends = (torch.backends.cudnn, torch.backends.cuda.matmul)
     before = [backend.allow_tf32 for backend in backends]
     with benchmark.same_arithmetic(precision):
@@ -250,7 +250,7 @@ def test_the_reference_is_the_same_solve_at_another_tolerance(monkeypatch):
     assert 1e-4 < relative([same], [torch_side.reference(case, problem)]) < 1e-1
 
 
-def test_own_steps_are_held_to_the_outputs_alone():
+def test_own_steps_are_compared_by_their_outputs_alone():
     ours = Outcome(np.ones(3), 1.0, nfe_forward=32, accepted=5)
     theirs = Outcome(np.full(3, 1.05), 1.05, nfe_forward=8, accepted=1)
     assert not disagreement(SMALL, STOCK, ours, theirs)

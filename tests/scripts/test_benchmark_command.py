@@ -105,14 +105,21 @@ def test_what_was_aimed_at_is_judged_on_a_quiet_machine_only():
     fast = replace(
         rows[SAME], ratio_median=1.3, ratio_min=1.0, ratio_max=1.5, ms_median=1.0, device="gpu: a"
     )
-    assert "| 1.2 | 1.30 (1.00–1.50) | yes |" in report.targets([fast])[4]
-    assert "| no |" in report.targets([replace(fast, ratio_median=1.1)])[4]
-    assert "cannot be told" in report.targets([replace(fast, others_busy=1.0)])[4]
-    assert "| 2.7 | 1.30 (1.00–1.50) | no |" in report.targets([replace(fast, device="cpu: a")])[4]
+    assert "| 1.2 | 1.30 (1.00–1.50) | yes |" in report.targets([fast])[2]
+    assert "| no |" in report.targets([replace(fast, ratio_median=1.1)])[2]
+    assert "not decided" in report.targets([replace(fast, others_busy=1.0)])[2]
+    assert "| 2.7 | 1.30 (1.00–1.50) | no |" in report.targets([replace(fast, device="cpu: a")])[2]
     swept = replace(fast, device="cpu: a", group="width", gradient="tape", batch=32)
-    assert "| 2 | 1.30 (1.00–1.50) | no |" in report.targets([swept])[4]
+    assert "| 2 | 1.30 (1.00–1.50) | no |" in report.targets([swept])[2]
     assert not report.targets([replace(swept, batch=8)])
     assert not report.targets([rows[JAXODE]])
+
+
+def test_the_header_states_that_files_were_changed():
+    commit = "04caadff4" + 31 * "0"
+    (row,) = blanks(replace(SMALL, rivals=()), 1, 1).values()
+    assert "commit 04caadff4-dirty" in report.facts([replace(row, commit=f"{commit}-dirty")])
+    assert "-dirty" not in report.facts([replace(row, commit=commit)])
 
 
 def test_the_list_measures_nothing(capsys, tmp_path):
@@ -121,7 +128,7 @@ def test_the_list_measures_nothing(capsys, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["--only", "nothing"], "--only must be part of a case's name"),
         (["--runs", "0"], "--runs must be"),
@@ -131,10 +138,10 @@ def test_the_list_measures_nothing(capsys, tmp_path):
         (["--quik"], "unknown flag --quik: did you mean --quick?"),
     ],
 )
-def test_a_wrong_request_is_one_line(words, said, capsys):
+def test_a_wrong_request_is_one_line(words, message, capsys):
     assert benchmark.main(words) == 2
     error = capsys.readouterr().err
-    assert said in error
+    assert message in error
     assert error.count("\n") == 1
 
 

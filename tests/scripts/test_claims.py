@@ -1,4 +1,4 @@
-"""The command that measures claims: what it measures, writes, says and refuses.
+"""The command that measures claims: what it measures, writes, prints and refuses.
 
 The measurements are made up here.
 """
@@ -173,7 +173,7 @@ MADE_UP = {
     },
 }
 
-SAID = {
+EXPECTED = {
     "memory": (
         "`backsolve` needs 57 MB, which is the same from 2 to 32 steps",
         "adds 2.35 MB beyond those (from 63 to 129 MB)",
@@ -217,7 +217,7 @@ SAID = {
             " 864 kB"
         ),
         "in MB: backsolve 57, replay 67, tape 77",
-        "held at most 1.11 GB with the adjoint and 2.11 GB without",
+        "used at most 1.11 GB with the adjoint and 2.11 GB without",
         "0.61 and 0.61 GB were reached while compiling",
         "5.8 GB with and 7.4 GB without",
     ),
@@ -225,13 +225,13 @@ SAID = {
 
 
 @pytest.mark.parametrize("name", CLAIMS)
-def test_a_claim_is_drawn_and_told_from_its_numbers(name):
+def test_a_claim_is_drawn_and_described_by_its_numbers(name):
     picture = report.module(name).picture(MADE_UP[name])
     assert picture.startswith(b"\x89PNG")
     assert len(picture) < 150_000
-    told = report.module(name).paragraph(MADE_UP[name])
-    for text in SAID[name]:
-        assert text in told
+    paragraph = report.module(name).paragraph(MADE_UP[name])
+    for text in EXPECTED[name]:
+        assert text in paragraph
 
 
 def test_without_a_looser_tolerance_as_good_the_paragraph_says_so():
@@ -241,14 +241,14 @@ def test_without_a_looser_tolerance_as_good_the_paragraph_says_so():
     )
 
 
-def test_gradients_that_failed_are_told_and_not_compared():
+def test_gradients_that_failed_are_reported_and_not_compared():
     nothing = {"tolerance": 1e-2, "dtype": "float64", "failures": {"tape": "it ran out of steps"},
                "against_tape": {"backsolve": None, "replay": None},
                "against_finest": {"tape": None, "backsolve": None}}  # fmt: skip
     found = {**MADE_UP["drift"], "gradient": [nothing]}
-    told = drift.paragraph(found)
-    assert "there is no gradient of tape: it ran out of steps." in told
-    assert not re.search("differ from|From the gradient", told)
+    paragraph = drift.paragraph(found)
+    assert "there is no gradient of tape: it ran out of steps." in paragraph
+    assert not re.search("differ from|From the gradient", paragraph)
     assert drift.picture(found).startswith(b"\x89PNG")
 
 
@@ -259,7 +259,7 @@ def test_five_of_a_thousand_images_are_the_same_accuracy():
     )
 
 
-def test_a_note_of_a_record_is_told(tmp_path):
+def test_a_note_of_a_record_is_printed(tmp_path):
     origin = {"command": "c", "date": "d", "cores": 2, "device": "cpu", "versions": {}}
     for more, ending in (({}, "cpu; .\n"), ({"note": "It was cold."}, "cpu; . It was cold.\n")):
         report.store(tmp_path, "loose", {"origin": origin | more, "found": MADE_UP["loose"]})
@@ -330,7 +330,7 @@ def test_only_what_is_named_or_missing_is_measured(measured, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["depth"], "NAME must be one of memory, tolerance"),
         (["memory", "drift"], "--run must name the directory of a trained ODENet's run for drift"),
@@ -343,11 +343,11 @@ def test_only_what_is_named_or_missing_is_measured(measured, tmp_path, capsys):
         (["--runs", "x"], "did you mean --run"),
     ],
 )
-def test_a_wrong_request_is_one_line(words, said, tmp_path, capsys, monkeypatch):
+def test_a_wrong_request_is_one_line(words, message, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main([*words, "--out", "out"]) == 2
     error = capsys.readouterr().err
-    assert said in error
+    assert message in error
     assert error.count("\n") == 1
 
 
@@ -381,7 +381,7 @@ def test_a_failed_measurement_ends_in_one_line_and_keeps_the_others(
 
 
 @pytest.mark.parametrize(
-    ("changes", "limit", "said"),
+    ("changes", "limit", "message"),
     [
         (
             {"model": "resnet"},
@@ -401,11 +401,11 @@ def test_a_failed_measurement_ends_in_one_line_and_keeps_the_others(
         ),
     ],
 )
-def test_runs_that_cannot_be_measured_are_refused(changes, limit, said, tmp_path, monkeypatch):
+def test_runs_that_cannot_be_measured_are_refused(changes, limit, message, tmp_path, monkeypatch):
     config = RunConfig().replaced(data="sample", **changes)
     model = nnx.eval_shape(lambda: model_of(config.model, config.solve))
     monkeypatch.setattr(
         subject, "restored", lambda place: subject.Restored(model, config, "epoch-1")
     )
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         subject.subject(tmp_path, None, limit)

@@ -128,17 +128,17 @@ def test_errors_by_tolerance_are_against_the_reference(tiny, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("claim", "fails", "said"),
+    ("claim", "fails", "message"),
     [
         (tolerance, (1e-8,), "the float64 solve of tiny at 1e-8 failed: no"),
         (tolerance, (1e-1, 1e-4), "no solve of tiny succeeded at any tolerance: no"),
         (loose, (1e-1, 1e-4), "no solve of tiny succeeded at any tolerance: no"),
     ],
 )
-def test_nothing_is_made_of_solves_that_failed(claim, fails, said, tiny, monkeypatch):
+def test_nothing_is_made_of_solves_that_failed(claim, fails, message, tiny, monkeypatch):
     monkeypatch.setattr(claim, "Forward", Known)
     monkeypatch.setattr(Known, "fails", fails)
-    with pytest.raises(RuntimeError, match=said):
+    with pytest.raises(RuntimeError, match=message):
         claim.measure(One(tiny), tolerances=(1e-1, 1e-4))
 
 

@@ -45,7 +45,7 @@ def test_memory_by_steps_and_what_a_step_adds(monkeypatch):
     assert {(model.width, batch) for model, _, batch in asked} == {(4, 3)}
 
 
-def test_a_plan_tells_arguments_from_what_is_needed_on_the_way():
+def test_a_plan_separates_arguments_from_temporary_memory():
     few, many = (planned(ModelConfig("mlp"), SolveConfig(), batch) for batch in (8, 64))
     assert many.arguments - few.arguments == 56 * (4 * 28 * 28 + 4)
     assert many.temporary - few.temporary >= 56 * 4 * 300  # hidden units
@@ -75,7 +75,7 @@ def test_size_asks_for_every_process_and_plan(monkeypatch):
     ]  # fmt: skip
 
 
-def test_a_process_tells_its_peak(monkeypatch):
+def test_a_process_prints_its_peak(monkeypatch):
     pytest.importorskip("torchdiffeq")
     monkeypatch.setattr(
         steps, "model_of", lambda model, solve: MLP(784, 10, rngs=nnx.Rngs(0), dtype=jnp.float32)

@@ -77,7 +77,7 @@ def test_collectives_know_the_loops_and_branches_they_are_in():
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         (
             " all-reduce(%k)",
@@ -92,9 +92,9 @@ def test_collectives_know_the_loops_and_branches_they_are_in():
         ),
     ],
 )
-def test_what_cannot_be_counted_is_refused(old, new, said):
+def test_what_cannot_be_counted_is_refused(old, new, message):
     assert old in NESTED
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         collectives(NESTED.replace(old, new))
 
 
@@ -181,7 +181,7 @@ def test_the_files_hold_what_was_measured_and_predicted(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["--devices", "1"], "--devices must be a whole number from 2 to 256, got 1"),
         (
@@ -192,8 +192,8 @@ def test_the_files_hold_what_was_measured_and_predicted(tmp_path, monkeypatch):
         (["--device", "8"], "did you mean --devices"),
     ],
 )
-def test_a_wrong_request_is_one_line(words, said, tmp_path, capsys):
+def test_a_wrong_request_is_one_line(words, message, tmp_path, capsys):
     assert command.main([*words, "--out", str(tmp_path)]) == 2
     error = capsys.readouterr().err
-    assert said in error
+    assert message in error
     assert error.count("\n") == 1

@@ -1,4 +1,4 @@
-"""What is handed over is what the training step sees; `tests/parity/test_first_step.py` trains on
+"""The exported batches are those of the training step; `tests/parity/test_first_step.py` trains on
 it.
 """
 
@@ -86,7 +86,7 @@ def test_padded_batches_and_more_than_there_are_are_refused():
         ),
     ],
 )
-def test_the_solve_is_told_in_torchdiffeqs_words(solve, flags):
+def test_the_solve_is_given_by_torchdiffeqs_options(solve, flags):
     assert export_for_torch.solver_flags(solve) == shlex.split(flags)
 
 

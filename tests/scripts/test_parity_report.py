@@ -78,7 +78,7 @@ def test_an_interrupted_report_goes_on(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("first", "second"), [("abc", "abd"), ("abc-dirty", "abc-dirty"), (None, None)]
 )
-def test_results_of_other_or_unknown_source_are_not_taken(first, second, tmp_path, monkeypatch):
+def test_results_of_other_or_unknown_source_are_not_reused(first, second, tmp_path, monkeypatch):
     monkeypatch.setattr(unfinished, "commit", lambda: first)
     unfinished.Unfinished(tmp_path).add("cell", {"error": 1.0})
     monkeypatch.setattr(unfinished, "commit", lambda: second)
@@ -118,7 +118,7 @@ def test_wrong_requests(words, tmp_path, capsys):
         '{"origin": ORIGIN, "results": []}',
     ],
 )
-def test_what_this_program_did_not_leave_is_not_taken_up(tmp_path, monkeypatch, content):
+def test_files_of_other_programs_are_not_reused(tmp_path, monkeypatch, content):
     monkeypatch.setattr(unfinished, "commit", lambda: "abc")
     unfinished.Unfinished(tmp_path).add("cell", {"error": 1.0})
     assert unfinished.Unfinished(tmp_path).results == {"cell": {"error": 1.0}}

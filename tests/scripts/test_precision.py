@@ -19,7 +19,7 @@ TINY = [
 ]
 
 
-def test_runs_start_alike_and_tell_what_differs(tmp_path, capsys, monkeypatch):
+def test_runs_start_alike_and_the_differences_are_measured(tmp_path, capsys, monkeypatch):
     without_pictures(monkeypatch)
     assert (
         precision.main(
@@ -45,7 +45,7 @@ def test_runs_start_alike_and_tell_what_differs(tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["--precision", "float16"], "--precision must be left out"),
         (["--precisions", "half"], "--precisions must be one of"),
@@ -53,8 +53,8 @@ def test_runs_start_alike_and_tell_what_differs(tmp_path, capsys, monkeypatch):
         (["--gradient", "backsolve"], "precision float16 scales the gradient"),
     ],
 )
-def test_a_wrong_request_is_one_line(words, said, tmp_path, capsys):
+def test_a_wrong_request_is_one_line(words, message, tmp_path, capsys):
     assert precision.main([*words, "--out", str(tmp_path)]) == 2
     error = capsys.readouterr().err
-    assert said in error
+    assert message in error
     assert error.count("\n") == 1

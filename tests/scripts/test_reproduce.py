@@ -43,9 +43,9 @@ def test_a_report_collects_complete_runs_of_rows(tmp_path, capsys):
     leave(tmp_path / "runs" / "f", damaged)
     out = tmp_path / "out"
     assert report.main([str(tmp_path / "runs"), "--out", str(out)]) == 0
-    said = capsys.readouterr()
-    assert "1 runs found, 1 records" in said.out
-    assert said.err.splitlines() == [
+    message = capsys.readouterr()
+    assert "1 runs found, 1 records" in message.out
+    assert message.err.splitlines() == [
         f"left out, for it is of no row: {tmp_path / 'runs' / 'b'}",
         f"left out, for it is of 1,450 images, and its row of 500: {tmp_path / 'runs' / 'd'}",
         f"left out, for its result has no test_accuracy: {tmp_path / 'runs' / 'e'}",
@@ -83,7 +83,7 @@ def test_a_table_is_run_resumed_and_listed(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("argv", "said"),
+    ("argv", "message"),
     [
         (["nothing"], "TABLE must be one of chen"),
         (["chen", "--only", "zzz"], "--only must be a part of a label, one of 1-layer MLP"),
@@ -93,10 +93,10 @@ def test_a_table_is_run_resumed_and_listed(tmp_path, capsys):
         (["qmnist", "--scale", "smoke"], "qmnist has no bundled sample"),
     ],
 )
-def test_wrong_requests_end_in_one_line(tmp_path, capsys, argv, said):
+def test_wrong_requests_end_in_one_line(tmp_path, capsys, argv, message):
     assert reproduce.main([*argv, "--out", str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err
-    assert said in error
+    assert message in error
     assert len(error.splitlines()) == 1
 
 
@@ -119,9 +119,9 @@ def test_tables_without_images_do_not_stop_the_others(tmp_path, capsys, monkeypa
     monkeypatch.setattr(reproduce, "run", lambda config, data, out, progress: {"model": "none"})
     monkeypatch.setattr(reproduce, "result_text", lambda result, task, out: "")
     assert reproduce.main(argv) == 1
-    said = capsys.readouterr()
-    assert said.err.count("not run: qmnist has no bundled sample") == 2
-    assert "4 of 6 runs complete" in said.out
+    message = capsys.readouterr()
+    assert message.err.count("not run: qmnist has no bundled sample") == 2
+    assert "4 of 6 runs complete" in message.out
 
 
 def test_another_part_of_a_set_is_refused(tmp_path, capsys, monkeypatch):
@@ -157,13 +157,13 @@ def test_a_row_that_fails_does_not_stop_the_others(tmp_path, capsys, monkeypatch
 
     monkeypatch.setattr(reproduce, at, once)
     assert reproduce.main(["chen", "--scale", "smoke", "--out", str(tmp_path), "--quiet"]) == 1
-    said = capsys.readouterr()
-    (line,) = said.err.splitlines()
+    message = capsys.readouterr()
+    (line,) = message.err.splitlines()
     assert line.startswith("[1/4] chen: ")
     assert line.endswith(
         "failed: epoch 1: no" if isinstance(error, RunFailed) else "failed: out of memory"
     )
-    assert "3 of 4 runs complete" in said.out
+    assert "3 of 4 runs complete" in message.out
 
 
 def test_a_mistake_of_the_program_is_shown_as_one(tmp_path, monkeypatch):

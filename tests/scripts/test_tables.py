@@ -166,7 +166,7 @@ def test_what_was_published(name):
     assert " | ".join(", ".join(cells) for cells in rows) == PUBLISHED[name]
 
 
-def test_protocols_are_told():
+def test_protocols_are_described():
     full, cpu = protocols(TABLES["cifar10_tolerance"])
     assert full.startswith(
         "- `full`: Adam; learning rate 0.001, constant; batches of 128; trained on windows"
@@ -224,7 +224,7 @@ def test_published_and_measured_figures_stand_in_one_column():
     )
 
 
-def test_every_start_of_a_run_is_told():
+def test_every_start_of_a_run_is_stated():
     start = {
         "device": "cpu: other",
         "cores": 1,
@@ -298,7 +298,7 @@ def test_records_are_kept_and_read(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (
             lambda one: one["result"].update(test_accuracy="0.9"),
@@ -328,14 +328,16 @@ def test_records_are_kept_and_read(tmp_path):
         (lambda one: one.pop("history"), "history is missing"),
     ],
 )
-def test_of_a_damaged_record_file_and_key_are_named(tmp_path, change, said):
+def test_of_a_damaged_record_file_and_key_are_named(tmp_path, change, message):
     record = signs("asl_10", "augmented, 16 channels more", [1.0] * 10)
     keep(record, tmp_path)
     (path,) = tmp_path.iterdir()
     content = json.loads(path.read_text())
     change(content)
     path.write_text(json.dumps(content))
-    with pytest.raises(ConfigError, match=f"{path.name} is no record of a run: .*{said}") as caught:
+    with pytest.raises(
+        ConfigError, match=f"{path.name} is no record of a run: .*{message}"
+    ) as caught:
         read(tmp_path)
     assert "\n" not in str(caught.value)
 

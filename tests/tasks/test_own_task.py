@@ -121,7 +121,7 @@ def test_an_own_model_learns_an_own_task_on_own_data(gradient):
     assert "test_accuracy" not in found.history[-1]
 
 
-def test_blocks_tell_the_trainer_what_they_cost():
+def test_blocks_report_their_costs_to_the_trainer():
     model = Blocks()
     model(jnp.ones((3, 2)))  # leaves statistics of its own, which are not the run's
     found = fit(model, Turning(), DATA, CONFIG.replaced(epochs=2))

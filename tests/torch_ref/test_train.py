@@ -101,7 +101,7 @@ def test_every_block_and_every_step_is_counted_apart(adjoint):
 
 
 @pytest.mark.parametrize("blocks", [0, 1, 2])
-def test_the_first_step_is_told_in_the_words_of_jaxode(blocks):
+def test_the_first_step_is_reported_in_the_words_of_jaxode(blocks):
     nfe, tried, rejected = (tuple(range(k, k + blocks)) for k in (26, 5, 1))
     theirs = cost_line("first step", Step(2.5, nfe, tried, rejected, (0,) * blocks))
     assert theirs == first_step_line(
@@ -112,7 +112,7 @@ def test_the_first_step_is_told_in_the_words_of_jaxode(blocks):
     assert ("block 2: 27 function evaluations" in theirs) == (blocks == 2)
 
 
-def test_the_command_trains_tells_and_writes(files, tmp_path, capsys):
+def test_the_command_trains_prints_and_writes(files, tmp_path, capsys):
     out = tmp_path / "losses.jsonl"
     assert (
         main([*files, "--epochs", "2", "--optimizer", "adam", "--adjoint", "--out", str(out)]) == 0

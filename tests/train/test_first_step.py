@@ -1,4 +1,4 @@
-"""What the first step cost is told once, when a run begins."""
+"""The cost of the first step is reported once, when a run begins."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def undrawn(monkeypatch):
 
 
 class Watched(Progress):
-    """Keeps what is said, and how many batches each compiled call took."""
+    """Keeps the messages, and how many batches each compiled call took."""
 
     def __init__(self, quiet=False):
         super().__init__(quiet, io.StringIO())
@@ -32,7 +32,7 @@ class Watched(Progress):
         ]
 
 
-def test_the_first_step_is_told_block_by_block_and_only_once(tmp_path):
+def test_the_first_step_is_reported_block_by_block_and_only_once(tmp_path):
     fresh, further, quiet = Watched(), Watched(), Watched(quiet=True)
     config = run_config(epochs=1)
     run(config, image_set(), tmp_path, progress=fresh, build=builder())

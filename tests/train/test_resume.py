@@ -335,7 +335,7 @@ def test_other_results_without_a_checkpoint_are_not_written_over(tmp_path, chang
         (None, "result.json: Is a directory"),
     ],
 )
-def test_a_result_that_says_nothing_is_not_written_over(tmp_path, content, said):
+def test_a_result_without_a_status_is_not_overwritten(tmp_path, content, said):
     out = tmp_path / "run"
     out.mkdir()
     if content is None:
