@@ -78,11 +78,13 @@ if TYPE_CHECKING:
     IntScalar = int | np.ndarray | Array
     BoolScalar = bool | np.ndarray | Array
     NumpyTime = Array  # whose attributes it has
+    Dimension = int
 else:
     RealScalar = Real[ArrayLike, ""]
     IntScalar = Int[ArrayLike, ""]
     BoolScalar = Bool[ArrayLike, ""]
     NumpyTime = np.generic  # a bfloat16 is no np.floating
+    Dimension = object  # a symbol, where a program is exported for any batch size
 
 
 class Training(NamedTuple):

@@ -26,8 +26,8 @@ def is_text(call):
     return not any("b" in word and len(word) <= 3 for word in words)
 
 
-LIBRARIES = ("os", "Image", "tarfile", "gzip", "archive")
-"""Whose `open` is for bytes."""
+LIBRARIES = ("os", "Image", "tarfile", "gzip", "archive", "RunDirectory")
+"""Whose `open` is for bytes, or for a directory."""
 
 
 def nameless(source):

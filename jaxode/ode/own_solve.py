@@ -23,7 +23,7 @@ from jaxode.ode.runge_kutta import Method
 from jaxode.ode.stats import Outcome
 from jaxode.ode.step_control import Controller, PerSampleStepSizes, SharedStepSize, StepControl
 from jaxode.ode.tape_recorder import NoRepair, RepairMixedSteps, TapeRecorder
-from jaxode.types import Args, NumpyTime, StateLike, VectorField
+from jaxode.types import Args, Dimension, NumpyTime, StateLike, VectorField
 
 
 def solve(
@@ -68,7 +68,7 @@ def solve(
 
 
 def _control(
-    controller: Controller, method: Method, t0: NumpyTime, t1: NumpyTime, samples: int | None
+    controller: Controller, method: Method, t0: NumpyTime, t1: NumpyTime, samples: Dimension | None
 ) -> StepControl:
     if samples is None:
         return SharedStepSize(controller, method.order, t0, t1)

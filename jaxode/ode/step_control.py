@@ -19,7 +19,7 @@ from jaxode.ode.failures import code_of
 from jaxode.ode.fixed_grid import FixedGrid
 from jaxode.ode.norms import rms_norm
 from jaxode.ode.stepsize import Adaptive, ControllerState, StartTime
-from jaxode.types import Arrays, Counts, Flags, IntScalar, NumpyTime, State, Time, Times
+from jaxode.types import Arrays, Counts, Dimension, Flags, IntScalar, NumpyTime, State, Time, Times
 
 Field = Callable[[Time, State], State]
 """Time as the field receives it ([] or [B, 1, …, 1]) and state → dz/dt."""
@@ -161,7 +161,9 @@ class PerSampleStepSizes:
       samples: number of samples B.
     """
 
-    def __init__(self, controller: Controller, order: int, t1: NumpyTime, samples: int) -> None:
+    def __init__(
+        self, controller: Controller, order: int, t1: NumpyTime, samples: Dimension
+    ) -> None:
         self.controller, self.order, self.t1 = controller, order, t1
         self.batch_shape = (samples,)
 
