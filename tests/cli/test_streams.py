@@ -90,7 +90,7 @@ def test_a_reader_may_leave_and_a_pipe_may_be_slow(reads):
 def test_help_prints_in_any_encoding(variables):
     code, out, err = finished("experiments.crossing", "--help", env=surroundings(**variables))
     assert (code, err) == (0, "")
-    assert "take \\u22121 to 1" in out
+    assert "map \\u22121 to 1" in out
 
 
 @pytest.mark.parametrize("flag", ["--out", "--resume", "--data-dir"])
