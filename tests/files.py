@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from jaxode.data.specs import SPECS, DatasetSpec, SourceFile
+from jaxode.data.registry import SPECS
+from jaxode.data.specs import DatasetSpec, SourceFile
 
 
 def small_cifar(label_bytes: int) -> DatasetSpec:

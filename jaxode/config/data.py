@@ -32,6 +32,7 @@ class DataConfig:
       test_share: share of a set that has no published split, in (0, 1), that is the test split.
       split_seed: seed of that split.
       angle: iceberg: whether the incidence angle is one more channel.
+      image_size: pixels a side that the pictures of a folder are resized to, 8 to 1024.
       feed: "resident" for all images on the device, "streamed" for batches from the host, "auto"
         for the first if the images fit in half of the device's memory.
 
@@ -76,6 +77,11 @@ class DataConfig:
     )
     split_seed: int = setting(0, "seed of that split, which is stratified by class", SEEDS)
     angle: bool = setting(False, "iceberg: the incidence angle as one more channel")
+    image_size: int | None = setting(
+        None,
+        "folder: pixels a side that pictures are made square and resized to (default: 64)",
+        Range(8, 1024),
+    )
     feed: FeedName = setting(
         "resident",
         "resident: all images on the device; streamed: batches, two ahead of the step, with the"

@@ -51,6 +51,16 @@ PRESETS = {
             precision="bfloat16",
         ),
     ),
+    "folder": Preset(
+        "Pictures of your own: --data-dir DIR holds a subfolder for each class.",
+        RunConfig(
+            model=ModelConfig(stem="eighth"),
+            data=DataConfig(dataset="folder", crop="none"),
+            optim=OptimConfig(optimizer="adam", lr=1e-3, schedule="cosine"),
+            epochs=20,
+            batch_size=64,
+        ),
+    ),
     "iceberg": Preset(
         "Icebergs and ships: three nets on 1,604 radar images of 75x75 pixels, two bands each.",
         RunConfig(

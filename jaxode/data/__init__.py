@@ -9,15 +9,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from jaxode.data import sources as sources
-from jaxode.data.specs import SPECS as SPECS
+from jaxode.data.registry import SPECS as SPECS
+from jaxode.data.registry import dataset_names as dataset_names
+from jaxode.data.registry import has_predefined_split as has_predefined_split
+from jaxode.data.registry import register_dataset as register_dataset
+from jaxode.data.registry import register_image_source as register_image_source
+from jaxode.data.registry import spec_of as spec_of
+from jaxode.data.registry import unregister_dataset as unregister_dataset
 from jaxode.data.specs import DataError as DataError
 from jaxode.data.specs import DatasetSpec as DatasetSpec
 from jaxode.data.specs import SourceFile as SourceFile
-from jaxode.data.specs import dataset_names as dataset_names
-from jaxode.data.specs import has_predefined_split as has_predefined_split
-from jaxode.data.specs import register_dataset as register_dataset
-from jaxode.data.specs import spec_of as spec_of
-from jaxode.data.specs import unregister_dataset as unregister_dataset
 
 if TYPE_CHECKING:
     from jaxode.data.base import ArrayDataset as ArrayDataset

@@ -42,6 +42,17 @@ def load_full(spec: DatasetSpec, root: Path, *, progress: bool) -> dict[str, Arr
     return stored.splits
 
 
+def read_originals(spec: DatasetSpec, root: Path, *, progress: bool) -> dict[str, Arrays]:
+    """The same of a data set that is read anew each time.
+
+    Raises:
+      Unavailable: there are no original files.
+      DataError: an original file is damaged.
+    """
+    files = spec.reader.find(spec, root, progress=progress)
+    return (files or spec.reader.fetch(spec, root, progress=progress)).read()
+
+
 def _prepared_from(files: LocalFiles, stored: prepared.Stored, spec: DatasetSpec) -> bool:
     if files.checksums == stored.checksums:
         return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,18 +14,11 @@ from jaxode.config import DataConfig, RunConfig
 from jaxode.data import original_files, splitting
 from jaxode.data.base import Dataset, fingerprint_of
 from jaxode.data.bundled import read_sample
-from jaxode.data.full import load_full
+from jaxode.data.full import load_full, read_originals
 from jaxode.data.preprocessing import Views, view_shape, views
 from jaxode.data.readers import WHOLE, Unavailable
-from jaxode.data.specs import (
-    LOADERS,
-    SPECS,
-    Arrays,
-    DataError,
-    DatasetSpec,
-    dataset_names,
-    spec_of,
-)
+from jaxode.data.registry import LOADERS, SPECS, dataset_names, spec_of
+from jaxode.data.specs import Arrays, DataError, DatasetSpec
 from jaxode.data.streaming import Examples
 
 Source = Literal["full", "sample"]
@@ -87,7 +80,7 @@ class ImageSet:
         """Whether every published image of these classes is there."""
         found, share = (
             len(self.train_labels) + len(self.test_labels),
-            self.spec.classes / SPECS[self.name].classes,
+            self.spec.classes / SPECS.get(self.name, self.spec).classes,
         )
         return found == round(share * (self.spec.train_images + self.spec.test_images))
 
@@ -188,9 +181,22 @@ def load(config: DataConfig, *, progress: bool = True) -> ImageSet:
             (train, test), source = _sample(spec), "sample"
     train, test = _of_classes(train, spec), _of_classes(test, spec)
     _require_classes(train, spec)
+    if spec.measured:
+        spec = _measured(spec, train[0])
     train = _limited(train, config.limit_train, "limit_train", spec, source)
     test = _limited(test, config.limit_test, "limit_test", spec, source)
     return ImageSet(spec.name, source, *train, *test, spec)
+
+
+def _measured(spec: DatasetSpec, images: np.ndarray) -> DatasetSpec:
+    """Facts with mean and standard deviation of uint8 images [N, H, W, C], in [0, 1]."""
+    counts = [np.bincount(images[..., c].ravel(), minlength=256) for c in range(images.shape[-1])]
+    levels = np.arange(256) / 255
+    mean = [float(count @ levels / count.sum()) for count in counts]
+    square = [float(count @ levels**2 / count.sum()) for count in counts]
+    # Pictures of one colour have no deviation to be divided by.
+    std = [max(s - m**2, 0) ** 0.5 or 1.0 for m, s in zip(mean, square, strict=True)]
+    return replace(spec, mean=tuple(mean), std=tuple(std))
 
 
 def _full(config: DataConfig, spec: DatasetSpec, *, progress: bool) -> tuple[Arrays, Arrays]:
@@ -199,7 +205,9 @@ def _full(config: DataConfig, spec: DatasetSpec, *, progress: bool) -> tuple[Arr
     try:
         if config.data_dir and not root.is_dir():
             raise DataError(f"data_dir must be a folder, and {root} is none")
-        splits = load_full(SPECS[spec.name], root, progress=progress)
+        every = SPECS.get(spec.name, spec)
+        read = load_full if spec.prepared else read_originals
+        splits = read(every, root, progress=progress)
     except OSError as error:
         what = error.filename or root
         raise DataError(f"{what} cannot be read: {error.strerror or error}") from error

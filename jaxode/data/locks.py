@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jaxode.advisory_locks import lock
-from jaxode.data.specs import SPECS
+from jaxode.data.registry import SPECS
 
 LEFTOVER = "incomplete.jaxode-"
 """What names of our temporary folders begin with."""

@@ -135,6 +135,27 @@ class ClassFolders:
         raise _no_address(spec, folder)
 
 
+class PictureFolder:
+    """Pictures of one's own: a folder or a zip, with or without a folder for each split."""
+
+    def find(self, spec: DatasetSpec, folder: Path, *, progress: bool) -> LocalFiles | None:
+        """All pictures below the folder."""
+        from jaxode.data import folders, picture_folder
+
+        splits = picture_folder.scan(folder).splits
+        return LocalFiles(
+            {split: listing.manifest for split, listing in splits.items()},
+            lambda: {
+                split: folders.read(spec, listing, progress=progress)
+                for split, listing in splits.items()
+            },
+        )
+
+    def fetch(self, spec: DatasetSpec, folder: Path, *, progress: bool) -> LocalFiles:
+        """Raises Unavailable: such a data set has no address."""
+        raise _no_address(spec, folder)
+
+
 @dataclass(frozen=True)
 class RadarJSON:
     """A JSON list of radar images with two bands, an angle and a label; no predefined split.
@@ -172,5 +193,8 @@ IDX = PublishedFiles(parse.idx_set)
 
 CIFAR = PublishedFiles(parse.cifar_set)
 """Files of CIFAR's binary records."""
+
+PICTURE_FOLDER = PictureFolder()
+"""Any pictures, read anew each time."""
 
 CLASS_FOLDERS = ClassFolders()

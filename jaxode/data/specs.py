@@ -6,14 +6,12 @@ quick.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from jaxode.checks import ConfigError, require
-from jaxode.config import CropName, DataConfig
+from jaxode.config import CropName
 from jaxode.data.image_kinds import PICTURES, ImageKind
 
 if TYPE_CHECKING:
@@ -102,6 +100,9 @@ class DatasetSpec:
       images: what the stored numbers are, and how they become what a model sees.
       stored_dtype: type of the stored numbers.
       crops: the crops of training that these images allow, at least one.
+      prepared: whether the arrays are stored in a prepared form beside the original files.
+      measured: whether mean and standard deviation are measured on the training images when they
+        are loaded.
 
     Example:
       >>> from jaxode.data import DatasetSpec, SourceFile
@@ -140,6 +141,8 @@ class DatasetSpec:
     images: ImageKind = PICTURES
     stored_dtype: str = "uint8"
     crops: tuple[CropName, ...] = ("resize", "pad", "none")
+    prepared: bool = True
+    measured: bool = False
 
     @property
     def classes(self) -> int:
@@ -160,7 +163,7 @@ class DatasetSpec:
     def unused_settings(self) -> tuple[str, ...]:
         """Settings of `DataConfig` that mean nothing for this data set."""
         split = ("test_share", "split_seed") if self.predefined_split else ()
-        return (*self.images.unused, *split)
+        return (*self.images.unused, *split, "image_size")
 
     @property
     def sampled(self) -> bool:
@@ -171,126 +174,3 @@ class DatasetSpec:
     def files(self) -> tuple[SourceFile, ...]:
         """All files that hold images and labels."""
         return self.train_files + self.test_files
-
-
-Loader = Callable[[DataConfig], Any]
-"""Settings → a `jaxode.data.Dataset`."""
-
-SPECS: dict[str, DatasetSpec] = {}
-"""The registered data sets of images by their names."""
-
-LOADERS: dict[str, Loader] = {}
-"""How the other registered data sets are made, by their names."""
-
-
-def register_dataset(name: str, source: DatasetSpec | Loader) -> None:
-    """Give a data set a name, by which settings and the command line know it from then on.
-
-    Args:
-      name: must be new.
-      source: the facts of a data set of images, which have the same name; or a function
-        (`DataConfig`) → `Dataset`, which `jaxode.load_dataset` calls.
-
-    Raises:
-      ConfigError: the name is taken, or not that of the facts.
-
-    Example:
-      >>> import numpy as np
-      >>> import jaxode
-      >>> from jaxode.data import ArrayDataset, register_dataset, unregister_dataset
-      >>> def squares(config):
-      ...     x = np.linspace(-1, 1, 64, dtype=np.float32)[:, None]
-      ...     return ArrayDataset("squares", {"x": x, "y": x**2}, {"x": x, "y": x**2})
-      >>> register_dataset("squares", squares)
-      >>> jaxode.load_dataset("squares").splits["train"]["y"].shape
-      (64, 1)
-      >>> unregister_dataset("squares")
-    """
-    if name in dataset_names():
-        raise ConfigError(f"data set {name!r} is registered already")
-    if isinstance(source, DatasetSpec):
-        require(name == source.name, "name", name, f"{source.name}, as in the facts")
-        SPECS[name] = source
-    else:
-        LOADERS[name] = source
-
-
-def unregister_dataset(name: str) -> None:
-    """Forget a registered data set.
-
-    Args:
-      name: as it was registered.
-
-    Raises:
-      KeyError: there is none of that name.
-
-    Example:
-      >>> from jaxode.data import ArrayDataset, dataset_names, register_dataset, unregister_dataset
-      >>> register_dataset("mine", lambda config: ArrayDataset("mine", {}, {}))
-      >>> unregister_dataset("mine")
-      >>> "mine" in dataset_names()
-      False
-    """
-    del (SPECS if name in SPECS else LOADERS)[name]
-
-
-def dataset_names() -> tuple[str, ...]:
-    """Names of all registered data sets.
-
-    Returns:
-      Those of images first, each in the order registered.
-
-    Example:
-      >>> from jaxode.data import dataset_names
-      >>> "mnist" in dataset_names()
-      True
-    """
-    return (*SPECS, *LOADERS)
-
-
-def spec_of(config: DataConfig) -> DatasetSpec:
-    """The facts of the data set of images that settings name, with the classes that they select.
-
-    Args:
-      config: names the data set and how many of its classes are used.
-
-    Returns:
-      Its facts; `class_names` has the first `config.classes` of them, if that is given.
-
-    Raises:
-      ConfigError: no data set of images has that name, or it has fewer classes.
-
-    Example:
-      >>> from jaxode.config import DataConfig
-      >>> from jaxode.data import spec_of
-      >>> spec_of(DataConfig("cifar10", classes=2)).class_names
-      ('airplane', 'automobile')
-    """
-    require(config.dataset in SPECS, "dataset", config.dataset, f"one of {', '.join(SPECS)}")
-    spec, count = SPECS[config.dataset], config.classes
-    if count is None:
-        return spec
-    require(
-        count <= spec.classes,
-        "classes",
-        count,
-        f"at most {spec.classes}, the classes of {spec.name}",
-    )
-    return replace(spec, class_names=spec.class_names[:count])
-
-
-def has_predefined_split(name: str) -> bool:
-    """Whether a data set has a test split of its own, as all do but some of `SPECS`.
-
-    Args:
-      name: of a registered data set, or of any other.
-
-    Returns:
-      False if the test split is drawn by `DataConfig.split_seed`.
-
-    Example:
-      >>> from jaxode.data import has_predefined_split
-      >>> has_predefined_split("mnist"), has_predefined_split("iceberg")
-      (True, False)
-    """
-    return name not in SPECS or SPECS[name].predefined_split

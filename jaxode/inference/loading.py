@@ -9,12 +9,14 @@ from typing import Literal
 from jaxode.checks import ConfigError, one_line
 from jaxode.config import RunConfig
 from jaxode.data import DatasetSpec, spec_of, view_shape
+from jaxode.data.facts import spec_from_facts
 from jaxode.errors import CheckpointError, ResumeError
 from jaxode.inference.trained import TrainedModel
-from jaxode.inference.weights import read_about, read_arrays, spec_from_facts
+from jaxode.inference.weights import read_about, read_arrays
 from jaxode.models import create_model
 from jaxode.optim import optimizer
 from jaxode.runs import RunDirectory
+from jaxode.runs.run_directory import DATASET
 from jaxode.strict_json import need
 from jaxode.train.state import Learned, initial_state, split_model
 
@@ -48,7 +50,9 @@ def load(source: str | os.PathLike[str], *, checkpoint: Which = "last") -> Train
     about = read_about(path)
     try:
         config = RunConfig.from_json(need(about, "config", dict, "metadata"))
-        spec = spec_from_facts(config, need(about, "images", dict, "metadata"))
+        spec = spec_from_facts(
+            config.data.dataset, need(about, "images", dict, "metadata"), "metadata: images"
+        )
     except ValueError as error:
         raise ConfigError(f"{path}: {one_line(error)}") from error
     learned = read_arrays(path, _fresh(config, spec))
@@ -58,7 +62,13 @@ def load(source: str | os.PathLike[str], *, checkpoint: Which = "last") -> Train
 def _from_run(path: Path, which: Which) -> TrainedModel:
     try:
         directory = RunDirectory.open(path)
-        config, spec = directory.config, spec_of(directory.config.data)
+        config, facts = directory.config, directory.dataset_facts
+        where = f"{path / DATASET}: "
+        spec = (
+            spec_of(config.data)  # a run of an earlier version
+            if facts is None
+            else spec_from_facts(config.data.dataset, facts, where)
+        )
         learned = _fresh(config, spec)
         transform = optimizer(config.optim, 1)
         template = initial_state(learned, transform, config.model.ode_blocks, config.precision)
@@ -69,8 +79,8 @@ def _from_run(path: Path, which: Which) -> TrainedModel:
             found = directory.checkpoints.read(best.name, template)
         else:
             found = directory.checkpoints.load(template, lambda text: None)
-    except (ResumeError, CheckpointError) as error:
-        raise ConfigError(str(error)) from error
+    except (ResumeError, CheckpointError, ValueError) as error:
+        raise ConfigError(one_line(error)) from error
     if found is None:
         raise ConfigError(f"{path} must hold a checkpoint to load, and has none")
     return TrainedModel(

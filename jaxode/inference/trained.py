@@ -17,10 +17,10 @@ from jaxode.checks import ConfigError, require_count
 from jaxode.config import KernelsName, RunConfig, SolveConfig
 from jaxode.data import DatasetSpec, view_shape, views
 from jaxode.data.batches import sequential_order
+from jaxode.data.facts import image_facts
 from jaxode.data.streaming import array_batches
 from jaxode.inference.inputs import Picture, read_pictures
 from jaxode.inference.predictions import PicturePredictions
-from jaxode.inference.weights import image_facts
 from jaxode.models import create_model
 from jaxode.nn.kernels import Kernels
 from jaxode.ode import Stats

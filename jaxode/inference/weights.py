@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -13,35 +12,13 @@ from flax import nnx
 from safetensors import SafetensorError, safe_open
 
 from jaxode.checks import ConfigError
-from jaxode.config import RunConfig
-from jaxode.data import DatasetSpec, spec_of
-from jaxode.strict_json import loads, need
+from jaxode.strict_json import loads
 from jaxode.train.state import Learned
 
 KEY = "jaxode"
 """Of the metadata."""
 
 FORMAT = 1
-
-FACTS = ("class_names", "image_size", "view_size", "mean", "std")
-"""Fields of a data set's specification that a model's user needs."""
-
-
-def image_facts(spec: DatasetSpec) -> dict[str, Any]:
-    """The facts of a specification, as JSON values."""
-    values = {name: getattr(spec, name) for name in FACTS}
-    return {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
-
-
-def spec_from_facts(config: RunConfig, facts: dict[str, Any]) -> DatasetSpec:
-    """The specification of a run's data set with the facts that were recorded.
-
-    Raises ValueError naming a fact that is missing or no such value.
-    """
-    kinds = {"class_names": list, "image_size": int, "view_size": int, "mean": list, "std": list}
-    values = {name: need(facts, name, kind, "images") for name, kind in kinds.items()}
-    fixed = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
-    return dataclasses.replace(spec_of(config.data), **fixed)
 
 
 def flat_names(learned: Learned) -> dict[str, jax.Array]:

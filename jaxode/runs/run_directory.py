@@ -1,6 +1,7 @@
 """The directory of a run: what it holds, read from disk.
 
     config.json          the settings, which make a directory a run
+    dataset.json         of images: class names, size, mean and standard deviation
     metrics.jsonl        the history: a line an epoch
     result.json          the metrics of the run as it stands, and where it was trained
     images.npz           the predictions of the test split, once the run is complete
@@ -31,6 +32,8 @@ from jaxode.runs.resume import read_config
 from jaxode.runs.summary import RESULT
 from jaxode.strict_json import JsonObject, need, read_object, read_objects
 from jaxode.tasks import Predictions, Task
+
+DATASET = "dataset.json"
 
 STATE_BYTES = 1 << 38
 """More than any file of a checkpoint's state."""
@@ -123,6 +126,20 @@ class RunDirectory:
             ResumeError: there is no run, or its settings are damaged.
         """
         return read_config(self.path)
+
+    @cached_property
+    def dataset_facts(self) -> JsonObject | None:
+        """Class names, size and normalisation of the images; None where they are not recorded.
+
+        Raises:
+            ValueError: the file is damaged.
+        """
+        try:
+            return read_object(self.path / DATASET)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise ResumeError(f"cannot read {self.path / DATASET}: {error.strerror}") from error
 
     @cached_property
     def result(self) -> JsonObject:

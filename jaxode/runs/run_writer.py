@@ -12,17 +12,19 @@ from collections.abc import Callable
 from jaxtyping import PyTree
 
 from jaxode.config import RunConfig
-from jaxode.data import Dataset
+from jaxode.data import Dataset, DatasetSpec
+from jaxode.data.facts import image_facts
 from jaxode.distributed.process_group import ProcessGroup
 from jaxode.runs import predictions
 from jaxode.runs.checkpoint_folder import checkpoint_name
+from jaxode.runs.files import write_json
 from jaxode.runs.history import History
 from jaxode.runs.identity import identity_of
 from jaxode.runs.origins import Origins, origins_of
 from jaxode.runs.progress import Progress
 from jaxode.runs.record_files import RecordFiles
 from jaxode.runs.restore import restore_checkpoint
-from jaxode.runs.run_directory import RunDirectory
+from jaxode.runs.run_directory import DATASET, RunDirectory
 from jaxode.runs.summary import CLOCK, best_epoch
 from jaxode.strict_json import JsonObject
 from jaxode.tasks import Predictions, Task
@@ -124,7 +126,13 @@ class RunWriter:
 
     def start(self) -> None:
         """Write the settings, which make the directory a run. Raises ConfigError, OSError."""
-        self.cluster.broadcast_from_main(self.files.write_config)
+
+        def write() -> None:
+            if isinstance(self.data.spec, DatasetSpec):
+                write_json(self.directory.path / DATASET, image_facts(self.data.spec))
+            self.files.write_config()
+
+        self.cluster.broadcast_from_main(write)
         self.started = True
 
     def append(self, line: JsonObject) -> None:

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from jaxode.data import parse
-from jaxode.data.specs import SPECS, DataError
+from jaxode.data.registry import SPECS
+from jaxode.data.specs import DataError
 from scripts.fuzzing.damage import BYTES
 from scripts.fuzzing.verdict import Case, of_call
 

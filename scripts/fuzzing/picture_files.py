@@ -18,7 +18,8 @@ import numpy as np
 from PIL import Image
 
 from jaxode.data import folders
-from jaxode.data.specs import SPECS, DataError, DatasetSpec
+from jaxode.data.registry import SPECS
+from jaxode.data.specs import DataError, DatasetSpec
 from scripts.fuzzing.damage import BYTES, remove, replaced
 from scripts.fuzzing.verdict import Case, of_call
 

@@ -15,7 +15,8 @@ import numpy as np
 
 from jaxode.data.full import load_full
 from jaxode.data.readers import Unavailable
-from jaxode.data.specs import SPECS, DataError, DatasetSpec, SourceFile
+from jaxode.data.registry import SPECS
+from jaxode.data.specs import DataError, DatasetSpec, SourceFile
 from scripts.fuzzing.damage import damage, remove
 from scripts.fuzzing.runs import copied
 from scripts.fuzzing.verdict import Case, of_call

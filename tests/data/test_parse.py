@@ -12,7 +12,8 @@ import pytest
 from files import idx_bytes, small_cifar
 
 from jaxode.data import parse
-from jaxode.data.specs import SPECS, DataError
+from jaxode.data.registry import SPECS
+from jaxode.data.specs import DataError
 
 
 @pytest.fixture

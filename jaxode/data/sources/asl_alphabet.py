@@ -3,7 +3,8 @@
 from string import ascii_uppercase
 
 from jaxode.data.readers import CLASS_FOLDERS
-from jaxode.data.specs import DatasetSpec, register_dataset
+from jaxode.data.registry import register_dataset
+from jaxode.data.specs import DatasetSpec
 
 SPEC = DatasetSpec(
     name="asl_alphabet",

@@ -1,7 +1,8 @@
 """CIFAR-10: colour images of ten classes (Krizhevsky 2009)."""
 
 from jaxode.data.readers import CIFAR
-from jaxode.data.specs import DatasetSpec, SourceFile, register_dataset
+from jaxode.data.registry import register_dataset
+from jaxode.data.specs import DatasetSpec, SourceFile
 
 ADDRESS = "https://www.cs.toronto.edu/~kriz/"
 

@@ -1,7 +1,8 @@
 """Fashion-MNIST: articles of clothing (Xiao, Rasul and Vollgraf 2017)."""
 
 from jaxode.data.readers import IDX
-from jaxode.data.specs import DatasetSpec, Unpacked, files_below, register_dataset
+from jaxode.data.registry import register_dataset
+from jaxode.data.specs import DatasetSpec, Unpacked, files_below
 
 ADDRESS = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
 

@@ -2,7 +2,8 @@
 
 from jaxode.data.image_kinds import RADAR_BANDS
 from jaxode.data.readers import RadarJSON
-from jaxode.data.specs import DatasetSpec, register_dataset
+from jaxode.data.registry import register_dataset
+from jaxode.data.specs import DatasetSpec
 
 SOURCE = (
     "https://www.kaggle.com/c/statoil-iceberg-classifier-challenge (train.json,"

@@ -1,7 +1,8 @@
 """MNIST: handwritten digits (LeCun, Bottou, Bengio and Haffner 1998)."""
 
 from jaxode.data.readers import IDX
-from jaxode.data.specs import DatasetSpec, Unpacked, files_below, register_dataset
+from jaxode.data.registry import register_dataset
+from jaxode.data.specs import DatasetSpec, Unpacked, files_below
 
 ADDRESS = "https://storage.googleapis.com/cvdf-datasets/mnist/"
 

@@ -1,7 +1,8 @@
 """QMNIST: MNIST with the whole test split of 60,000 digits (Yadav and Bottou 2019)."""
 
 from jaxode.data.readers import IDX
-from jaxode.data.specs import DatasetSpec, Unpacked, files_below, register_dataset
+from jaxode.data.registry import register_dataset
+from jaxode.data.specs import DatasetSpec, Unpacked, files_below
 
 ADDRESS = "https://raw.githubusercontent.com/facebookresearch/qmnist/master/"
 
