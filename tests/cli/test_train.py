@@ -207,6 +207,7 @@ def test_a_net_without_blocks_is_trained_and_solves_nothing(tmp_path, capsys):
     )
     assert {path.name for path in out.iterdir()} == {
         "config.json",
+        "dataset.json",
         "metrics.jsonl",
         "result.json",
         "curves.png",
