@@ -6,13 +6,13 @@ import shlex
 import shutil
 
 import pytest
+from runs import as_format_3
 
 from experiments import cifar10, cifar100, mnist
 from jaxode.cli.train import is_complete
 from jaxode.runs import read_config
 from jaxode.runs.checkpoint_meta import sealed, unsealed
 from jaxode.runs.summary import TIMINGS
-from runs import as_format_3
 
 SMALL = shlex.split(
     "--data sample --limit-train 40 --limit-test 10 --batch-size 16 --epochs 2 --model mlp --quiet"

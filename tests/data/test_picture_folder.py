@@ -148,7 +148,8 @@ def test_a_run_knows_its_classes_without_the_folder(tmp_path, capsys):
     assert jaxode.evaluate(model, data_dir=str(tmp_path / "elsewhere")).accuracy == 1
 
 
-def test_the_folder_has_to_be_named(capsys):
+def test_the_folder_has_to_be_named(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     assert train_dataset.main(["folder", "--epochs", "1"]) == 2
     err = capsys.readouterr().err
     assert err.count("\n") == 1
