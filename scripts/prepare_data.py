@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import io
 import os
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ import numpy as np
 from jaxode.cli import process
 from jaxode.cli.converters import Choice, path_text, to_path
 from jaxode.cli.parser import Parser, parse_flags
+from jaxode.cli.prepare import prepare
 from jaxode.config import DataConfig
 from jaxode.data import SPECS, DataError, load
 from jaxode.data.delta_coding import to_differences
@@ -95,18 +95,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = build_parser()
     options = argparse.Namespace(**parse_flags(parser, argv))
-    start = time.perf_counter()
     try:
         if options.sample:
             sample = write_sample(options.dataset, options.data_dir, options.sample)
             print(f"wrote {sample}, {sample.stat().st_size / 1e6:.2f} MB")
         else:
-            full = load(DataConfig(dataset=options.dataset, data="full", data_dir=options.data_dir))
-            print(
-                f"{options.dataset}: {len(full.train_images)} training and {len(full.test_images)}"
-                f" test images ready in {time.perf_counter() - start:.1f} s, SHA-256"
-                f" {full.fingerprint}"
-            )
+            print(prepare(options.dataset, options.data_dir))
     except (DataError, OSError) as error:
         return process.report(parser.prog, error, 2)
     return 0

@@ -25,6 +25,7 @@ COMMANDS = {
     "evaluate": Command("jaxode.cli.evaluate", "RUN [flags]", "accuracy, with any solve settings"),
     "compare": Command("jaxode.cli.compare", "RUN ...", "put runs side by side"),
     "export": Command("jaxode.cli.export", "RUN FILE", "StableHLO, ONNX, safetensors, PyTorch"),
+    "prepare": Command("jaxode.cli.prepare", "DATASET", "fetch, check and parse a data set"),
     "info": Command("jaxode.cli.info", "RUN", "what a run or a file of weights holds"),
 }
 
