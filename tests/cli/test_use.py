@@ -113,6 +113,8 @@ def test_export_and_info(runs, capsys, tmp_path):
         (["export", "RUN", "x.onnx"], "format onnx needs a fixed step size"),
         (["compare", "nothing"], "nothing is no run"),
         (["info", "nothing"], "nothing cannot be read"),
+        (["prepare", "mnits"], "did you mean mnist?"),
+        (["prepare", "mnist", "--data-dir", "nowhere"], "nowhere is none"),
     ],
 )
 def test_a_mistake_is_one_line(runs, capsys, words, message):

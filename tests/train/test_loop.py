@@ -41,6 +41,7 @@ def test_a_run_leaves_its_files(whole):
     out, result = whole
     assert {path.name for path in out.iterdir()} == {
         "config.json",
+        "dataset.json",
         "metrics.jsonl",
         "result.json",
         "curves.png",
