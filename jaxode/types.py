@@ -32,6 +32,9 @@ State = PyTree[Float[Array, "?*z"], "Z"]
 All states of one call have the same structure and, leaf by leaf, the same shapes.
 """
 
+Answer = PyTree[Float[Array, "..."]]
+"""A state, or states at T times [T, ...], stacked leaf by leaf."""
+
 StateLike = PyTree[Shaped[ArrayLike, "..."]]
 """A state as a user passes it: arrays or numbers, of NumPy or JAX, not checked yet."""
 

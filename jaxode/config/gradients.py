@@ -25,6 +25,7 @@ class GradientFacts:
       backward_solve: whether it solves the adjoint ODE backward in time, with separate tolerances
         and norm (Chen et al. 2018, algorithm 1).
       taped: whether it stores the evaluations of accepted steps on a tape, `tape_steps` at a time.
+      torchdiffeq: whether it goes with torchdiffeq's stepping.
       in_shards: whether it works on one device's part of a batch (parallel pmap).
 
     Example:
@@ -39,17 +40,26 @@ class GradientFacts:
     needs_explicit: bool = False
     backward_solve: bool = False
     taped: bool = False
+    torchdiffeq: bool = False
     in_shards: bool = True
 
 
 GRADIENT_FACTS: dict[str, GradientFacts] = {
     facts.name: facts
     for facts in (
-        GradientFacts("tape", "exact, least time", needs_explicit=True, taped=True),
-        GradientFacts("replay", "exact, every step is run again", needs_explicit=True),
-        GradientFacts("checkpointed", "Diffrax's recursive checkpoints", in_shards=False),
-        GradientFacts("direct", "Diffrax's plain differentiation"),
-        GradientFacts("backsolve", "the adjoint ODE", exact=False, backward_solve=True),
+        GradientFacts(
+            "tape", "exact, least time", needs_explicit=True, taped=True, torchdiffeq=True
+        ),
+        GradientFacts(
+            "replay", "exact, every step is run again", needs_explicit=True, torchdiffeq=True
+        ),
+        GradientFacts(
+            "checkpointed", "recursive checkpoints", torchdiffeq=True, in_shards=False
+        ),
+        GradientFacts("direct", "plain differentiation", torchdiffeq=True),
+        GradientFacts(
+            "backsolve", "the adjoint ODE", exact=False, backward_solve=True, torchdiffeq=True
+        ),
     )
 }
 """The registered gradient modes by their names."""
@@ -95,6 +105,6 @@ def modes_where(**values: bool) -> tuple[str, ...]:
     )
 
 
-def default_gradient(implicit: bool) -> str:
-    """The quickest exact gradient mode of explicit or of implicit solvers."""
-    return "checkpointed" if implicit else "tape"
+def default_gradient(taped: bool) -> str:
+    """The quickest exact gradient mode of solvers that the tape can go back over, or of others."""
+    return "tape" if taped else "checkpointed"

@@ -115,8 +115,8 @@ class RunConfig:
             and self.model.ode_blocks
             and not self.solve.gradient_facts.in_shards
         ):
-            name, implicit = self.solve.gradient_facts.name, self.solve.solver_facts.implicit
-            only = {"needs_explicit": False} if implicit else {}
+            name, taped = self.solve.gradient_facts.name, self.solve.solver_facts.taped
+            only = {} if taped else {"needs_explicit": False}
             others = any_of(modes_where(in_shards=True, **only))
             reason = f"Diffrax cannot run its {name} loop on one device's part of a batch"
             raise ConfigError(
@@ -159,7 +159,7 @@ class RunConfig:
                 settings["stem"] = "quarter"
         if changes.get("optimizer", self.optim.optimizer) != self.optim.optimizer:
             settings["lr"] = DEFAULT_LR.get(str(changes["optimizer"]))
-        if self.solve.gradient == default_gradient(self.solve.solver_facts.implicit):
+        if self.solve.gradient == default_gradient(self.solve.solver_facts.taped):
             settings["gradient"] = None
         for name, value in changes.items():
             require(name in settings, "a setting", name, "one of " + ", ".join(settings))

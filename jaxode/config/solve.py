@@ -47,7 +47,9 @@ class SolveConfig:
         solver.
       rtol: relative tolerance of a step, 1e-16 to 1e3.
       atol: absolute tolerance of a step, 1e-16 to 1e3.
-      step_size: fixed step size as a share of the interval, 1e-5 to 1; None for adaptive steps.
+      step_size: fixed step size, 1e-5 to 1e9 units of time; None for adaptive steps. With
+        torchdiffeq's stepping and a method without adaptive steps, None is one step from each output
+        time to the next.
       gradient: a registered gradient mode, or a function (config, max_steps) → Diffrax adjoint,
         whose attribute `facts` may be a `GradientFacts`; None for the quickest exact mode.
       backward_rtol: relative tolerance of the backward solve; None for `rtol`.
@@ -56,7 +58,8 @@ class SolveConfig:
         parameters (Kidger, Chen and Lyons 2021, "Hey, that's not an ODE").
       stepping: whose step control and evaluation counts: "diffrax" or "torchdiffeq".
       tape_steps: accepted steps that the tape stores at a time, 1 to 100 000.
-      max_steps: most steps of a solve, accepted and rejected, 1 to 100 000.
+      max_steps: most steps of a solve, accepted and rejected, 1 to 100 000; of a solve over more
+        than a unit of time, in proportion to it.
       per_sample: whether every example has its own step sizes.
 
     Raises:
@@ -76,7 +79,7 @@ class SolveConfig:
     rtol: float = setting(1e-3, "relative tolerance of a step", TOLERANCES)
     atol: float = setting(1e-3, "absolute tolerance of a step", TOLERANCES)
     step_size: float | None = setting(
-        None, "fixed step size; without it the step size adapts", Range(1 / MOST_STEPS, 1)
+        None, "fixed step size; without it the step size adapts", Range(1 / MOST_STEPS, 1e9)
     )
     gradient: GradientChoice = setting(
         None,
@@ -115,13 +118,21 @@ class SolveConfig:
     def __post_init__(self) -> None:
         check_fields(self)
         if self.gradient is None:
-            object.__setattr__(self, "gradient", default_gradient(self.solver_facts.implicit))
+            object.__setattr__(self, "gradient", default_gradient(self.solver_facts.taped))
         solver, mode = self.solver_facts, self.gradient_facts
-        if solver.implicit and mode.needs_explicit:
+        plain = self.stepping == "torchdiffeq"
+        if not solver.taped and mode.needs_explicit:
             others = any_of(modes_where(needs_explicit=False))
+            kind = "an explicit solver" if solver.implicit else "another solver"
             raise ConfigError(
-                f"gradient {mode.name} needs an explicit solver, got {solver.name}, which has"
-                f" {others}"
+                f"gradient {mode.name} needs {kind}, got {solver.name}, which has {others}"
+            )
+        if solver.torchdiffeq_only and not plain:
+            raise ConfigError(f"solver {solver.name} needs stepping torchdiffeq")
+        if plain and not mode.torchdiffeq:
+            raise ConfigError(
+                f"stepping torchdiffeq needs gradient {any_of(modes_where(torchdiffeq=True))}, got"
+                f" {mode.name}"
             )
         if self.step_size is not None:
             enough = self.step_size * self.max_steps >= 1 - 1e-9
@@ -131,12 +142,12 @@ class SolveConfig:
                 self.step_size,
                 f"at least 1/max_steps = {1 / self.max_steps:g}",
             )
-        elif not solver.adaptive:
+        elif not solver.adaptive and not (plain and solver.torchdiffeq_fixed):
             raise ConfigError(
                 f"solver {solver.name} has no error estimate: give step_size, for example 0.1"
             )
-        if self.stepping == "torchdiffeq":
-            fixed = self.step_size is not None
+        if plain:
+            fixed = not self.adaptive
             has = solver.torchdiffeq_fixed if fixed else solver.torchdiffeq_adaptive
             both = names_where(**{"torchdiffeq_fixed" if fixed else "torchdiffeq_adaptive": True})
             kind = "with fixed steps" if fixed else "with adaptive steps"
@@ -150,6 +161,13 @@ class SolveConfig:
             raise ConfigError(
                 f"backward_rtol and backward_atol need gradient backsolve, got {mode.name}"
             )
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether step sizes adapt to the error."""
+        facts = self.solver_facts
+        fixed_there = self.stepping == "torchdiffeq" and not facts.torchdiffeq_adaptive
+        return self.step_size is None and not (fixed_there and facts.torchdiffeq_fixed)
 
     @property
     def solver_facts(self) -> SolverFacts:

@@ -28,6 +28,9 @@ class SolverFacts:
       adaptive: whether it has an error estimate, so that step sizes can adapt.
       torchdiffeq_fixed: whether torchdiffeq has it with fixed steps.
       torchdiffeq_adaptive: whether torchdiffeq has it with adaptive steps.
+      torchdiffeq_only: whether it exists under torchdiffeq's stepping alone.
+      multistep: whether a step uses slopes of earlier steps.
+      taped: whether the gradient modes tape and replay can go back over its steps.
 
     Example:
       >>> from jaxode.config import SOLVER_FACTS
@@ -42,7 +45,18 @@ class SolverFacts:
     adaptive: bool = True
     torchdiffeq_fixed: bool = False
     torchdiffeq_adaptive: bool = False
+    torchdiffeq_only: bool = False
+    multistep: bool = False
+    taped: bool = True
 
+
+_LAST_STAGE_REUSED = {
+    "torchdiffeq_adaptive": True, "torchdiffeq_only": True, "taped": False,
+}  # fmt: skip
+_ADAMS = {
+    "adaptive": False, "torchdiffeq_fixed": True, "torchdiffeq_only": True, "multistep": True,
+    "taped": False,
+}  # fmt: skip
 
 SOLVER_FACTS: dict[str, SolverFacts] = {
     facts.name: facts
@@ -57,7 +71,11 @@ SOLVER_FACTS: dict[str, SolverFacts] = {
         SolverFacts("dopri5", "Dormand-Prince 5(4)", 5, torchdiffeq_adaptive=True),
         SolverFacts("tsit5", "Tsitouras 5(4)", 5),
         SolverFacts("dopri8", "Dormand-Prince 8(7)", 8, torchdiffeq_adaptive=True),
-        SolverFacts("kvaerno3", "Kværnø 3(2), ESDIRK", 3, implicit=True),
+        SolverFacts("kvaerno3", "Kværnø 3(2), ESDIRK", 3, implicit=True, taped=False),
+        SolverFacts("adaptive_heun", "Heun 2(1), torchdiffeq's", 2, **_LAST_STAGE_REUSED),
+        SolverFacts("fehlberg2", "Fehlberg 2(1), torchdiffeq's", 2, **_LAST_STAGE_REUSED),
+        SolverFacts("explicit_adams", "Adams-Bashforth, torchdiffeq's", 4, **_ADAMS),
+        SolverFacts("implicit_adams", "Adams-Bashforth-Moulton, torchdiffeq's", 4, **_ADAMS),
     )
 }
 """The registered solvers by their names."""
@@ -90,6 +108,7 @@ def solver_facts(solver: SolverChoice) -> SolverFacts:
         name.rpartition(".")[2],
         order=made.order(None),
         implicit="AbstractImplicitSolver" in kinds,
+        taped="AbstractImplicitSolver" not in kinds,
         adaptive=bool("AbstractAdaptiveSolver" in kinds and (weights is None or any(weights))),
     )
 

@@ -7,11 +7,22 @@ Example:
   >>> z1, stats = odeint(lambda t, z, rate: -rate * z, jnp.ones(1), 0.5, SolveConfig("bosh3"))
 """
 
+from jaxode.ode.adjoint_solve import BackwardCost as BackwardCost
 from jaxode.ode.failures import SolveError as SolveError
 from jaxode.ode.failures import explain_failure as explain_failure
+from jaxode.ode.options import StepOptions as StepOptions
 from jaxode.ode.solve import odeint as odeint
 from jaxode.ode.stats import Stats as Stats
 from jaxode.ode.trajectory import trajectory as trajectory
 from jaxode.types import VectorField as VectorField
 
-__all__ = ["SolveError", "Stats", "VectorField", "explain_failure", "odeint", "trajectory"]
+__all__ = [
+    "BackwardCost",
+    "SolveError",
+    "Stats",
+    "StepOptions",
+    "VectorField",
+    "explain_failure",
+    "odeint",
+    "trajectory",
+]

@@ -8,18 +8,22 @@ from __future__ import annotations
 from functools import partial
 
 import diffrax
+import equinox
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxode.config import SolveConfig
-from jaxode.ode.compat import FAR, forward_norm, passed
+from jaxode.ode.backsolve_norms import forward_norm
 from jaxode.ode.failures import code_of
-from jaxode.ode.from_config import forward_controller, forward_solver, interpolates_end
+from jaxode.ode.from_config import forward_controller
 from jaxode.ode.gradients import make_adjoint
 from jaxode.ode.guard import read_clock, start_clock, with_clock
 from jaxode.ode.norms import rms_norm
+from jaxode.ode.solvers import make_solver
 from jaxode.ode.stats import Outcome
-from jaxode.types import Args, NumpyTime, StateLike, VectorField
+from jaxode.ode.times import Span
+from jaxode.types import Args, StateLike, Time, Times, VectorField
 
 
 def solve(
@@ -27,79 +31,106 @@ def solve(
     z0: StateLike,
     args: Args,
     config: SolveConfig,
-    t0: NumpyTime,
-    t1: NumpyTime,
+    span: Span,
+    *,
+    single: bool,
 ) -> Outcome:
-    """Solve from t0 to t1 > t0 in a gradient mode of Diffrax.
+    """Solve in the time since the start, in a gradient mode of Diffrax.
 
     Args:
       field: t, z, args → dz/dt.
       z0: state at t0; one array [B, ...] with per-sample step sizes.
-      args: what the field reads.
+      args: what the field reads; arrays of floating point have a gradient, the rest is passed on.
       config: settings.
-      t0: start, in the state's type.
-      t1: end, likewise.
+      span: start, direction and output times.
+      single: whether the answer is the state at the only output time, instead of [T, ...].
     """
-    clocks = jnp.zeros(z0.shape[0] if config.per_sample else (), t0.dtype)
-    if config.per_sample:
-        field = _of_one(field)
-    if not config.gradient_facts.backward_solve:
-        work, args_axes = partial(_diffeqsolve, field, config, t0, t1), None
-    else:
-        if config.stepping == "torchdiffeq":
-            field, args = _with_shift(field), (args, jnp.zeros((), t0.dtype))
-        # The guard is outside of the map, where JAX has summed the gradients of `args` over
+    real, rest = equinox.partition(args, _is_real)
+    real = jax.tree.map(jnp.asarray, real)
+    rest = jax.tree.map(lambda leaf: jnp.asarray(leaf) if hasattr(leaf, "dtype") else leaf, rest)
+    dtype = jnp.asarray(span.outputs).dtype
+    clocks = jnp.zeros(z0.shape[0] if config.per_sample else (), dtype)
+    backsolve = config.gradient_facts.backward_solve
+    work = partial(_diffeqsolve, field, rest, config, single)
+    real_axes: int | tuple | None = None
+    if backsolve:
+        # The guard is outside of the map, where JAX has summed the gradients of `real` over
         # samples.
-        z0, args = start_clock(z0, args, clocks, t1 - t0)
-        work, args_axes = partial(_diffeqsolve, with_clock(field), config, t0, t1), (None, 0)
-    return (jax.vmap(work, (0, args_axes)) if config.per_sample else work)(z0, args)
+        z0, real = start_clock(z0, real, clocks, jnp.asarray(span.end))
+        real_axes = (None, 0)
+    if not config.per_sample:
+        return work(span, z0, real)
+    if span.known and span.outputs.ndim == 1:
+        outcome = jax.vmap(partial(work, span), (0, real_axes))(z0, real)
+    else:
+        outcome = jax.vmap(work, (span.axes(), 0, real_axes))(span, z0, real)
+    return outcome if single else outcome._replace(z1=jnp.moveaxis(outcome.z1, 1, 0))
 
 
 def _diffeqsolve(
     field: VectorField,
+    rest: Args,
     config: SolveConfig,
-    t0: NumpyTime,
-    t1: NumpyTime,
+    single: bool,
+    span: Span,
     z0: StateLike,
-    args: Args,
+    real: Args,
 ) -> Outcome:
     """Solve once; under backsolve, of a state with a clock."""
-    backsolve, interpolates = config.gradient_facts.backward_solve, interpolates_end(config)
+    backsolve = config.gradient_facts.backward_solve
     max_steps, controller = forward_controller(
-        config, t1 - t0, forward_norm if backsolve else rms_norm, t1 if interpolates else None
+        config, span, forward_norm if backsolve else rms_norm
     )
+    rising = _rising(field, rest, span, per_sample=config.per_sample)
     solution = diffrax.diffeqsolve(
-        diffrax.ODETerm(field),  # type: ignore[arg-type]
-        forward_solver(config),
-        t0=jnp.asarray(t0),
-        t1=jnp.asarray(t0 + FAR if interpolates else t1),
+        diffrax.ODETerm(with_clock(rising) if backsolve else rising),  # type: ignore[arg-type]
+        make_solver(config.solver, config.rtol, config.atol),
+        t0=jnp.zeros_like(jnp.asarray(span.end)),
+        t1=jnp.asarray(span.end),
         dt0=None,
         y0=z0,
-        args=args,
-        saveat=diffrax.SaveAt(ts=jnp.asarray(t1)[None])
-        if interpolates
-        else diffrax.SaveAt(t1=True),
-        event=passed(t1) if interpolates else None,
+        args=real,
+        saveat=diffrax.SaveAt(t1=True)
+        if single
+        else diffrax.SaveAt(ts=jnp.asarray(span.outputs)),
         stepsize_controller=controller,
         adjoint=make_adjoint(config, max_steps),
         max_steps=max_steps,
         throw=False,
     )
-    z1 = jax.tree.map(lambda leaf: leaf[0], solution.ys)
+    states = solution.ys
     if backsolve:
-        z1 = read_clock(z1)
+        last = read_clock(jax.tree.map(lambda leaf: leaf[-1], states))
+        states = jax.tree.map(
+            lambda leaf, end: jnp.concatenate([leaf[:-1], end[None]]), states[0], last
+        )
+    if single:
+        states = jax.tree.map(lambda leaf: leaf[0], states)
     counts = solution.stats
-    return Outcome(z1, counts["num_steps"], counts["num_accepted_steps"], code_of(solution.result))
+    return Outcome(
+        states, counts["num_steps"], counts["num_accepted_steps"], code_of(solution.result)
+    )
 
 
-def _of_one(field: VectorField) -> VectorField:
-    """The field of one sample [...] of a batch."""
-    return lambda t, z, args: field(jnp.reshape(t, (1,) * (z.ndim + 1)), z[None], args)[0]
+def _is_real(leaf: object) -> bool:
+    """Whether a leaf of `args` has a gradient."""
+    if hasattr(leaf, "dtype"):
+        return jnp.issubdtype(leaf.dtype, jnp.inexact)
+    return isinstance(leaf, float | complex)
 
 
-def _with_shift(field: VectorField) -> VectorField:
-    """f(t + shift, z, args) with args = (args, shift).
+def _rising(field: VectorField, rest: Args, span: Span, *, per_sample: bool) -> VectorField:
+    """The field in a rising time since the start, of one sample [...] with per-sample step sizes."""
+    span = jax.lax.stop_gradient(span) if not span.known else span
+    forward = span.known and bool(np.all(span.sign == 1))
 
-    The adjoint then integrates ∂L/∂t, as torchdiffeq's always does.
-    """
-    return lambda t, z, args: field(t + args[1], z, args[0])
+    def rising(s: Time, z: StateLike, real: Args) -> StateLike:
+        args = equinox.combine(real, rest)
+        t = span.clock(s)
+        if per_sample:
+            slope = field(jnp.reshape(t, (1,) * (z.ndim + 1)), z[None], args)[0]
+        else:
+            slope = field(t, z, args)
+        return slope if forward else jax.tree.map(lambda leaf: span.sign * leaf, slope)
+
+    return rising

@@ -1,6 +1,6 @@
-"""How an explicit solve ends: the protocol, and the rule of steps that end on t1.
+"""How an explicit solve ends and what it answers: the protocol, and the rule of steps that end on t1.
 
-The other rule, interpolation past t1, is `jaxode.ode.interpolated_end`'s.
+The other rule, states at any number of times by interpolation, is `jaxode.ode.dense_output`'s.
 """
 
 from __future__ import annotations
@@ -9,64 +9,92 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int
+from jaxtyping import Array, Float, Int
 
+from jaxode.ode.buffers import Buffers
 from jaxode.ode.runge_kutta import Method
 from jaxode.ode.step_control import Decision
 from jaxode.ode.stepsize import StartTime
-from jaxode.types import Flags, Index, NumpyTime, StageSlopes, State, Times
+from jaxode.ode.times import Span
+from jaxode.types import Answer, Arrays, Counts, Flags, Index, NumpyTime, StageSlopes, State, Times
 
 
-class LastStep(NamedTuple):
-    """The last step of a solve, from which the state at t1 is interpolated."""
+class TriedStep(NamedTuple):
+    """A step that was tried, as an end rule sees it."""
 
-    ks: StageSlopes
+    index: Index
+    """Number of steps recorded before it."""
     t: Times
     """Its start."""
-    y: State
-    """State at its start."""
-    index: Int[Array, "*samples"]
-    """Number of steps recorded before it."""
-
-
-class LastInterval(NamedTuple):
-    """What the derivative of an interpolated end needs."""
-
-    t: Times
     t_next: Times
-    index: Int[Array, "*samples"]
+    """Its end."""
+    y0: State
+    y1: State
+    """The method's solution at its end."""
+    ks: StageSlopes
+    accept: Flags
+
+
+class Outputs(NamedTuple):
+    """States at the output times so far."""
+
+    states: Buffers
+    next: Counts
+    """Index of the next output."""
+    steps: Int[Array, "T *samples"] | None
+    """Number of the recorded step that each output lies in, -1 for the start; None where no gradient is
+    computed."""
+    slopes: Buffers | None
+    """Slope of the interpolant at each output, where times have a gradient."""
+
+
+class Share(NamedTuple):
+    """What the outputs within a step add to the cotangents of its ends and k_i."""
+
+    to_start: State
+    to_end: State
+    to_ks: StageSlopes
+    next: Counts
+    """Index of the next output on the way back."""
+    to_end_time: Times
+    """Of the step's end, with its k_i fixed: zero where times have no gradient."""
+    to_shift: Times
+    """Of a shift of the whole step in time, likewise."""
 
 
 @runtime_checkable
 class EndRule(Protocol):
     """What happens at t1."""
 
-    def first_end(self, t_next: StartTime) -> StartTime:
+    slopes: bool
+    """Whether the slopes at the outputs are stored, for gradients of times."""
+
+    def first_end(self, t_next: StartTime, span: Span) -> StartTime:
         """End of the first step."""
         ...
 
-    def limit(self, decision: Decision) -> Decision:
+    def limit(self, decision: Decision, span: Span) -> Decision:
         """The decision whose next step obeys the rule."""
         ...
 
-    def before_first(self, t0: Times, z0: State, index: Int[Array, "*samples"]) -> LastStep | None:
-        """What is stored of the last step, before there is one."""
+    def begin(self, z0: State, span: Span, recorded: bool) -> Outputs | None:
+        """The outputs before the first step."""
         ...
 
-    def last_step(self, running: Flags, step: LastStep, before: LastStep | None) -> LastStep | None:
-        """What is stored of the last step, after a step that was tried."""
+    def after_step(self, outputs: Outputs | None, step: TriedStep, span: Span) -> Outputs | None:
+        """The outputs with those within a step."""
         ...
 
-    def answer(self, t: Times, y: State, last: LastStep | None) -> State:
-        """The state at t1."""
+    def finished(self, t: Times, accepted: Counts, outputs: Outputs | None) -> Flags:
+        """Whether the solve has reached its end."""
         ...
 
-    def interval(self, t: Times, last: LastStep | None) -> LastInterval | None:
-        """What the derivative of the answer needs."""
+    def answer(self, y: State, outputs: Outputs | None) -> Answer:
+        """What the solve returns."""
         ...
 
     def pull_back(
-        self, cotangent: State, like: State, interval: LastInterval | None
+        self, cotangent: Answer, like: State, outputs: Outputs | None, times: Arrays, span: Span
     ) -> AnswerCotangents:
         """Cotangents of what the answer is computed from."""
         ...
@@ -76,95 +104,120 @@ class EndRule(Protocol):
 class AnswerCotangents(Protocol):
     """Cotangents of what the answer is computed from."""
 
-    to_end: State
+    to_last: State
     """Of the state at the end of the last step."""
+    last: Counts | None
+    """Index of the last output, from which the way back starts."""
 
-    def add_to_start(self, step: Index, value: State) -> State:
-        """A cotangent of the state at the start of a step, with the answer's share."""
-        ...
-
-    def add_to_stage(self, step: Index, stage: Index, value: State) -> State:
-        """A cotangent of a step's k_i, with the answer's share."""
+    def share(self, step: Index, following: Counts | None) -> Share | None:
+        """What the outputs within a recorded step add."""
         ...
 
     def stages_used(self, step: Index) -> int | Index:
         """Number of a step's stages that have a cotangent."""
         ...
 
+    def to_start(self, value: State) -> State:
+        """A cotangent of z0, with that of the outputs at the start."""
+        ...
+
+    def to_outputs(self) -> Float[Array, "T *samples"]:
+        """Cotangents of the output times."""
+        ...
+
 
 class ClipToEnd:
-    """The last step ends on t1, as in Diffrax.
+    """The last step ends on t1, as in Diffrax; the answer is the state there.
 
     Args:
       method: the Runge-Kutta method.
       t1: end of the solve, a NumPy scalar.
     """
 
+    slopes = False
+
     def __init__(self, method: Method, t1: NumpyTime) -> None:
         self.method, self.t1 = method, t1
 
-    def first_end(self, t_next: StartTime) -> StartTime:
+    def first_end(self, t_next: StartTime, span: Span) -> StartTime:
         """No later than t1."""
+        del span
         return jnp.minimum(t_next, self.t1)
 
-    def limit(self, decision: Decision) -> Decision:
-        """A step that ends within 100 ulp of t1, or past it, ends on t1, as in Diffrax.
+    def limit(self, decision: Decision, span: Span) -> Decision:
+        """A step that ends within 100 ulp of t1, or past it, ends on t1, as in Diffrax."""
+        del span
+        return clip(decision, self.t1)
 
-        After a rejection it is halved instead.
-        """
-        t, t_next = decision.t, decision.t_next
-        start = jnp.minimum(t, self.t1)
-        floor = np.asarray(self.t1)
-        for _ in range(100):
-            floor = np.nextafter(floor, np.asarray(-np.inf, floor.dtype))
-        end = jnp.where(decision.accept, self.t1, t + 0.5 * (self.t1 - t))
-        return decision._replace(t=start, t_next=jnp.where(t_next > floor, end, t_next))
+    def begin(self, z0: State, span: Span, recorded: bool) -> None:
+        """None: the answer is the last state."""
+        del z0, span, recorded
 
-    def before_first(self, t0: Times, z0: State, index: Int[Array, "*samples"]) -> None:
-        """None: the last step has nothing to it."""
-        del t0, z0, index
-
-    def last_step(self, running: Flags, step: LastStep, before: LastStep | None) -> None:
+    def after_step(self, outputs: Outputs | None, step: TriedStep, span: Span) -> None:
         """None."""
-        del running, step, before
+        del outputs, step, span
 
-    def answer(self, t: Times, y: State, last: LastStep | None) -> State:
+    def finished(self, t: Times, accepted: Counts, outputs: Outputs | None) -> Flags:
+        """Whether t1 is reached."""
+        del accepted, outputs
+        return ~(t < self.t1)
+
+    def answer(self, y: State, outputs: Outputs | None) -> Answer:
         """The state at the end of the last step."""
-        del t, last
+        del outputs
         return y
 
-    def interval(self, t: Times, last: LastStep | None) -> None:
-        """None."""
-        del t, last
-
-    def pull_back(self, cotangent: State, like: State, interval: LastInterval | None) -> EndState:
+    def pull_back(
+        self, cotangent: Answer, like: State, outputs: Outputs | None, times: Arrays, span: Span
+    ) -> EndState:
         """The cotangent is that of the last state."""
-        del like, interval
+        del like, outputs, times, span
         return EndState(cotangent, self.method)
+
+
+def clip(decision: Decision, t1: Times | NumpyTime) -> Decision:
+    """The decision with a next step that ends on t1 if it came within 100 ulp of it, or past it.
+
+    After a rejection it is halved instead, as in Diffrax.
+    """
+    t, t_next = decision.t, decision.t_next
+    start = jnp.minimum(t, t1)
+    if isinstance(t1, np.generic):
+        floor = np.asarray(t1)
+        for _ in range(100):
+            floor = np.nextafter(floor, np.asarray(-np.inf, floor.dtype))
+    else:
+        floor = t1 - 100 * jnp.finfo(t1.dtype).eps * jnp.abs(t1)
+    end = jnp.where(decision.accept, t1, t + 0.5 * (t1 - t))
+    return decision._replace(t=start, t_next=jnp.where(t_next > floor, end, t_next))
 
 
 class EndState:
     """Cotangents of an answer that is the state at the end of the last step.
 
     Args:
-      to_end: cotangent of that state.
+      to_last: cotangent of that state.
       method: the Runge-Kutta method.
     """
 
-    def __init__(self, to_end: State, method: Method) -> None:
-        self.to_end, self.method = to_end, method
+    last = None
 
-    def add_to_start(self, step: Index, value: State) -> State:
-        """The value: the answer depends on no start of a step."""
-        del step
-        return value
+    def __init__(self, to_last: State, method: Method) -> None:
+        self.to_last, self.method = to_last, method
 
-    def add_to_stage(self, step: Index, stage: Index, value: State) -> State:
-        """The value: the answer depends on the k_i through the last state alone."""
-        del step, stage
-        return value
+    def share(self, step: Index, following: Counts | None) -> None:
+        """None: the answer depends on no step but through the last state."""
+        del step, following
 
     def stages_used(self, step: Index) -> int:
         """Those of a step's own: an FSAL method's last stage is the next step's first."""
         del step
         return self.method.evaluations
+
+    def to_start(self, value: State) -> State:
+        """The value."""
+        return value
+
+    def to_outputs(self) -> Float[Array, "T *samples"]:
+        """Not called: the times of such a solve are constants."""
+        raise NotImplementedError

@@ -10,20 +10,45 @@ controller. What varies between solves is in three strategies:
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
+import equinox.internal as eqxi
+import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxode.ode.buffers import select
-from jaxode.ode.end_rules import EndRule, LastStep
+from jaxode.ode.buffers import broadcast_time, select, spread
+from jaxode.ode.end_rules import EndRule, Outputs, TriedStep
 from jaxode.ode.failures import MAX_STEPS
 from jaxode.ode.recorder import Memory, Recorder, Step
 from jaxode.ode.residuals import Inputs, LinearizedField
 from jaxode.ode.runge_kutta import Method
 from jaxode.ode.step_control import StepControl
 from jaxode.ode.stepsize import ControllerState
-from jaxode.types import Counts, Flags, Index, NumpyTime, State, Times
+from jaxode.ode.times import Span
+from jaxode.types import (
+    Answer,
+    Counts,
+    Flags,
+    Index,
+    IntScalar,
+    NumpyTime,
+    StageSlopes,
+    State,
+    Time,
+    Times,
+)
+
+LoopKind = Literal["lax", "bounded", "checkpointed"]
+"""A plain loop; or one that JAX differentiates, keeping every step or by recursive checkpoints."""
+
+
+class FirstStep(NamedTuple):
+    """What the derivative through the first step's size needs."""
+
+    ks: StageSlopes
+    accepted: Flags
+    """Whether the first step tried was accepted; the size of no later one has a derivative."""
 
 
 class Loop(NamedTuple):
@@ -32,8 +57,9 @@ class Loop(NamedTuple):
     y: State
     slope: State | None
     """f(t, y) of an FSAL method, else None."""
-    last: LastStep | None
-    """The last step; None unless the answer is interpolated in it."""
+    outputs: Outputs | None
+    """None where the answer is the last state."""
+    first: FirstStep | None
     t: Times
     t_next: Times
     """End of the step to try."""
@@ -44,23 +70,34 @@ class Loop(NamedTuple):
     tried: Counts
     """Number of steps, accepted and rejected."""
     accepted: Counts
+    extra: Counts
+    """Number of evaluations beside those of steps and the start."""
     recorded: Index
     """Number of steps that some sample accepted: `accepted`, where all share one step size."""
     memory: Memory | None
     """None where no gradient is computed."""
 
 
+class Evaluations(NamedTuple):
+    """At which of a step's stages the field is evaluated beside the time, for it may jump there."""
+
+    after_start: bool = False
+    before_end: bool = False
+
+
 class ExplicitSolve:
-    """One solve from t0 to t1 > t0.
+    """One solve, in the time since its start.
 
     Args:
       linearized: the field; with per-sample step sizes it takes times [B, 1, …, 1].
       method: the Runge-Kutta method.
       control: step-size control.
       end: how the solve ends.
-      t0: start, a NumPy scalar.
-      t1: end, of the same type.
+      zero: the time 0 in the state's type, a NumPy scalar.
       max_steps: most steps, accepted and rejected.
+      beside: where the field is evaluated beside a step's start or end.
+      jumps: s of the times at which the field jumps.
+      slope_at_end: whether an interpolant needs the field at the end of a step.
     """
 
     def __init__(
@@ -69,69 +106,118 @@ class ExplicitSolve:
         method: Method,
         control: StepControl,
         end: EndRule,
-        t0: NumpyTime,
-        t1: NumpyTime,
+        zero: NumpyTime,
         *,
         max_steps: int,
+        beside: Evaluations = Evaluations(),
+        jumps: Times | None = None,
+        slope_at_end: bool = False,
     ) -> None:
         self.linearized, self.method, self.control, self.end = linearized, method, control, end
-        self.t0, self.t1, self.max_steps = t0, t1, max_steps
+        self.zero, self.max_steps, self.beside = zero, max_steps, beside
+        self.jumps, self.slope_at_end = jumps, slope_at_end
 
     def start(self) -> Times:
-        """t0, of each sample."""
-        return jnp.broadcast_to(self.t0, self.control.batch_shape)
+        """s = 0, of each sample."""
+        return jnp.broadcast_to(self.zero, self.control.batch_shape)
 
-    def solve(self, z0: State, inputs: Inputs, recorder: Recorder) -> Loop:
-        """Step until t1 is reached or the solve has failed.
+    def solve(
+        self,
+        z0: State,
+        inputs: Inputs,
+        span: Span,
+        recorder: Recorder,
+        *,
+        kind: LoopKind = "lax",
+        keep_first: bool = False,
+    ) -> Loop:
+        """Step until the end is reached or the solve has failed.
 
         Args:
           z0: state at t0.
           inputs: what the field reads besides time and state.
+          span: start, direction and output times.
           recorder: what to store of the steps.
+          kind: of the loop over steps.
+          keep_first: whether the k_i of the first step are stored.
 
         Returns:
           The loop after the last step.
         """
-        loop = lax.while_loop(
-            lambda loop: self._running(loop).any(),
-            lambda loop: self._step(loop, inputs, recorder),
-            self._begin(z0, inputs, recorder),
-        )
-        short = (loop.failure == 0) & (loop.t < self.t1)
+        begin = self._begin(z0, inputs, span, recorder, keep_first)
+        condition = lambda loop: self._running(loop).any()  # noqa: E731
+        body = lambda loop: self._step(loop, inputs, span, recorder)  # noqa: E731
+        if kind == "lax":
+            loop = lax.while_loop(condition, body, begin)
+        else:
+            loop = eqxi.while_loop(condition, body, begin, max_steps=self.max_steps, kind=kind)
+        short = (loop.failure == 0) & ~self._finished(loop)
         return loop._replace(failure=jnp.where(short, MAX_STEPS, loop.failure))
 
-    def answer(self, loop: Loop) -> State:
-        """The state at t1."""
-        return self.end.answer(loop.t, loop.y, loop.last)
+    def answer(self, loop: Loop) -> Answer:
+        """The state at t1, or the states at the output times."""
+        return self.end.answer(loop.y, loop.outputs)
 
-    def _begin(self, z0: State, inputs: Inputs, recorder: Recorder) -> Loop:
+    def time_of_stage(self, span: Span, s: Times, stage: IntScalar, y: State) -> Time:
+        """The time at which the field is evaluated in a stage, as the field receives it."""
+        before, after = False, False
+        if self.beside.before_end:
+            before = jnp.asarray(self.method.c)[stage] == 1
+        if self.beside.after_start:
+            after = jnp.asarray(self.method.c)[stage] == 0
+        return broadcast_time(jnp.asarray(span.clock(s, before, after)), y)
+
+    def first_size(self, z0: State, inputs: Inputs, span: Span) -> Times:
+        """Size of the first step."""
+        return self.control.first_size(self._field(inputs, span), self.start(), z0)
+
+    def _field(self, inputs: Inputs, span: Span):
+        def field(s: Times, y: State) -> State:
+            t = broadcast_time(jnp.asarray(span.clock(s)), y)
+            return self.linearized.evaluate(t, y, inputs)
+
+        return field
+
+    def _begin(
+        self, z0: State, inputs: Inputs, span: Span, recorder: Recorder, keep_first: bool
+    ) -> Loop:
         t0 = self.start()
         slope, residuals = None, None
         if self.method.fsal:
-            slope, residuals = recorder.evaluate(t0, z0, inputs)
+            at = broadcast_time(jnp.asarray(span.clock(t0)), z0)
+            slope, residuals = recorder.evaluate(at, z0, inputs)
         memory = recorder.begin(t0, z0, residuals)
         t_next, controller = self.control.first_step(
-            lambda t, y: self.linearized.evaluate(t, y, inputs), t0, z0
+            self._field(inputs, span), t0, z0, span.end
         )
         none = jnp.zeros(self.control.batch_shape, jnp.int32)
+        first = None
+        if keep_first:
+            ks = jax.tree.map(lambda z: jnp.zeros((self.method.stages, *z.shape), z.dtype), z0)
+            first = FirstStep(ks, none != 0)
         return Loop(
             y=z0,
             slope=slope,
-            last=self.end.before_first(t0, z0, none),
+            outputs=self.end.begin(z0, span, memory is not None),
+            first=first,
             t=t0,
-            t_next=self.end.first_end(t_next),
+            t_next=self.end.first_end(t_next, span),
             controller=controller,
             failure=none,
             tried=none,
             accepted=none,
+            extra=none,
             recorded=jnp.zeros((), jnp.int32),
             memory=memory,
         )
 
-    def _running(self, loop: Loop) -> Flags:
-        return (loop.t < self.t1) & (loop.failure == 0) & (loop.tried < self.max_steps)
+    def _finished(self, loop: Loop) -> Flags:
+        return self.end.finished(loop.t, loop.accepted, loop.outputs)
 
-    def _step(self, loop: Loop, inputs: Inputs, recorder: Recorder) -> Loop:
+    def _running(self, loop: Loop) -> Flags:
+        return ~self._finished(loop) & (loop.failure == 0) & (loop.tried < self.max_steps)
+
+    def _step(self, loop: Loop, inputs: Inputs, span: Span, recorder: Recorder) -> Loop:
         method, control, n = self.method, self.control, loop.recorded
 
         # Propose a step.
@@ -142,7 +228,9 @@ class ExplicitSolve:
         tape = loop.memory and loop.memory.tape
         carry = method.begin_step(loop.y, t_next - loop.t, loop.slope, tape)
         ks, slope, tape = method.run(
-            lambda t, y: recorder.evaluate(t, y, inputs),
+            lambda t, y, stage: recorder.evaluate(
+                self.time_of_stage(span, t, stage, y), y, inputs
+            ),
             lambda tape, residuals, stage: recorder.store(tape, residuals, n, stage),
             loop.y,
             loop.t,
@@ -156,25 +244,70 @@ class ExplicitSolve:
         # Accept or reject it.
         decision = control.decide(loop.t, t_next, loop.y, y, error, loop.controller)
         decision = control.keep_finished(
-            running, self.end.limit(decision), loop.t, loop.controller, loop.failure
+            running, self.end.limit(decision, span), loop.t, loop.controller, loop.failure
         )
         accept, t, _, controller, failure = decision
-        last = self.end.last_step(running, LastStep(ks, loop.t, loop.y, n), loop.last)
+        tried = TriedStep(n, loop.t, t_next, loop.y, y, ks, accept)
+        outputs, extra = loop.outputs, loop.extra
+        if self.slope_at_end:
+            outputs, extra = self._outputs_with_slope(loop, tried, inputs, span)
+        else:
+            outputs = self.end.after_step(outputs, tried, span)
+        first = loop.first
+        if first is not None:
+            new = FirstStep(ks, jnp.broadcast_to(accept, first.accepted.shape))
+            first = lax.cond(loop.tried.max() == 0, lambda: new, lambda: loop.first)
         y = select(accept, y, loop.y)
+        slope = select(accept, slope, loop.slope)
+        if self.jumps is not None:
+            slope, extra = self._beyond_jump(t, y, slope, accept, extra, inputs, span)
 
         # Record it.
-        step = Step(n, loop.y, y, t, accept, running, error)
+        time = broadcast_time(jnp.asarray(span.clock(t)), y)
+        step = Step(n, loop.y, y, t, time, accept, running, error)
         memory = recorder.record(loop.memory, tape, step, inputs)
         return Loop(
             y=y,
-            slope=select(accept, slope, loop.slope),
-            last=last,
+            slope=slope,
+            outputs=outputs,
+            first=first,
             t=t,
             t_next=decision.t_next,
             controller=controller,
             failure=failure,
             tried=loop.tried + running,
             accepted=loop.accepted + accept,
+            extra=extra,
             recorded=n + accept.any(),
             memory=memory,
         )
+
+    def _outputs_with_slope(
+        self, loop: Loop, step: TriedStep, inputs: Inputs, span: Span
+    ) -> tuple[Outputs | None, Counts]:
+        """The outputs by an interpolant with the field at the step's end, evaluated for each."""
+        at = broadcast_time(jnp.asarray(span.clock(step.t_next)), step.y1)
+        slope = self.linearized.evaluate(at, step.y1, inputs)
+        h = step.t_next - step.t
+        ks = jax.tree.map(lambda k, f: jnp.stack([k[0], spread(h, f) * f]), step.ks, slope)
+        outputs = self.end.after_step(loop.outputs, step._replace(ks=ks), span)
+        assert outputs is not None and loop.outputs is not None
+        return outputs, loop.extra + outputs.next - loop.outputs.next
+
+    def _beyond_jump(
+        self,
+        s: Times,
+        y: State,
+        slope: State | None,
+        accept: Flags,
+        extra: Counts,
+        inputs: Inputs,
+        span: Span,
+    ) -> tuple[State | None, Counts]:
+        """The slope behind a jump of the field, where an accepted step has ended on one."""
+        on_jump = accept & (s[..., None] == jnp.asarray(self.jumps)).any(-1)
+        if slope is None:
+            return slope, extra
+        at = broadcast_time(jnp.asarray(span.clock(s, after=True)), y)
+        behind = self.linearized.evaluate(at, y, inputs)
+        return select(on_jump, behind, slope), extra + on_jump

@@ -7,13 +7,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int
 
 _FAILURES = {
-    1: (
-        "the solver took max_steps steps before the end: raise max_steps, loosen rtol and atol, or"
-        " use a lower lr"
-    ),
+    1: "the solver took max_steps steps before the end: raise max_steps, or loosen rtol and atol",
     2: (
-        "the state or the vector field is not finite (NaN or infinity): use a lower lr, or look at"
-        " the input"
+        "the state or the vector field is not finite (NaN or infinity): look at the input and the"
+        " parameters"
     ),
     3: (
         "the step size fell to the rounding error of the time: loosen rtol and atol, or use the"
@@ -23,9 +20,14 @@ _FAILURES = {
         "Newton's iteration did not converge: loosen rtol and atol, or use an explicit solver such"
         " as dopri5"
     ),
+    5: "the times ts are not finite, or do not all rise or all fall",
+    6: (
+        "the type of the state cannot tell the times of a step apart, and the vector field depends"
+        " on the time: use float64, or times closer to zero"
+    ),
 }
 
-MAX_STEPS, NOT_FINITE, TOO_SHORT, NEWTON = _FAILURES
+MAX_STEPS, NOT_FINITE, TOO_SHORT, NEWTON, TIMES, UNRESOLVED = _FAILURES
 
 
 class SolveError(RuntimeError):

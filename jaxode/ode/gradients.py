@@ -11,18 +11,12 @@ import diffrax
 
 from jaxode.checks import ConfigError, require
 from jaxode.config import GRADIENT_FACTS, GradientFacts, SolveConfig
-from jaxode.ode.compat import mixed_norm, mixed_seminorm, pooled_norm, pooled_seminorm
+from jaxode.ode.backsolve_norms import pooled_norm, pooled_seminorm
 from jaxode.ode.fixed_grid import FixedGrid
 from jaxode.ode.solvers import make_solver
 from jaxode.ode.stepsize import Adaptive
 
-_NORMS = {
-    ("diffrax", "full"): pooled_norm,
-    ("diffrax", "seminorm"): pooled_seminorm,
-    ("torchdiffeq", "full"): mixed_norm,
-    ("torchdiffeq", "seminorm"): mixed_seminorm,
-}
-
+_NORMS = {"full": pooled_norm, "seminorm": pooled_seminorm}
 
 Adjoint = Callable[[SolveConfig, int], diffrax.AbstractAdjoint]
 """(config, max_steps) → the adjoint of a forward solve of at most `max_steps` steps."""
@@ -88,7 +82,7 @@ def backsolve(config: SolveConfig, max_steps: int) -> diffrax.AbstractAdjoint:
     rtol = config.rtol if config.backward_rtol is None else config.backward_rtol
     atol = config.atol if config.backward_atol is None else config.backward_atol
     if config.step_size is None:
-        controller = Adaptive(rtol, atol, _NORMS[config.stepping, config.backward_norm])
+        controller = Adaptive(rtol, atol, _NORMS[config.backward_norm])
     else:
         controller = FixedGrid(config.step_size)
     solver = make_solver(config.solver, rtol, atol)

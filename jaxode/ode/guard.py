@@ -16,7 +16,8 @@ import numpy as np
 from jaxtyping import Array, Shaped
 
 from jaxode.ode.buffers import spread
-from jaxode.types import Args, Flags, NumpyTime, State, StateLike, Times, VectorField
+from jaxode.ode.stepsize import StartTime
+from jaxode.types import Args, Flags, State, StateLike, Times, VectorField
 
 _SLACK = 1e-3
 """Relative error allowed in the length; a solve that stops early misses it by its remaining time.
@@ -29,7 +30,7 @@ def with_clock(field: VectorField) -> VectorField:
 
 
 def start_clock(
-    z0: StateLike, args: Args, zero: Times, span: NumpyTime
+    z0: StateLike, args: Args, zero: Times, span: StartTime
 ) -> tuple[tuple[StateLike, Times], tuple[Args, Times]]:
     """State (z0, τ) and arguments (args, c) whose gradients are NaN unless the clock returns.
 

@@ -1,4 +1,4 @@
-"""The root-mean-square norm by which steps are accepted."""
+"""Norms of a state, by which steps are accepted."""
 
 from __future__ import annotations
 
@@ -18,3 +18,9 @@ def rms_norm(state: PyTree[Float[Array, "..."]]) -> Float[Array, ""]:
         return optimistix.rms_norm(state)
     norm = optimistix.two_norm(state)
     return norm / jnp.sqrt(jnp.asarray(size, norm.dtype))
+
+
+def largest_rms_norm(state: PyTree[Float[Array, "..."]]) -> Float[Array, ""]:
+    """The largest RMS of a state's parts: torchdiffeq's norm of a tuple, and of a tensor."""
+    parts = [rms_norm(leaf) for leaf in jax.tree.leaves(state) if leaf.size]
+    return parts[0] if len(parts) == 1 else jnp.max(jnp.stack(parts))

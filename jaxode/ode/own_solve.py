@@ -1,29 +1,34 @@
-"""The gradient modes `tape` and `replay`: an explicit solve of our own, put together from settings.
+"""An explicit solve of our own, put together from settings, and differentiated as they say.
 
-Its steps are those of Diffrax; its strategies are listed in `jaxode.ode.explicit_solve`.
+Its strategies are listed in `jaxode.ode.explicit_solve`. It serves the gradient modes `tape` and
+`replay` with Diffrax's steps, and every mode with torchdiffeq's.
 """
 
 from __future__ import annotations
 
+from functools import partial
+
 import diffrax
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxode.config import SolveConfig
 from jaxode.ode import tape
-from jaxode.ode.end_rules import ClipToEnd, EndRule
+from jaxode.ode.adams import solve_adams
+from jaxode.ode.adjoint_solve import BackwardCost, solve_with_adjoint
+from jaxode.ode.assemble import assemble
+from jaxode.ode.end_rules import ClipToEnd
 from jaxode.ode.explicit_solve import ExplicitSolve
-from jaxode.ode.from_config import forward_controller, forward_solver, interpolates_end
-from jaxode.ode.interpolated_end import InterpolatePastEnd
-from jaxode.ode.norms import rms_norm
-from jaxode.ode.recorder import DifferentiableRecorder
+from jaxode.ode.options import StepOptions
+from jaxode.ode.recorder import DifferentiableRecorder, NoRecorder
 from jaxode.ode.replay_recorder import ReplayRecorder
 from jaxode.ode.residuals import LinearizedField
 from jaxode.ode.runge_kutta import Method
 from jaxode.ode.stats import Outcome
-from jaxode.ode.step_control import Controller, PerSampleStepSizes, SharedStepSize, StepControl
 from jaxode.ode.tape_recorder import NoRepair, RepairMixedSteps, TapeRecorder
-from jaxode.types import Args, Dimension, NumpyTime, StateLike, VectorField
+from jaxode.ode.times import Span
+from jaxode.types import Args, Dimension, State, StateLike, Time, VectorField
 
 
 def solve(
@@ -31,60 +36,125 @@ def solve(
     z0: StateLike,
     args: Args,
     config: SolveConfig,
-    t0: NumpyTime,
-    t1: NumpyTime,
+    span: Span,
+    options: StepOptions,
+    cost: BackwardCost | None,
+    *,
+    single: bool,
 ) -> Outcome:
-    """Solve from t0 to t1 > t0 in a gradient mode of our own.
+    """Solve in the time since the start, in a gradient mode of our own.
 
     Args:
       field: t, z, args → dz/dt.
       z0: state at t0; one array [B, ...] with per-sample step sizes.
       args: what the field reads.
       config: settings with an explicit solver.
-      t0: start, in the state's type.
-      t1: end, likewise.
+      span: start, direction and output times.
+      options: torchdiffeq's, under its stepping.
+      cost: zeros whose gradient is the backward solve's cost, or None.
+      single: whether the answer is the state at the only output time, instead of [T, ...].
     """
     z0 = jax.tree.map(jnp.asarray, z0)
-    solver = forward_solver(config)
-    method = Method(solver, t0.dtype)
-    max_steps, controller = forward_controller(config, t1 - t0, rms_norm)
+    plain = config.stepping == "torchdiffeq"
+    time_type = jax.tree.leaves(z0)[0].dtype
     samples = z0.shape[0] if config.per_sample else None
-    time = t0 if samples is None else jnp.full((samples, *[1] * (z0.ndim - 1)), t0)
-    # An ODETerm gives slopes the state's shape.
-    term = diffrax.ODETerm(field)  # type: ignore[arg-type]
-    linearized = LinearizedField(term.vf, time, z0, args)
-    control = _control(controller, method, t0, t1, samples)
-    explicit = ExplicitSolve(
-        linearized,
-        method,
-        control,
-        _end(config, solver, method, control, t1),
-        t0,
-        t1,
-        max_steps=max_steps,
-    )
-    recorder = _recorder(config, linearized, method, max_steps)
-    return tape.solve(explicit, recorder, z0, linearized.inputs)
+    if plain and config.gradient_facts.backward_solve:
+        if cost is None:
+            cost = BackwardCost(*jnp.zeros(3, time_type))
+        if samples is not None:
+            outcome = _backsolve_each(field, z0, args, config, span, options, cost)
+        else:
+            linearized = _linearized(field, z0, args, span, jnp.zeros((), time_type), None)
+            outcome = solve_with_adjoint(linearized, z0, config, span, options, cost)
+        return _squeezed(outcome, single)
+    # The sizes of fixed steps depend on the times, which the tape takes for constants.
+    taped = span.known or config.adaptive or not plain
+    exact = config.gradient in ("tape", "replay") and taped
+    through_first_step = bool(
+        plain and exact and config.adaptive and options.first_step is None
+        and options.first_step_gradient
+    )  # fmt: skip
+    shifted = exact and plain and (through_first_step or not span.known)
+    shape = () if samples is None else (samples,)
+    shift = jnp.zeros(shape, time_type) if shifted else None
+    linearized = _linearized(field, z0, args, span, shift, samples)
+    kind = "bounded" if config.gradient == "direct" else "checkpointed"
+    if config.solver_facts.multistep:
+        outcome = solve_adams(linearized, z0, linearized.inputs, config, span, options, kind)
+        return _squeezed(outcome, single)
+
+    def assembled(span: Span) -> ExplicitSolve:
+        return assemble(
+            linearized, z0, config, span, options, samples,
+            slopes=shifted, single=single, differentiable=not exact,
+        )  # fmt: skip
+
+    explicit = assembled(span)
+    if not exact:
+        loop = explicit.solve(z0, linearized.inputs, span, NoRecorder(linearized), kind=kind)
+        outcome = Outcome(
+            explicit.answer(loop), loop.tried, loop.accepted, loop.failure, loop.extra
+        )
+    else:
+        recorder = _recorder(config, linearized, explicit.method, explicit.max_steps)
+        outcome = tape.solve(
+            assembled, recorder, z0, linearized.inputs, span,
+            with_times=plain and not span.known, through_first_step=through_first_step,
+        )  # fmt: skip
+    return outcome if isinstance(explicit.end, ClipToEnd) else _squeezed(outcome, single)
 
 
-def _control(
-    controller: Controller, method: Method, t0: NumpyTime, t1: NumpyTime, samples: Dimension | None
-) -> StepControl:
-    if samples is None:
-        return SharedStepSize(controller, method.order, t0, t1)
-    return PerSampleStepSizes(controller, method.order, t1, samples)
-
-
-def _end(
+def _backsolve_each(
+    field: VectorField,
+    z0: State,
+    args: Args,
     config: SolveConfig,
-    solver: diffrax.AbstractSolver,
-    method: Method,
-    control: StepControl,
-    t1: NumpyTime,
-) -> EndRule:
-    if interpolates_end(config):
-        return InterpolatePastEnd(method, control, solver.interpolation_cls, t1)
-    return ClipToEnd(method, t1)
+    span: Span,
+    options: StepOptions,
+    cost: BackwardCost,
+) -> Outcome:
+    """A solve and a backward solve of each sample by itself, mapped over samples."""
+
+    def of_one(t: Time, z: State, args: Args) -> State:
+        return field(jnp.reshape(t, (1,) * (z.ndim + 1)), z[None], args)[0]
+
+    def one(z0: State, args: Args, span: Span) -> Outcome:
+        linearized = _linearized(of_one, z0, args, span, jnp.zeros((), z0.dtype), None)
+        return solve_with_adjoint(linearized, z0, config, span, options, cost)
+
+    if span.known and span.outputs.ndim == 1:
+        outcome = jax.vmap(partial(one, span=span), (0, None))(z0, args)
+    else:
+        outcome = jax.vmap(one, (0, None, span.axes()))(z0, args, span)
+    return outcome._replace(z1=jnp.moveaxis(outcome.z1, 1, 0))
+
+
+def _linearized(
+    field: VectorField,
+    z0: State,
+    args: Args,
+    span: Span,
+    shift: Time | None,
+    samples: Dimension | None,
+) -> LinearizedField:
+    """The field of a rising time, with a shift of the time as its last real input."""
+    # An ODETerm gives slopes the state's shape.
+    vector = diffrax.ODETerm(field).vf  # type: ignore[arg-type]
+    shape = () if samples is None else (samples, *[1] * (z0.ndim - 1))
+    time = jnp.zeros(shape, jax.tree.leaves(z0)[0].dtype)
+    rising = span.known and bool(np.all(span.sign == 1))
+
+    def shifted(t: Time, z: State, inputs: tuple) -> State:
+        args, sign, shift = inputs
+        slope = vector(t if shift is None else t + shift.reshape(shape), z, args)
+        if rising:
+            return slope
+        sign = sign.reshape(shape if sign.ndim else ())
+        return jax.tree.map(lambda leaf: sign.astype(leaf.dtype) * leaf, slope)
+
+    # An integer has no derivative, so the sign is no parameter to the adjoint's norm.
+    sign = None if rising else jnp.asarray(span.sign).astype(jnp.int32)
+    return LinearizedField(shifted, time, z0, (args, sign, shift))
 
 
 def _recorder(
@@ -94,3 +164,9 @@ def _recorder(
         return ReplayRecorder(linearized, method, max_steps)
     repair = RepairMixedSteps(method) if config.per_sample else NoRepair()
     return TapeRecorder(linearized, method, config.tape_steps, max_steps, repair)
+
+
+def _squeezed(outcome: Outcome, single: bool) -> Outcome:
+    if not single:
+        return outcome
+    return outcome._replace(z1=jax.tree.map(lambda leaf: leaf[0], outcome.z1))

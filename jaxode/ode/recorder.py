@@ -15,10 +15,10 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxode.ode.buffers import Buffers, allocate, broadcast_time, write
+from jaxode.ode.buffers import Buffers, allocate, write
 from jaxode.ode.residuals import Inputs, LinearizedField, Residuals
 from jaxode.ode.runge_kutta import Method
-from jaxode.types import Flags, Index, IntScalar, State, Times
+from jaxode.types import Flags, Index, IntScalar, State, Time, Times
 
 
 class Memory(NamedTuple):
@@ -44,7 +44,9 @@ class Step(NamedTuple):
     y1: State
     """State after: that before, of samples that did not accept."""
     t1: Times
-    """Time after, likewise."""
+    """Time after, likewise, since the start of the solve."""
+    time: Time
+    """The same as the field receives it."""
     accept: Flags
     running: Flags
     """Which samples had not finished before."""
@@ -55,7 +57,7 @@ class Step(NamedTuple):
 class Recorder(Protocol):
     """What a solve evaluates and stores."""
 
-    def evaluate(self, t: Times, y: State, inputs: Inputs) -> tuple[State, Residuals | None]:
+    def evaluate(self, t: Time, y: State, inputs: Inputs) -> tuple[State, Residuals | None]:
         """dz/dt, and the residuals of this evaluation if they are stored."""
         ...
 
@@ -104,9 +106,9 @@ class NoRecorder:
     def __init__(self, linearized: LinearizedField) -> None:
         self.linearized = linearized
 
-    def evaluate(self, t: Times, y: State, inputs: Inputs) -> tuple[State, None]:
+    def evaluate(self, t: Time, y: State, inputs: Inputs) -> tuple[State, None]:
         """dz/dt, and None."""
-        return self.linearized.evaluate(broadcast_time(t, y), y, inputs), None
+        return self.linearized.evaluate(t, y, inputs), None
 
     def begin(self, t0: Times, z0: State, first: Residuals | None) -> None:
         """None."""

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from jaxtyping import Array, Bool
 
-from jaxode.ode.buffers import broadcast_time
 from jaxode.ode.recorder import Checkpoints, Memory, Step, TapeLayout
 from jaxode.ode.residuals import Inputs, LinearizedField, Residuals
 from jaxode.ode.runge_kutta import Method
-from jaxode.types import Index, IntScalar, State, Times
+from jaxode.types import Index, IntScalar, State, Time, Times
 
 
 class ReplayRecorder:
@@ -31,9 +30,9 @@ class ReplayRecorder:
         self.checkpoints = Checkpoints(self.segment, max_steps)
         self.layout = TapeLayout(method, self.segment, linearized)
 
-    def evaluate(self, t: Times, y: State, inputs: Inputs) -> tuple[State, None]:
+    def evaluate(self, t: Time, y: State, inputs: Inputs) -> tuple[State, None]:
         """dz/dt, and None."""
-        return self.linearized.evaluate(broadcast_time(t, y), y, inputs), None
+        return self.linearized.evaluate(t, y, inputs), None
 
     def begin(self, t0: Times, z0: State, first: Residuals | None) -> Memory:
         """Memory before the first step."""

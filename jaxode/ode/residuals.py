@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -62,7 +63,8 @@ class LinearizedField:
     Attributes:
       inputs: the arrays of `args`, and those that the field closes over.
       evaluate: t, z, inputs → dz/dt.
-      saved: shapes and types of an evaluation's own residuals.
+      reads_time: whether dz/dt depends on t.
+      slope: shapes and types of dz/dt.
     """
 
     def __init__(
@@ -97,10 +99,27 @@ class LinearizedField:
             return jax.tree.unflatten(jax.tree.structure(shape), flat)
 
         self.evaluate = evaluate
+        self.reads_time = traced.jaxpr.invars[0] in {
+            v
+            for equation in traced.jaxpr.eqns
+            for v in equation.invars
+            if not isinstance(v, Literal)
+        } or traced.jaxpr.invars[0] in traced.jaxpr.outvars
+        self.slope = shape
+        self._like = t, z
         self._vjp: PyTree | None = None
-        self._trace_pullback(t, z)
 
-    def _trace_pullback(self, t: RealScalar | Shaped[ArrayLike, "..."], z: State) -> None:
+    @functools.cached_property
+    def saved(self) -> list[jax.ShapeDtypeStruct]:
+        """Shapes and types of an evaluation's own residuals."""
+        self._pullback  # noqa: B018 - traced at first use: a solve without a gradient needs none
+        return self._saved
+
+    @functools.cached_property
+    def _pullback(self) -> Callable[..., list[Array]]:
+        """The forward pass with its residuals, traced, for what each of these is and depends on."""
+        t, z = self._like
+
         def forward(t: Time, z: State, inputs: Inputs) -> tuple[State, list[ArrayLike]]:
             def slope_of(z: State, real: RealInputs) -> State:
                 return self.evaluate(t, z, inputs._replace(real=real))
@@ -112,7 +131,7 @@ class LinearizedField:
             return slope, residuals
 
         traced, (slope, residuals) = jax.make_jaxpr(forward, return_shape=True)(t, z, self.inputs)
-        self._forward, self._slope = jaxpr_as_fun(traced), jax.tree.structure(slope)
+        self._slope = jax.tree.structure(slope)
         jaxpr = traced.jaxpr
         varying = set(jaxpr.invars[: 1 + len(jax.tree.leaves(z))])
         for equation in jaxpr.eqns:
@@ -123,7 +142,8 @@ class LinearizedField:
         unique = list(dict.fromkeys(name for name in names if name is not None))
         self._source = [None if name is None else unique.index(name) for name in names]
         self._first = [names.index(name) for name in unique]
-        self.saved = [residuals[i] for i in self._first]
+        self._saved = [residuals[i] for i in self._first]
+        return jaxpr_as_fun(traced)
 
     def forward(self, t: Time, z: State, inputs: Inputs) -> tuple[State, Residuals]:
         """dz/dt, and what its pullback needs beyond what `shared_residuals` gives."""
@@ -154,6 +174,6 @@ class LinearizedField:
         return jax.tree.unflatten(self._vjp, leaves)(cotangent)
 
     def _all(self, t: Time, z: State, inputs: Inputs) -> tuple[State, list[ArrayLike]]:
-        flat = self._forward(t, *jax.tree.leaves(z), *inputs.real, *(inputs.other or ()))
+        flat = self._pullback(t, *jax.tree.leaves(z), *inputs.real, *(inputs.other or ()))
         count = self._slope.num_leaves
         return jax.tree.unflatten(self._slope, flat[:count]), flat[count:]

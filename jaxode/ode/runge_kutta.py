@@ -21,8 +21,8 @@ Weights = Float[np.ndarray, " stages"] | Float[Array, " stages"]
 Table = Float[np.ndarray, "stages stages"]
 """Coefficients a_ij: row i for stage i."""
 
-Evaluate = Callable[[Times, State], tuple[State, list[Array] | None]]
-"""Time and state → dz/dt, and the residuals of this evaluation, or None."""
+Evaluate = Callable[[Times, State, IntScalar], tuple[State, list[Array] | None]]
+"""Time, state and stage → dz/dt, and the residuals of this evaluation, or None."""
 
 Store = Callable[[Arrays, list[Array] | None, IntScalar], Arrays]
 """Tape, residuals of an evaluation, its stage → the tape with them; None stands for no tape."""
@@ -107,7 +107,7 @@ class Method:
             tableau = solver.tableau
             assert isinstance(tableau, diffrax.ButcherTableau)
             lower, b, error, c = tableau.a_lower, tableau.b_sol, tableau.b_error, tableau.c
-            self.fsal = bool(tableau.fsal)
+            self.fsal = bool(tableau.fsal) or getattr(solver, "reuses_last_stage", False)
         order = solver.order(None)
         assert order is not None
         self.order, self.stages = order, len(b)
@@ -161,7 +161,7 @@ class Method:
         def stage(i: IntScalar, carry: StageCarry) -> StageCarry:
             ks, slope, tape = carry
             at = jnp.where(jnp.asarray(self.c)[i] == 1, t_next, t + jnp.asarray(self.c)[i] * h)
-            f, residuals = evaluate(at, combine_row(y, self.a, i, ks))
+            f, residuals = evaluate(at, combine_row(y, self.a, i, ks), i)
             ks = write(ks, jax.tree.map(lambda f: spread(h, f) * f, f), i)
             return StageCarry(ks, None if slope is None else f, store(tape, residuals, i))
 

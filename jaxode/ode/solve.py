@@ -5,54 +5,101 @@ A SolveConfig says how.
 
 from __future__ import annotations
 
+from typing import overload
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array, Shaped
 
 from jaxode.checks import ConfigError
 from jaxode.config import SolveConfig
 from jaxode.ode import diffrax_solve, own_solve
-from jaxode.ode.failures import NOT_FINITE
-from jaxode.ode.solvers import evaluations, make_solver
+from jaxode.ode.adjoint_solve import BackwardCost
+from jaxode.ode.checked import check_options, check_state, checked_field, with_time_failures
+from jaxode.ode.costs import stats_of
+from jaxode.ode.options import StepOptions
 from jaxode.ode.stats import Outcome, Stats
-from jaxode.types import Args, State, StateLike, VectorField
+from jaxode.ode.time_gradients import with_time_gradients
+from jaxode.ode.times import Span, TimesLike, span_of
+from jaxode.types import Answer, Args, State, StateLike, VectorField
 
 
+@overload
 def odeint(
     field: VectorField,
     z0: StateLike,
     args: Args,
     config: SolveConfig,
+    /,
     *,
-    t0: float = 0.0,
-    t1: float = 1.0,
-) -> tuple[State, Stats]:
-    """State at t1 of dz/dt = field(t, z, args) with z(t0) = z0, and what it cost.
+    t0: TimesLike = ...,
+    t1: TimesLike = ...,
+    options: StepOptions | None = ...,
+    backward_cost: BackwardCost | None = ...,
+) -> tuple[Answer, Stats]: ...
+@overload
+def odeint(
+    field: VectorField,
+    z0: StateLike,
+    ts: TimesLike,
+    args: Args,
+    config: SolveConfig,
+    /,
+    *,
+    options: StepOptions | None = ...,
+    backward_cost: BackwardCost | None = ...,
+) -> tuple[Answer, Stats]: ...
 
-    Gradients reach `z0` and `args`, and nothing that `field` closes over (under backsolve, JAX
-    raises if it closes over something differentiated). One step size serves the whole state, the
-    batch included, unless the config says `per_sample`: then each sample has its own steps, error
-    and Stats, as if it were solved in a batch of one. A failed solve does not raise, so that it can
-    run under jit: its code is in the Stats, and `Stats.check()` raises SolveError. A backsolve that
-    does not reach t0 on the way back gives NaN for every gradient.
+
+def odeint(
+    field: VectorField,
+    z0: StateLike,
+    *rest: object,
+    t0: TimesLike = 0.0,
+    t1: TimesLike = 1.0,
+    options: StepOptions | None = None,
+    backward_cost: BackwardCost | None = None,
+) -> tuple[Answer, Stats]:
+    """State of dz/dt = field(t, z, args) with z(t0) = z0 at one time or at many, and what it cost.
+
+    Two forms: `odeint(field, z0, args, config, t0=0, t1=1)` gives the state at t1, and
+    `odeint(field, z0, ts, args, config)` the states at all times ts, the first of which is the start. One
+    solve runs through all of them; a state between two steps is interpolated, by the solver's own
+    polynomial or, with torchdiffeq's stepping, by torchdiffeq's.
+
+    Gradients reach `z0`, the floating-point arrays of `args`, and times that are traced, and nothing
+    that `field` closes over (under backsolve, JAX raises if it closes over something differentiated).
+    One step size serves the whole state, the batch included, unless the config says `per_sample`: then
+    each sample has its own steps, error and Stats, as if it were solved in a batch of one. A failed
+    solve does not raise, so that it can run under jit: its code is in the Stats, and `Stats.check()`
+    raises SolveError. A backsolve that does not reach t0 on the way back gives NaN for every gradient.
 
     Args:
       field: t (scalar of the state's real type), z, args → dz/dt, shaped as z. Under `per_sample`,
         t is [B, 1, …, 1], or [1, …, 1] with a state of one sample, and no sample may influence
         another's slope.
       z0: pytree of floating-point arrays, all of one type; under `per_sample` one array [B, …].
-      args: pytree, usually the parameters.
+      ts: T ≥ 2 finite times, rising or falling, [T]; under `per_sample` also [B, T]. Neighbours may be
+        equal: such an interval is the identity and costs nothing, which is how series of different
+        lengths are padded. Traced or not.
+      args: pytree, usually the parameters; integers, keys and what is no array are passed on.
       config: solver, tolerances or step size, gradient mode.
-      t0: start, finite.
-      t1: end, finite, before or after t0 but different.
+      t0: start, finite; a number or a traced scalar.
+      t1: end, before or after t0 but different.
+      options: torchdiffeq's `options`, under its stepping.
+      backward_cost: zeros, `BackwardCost(*jnp.zeros(3))`, whose gradient is what the backward solve
+        cost; under backsolve with torchdiffeq's stepping.
 
     Returns:
-      The state at t1, structured and shaped as z0, and Stats of int32: scalars, or [B] under
-      `per_sample`.
+      The state at t1, structured and shaped as z0, or the states at ts, [T, ...]; under `per_sample`
+      [T, B, ...]. Stats of int32: scalars, or [B] under `per_sample`.
 
     Raises:
-      ConfigError: t0 equals t1, the state's leaves are not of one floating-point type, or
-        `per_sample` has no samples.
+      ConfigError: t0 equals t1, times that do not run one way, a state whose leaves are not of one
+        floating-point type, a field whose slope is shaped unlike the state, `per_sample` without
+        samples, or options without torchdiffeq's stepping.
 
     Example:
       Exponential decay, and the derivative of z(1) with respect to the rate.
@@ -69,40 +116,61 @@ def odeint(
       >>> slope = jax.grad(lambda rate: odeint(decay, jnp.ones(1), rate, config)[0][0])(0.5)
       >>> f"{slope:.3f}"
       '-0.607'
+      >>> zs, _ = odeint(decay, jnp.ones(1), [0.0, 1.0, 2.0], 0.5, config)
+      >>> [f"{z:.3f}" for z in zs.ravel()]
+      ['1.000', '0.607', '0.368']
     """
-    if t0 == t1:
-        raise ConfigError(f"t1 must differ from t0, got t0 = {t0!r} and t1 = {t1!r}")
-    types = {jnp.result_type(leaf) for leaf in jax.tree.leaves(z0)}
-    if len(types) != 1 or not jnp.issubdtype(next(iter(types)), jnp.floating):
-        raise ConfigError(
-            f"z0 must hold arrays of one floating-point type, got {sorted(map(str, types))}"
+    if len(rest) not in (2, 3):
+        raise TypeError("odeint takes (field, z0, args, config) or (field, z0, ts, args, config)")
+    *times, args, config = rest
+    if not isinstance(config, SolveConfig):
+        raise ConfigError(f"config must be a SolveConfig, got {config!r}")
+    ts = times[0] if times else _two(t0, t1)
+    z0, dtype = check_state(z0, config)
+    options = check_options(options, config)
+    samples = z0.shape[0] if config.per_sample else None
+    span = span_of(ts, dtype, samples)
+    field = checked_field(field)
+    outcome = _solve(
+        field, z0, args, config, span, options, backward_cost, single=not times
+    )
+    stats = stats_of(outcome, config, options, samples_axis=1 if times else 0)
+    stats = with_time_failures(stats, field, z0, args, span, config)
+    states = outcome.z1
+    if times:
+        states = jax.tree.map(
+            lambda first, later: jnp.concatenate([first[None], later]), z0, states
         )
-    time = np.dtype(next(iter(types))).type  # a time of another type would promote the state
-    if t1 < t0:
-        field, t0, t1 = _reversed(field), -t0, -t1
-    if config.per_sample and (not hasattr(z0, "ndim") or z0.ndim == 0):
-        raise ConfigError("z0 must be one array [B, ...] under per_sample")
-    solve = own_solve.solve if config.gradient_facts.needs_explicit else diffrax_solve.solve
-    outcome = solve(field, z0, args, config, time(t0), time(t1))
-    return outcome.z1, jax.lax.stop_gradient(_stats(outcome, config))
+    return states, jax.lax.stop_gradient(stats)
 
 
-def _stats(outcome: Outcome, config: SolveConfig) -> Stats:
-    """Evaluations and steps, with the failure of a solve whose answer is not finite."""
-    z1, tried, accepted, failure = outcome
-    own = tuple(range(1, z1.ndim)) if config.per_sample else None
-    finite = jnp.stack([jnp.isfinite(leaf).all(own) for leaf in jax.tree.leaves(z1)]).all(0)
-    start, per_step = evaluations(
-        make_solver(config.solver, config.rtol, config.atol), config.step_size is None
-    )
-    return Stats(
-        nfe=(start + per_step * tried).astype(jnp.int32),
-        accepted=accepted.astype(jnp.int32),
-        rejected=(tried - accepted).astype(jnp.int32),
-        failure=jnp.where((failure == 0) & ~finite, NOT_FINITE, failure).astype(jnp.int32),
-    )
+def _solve(
+    field: VectorField,
+    z0: State,
+    args: Args,
+    config: SolveConfig,
+    span: Span,
+    options: StepOptions,
+    cost: BackwardCost | None,
+    *,
+    single: bool,
+) -> Outcome:
+    plain = config.stepping == "torchdiffeq"
+    if span.known or plain:
+        fixed, attach = span, None
+    else:
+        z0, attach = with_time_gradients(field, z0, args, span, single=single)
+        fixed = jax.lax.stop_gradient(span)
+    if plain or config.gradient_facts.needs_explicit:
+        outcome = own_solve.solve(field, z0, args, config, fixed, options, cost, single=single)
+    else:
+        outcome = diffrax_solve.solve(field, z0, args, config, fixed, single=single)
+    return outcome if attach is None else outcome._replace(z1=attach(outcome.z1))
 
 
-def _reversed(field: VectorField) -> VectorField:
-    """The same curve, followed in the time -t."""
-    return lambda t, z, args: jax.tree.map(jnp.negative, field(-t, z, args))
+def _two(t0: TimesLike, t1: TimesLike) -> list | Shaped[Array, "2"]:
+    if not isinstance(t0, Tracer) and not isinstance(t1, Tracer):
+        if np.all(np.asarray(t0) == np.asarray(t1)):
+            raise ConfigError(f"t1 must differ from t0, got t0 = {t0!r} and t1 = {t1!r}")
+        return [t0, t1]
+    return jnp.stack([jnp.asarray(t0, float), jnp.asarray(t1, float)])

@@ -12,6 +12,7 @@ from jaxode.checks import ConfigError, require, require_choice
 from jaxode.config import SOLVER_FACTS, SolverChoice, SolverFacts
 from jaxode.config.solvers import own_solver
 from jaxode.ode.tableaus import ClassicalRungeKutta, Heun3, ThreeEighthsRule
+from jaxode.ode.torchdiffeq_solvers import TORCHDIFFEQ_SOLVERS, AdaptiveHeun, Fehlberg2
 
 _LINEAR_RTOL, _LINEAR_ATOL = 1e-3, 0.1
 """Of the linear solves inside Newton's iteration: relative to their right-hand side, and in units
@@ -85,17 +86,30 @@ for _name, _make in {
     "tsit5": diffrax.Tsit5,
     "dopri8": diffrax.Dopri8,
     "kvaerno3": make_kvaerno3,
+    "adaptive_heun": AdaptiveHeun,
+    "fehlberg2": Fehlberg2,
 }.items():
     register_solver(SOLVER_FACTS[_name], _make)
 
 
-def make_solver(solver: SolverChoice, rtol: float, atol: float) -> diffrax.AbstractSolver:
+def make_solver(
+    solver: SolverChoice, rtol: float, atol: float, *, torchdiffeqs: bool = False
+) -> diffrax.AbstractSolver:
     """The Diffrax solver of a name, or of a class or function of a user's own.
 
-    Raises ConfigError for an unknown name, or what makes no Diffrax solver.
+    Args:
+      solver: a registered name, or a class or function that makes a Diffrax solver.
+      rtol: relative tolerance of a step.
+      atol: absolute tolerance of a step.
+      torchdiffeqs: whether an adaptive method has torchdiffeq's interpolant.
+
+    Raises:
+      ConfigError: an unknown name, or what makes no Diffrax solver.
     """
     if isinstance(solver, str):
         require_choice("solver", solver, SOLVERS)
+        if torchdiffeqs and solver in TORCHDIFFEQ_SOLVERS:
+            return TORCHDIFFEQ_SOLVERS[solver]()
         return SOLVERS[solver](rtol, atol)
     made = own_solver(solver, rtol, atol)
     if not isinstance(made, diffrax.AbstractSolver):
@@ -119,6 +133,6 @@ def evaluations(solver: diffrax.AbstractSolver, adaptive: bool) -> tuple[int, in
     assert isinstance(solver, diffrax.AbstractRungeKutta)
     tableau = solver.tableau
     assert isinstance(tableau, diffrax.ButcherTableau)
-    if tableau.fsal:
+    if tableau.fsal or getattr(solver, "reuses_last_stage", False):
         return (2 if adaptive else 1), tableau.num_stages - 1
     return (2 if adaptive else 0), tableau.num_stages

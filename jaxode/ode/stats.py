@@ -9,19 +9,21 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int
 
 from jaxode.ode.failures import SolveError, explain_failure
-from jaxode.types import Counts, State
+from jaxode.types import Answer, Counts
 
 
 class Outcome(NamedTuple):
     """What a solve returns, before its evaluations are counted."""
 
-    z1: State
-    """State at t1."""
+    z1: Answer
+    """State at t1, or states at the output times [T, ...]."""
     tried: Counts
     """Number of steps, accepted and rejected."""
     accepted: Counts
     failure: Counts
     """0, or a code for `explain_failure`."""
+    extra: Counts | int = 0
+    """Number of evaluations beside those of steps and the start."""
 
 
 class Stats(NamedTuple):

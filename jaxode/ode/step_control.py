@@ -13,19 +13,24 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import diffrax
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Shaped
 
-from jaxode.ode.buffers import Values, broadcast_time, select
+from jaxode.ode.buffers import Values, select
 from jaxode.ode.failures import code_of
 from jaxode.ode.fixed_grid import FixedGrid
-from jaxode.ode.norms import rms_norm
-from jaxode.ode.stepsize import Adaptive, ControllerState, StartTime
-from jaxode.types import Arrays, Counts, Dimension, Flags, IntScalar, NumpyTime, State, Time, Times
+from jaxode.ode.stepsize import Adaptive, ControllerState, Norm, StartTime
+from jaxode.ode.torchdiffeq_steps import ErrorControl, Grid
+from jaxode.types import Arrays, Counts, Dimension, Flags, IntScalar, NumpyTime, State, Times
 
-Field = Callable[[Time, State], State]
-"""Time as the field receives it ([] or [B, 1, …, 1]) and state → dz/dt."""
+Field = Callable[[Times, State], State]
+"""Time since the start, [] or [B], and state → dz/dt."""
 
 
-Controller = FixedGrid | Adaptive
+EndTime = Float[Array, "*ends"] | Shaped[np.ndarray, "*ends"] | np.generic
+"""End of a solve: of all samples, or of each."""
+
+Controller = FixedGrid | Adaptive | ErrorControl | Grid
 """What chooses the size of the next step."""
 
 
@@ -50,8 +55,14 @@ class StepControl(Protocol):
     batch_shape: tuple[int, ...]
     """Shape of times, step sizes and counts: () or (B,)."""
 
-    def first_step(self, field: Field, t0: Times, z0: State) -> tuple[StartTime, ControllerState]:
+    def first_step(
+        self, field: Field, t0: Times, z0: State, end: EndTime
+    ) -> tuple[StartTime, ControllerState]:
         """End of the first step, and the controller's state."""
+        ...
+
+    def first_size(self, field: Field, t0: Times, z0: State) -> Times:
+        """Size of the first step by itself, which has a derivative."""
         ...
 
     def propose(self, t: Times, t_next: Times, running: Flags) -> Times:
@@ -96,20 +107,25 @@ class SharedStepSize:
     Args:
       controller: chooses the step sizes.
       order: order of the method.
-      t0: start of the solve, a NumPy scalar.
-      t1: its end, of the same type.
+      zero: start of the solve, a NumPy scalar.
     """
 
     batch_shape = ()
 
-    def __init__(self, controller: Controller, order: int, t0: NumpyTime, t1: NumpyTime) -> None:
-        self.controller, self.order, self.t0, self.t1 = controller, order, t0, t1
+    def __init__(self, controller: Controller, order: int, zero: NumpyTime) -> None:
+        self.controller, self.order, self.zero = controller, order, zero
 
-    def first_step(self, field: Field, t0: Times, z0: State) -> tuple[StartTime, ControllerState]:
+    def first_step(
+        self, field: Field, t0: Times, z0: State, end: EndTime
+    ) -> tuple[StartTime, ControllerState]:
         """End of the first step, and the controller's state."""
         del t0  # the controller computes with the NumPy scalar
         term = diffrax.ODETerm(lambda t, y, _: field(jnp.asarray(t), y))
-        return self.controller.init(term, self.t0, self.t1, z0, None, None, None, self.order)
+        return self.controller.init(term, self.zero, end, z0, None, None, None, self.order)
+
+    def first_size(self, field: Field, t0: Times, z0: State) -> Times:
+        """Size of the first step by itself."""
+        return self.controller.first_step(field, t0, z0, self.order)
 
     def propose(self, t: Times, t_next: Times, running: Flags) -> Times:
         """The end that the controller has chosen: the loop ends with the solve."""
@@ -157,28 +173,32 @@ class PerSampleStepSizes:
     Args:
       controller: chooses the step sizes, from one sample's state and error.
       order: order of the method.
-      t1: end of the solve, a NumPy scalar.
+      norm: of one sample's state.
       samples: number of samples B.
     """
 
     def __init__(
-        self, controller: Controller, order: int, t1: NumpyTime, samples: Dimension
+        self, controller: Controller, order: int, norm: Norm, samples: Dimension
     ) -> None:
-        self.controller, self.order, self.t1 = controller, order, t1
+        self.controller, self.order, self.norm = controller, order, norm
         self.batch_shape = (samples,)
 
-    def first_step(self, field: Field, t0: Times, z0: State) -> tuple[StartTime, ControllerState]:
+    def first_step(
+        self, field: Field, t0: Times, z0: State, end: EndTime
+    ) -> tuple[StartTime, ControllerState]:
         """End of the first step, and the controller's state, of each sample."""
+
+        def begin(t: Times, y: State, size: Times, end: EndTime) -> tuple:
+            return self.controller.init(None, t, end, y, size, None, None, self.order)
+
+        size = self.first_size(field, t0, z0)
+        return jax.vmap(begin, (0, 0, 0, 0 if end.ndim else None))(t0, z0, size, end)
+
+    def first_size(self, field: Field, t0: Times, z0: State) -> Times:
+        """Size of each sample's first step by itself."""
         # Hairer's rule evaluates the field, which takes the whole batch, so it stands outside of
         # the map.
-        size = self.controller.first_step(
-            lambda t, y: field(broadcast_time(t, y), y), t0, z0, self.order, jax.vmap(rms_norm)
-        )
-        return jax.vmap(
-            lambda t, y, first: self.controller.init(
-                None, t, self.t1, y, first, None, None, self.order
-            )
-        )(t0, z0, size)
+        return self.controller.first_step(field, t0, z0, self.order, jax.vmap(self.norm))
 
     def propose(self, t: Times, t_next: Times, running: Flags) -> Times:
         """The end that the controller has chosen; for a sample that has finished, its time."""

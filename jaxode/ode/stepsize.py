@@ -100,6 +100,7 @@ class Adaptive(diffrax.AbstractAdaptiveStepSizeController[AdaptiveState, RealSca
           norm: of a state, likewise [] or [B]; the controller's own if None.
         """
         first = initial_step(field, t0, y0, order, self.rtol, self.atol, norm or self.norm)
+        first = lax.stop_gradient(first)
         return jnp.where(jnp.isfinite(first), first, _FALLBACK_FIRST_STEP).astype(t0.dtype)
 
     def init(
@@ -186,11 +187,11 @@ def initial_step(
     t0: StartTime,
     y0: State,
     order: RealScalar,
-    rtol: float,
-    atol: float,
+    rtol: PyTree,
+    atol: PyTree,
     norm: Norm,
 ) -> Times:
-    """First step size for a method of this order; no gradient passes through it.
+    """First step size for a method of this order.
 
     Hairer, Nørsett and Wanner (1993), II.4, "starting step size", with torchdiffeq's constants.
 
@@ -199,12 +200,13 @@ def initial_step(
       t0: start, [] or one for each sample [B].
       y0: state at t0.
       order: of the method.
-      rtol: relative tolerance.
-      atol: absolute tolerance.
+      rtol: relative tolerance, a number or a prefix of the state.
+      atol: absolute tolerance, likewise.
       norm: of a state, [] or [B].
     """
     f0 = field(t0, y0)
-    scale = jax.tree.map(lambda y: atol + jnp.abs(y) * rtol, y0)
+    rtol, atol = jax.tree.broadcast(rtol, y0), jax.tree.broadcast(atol, y0)
+    scale = jax.tree.map(lambda y, r, a: a + jnp.abs(y) * r, y0, rtol, atol)
 
     def size(tree: State) -> Times:
         return norm(jax.tree.map(jnp.divide, tree, scale))
@@ -219,4 +221,4 @@ def initial_step(
     h1 = jnp.where(
         flat, jnp.maximum(1e-6, 1e-3 * h0), (0.01 / jnp.where(flat, 1, steepest)) ** (1 / order)
     )
-    return lax.stop_gradient(jnp.minimum(100 * h0, h1))
+    return jnp.minimum(100 * h0, h1)

@@ -10,11 +10,15 @@ The products with (∂f/∂z)ᵀ need the evaluations' residuals. Recorded steps
 (`jaxode.ode.recorder`): the tape has the residuals of one, and the solve may leave it with those of
 the last. Earlier segments are run again from their first states, without the rejected steps. With
 per-sample step sizes, h = 0 for a sample without a step of its own in a recorded step, so that its
-cotangent passes and reaches no parameter.
+cotangent passes and reaches no parameter. Outputs within a step add to the cotangents of its ends and
+k_i (`jaxode.ode.dense_output`).
+
+Under torchdiffeq's stepping the first step's size h_1 has a derivative too (`jaxode.ode.first_step`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -23,13 +27,15 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from jaxode.ode.buffers import broadcast_time, read, spread, write, zeros
-from jaxode.ode.end_rules import AnswerCotangents, LastInterval
-from jaxode.ode.explicit_solve import ExplicitSolve, Loop
+from jaxode.ode.end_rules import AnswerCotangents, Outputs
+from jaxode.ode.explicit_solve import ExplicitSolve, FirstStep, Loop
+from jaxode.ode.first_step import FirstStepCotangent, NoFirstStep
 from jaxode.ode.recorder import DifferentiableRecorder, Memory, NoRecorder
 from jaxode.ode.residuals import Inputs, Residuals
 from jaxode.ode.runge_kutta import StageCarry, combine, combine_row
 from jaxode.ode.stats import Outcome
-from jaxode.types import Counts, Index, StageSlopes, State
+from jaxode.ode.times import Span
+from jaxode.types import Answer, Counts, Index, StageSlopes, State, Times
 
 
 class Saved(NamedTuple):
@@ -38,11 +44,14 @@ class Saved(NamedTuple):
     memory: Memory
     recorded: Index
     """Number of recorded steps."""
-    last: LastInterval | None
-    """The last step, if the answer is interpolated in it."""
+    outputs: Outputs | None
+    """Where the outputs are, and their slopes if times have a gradient; no states."""
+    first: FirstStep | None
     failure: Counts
     z0: State
     inputs: Inputs
+    times: Span | None
+    """The span, if it has a gradient."""
 
 
 class Cotangents(NamedTuple):
@@ -52,52 +61,87 @@ class Cotangents(NamedTuple):
     """Cotangent of the state between two steps."""
     real: list[Float[Array, "..."]]
     """Cotangents of the real inputs."""
+    next: Counts | None
+    """Index of the next output on the way back."""
+    first_size: Times | None
+    """Cotangent of the first step's size so far; None where it has no derivative."""
 
 
-StageCotangents = tuple[StageSlopes, list[Float[Array, "..."]]]
-"""Ȳ_1 … Ȳ_s of a step, and cotangents of the real inputs."""
+class StageCotangents(NamedTuple):
+    """What the way back carries from stage to stage."""
+
+    stages: StageSlopes
+    """Ȳ_1 … Ȳ_s of a step."""
+    real: list[Float[Array, "..."]]
+    first_size: Times | None
+    """What the step adds to the cotangent of its own size, if it is the first."""
 
 
 def solve(
-    explicit: ExplicitSolve, recorder: DifferentiableRecorder, z0: State, inputs: Inputs
+    assembled: Callable[[Span], ExplicitSolve],
+    recorder: DifferentiableRecorder,
+    z0: State,
+    inputs: Inputs,
+    span: Span,
+    *,
+    with_times: bool = False,
+    through_first_step: bool = False,
 ) -> Outcome:
     """Run an explicit solve that has a derivative in reverse mode.
 
     Args:
-      explicit: the solve.
+      assembled: the solve of a span.
       recorder: what it stores where a gradient is computed.
       z0: state at t0.
-      inputs: what the field reads besides time and state.
+      inputs: what the field reads besides time and state; the last real one is a shift of the time
+        if times have a gradient or the first step's size has one.
+      span: start, direction and output times.
+      with_times: whether the times have a gradient.
+      through_first_step: whether the first step's size has one.
     """
+    times = span if with_times else None
 
-    def outcome(loop: Loop) -> Outcome:
-        return Outcome(explicit.answer(loop), loop.tried, loop.accepted, loop.failure)
+    def outcome(explicit: ExplicitSolve, loop: Loop) -> Outcome:
+        return Outcome(explicit.answer(loop), loop.tried, loop.accepted, loop.failure, loop.extra)
 
     @jax.custom_vjp
-    def run(z0: State, inputs: Inputs) -> Outcome:
-        return outcome(explicit.solve(z0, inputs, NoRecorder(explicit.linearized)))
+    def run(z0: State, inputs: Inputs, times: Span | None) -> Outcome:
+        here = times or span
+        explicit = assembled(here)
+        loop = explicit.solve(z0, inputs, here, NoRecorder(explicit.linearized))
+        return outcome(explicit, loop)
 
-    def forward(z0: State, inputs: Inputs) -> tuple[Outcome, Saved]:
-        loop = explicit.solve(z0, inputs, recorder)
+    def forward(z0: State, inputs: Inputs, times: Span | None) -> tuple[Outcome, Saved]:
+        here = times or span
+        explicit = assembled(here)
+        loop = explicit.solve(z0, inputs, here, recorder, keep_first=through_first_step)
         assert loop.memory is not None
-        last = explicit.end.interval(loop.t, loop.last)
-        return outcome(loop), Saved(loop.memory, loop.recorded, last, loop.failure, z0, inputs)
+        where = loop.outputs and loop.outputs._replace(states=None)
+        return outcome(explicit, loop), Saved(
+            loop.memory, loop.recorded, where, loop.first, loop.failure, z0, inputs, times
+        )
 
-    def backward(saved: Saved, cotangents: Outcome) -> tuple[State, Inputs]:
-        to_z0, to_real = _Sweep(explicit, recorder, saved).back(cotangents.z1)
-        return to_z0, Inputs(to_real, None)
+    def backward(saved: Saved, cotangents: Outcome) -> tuple[State, Inputs, Span | None]:
+        here = saved.times or span
+        sweep = _Sweep(assembled(here), recorder, saved, here)
+        to_z0, to_real, to_times = sweep.back(cotangents.z1, with_times=with_times)
+        return to_z0, Inputs(to_real, None), to_times
 
     run.defvjp(forward, backward)
-    return run(z0, inputs)
+    return run(z0, inputs, times)
 
 
 class _Sweep:
     """The way back from t1 to t0."""
 
     def __init__(
-        self, explicit: ExplicitSolve, recorder: DifferentiableRecorder, saved: Saved
+        self,
+        explicit: ExplicitSolve,
+        recorder: DifferentiableRecorder,
+        saved: Saved,
+        span: Span,
     ) -> None:
-        self.explicit, self.recorder, self.saved = explicit, recorder, saved
+        self.explicit, self.recorder, self.saved, self.span = explicit, recorder, saved, span
         self.method, self.linearized = explicit.method, explicit.linearized
         self.failed = (saved.failure != 0).any()
         self.blank = jax.tree.map(jnp.zeros_like, saved.z0)
@@ -105,18 +149,25 @@ class _Sweep:
         self.shared_residuals = self.linearized.shared_residuals(
             broadcast_time(explicit.start(), saved.z0), self.blank, saved.inputs
         )
+        self.first = NoFirstStep()
+        if saved.first is not None:
+            self.first = FirstStepCotangent(
+                explicit, saved.first, saved.memory.times[1], span
+            )
 
-    def back(self, cotangent: State) -> Cotangents:
-        """Cotangents of z0 and of the real inputs, from that of the answer."""
-        memory, size = self.saved.memory, self.recorder.segment
-        answer = self.explicit.end.pull_back(cotangent, self.blank, self.saved.last)
-        last = (self.saved.recorded - 1) // size
+    def back(self, cotangent: Answer, *, with_times: bool) -> tuple[State, list, Span | None]:
+        """Cotangents of z0, of the real inputs and of the times, from that of the answer."""
+        saved, memory, size = self.saved, self.saved.memory, self.recorder.segment
+        answer = self.explicit.end.pull_back(
+            cotangent, self.blank, saved.outputs, memory.times, self.span
+        )
+        last = (saved.recorded - 1) // size
         intact = self.recorder.intact_segment(memory, last, self.failed)
 
         def segment(m: Index, carry: tuple[Cotangents, Residuals]) -> tuple[Cotangents, Residuals]:
             cotangents, tape = carry
             first = (last - m) * size
-            end = jnp.minimum(first + size, self.saved.recorded)
+            end = jnp.minimum(first + size, saved.recorded)
             again = jnp.where(last - m == intact, first, end)
             tape = self._run_again(first, again, answer, tape)
             cotangents = lax.fori_loop(
@@ -128,8 +179,19 @@ class _Sweep:
             return cotangents, tape
 
         tape = self.recorder.tape_for_backward(memory)
-        real = jax.tree.map(jnp.zeros_like, self.saved.inputs.real)
-        return lax.fori_loop(0, last + 1, segment, (Cotangents(answer.to_end, real), tape))[0]
+        real = jax.tree.map(jnp.zeros_like, saved.inputs.real)
+        begin = Cotangents(answer.to_last, real, answer.last, self.first.zero())
+        end = lax.fori_loop(0, last + 1, segment, (begin, tape))[0]
+        to_z0, to_real = self.first.pull_back(
+            end.first_size, saved.z0, saved.inputs, answer.to_start(end.state), end.real
+        )
+        to_times = None
+        if with_times:
+            sign = jnp.zeros_like(jnp.asarray(self.span.sign))
+            # A shift of the field's time is one of t0.
+            to_t0 = jnp.asarray(to_real[-1]).reshape(sign.shape)
+            to_times = Span(to_t0, sign, answer.to_outputs())
+        return to_z0, to_real, to_times
 
     def _run_again(
         self, first: Index, end: Index, answer: AnswerCotangents, tape: Residuals
@@ -140,7 +202,9 @@ class _Sweep:
         def step(n: Index, carry: tuple[State, StageCarry]) -> tuple[State, StageCarry]:
             y, stages = carry
             stages = self.method.run(
-                lambda t, y: self.linearized.forward(broadcast_time(t, y), y, inputs),
+                lambda t, y, stage: self.linearized.forward(
+                    self.explicit.time_of_stage(self.span, t, stage, y), y, inputs
+                ),
                 lambda tape, residuals, i: write(tape, residuals, layout.index(n, i)),
                 y,
                 times[n],
@@ -158,24 +222,36 @@ class _Sweep:
         self, n: Index, cotangents: Cotangents, answer: AnswerCotangents, tape: Residuals
     ) -> Cotangents:
         """Cotangents before recorded step n, from those after it."""
-        y, real = cotangents
+        y = cotangents.state
         method, times, layout = self.method, self.saved.memory.times, self.recorder.layout
         h = times[n + 1] - times[n]
         count = answer.stages_used(n)
+        share = answer.share(n, cotangents.next)
+        if share is not None:
+            y = jax.tree.map(jnp.add, y, share.to_end)
 
         def stage(m: Index, carry: StageCotangents) -> StageCotangents:
-            stages, real = carry
             i = count - 1 - m
             to_k = jax.tree.map(lambda leaf: jnp.asarray(method.b)[i] * leaf, y)
-            to_k = answer.add_to_stage(n, i, to_k)
-            to_k = combine_row(to_k, method.a.T, i, stages)
+            if share is not None:
+                to_k = jax.tree.map(jnp.add, to_k, read(share.to_ks, i))
+            to_k = combine_row(to_k, method.a.T, i, carry.stages)
             to_y, to_real = self.linearized.vjp(
                 read(tape, layout.index(n, i)),
                 self.shared_residuals,
                 jax.tree.map(lambda leaf: spread(h, leaf) * leaf, to_k),
             )
-            return write(stages, to_y, i), jax.tree.map(jnp.add, real, to_real)
+            return StageCotangents(
+                write(carry.stages, to_y, i),
+                jax.tree.map(jnp.add, carry.real, to_real),
+                self.first.add_stage(carry.first_size, i, to_k, to_real),
+            )
 
-        stages, real = lax.fori_loop(0, count, stage, (self.stages, real))
+        begin = StageCotangents(self.stages, cotangents.real, self.first.zero())
+        stages, real, own = lax.fori_loop(0, count, stage, begin)
         y = combine(y, jnp.ones_like(method.b), stages)
-        return Cotangents(answer.add_to_start(n, y), real)
+        first_size = self.first.add_step(n, cotangents, real, own, share)
+        if share is None:
+            return Cotangents(y, real, None, first_size)
+        y = jax.tree.map(jnp.add, y, share.to_start)
+        return Cotangents(y, real, share.next, first_size)

@@ -13,11 +13,11 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool
 
-from jaxode.ode.buffers import broadcast_time, write
+from jaxode.ode.buffers import write
 from jaxode.ode.recorder import Checkpoints, Memory, Step, TapeLayout
 from jaxode.ode.residuals import Inputs, LinearizedField, Residuals
 from jaxode.ode.runge_kutta import Method
-from jaxode.types import Index, IntScalar, State, Times
+from jaxode.types import Index, IntScalar, State, Time, Times
 
 
 class TapeRecorder:
@@ -44,9 +44,9 @@ class TapeRecorder:
         self.checkpoints = Checkpoints(self.segment, max_steps)
         self.layout = TapeLayout(method, self.segment, linearized)
 
-    def evaluate(self, t: Times, y: State, inputs: Inputs) -> tuple[State, Residuals]:
+    def evaluate(self, t: Time, y: State, inputs: Inputs) -> tuple[State, Residuals]:
         """dz/dt, and the residuals of this evaluation."""
-        return self.linearized.forward(broadcast_time(t, y), y, inputs)
+        return self.linearized.forward(t, y, inputs)
 
     def begin(self, t0: Times, z0: State, first: Residuals | None) -> Memory:
         """Memory before the first step; `first`: residuals at (t0, z0) of an FSAL method."""
@@ -133,7 +133,7 @@ class RepairMixedSteps:
         if self.method.fsal:
 
             def evaluate_last_stage(_: IntScalar, tape: Residuals) -> Residuals:
-                _, residuals = recorder.evaluate(step.t1, step.y1, inputs)
+                _, residuals = recorder.evaluate(step.time, step.y1, inputs)
                 return recorder.store(tape, residuals, step.index, self.method.stages - 1)
 
             # A loop of no or one pass: the tape stays in place, which a branch would copy.

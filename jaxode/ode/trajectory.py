@@ -38,7 +38,8 @@ def trajectory(
     Every state is one that the solver stepped to, not one read off an interpolant: a solve goes
     from each time to the next and begins anew there. Between two times it runs in the time (t -
     ts[i]) / (ts[i + 1] - ts[i]), so that one compiled solve serves all. Gradients, `per_sample` and
-    failures are those of `odeint`.
+    failures are those of `odeint`. With torchdiffeq's stepping this is `odeint` with times, whose
+    one solve passes through all of them.
 
     Args:
       field: t, z, args → dz/dt, shaped as z.
@@ -64,6 +65,8 @@ def trajectory(
       >>> [f"{z:.3f}" for z in zs.ravel()], int(stats.failure)
       (['1.000', '0.368', '0.135'], 0)
     """
+    if config.stepping == "torchdiffeq":
+        return odeint(field, z0, ts, args, config)
     times = _checked(ts)
     spans = np.diff(times)
     if config.step_size is not None:
