@@ -12,7 +12,9 @@ from torchdiffeq import odeint, odeint_adjoint
 from torchdiffeq._impl.misc import _rms_norm, _select_initial_step
 from torchdiffeq._impl.odeint import SOLVERS
 
-FIXED_STEP = ("euler", "midpoint", "heun2", "heun3", "rk4")
+FIXED_STEP = (
+    "euler", "midpoint", "heun2", "heun3", "rk4", "explicit_adams", "implicit_adams",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

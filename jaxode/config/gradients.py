@@ -53,9 +53,7 @@ GRADIENT_FACTS: dict[str, GradientFacts] = {
         GradientFacts(
             "replay", "exact, every step is run again", needs_explicit=True, torchdiffeq=True
         ),
-        GradientFacts(
-            "checkpointed", "recursive checkpoints", torchdiffeq=True, in_shards=False
-        ),
+        GradientFacts("checkpointed", "recursive checkpoints", torchdiffeq=True, in_shards=False),
         GradientFacts("direct", "plain differentiation", torchdiffeq=True),
         GradientFacts(
             "backsolve", "the adjoint ODE", exact=False, backward_solve=True, torchdiffeq=True

@@ -8,6 +8,7 @@ Example:
 """
 
 from jaxode.ode.adjoint_solve import BackwardCost as BackwardCost
+from jaxode.ode.event import odeint_event as odeint_event
 from jaxode.ode.failures import SolveError as SolveError
 from jaxode.ode.failures import explain_failure as explain_failure
 from jaxode.ode.options import StepOptions as StepOptions
@@ -24,5 +25,6 @@ __all__ = [
     "VectorField",
     "explain_failure",
     "odeint",
+    "odeint_event",
     "trajectory",
 ]

@@ -151,9 +151,7 @@ class _Adams:
             np.asarray(table, self.dtype) for table in (bashforth(), moulton())
         )
 
-    def evaluate(
-        self, s: Times, y: State, *, before: bool = False, after: bool = False
-    ) -> State:
+    def evaluate(self, s: Times, y: State, *, before: bool = False, after: bool = False) -> State:
         """The field at a time since the start, or just before or after it."""
         beside = {"before": jnp.asarray(before)} if before else {}
         if after:
@@ -191,9 +189,7 @@ class _Adams:
 
         def correct(carry: tuple[State, Bool[Array, ""], Counts]) -> tuple:
             dy, converged, used = carry
-            f = self.evaluate(
-                t_next, jax.tree.map(jnp.add, y, dy), before=self.perturb
-            )
+            f = self.evaluate(t_next, jax.tree.map(jnp.add, y, dy), before=self.perturb)
             new = jax.tree.map(lambda f, d: h * weights[0] * f + d, f, delta)
             new = jax.tree.map(lambda a, b: jnp.where(converged, a, b), dy, new)
             close = self._close(dy, new)

@@ -27,6 +27,7 @@ from jaxode.ode.options import StepOptions
 from jaxode.ode.recorder import NoRecorder
 from jaxode.ode.residuals import Inputs, LinearizedField, RealInputs
 from jaxode.ode.stats import Outcome, Stats
+from jaxode.ode.step_control import EndTime
 from jaxode.ode.stepsize import Norm
 from jaxode.ode.times import Span
 from jaxode.types import Answer, Flags, State, Time, Times
@@ -48,6 +49,23 @@ class BackwardCost(NamedTuple):
     """What a backward solve cost, as numbers of the state's type.
 
     They travel as the gradient of an argument that is zero: a gradient has no other way to report.
+
+    Args:
+      nfe: vector field evaluations, each with its pullback.
+      accepted: number of accepted steps.
+      rejected: number of rejected steps.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from jaxode import SolveConfig
+      >>> from jaxode.ode import BackwardCost, odeint
+      >>> config = SolveConfig("dopri5", gradient="backsolve", stepping="torchdiffeq")
+      >>> def loss(z0, cost):
+      ...     z1, _ = odeint(lambda t, z, a: -z, z0, None, config, backward_cost=cost)
+      ...     return z1.sum()
+      >>> cost = jax.grad(loss, argnums=1)(jnp.ones(2), BackwardCost(*jnp.zeros(3)))
+      >>> int(cost.nfe) == 2 + 6 * int(cost.accepted + cost.rejected)
+      True
     """
 
     nfe: Float[Array, ""]
@@ -143,7 +161,7 @@ class _WayBack:
         self.options = options.of_backward_solve()
         state_norm = options.norm or largest_rms_norm
         self.norm = self.options.norm or partial(
-            _norm, state_norm, seminorm=config.backward_norm == "seminorm"
+            adjoint_norm, state_norm, seminorm=config.backward_norm == "seminorm"
         )
 
     def gradients(
@@ -216,7 +234,7 @@ class _WayBack:
         return jax.tree.map(checked, adjoint.to_z), Inputs(real, None), times, cost
 
     def _solve_back(
-        self, adjoint: AdjointState, end: Times, start: Times
+        self, adjoint: AdjointState, end: EndTime, start: EndTime
     ) -> tuple[AdjointState, Stats]:
         """The adjoint state at the output before, and what the solve cost."""
         span = Span(self.span.clock(end), -self.span.sign, (end - start)[None])
@@ -240,14 +258,12 @@ class _WayBack:
 
         slope, pull = jax.vjp(evaluate, state.z, inputs.real)
         to_z, to_real = pull(state.to_z)
-        real = [
-            leaf.astype(like.dtype) for leaf, like in zip(to_real, state.to_real, strict=False)
-        ]
+        real = [leaf.astype(like.dtype) for leaf, like in zip(to_real, state.to_real, strict=False)]
         to_time = to_real[-1] * jnp.asarray(self.span.sign)
         return AdjointState(to_time, jax.tree.map(jnp.negative, slope), to_z, real)
 
 
-def _norm(state_norm: Norm, state: AdjointState, *, seminorm: bool) -> Float[Array, ""]:
+def adjoint_norm(state_norm: Norm, state: AdjointState, *, seminorm: bool) -> Float[Array, ""]:
     """torchdiffeq's norm of an adjoint state, or its seminorm."""
     sizes = [jnp.abs(state.to_time), state_norm(state.z), state_norm(state.to_z)]
     if not seminorm:

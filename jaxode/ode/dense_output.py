@@ -204,8 +204,10 @@ class OutputCotangents:
                 return jax.tree.map(lambda g: spread(weights[..., term], g) * g, cotangent)
 
             to_ks = jax.tree.map(
-                lambda total, g: total
-                + jnp.stack([spread(weights[..., 2 + i], g) * g for i in range(method.stages)]),
+                lambda total, g: (
+                    total
+                    + jnp.stack([spread(weights[..., 2 + i], g) * g for i in range(method.stages)])
+                ),
                 share.to_ks,
                 cotangent,
             )

@@ -56,7 +56,7 @@ def solve(
     if backsolve:
         # The guard is outside of the map, where JAX has summed the gradients of `real` over
         # samples.
-        z0, real = start_clock(z0, real, clocks, jnp.asarray(span.end))
+        z0, real = start_clock(z0, real, clocks, span.end)
         real_axes = (None, 0)
     if not config.per_sample:
         return work(span, z0, real)
@@ -85,14 +85,13 @@ def _diffeqsolve(
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(with_clock(rising) if backsolve else rising),  # type: ignore[arg-type]
         make_solver(config.solver, config.rtol, config.atol),
-        t0=jnp.zeros_like(jnp.asarray(span.end)),
+        # A constant, not an operation: a backward solve inside a loop must close over none.
+        t0=jnp.asarray(np.zeros((), span.outputs.dtype)),
         t1=jnp.asarray(span.end),
         dt0=None,
         y0=z0,
         args=real,
-        saveat=diffrax.SaveAt(t1=True)
-        if single
-        else diffrax.SaveAt(ts=jnp.asarray(span.outputs)),
+        saveat=diffrax.SaveAt(t1=True) if single else diffrax.SaveAt(ts=jnp.asarray(span.outputs)),
         stepsize_controller=controller,
         adjoint=make_adjoint(config, max_steps),
         max_steps=max_steps,

@@ -144,9 +144,9 @@ class ExplicitSolve:
         Returns:
           The loop after the last step.
         """
-        begin = self._begin(z0, inputs, span, recorder, keep_first)
+        begin = self.begin(z0, inputs, span, recorder, keep_first)
         condition = lambda loop: self._running(loop).any()  # noqa: E731
-        body = lambda loop: self._step(loop, inputs, span, recorder)  # noqa: E731
+        body = lambda loop: self.step(loop, inputs, span, recorder)[0]  # noqa: E731
         if kind == "lax":
             loop = lax.while_loop(condition, body, begin)
         else:
@@ -178,18 +178,22 @@ class ExplicitSolve:
 
         return field
 
-    def _begin(
-        self, z0: State, inputs: Inputs, span: Span, recorder: Recorder, keep_first: bool
+    def begin(
+        self,
+        z0: State,
+        inputs: Inputs,
+        span: Span,
+        recorder: Recorder,
+        keep_first: bool = False,
     ) -> Loop:
+        """The loop before the first step; arguments as those of `solve`."""
         t0 = self.start()
         slope, residuals = None, None
         if self.method.fsal:
             at = broadcast_time(jnp.asarray(span.clock(t0)), z0)
             slope, residuals = recorder.evaluate(at, z0, inputs)
         memory = recorder.begin(t0, z0, residuals)
-        t_next, controller = self.control.first_step(
-            self._field(inputs, span), t0, z0, span.end
-        )
+        t_next, controller = self.control.first_step(self._field(inputs, span), t0, z0, span.end)
         none = jnp.zeros(self.control.batch_shape, jnp.int32)
         first = None
         if keep_first:
@@ -217,7 +221,10 @@ class ExplicitSolve:
     def _running(self, loop: Loop) -> Flags:
         return ~self._finished(loop) & (loop.failure == 0) & (loop.tried < self.max_steps)
 
-    def _step(self, loop: Loop, inputs: Inputs, span: Span, recorder: Recorder) -> Loop:
+    def step(
+        self, loop: Loop, inputs: Inputs, span: Span, recorder: Recorder
+    ) -> tuple[Loop, TriedStep]:
+        """The loop after one more step, accepted or rejected, and the step."""
         method, control, n = self.method, self.control, loop.recorded
 
         # Propose a step.
@@ -228,9 +235,7 @@ class ExplicitSolve:
         tape = loop.memory and loop.memory.tape
         carry = method.begin_step(loop.y, t_next - loop.t, loop.slope, tape)
         ks, slope, tape = method.run(
-            lambda t, y, stage: recorder.evaluate(
-                self.time_of_stage(span, t, stage, y), y, inputs
-            ),
+            lambda t, y, stage: recorder.evaluate(self.time_of_stage(span, t, stage, y), y, inputs),
             lambda tape, residuals, stage: recorder.store(tape, residuals, n, stage),
             loop.y,
             loop.t,
@@ -266,7 +271,7 @@ class ExplicitSolve:
         time = broadcast_time(jnp.asarray(span.clock(t)), y)
         step = Step(n, loop.y, y, t, time, accept, running, error)
         memory = recorder.record(loop.memory, tape, step, inputs)
-        return Loop(
+        loop = Loop(
             y=y,
             slope=slope,
             outputs=outputs,
@@ -281,6 +286,7 @@ class ExplicitSolve:
             recorded=n + accept.any(),
             memory=memory,
         )
+        return loop, tried
 
     def _outputs_with_slope(
         self, loop: Loop, step: TriedStep, inputs: Inputs, span: Span

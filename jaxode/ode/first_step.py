@@ -73,9 +73,7 @@ class FirstStepCotangent:
       span: of the solve.
     """
 
-    def __init__(
-        self, explicit: ExplicitSolve, first: FirstStep, size: Times, span: Span
-    ) -> None:
+    def __init__(self, explicit: ExplicitSolve, first: FirstStep, size: Times, span: Span) -> None:
         self.explicit, self.first, self.span = explicit, first, span
         self.batch_shape = explicit.control.batch_shape
         self.size = jnp.where(first.accepted, size, 1)

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Shaped
 
 from jaxode.ode.buffers import spread
-from jaxode.ode.stepsize import StartTime
+from jaxode.ode.step_control import EndTime
 from jaxode.types import Args, Flags, State, StateLike, Times, VectorField
 
 _SLACK = 1e-3
@@ -30,7 +30,7 @@ def with_clock(field: VectorField) -> VectorField:
 
 
 def start_clock(
-    z0: StateLike, args: Args, zero: Times, span: StartTime
+    z0: StateLike, args: Args, zero: Times, span: EndTime
 ) -> tuple[tuple[StateLike, Times], tuple[Args, Times]]:
     """State (z0, τ) and arguments (args, c) whose gradients are NaN unless the clock returns.
 

@@ -97,7 +97,9 @@ class StepOptions:
                 _require(positive, name, leaf, "positive numbers")
         for name in ("step_t", "jump_t"):
             value = np.asarray(getattr(self, name), np.float64)
-            _require(value.ndim == 1 and bool(np.isfinite(value).all()), name, value, "finite times")
+            _require(
+                value.ndim == 1 and bool(np.isfinite(value).all()), name, value, "finite times"
+            )
         both = np.concatenate([np.asarray(self.step_t), np.asarray(self.jump_t)])
         _require(len(np.unique(both)) == len(both), "step_t and jump_t", both, "all different")
 

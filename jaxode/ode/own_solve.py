@@ -64,7 +64,7 @@ def solve(
         if samples is not None:
             outcome = _backsolve_each(field, z0, args, config, span, options, cost)
         else:
-            linearized = _linearized(field, z0, args, span, jnp.zeros((), time_type), None)
+            linearized = linearized_field(field, z0, args, span, jnp.zeros((), time_type), None)
             outcome = solve_with_adjoint(linearized, z0, config, span, options, cost)
         return _squeezed(outcome, single)
     # The sizes of fixed steps depend on the times, which the tape takes for constants.
@@ -77,7 +77,7 @@ def solve(
     shifted = exact and plain and (through_first_step or not span.known)
     shape = () if samples is None else (samples,)
     shift = jnp.zeros(shape, time_type) if shifted else None
-    linearized = _linearized(field, z0, args, span, shift, samples)
+    linearized = linearized_field(field, z0, args, span, shift, samples)
     kind = "bounded" if config.gradient == "direct" else "checkpointed"
     if config.solver_facts.multistep:
         outcome = solve_adams(linearized, z0, linearized.inputs, config, span, options, kind)
@@ -90,6 +90,8 @@ def solve(
         )  # fmt: skip
 
     explicit = assembled(span)
+    if exact:
+        linearized.saved  # noqa: B018 - traced here, outside of what its derivative transforms
     if not exact:
         loop = explicit.solve(z0, linearized.inputs, span, NoRecorder(linearized), kind=kind)
         outcome = Outcome(
@@ -119,7 +121,7 @@ def _backsolve_each(
         return field(jnp.reshape(t, (1,) * (z.ndim + 1)), z[None], args)[0]
 
     def one(z0: State, args: Args, span: Span) -> Outcome:
-        linearized = _linearized(of_one, z0, args, span, jnp.zeros((), z0.dtype), None)
+        linearized = linearized_field(of_one, z0, args, span, jnp.zeros((), z0.dtype), None)
         return solve_with_adjoint(linearized, z0, config, span, options, cost)
 
     if span.known and span.outputs.ndim == 1:
@@ -129,7 +131,7 @@ def _backsolve_each(
     return outcome._replace(z1=jnp.moveaxis(outcome.z1, 1, 0))
 
 
-def _linearized(
+def linearized_field(
     field: VectorField,
     z0: State,
     args: Args,

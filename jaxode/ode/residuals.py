@@ -99,12 +99,16 @@ class LinearizedField:
             return jax.tree.unflatten(jax.tree.structure(shape), flat)
 
         self.evaluate = evaluate
-        self.reads_time = traced.jaxpr.invars[0] in {
-            v
-            for equation in traced.jaxpr.eqns
-            for v in equation.invars
-            if not isinstance(v, Literal)
-        } or traced.jaxpr.invars[0] in traced.jaxpr.outvars
+        self.reads_time = (
+            traced.jaxpr.invars[0]
+            in {
+                v
+                for equation in traced.jaxpr.eqns
+                for v in equation.invars
+                if not isinstance(v, Literal)
+            }
+            or traced.jaxpr.invars[0] in traced.jaxpr.outvars
+        )
         self.slope = shape
         self._like = t, z
         self._vjp: PyTree | None = None

@@ -131,9 +131,7 @@ def odeint(
     samples = z0.shape[0] if config.per_sample else None
     span = span_of(ts, dtype, samples)
     field = checked_field(field)
-    outcome = _solve(
-        field, z0, args, config, span, options, backward_cost, single=not times
-    )
+    outcome = _solve(field, z0, args, config, span, options, backward_cost, single=not times)
     stats = stats_of(outcome, config, options, samples_axis=1 if times else 0)
     stats = with_time_failures(stats, field, z0, args, span, config)
     states = outcome.z1

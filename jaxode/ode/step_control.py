@@ -177,9 +177,7 @@ class PerSampleStepSizes:
       samples: number of samples B.
     """
 
-    def __init__(
-        self, controller: Controller, order: int, norm: Norm, samples: Dimension
-    ) -> None:
+    def __init__(self, controller: Controller, order: int, norm: Norm, samples: Dimension) -> None:
         self.controller, self.order, self.norm = controller, order, norm
         self.batch_shape = (samples,)
 

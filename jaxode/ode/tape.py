@@ -151,9 +151,7 @@ class _Sweep:
         )
         self.first = NoFirstStep()
         if saved.first is not None:
-            self.first = FirstStepCotangent(
-                explicit, saved.first, saved.memory.times[1], span
-            )
+            self.first = FirstStepCotangent(explicit, saved.first, saved.memory.times[1], span)
 
     def back(self, cotangent: Answer, *, with_times: bool) -> tuple[State, list, Span | None]:
         """Cotangents of z0, of the real inputs and of the times, from that of the answer."""

@@ -16,7 +16,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Shaped
 
 from jaxode.checks import ConfigError
-from jaxode.types import Dimension, Times
+from jaxode.types import Dimension, RealScalar, Times
 
 TimesLike = object
 """Numbers, an array, or a list of either; traced or not."""
@@ -48,7 +48,9 @@ class Span(NamedTuple):
         """s of the last output."""
         return self.outputs[-1]
 
-    def clock(self, s: Times, before: BesideTime = False, after: BesideTime = False) -> Times:
+    def clock(
+        self, s: Times | RealScalar, before: BesideTime = False, after: BesideTime = False
+    ) -> Times | RealScalar:
         """The time t = t0 ± s at which the field is evaluated.
 
         Args:
@@ -77,9 +79,12 @@ class Span(NamedTuple):
 
     def axes(self) -> Span:
         """The axis of samples of each part, for `jax.vmap`; None where all share it."""
-        return Span(*(0 if np.ndim(leaf) else None for leaf in self[:2]), (  # type: ignore[arg-type]
-            1 if np.ndim(self.outputs) > 1 else None
-        ))
+        return Span(
+            *(0 if np.ndim(leaf) else None for leaf in self[:2]),
+            (  # type: ignore[arg-type]
+                1 if np.ndim(self.outputs) > 1 else None
+            ),
+        )
 
     def since_start(self, times: TimesLike) -> Shaped[Array, " N"] | Shaped[np.ndarray, " N"]:
         """s of times between the start and the end, of a solve with one start."""
@@ -136,6 +141,8 @@ def ordered(span: Span) -> Bool[Array, "*samples"]:
 def _check_shape(shape: tuple[int, ...], samples: Dimension | None) -> None:
     if len(shape) not in ((1,) if samples is None else (1, 2)) or shape[-1] < 2:
         allowed = "[T]" if samples is None else "[T] or [B, T]"
-        raise ConfigError(f"ts must have the shape {allowed} with T of 2 or more, got {list(shape)}")
+        raise ConfigError(
+            f"ts must have the shape {allowed} with T of 2 or more, got {list(shape)}"
+        )
     if len(shape) == 2 and shape[0] != samples:
         raise ConfigError(f"ts must have a row for each of {samples} samples, got {shape[0]}")

@@ -105,7 +105,11 @@ class ErrorControl:
         ratio = self.norm(jax.tree.map(jnp.divide, error, scale))
         finite = jnp.isfinite(ratio)
         ratio = jnp.where(finite, ratio, jnp.inf).astype(h.dtype)
-        accept = ((ratio <= 1) | (h <= options.min_step)) & (h <= options.max_step * 1.0000001)
+        # A step's size is known to the rounding of its ends.
+        rounding = 8 * jnp.finfo(h.dtype).eps * jnp.abs(t1)
+        accept = ((ratio <= 1) | (h <= options.min_step + rounding)) & (
+            h <= options.max_step + rounding
+        )
         least = jnp.where(ratio < 1, 1, options.dfactor)
         power = jnp.where(ratio > 0, ratio, 1) ** (-1 / error_order)
         factor = jnp.minimum(options.ifactor, jnp.maximum(options.safety * power, least))
@@ -201,9 +205,7 @@ def scales(rtol: Tolerance, atol: Tolerance, size: State) -> State:
     return jax.tree.map(lambda y, r, a: (a + r * y).astype(y.dtype), size, rtol, atol)
 
 
-def points_of(
-    step_size: float, end: StartTime
-) -> tuple[int | Index, Callable[[IntScalar], Times]]:
+def points_of(step_size: float, end: StartTime) -> tuple[int | Index, Callable[[IntScalar], Times]]:
     """Number of steps of torchdiffeq's grid, and its points.
 
     The grid has ⌈span / step_size + 1⌉ points k · step_size, the last of which is moved to the end:

@@ -190,6 +190,8 @@ def cells() -> Iterator[Cell]:
     for solver in names_where(torchdiffeq_fixed=True):
         for size in (EVEN, UNEVEN):
             for mode in (*EXACT_MODES, "backsolve"):
+                if GRADIENT_FACTS[mode].needs_explicit and not SOLVER_FACTS[solver].taped:
+                    continue
                 solve = SolveConfig(
                     solver=solver, step_size=size, gradient=mode, stepping="torchdiffeq"
                 )
@@ -199,13 +201,16 @@ def cells() -> Iterator[Cell]:
                 yield Cell(BLOCK, solve, quick=size == UNEVEN and quick)
     for solver in names_where(torchdiffeq_adaptive=True):
         for mode in MODES:
+            if GRADIENT_FACTS[mode[0]].needs_explicit and not SOLVER_FACTS[solver].taped:
+                continue
             backward = GRADIENT_FACTS[mode[0]].backward_solve
             slow = backward and SOLVER_FACTS[solver].order >= 8
             for tolerance in (1e-2, 1e-3):
                 plain = mode[0] not in SLOW_MODES or (solver, mode[0]) == ("dopri5", "direct")
                 quick = tolerance == 1e-3 and plain and (not backward or solver == "dopri5")
                 yield Cell(BLOCK, adaptive(solver, tolerance, *mode, "torchdiffeq"), quick=quick)
-                yield Cell(BLOCK, adaptive(solver, tolerance, *mode, "diffrax"), quick=False)
+                if not SOLVER_FACTS[solver].torchdiffeq_only:
+                    yield Cell(BLOCK, adaptive(solver, tolerance, *mode, "diffrax"), quick=False)
             for tolerance in TOLERANCES:
                 tight = solver == "dopri5" and mode[0] not in SLOW_MODES
                 quick = (

@@ -42,6 +42,6 @@ def their_settings(solve: SolveConfig | None, span: tuple[float, float] = (0.0, 
         span=span,
         adjoint=backsolve,
         adjoint_norm=norm,
-        stop_at_ends=adaptive and (backsolve or solve.stepping == "diffrax"),
-        constant_first_step=adaptive and not backsolve,
+        stop_at_ends=adaptive and solve.stepping == "diffrax",
+        constant_first_step=adaptive and not backsolve and solve.stepping == "diffrax",
     )

@@ -16,7 +16,9 @@ from jaxode.checks import ConfigError
 from jaxode.config import GRADIENT_FACTS, SOLVER_FACTS, SolveConfig, modes_where, names_where
 from jaxode.ode import SolveError, explain_failure, odeint
 
-SOLVERS = tuple(SOLVER_FACTS)
+SOLVERS = names_where(torchdiffeq_only=False)
+"""Those that torchdiffeq alone has are compared with it (`tests/parity/test_plain_defaults.py`)."""
+
 ADAPTIVE = [name for name in SOLVERS if name not in names_where(adaptive=False)]
 ORDERS = {"euler": 1, "midpoint": 2, "heun": 2, "heun3": 3, "rk4": 4, "rk4_classic": 4, "bosh3": 3,
           "dopri5": 5, "tsit5": 5, "dopri8": 8, "kvaerno3": 3}  # fmt: skip
