@@ -75,18 +75,21 @@ Index = Int[Array, ""]
 """A whole number that is known when the program runs."""
 
 # RealScalar, IntScalar, BoolScalar: one value, of Python, NumPy or JAX. NumpyTime: a NumPy scalar
-# of the state's type. pyright does not know the run-time form.
+# of the state's type. EndTime: times that may be known when a program is traced, of NumPy, or not.
+# pyright does not know the run-time form.
 if TYPE_CHECKING:
     RealScalar = float | np.ndarray | Array
     IntScalar = int | np.ndarray | Array
     BoolScalar = bool | np.ndarray | Array
     NumpyTime = Array  # whose attributes it has
+    EndTime = Array
     Dimension = int
 else:
     RealScalar = Real[ArrayLike, ""]
     IntScalar = Int[ArrayLike, ""]
     BoolScalar = Bool[ArrayLike, ""]
     NumpyTime = np.generic  # a bfloat16 is no np.floating
+    EndTime = Float[Array, "*ends"] | Shaped[np.ndarray, "*ends"] | np.generic
     Dimension = object  # a symbol, where a program is exported for any batch size
 
 

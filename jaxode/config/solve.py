@@ -48,8 +48,8 @@ class SolveConfig:
       rtol: relative tolerance of a step, 1e-16 to 1e3.
       atol: absolute tolerance of a step, 1e-16 to 1e3.
       step_size: fixed step size, 1e-5 to 1e9 units of time; None for adaptive steps. With
-        torchdiffeq's stepping and a method without adaptive steps, None is one step from each output
-        time to the next.
+        torchdiffeq's stepping and a method without adaptive steps, None is one step from each
+        output time to the next.
       gradient: a registered gradient mode, or a function (config, max_steps) → Diffrax adjoint,
         whose attribute `facts` may be a `GradientFacts`; None for the quickest exact mode.
       backward_rtol: relative tolerance of the backward solve; None for `rtol`.

@@ -1,8 +1,9 @@
 """Adams' methods with fixed steps, as torchdiffeq's explicit_adams and implicit_adams.
 
-The predictor is Adams-Bashforth's of the order that the stored slopes allow, at most 11; the corrector
-Adams-Moulton's of one order more, by functional iteration of at most four evaluations. The first
-steps are Kutta's 3/8 rule. Where the iteration does not converge, the oldest slope is dropped.
+The predictor is Adams-Bashforth's of the order that the stored slopes allow, at most 11; the
+corrector Adams-Moulton's of one order more, by functional iteration of at most four evaluations.
+The first steps are Kutta's 3/8 rule. Where the iteration does not converge, the oldest slope is
+dropped.
 
 Source: Hairer, Nørsett and Wanner 1993, III.1, equations 1.5 and 1.8.
 """
@@ -28,7 +29,7 @@ from jaxode.ode.explicit_solve import LoopKind
 from jaxode.ode.from_config import most_steps, torchdiffeq_controller
 from jaxode.ode.norms import rms_norm
 from jaxode.ode.options import StepOptions
-from jaxode.ode.polynomials import StepPolynomial, linear
+from jaxode.ode.polynomials import StepPolynomial, hermite, linear
 from jaxode.ode.residuals import Inputs, LinearizedField
 from jaxode.ode.runge_kutta import Method
 from jaxode.ode.solvers import make_solver
@@ -80,11 +81,12 @@ def solve_adams(
       kind: of the loop over steps.
     """
     grid, steps = torchdiffeq_controller(config, span, options, rms_norm)
-    assert isinstance(grid, Grid) and steps is not None
+    assert isinstance(grid, Grid)
+    assert steps is not None
     limit = steps if isinstance(steps, int) else most_steps(config, span)
     method = _Adams(linearized, inputs, span, config, options)
     cubic = options.interp == "cubic"
-    interpolant = diffrax_hermite() if cubic else linear
+    interpolant = hermite if cubic else linear
     end = DenseOutput(
         method.start, StepPolynomial(interpolant, 2 if cubic else 1), (),
         steps=steps, differentiable=kind != "lax",
@@ -123,13 +125,6 @@ def solve_adams(
     else:
         last = eqxi.while_loop(running, step, begin, max_steps=limit, kind=kind)
     return Outcome(last.outputs.states, last.done, last.done, zero, last.evaluations)
-
-
-def diffrax_hermite():
-    """The cubic Hermite interpolant of a step's ends and slopes."""
-    import diffrax
-
-    return diffrax.ThirdOrderHermitePolynomialInterpolation.from_k
 
 
 class _Adams:

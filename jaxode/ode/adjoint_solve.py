@@ -1,10 +1,10 @@
 """The adjoint ODE as torchdiffeq's `odeint_adjoint` solves it.
 
 The forward solve steps past its end and stores the outputs alone. The backward solve (Chen et al.
-2018, algorithm 1) runs from each output to the one before, of the state (∂L/∂t, z, ∂L/∂z, ∂L/∂θ), and
-steps past its end too; at each output the state is set back to the forward solve's. Its error is measured
-by the largest of |∂L/∂t|, the norms of z and ∂L/∂z, and the RMS of each parameter's gradient; the
-seminorm leaves the last out.
+2018, algorithm 1) runs from each output to the one before, of the state (∂L/∂t, z, ∂L/∂z, ∂L/∂θ),
+and steps past its end too; at each output the state is set back to the forward solve's. Its error
+is measured by the largest of |∂L/∂t|, the norms of z and ∂L/∂z, and the RMS of each parameter's
+gradient; the seminorm leaves the last out.
 """
 
 from __future__ import annotations
@@ -22,15 +22,14 @@ from jaxode.config import SolveConfig
 from jaxode.ode.adams import solve_adams
 from jaxode.ode.assemble import assemble
 from jaxode.ode.costs import stats_of
-from jaxode.ode.norms import largest_rms_norm, rms_norm
+from jaxode.ode.norms import largest_rms_norm, product, rms_norm
 from jaxode.ode.options import StepOptions
 from jaxode.ode.recorder import NoRecorder
 from jaxode.ode.residuals import Inputs, LinearizedField, RealInputs
 from jaxode.ode.stats import Outcome, Stats
-from jaxode.ode.step_control import EndTime
 from jaxode.ode.stepsize import Norm
 from jaxode.ode.times import Span
-from jaxode.types import Answer, Flags, State, Time, Times
+from jaxode.types import Answer, EndTime, Flags, State, Time, Times
 
 
 class AdjointState(NamedTuple):
@@ -177,7 +176,6 @@ class _WayBack:
         """
         outputs = self.span.outputs
         zero = jnp.zeros((), jax.tree.leaves(z0)[0].dtype)
-        before = jax.tree.map(lambda first, rest: jnp.concatenate([first[None], rest[:-1]]), z0, zs)
         starts = jnp.concatenate([jnp.zeros_like(outputs[:1]), outputs[:-1]])
         begin = _Carry(
             AdjointState(
@@ -191,14 +189,11 @@ class _WayBack:
         )
 
         def interval(carry: _Carry, at: tuple) -> tuple[_Carry, Times]:
-            end, start, z, earlier, to_z = at
+            end, start, z, to_z = at
             rate = zero
             if with_times:
                 slope = self.linearized.evaluate(self.span.clock(end), z, self.inputs)
-                rate = sum(
-                    (a * b).sum()
-                    for a, b in zip(jax.tree.leaves(slope), jax.tree.leaves(to_z), strict=True)
-                )
+                rate = product(slope, to_z)
             adjoint = carry.adjoint._replace(
                 to_time=carry.adjoint.to_time - rate,
                 z=z,
@@ -210,7 +205,7 @@ class _WayBack:
             )
             return _Carry(reached, cost, carry.complete & (stats.failure == 0)), rate
 
-        every = (jnp.asarray(outputs), starts, zs, before, cotangent)
+        every = (jnp.asarray(outputs), starts, zs, cotangent)
         if outputs.shape[0] == 1:
             only = jax.tree.map(lambda leaf: leaf[0], every[2:])
             last, rate = interval(begin, (outputs[0], 0 * outputs[0], *only))
@@ -264,7 +259,7 @@ class _WayBack:
 
 
 def adjoint_norm(state_norm: Norm, state: AdjointState, *, seminorm: bool) -> Float[Array, ""]:
-    """torchdiffeq's norm of an adjoint state, or its seminorm."""
+    """Torchdiffeq's norm of an adjoint state, or its seminorm."""
     sizes = [jnp.abs(state.to_time), state_norm(state.z), state_norm(state.to_z)]
     if not seminorm:
         sizes += [rms_norm(leaf) for leaf in state.to_real if leaf.size]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import diffrax
 import jax
-import numpy as np
 
 from jaxode.config import SolveConfig
 from jaxode.ode.dense_output import DenseOutput
@@ -13,14 +12,14 @@ from jaxode.ode.explicit_solve import Evaluations, ExplicitSolve
 from jaxode.ode.from_config import forward_controller, most_steps, torchdiffeq_controller
 from jaxode.ode.norms import largest_rms_norm, rms_norm
 from jaxode.ode.options import StepOptions
-from jaxode.ode.polynomials import StepPolynomial, linear
+from jaxode.ode.polynomials import StepPolynomial, hermite, linear
 from jaxode.ode.residuals import LinearizedField
 from jaxode.ode.runge_kutta import Method
 from jaxode.ode.solvers import make_solver
 from jaxode.ode.step_control import Controller, PerSampleStepSizes, SharedStepSize, StepControl
 from jaxode.ode.stepsize import Norm
 from jaxode.ode.times import Span
-from jaxode.types import Dimension, State
+from jaxode.types import Dimension, NumpyTime, State
 
 
 def assemble(
@@ -50,7 +49,7 @@ def assemble(
       single: whether only the state at the end is asked for.
       differentiable: whether JAX differentiates the loop itself.
     """
-    zero = np.zeros((), jax.tree.leaves(z0)[0].dtype)[()]
+    zero: NumpyTime = jax.tree.leaves(z0)[0].dtype.type(0)
     shape = () if samples is None else (samples,)
     plain = config.stepping == "torchdiffeq"
     if norm is None:
@@ -97,7 +96,7 @@ def assemble(
 
 
 def _control(
-    controller: Controller, method: Method, norm: Norm, zero: np.generic, samples: Dimension | None
+    controller: Controller, method: Method, norm: Norm, zero: NumpyTime, samples: Dimension | None
 ) -> StepControl:
     if samples is None:
         return SharedStepSize(controller, method.order, zero)
@@ -108,5 +107,5 @@ def _polynomial(
     solver: diffrax.AbstractSolver, method: Method, *, fixed: bool, cubic: bool
 ) -> StepPolynomial:
     if cubic:
-        return StepPolynomial(diffrax.ThirdOrderHermitePolynomialInterpolation.from_k, 2)
+        return StepPolynomial(hermite, 2)
     return StepPolynomial(linear if fixed else solver.interpolation_cls, method.stages)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import equinox
 import jax
 import jax.numpy as jnp
@@ -41,7 +43,8 @@ def check_options(options: StepOptions | None, config: SolveConfig) -> StepOptio
     """The options, or their defaults.
 
     Raises:
-      ConfigError: options without torchdiffeq's stepping, or ones that the settings have no use for.
+      ConfigError: options without torchdiffeq's stepping, or ones that the settings have no use
+        for.
     """
     if options is None:
         return StepOptions()
@@ -86,7 +89,7 @@ def checked_field(field: VectorField) -> VectorField:
     return checked
 
 
-def _like(slope: object, z: jax.Array) -> jax.Array:
+def _like(slope: Any, z: jax.Array) -> jax.Array:
     if not hasattr(slope, "dtype") and not np.isscalar(slope):
         raise ConfigError(f"field must return arrays, got {slope!r}")
     shape, dtype = np.shape(slope), jnp.result_type(slope)
@@ -107,8 +110,8 @@ def with_time_failures(
 ) -> Stats:
     """Stats whose failure says where the times cannot be right.
 
-    They are not finite, do not run one way, or are so far from zero that the state's type rounds the
-    times within a step together, while the field depends on the time.
+    They are not finite, do not run one way, or are so far from zero that the state's type rounds
+    the times within a step together, while the field depends on the time.
     """
     failure = stats.failure
     dtype = jax.tree.leaves(z0)[0].dtype

@@ -1,4 +1,4 @@
-"""What a solve cost: its evaluations as the method counts them, and whether its answer is finite."""
+"""What a solve cost, its evaluations counted as the method counts them."""
 
 from __future__ import annotations
 

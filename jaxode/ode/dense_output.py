@@ -177,7 +177,7 @@ class OutputCotangents:
         self.rule, self.cotangent, self.steps, self.times = rule, cotangent, outputs.steps, times
         self.like, self.outputs = like, span.outputs_of(rule.batch_shape)
         self.to_last = like
-        self.last = jnp.full(rule.batch_shape, self.outputs.shape[0] - 1, jnp.int32)
+        self.last: Counts | None = jnp.full(rule.batch_shape, self.outputs.shape[0] - 1, jnp.int32)
         self.rates = None
         if outputs.slopes is not None:
             self.rates = _products(cotangent, outputs.slopes, self.outputs.ndim)
@@ -283,7 +283,8 @@ def _write(buffers: Buffers, values: Values, place: Counts, now: Flags) -> Buffe
 
 def _products(a: Buffers, b: Buffers, axes: int) -> Float[Array, "T *samples"]:
     """Sums of products over all but the first axes, over all leaves."""
-    return sum(
+    parts = [
         (x * y).sum(tuple(range(axes, x.ndim)))
         for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
-    )
+    ]
+    return jnp.stack(parts).sum(0)

@@ -6,6 +6,7 @@ Per-sample step sizes are Diffrax's solve, mapped over samples.
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import diffrax
 import equinox
@@ -23,7 +24,7 @@ from jaxode.ode.norms import rms_norm
 from jaxode.ode.solvers import make_solver
 from jaxode.ode.stats import Outcome
 from jaxode.ode.times import Span
-from jaxode.types import Args, StateLike, Time, Times, VectorField
+from jaxode.types import Args, StateLike, Time, VectorField
 
 
 def solve(
@@ -92,7 +93,7 @@ def _diffeqsolve(
         y0=z0,
         args=real,
         saveat=diffrax.SaveAt(t1=True) if single else diffrax.SaveAt(ts=jnp.asarray(span.outputs)),
-        stepsize_controller=controller,
+        stepsize_controller=controller,  # type: ignore[arg-type]
         adjoint=make_adjoint(config, max_steps),
         max_steps=max_steps,
         throw=False,
@@ -100,6 +101,7 @@ def _diffeqsolve(
     states = solution.ys
     if backsolve:
         last = read_clock(jax.tree.map(lambda leaf: leaf[-1], states))
+        assert states is not None
         states = jax.tree.map(
             lambda leaf, end: jnp.concatenate([leaf[:-1], end[None]]), states[0], last
         )
@@ -111,7 +113,7 @@ def _diffeqsolve(
     )
 
 
-def _is_real(leaf: object) -> bool:
+def _is_real(leaf: Any) -> bool:
     """Whether a leaf of `args` has a gradient."""
     if hasattr(leaf, "dtype"):
         return jnp.issubdtype(leaf.dtype, jnp.inexact)
@@ -119,7 +121,7 @@ def _is_real(leaf: object) -> bool:
 
 
 def _rising(field: VectorField, rest: Args, span: Span, *, per_sample: bool) -> VectorField:
-    """The field in a rising time since the start, of one sample [...] with per-sample step sizes."""
+    """The field in a rising time since the start; with per-sample step sizes of one sample."""
     span = jax.lax.stop_gradient(span) if not span.known else span
     forward = span.known and bool(np.all(span.sign == 1))
 

@@ -1,4 +1,4 @@
-"""How an explicit solve ends and what it answers: the protocol, and the rule of steps that end on t1.
+"""How an explicit solve ends and what it answers: the protocol, and steps that end on t1.
 
 The other rule, states at any number of times by interpolation, is `jaxode.ode.dense_output`'s.
 """
@@ -42,8 +42,8 @@ class Outputs(NamedTuple):
     next: Counts
     """Index of the next output."""
     steps: Int[Array, "T *samples"] | None
-    """Number of the recorded step that each output lies in, -1 for the start; None where no gradient is
-    computed."""
+    """Number of the recorded step that each output lies in, -1 for the start; None where no
+    gradient is computed."""
     slopes: Buffers | None
     """Slope of the interpolant at each output, where times have a gradient."""
 
@@ -200,7 +200,7 @@ class EndState:
       method: the Runge-Kutta method.
     """
 
-    last = None
+    last: Counts | None = None
 
     def __init__(self, to_last: State, method: Method) -> None:
         self.to_last, self.method = to_last, method

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
@@ -15,7 +14,9 @@ from jaxode.config import SolveConfig
 from jaxode.ode.assemble import assemble
 from jaxode.ode.buffers import zeros
 from jaxode.ode.checked import check_options, check_state, checked_field
+from jaxode.ode.dense_output import DenseOutput
 from jaxode.ode.failures import MAX_STEPS
+from jaxode.ode.norms import product
 from jaxode.ode.options import StepOptions
 from jaxode.ode.own_solve import linearized_field
 from jaxode.ode.polynomials import combine_step
@@ -45,10 +46,11 @@ def odeint_event(
 ) -> tuple[Time, State, Stats]:
     """Time and state at which an event occurs; torchdiffeq's `odeint_event`.
 
-    The solve steps until the sign of `event` differs from the one at t0, and bisects the interpolant of
-    that step to the absolute tolerance. Gradients reach `z0`, `args` and, through the implicit function
-    theorem, the time of the event (Chen, Amos and Nickel 2021, "Learning neural event functions for
-    ordinary differential equations", section 3); what `event` closes over has none.
+    The solve steps until the sign of `event` differs from the one at t0, and bisects the
+    interpolant of that step to the absolute tolerance. Gradients reach `z0`, `args` and, through
+    the implicit function theorem, the time of the event (Chen, Amos and Nickel 2021, "Learning
+    neural event functions for ordinary differential equations", section 3); what `event` closes
+    over has none.
 
     Args:
       field: t, z, args → dz/dt.
@@ -61,8 +63,8 @@ def odeint_event(
       options: torchdiffeq's.
 
     Returns:
-      The time of the event, the state there, and Stats; a solve that takes `max_steps` steps without an
-      event fails.
+      The time of the event, the state there, and Stats; a solve that takes `max_steps` steps
+      without an event fails.
 
     Raises:
       ConfigError: another stepping, `per_sample` or an Adams method.
@@ -89,8 +91,8 @@ def odeint_event(
     z0, dtype = check_state(z0, config)
     options = check_options(options, config)
     field = checked_field(field)
-    sign = dtype.type(-1 if reverse_time else 1)
-    begin = np.asarray(t0, np.float64).astype(dtype)[()]
+    sign: NumpyTime = dtype.type(-1 if reverse_time else 1)
+    begin: NumpyTime = dtype.type(t0)
     found, failure = _find(
         field, *lax.stop_gradient((z0, args)), config, begin, sign, event, options
     )
@@ -128,7 +130,7 @@ def _find(
     count = config.max_steps
 
     def running(carry: tuple) -> Array:
-        loop, before = carry
+        loop, _ = carry
         return (value(loop.t, loop.y) > 0) & (loop.failure == 0) & (loop.tried < count)
 
     def step(carry: tuple) -> tuple:
@@ -149,6 +151,7 @@ def _find(
         low, high = ends
         middle = (low + high) / 2
         h = jnp.where(last.t > start, last.t - start, 1)
+        assert isinstance(explicit.end, DenseOutput)
         weights = explicit.end.polynomial.weights((middle - start) / h)
         ahead = value(middle, combine_step(weights, y0, last.y, ks)) > 0
         return jnp.where(ahead, middle, low), jnp.where(ahead, high, middle)
@@ -179,14 +182,10 @@ def _rerouted(field: VectorField, event: EventFunction, args: Args) -> Callable:
         which = jnp.argmin(jnp.abs(values))
         value, pull = jax.vjp(lambda t, z: jnp.ravel(event(t, z))[which], t, z)
         per_t, per_z = pull(jnp.ones_like(value))
-        rate = per_t + _product(per_z, slope)
-        total = to_t + _product(to_z, slope)
+        rate = per_t + product(per_z, slope)
+        total = to_t + product(to_z, slope)
         factor = -total / (rate + _TINY)
         return jnp.zeros_like(t), jax.tree.map(lambda a, b: a + factor * b, to_z, per_z)
 
     same.defvjp(forward, backward)
     return same
-
-
-def _product(a: State, b: State) -> Float[Array, ""]:
-    return sum((x * y).sum() for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))

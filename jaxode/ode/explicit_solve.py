@@ -85,6 +85,9 @@ class Evaluations(NamedTuple):
     before_end: bool = False
 
 
+NOT_BESIDE = Evaluations()
+
+
 class ExplicitSolve:
     """One solve, in the time since its start.
 
@@ -109,7 +112,7 @@ class ExplicitSolve:
         zero: NumpyTime,
         *,
         max_steps: int,
-        beside: Evaluations = Evaluations(),
+        beside: Evaluations = NOT_BESIDE,
         jumps: Times | None = None,
         slope_at_end: bool = False,
     ) -> None:
@@ -118,7 +121,7 @@ class ExplicitSolve:
         self.jumps, self.slope_at_end = jumps, slope_at_end
 
     def start(self) -> Times:
-        """s = 0, of each sample."""
+        """S = 0, of each sample."""
         return jnp.broadcast_to(self.zero, self.control.batch_shape)
 
     def solve(
@@ -297,7 +300,8 @@ class ExplicitSolve:
         h = step.t_next - step.t
         ks = jax.tree.map(lambda k, f: jnp.stack([k[0], spread(h, f) * f]), step.ks, slope)
         outputs = self.end.after_step(loop.outputs, step._replace(ks=ks), span)
-        assert outputs is not None and loop.outputs is not None
+        assert outputs is not None
+        assert loop.outputs is not None
         return outputs, loop.extra + outputs.next - loop.outputs.next
 
     def _beyond_jump(

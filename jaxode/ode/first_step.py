@@ -1,19 +1,19 @@
-"""The derivative through the size of a solve's first step, as torchdiffeq's exact gradients have it.
+"""The derivative through the size of a solve's first step, as torchdiffeq has it.
 
-torchdiffeq chooses the first step's size h_1 by Hairer's rule, which is differentiated like all else;
-later sizes are computed without a gradient. So h_1 acts on
+torchdiffeq chooses the first step's size h_1 by Hairer's rule, which is differentiated like all
+else; later sizes are computed without a gradient. So h_1 acts on
 
 - the k_i = h_1 f_i of the first step, and the times at which its f_i are evaluated;
 - the times of all later evaluations, which it shifts;
 - where in their steps the outputs lie.
 
-Its cotangent is the sum of these, and is pulled back through Hairer's rule to z0, the inputs and t0. A
-first step that is rejected is followed by one whose size has no derivative.
+Its cotangent is the sum of these, and is pulled back through Hairer's rule to z0, the inputs and
+t0. A first step that is rejected is followed by one whose size has no derivative.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -38,9 +38,7 @@ class NoFirstStep:
     def zero(self) -> None:
         """None."""
 
-    def add_stage(
-        self, total: None, stage: IntScalar, to_k: State, to_real: RealCotangents
-    ) -> None:
+    def add_stage(self, total: Any, stage: IntScalar, to_k: State, to_real: RealCotangents) -> None:
         """None."""
         del total, stage, to_k, to_real
 
@@ -83,7 +81,7 @@ class FirstStepCotangent:
         return jnp.zeros_like(self.explicit.start())
 
     def add_stage(
-        self, total: Times, stage: IntScalar, to_k: State, to_real: RealCotangents
+        self, total: Any, stage: IntScalar, to_k: State, to_real: RealCotangents
     ) -> Times:
         """With what a stage of the first step adds: ⟨k̄_i, f_i⟩ h_1 and c_i times that of its time.
 
@@ -116,7 +114,8 @@ class FirstStepCotangent:
           own: sum of `add_stage` over its stages.
           share: of the outputs within it.
         """
-        assert after.first_size is not None and share is not None
+        assert after.first_size is not None
+        assert share is not None
         of_first = own / self.size + share.to_end_time
         of_later = self._shift(real) - self._shift(after.real) + share.to_shift
         return after.first_size + jnp.where(step == 0, of_first, of_later)

@@ -10,18 +10,19 @@ import numpy as np
 from jaxode.checks import ConfigError
 from jaxode.config import SolveConfig
 from jaxode.ode.fixed_grid import FixedGrid, grid_steps
-from jaxode.ode.options import StepOptions
+from jaxode.ode.options import GridConstructor, StepOptions
 from jaxode.ode.step_control import Controller
 from jaxode.ode.stepsize import Adaptive, Norm
 from jaxode.ode.times import Span
 from jaxode.ode.torchdiffeq_steps import ErrorControl, Grid, points_of
-from jaxode.types import Index, NumpyTime
+from jaxode.types import EndTime, Index, NumpyTime
 
 
 def most_steps(config: SolveConfig, span: Span) -> int:
     """Most steps of a solve with adaptive steps.
 
-    In proportion to a span longer than 1; where the times are not known yet, as many for each output.
+    In proportion to a span longer than 1; where the times are not known yet, as many for each
+    output.
     """
     if not span.known:
         return config.max_steps * span.outputs.shape[0]
@@ -76,13 +77,13 @@ def torchdiffeq_controller(
     return Grid(steps, point), steps
 
 
-def _of_points(points: object) -> tuple[Grid, int]:
+def _of_points(points: EndTime) -> tuple[Grid, int]:
     grid = jnp.asarray(points)
     steps = grid.shape[0] - 1
     return Grid(steps, lambda k: grid[jnp.minimum(k, steps)]), steps
 
 
-def _grid_of(constructor: object, span: Span) -> object:
+def _grid_of(constructor: GridConstructor, span: Span) -> EndTime:
     outputs = span.outputs if span.outputs.ndim == 1 else span.outputs[:, 0]
     ts = span.clock(jnp.concatenate([jnp.zeros_like(outputs[:1]), jnp.asarray(outputs)]))
     points = constructor(None, None, ts)
@@ -94,4 +95,4 @@ def _grid_of(constructor: object, span: Span) -> object:
             "grid_constructor must return times from the first of ts to the last, got"
             f" {np.array2string(np.asarray(points), threshold=8)}"
         )
-    return grid
+    return grid  # type: ignore[return-value]

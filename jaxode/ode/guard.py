@@ -16,8 +16,7 @@ import numpy as np
 from jaxtyping import Array, Shaped
 
 from jaxode.ode.buffers import spread
-from jaxode.ode.step_control import EndTime
-from jaxode.types import Args, Flags, State, StateLike, Times, VectorField
+from jaxode.types import Args, EndTime, Flags, State, StateLike, Times, VectorField
 
 _SLACK = 1e-3
 """Relative error allowed in the length; a solve that stops early misses it by its remaining time.

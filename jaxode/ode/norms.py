@@ -24,3 +24,9 @@ def largest_rms_norm(state: PyTree[Float[Array, "..."]]) -> Float[Array, ""]:
     """The largest RMS of a state's parts: torchdiffeq's norm of a tuple, and of a tensor."""
     parts = [rms_norm(leaf) for leaf in jax.tree.leaves(state) if leaf.size]
     return parts[0] if len(parts) == 1 else jnp.max(jnp.stack(parts))
+
+
+def product(a: PyTree[Float[Array, "..."]], b: PyTree[Float[Array, "..."]]) -> Float[Array, ""]:
+    """Sum of the products of all numbers of two states."""
+    parts = [(x * y).sum() for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)]
+    return jnp.stack(parts).sum()

@@ -32,6 +32,10 @@ def linear(
     return diffrax.LocalLinearInterpolation(t0=t0, t1=t1, y0=y0, y1=y1)
 
 
+hermite = diffrax.ThirdOrderHermitePolynomialInterpolation.from_k
+"""The cubic with the slopes of k_1 and the last k at its ends."""
+
+
 class StepPolynomial:
     """The polynomial of a method's steps.
 
@@ -54,10 +58,11 @@ class StepPolynomial:
     def _at(self, x: Float[Array, ""]) -> Float[Array, " terms"]:
         units = np.eye(self.terms, dtype=x.dtype)
         zero, one = x.dtype.type(0), x.dtype.type(1)
-        kwargs = dict(t0=zero, t1=one, y0=jnp.asarray(units[0]), y1=jnp.asarray(units[1]))
+        y0, y1 = jnp.asarray(units[0]), jnp.asarray(units[1])
         if self.interpolation is diffrax.LocalLinearInterpolation:
-            return self.interpolation(**kwargs).evaluate(x)
-        return self.interpolation(**kwargs, k=jnp.asarray(units[2:])).evaluate(x)
+            return self.interpolation(t0=zero, t1=one, y0=y0, y1=y1).evaluate(x)
+        k = jnp.asarray(units[2:])
+        return self.interpolation(t0=zero, t1=one, y0=y0, y1=y1, k=k).evaluate(x)
 
 
 def combine_step(weights: Weights, y0: State, y1: State, ks: StageSlopes) -> State:

@@ -120,7 +120,7 @@ class LinearizedField:
         return self._saved
 
     @functools.cached_property
-    def _pullback(self) -> Callable[..., list[Array]]:
+    def _pullback(self) -> Callable[..., list[ArrayLike]]:
         """The forward pass with its residuals, traced, for what each of these is and depends on."""
         t, z = self._like
 

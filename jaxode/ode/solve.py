@@ -65,23 +65,26 @@ def odeint(
     """State of dz/dt = field(t, z, args) with z(t0) = z0 at one time or at many, and what it cost.
 
     Two forms: `odeint(field, z0, args, config, t0=0, t1=1)` gives the state at t1, and
-    `odeint(field, z0, ts, args, config)` the states at all times ts, the first of which is the start. One
-    solve runs through all of them; a state between two steps is interpolated, by the solver's own
-    polynomial or, with torchdiffeq's stepping, by torchdiffeq's.
+    `odeint(field, z0, ts, args, config)` the states at all times ts, the first of which is the
+    start. One solve runs through all of them; a state between two steps is interpolated, by the
+    solver's own polynomial or, with torchdiffeq's stepping, by torchdiffeq's.
 
-    Gradients reach `z0`, the floating-point arrays of `args`, and times that are traced, and nothing
-    that `field` closes over (under backsolve, JAX raises if it closes over something differentiated).
-    One step size serves the whole state, the batch included, unless the config says `per_sample`: then
-    each sample has its own steps, error and Stats, as if it were solved in a batch of one. A failed
-    solve does not raise, so that it can run under jit: its code is in the Stats, and `Stats.check()`
-    raises SolveError. A backsolve that does not reach t0 on the way back gives NaN for every gradient.
+    Gradients reach `z0`, the floating-point arrays of `args`, and times that are traced, and
+    nothing that `field` closes over (under backsolve, JAX raises if it closes over something
+    differentiated). One step size serves the whole state, the batch included, unless the config
+    says `per_sample`: then each sample has its own steps, error and Stats, as if it were solved in
+    a batch of one. A failed solve does not raise, so that it can run under jit: its code is in the
+    Stats, and `Stats.check()` raises SolveError. A backsolve that does not reach t0 on the way back
+    gives NaN for every gradient.
 
     Args:
+      *rest: `args` and `config`; or `ts`, `args` and `config`.
       field: t (scalar of the state's real type), z, args → dz/dt, shaped as z. Under `per_sample`,
         t is [B, 1, …, 1], or [1, …, 1] with a state of one sample, and no sample may influence
         another's slope.
       z0: pytree of floating-point arrays, all of one type; under `per_sample` one array [B, …].
-      ts: T ≥ 2 finite times, rising or falling, [T]; under `per_sample` also [B, T]. Neighbours may be
+      ts: T ≥ 2 finite times, rising or falling, [T]; under `per_sample` also [B, T]. Neighbours may
+        be
         equal: such an interval is the identity and costs nothing, which is how series of different
         lengths are padded. Traced or not.
       args: pytree, usually the parameters; integers, keys and what is no array are passed on.
@@ -93,8 +96,8 @@ def odeint(
         cost; under backsolve with torchdiffeq's stepping.
 
     Returns:
-      The state at t1, structured and shaped as z0, or the states at ts, [T, ...]; under `per_sample`
-      [T, B, ...]. Stats of int32: scalars, or [B] under `per_sample`.
+      The state at t1, structured and shaped as z0, or the states at ts, [T, ...]; under
+      `per_sample` [T, B, ...]. Stats of int32: scalars, or [B] under `per_sample`.
 
     Raises:
       ConfigError: t0 equals t1, times that do not run one way, a state whose leaves are not of one

@@ -13,22 +13,27 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import diffrax
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float, Shaped
 
 from jaxode.ode.buffers import Values, select
 from jaxode.ode.failures import code_of
 from jaxode.ode.fixed_grid import FixedGrid
 from jaxode.ode.stepsize import Adaptive, ControllerState, Norm, StartTime
 from jaxode.ode.torchdiffeq_steps import ErrorControl, Grid
-from jaxode.types import Arrays, Counts, Dimension, Flags, IntScalar, NumpyTime, State, Times
+from jaxode.types import (
+    Arrays,
+    Counts,
+    Dimension,
+    EndTime,
+    Flags,
+    IntScalar,
+    NumpyTime,
+    State,
+    Times,
+)
 
 Field = Callable[[Times, State], State]
 """Time since the start, [] or [B], and state → dz/dt."""
 
-
-EndTime = Float[Array, "*ends"] | Shaped[np.ndarray, "*ends"] | np.generic
-"""End of a solve: of all samples, or of each."""
 
 Controller = FixedGrid | Adaptive | ErrorControl | Grid
 """What chooses the size of the next step."""

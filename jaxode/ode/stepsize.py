@@ -15,6 +15,7 @@ from jaxode.ode.norms import rms_norm
 from jaxode.types import (
     Args,
     BoolScalar,
+    EndTime,
     IntScalar,
     NumpyTime,
     RealScalar,
@@ -34,7 +35,7 @@ AdaptiveState = tuple[ControllerState, Float[Array, ""]]
 Terms = PyTree[diffrax.AbstractTerm] | None
 """A field as Diffrax's term; None where the first step is known."""
 
-StartTime = Times | NumpyTime
+StartTime = EndTime
 """Of a solve that starts there: a NumPy scalar, or an array."""
 
 _UNDERFLOW = 8

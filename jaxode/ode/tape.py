@@ -10,10 +10,11 @@ The products with (∂f/∂z)ᵀ need the evaluations' residuals. Recorded steps
 (`jaxode.ode.recorder`): the tape has the residuals of one, and the solve may leave it with those of
 the last. Earlier segments are run again from their first states, without the rejected steps. With
 per-sample step sizes, h = 0 for a sample without a step of its own in a recorded step, so that its
-cotangent passes and reaches no parameter. Outputs within a step add to the cotangents of its ends and
-k_i (`jaxode.ode.dense_output`).
+cotangent passes and reaches no parameter. Outputs within a step add to the cotangents of its ends
+and k_i (`jaxode.ode.dense_output`).
 
-Under torchdiffeq's stepping the first step's size h_1 has a derivative too (`jaxode.ode.first_step`).
+Under torchdiffeq's stepping the first step's size h_1 has a derivative too
+(`jaxode.ode.first_step`).
 """
 
 from __future__ import annotations

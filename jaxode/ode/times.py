@@ -1,24 +1,24 @@
 """Where a solve begins, which way it runs and where its outputs are, from what a user passes.
 
-Solves run in the time s = |t - t0| that has passed since their start: it rises whichever way t runs, and
-its precision does not depend on where t0 is. A field is evaluated at `Span.clock(s)`.
+Solves run in the time s = |t - t0| that has passed since their start: it rises whichever way t
+runs, and its precision does not depend on where t0 is. A field is evaluated at `Span.clock(s)`.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.core import Tracer
-from jaxtyping import Array, Bool, Float, Shaped
+from jaxtyping import Array, Bool, Float
 
 from jaxode.checks import ConfigError
-from jaxode.types import Dimension, RealScalar, Times
+from jaxode.types import Dimension, EndTime
 
-TimesLike = object
+TimesLike = Any
 """Numbers, an array, or a list of either; traced or not."""
 
 
@@ -32,10 +32,10 @@ class Span(NamedTuple):
     Arrays of NumPy if the times are known when the program is traced, of JAX otherwise.
     """
 
-    t0: Float[Array, "*samples"] | Shaped[np.ndarray, "*samples"] | np.generic
-    sign: Float[Array, "*samples"] | Shaped[np.ndarray, "*samples"] | np.generic
+    t0: EndTime
+    sign: EndTime
     """1 where time rises, -1 where it falls."""
-    outputs: Float[Array, "T *samples"] | Shaped[np.ndarray, "T *samples"]
+    outputs: EndTime
     """s of every output, never falling; [T] where all samples share their times."""
 
     @property
@@ -44,13 +44,11 @@ class Span(NamedTuple):
         return isinstance(self.t0, np.generic | np.ndarray)
 
     @property
-    def end(self) -> Float[Array, "*ends"] | Shaped[np.ndarray, "*ends"] | np.generic:
-        """s of the last output."""
+    def end(self) -> EndTime:
+        """S of the last output."""
         return self.outputs[-1]
 
-    def clock(
-        self, s: Times | RealScalar, before: BesideTime = False, after: BesideTime = False
-    ) -> Times | RealScalar:
+    def clock(self, s: EndTime, before: BesideTime = False, after: BesideTime = False) -> EndTime:
         """The time t = t0 ± s at which the field is evaluated.
 
         Args:
@@ -71,7 +69,7 @@ class Span(NamedTuple):
         return t
 
     def outputs_of(self, batch_shape: tuple) -> Float[Array, "T *samples"]:
-        """s of every output, for each sample."""
+        """S of every output, for each sample."""
         outputs = jnp.asarray(self.outputs)
         if outputs.ndim > len(batch_shape):
             return outputs
@@ -86,19 +84,19 @@ class Span(NamedTuple):
             ),
         )
 
-    def since_start(self, times: TimesLike) -> Shaped[Array, " N"] | Shaped[np.ndarray, " N"]:
-        """s of times between the start and the end, of a solve with one start."""
+    def since_start(self, times: Any) -> EndTime:
+        """S of times between the start and the end, of a solve with one start."""
         if not np.size(times):
-            return np.zeros(0)
-        return (np.asarray(times, np.float64) - self.t0) * self.sign
+            return np.zeros(0)  # type: ignore[return-value]
+        return (np.asarray(times, np.float64) - self.t0) * self.sign  # type: ignore[return-value]
 
 
 def span_of(ts: TimesLike, dtype: np.dtype, samples: Dimension | None) -> Span:
     """The span of output times, the first of which is the start.
 
     Args:
-      ts: T ≥ 2 times, [T]; or [B, T] with per-sample step sizes. Rising or falling; neighbours may be
-        equal.
+      ts: T ≥ 2 times, [T]; or [B, T] with per-sample step sizes. Rising or falling; neighbours may
+        be equal.
       dtype: type of the state.
       samples: number of samples B with per-sample step sizes, else None.
 
@@ -128,7 +126,8 @@ def span_of(ts: TimesLike, dtype: np.dtype, samples: Dimension | None) -> Span:
     sign = np.where(times[..., -1] < times[..., 0], -1.0, 1.0)
     passed = (times - times[..., :1]) * sign[..., None]
     outputs = np.moveaxis(passed[..., 1:], -1, 0).astype(dtype)
-    return Span(times[..., 0].astype(dtype)[()], sign.astype(dtype)[()], outputs)
+    known: Any = (times[..., 0].astype(dtype)[()], sign.astype(dtype)[()], outputs)
+    return Span(*known)
 
 
 def ordered(span: Span) -> Bool[Array, "*samples"]:

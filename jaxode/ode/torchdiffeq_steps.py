@@ -30,8 +30,8 @@ class ErrorControl:
     """Adaptive step sizes by torchdiffeq's formulas (`rk_common.py`, `misc.py` of version 0.2.5).
 
     A step is accepted if r = ‖e / (atol + rtol max(|y0|, |y1|))‖ ≤ 1; the next is h · min(ifactor,
-    max(safety r^(-1/order), dfactor)), with 1 for `dfactor` after r < 1. An error that is not finite
-    shrinks the step, where torchdiffeq ends with "underflow in dt nan".
+    max(safety r^(-1/order), dfactor)), with 1 for `dfactor` after r < 1. An error that is not
+    finite shrinks the step, where torchdiffeq ends with "underflow in dt nan".
 
     Args:
       rtol: relative tolerance, a number or a prefix of the state.
@@ -118,7 +118,8 @@ class ErrorControl:
         start = jnp.where(accept, t1, t0)
         end = self._end(start, following)
         results = diffrax.RESULTS
-        cause = results.where(finite, results.dt_min_reached, results.nonfinite)  # type: ignore[arg-type]
+        short, bad = results.dt_min_reached, results.nonfinite
+        cause = results.where(finite, short, bad)  # type: ignore[arg-type]
         stuck = ~accept & (lax.stop_gradient(end - start) < controller_state)
         result = results.where(stuck, cause, results.successful)  # type: ignore[arg-type]
         return accept, start, end, False, controller_state, result
@@ -194,7 +195,7 @@ class Grid:
 
 
 def scales(rtol: Tolerance, atol: Tolerance, size: State) -> State:
-    """atol + rtol |y|, for every number of a state.
+    """Atol + rtol |y|, for every number of a state.
 
     Args:
       rtol: relative tolerance, a number or a prefix of the state.
@@ -216,7 +217,7 @@ def points_of(step_size: float, end: StartTime) -> tuple[int | Index, Callable[[
     else:
         steps = jnp.maximum(1, jnp.ceil(end / step_size + 1).astype(jnp.int32) - 1)
     last = jnp.asarray(end)
-    return steps, lambda k: jnp.where(k >= steps, last, (k * step_size).astype(last.dtype))
+    return steps, lambda k: jnp.where(k >= steps, last, jnp.asarray(k * step_size, last.dtype))
 
 
 def _larger(a: Float[Array, "*z"], b: Float[Array, "*z"]) -> Float[Array, "*z"]:

@@ -13,7 +13,7 @@ import pytest
 from problems import PROBLEMS
 
 from jaxode.checks import ConfigError
-from jaxode.config import GRADIENT_FACTS, SOLVER_FACTS, SolveConfig, modes_where, names_where
+from jaxode.config import GRADIENT_FACTS, SolveConfig, modes_where, names_where
 from jaxode.ode import SolveError, explain_failure, odeint
 
 SOLVERS = names_where(torchdiffeq_only=False)
