@@ -88,12 +88,12 @@ def test_a_directory_of_the_users_that_is_a_file_is_noted(tmp_path, capsys, monk
     )
 
 
-def test_every_run_keeps_its_compilations(kept, tmp_path, capsys):
+def test_every_run_enables_the_cache(cache_requests, tmp_path, capsys):
     from experiments import mnist
 
-    before = len(kept)
+    before = len(cache_requests)
     mnist.main(
         ["--data", "full", "--data-dir", str(tmp_path / "none"), "--out", str(tmp_path / "out")]
     )
     capsys.readouterr()
-    assert len(kept) == before + 1
+    assert len(cache_requests) == before + 1

@@ -14,6 +14,8 @@ from jaxode.runs import read_config
 from jaxode.runs.checkpoint_meta import sealed, unsealed
 from jaxode.runs.summary import TIMINGS
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 SMALL = shlex.split(
     "--data sample --limit-train 40 --limit-test 10 --batch-size 16 --epochs 2 --model mlp --quiet"
 )

@@ -15,6 +15,8 @@ from jaxode.data import SPECS, load
 from scripts import iceberg_file
 from scripts.restore import restored
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
