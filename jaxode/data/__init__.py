@@ -23,7 +23,7 @@ from jaxode.data.specs import SourceFile as SourceFile
 if TYPE_CHECKING:
     from jaxode.data.base import ArrayDataset as ArrayDataset
     from jaxode.data.base import Dataset as Dataset
-    from jaxode.data.loading import ImageSet as ImageSet
+    from jaxode.data.image_set import ImageSet as ImageSet
     from jaxode.data.loading import load as load
     from jaxode.data.loading import load_dataset as load_dataset
     from jaxode.data.preprocessing import Views as Views
@@ -36,7 +36,7 @@ LATER = {
     "ArrayDataset": "jaxode.data.base",
     "BatchStream": "jaxode.data.streaming",
     "Dataset": "jaxode.data.base",
-    "ImageSet": "jaxode.data.loading",
+    "ImageSet": "jaxode.data.image_set",
     "StreamedDataset": "jaxode.data.streaming",
     "Views": "jaxode.data.preprocessing",
     "load": "jaxode.data.loading",

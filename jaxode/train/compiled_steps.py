@@ -22,7 +22,8 @@ from jaxode.nn.kernels import kernels_name
 from jaxode.ode import Stats
 from jaxode.optim import learning_rate, optimizer
 from jaxode.tasks import Batch, Metrics, Task, default_task
-from jaxode.train.feeds import Pass, choose_feed
+from jaxode.train.feed_choice import choose_feed
+from jaxode.train.feeds import Pass
 from jaxode.train.microbatch import MicroBatches, forward
 from jaxode.train.state import Learned, Totals, TrainState, initial_state, split_model
 from jaxode.train.step import (

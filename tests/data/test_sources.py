@@ -36,6 +36,8 @@ from jaxode.runs import read_config
 from jaxode.train import run
 from scripts.settings import settings, settings_parser
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 FILES = {
     split: (SourceFile(f"{split}.images", None, None), SourceFile(f"{split}.labels", None, None))
     for split in ("train", "test")
@@ -164,7 +166,9 @@ def test_load_dataset_is_public_and_loads_images():
     assert len(images.test_labels) == 10
 
 
-@pytest.mark.parametrize("module", ["base", "loading", "preprocessing", "specs", "streaming"])
+@pytest.mark.parametrize(
+    "module", ["base", "image_set", "loading", "preprocessing", "specs", "streaming"]
+)
 def test_examples_in_docstrings_run(module):
     found = doctest.testmod(importlib.import_module(f"jaxode.data.{module}"))
     assert found.attempted

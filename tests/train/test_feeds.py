@@ -22,7 +22,9 @@ from jaxode.errors import RunFailed, Stopped
 from jaxode.runs import predictions
 from jaxode.tasks import Classification, Regression
 from jaxode.train import fit, run
-from jaxode.train.feeds import ResidentFeed, StreamedFeed, choose_feed
+from jaxode.train.feed_choice import choose_feed
+from jaxode.train.resident_feed import ResidentFeed
+from jaxode.train.streamed_feed import StreamedFeed
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
