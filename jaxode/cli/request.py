@@ -16,6 +16,7 @@ from jaxode.cli.converters import Number, address, to_path
 from jaxode.cli.flags import add_settings, error_with_flag, flag_of
 from jaxode.cli.parser import Parser, parse_flags
 from jaxode.config import CONVOLUTIONS_ONLY, RunConfig, SolveConfig
+from jaxode.config.migration import migrated
 from jaxode.strict_json import read_object
 
 EXAMPLES = """examples:
@@ -147,8 +148,6 @@ def read_preset(path: Path, preset: RunConfig) -> RunConfig:
 
     Raises ConfigError if the file is none, or of another data set.
     """
-    from jaxode.runs.migration import migrated
-
     try:
         config = RunConfig.from_json(migrated(read_object(path)))
     except OSError as error:

@@ -9,11 +9,11 @@ import jax.numpy as jnp
 from jaxtyping import PyTree
 
 from jaxode.config import RunConfig
+from jaxode.config.migration import migrated, stored
 from jaxode.errors import ResumeError
 from jaxode.runs import history
 from jaxode.runs.checkpoint import Checkpoint
 from jaxode.runs.checkpoint_folder import META
-from jaxode.runs.migration import migrated, stored
 from jaxode.runs.origins import checked_origins
 from jaxode.runs.summary import CLOCK
 from jaxode.strict_json import JsonObject, need

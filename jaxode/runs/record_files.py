@@ -9,11 +9,11 @@ from pathlib import Path
 
 from jaxode.checks import ConfigError
 from jaxode.config import RunConfig
+from jaxode.config.migration import stored
 from jaxode.plots import learning_curves
 from jaxode.runs.directory_lock import CONFIG
 from jaxode.runs.files import write_json, write_whole
 from jaxode.runs.history import METRICS, History, HistoryFile
-from jaxode.runs.migration import stored
 from jaxode.runs.origins import Origins
 from jaxode.runs.summary import RESULT, settings_of_result, summary
 from jaxode.runs.tensorboard import EventWriter

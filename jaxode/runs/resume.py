@@ -7,10 +7,10 @@ from pathlib import Path
 
 from jaxode.checks import ConfigError, one_line
 from jaxode.config import RunConfig
+from jaxode.config.migration import migrated
 from jaxode.errors import ResumeError
 from jaxode.runs.directory_lock import CONFIG
 from jaxode.runs.identity import RESUMABLE_SETTINGS, differences
-from jaxode.runs.migration import migrated
 from jaxode.strict_json import read_object
 
 CONFIG_BYTES = 1 << 20

@@ -14,10 +14,10 @@ from runs import digests, go, lines
 from stubs import image_set, run_config
 
 from jaxode.checks import ConfigError
+from jaxode.config.migration import stored
 from jaxode.data import ImageSet
 from jaxode.errors import RunFailed, Stopped
 from jaxode.runs import Progress
-from jaxode.runs.migration import stored
 from jaxode.tasks import Classification
 from jaxode.train import compiled_steps
 from jaxode.train.compiled_steps import CompiledSteps
