@@ -33,6 +33,13 @@ class Evaluation:
         a model that solves no ODE.
       split: `test` or `train`.
       dataset: name of the data set.
+
+    Example:
+      >>> import numpy as np
+      >>> from jaxode.inference import Evaluation
+      >>> metrics = {"accuracy": 0.85, "loss": 0.4, "macro_f1": 0.8496}
+      >>> print(Evaluation(metrics, np.array([[8, 2], [1, 9]]), 20, None, "test", "toy"))
+      toy test: accuracy 85.00 %, loss 0.4000, macro F1 0.8496, 20 examples
     """
 
     metrics: Mapping[str, float]

@@ -43,6 +43,19 @@ class TrainedModel:
       learned: parameters and batch-norm statistics.
       origin: the directory or file it was read from.
       epoch: how many epochs it was trained for; None if that is not known.
+
+    Example:
+      >>> import numpy as np
+      >>> from flax import nnx
+      >>> from jaxode import ModelConfig, RunConfig, create_model
+      >>> from jaxode.data import SPECS
+      >>> from jaxode.inference import TrainedModel
+      >>> from jaxode.train.state import split_model
+      >>> config = RunConfig(model=ModelConfig("mlp"))
+      >>> module = create_model("mlp", image_shape=(28, 28, 1), classes=10, rngs=nnx.Rngs(0))
+      >>> model = TrainedModel(config, SPECS["mnist"], split_model(module)[1])
+      >>> model.predict(np.zeros((2, 28, 28, 1), np.uint8)).probabilities.shape
+      (2, 10)
     """
 
     def __init__(
