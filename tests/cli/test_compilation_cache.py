@@ -65,8 +65,8 @@ def test_what_users_choose_or_lack(case, tmp_path):
             str(tmp_path / ".cache/jaxode/xla"),
         ),
     }[case]
-    said, files = start(tmp_path, **variables)
-    assert said["dir"] == expected
+    report, files = start(tmp_path, **variables)
+    assert report["dir"] == expected
     assert bool(files) == (case in ("xdg", "relative", "own"))
 
 

@@ -28,7 +28,7 @@ def done(tmp_path_factory):
     return out
 
 
-def said(capsys, code, *argv, experiment=mnist):
+def error_line(capsys, code, *argv, experiment=mnist):
     assert experiment.main(argv) == code
     captured = capsys.readouterr()
     (line,) = captured.err.splitlines()
@@ -85,20 +85,20 @@ def test_the_sample_is_named_loudly_and_has_its_own_number_of_epochs(tmp_path, c
 
 def test_a_directory_with_a_run_is_not_written_over(done, capsys):
     before = (done / "result.json").read_bytes()
-    assert f"already holds a run: go on with it by --resume {done}" in said(
+    assert f"already holds a run: go on with it by --resume {done}" in error_line(
         capsys, 2, *SMALL, "--out", str(done)
     )
     assert (done / "result.json").read_bytes() == before
 
 
 def test_a_resume_with_other_settings_names_them(done, capsys):
-    line = said(
+    line = error_line(
         capsys, 2, "--resume", str(done), "--lr", "0.2", "--model", "resnet", "--batch-size", "16"
     )
     assert "lr (run has 0.1, requested 0.2)" in line
     assert "model (run has mlp, requested resnet)" in line
     assert "batch_size" not in line
-    assert "dataset (run has mnist, requested cifar10)" in said(
+    assert "dataset (run has mnist, requested cifar10)" in error_line(
         capsys, 2, "--resume", str(done), experiment=cifar10
     )
 
@@ -127,18 +127,20 @@ def test_what_is_no_run_is_not_resumed(content, tmp_path, capsys):
     if content is not None:
         (tmp_path / "config.json").write_text(content)
     text = "is no run: it has no config.json" if content is None else "config.json is damaged"
-    assert text in said(capsys, 2, "--resume", str(tmp_path))
+    assert text in error_line(capsys, 2, "--resume", str(tmp_path))
 
 
 def test_settings_in_what_is_no_file_are_not_read(tmp_path, capsys):
     os.mkfifo(tmp_path / "config.json")
-    assert f"cannot read {tmp_path / 'config.json'}: Not a regular file" in said(
+    assert f"cannot read {tmp_path / 'config.json'}: Not a regular file" in error_line(
         capsys, 2, "--resume", str(tmp_path)
     )
     (tmp_path / "config.json").unlink()
     with open(tmp_path / "config.json", "wb") as file:
         file.truncate(1 << 42)
-    assert "config.json has more than 1,048,576 bytes" in said(capsys, 2, "--resume", str(tmp_path))
+    assert "config.json has more than 1,048,576 bytes" in error_line(
+        capsys, 2, "--resume", str(tmp_path)
+    )
 
 
 def test_a_place_that_cannot_be_written_is_named_before_anything_is_loaded(
@@ -146,7 +148,7 @@ def test_a_place_that_cannot_be_written_is_named_before_anything_is_loaded(
 ):
     monkeypatch.setattr("jaxode.data.load", None)
     (tmp_path / "file").write_text("")
-    assert f"cannot write into {tmp_path / 'file' / 'run'}" in said(
+    assert f"cannot write into {tmp_path / 'file' / 'run'}" in error_line(
         capsys, 2, "--out", str(tmp_path / "file" / "run")
     )
 
@@ -155,7 +157,7 @@ def test_missing_data_leave_no_directory_behind(tmp_path, capsys):
     (tmp_path / "data").mkdir()
     out = tmp_path / "run"
     argv = ["--data", "full", "--data-dir", str(tmp_path / "data" / "none"), "--out", str(out)]
-    assert "none" in said(capsys, 2, *argv)
+    assert "none" in error_line(capsys, 2, *argv)
     assert not out.exists()
 
 
@@ -181,7 +183,7 @@ def test_a_second_start_into_the_same_directory_is_refused_and_harms_nothing(
 
 
 def test_a_diverging_run_ends_with_one_line_and_code_1(tmp_path, capsys):
-    line = said(capsys, 1, *SMALL, "--lr", "1e38", "--out", str(tmp_path / "run"))
+    line = error_line(capsys, 1, *SMALL, "--lr", "1e38", "--out", str(tmp_path / "run"))
     assert "epoch 1, step" in line
     assert "not finite" in line
 

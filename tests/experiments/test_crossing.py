@@ -129,7 +129,7 @@ def test_a_failed_run_is_one_line_and_code_1(tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["--steps", "0"], "--steps must be a whole number from 1 to 1000000, got 0"),
         (["--euler-steps", "65"], "--euler-steps must be a whole number from 1 to 64, got 65"),
@@ -143,11 +143,11 @@ def test_a_failed_run_is_one_line_and_code_1(tmp_path, capsys, monkeypatch):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_wrong_request_is_one_line(words, said, capsys):
+def test_a_wrong_request_is_one_line(words, message, capsys):
     assert crossing.main(words) == 2
     captured = capsys.readouterr()
     (line,) = captured.err.splitlines()
-    assert line.startswith(f"python -m experiments.crossing: error: {said}")
+    assert line.startswith(f"python -m experiments.crossing: error: {message}")
     assert captured.out == ""
 
 

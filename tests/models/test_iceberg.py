@@ -37,13 +37,13 @@ def test_sizes_are_those_stated(kind, parameters, features, rates, solves):
     assert len({module.index for module in dropouts}) == len(dropouts)
     graph, state = nnx.split(model)
     images = jax.ShapeDtypeStruct((2, 75, 75, 1 if kind == "dense" else 3), jnp.float32)
-    told = jax.eval_shape(lambda: Training(jax.random.split(jax.random.key(0), 2), jnp.ones(2)))
+    context = jax.eval_shape(lambda: Training(jax.random.split(jax.random.key(0), 2), jnp.ones(2)))
 
     def run(state, images, training):
         model = nnx.merge(graph, state)
         return model.features(images, training)[0], *model(images, training), model(images)[0]
 
-    found, logits, stats, evaluated = jax.eval_shape(run, state, images, told)
+    found, logits, stats, evaluated = jax.eval_shape(run, state, images, context)
     assert (found.shape, logits.shape, evaluated.shape) == (features, (2, 2), (2, 2))
     assert stats.nfe.shape == (solves,)
 
