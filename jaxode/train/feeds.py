@@ -30,7 +30,7 @@ from jaxode.data.streaming import (
     stream_batches,
 )
 from jaxode.distributed.mesh import DeviceMesh
-from jaxode.train.step import Batches, BatchIndices, ResidentBatches, StreamedBatch
+from jaxode.train.batches import Batches, BatchIndices, ResidentBatches, StreamedBatch
 
 
 class Call(NamedTuple):

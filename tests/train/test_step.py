@@ -16,7 +16,7 @@ from jaxode.train.compiled_steps import CompiledSteps
 from jaxode.train.microbatch import forward
 from jaxode.train.scaling import initial_scale
 from jaxode.train.state import Totals
-from jaxode.train.step import BatchIndices
+from jaxode.train.batches import BatchIndices
 
 
 def compiled(config=None, data=None, build=None):
