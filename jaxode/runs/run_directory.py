@@ -24,19 +24,17 @@ from jaxode.config import RunConfig
 from jaxode.errors import ResumeError
 from jaxode.runs import predictions
 from jaxode.runs.checkpoint import Checkpoints
-from jaxode.runs.checkpoint_folder import CHECKPOINTS, STATE, checkpoint_name
-from jaxode.runs.checkpoint_meta import DamagedError, compare_files
+from jaxode.runs.checkpoint_folder import CHECKPOINTS, checkpoint_name
+from jaxode.runs.checkpoint_meta import DamagedError
+from jaxode.runs.completeness import is_complete
 from jaxode.runs.directory_lock import lock_run_directory
-from jaxode.runs.history import METRICS, History, agrees, check
-from jaxode.runs.resume import read_config
+from jaxode.runs.history import METRICS, History, check
+from jaxode.runs.stored_config import read_config
 from jaxode.runs.summary import RESULT
 from jaxode.strict_json import JsonObject, need, read_object, read_objects
 from jaxode.tasks import Predictions, Task
 
 DATASET = "dataset.json"
-
-STATE_BYTES = 1 << 38
-"""More than any file of a checkpoint's state."""
 
 
 class RunDirectory:
@@ -161,7 +159,7 @@ class RunDirectory:
         """
         path = self.path / METRICS
         try:
-            meta = self._newest_meta
+            meta = self.newest_meta
             lines = read_objects(path) if meta is None else meta["history"]
             check(lines, path)
         except FileNotFoundError:
@@ -173,7 +171,7 @@ class RunDirectory:
         return lines
 
     @cached_property
-    def _newest_meta(self) -> JsonObject | None:
+    def newest_meta(self) -> JsonObject | None:
         """The meta data of the newest checkpoint; None without one, or if they are damaged."""
         names = self.checkpoints.names()
         try:
@@ -235,26 +233,4 @@ class RunDirectory:
             config: the settings, of which the number of epochs counts.
             task: of the run.
         """
-        done = self.result.get("status") == "complete" and type(self.result.get("epochs")) is int
-        return (
-            done
-            and self.result["epochs"] == config.epochs
-            and self.has_report(task)
-            and self._is_whole(config.epochs)
-        )
-
-    def _is_whole(self, epochs: int) -> bool:
-        """Whether the newest checkpoint is whole, of so many epochs, and has the metrics' history.
-
-        True without any checkpoint.
-        """
-        newest, meta = self.last_checkpoint, self._newest_meta
-        if newest is None:
-            return True
-        if meta is None:
-            return False
-        try:
-            compare_files(newest / STATE, meta["files_sha256"], STATE_BYTES)
-        except DamagedError:
-            return False
-        return len(meta["history"]) == epochs and agrees(self.path / METRICS, meta["history"])
+        return is_complete(self, config, task)

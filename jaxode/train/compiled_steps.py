@@ -115,6 +115,14 @@ class CompiledSteps:
             stats, metrics = jax.eval_shape(evaluate, self.learned, batch)
         return stats.nfe.shape[0], metrics
 
+    def rates_of_epochs(self) -> list[tuple[float, float]]:
+        """The learning rates of the first and the last step of each epoch."""
+        count = self.steps_per_epoch
+        first = np.arange(self.config.epochs) * count
+        rates = jax.vmap(lambda step: jnp.asarray(self.rate(step)))
+        ends = jax.device_get([rates(jnp.asarray(first)), rates(jnp.asarray(first + count - 1))])
+        return [(float(begin), float(end)) for begin, end in zip(*ends, strict=True)]
+
     def first_state(self) -> TrainState:
         """State before the first step.
 
@@ -184,8 +192,8 @@ class CompiledSteps:
         Raises DataError if the batches of a stream are not as announced.
         """
         for call in batches.upto(stop):
-            stop = np.int32(call.stop)
-            state, self.log = self.train_loop(state, self.log, call.batches, key, stop)
+            end = np.int32(call.stop)
+            state, self.log = self.train_loop(state, self.log, call.batches, key, end)
         return state
 
     def evaluate(
