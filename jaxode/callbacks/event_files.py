@@ -41,6 +41,8 @@ def records(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
 def keep_events(directory: Path, parse: Callable[[bytes], Any], keep: Callable[[Any], bool]) -> int:
     """Take the events out of the files of a directory that are not to be kept.
 
+    Where a file is damaged, the rest of it is left out too.
+
     Args:
         directory: with event files, or none.
         parse: bytes → `Event`; raises an exception if they are none.
@@ -57,7 +59,12 @@ def keep_events(directory: Path, parse: Callable[[bytes], Any], keep: Callable[[
         with open_regular(path) as old:
             kept, dropped = [], 0
             for record, data in records(old):
-                if keep(parse(data)):
+                try:
+                    wanted = keep(parse(data))
+                except Exception:  # of a library, about bytes that anything may have written
+                    dropped += 1
+                    break
+                if wanted:
                     kept.append(record)
                 else:
                     dropped += 1

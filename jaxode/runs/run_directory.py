@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
-from jaxode.config import RunConfig
+from jaxode.config import ModelChoice, RunConfig
 from jaxode.errors import ResumeError
 from jaxode.runs import predictions
 from jaxode.runs.checkpoint import Checkpoints
@@ -45,6 +45,7 @@ class RunDirectory:
 
     Args:
         path: the directory. `RunDirectory.open` also checks that it holds a run.
+        own: the class of a model that is not registered, which the settings name.
 
     Example:
         >>> import tempfile
@@ -73,21 +74,22 @@ class RunDirectory:
         (2, 'epoch-00002-step-0000000008')
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | os.PathLike[str], own: ModelChoice | None = None) -> None:
+        self.path, self.own = Path(path), own
         self.checkpoints = Checkpoints(self.path / CHECKPOINTS)
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> RunDirectory:
+    def open(cls, path: str | os.PathLike[str], own: ModelChoice | None = None) -> RunDirectory:
         """The run in a directory.
 
         Args:
             path: the directory.
+            own: the class of a model that is not registered, which the settings name.
 
         Raises:
             ResumeError: it holds no run, or one whose settings are damaged.
         """
-        directory = cls(path)
+        directory = cls(path, own)
         _ = directory.config
         return directory
 
@@ -123,7 +125,7 @@ class RunDirectory:
         Raises:
             ResumeError: there is no run, or its settings are damaged.
         """
-        return read_config(self.path)
+        return read_config(self.path, self.own)
 
     @cached_property
     def dataset_facts(self) -> JsonObject | None:

@@ -147,9 +147,8 @@ def test_an_error_of_a_callback_reaches_the_caller_and_nothing_is_lost(
         assert result["status"] == "complete"
     else:
         assert (result["status"], result["error"]) == ("failed", f"Mine.{method}: KeyError: 'mine'")
-    assert [end["status"] for end in told.ends] == (
-        [] if method == "on_start" else [result["status"]]
-    )
+    ends = [] if method == "on_start" else [result["status"]]
+    assert [end["status"] for end in told.ends] == ends
     if method == "on_step":
         assert max(digests(out)) >= "epoch-00001-step-0000000007"
         fit_line(out=out, resume=True)
@@ -186,5 +185,5 @@ def test_early_stopping_checks_its_settings(options, words):
 
 
 def test_a_metric_that_does_not_exist_is_named(fit_line):
-    with pytest.raises(ConfigError, match="monitor must be one of loss, .*, got 'accuracy'"):
+    with pytest.raises(ConfigError, match=r"monitor must be one of loss, .*, got 'accuracy'"):
         fit_line(EarlyStopping(monitor="accuracy", mode="max"))

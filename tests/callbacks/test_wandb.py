@@ -101,7 +101,7 @@ def test_what_it_refuses_is_one_line(fit_line, library, tmp_path):
         fit_line(WandB("lines"))
     assert "\n" not in str(caught.value)
     library.refuses = "log"
-    with pytest.raises(RunFailed, match="^Weights & Biases: the service has ended$"):
+    with pytest.raises(RunFailed, match=r"^Weights & Biases: the service has ended$"):
         fit_line(WandB("lines"), out=tmp_path / "run")
     assert library.runs[-1].ended == 1
     library.refuses = ""
