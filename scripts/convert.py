@@ -123,7 +123,6 @@ def to_run(weights: Weights, source: Path, out: Path, flags: dict[str, Any]) -> 
                 data,
                 out,
                 Progress(),
-                False,
                 started(weights),
                 None,
                 interrupts,

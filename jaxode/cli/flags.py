@@ -29,7 +29,7 @@ GROUPS: dict[str, tuple[type, tuple[str, ...]]] = {
     "data": (DataConfig, ("dataset",)),
     "optimiser": (OptimConfig, ()),
     "devices": (ParallelConfig, ()),
-    "run": (RunConfig, tuple(PARTS)),
+    "run": (RunConfig, (*PARTS, "extended_from")),
 }
 """Title of each group of flags, its dataclass, and the fields of it that are no flags."""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxode.checks import JOIN_SECONDS, PROCESSES, ConfigError, Range, one_line
-from jaxode.cli.converters import Number, address, to_path
+from jaxode.cli.converters import Number, address, nonempty, to_path
 from jaxode.cli.flags import add_settings, error_with_flag, flag_of
 from jaxode.cli.parser import Parser, parse_flags
 from jaxode.config import CONVOLUTIONS_ONLY, RunConfig, SolveConfig
@@ -39,6 +39,7 @@ class Request:
     resume: Path | None = None
     config: Path | None = None
     tensorboard: bool = False
+    wandb: str | None = None
     quiet: bool = False
     describe: bool = False
     coordinator: str | None = None
@@ -84,7 +85,16 @@ def build_parser(preset: RunConfig, doc: str, prog: str) -> Parser:
         help="settings of another run, its config.json; flags change them",
     )
     group.add_argument(
-        "--tensorboard", action="store_true", help="write event files too; needs tensorboardX"
+        "--tensorboard",
+        action="store_true",
+        help="write event files too; needs jaxode[tensorboard]",
+    )
+    group.add_argument(
+        "--wandb",
+        type=nonempty,
+        metavar="PROJECT",
+        help="log to a project of Weights & Biases too, offline with WANDB_MODE=offline; needs"
+        " jaxode[wandb]",
     )
     group.add_argument(
         "--quiet", action="store_true", help="print only warnings and the final summary"
@@ -159,6 +169,7 @@ def read_preset(path: Path, preset: RunConfig) -> RunConfig:
             f"--config must be of a run on {preset.data.dataset}, and {path} is on"
             f" {config.data.dataset}"
         )
+    config = config.replaced(extended_from=())  # what happened to that run, not to this one
     return config.replaced(data="auto") if config.data.data == "full" else config
 
 

@@ -9,6 +9,7 @@ from jaxode.config.choices import ParallelName as ParallelName
 from jaxode.config.choices import Precision as Precision
 from jaxode.config.choices import StemName as StemName
 from jaxode.config.data import DataConfig as DataConfig
+from jaxode.config.extension import Extension as Extension
 from jaxode.config.fields import check_fields as check_fields
 from jaxode.config.fields import hints as hints
 from jaxode.config.fields import setting as setting

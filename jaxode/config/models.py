@@ -105,12 +105,16 @@ def facts_of(model: ModelChoice) -> ModelFacts:
     """The facts of a model.
 
     Args:
-      model: a registered name; or a class or function, which is assumed to use every setting.
+      model: a registered name; or a class or function, which is assumed to use every setting if
+        it has no attribute `facts`.
 
     Raises:
       KeyError: a name that is not registered.
     """
     if isinstance(model, str):
         return MODEL_FACTS[model]
+    own = getattr(model, "facts", None)
+    if isinstance(own, ModelFacts):
+        return own
     name = model_name(model)
     return ModelFacts(name, name.rpartition(".")[2], default_blocks=1, uses=EVERY_SETTING)

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from jaxode.checks import SEEDS, ConfigError, Range, any_of, require
 from jaxode.config.choices import DEFAULT_LR, KernelsName, Precision, TrainEvaluation
 from jaxode.config.data import DataConfig
+from jaxode.config.extension import Extension, checked_extensions
 from jaxode.config.fields import check_fields, setting
 from jaxode.config.gradients import default_gradient, gradient_name, modes_where
 from jaxode.config.keys import require_keys, require_object
@@ -50,6 +51,8 @@ class RunConfig:
       precision: of everything (float64, float32) or of the convolutions alone.
       kernels: implementation of convolutions and norms (`jaxode.nn.kernels`).
       train_evaluation: after which epochs the training split is evaluated too.
+      extended_from: how often more epochs were given to a run whose learning rates depend on their
+        number; a resume records it.
 
     Raises:
       ConfigError: a value outside its range, or settings that contradict each other.
@@ -93,8 +96,12 @@ class RunConfig:
         " less time",
     )
 
+    extended_from: tuple[Extension, ...] = ()
+
     def __post_init__(self) -> None:
         check_fields(self)
+        extensions = checked_extensions(self.extended_from, self.epochs)
+        object.__setattr__(self, "extended_from", extensions)
         parts = self.parallel.accumulate
         require(
             parts <= self.batch_size,
@@ -179,7 +186,8 @@ class RunConfig:
         values["model"]["model"] = self.model.name
         values["solve"]["solver"] = solver_name(self.solve.solver)
         values["solve"]["gradient"] = gradient_name(self.solve.gradient)
-        return values
+        extensions = values.pop("extended_from")
+        return {**values, "extended_from": list(extensions)} if extensions else values
 
     @classmethod
     def from_json(cls, values: Mapping[str, object], own: ModelChoice | None = None) -> RunConfig:

@@ -132,7 +132,7 @@ def evaluate(
         metrics={"loss": loss / count, **summary},
         confusion=np.asarray(sums["confusion"]),
         examples=count,
-        nfe=nfe / solves if model.config.model.ode_blocks else None,
+        nfe=nfe / solves if len(stats.nfe) else None,
         split=split,
         dataset=dataset.name,
     )

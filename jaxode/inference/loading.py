@@ -4,34 +4,57 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import overload
+
+from flax import nnx
 
 from jaxode.checks import ConfigError, one_line
 from jaxode.config import RunConfig
 from jaxode.data import DatasetSpec, spec_of, view_shape
 from jaxode.data.facts import spec_from_facts
 from jaxode.errors import CheckpointError, ResumeError
+from jaxode.inference.own_model import TrainedModule, own_run
+from jaxode.inference.run_checkpoint import Which, read_checkpoint
 from jaxode.inference.trained import TrainedModel
 from jaxode.inference.weights import read_about, read_arrays
 from jaxode.models import create_model
-from jaxode.optim import optimizer
 from jaxode.runs import RunDirectory
 from jaxode.runs.run_directory import DATASET
 from jaxode.strict_json import need
-from jaxode.train.state import Learned, initial_state, split_model
-
-Which = Literal["last", "best"]
+from jaxode.train.state import Learned, split_model
 
 
-def load(source: str | os.PathLike[str], *, checkpoint: Which = "last") -> TrainedModel:
+@overload
+def load(source: str | os.PathLike[str], *, checkpoint: Which = "last") -> TrainedModel: ...
+
+
+@overload
+def load(
+    source: str | os.PathLike[str], *, checkpoint: Which = "last", model: nnx.Module
+) -> TrainedModel | TrainedModule: ...
+
+
+def load(
+    source: str | os.PathLike[str],
+    *,
+    checkpoint: Which = "last",
+    model: nnx.Module | None = None,
+) -> TrainedModel | TrainedModule:
     """A trained model with its preprocessing, class names and solve settings.
 
     Args:
       source: a run's directory, or a file that `jaxode export --format safetensors` wrote.
       checkpoint: of a run: the last one, or that of the epoch with the best monitored metric.
+      model: of a run of a model of your own (`jaxode.fit`): a module of the same class and shapes,
+        which is left as it is.
+
+    Returns:
+      The model. A run of your own model that does not classify images gives a `TrainedModule`,
+      whose `predict` takes what the module takes.
 
     Raises:
-      ConfigError: there is no run and no such file, or it cannot be read.
+      ConfigError: there is no run and no such file, or it cannot be read; or it is of another
+        model.
 
     Example:
       >>> import jaxode
@@ -44,7 +67,9 @@ def load(source: str | os.PathLike[str], *, checkpoint: Which = "last") -> Train
     if checkpoint not in ("last", "best"):
         raise ConfigError(f"checkpoint must be last or best, got {checkpoint!r}")
     if path.is_dir():
-        return _from_run(path, checkpoint)
+        return _from_run(path, checkpoint) if model is None else own_run(path, checkpoint, model)
+    if model is not None:
+        raise ConfigError(f"{path} must be a run's directory where a model is given")
     if not path.exists():
         raise ConfigError(f"{path} must be a run's directory or a file of weights: there is none")
     about = read_about(path)
@@ -69,20 +94,9 @@ def _from_run(path: Path, which: Which) -> TrainedModel:
             if facts is None
             else spec_from_facts(config.data.dataset, facts, where)
         )
-        learned = _fresh(config, spec)
-        transform = optimizer(config.optim, 1)
-        template = initial_state(learned, transform, config.model.ode_blocks, config.precision)
-        if which == "best":
-            best = directory.best_checkpoint
-            if best is None:
-                raise ConfigError(f"{path} has no checkpoint of its best epoch")
-            found = directory.checkpoints.read(best.name, template)
-        else:
-            found = directory.checkpoints.load(template, lambda text: None)
+        found = read_checkpoint(directory, which, _fresh(config, spec), config.model.ode_blocks)
     except (ResumeError, CheckpointError, ValueError) as error:
         raise ConfigError(one_line(error)) from error
-    if found is None:
-        raise ConfigError(f"{path} must hold a checkpoint to load, and has none")
     return TrainedModel(
         config, spec, found.state.learned, origin=path, epoch=len(found.meta["history"])
     )
@@ -90,8 +104,6 @@ def _from_run(path: Path, which: Which) -> TrainedModel:
 
 def _fresh(config: RunConfig, spec: DatasetSpec) -> Learned:
     """Parameters and statistics of the right shapes."""
-    from flax import nnx
-
     model = create_model(
         config.model,
         config.solve,

@@ -43,6 +43,8 @@ class TrainedModel:
       learned: parameters and batch-norm statistics.
       origin: the directory or file it was read from.
       epoch: how many epochs it was trained for; None if that is not known.
+      module: a model of your own with the structure of the one that was trained; None for a
+        registered one, which is made by `config`.
 
     Example:
       >>> import numpy as np
@@ -66,9 +68,10 @@ class TrainedModel:
         *,
         origin: Path | None = None,
         epoch: int | None = None,
+        module: nnx.Module | None = None,
     ) -> None:
         self.config, self.spec, self.learned = config, spec, learned
-        self.origin, self.epoch = origin, epoch
+        self.origin, self.epoch, self.module = origin, epoch, module
         self.task = Classification(spec.classes)
         self.views = views(config, spec)
         self.graphdef = split_model(self.built(config.kernels))[0]
@@ -99,8 +102,10 @@ class TrainedModel:
         return image_facts(self.spec)
 
     def built(self, kernels: Kernels | KernelsName) -> nnx.Module:
-        """The Flax module with other kernels and these parameters."""
+        """The Flax module with these parameters and other kernels, which your own model ignores."""
         config, spec = self.config, self.spec
+        if self.module is not None:
+            return nnx.merge(split_model(nnx.clone(self.module))[0], *self.learned)
         model = create_model(
             config.model,
             config.solve,
@@ -131,6 +136,11 @@ class TrainedModel:
             if name not in fields:
                 raise ConfigError(f"solve setting must be one of {', '.join(sorted(fields))},"
                                   f" got {name}")  # fmt: skip
+        if self.module is not None:
+            raise ConfigError(
+                f"{self.config.model.name} has its own solves: make it with others, and pass it to"
+                " jaxode.load"
+            )
         if not self.config.model.ode_blocks:
             raise ConfigError(f"{self.config.model.name} solves no ODE, got {', '.join(changes)}")
         return TrainedModel(
@@ -203,7 +213,7 @@ class TrainedModel:
             real = rows.weights > 0
             logits.append(found[real])
             counts.append(np.broadcast_to(stats.nfe.sum(0), (size,))[real])
-        solves = bool(self.config.model.ode_blocks)
+        solves = len(stats.nfe) > 0
         return np.concatenate(logits), np.concatenate(counts) if solves else None
 
     def __repr__(self) -> str:

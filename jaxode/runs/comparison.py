@@ -13,7 +13,7 @@ from typing import Any
 from jaxode.checks import ConfigError
 from jaxode.config import RunConfig
 from jaxode.errors import ResumeError
-from jaxode.runs.resume import read_config
+from jaxode.runs.stored_config import read_config
 from jaxode.strict_json import read_object
 
 RESULT = "result.json"

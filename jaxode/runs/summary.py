@@ -6,6 +6,7 @@ from statistics import fmean
 
 from jaxode.config import RunConfig
 from jaxode.data import has_predefined_split
+from jaxode.runs.extension import recorded
 from jaxode.runs.history import History
 from jaxode.strict_json import JsonObject
 from jaxode.tasks import Task
@@ -114,4 +115,5 @@ def settings_of_result(config: RunConfig) -> JsonObject:
         "precision": config.precision,
         "seed": config.seed,
         "epochs_planned": config.epochs,
+        **({"extended_from": recorded(config)} if config.extended_from else {}),
     }

@@ -33,6 +33,7 @@ from jaxode.train.step import (
     predict_batch,
     train_chunk,
 )
+from jaxode.train.step_log import StepLog
 
 Builder = Callable[..., nnx.Module]
 """A function with the arguments of `jaxode.models.create_model`; tests put a stub in its place."""
@@ -115,6 +116,14 @@ class CompiledSteps:
             stats, metrics = jax.eval_shape(evaluate, self.learned, batch)
         return stats.nfe.shape[0], metrics
 
+    def rates_of_epochs(self) -> list[tuple[float, float]]:
+        """The learning rates of the first and the last step of each epoch."""
+        count = self.steps_per_epoch
+        first = np.arange(self.config.epochs) * count
+        rates = jax.vmap(lambda step: jnp.asarray(self.rate(step)))
+        ends = jax.device_get([rates(jnp.asarray(first)), rates(jnp.asarray(first + count - 1))])
+        return [(float(begin), float(end)) for begin, end in zip(*ends, strict=True)]
+
     def first_state(self) -> TrainState:
         """State before the first step.
 
@@ -123,6 +132,9 @@ class CompiledSteps:
         state = initial_state(self.learned, self.transform, self.blocks, self.config.precision)
         del self.learned
         return self.spread.place(state)
+
+    def _empty_log(self) -> StepLog:
+        return self.spread.place(StepLog.empty(self.steps_per_epoch, self.blocks, self.dtype))
 
     def zero(self) -> Totals:
         """Totals of no batches."""
@@ -155,7 +167,8 @@ class CompiledSteps:
         key, row, (epoch, split) = self._key(np.int32(0)), np.int32(0), self.feed.examples()
         train = partial(train_chunk, self.work, self.transform)
         evaluate = partial(evaluation_chunk, self.work)
-        train = self._traced(train, state, epoch, key, row, donate_argnums=0)
+        self.log = self._empty_log()
+        train = self._traced(train, state, self.log, epoch, key, row, donate_argnums=(0, 1))
         empty = self.empty_metrics()
         evaluate = self._traced(evaluate, state.learned, empty, split, row, row)
         self.train_loop, self.evaluation_loop = wait(train.compile), wait(evaluate.compile)
@@ -175,10 +188,13 @@ class CompiledSteps:
     def train(self, state: TrainState, key: PRNGKeyArray, batches: Pass, stop: int) -> TrainState:
         """Begin the steps of an epoch up to before its step `stop`; the given state is donated.
 
+        What each step came to stands in `log`, until the same step of another epoch.
+
         Raises DataError if the batches of a stream are not as announced.
         """
         for call in batches.upto(stop):
-            state = self.train_loop(state, call.batches, key, np.int32(call.stop))
+            end = np.int32(call.stop)
+            state, self.log = self.train_loop(state, self.log, call.batches, key, end)
         return state
 
     def evaluate(

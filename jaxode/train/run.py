@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 
+from jaxode.callbacks.calls import Callbacks
 from jaxode.checks import ConfigError
 from jaxode.config import RunConfig
 from jaxode.data import Dataset
@@ -26,11 +29,11 @@ def run(
     out: Path,
     *,
     progress: Progress | None = None,
-    tensorboard: bool = False,
     build: Builder = create_model,
     pace: Pace | None = None,
     cluster: ProcessGroup | None = None,
     task: Task | None = None,
+    callbacks: Sequence[Any] = (),
 ) -> JsonObject:
     """Train to the last epoch and return the result.
 
@@ -42,12 +45,13 @@ def run(
         out: an existing directory that no other process writes into, see
           `jaxode.runs.lock_run_directory`.
         progress: shows the progress; by default it is logged.
-        tensorboard: write event files too.
         build: what makes the model.
         pace: chooses the lengths of compiled calls.
         cluster: the processes of the run, all of which call this; process 0 alone
           reads and writes `out`.
         task: what is learned; classification by default.
+        callbacks: objects with some of the methods of `jaxode.callbacks.Callback`, such as
+            `jaxode.callbacks.TensorBoard()`.
 
     Raises:
         ConfigError: settings that cannot be run.
@@ -56,6 +60,7 @@ def run(
         CheckpointError: a checkpoint could not be written, or none read.
         RunFailed: a value was not finite or a solve failed; named with its epoch and step.
         Stopped: a signal ended the run (see `Interrupts`); the state is saved.
+        Exception: whatever a callback raises; the state is saved.
         OSError: a result file could not be written.
 
     Example:
@@ -89,7 +94,6 @@ def run(
     shown = progress or LoggedProgress()
     with Interrupts(shown.warn) as interrupts:
         with interrupts.compiling(alone=cluster.count == 1):
-            trainer = Trainer(
-                config, data, out, shown, tensorboard, build, pace, interrupts, cluster, task
-            )
+            rest = (cluster, task, Callbacks(callbacks))
+            trainer = Trainer(config, data, out, shown, build, pace, interrupts, *rest)
         return trainer.run()

@@ -25,6 +25,7 @@ from jaxode.train.microbatch import (
 )
 from jaxode.train.scaling import SMALLEST, after, chosen, scaled, unscaled
 from jaxode.train.state import Learned, Totals, TrainState
+from jaxode.train.step_log import StepLog, StepRecord, norm
 from jaxode.types import Params
 
 LOSS_NOT_FINITE, PARAMETERS_NOT_FINITE, SCALE_TOO_SMALL = 1, 2, 3
@@ -86,8 +87,8 @@ def train_step(
     total: Float[Array, ""],
     read: Callable[[Any], Batch],
     division: MicroBatches = WHOLE_BATCH,
-) -> TrainState:
-    """The state after one update with the gradient of the batch's mean loss.
+) -> tuple[TrainState, StepRecord]:
+    """The state after one update with the gradient of the batch's mean loss, and its record.
 
     Args:
         graphdef: the model's.
@@ -124,24 +125,20 @@ def train_step(
     broken = jnp.where(all_finite(params), 0, PARAMETERS_NOT_FINITE)
     if scale is not None:
         broken = jnp.where(scale.factor < SMALLEST, SCALE_TOO_SMALL, broken)
-    return TrainState(
-        params,
-        opt_state,
-        state.step + 1,
-        add_batch(state.totals, counts, broken),
-        scale,
-        statistics,
-    )
+    totals = add_batch(state.totals, counts, broken)
+    after_step = TrainState(params, opt_state, state.step + 1, totals, scale, statistics)
+    return after_step, StepRecord.of(counts, norm(gradient))
 
 
 def train_chunk(
     work: Work,
     transform: Transform,
     state: TrainState,
+    log: StepLog,
     batches: Batches,
     epoch_key: PRNGKeyArray,
     stop: Int[Array, ""],
-) -> TrainState:
+) -> tuple[TrainState, StepLog]:
     """Train on the batches of an epoch from where the totals stand to before batch `stop`.
 
     Batch r draws its randomness from fold_in(epoch_key, r) alone, so where the chunks are cut
@@ -152,20 +149,23 @@ def train_chunk(
         examples, weight, key = rows
         return work.views.training({**batches.read(examples), "weight": weight, "key": key})
 
-    def body(state: TrainState) -> TrainState:
+    def body(carry: tuple[TrainState, StepLog]) -> tuple[TrainState, StepLog]:
+        state, log = carry
         row = state.totals.batches
         examples, weights = batches.rows(row)
         weights = weights.astype(state.totals.loss.dtype)
         keys = jax.random.split(jax.random.fold_in(epoch_key, row), weights.shape[0])
         rows, total = (examples, weights, keys), jnp.sum(weights)
-        return train_step(
+        state, record = train_step(
             work.graphdef, work.task, transform, state, rows, total, read, work.division
         )
+        return state, log.with_row(row, record)
 
-    def going(state: TrainState) -> Bool[Array, ""]:
-        return (state.totals.batches < stop) & (state.totals.bad_batch < 0)
+    def going(carry: tuple[TrainState, StepLog]) -> Bool[Array, ""]:
+        totals = carry[0].totals
+        return (totals.batches < stop) & (totals.bad_batch < 0)
 
-    return jax.lax.while_loop(going, body, state)
+    return jax.lax.while_loop(going, body, (state, log))
 
 
 def evaluation_chunk(

@@ -66,7 +66,7 @@ def test_help_explains_every_setting(name, capsys):
     text = capsys.readouterr().out
     flat = " ".join(text.split())
     unused = SPECS[name].unused_settings
-    for setting in set(experiment(name).PRESET.flat()) - {"dataset", *unused}:
+    for setting in set(experiment(name).PRESET.flat()) - {"dataset", "extended_from", *unused}:
         assert f"--{setting.replace('_', '-')} " in text
     for word in (
         "Source:",

@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import shutil
+import sys
 
 import pytest
 from runs import as_format_3
@@ -311,3 +312,47 @@ def test_keys_of_a_damaged_file_are_printed_escaped_and_shortened(done, tmp_path
     lines = capsys.readouterr().err.splitlines()
     assert all(line.isprintable() and len(line) < 500 for line in lines)
     assert "damaged" in lines[0]
+
+
+def test_more_epochs_for_a_finished_run_say_what_the_schedule_becomes(tmp_path, capsys):
+    out = tmp_path / "run"
+    assert mnist.main([*SMALL, "--out", str(out)]) == 0
+    capsys.readouterr()
+    assert mnist.main(["--resume", str(out), "--epochs", "3", "--quiet"]) == 0
+    captured = capsys.readouterr()
+    (line,) = captured.err.splitlines()
+    assert line.startswith("extended from 2 to 3 epochs after epoch 2: the step schedule is now")
+    assert "3 epochs: test accuracy" in captured.out
+    assert f"next: jaxode predict {out} PICTURE" in captured.out
+    assert read_config(out).extended_from[0].after == 2
+    assert json.loads((out / "result.json").read_text())["epochs"] == 3
+    assert "the step schedule allows more, not fewer" in said(
+        capsys, 2, "--resume", str(out), "--epochs", "2"
+    )
+    other = [*SMALL, "--config", str(out / "config.json"), "--describe"]
+    assert mnist.main(other) == 0  # what happened to that run is no setting of another
+    assert "extended_from" not in json.loads(capsys.readouterr().out)["config"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "package", "extra"),
+    [
+        (["--tensorboard"], "tensorboardX", "tensorboard"),
+        (["--wandb", "odenets"], "wandb", "wandb"),
+    ],
+)
+def test_a_logger_without_its_package_is_one_line(
+    flags, package, extra, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, package, None)
+    out = tmp_path / "run"
+    line = said(capsys, 2, *SMALL, *flags, "--out", str(out))
+    assert line.endswith(f"pip install 'jaxode[{extra}]'")
+    assert not out.exists()
+
+
+def test_event_files_are_written_beside_the_run(tmp_path):
+    out = tmp_path / "run"
+    assert mnist.main([*SMALL, "--tensorboard", "--out", str(out)]) == 0
+    (path,) = (out / "tensorboard").iterdir()
+    assert b"step/gradient_norm" in path.read_bytes()
