@@ -58,7 +58,9 @@ def main(argv: Sequence[str] | None, *, preset: RunConfig, doc: str, prog: str) 
         try:
             request = parse(parser, list(sys.argv[1:] if argv is None else argv))
             own = preset if request.config is None else read_preset(request.config, preset)
-            config = with_settings(own, request.settings) if request.resume is None else preset
+            config = preset
+            if request.resume is None:
+                config = with_settings(own, request.settings, request.protocol)
             check_paths(request)
             environment.start_jax()
         except ConfigError as error:

@@ -98,7 +98,7 @@ def evaluate(
         raise ConfigError(f"split must be one of {', '.join(dataset.splits)}, got {split!r}")
     examples = in_memory(dataset.splits[split])
     _check(model, examples)
-    size = model.config.batch_size if batch_size is None else batch_size
+    size = model.config.evaluation_batch if batch_size is None else batch_size
     require_count("batch_size", size)
     with precision_of(model.config):
         return _evaluated(model, examples, size, split, dataset.name)

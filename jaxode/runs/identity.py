@@ -34,7 +34,8 @@ def differences(config: RunConfig, request: Mapping[str, object]) -> list[str]:
     own = config.flat()
     wrong = []
     for name, value in request.items():
-        extended = name == "epochs" and config.optim.schedule == "constant"
+        # The rates of these do not depend on the number of epochs.
+        extended = name == "epochs" and config.optim.schedule in ("constant", "milestones")
         undecided = name == "data" and value == "auto"
         if own[name] != value and name not in RESUMABLE_SETTINGS and not extended and not undecided:
             wrong.append(f"{name} (run has {own[name]}, requested {value})")

@@ -72,11 +72,11 @@ class Feed(Protocol):
     counts: dict[str, int]
     """Examples of each split."""
 
-    batches: dict[str, int]
-    """Batches of each split."""
+    steps_per_epoch: int
+    """Training batches of an epoch."""
 
     shapes: dict[str, jax.ShapeDtypeStruct]
-    """A batch as it is stored, without weights."""
+    """A batch of evaluation as it is stored, without weights."""
 
     def training(self, key: PRNGKeyArray, epoch: int, start: int) -> Pass:
         """The pass of an epoch, shuffled by a key, from batch `start` on."""
@@ -120,10 +120,10 @@ def _fit(splits: Mapping[str, Examples]) -> bool:
 class ResidentFeed:
     """All examples on every device; the compiled loops gather their batches by indices.
 
-    One array for both splits and one order of batches, so that one compilation serves both.
+    One array for both splits and one order of batches, so that one compilation evaluates both.
 
     Args:
-      config: batch size.
+      config: batch sizes, of training and of evaluation.
       splits: arrays of "train" and "test" under the same names.
       mesh: the devices.
     """
@@ -131,28 +131,31 @@ class ResidentFeed:
     def __init__(self, config: RunConfig, splits: Mapping[str, Examples], mesh: DeviceMesh) -> None:
         train, test = splits["train"], splits["test"]
         self.splits = splits
-        self.counts, self.batches = _sizes(config, splits)
-        first = BatchIndices(*sequential_order(self.counts["train"], config.batch_size))
-        last = BatchIndices(*sequential_order(self.counts["test"], config.batch_size))
+        self.counts = {name: count_of(split) for name, split in splits.items()}
+        self.steps_per_epoch = _steps_per_epoch(config, train)
+        size = config.evaluation_batch
+        first = BatchIndices(*sequential_order(self.counts["train"], size))
+        last = BatchIndices(*sequential_order(self.counts["test"], size))
         order = BatchIndices(
             jnp.concatenate([first.indices, last.indices + self.counts["train"]]),
             jnp.concatenate([first.weights, last.weights]),
         )
         stored = {name: np.concatenate([array, test[name]]) for name, array in train.items()}
-        self.shapes = _shapes(config, stored)
+        self.shapes = _shapes(size, stored)
         self.dataset, self.order = mesh.place(stored), mesh.place(order)
-        self.offsets = {"train": 0, "test": self.batches["train"]}
-        self._shuffled = _shuffled(config, self.counts, self.batches, mesh)
+        batches = len(first.weights)
+        self.evaluations = {"train": (0, batches), "test": (batches, len(last.weights))}
+        self._shuffled = _shuffled(config, self.counts["train"], self.steps_per_epoch, mesh)
 
     def training(self, key: PRNGKeyArray, epoch: int, start: int) -> ResidentPass:
         """The order of an epoch; where it begins, the state of training knows."""
         batches = ResidentBatches(self.dataset, self._shuffled(key))
-        return ResidentPass(batches, 0, self.batches["train"])
+        return ResidentPass(batches, 0, self.steps_per_epoch)
 
     def evaluation(self, split: str) -> ResidentPass:
         """The part of the stored order that holds the split."""
         batches = ResidentBatches(self.dataset, self.order)
-        return ResidentPass(batches, self.offsets[split], self.batches[split], self.splits[split])
+        return ResidentPass(batches, *self.evaluations[split], self.splits[split])
 
     def examples(self) -> tuple[ResidentBatches, ResidentBatches]:
         """The data set with the order of an epoch, and with that of all evaluations."""
@@ -192,7 +195,7 @@ class StreamedFeed:
     """Batches from the host, placed on every device two ahead of the compiled step.
 
     Args:
-      config: batch size.
+      config: batch sizes, of training and of evaluation.
       splits: arrays or streams of "train" and "test", with the same arrays in a batch.
       mesh: the devices.
     """
@@ -204,9 +207,12 @@ class StreamedFeed:
         mesh: DeviceMesh,
     ) -> None:
         self.batch_size, self.splits, self.mesh = config.batch_size, splits, mesh
-        self.counts, self.batches = _sizes(config, splits)
-        self._shuffled = _shuffled(config, self.counts, self.batches, mesh)
-        found = {name: _shapes(config, self._first(split)) for name, split in splits.items()}
+        self.evaluation_batch = config.evaluation_batch
+        self.counts = {name: count_of(split) for name, split in splits.items()}
+        self.steps_per_epoch = _steps_per_epoch(config, splits["train"])
+        self._shuffled = _shuffled(config, self.counts["train"], self.steps_per_epoch, mesh)
+        size = self.evaluation_batch
+        found = {name: _shapes(size, self._first(split)) for name, split in splits.items()}
         if found["train"] != found["test"]:
             train, test = (array_types(found[name]) for name in ("train", "test"))
             raise ConfigError(f"test must have the arrays of train, {train}, got {test}")
@@ -225,23 +231,28 @@ class StreamedFeed:
         else:
             order = jax.device_get(self._shuffled(key))
             batches = array_batches(split, order.indices, order.weights, start)
-        return StreamedPass(batches, start, self.batches["train"], self.mesh)
+        return StreamedPass(batches, start, self.steps_per_epoch, self.mesh)
 
     def evaluation(self, split: str) -> StreamedPass:
         """Arrays in the order stored; of a stream, its first epoch."""
         source = self.splits[split]
         if isinstance(source, BatchStream):
-            batches = stream_batches(source, 0, self.batch_size)
+            batches, count = stream_batches(source, 0, self.evaluation_batch), source.batches
         else:
-            order = jax.device_get(sequential_order(self.counts[split], self.batch_size))
-            batches = array_batches(source, *order)
-        return StreamedPass(batches, 0, self.batches[split], self.mesh)
+            order = jax.device_get(sequential_order(self.counts[split], self.evaluation_batch))
+            batches, count = array_batches(source, *order), len(order[0])
+        return StreamedPass(batches, 0, count, self.mesh)
 
     def examples(self) -> tuple[StreamedBatch, StreamedBatch]:
-        """A batch of zeros for both."""
-        zeros = {name: np.zeros(each.shape, each.dtype) for name, each in self.shapes.items()}
-        batch = _placed(HostBatch(zeros, np.zeros(self.batch_size, np.float32)), self.mesh)
-        return batch, batch
+        """A batch of zeros for training, and one for evaluation."""
+        return self._zeros(self.batch_size), self._zeros(self.evaluation_batch)
+
+    def _zeros(self, size: int) -> StreamedBatch:
+        zeros = {
+            name: np.zeros((size, *each.shape[1:]), each.dtype)
+            for name, each in self.shapes.items()
+        }
+        return _placed(HostBatch(zeros, np.zeros(size, np.float32)), self.mesh)
 
 
 def _placed(batch: HostBatch, mesh: DeviceMesh) -> StreamedBatch:
@@ -282,37 +293,39 @@ class StreamedPass:
         self._placed.close()
 
 
-def _sizes(
-    config: RunConfig, splits: Mapping[str, Examples | BatchStream]
-) -> tuple[dict[str, int], dict[str, int]]:
-    """Examples and batches of each split."""
-    counts = {name: count_of(split) for name, split in splits.items()}
-    batches = {
-        name: (
-            split.batches
-            if isinstance(split, BatchStream)
-            else steps_per_epoch(counts[name], config.batch_size)
-        )
-        for name, split in splits.items()
-    }
-    return counts, batches
+def _steps_per_epoch(config: RunConfig, train: Examples | BatchStream) -> int:
+    """Training batches of an epoch.
+
+    Raises:
+      ConfigError: the last batch is to be dropped and there is no other, or a stream makes its own
+        batches.
+    """
+    drop_last, size = config.data.drop_last, config.batch_size
+    if isinstance(train, BatchStream):
+        require(not drop_last, "drop_last", drop_last, "false for a stream of its own batches")
+        return train.batches
+    count = count_of(train)
+    steps = steps_per_epoch(count, size, drop_last=drop_last)
+    allowed = f"at most {count}, the training images, with drop_last"
+    require(steps > 0, "batch_size", size, allowed)
+    return steps
 
 
-def _shapes(config: RunConfig, examples: Examples) -> dict[str, jax.ShapeDtypeStruct]:
+def _shapes(size: int, examples: Examples) -> dict[str, jax.ShapeDtypeStruct]:
     return {
-        name: jax.ShapeDtypeStruct((config.batch_size, *array.shape[1:]), array.dtype)
+        name: jax.ShapeDtypeStruct((size, *array.shape[1:]), array.dtype)
         for name, array in examples.items()
     }
 
 
-def _shuffled(
-    config: RunConfig, counts: dict[str, int], batches: dict[str, int], mesh: DeviceMesh
-) -> jax.stages.Wrapped:
+def _shuffled(config: RunConfig, count: int, steps: int, mesh: DeviceMesh) -> jax.stages.Wrapped:
     """A compiled function from the key of an epoch to its order."""
 
     def order(key: PRNGKeyArray) -> BatchIndices:
         # Steps fold in 0, 1, ... below their number, so that number is free for the order.
-        key = jax.random.fold_in(key, batches["train"])
-        return BatchIndices(*epoch_order(key, counts["train"], config.batch_size))
+        key = jax.random.fold_in(key, steps)
+        return BatchIndices(
+            *epoch_order(key, count, config.batch_size, drop_last=config.data.drop_last)
+        )
 
     return jax.jit(order, out_shardings=mesh.everywhere)
