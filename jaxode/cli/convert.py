@@ -1,9 +1,9 @@
 """Weights to and from PyTorch, without PyTorch.
 
-    jaxode convert model.pth digits.safetensors                # of odenet_mnist.py: it says the rest
-    jaxode convert model.pth digits.npz --dataset mnist --pixels unit      # any other state_dict
-    jaxode convert runs/mnist/RUN weights.pt                   # a state_dict for torch.load
-    jaxode convert model.pth runs/given --dataset mnist        # a new run, to train further
+    jaxode convert model.pth digits.safetensors            # of odenet_mnist.py, which says the rest
+    jaxode convert model.pth digits.npz --dataset mnist --pixels unit      # another state_dict
+    jaxode convert runs/mnist/RUN weights.pt               # a state_dict for torch.load
+    jaxode convert model.pth runs/given --dataset mnist    # a new run, to train further
 
 SOURCE is a run, one of its checkpoints, or a file: .safetensors, .npz, .pt, .pth, .ckpt, .bin or
 .pth.tar. Names and layout are those of torchdiffeq's odenet_mnist.py; a state_dict is found in the
@@ -176,9 +176,7 @@ def _to_run(trained: TrainedModel, target: Path, keep_epochs: Any) -> str:
     return f"go on with: jaxode train {data.name} --resume {shlex.quote(str(target))}"
 
 
-def _tell(
-    found: WeightFile, trained: TrainedModel, source: Path, given: dict[str, Any]
-) -> None:
+def _tell(found: WeightFile, trained: TrainedModel, source: Path, given: dict[str, Any]) -> None:
     """Say what was taken for granted, and what is rounded."""
     config = trained.config
     if found.settings is None and found.flags is None and "pixels" not in given:

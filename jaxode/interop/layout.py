@@ -147,7 +147,9 @@ def _chain(shapes: dict[str, tuple[int, ...]]) -> Layout:
     else:
         convolutions = (start + 2) // 3
     if len(shapes.get(last, ())) != 2:
-        raise InteropError(f"missing {last}, the last layer of a {kinds[0]} of {len(numbers)} blocks")
+        raise InteropError(
+            f"missing {last}, the last layer of a {kinds[0]} of {len(numbers)} blocks"
+        )
     width, channels = shapes["0.weight"][:2]
     state = shapes.get(f"{start}.odefunc.norm1.weight") or (width,)
     return Layout(
@@ -167,4 +169,6 @@ def _chain(shapes: dict[str, tuple[int, ...]]) -> Layout:
 def _first(shapes: Mapping[str, tuple[int, ...]]) -> str:
     """The first names, for a message."""
     names = [ascii(name)[1:-1][:60] for name in list(shapes)[:3]]
-    return f"it has {', '.join(names)}{', …' if len(shapes) > 3 else ''}" if names else "it is empty"
+    return (
+        f"it has {', '.join(names)}{', …' if len(shapes) > 3 else ''}" if names else "it is empty"
+    )

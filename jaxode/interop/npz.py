@@ -16,7 +16,7 @@ SETTINGS = "jaxode.json"
 
 
 def read_npz(path: Path, most: int) -> tuple[dict[str, np.ndarray], bytes | None]:
-    """The arrays of numbers in an .npz file, by name, and the settings that jaxode stored with them.
+    """The arrays of numbers in an .npz file, by name, and the settings that jaxode stored.
 
     `numpy.load` would allocate what a member's header announces before it reads the member.
 

@@ -21,11 +21,11 @@ MOST_OPCODES = 10**6
 KEYS = (str, int, float, bytes, type(None))
 """Types of a dict's keys and a set's members; Python hashes nested tuples by recursion in C."""
 
-VALUES = frozenset(
-    "INT BININT BININT1 BININT2 LONG LONG1 LONG4 STRING BINSTRING SHORT_BINSTRING BINBYTES"
-    " SHORT_BINBYTES BINBYTES8 UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 FLOAT"
-    " BINFLOAT".split()
-)
+VALUES = {
+    "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT",
+    "STRING", "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8",
+    "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8",
+}  # fmt: skip
 """Opcodes whose argument is the value."""
 
 CONSTANTS: dict[str, Callable[[], Any]] = {
