@@ -214,9 +214,13 @@ def _read_safetensors(path: Path) -> WeightFile:
     if length > MOST_HEADER:
         raise ValueError(f"its header takes {length} bytes, more than {MOST_HEADER}")
     header = json.loads(contents[8 : 8 + length], object_pairs_hook=_once)
+    entries = dict(safetensors.deserialize(contents))  # which checks the header's numbers
     arrays = {
-        name: np.frombuffer(entry["data"], _type(name, entry["dtype"])).reshape(entry["shape"])
-        for name, entry in safetensors.deserialize(contents)  # which checks the header's numbers
+        name: np.frombuffer(entries[name]["data"], _type(name, entries[name]["dtype"])).reshape(
+            entries[name]["shape"]
+        )
+        for name in header  # the order of the file
+        if name != "__metadata__"
     }
     return _own_or_foreign(arrays, header.get("__metadata__", {}).get(METADATA))
 
