@@ -69,6 +69,7 @@ def settled(weights: Weights, found: Layout, flags: dict[str, Any]) -> RunConfig
             "width": found.width,
             "augment_dims": found.augment,
             "stem": stem,
+            "downsampling_method": found.downsampling,
         }
     if any(array.dtype == np.float64 for array in weights.values()):
         own["precision"] = "float64"
