@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jaxode.checks import JOIN_SECONDS, PROCESSES, ConfigError, Range, one_line
+from jaxode.checks import COUNTS, JOIN_SECONDS, PROCESSES, ConfigError, Range, one_line
 from jaxode.cli.converters import Number, address, to_path
 from jaxode.cli.flags import add_protocol, add_settings, error_with_flag, flag_of
 from jaxode.cli.parser import Parser, parse_flags
@@ -39,6 +39,7 @@ class Request:
     resume: Path | None = None
     config: Path | None = None
     protocol: str | None = None
+    losses: int = 0
     tensorboard: bool = False
     quiet: bool = False
     describe: bool = False
@@ -85,6 +86,12 @@ def build_parser(preset: RunConfig, doc: str, prog: str) -> Parser:
         help="settings of another run, its config.json; flags change them",
     )
     add_protocol(group, preset.data.dataset)
+    group.add_argument(
+        "--losses",
+        type=Number(int, COUNTS),
+        metavar="N",
+        help="print the loss of each of the first N steps, for comparison with another program",
+    )
     group.add_argument(
         "--tensorboard", action="store_true", help="write event files too; needs tensorboardX"
     )

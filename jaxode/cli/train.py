@@ -245,7 +245,7 @@ def train(request: Request, config: RunConfig, out: Path, cluster: ProcessGroup)
 
     if request.tensorboard:
         require_tensorboard()
-    progress = Progress(quiet=request.quiet or not cluster.first)
+    progress = Progress(quiet=request.quiet or not cluster.first, losses=request.losses)
     if config.precision == "tf32" and not has_tf32() and cluster.first:
         print(
             f"note: this device ({device()}) has no TF32 and computes in float32", file=sys.stderr

@@ -68,6 +68,7 @@ class Progress:
     Args:
         quiet: show nothing but warnings.
         stream: where; stderr by default.
+        losses: of how many steps from the first the loss is printed on stdout, even when quiet.
 
     Example:
         >>> import sys
@@ -78,10 +79,10 @@ class Progress:
         epoch 1/4  loss 0.5
     """
 
-    def __init__(self, quiet: bool = False, stream: TextIO | None = None) -> None:
+    def __init__(self, quiet: bool = False, stream: TextIO | None = None, losses: int = 0) -> None:
         # A process without a stderr (2>&-) has None.
         self.stream = stream or sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
-        self.quiet = quiet
+        self.quiet, self.losses = quiet, losses
         self.bar: tqdm | None = None
 
     def warn(self, text: str) -> None:
@@ -93,6 +94,16 @@ class Progress:
         """Print a line, unless quiet."""
         if not self.quiet:
             self.warn(text)
+
+    def step_loss(self, step: int, loss: float) -> None:
+        """Print a step's loss on stdout, in full: a result, not progress.
+
+        Args:
+            step: from 1.
+            loss: mean over the batch, before the update.
+        """
+        tqdm.write(f"step {step}: loss {loss!r}", file=sys.stdout)
+        sys.stdout.flush()
 
     def begin(self, title: str, total: int, done: int = 0) -> None:
         """Show a new bar on a terminal.

@@ -221,9 +221,11 @@ class Trainer:
             how many are done now.
         """
         steps, pace = self.steps.steps_per_epoch, self.paces["train"]
-        first = int(self.state.step) == 0
+        taken, before = int(self.state.step), self.state.totals
+        first, shown = taken == 0, taken < self.progress.losses
+        sums = float(before.loss), int(before.images)
         # The first step alone, so that its cost can be shown.
-        rows = self.pause(1 if first else pace.rows(steps - done))
+        rows = self.pause(1 if first or shown else pace.rows(steps - done))
         begin = time.perf_counter()
         with self.reading(f"epoch {number + 1}"):
             self.state = self.steps.train(self.state, key, batches, done + rows)
@@ -232,6 +234,9 @@ class Trainer:
         totals = self.state.totals
         place = f"epoch {number + 1}, step {int(totals.bad_batch) + 1} of {steps}"
         raise_if_failed(totals, self.config, place)
+        if shown and self.cluster.first:
+            added = float(totals.loss) - sums[0], int(totals.images) - sums[1]
+            self.progress.step_loss(taken + 1, added[0] / added[1])
         if first:
             counts = (by_block(totals, name) for name in ("nfe", "accepted", "rejected"))
             self.progress.say(first_step_line(float(totals.loss) / int(totals.images), *counts))
