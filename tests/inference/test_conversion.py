@@ -16,53 +16,18 @@ from jaxode.interop import layout_of, torch_names
 torch = pytest.importorskip("torch")
 pytest.importorskip("torchdiffeq")
 
-from torch import nn as torch_nn  # noqa: E402
-
-from torch_ref.model import ODEBlock, ODEFunc, ResBlock, build, norm  # noqa: E402
+from torch_ref.model import build  # noqa: E402
 from torch_ref.solve import Settings  # noqa: E402
 
 SAME = 1e-4
 """Largest relative difference of logits in float32, at tolerance 1e-3."""
 
 
-class Halving(torch_nn.Module):
-    """The script's ResBlock with stride 2, whose shortcut is a convolution."""
-
-    def __init__(self, width):
-        super().__init__()
-        self.norm1 = norm(width)
-        self.downsample = torch_nn.Conv2d(width, width, 1, 2, bias=False)
-        self.conv1 = torch_nn.Conv2d(width, width, 3, 2, 1, bias=False)
-        self.norm2 = norm(width)
-        self.conv2 = torch_nn.Conv2d(width, width, 3, 1, 1, bias=False)
-
-    def forward(self, z):
-        out = torch.relu(self.norm1(z))
-        shortcut = self.downsample(out)
-        return self.conv2(torch.relu(self.norm2(self.conv1(out)))) + shortcut
-
-
-def network(kind, downsampling, settings, width=8):
-    """The script's model, narrower."""
+def network(kind, downsampling, settings):
+    """The script's model, narrower and with fewer residual blocks."""
     torch.manual_seed(0)
-    if downsampling == "conv":
-        blocks = 1 if kind == "odenet" else 2
-        return build(kind, blocks, channels=1, classes=10, width=width, settings=settings)
-    feature = (
-        [ODEBlock(ODEFunc(width), settings)]
-        if kind == "odenet"
-        else [ResBlock(width) for _ in range(2)]
-    )
-    head = [
-        norm(width),
-        torch_nn.ReLU(),
-        torch_nn.AdaptiveAvgPool2d(1),
-        torch_nn.Flatten(),
-        torch_nn.Linear(width, 10),
-    ]
-    return torch_nn.Sequential(
-        torch_nn.Conv2d(1, width, 3, 1), Halving(width), Halving(width), *feature, *head
-    )
+    options = {"width": 8, "downsampling": downsampling, "settings": settings}
+    return build(kind, 1 if kind == "odenet" else 2, channels=1, classes=10, **options)
 
 
 def saved(path, model, **flags):
