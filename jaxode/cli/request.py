@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jaxode.checks import JOIN_SECONDS, PROCESSES, ConfigError, Range, one_line
+from jaxode.checks import COUNTS, JOIN_SECONDS, PROCESSES, ConfigError, Range, one_line
 from jaxode.cli.converters import Number, address, nonempty, to_path
-from jaxode.cli.flags import add_settings, error_with_flag, flag_of
+from jaxode.cli.flags import add_protocol, add_settings, error_with_flag, flag_of
 from jaxode.cli.parser import Parser, parse_flags
 from jaxode.config import CONVOLUTIONS_ONLY, RunConfig, SolveConfig
+from jaxode.config import protocol as with_protocol
 from jaxode.config.migration import migrated
 from jaxode.strict_json import read_object
 
@@ -38,6 +39,8 @@ class Request:
     out: Path | None = None
     resume: Path | None = None
     config: Path | None = None
+    protocol: str | None = None
+    losses: int = 0
     tensorboard: bool = False
     wandb: str | None = None
     quiet: bool = False
@@ -83,6 +86,13 @@ def build_parser(preset: RunConfig, doc: str, prog: str) -> Parser:
         type=to_path,
         metavar="FILE",
         help="settings of another run, its config.json; flags change them",
+    )
+    add_protocol(group, preset.data.dataset)
+    group.add_argument(
+        "--losses",
+        type=Number(int, COUNTS),
+        metavar="N",
+        help="print the loss of each of the first N steps, for comparison with another program",
     )
     group.add_argument(
         "--tensorboard",
@@ -150,6 +160,9 @@ def parse(parser: Parser, argv: list[str]) -> Request:
         parser.error("give --resume or --out, not both: a resumed run stays in its directory")
     if "config" in own and "resume" in own:
         parser.error("give --resume or --config, not both: a resumed run has its own settings")
+    for other in ("resume", "config"):
+        if "protocol" in own and other in own:
+            parser.error(f"give --{other} or --protocol, not both: each decides all settings")
     return Request(settings=values, **own)
 
 
@@ -173,12 +186,18 @@ def read_preset(path: Path, preset: RunConfig) -> RunConfig:
     return config.replaced(data="auto") if config.data.data == "full" else config
 
 
-def with_settings(preset: RunConfig, settings: dict[str, Any]) -> RunConfig:
-    """The preset with the settings that were given. Raises ConfigError, which names a flag."""
+def with_settings(
+    preset: RunConfig, settings: dict[str, Any], protocol: str | None = None
+) -> RunConfig:
+    """The preset, or a protocol in its place, with the settings that were given.
+
+    Raises ConfigError, which names a flag.
+    """
     try:
-        return preset.replaced(**settings)
+        own = preset if protocol is None else with_protocol(protocol, preset)
+        return own.replaced(**settings)
     except ConfigError as error:
-        raise error_with_flag(error, settings) from None
+        raise error_with_flag(error, {**settings, "protocol": protocol}) from None
 
 
 def without_effect(
@@ -196,6 +215,8 @@ def without_effect(
         idle |= {"augment_dims", *(spec.name for spec in dataclasses.fields(SolveConfig))}
     facts = config.model.facts
     idle |= {"width", "augment_dims", "kernels"} - facts.uses
+    if config.optim.schedule != "milestones":
+        idle.add("milestones")
     if not facts.convolutional and config.precision in CONVOLUTIONS_ONLY:
         idle.add("precision")
     if facts.single_band:

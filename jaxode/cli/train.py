@@ -63,7 +63,9 @@ def main(argv: Sequence[str] | None, *, preset: RunConfig, doc: str, prog: str) 
         try:
             request = parse(parser, list(sys.argv[1:] if argv is None else argv))
             own = preset if request.config is None else read_preset(request.config, preset)
-            config = with_settings(own, request.settings) if request.resume is None else preset
+            config = preset
+            if request.resume is None:
+                config = with_settings(own, request.settings, request.protocol)
             check_paths(request)
             environment.start_jax()
         except ConfigError as error:
@@ -191,7 +193,7 @@ def train(request: Request, config: RunConfig, out: Path, cluster: ProcessGroup)
     from jaxode.runs.provenance import device
     from jaxode.train import run
 
-    loggers = loggers_of(request) if cluster.first else []
+    callbacks = callbacks_of(request) if cluster.first else []
     progress = Progress(quiet=request.quiet or not cluster.first)
     if config.precision == "tf32" and not has_tf32() and cluster.first:
         print(
@@ -212,19 +214,24 @@ def train(request: Request, config: RunConfig, out: Path, cluster: ProcessGroup)
         progress=progress,
         cluster=cluster,
         task=task,
-        callbacks=loggers,
+        callbacks=callbacks,
     )
     if cluster.first:
         print(result_text(result, task, out))
     return 0
 
 
-def loggers_of(request: Request) -> list[object]:
+def callbacks_of(request: Request) -> list[object]:
     """The loggers that were asked for. Raises ConfigError if a package is not installed."""
     from jaxode.callbacks import TensorBoard, WandB
+    from jaxode.cli.step_losses import StepLosses
 
     found: list[object] = [TensorBoard()] if request.tensorboard else []
-    return found if request.wandb is None else [*found, WandB(request.wandb)]
+    if request.wandb is not None:
+        found.append(WandB(request.wandb))
+    if request.losses:
+        found.append(StepLosses(request.losses))
+    return found
 
 
 def adapt_to_data(config: RunConfig, data: ImageSet, epochs_given: bool) -> RunConfig:

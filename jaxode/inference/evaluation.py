@@ -16,7 +16,7 @@ from jaxode.config import DataConfig
 from jaxode.data import Dataset, load
 from jaxode.data.batches import sequential_order
 from jaxode.data.streaming import Examples, array_batches, count_of, in_memory
-from jaxode.inference.trained import TrainedModel
+from jaxode.inference.trained import TrainedModel, precision_of
 from jaxode.train.microbatch import BatchStats, forward_and_loss
 from jaxode.train.state import Learned
 
@@ -105,8 +105,16 @@ def evaluate(
         raise ConfigError(f"split must be one of {', '.join(dataset.splits)}, got {split!r}")
     examples = in_memory(dataset.splits[split])
     _check(model, examples)
-    size = model.config.batch_size if batch_size is None else batch_size
+    size = model.config.evaluation_batch if batch_size is None else batch_size
     require_count("batch_size", size)
+    with precision_of(model.config):
+        return _evaluated(model, examples, size, split, dataset.name)
+
+
+def _evaluated(
+    model: TrainedModel, examples: Examples, size: int, split: str, dataset: str
+) -> Evaluation:
+    """Metrics of examples in batches of a size."""
     count = count_of(examples)
 
     def of_batch(learned: Learned, batch: dict[str, Any]) -> tuple[Any, BatchStats]:
@@ -134,7 +142,7 @@ def evaluate(
         examples=count,
         nfe=nfe / solves if len(stats.nfe) else None,
         split=split,
-        dataset=dataset.name,
+        dataset=dataset,
     )
 
 

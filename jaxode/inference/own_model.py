@@ -14,7 +14,7 @@ from jaxode.checks import ConfigError, one_line, require_count
 from jaxode.config import RunConfig
 from jaxode.data.facts import spec_from_facts
 from jaxode.errors import CheckpointError, ResumeError
-from jaxode.inference.run_checkpoint import Which, read_checkpoint
+from jaxode.inference.run_checkpoint import Which, read_checkpoint, run_of
 from jaxode.inference.trained import TrainedModel
 from jaxode.ode import Stats
 from jaxode.runs import RunDirectory
@@ -93,13 +93,14 @@ def own_run(path: Path, which: Which, model: nnx.Module) -> TrainedModel | Train
     """The run of a model of your own.
 
     Args:
-      path: the run's directory.
+      path: the run's directory, or that of one of its checkpoints.
       which: last or best checkpoint.
       model: a module of the class and shapes of the one that was trained.
 
     Raises:
       ConfigError: there is no run, or it is of another model.
     """
+    path, name = run_of(path)
     module = nnx.clone(model)
     learned = split_model(nnx.clone(model))[1]
     try:
@@ -108,7 +109,7 @@ def own_run(path: Path, which: Which, model: nnx.Module) -> TrainedModel | Train
         if not directory.history:
             raise ConfigError(f"{path} must have a finished epoch to be loaded, and has none")
         blocks = len(directory.history[-1]["nfe_per_block"] or ())
-        found = read_checkpoint(directory, which, learned, blocks)
+        found = read_checkpoint(directory, name or which, learned, blocks)
         shapes = [jax.tree.map(np.shape, each) for each in (found.state.learned, learned)]
         if shapes[0] != shapes[1]:
             raise ConfigError(f"model must have the shapes of the one in {path}, and has others")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,18 @@ from jaxode.inference.predictions import PicturePredictions
 from jaxode.models import create_model
 from jaxode.nn.kernels import Kernels
 from jaxode.ode import Stats
+from jaxode.strict_json import JsonObject
 from jaxode.tasks import Classification
 from jaxode.train.microbatch import forward
 from jaxode.train.state import Learned, split_model
 
 Forward = Callable[[Learned, dict[str, Any]], tuple[Array, Stats]]
 """Parameters and a batch of stored images → logits [B, K] and the cost of the solves."""
+
+
+def precision_of(config: RunConfig) -> AbstractContextManager[None]:
+    """Context in which JAX has float64 where the settings ask for it."""
+    return jax.enable_x64(True) if config.precision == "float64" else nullcontext()
 
 
 class TrainedModel:
@@ -45,6 +52,8 @@ class TrainedModel:
       epoch: how many epochs it was trained for; None if that is not known.
       module: a model of your own with the structure of the one that was trained; None for a
         registered one, which is made by `config`.
+      converted_from: of a model from another program's file: the file's name and digest, and the
+        program's flags, as JSON values.
 
     Example:
       >>> import numpy as np
@@ -69,12 +78,15 @@ class TrainedModel:
         origin: Path | None = None,
         epoch: int | None = None,
         module: nnx.Module | None = None,
+        converted_from: JsonObject | None = None,
     ) -> None:
         self.config, self.spec, self.learned = config, spec, learned
         self.origin, self.epoch, self.module = origin, epoch, module
+        self.converted_from = converted_from
         self.task = Classification(spec.classes)
         self.views = views(config, spec)
-        self.graphdef = split_model(self.built(config.kernels))[0]
+        with precision_of(config):
+            self.graphdef = split_model(self.built(config.kernels))[0]
         self._forward: Forward = jax.jit(self.logits_of)
 
     @property
@@ -149,6 +161,7 @@ class TrainedModel:
             self.learned,
             origin=self.origin,
             epoch=self.epoch,
+            converted_from=self.converted_from,
         )
 
     def logits_of(
@@ -208,7 +221,8 @@ class TrainedModel:
         for rows in array_batches({"image": images}, indices, weights):
             weight = rows.weights.astype(self.config.dtype)
             batch = {**rows.examples, "weight": weight, "label": np.zeros(size, np.int32)}
-            found, stats = jax.device_get(self._forward(self.learned, batch))
+            with precision_of(self.config):
+                found, stats = jax.device_get(self._forward(self.learned, batch))
             stats.check()
             real = rows.weights > 0
             logits.append(found[real])

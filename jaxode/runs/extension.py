@@ -18,7 +18,7 @@ from jaxode.runs.history import History
 Rates = Callable[[], Sequence[tuple[float, float]]]
 """Returns the learning rates of the first and last step of each epoch."""
 
-FREE_OF_EPOCHS = ("constant",)
+FREE_OF_EPOCHS = ("constant", "milestones")
 """Schedules whose rates do not depend on the number of epochs: more of them change nothing."""
 
 MOST_SHOWN = 4

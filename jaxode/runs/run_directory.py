@@ -21,6 +21,7 @@ from functools import cached_property
 from pathlib import Path
 
 from jaxode.config import ModelChoice, RunConfig
+from jaxode.data.batches import steps_per_epoch
 from jaxode.errors import ResumeError
 from jaxode.runs import predictions
 from jaxode.runs.checkpoint import Checkpoints
@@ -198,8 +199,9 @@ class RunDirectory:
             images = need(self.result, "train_images", int, RESULT)
         except ValueError:
             return None
-        steps_per_epoch = -(-images // self.config.batch_size)
-        name = checkpoint_name(epoch, epoch * steps_per_epoch)
+        drop_last = self.config.data.drop_last
+        steps = steps_per_epoch(images, self.config.batch_size, drop_last=drop_last)
+        name = checkpoint_name(epoch, epoch * steps)
         return self.checkpoints.directory / name if name in self.checkpoints.names() else None
 
     def predictions(self, task: Task) -> Predictions | None:

@@ -69,10 +69,12 @@ class CompiledSteps:
             f" {config.parallel.accumulate}"
         )
         require(config.batch_size % shares == 0, "batch_size", config.batch_size, allowed)
+        size = config.evaluation_batch
+        require(size % shares == 0, "eval_batch_size", size, allowed)
         self.task = task or default_task(data)
         self.feed = choose_feed(config, data, self.spread)
         self.train_count, self.test_count = self.feed.counts["train"], self.feed.counts["test"]
-        self.steps_per_epoch = self.feed.batches["train"]
+        self.steps_per_epoch = self.feed.steps_per_epoch
         self.total_steps = config.epochs * self.steps_per_epoch
         most = MOST_STEPS // self.steps_per_epoch
         require(
@@ -95,8 +97,9 @@ class CompiledSteps:
         )
         graphdef, self.learned = split_model(model)
         self.parameters = sum(leaf.size for leaf in jax.tree.leaves(self.learned.params))
-        self.transform = optimizer(config.optim, self.total_steps)
-        self.rate = learning_rate(config.optim, self.total_steps)
+        optim, lengths = config.scaled_optim, (self.total_steps, self.steps_per_epoch)
+        self.transform = optimizer(optim, *lengths)
+        self.rate = learning_rate(optim, *lengths)
         division = MicroBatches(config.parallel.accumulate, self.spread.across)
         self.work = Work(graphdef, self.task, data.views(config), division)
         self.blocks, self._metrics = self._traced_evaluation()
@@ -104,7 +107,7 @@ class CompiledSteps:
 
     def _traced_evaluation(self) -> tuple[int, Any]:
         """How many ODE blocks the model solves, and the shapes of the task's metrics."""
-        weight = jax.ShapeDtypeStruct((self.config.batch_size,), self.dtype)
+        weight = jax.ShapeDtypeStruct((self.config.evaluation_batch,), self.dtype)
 
         def evaluate(learned: Learned, batch: Batch) -> tuple[Stats, Metrics]:
             batch, total = self.work.views.evaluation(batch), jnp.sum(batch["weight"])

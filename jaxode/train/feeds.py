@@ -7,12 +7,13 @@ loops differ only in where they read a batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 import jax
 from jaxtyping import PRNGKeyArray
 
+from jaxode.checks import require
 from jaxode.config import RunConfig
 from jaxode.data import BatchStream
 from jaxode.data.batches import epoch_order, steps_per_epoch
@@ -60,11 +61,11 @@ class Feed(Protocol):
     counts: dict[str, int]
     """Examples of each split."""
 
-    batches: dict[str, int]
-    """Batches of each split."""
+    steps_per_epoch: int
+    """Training batches of an epoch."""
 
     shapes: dict[str, jax.ShapeDtypeStruct]
-    """A batch as it is stored, without weights."""
+    """A batch of evaluation as it is stored, without weights."""
 
     def training(self, key: PRNGKeyArray, epoch: int, start: int) -> Pass:
         """The pass of an epoch, shuffled by a key, from batch `start` on."""
@@ -79,38 +80,42 @@ class Feed(Protocol):
         ...
 
 
-def split_sizes(
-    config: RunConfig, splits: Mapping[str, Examples | BatchStream]
-) -> tuple[dict[str, int], dict[str, int]]:
-    """Examples and batches of each split."""
-    counts = {name: count_of(split) for name, split in splits.items()}
-    batches = {
-        name: (
-            split.batches
-            if isinstance(split, BatchStream)
-            else steps_per_epoch(counts[name], config.batch_size)
-        )
-        for name, split in splits.items()
-    }
-    return counts, batches
+def training_steps(config: RunConfig, train: Examples | BatchStream) -> int:
+    """Training batches of an epoch.
+
+    Raises:
+      ConfigError: the last batch is to be dropped and there is no other, or a stream makes its own
+        batches.
+    """
+    drop_last, size = config.data.drop_last, config.batch_size
+    if isinstance(train, BatchStream):
+        require(not drop_last, "drop_last", drop_last, "false for a stream of its own batches")
+        return train.batches
+    count = count_of(train)
+    steps = steps_per_epoch(count, size, drop_last=drop_last)
+    allowed = f"at most {count}, the training images, with drop_last"
+    require(steps > 0, "batch_size", size, allowed)
+    return steps
 
 
-def batch_shapes(config: RunConfig, examples: Examples) -> dict[str, jax.ShapeDtypeStruct]:
-    """A batch of these examples as it is stored, without weights."""
+def batch_shapes(size: int, examples: Examples) -> dict[str, jax.ShapeDtypeStruct]:
+    """A batch of so many of these examples as it is stored, without weights."""
     return {
-        name: jax.ShapeDtypeStruct((config.batch_size, *array.shape[1:]), array.dtype)
+        name: jax.ShapeDtypeStruct((size, *array.shape[1:]), array.dtype)
         for name, array in examples.items()
     }
 
 
 def epoch_shuffler(
-    config: RunConfig, counts: dict[str, int], batches: dict[str, int], mesh: DeviceMesh
+    config: RunConfig, count: int, steps: int, mesh: DeviceMesh
 ) -> jax.stages.Wrapped:
     """A compiled function from the key of an epoch to its order."""
 
     def order(key: PRNGKeyArray) -> BatchIndices:
         # Steps fold in 0, 1, ... below their number, so that number is free for the order.
-        key = jax.random.fold_in(key, batches["train"])
-        return BatchIndices(*epoch_order(key, counts["train"], config.batch_size))
+        key = jax.random.fold_in(key, steps)
+        return BatchIndices(
+            *epoch_order(key, count, config.batch_size, drop_last=config.data.drop_last)
+        )
 
     return jax.jit(order, out_shardings=mesh.everywhere)

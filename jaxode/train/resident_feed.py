@@ -15,16 +15,16 @@ from jaxode.data.batches import sequential_order
 from jaxode.data.streaming import Examples, HostBatch, count_of
 from jaxode.distributed.mesh import DeviceMesh
 from jaxode.train.device_batches import BatchIndices, ResidentBatches
-from jaxode.train.feeds import Call, batch_shapes, epoch_shuffler, split_sizes
+from jaxode.train.feeds import Call, batch_shapes, epoch_shuffler, training_steps
 
 
 class ResidentFeed:
     """All examples on every device; the compiled loops gather their batches by indices.
 
-    One array for both splits and one order of batches, so that one compilation serves both.
+    One array for both splits and one order of batches, so that one compilation evaluates both.
 
     Args:
-      config: batch size.
+      config: batch sizes, of training and of evaluation.
       splits: arrays of "train" and "test" under the same names.
       mesh: the devices.
     """
@@ -32,28 +32,31 @@ class ResidentFeed:
     def __init__(self, config: RunConfig, splits: Mapping[str, Examples], mesh: DeviceMesh) -> None:
         train, test = splits["train"], splits["test"]
         self.splits = splits
-        self.counts, self.batches = split_sizes(config, splits)
-        first = BatchIndices(*sequential_order(self.counts["train"], config.batch_size))
-        last = BatchIndices(*sequential_order(self.counts["test"], config.batch_size))
+        self.counts = {name: count_of(split) for name, split in splits.items()}
+        self.steps_per_epoch = training_steps(config, train)
+        size = config.evaluation_batch
+        first = BatchIndices(*sequential_order(self.counts["train"], size))
+        last = BatchIndices(*sequential_order(self.counts["test"], size))
         order = BatchIndices(
             jnp.concatenate([first.indices, last.indices + self.counts["train"]]),
             jnp.concatenate([first.weights, last.weights]),
         )
         stored = {name: np.concatenate([array, test[name]]) for name, array in train.items()}
-        self.shapes = batch_shapes(config, stored)
+        self.shapes = batch_shapes(size, stored)
         self.dataset, self.order = mesh.place(stored), mesh.place(order)
-        self.offsets = {"train": 0, "test": self.batches["train"]}
-        self._shuffled = epoch_shuffler(config, self.counts, self.batches, mesh)
+        batches = len(first.weights)
+        self.evaluations = {"train": (0, batches), "test": (batches, len(last.weights))}
+        self._shuffled = epoch_shuffler(config, self.counts["train"], self.steps_per_epoch, mesh)
 
     def training(self, key: PRNGKeyArray, epoch: int, start: int) -> ResidentPass:
         """The order of an epoch; where it begins, the state of training knows."""
         batches = ResidentBatches(self.dataset, self._shuffled(key))
-        return ResidentPass(batches, 0, self.batches["train"])
+        return ResidentPass(batches, 0, self.steps_per_epoch)
 
     def evaluation(self, split: str) -> ResidentPass:
         """The part of the stored order that holds the split."""
         batches = ResidentBatches(self.dataset, self.order)
-        return ResidentPass(batches, self.offsets[split], self.batches[split], self.splits[split])
+        return ResidentPass(batches, *self.evaluations[split], self.splits[split])
 
     def examples(self) -> tuple[ResidentBatches, ResidentBatches]:
         """The data set with the order of an epoch, and with that of all evaluations."""

@@ -18,18 +18,19 @@ from jaxode.data.streaming import (
     HostBatch,
     array_batches,
     array_types,
+    count_of,
     stream_batches,
 )
 from jaxode.distributed.mesh import DeviceMesh
 from jaxode.train.device_batches import StreamedBatch
-from jaxode.train.feeds import Call, batch_shapes, epoch_shuffler, split_sizes
+from jaxode.train.feeds import Call, batch_shapes, epoch_shuffler, training_steps
 
 
 class StreamedFeed:
     """Batches from the host, placed on every device two ahead of the compiled step.
 
     Args:
-      config: batch size.
+      config: batch sizes, of training and of evaluation.
       splits: arrays or streams of "train" and "test", with the same arrays in a batch.
       mesh: the devices.
     """
@@ -41,9 +42,12 @@ class StreamedFeed:
         mesh: DeviceMesh,
     ) -> None:
         self.batch_size, self.splits, self.mesh = config.batch_size, splits, mesh
-        self.counts, self.batches = split_sizes(config, splits)
-        self._shuffled = epoch_shuffler(config, self.counts, self.batches, mesh)
-        found = {name: batch_shapes(config, self._first(split)) for name, split in splits.items()}
+        self.evaluation_batch = config.evaluation_batch
+        self.counts = {name: count_of(split) for name, split in splits.items()}
+        self.steps_per_epoch = training_steps(config, splits["train"])
+        self._shuffled = epoch_shuffler(config, self.counts["train"], self.steps_per_epoch, mesh)
+        size = self.evaluation_batch
+        found = {name: batch_shapes(size, self._first(split)) for name, split in splits.items()}
         if found["train"] != found["test"]:
             train, test = (array_types(found[name]) for name in ("train", "test"))
             raise ConfigError(f"test must have the arrays of train, {train}, got {test}")
@@ -62,23 +66,28 @@ class StreamedFeed:
         else:
             order = jax.device_get(self._shuffled(key))
             batches = array_batches(split, order.indices, order.weights, start)
-        return StreamedPass(batches, start, self.batches["train"], self.mesh)
+        return StreamedPass(batches, start, self.steps_per_epoch, self.mesh)
 
     def evaluation(self, split: str) -> StreamedPass:
         """Arrays in the order stored; of a stream, its first epoch."""
         source = self.splits[split]
         if isinstance(source, BatchStream):
-            batches = stream_batches(source, 0, self.batch_size)
+            batches, count = stream_batches(source, 0, self.evaluation_batch), source.batches
         else:
-            order = jax.device_get(sequential_order(self.counts[split], self.batch_size))
-            batches = array_batches(source, *order)
-        return StreamedPass(batches, 0, self.batches[split], self.mesh)
+            order = jax.device_get(sequential_order(self.counts[split], self.evaluation_batch))
+            batches, count = array_batches(source, *order), len(order[0])
+        return StreamedPass(batches, 0, count, self.mesh)
 
     def examples(self) -> tuple[StreamedBatch, StreamedBatch]:
-        """A batch of zeros for both."""
-        zeros = {name: np.zeros(each.shape, each.dtype) for name, each in self.shapes.items()}
-        batch = _placed(HostBatch(zeros, np.zeros(self.batch_size, np.float32)), self.mesh)
-        return batch, batch
+        """A batch of zeros for training, and one for evaluation."""
+        return self._zeros(self.batch_size), self._zeros(self.evaluation_batch)
+
+    def _zeros(self, size: int) -> StreamedBatch:
+        zeros = {
+            name: np.zeros((size, *each.shape[1:]), each.dtype)
+            for name, each in self.shapes.items()
+        }
+        return _placed(HostBatch(zeros, np.zeros(size, np.float32)), self.mesh)
 
 
 def _placed(batch: HostBatch, mesh: DeviceMesh) -> StreamedBatch:

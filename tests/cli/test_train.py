@@ -326,7 +326,7 @@ def test_more_epochs_for_a_finished_run_say_what_the_schedule_becomes(tmp_path, 
     assert f"next: jaxode predict {out} PICTURE" in captured.out
     assert read_config(out).extended_from[0].after == 2
     assert json.loads((out / "result.json").read_text())["epochs"] == 3
-    assert "the step schedule allows more, not fewer" in said(
+    assert "the step schedule allows more, not fewer" in error_line(
         capsys, 2, "--resume", str(out), "--epochs", "2"
     )
     other = [*SMALL, "--config", str(out / "config.json"), "--describe"]
@@ -346,7 +346,7 @@ def test_a_logger_without_its_package_is_one_line(
 ):
     monkeypatch.setitem(sys.modules, package, None)
     out = tmp_path / "run"
-    line = said(capsys, 2, *SMALL, *flags, "--out", str(out))
+    line = error_line(capsys, 2, *SMALL, *flags, "--out", str(out))
     assert line.endswith(f"pip install 'jaxode[{extra}]'")
     assert not out.exists()
 
