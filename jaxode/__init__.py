@@ -53,7 +53,7 @@ __all__ = [
 ]
 
 
-MODULES = ("config", "data", "export", "models", "nn", "ode", "tasks", "train")
+MODULES = ("config", "data", "export", "models", "nn", "ode", "parity", "tasks", "train")
 """Rooms that are imported when they are first used."""
 
 
