@@ -26,6 +26,7 @@ COMMANDS = {
     "compare": Command("jaxode.cli.compare", "RUN ...", "put runs side by side"),
     "export": Command("jaxode.cli.export", "RUN FILE", "StableHLO, ONNX, safetensors, PyTorch"),
     "prepare": Command("jaxode.cli.prepare", "DATASET", "fetch, check and parse a data set"),
+    "parity": Command("jaxode.cli.parity", "SCRIPT", "compare a PyTorch module with an nnx module"),
     "info": Command("jaxode.cli.info", "RUN", "what a run or a file of weights holds"),
 }
 

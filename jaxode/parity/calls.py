@@ -53,6 +53,11 @@ class Solve:
       accepted: steps; None where they are not known.
       rejected: steps; likewise.
       backward: evaluations of the adjoint's solve; None without one, or where not known.
+
+    Example:
+      >>> from jaxode.parity import Solve
+      >>> Solve("odefunc", 26, 4, 0).evaluations
+      26
     """
 
     name: str

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from jaxode.checks import ConfigError, one_line, require, require_choice
+from jaxode.checks import one_line, require, require_choice
 from jaxode.parity.bounds import BOUNDS
 from jaxode.parity.calls import Calls, Solve
 from jaxode.parity.input_layout import Traced, trace, traced_inputs
@@ -23,6 +23,7 @@ from jaxode.parity.nnx_run import NnxSide
 from jaxode.parity.pairing import counterparts
 from jaxode.parity.parting import first_difference, first_other_shape
 from jaxode.parity.report import ParityReport
+from jaxode.parity.rules import NO_BIAS
 from jaxode.parity.torch_layers import torch_layers
 from jaxode.parity.torch_run import TorchRun, prepared, require_torch, run_torch, to_numpy
 
@@ -124,7 +125,7 @@ def check(
         matching = matched(torch_module, side, theirs.calls, mapping or {}, flattened or {})
         if carry:
             side.set_weights({link.target: link.value(theirs.before) for link in matching.links})
-        remarks = ["dropout is off on both sides"] if dropout else []
+        remarks = [*(["dropout is off on both sides"] if dropout else []), *side.remarks]
         report = _compared(torch_module, side, theirs, called, matching, dict(flattened or {}),
                            gradients, (dtype, train, remarks, ignore))  # fmt: skip
     if keep:
@@ -207,6 +208,8 @@ def _compared(
         theirs.calls, run.calls, called.layout, axes, limit, flattened
     ).layer_errors(modules)
     solves = judge.solves()
+    if any(p.ours.kind == "GRUCell" and "bias_hh" in p.theirs.sources for p in matching.pairs):
+        remarks.append(NO_BIAS)
     if run.unrecorded:
         remarks.append(run.unrecorded)
     return ParityReport(

@@ -47,6 +47,23 @@ class NnxRun:
     unrecorded: str = ""
 
 
+SOFTMAX = (
+    "the softmax of nnx.MultiHeadAttention, which JAX computes in float32, was computed in float64"
+)
+
+
+class _NoIntermediates:
+    """Stands for a module that keeps nothing of its attention weights."""
+
+    def sow(self, *_: Any) -> bool:
+        return False
+
+
+def _attention_with_weights(*args: Any, module: Any = None, **options: Any) -> jax.Array:
+    module = _NoIntermediates() if module is None else module
+    return nnx.dot_product_attention(*args, module=module, **options)
+
+
 class NnxSide:
     """A copy of an nnx module, in the wanted type and mode.
 
@@ -70,6 +87,7 @@ class NnxSide:
             self._retype(each)
             for name in modes.keys() & vars(each).keys():
                 setattr(each, name, modes[name])
+        self.remarks = [SOFTMAX] if self.dtype == jnp.float64 and self._widen_attention() else []
         self.recorder = Recorder(self.module)
 
     def _retype(self, module: Any) -> None:
@@ -78,6 +96,19 @@ class NnxSide:
             value = vars(module).get(name)
             if value is not None and jnp.issubdtype(value, jnp.floating):
                 setattr(module, name, self.dtype)
+
+    def _widen_attention(self) -> bool:
+        """Have attention computed in float64 throughout; whether there is any.
+
+        Flax calls `jax.nn.dot_product_attention`, whose softmax is always in float32, unless the
+        weights are asked for.
+        """
+        found = False
+        for _, each in nnx.iter_modules(self.module):
+            if vars(each).get("attention_fn") is nnx.dot_product_attention:
+                each.attention_fn = _attention_with_weights
+                found = True
+        return found
 
     def arrays(self, inputs: Sequence[np.ndarray]) -> list[jax.Array]:
         """Inputs as JAX arrays, those of floating-point numbers in the wanted type."""

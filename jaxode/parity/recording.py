@@ -83,14 +83,34 @@ class Recorder:
         shapes = [[np.zeros(a.shape) for a in arrays] for arrays in (inputs, outputs)]
         self.traced.add(name, *shapes)
 
-        def store(inputs: list[Any], outputs: list[Any]) -> None:
-            if self.active:
-                self.calls.add(name, list(map(np.array, inputs)), list(map(np.array, outputs)))
+        wide = [[a.dtype == jnp.float64 for a in arrays] for arrays in (inputs, outputs)]
 
+        def store(*both: list[Any]) -> None:
+            if self.active:
+                given, found = (
+                    [_numbers(b, w) for b, w in zip(bits, each, strict=True)]
+                    for bits, each in zip(both, wide, strict=True)
+                )
+                self.calls.add(name, given, found)
+
+        bits = ([_bits(a) for a in arrays] for arrays in (inputs, outputs))
         if any(isinstance(leaf, Tracer) for leaf in (*inputs, *outputs)):
-            jax.debug.callback(store, inputs, outputs, ordered=True)
+            jax.debug.callback(store, *bits, ordered=True)
         else:
-            store(inputs, outputs)
+            store(*bits)
+
+
+def _bits(array: Any) -> jax.Array:
+    """An array's bits, by 32: the thread that runs a callback may not have float64."""
+    if array.dtype != jnp.float64:
+        array = array.astype(jnp.float32)
+    return jax.lax.bitcast_convert_type(array, jnp.uint32)
+
+
+def _numbers(bits: Any, wide: bool) -> np.ndarray:
+    """The numbers of `_bits`: of pairs of 32 bits, or of single ones."""
+    found = np.array(bits, order="C")
+    return found.view(np.float64)[..., 0] if wide else found.view(np.float32)
 
 
 def floating(value: Any) -> list[Any]:

@@ -26,6 +26,11 @@ class Comparison:
       error: the relative error ‖ours − theirs‖₂ / ‖theirs‖₂; infinity for other shapes.
       limit: the largest that passes.
       note: what there is to say.
+
+    Example:
+      >>> from jaxode.parity import Comparison
+      >>> Comparison("output", "output", "output", 3e-16, 1e-11).passed
+      True
     """
 
     kind: str
@@ -48,6 +53,11 @@ class SolveComparison:
     Args:
       theirs: of torchdiffeq.
       ours: of the nnx module's ODE block; None where nothing is known.
+
+    Example:
+      >>> from jaxode.parity import Solve, SolveComparison
+      >>> SolveComparison(Solve("odefunc", 26, 4, 0), Solve("block", 32, 5, 0)).passed
+      False
     """
 
     theirs: Solve
@@ -78,6 +88,11 @@ class FirstDifference:
       inputs_differ: whether its inputs differ already, so that the cause is between the two; None
         where they cannot be compared.
       note: what there is to say.
+
+    Example:
+      >>> from jaxode.parity import FirstDifference
+      >>> print(FirstDifference("fc2", "fc2", 2e-4, "fc1", inputs_differ=False))
+      fc2 (fc2), error 2.0e-04, and its inputs agree: the layer itself differs
     """
 
     theirs: str
@@ -92,9 +107,10 @@ class FirstDifference:
         name = f"{self.theirs} ({self.ours})" if self.theirs else "the whole module's output"
         size = "another shape" if math.isinf(self.error) else f"error {self.error:.1e}"
         if self.inputs_differ:
-            cause = f", and its inputs differ already: what comes between {self.after or 'the inputs'} and it is not the same"  # noqa: E501
+            since = self.after or "the inputs"
+            cause = f", and its inputs differ already: what is between {since} and it differs"
         elif self.inputs_differ is False and self.theirs:
-            cause = ", and its inputs agree: the layer itself is not the same"
+            cause = ", and its inputs agree: the layer itself differs"
         else:
             cause = f"; {self.after} before it agrees" if self.after else ""
         return f"{name}, {size}{cause}{'; ' + self.note if self.note else ''}"
@@ -231,7 +247,9 @@ class ParityReport:
         panels = [("layers' outputs", layers, self.layer_limit)]
         if gradients:
             panels.append(("gradients", gradients, limits[0] if limits else self.layer_limit))
-        return parity.draw(panels, "passed" if self.passed else "the two modules differ")
+        first = self.first_difference
+        where = f", first in {first.theirs or 'the output'}" if first and not self.passed else ""
+        return parity.draw(panels, "equal" if self.passed else f"not equal{where}")
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:

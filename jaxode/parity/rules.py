@@ -19,6 +19,12 @@ Both frameworks order them i, f, g, o and r, z, n.
 
 LETTERS = ("i", "f", "g", "o")
 
+NO_BIAS = (
+    "nnx.GRUCell has no bias of h in the candidate, which PyTorch multiplies by the reset gate: a"
+    " GRU that has one needs a cell of your own"
+)
+"""What follows from PyTorch's GRU with biases beside Flax's cell."""
+
 
 def links_between(
     theirs: TorchLayer, ours: NnxLayer, flattened: Shape | None = None, partial: bool = False

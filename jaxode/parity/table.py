@@ -22,11 +22,22 @@ TITLES = {
 }
 
 
+WORDS = {"weight": "the weight", "state": "after the call, the running statistic"}
+"""Of comparisons that are named one by one where they differ."""
+
+LAYOUT_WORDS = {
+    "same": "as in PyTorch",
+    "channels_last": "with channels last",
+    "batch_first": "with the batch first",
+    "given": "as given for each side",
+}
+
+
 def table(report: ParityReport) -> str:
     """The lines: verdict, where the sides part, a summary, layers, weights, solves, remarks."""
     mode = {True: "training", False: "evaluation", None: "modes as they were"}[report.train]
     verdict = "equal" if report.passed else "NOT equal"
-    lines = [f"{verdict}: {report.dtype}, {mode}, inputs {_layout(report.layout)}"]
+    lines = [f"{verdict}: {report.dtype}, {mode}, inputs {LAYOUT_WORDS[report.layout]}"]
     if report.failure:
         lines.append(f"  the nnx module failed: {report.failure}")
     first, back = report.first_difference, report.first_gradient_difference
@@ -38,6 +49,16 @@ def table(report: ParityReport) -> str:
             f"  first gradient that differs, from the output back: {back.theirs} ({back.ours}),"
             f" error {_error(back.error)}"
         )
+    lines += [
+        f"  {WORDS[each.kind]} {each.theirs} ({each.ours}) differs: error {_error(each.error)}"
+        for each in report.comparisons
+        if each.kind in WORDS and not each.passed
+    ][:MOST_ROWS]
+    lines += [
+        f"  the solve of {each.theirs.name or 'the whole'} takes other steps (see below)"
+        for each in report.solves
+        if not each.passed
+    ]
     for title, names in (("PyTorch", report.only_torch), ("nnx", report.only_nnx)):
         for name, shape in names.items():
             lines.append(f"  only in {title}: {name} {list(shape)}")
@@ -52,11 +73,6 @@ def table(report: ParityReport) -> str:
         lines += ["", *_columns([head, *_solves(report)])]
     lines += ["", *report.remarks] if report.remarks else []
     return "\n".join(lines)
-
-
-def _layout(name: str) -> str:
-    return {"same": "as in PyTorch", "channels_last": "with channels last",
-            "batch_first": "with the batch first", "given": "as given for each side"}[name]  # fmt: skip
 
 
 def _error(value: float | None) -> str:
@@ -108,9 +124,8 @@ def _weights(report: ParityReport) -> list[tuple[str, ...]]:
     for theirs, ours, layout, how in report.links:
         each = gradients.get(ours)
         error = "–" if each is None else _error(each.error) + _mark(each.passed)
-        rows.append(
-            (each is not None and not each.passed, (theirs, ours, error, f"{how}; {layout}"))
-        )
+        differs = each is not None and not each.passed
+        rows.append((differs, (theirs, ours, error, f"{how}; {layout}")))
     return _shortened(rows)
 
 

@@ -102,6 +102,7 @@ def counted_solves() -> Iterator[SolveCounter]:
     """Count torchdiffeq's solves; without torchdiffeq there are none to count."""
     counter = SolveCounter()
     try:
+        # By name: the package's attribute `odeint` is the function, not the module.
         solver: Any = importlib.import_module("torchdiffeq._impl.odeint")
         original = solver._check_inputs
     except (ImportError, AttributeError):

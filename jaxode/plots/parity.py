@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from jaxode.plots.style import BLUE, GREY, RED, label_axes, new_panels, to_png
 
 FLOOR, CEILING = 1e-18, 10.0
-"""Ends of the axis; an error of exactly zero begins and ends at the floor."""
+"""Ends of the axis; an error of zero has no bar."""
 
 MOST_BARS = 60
 """Of one panel; of more, the largest errors are drawn."""
@@ -32,10 +32,13 @@ def draw(panels: Sequence[tuple[str, Bars, float]], title: str) -> bytes:
         colours = [BLUE if error <= limit else RED for _, error in bars]
         panel.barh(range(len(bars)), [s - FLOOR for s in sizes], 0.7, FLOOR, color=colours)
         panel.axvline(limit, color=GREY, linewidth=1.2, linestyle="--", label="limit")
-        label_axes(panel, name, "relative error", "", xscale="log", xlim=(FLOOR, CEILING))
+        scales = {"xscale": "log", "xlim": (FLOOR, CEILING)}
+        label_axes(panel, name, "relative error", "", legend=False, **scales)
+        panel.set_axisbelow(True)
         panel.set_ylim(max(len(bars), 1) - 0.5, -0.5)
         panel.set_yticks(range(len(bars)), [label for label, _ in bars], fontsize=7)
     figure.suptitle(title, fontsize=11)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", frameon=False)
     return to_png(figure)
 
 
