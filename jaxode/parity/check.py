@@ -29,6 +29,11 @@ from jaxode.parity.torch_run import TorchRun, prepared, require_torch, run_torch
 
 DTYPES = ("float64", "float32")
 
+BY_ORDER = (
+    "some weights were matched by the order of the layers: if two are mixed up, pass"
+    " mapping={PyTorch's name: the nnx module's name}"
+)
+
 Inputs = Any
 """An array, or a tuple or list of arrays: of NumPy, PyTorch or JAX."""
 
@@ -156,18 +161,26 @@ def matched(
     mapping: WeightMapping,
     flattened: Mapping[str, tuple[int, ...]],
 ) -> Matching:
-    """Which weight is which, with the layers of both sides in the order of their calls."""
-    theirs, ours = list(calls.by_name), list(side.recorder.traced.by_name)
+    """Which weight is which.
 
-    def place(order: list[str], name: str) -> int:
-        return order.index(name) if name in order else len(order)
+    The layers of both sides are in the order of their calls; if one of them was not called, as a
+    module that another one reads the weights of, in the order in which they were made.
+    """
+    theirs, ours = torch_layers(module), nnx_layers(side.module)
+    called, called_ours = list(calls.by_name), list(side.recorder.traced.by_name)
+    if all(layer.path in called_ours for layer in ours):
+        theirs.sort(key=lambda layer: _place(called, layer.module))
+        ours.sort(key=lambda layer: called_ours.index(layer.path))
+    else:
+        ours.sort(key=lambda layer: side.defined.index(layer.path))
+    return Matcher(theirs, ours, mapping, flattened).match()
 
-    return Matcher(
-        sorted(torch_layers(module), key=lambda layer: place(theirs, layer.module)),
-        sorted(nnx_layers(side.module), key=lambda layer: place(ours, layer.path)),
-        mapping,
-        flattened,
-    ).match()
+
+def _place(called: list[str], name: str) -> int:
+    """When a module was called, or the one that it is a part of."""
+    while name and name not in called:
+        name = name.rpartition(".")[0]
+    return called.index(name) if name in called else len(called)
 
 
 def _compared(
@@ -212,7 +225,7 @@ def _compared(
         remarks.append(NO_BIAS)
     if run.unrecorded:
         remarks.append(run.unrecorded)
-    return ParityReport(
+    report = ParityReport(
         dtype,
         called.layout,
         train,
@@ -227,6 +240,9 @@ def _compared(
         "",
         limit,
     )
+    if not report.passed and any(link.how == "order" for link in matching.links):
+        remarks.append(BY_ORDER)
+    return report
 
 
 def _keep(module: nnx.Module, matching: Matching, theirs: TorchRun) -> None:

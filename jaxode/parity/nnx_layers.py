@@ -73,6 +73,34 @@ def weights_of(module: nnx.Module) -> Variables:
     return found
 
 
+def defined_order(module: nnx.Module) -> list[str]:
+    """Paths of all modules in the order in which their attributes were set, the inner ones first.
+
+    Flax's own functions sort them by name, and so do its copies.
+    """
+    paths = {id(child): joined(path) for path, child in nnx.iter_modules(module)}
+    order: list[str] = []
+    seen: set[int] = set()
+
+    def walk(value: Any) -> None:
+        if id(value) in seen:
+            return
+        if isinstance(value, nnx.List | list | tuple):
+            inside = list(value)
+        elif isinstance(value, nnx.Module | nnx.Dict):
+            inside = list(vars(value).values())
+        else:
+            inside = list(value.values()) if isinstance(value, dict) else []
+        seen.add(id(value))
+        for each in inside:
+            walk(each)
+        if id(value) in paths:
+            order.append(paths[id(value)])
+
+    walk(module)
+    return order
+
+
 def nnx_layers(module: nnx.Module) -> list[NnxLayer]:
     """The layers that own weights, in the order of their paths."""
     modules = {tuple(path): child for path, child in nnx.iter_modules(module)}

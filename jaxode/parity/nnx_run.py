@@ -13,7 +13,7 @@ from flax import nnx
 
 from jaxode.nn import SolveStats
 from jaxode.parity.calls import Calls, Solve
-from jaxode.parity.nnx_layers import joined, weights_of
+from jaxode.parity.nnx_layers import defined_order, joined, weights_of
 from jaxode.parity.recording import Recorder, floating
 
 DEPENDS_ON_VALUES = (
@@ -77,6 +77,7 @@ class NnxSide:
     def __init__(
         self, module: nnx.Module, call: Callable[..., Any] | None, dtype: str, train: bool | None
     ) -> None:
+        self.defined = defined_order(module)
         self.module = nnx.clone(module)
         self.call = call
         self.dtype = jnp.dtype(dtype)

@@ -8,8 +8,8 @@ import pytest
 
 pytest.importorskip("torch", reason="jaxode parity compares with PyTorch")
 
-from jaxode.cli import main as command  # noqa: E402
-from jaxode.cli import process  # noqa: E402
+from jaxode.cli import main as command
+from jaxode.cli import process
 
 SCRIPT = """
 import numpy as np

@@ -8,6 +8,7 @@ torch = pytest.importorskip("torch", reason="jaxode.parity compares with PyTorch
 pytest.importorskip("torchdiffeq", reason="the neural ODE is solved by torchdiffeq")
 
 import ported  # noqa: E402
+from flax import nnx  # noqa: E402
 
 from jaxode import parity  # noqa: E402
 
@@ -106,6 +107,32 @@ def test_an_adjoint_gradient_has_the_looser_bound():
     (solve,) = report.solves
     assert solve.theirs.backward == solve.theirs.evaluations == 40
     assert (solve.ours.evaluations, solve.ours.accepted, solve.ours.rejected) == (40, 10, 0)
+
+
+def test_the_reference_is_compared_layer_by_layer_without_a_mapping():
+    """The classifiers of both sides, whose names and nesting have nothing in common."""
+    from jaxode import ModelConfig, SolveConfig, create_model
+    from torch_ref.model import build
+
+    theirs = build("odenet", 1, channels=1, classes=3, width=4, side=16)
+    ours = create_model(
+        ModelConfig("odenet", blocks=1, width=4),
+        SolveConfig(stepping="torchdiffeq"),
+        image_shape=(16, 16, 1),
+        classes=3,
+        rngs=nnx.Rngs(0),
+        kernels="matmul",
+    )
+    # Without gradients, as above.
+    report = parity.check(theirs, ours, ported.DRAWS.random((2, 1, 16, 16)), gradients=False)
+    assert report.passed, str(report)
+    assert report.first_difference is None
+    assert report.layout == "channels_last"
+    found = {each.theirs: each.ours for each in report.layers}
+    assert found["7.odefunc"] == "blocks.0.field"
+    assert found["7.odefunc.conv2._layer"] == "blocks.0.field.conv2"
+    assert found["12"] == "head.linear"
+    assert report.solves[0].theirs.evaluations == report.solves[0].ours.evaluations
 
 
 def test_other_steps_are_a_failure():
