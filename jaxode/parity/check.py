@@ -13,7 +13,7 @@ from flax import nnx
 from jaxode.checks import one_line, require, require_choice
 from jaxode.parity.bounds import BOUNDS
 from jaxode.parity.calls import Calls, Solve
-from jaxode.parity.input_layout import Traced, trace, traced_inputs
+from jaxode.parity.input_layout import Inputs, Traced, as_arrays, trace, traced_inputs
 from jaxode.parity.judging import Judge, fitted_cotangents
 from jaxode.parity.layer_errors import LayerComparison
 from jaxode.parity.layouts import LAYOUTS, Layout
@@ -25,7 +25,7 @@ from jaxode.parity.parting import first_difference, first_other_shape
 from jaxode.parity.report import ParityReport
 from jaxode.parity.rules import NO_BIAS
 from jaxode.parity.torch_layers import torch_layers
-from jaxode.parity.torch_run import TorchRun, prepared, require_torch, run_torch, to_numpy
+from jaxode.parity.torch_run import TorchRun, prepared, require_torch, run_torch
 
 DTYPES = ("float64", "float32")
 
@@ -33,9 +33,6 @@ BY_ORDER = (
     "some weights were matched by the order of the layers: if two are mixed up, pass"
     " mapping={PyTorch's name: the nnx module's name}"
 )
-
-Inputs = Any
-"""An array, or a tuple or list of arrays: of NumPy, PyTorch or JAX."""
 
 
 def check(
@@ -136,22 +133,6 @@ def check(
     if keep:
         _keep(nnx_module, matching, theirs)
     return report
-
-
-def as_arrays(name: str, inputs: Inputs) -> list[np.ndarray]:
-    """Inputs as NumPy arrays.
-
-    Raises:
-      ConfigError: something else than numbers is among them.
-    """
-    each = inputs if isinstance(inputs, tuple | list) else (inputs,)
-    arrays = []
-    for value in each:
-        array = to_numpy(value)
-        numeric = np.issubdtype(array.dtype, np.number) or array.dtype == np.bool_
-        require(numeric, name, type(value).__name__, "an array or a tuple of arrays of numbers")
-        arrays.append(array)
-    return arrays
 
 
 def matched(

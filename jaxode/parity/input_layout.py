@@ -1,4 +1,4 @@
-"""Which layout the nnx module's inputs have: found by what its code accepts and returns."""
+"""The inputs as arrays, and the nnx module's in the layout that its code accepts."""
 
 from __future__ import annotations
 
@@ -8,13 +8,34 @@ from typing import Any, NamedTuple
 import numpy as np
 from flax import nnx
 
-from jaxode.checks import one_line
+from jaxode.checks import one_line, require
 from jaxode.parity.layouts import arranged_input, fitting
 from jaxode.parity.nnx_run import NnxSide
 from jaxode.parity.torch_layers import kind_of
+from jaxode.parity.torch_run import to_numpy
 
 DIMENSIONS = ("1d", "2d", "3d")
 """Endings of the names of PyTorch's classes that expect channels second."""
+
+
+Inputs = Any
+"""An array, or a tuple or list of arrays: of NumPy, PyTorch or JAX."""
+
+
+def as_arrays(name: str, inputs: Inputs) -> list[np.ndarray]:
+    """Inputs as NumPy arrays.
+
+    Raises:
+      ConfigError: something else than numbers is among them.
+    """
+    each = inputs if isinstance(inputs, tuple | list) else (inputs,)
+    arrays = []
+    for value in each:
+        array = to_numpy(value)
+        numeric = np.issubdtype(array.dtype, np.number) or array.dtype == np.bool_
+        require(numeric, name, type(value).__name__, "an array or a tuple of arrays of numbers")
+        arrays.append(array)
+    return arrays
 
 
 class Traced(NamedTuple):

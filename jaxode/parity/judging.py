@@ -12,10 +12,10 @@ import numpy as np
 from jaxode.parity.bounds import BOUNDS, Bound
 from jaxode.parity.calls import Solve
 from jaxode.parity.comparison import aligned_error, relative_error
+from jaxode.parity.findings import Comparison, SolveComparison
 from jaxode.parity.layouts import arranged, arranged_input
 from jaxode.parity.links import Link
 from jaxode.parity.nnx_run import NnxRun
-from jaxode.parity.report import Comparison, SolveComparison
 from jaxode.parity.torch_run import TorchRun
 
 BIASED = "but for n/(n - 1): PyTorch keeps the unbiased variance, Flax the biased one"

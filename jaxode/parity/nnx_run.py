@@ -105,7 +105,8 @@ class NnxSide:
         weights are asked for.
         """
         found = False
-        for _, each in nnx.iter_modules(self.module):
+        for _, module in nnx.iter_modules(self.module):
+            each: Any = module
             if vars(each).get("attention_fn") is nnx.dot_product_attention:
                 each.attention_fn = _attention_with_weights
                 found = True

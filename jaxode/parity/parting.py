@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 
 from jaxode.parity.calls import Calls
+from jaxode.parity.findings import FirstDifference
 from jaxode.parity.layer_errors import LayerError
 from jaxode.parity.layouts import fitting
 from jaxode.parity.pairing import Counterparts
-from jaxode.parity.report import FirstDifference
 
 
 def first_difference(

@@ -80,8 +80,8 @@ class Recorder:
         return call
 
     def _record(self, name: str, inputs: list[Any], outputs: list[Any]) -> None:
-        shapes = [[np.zeros(a.shape) for a in arrays] for arrays in (inputs, outputs)]
-        self.traced.add(name, *shapes)
+        zeros = ([np.zeros(a.shape) for a in arrays] for arrays in (inputs, outputs))
+        self.traced.add(name, next(zeros), next(zeros))
 
         wide = [[a.dtype == jnp.float64 for a in arrays] for arrays in (inputs, outputs)]
 

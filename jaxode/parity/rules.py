@@ -150,7 +150,7 @@ def _words(role: str) -> str:
 
 def _fused(theirs: TorchLayer, kind: str, size: int) -> dict[str, tuple[Source, ...]]:
     """Variables of a cell with two linear layers, `dense_i` and `dense_h`."""
-    made = {
+    made: dict[str, tuple[Source, ...]] = {
         "dense_i.weight": (theirs.sources["weight_ih"],),
         "dense_h.weight": (theirs.sources["weight_hh"],),
     }
@@ -167,7 +167,7 @@ def _fused(theirs: TorchLayer, kind: str, size: int) -> dict[str, tuple[Source, 
 
 def _gates(theirs: TorchLayer, size: int) -> dict[str, tuple[Source, ...]]:
     """Variables of a cell with a linear layer for each gate, of the input and of h."""
-    made = {}
+    made: dict[str, tuple[Source, ...]] = {}
     for number, letter in enumerate(LETTERS):
         rows = (number * size, (number + 1) * size)
         own = "if_" if letter == "f" else f"i{letter}"

@@ -30,6 +30,9 @@ RENAMED = {"running_mean": "mean", "running_var": "variance"}
 """PyTorch's names of a layer's tensors, where Flax's are others."""
 
 
+Roles = dict[str, tuple[str, tuple[int, int] | None]]
+"""A tensor's own name and rows, by its role."""
+
 CELL = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
 """Tensors of one layer and direction of a recurrent module."""
 
@@ -106,7 +109,7 @@ def _layer(
     name: str,
     module: str,
     kind: str,
-    roles: dict[str, tuple[str, tuple[int, int] | None]],
+    roles: Roles,
     tensors: dict[str, Any],
     parts: tuple[tuple[TorchLayer, ...], ...] = (),
 ) -> TorchLayer:
@@ -122,29 +125,29 @@ def _attention(name: str, owner: Any, tensors: dict[str, Any]) -> TorchLayer:
     """Query, key, value and output; as parts these, or input and output projections."""
     size = owner.embed_dim
     fused = "in_proj_weight" in tensors
-    roles: dict[str, tuple[str, tuple[int, int] | None]] = {}
-    for number, (part, letter) in enumerate((("query", "q"), ("key", "k"), ("value", "v"))):
-        rows = (number * size, (number + 1) * size)
+    roles: Roles = {}
+    for number, title in enumerate(("query", "key", "value")):
+        rows, own = (number * size, (number + 1) * size), f"{title[0]}_proj_weight"
         if fused:
-            roles[f"{part}.weight"] = ("in_proj_weight", rows)
-        elif f"{letter}_proj_weight" in tensors:
-            roles[f"{part}.weight"] = (f"{letter}_proj_weight", None)
+            roles[f"{title}.weight"] = ("in_proj_weight", rows)
+        elif own in tensors:
+            roles[f"{title}.weight"] = (own, None)
         if "in_proj_bias" in tensors:
-            roles[f"{part}.bias"] = ("in_proj_bias", rows)
+            roles[f"{title}.bias"] = ("in_proj_bias", rows)
     for own in ("out_proj.weight", "out_proj.bias"):
         if own in tensors:
             roles[own.replace("out_proj", "out")] = (own, None)
     roles |= {own: (own, None) for own in ("bias_k", "bias_v") if own in tensors}
 
-    def part(title: str, chosen: dict[str, tuple[str, tuple[int, int] | None]]) -> TorchLayer:
+    def part(title: str, chosen: Roles) -> TorchLayer:
         return _layer(dotted(name, title), name, "linear", chosen, tensors)
 
-    def of(prefix: str) -> dict[str, tuple[str, tuple[int, int] | None]]:
+    def of(prefix: str) -> Roles:
         return {r.split(".")[1]: at for r, at in roles.items() if r.startswith(prefix + ".")}
 
     divisions = [tuple(part(title, of(title)) for title in ("query", "key", "value", "out"))]
     if fused:
-        both: dict[str, tuple[str, tuple[int, int] | None]] = {"weight": ("in_proj_weight", None)}
+        both: Roles = {"weight": ("in_proj_weight", None)}
         if "in_proj_bias" in tensors:
             both["bias"] = ("in_proj_bias", None)
         divisions.insert(0, (part("in_proj", both), part("out_proj", of("out"))))
@@ -156,7 +159,7 @@ def _cells(name: str, tensors: dict[str, Any]) -> list[TorchLayer]:
     suffixes = [own.removeprefix("weight_ih") for own in tensors if own.startswith("weight_ih")]
     cells = []
     for suffix in suffixes:
-        roles = {
+        roles: Roles = {
             own.removesuffix(suffix): (own, None)
             for own in tensors
             if own.endswith(suffix) and own.removesuffix(suffix) in CELL

@@ -18,7 +18,6 @@ class _Count:
     evaluations: int = 0
     steps: int = 0
     accepted: int | None = None
-    rejected: int | None = None
 
 
 @dataclass
@@ -65,16 +64,14 @@ class SolveCounter:
         Args:
           names: of the modules, by id.
         """
-        found = [
-            Solve(
-                names.get(id(count.field), type(count.field).__name__),
-                count.evaluations,
-                count.steps if count.accepted is None else count.accepted,
-                count.steps - (count.steps if count.accepted is None else count.accepted),
-            )
-            for count in self._counts
-            if not count.backward
-        ]
+        found = []
+        for count in self._counts:
+            if not count.backward:
+                name = names.get(id(count.field), type(count.field).__name__)
+                # Solvers with fixed steps accept all of them, and report none of it.
+                accepted = count.steps if count.accepted is None else count.accepted
+                rejected = count.steps - accepted
+                found.append(Solve(name, count.evaluations, accepted, rejected))
         backward = [count.evaluations for count in self._counts if count.backward]
         if len(backward) == len(found):  # the last forward solve is the first that is gone back
             found = [
