@@ -10,12 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from jaxode.checks import ConfigError, require
+from jaxode.checks import ConfigError, one_line, require
 from jaxode.parity.calls import Calls, Solve
 from jaxode.parity.torch_solves import SolveCounter, counted_solves
 
 DROPOUT = ("_DropoutNd", "MultiheadAttention", "RNNBase")
 """Bases of modules that draw at random in training."""
+
+UNREGISTERED = (
+    " (a tensor that is neither parameter nor buffer keeps its type: register it as a buffer, or"
+    " compare in float32)"
+)
 
 
 def require_torch() -> Any:
@@ -196,7 +201,9 @@ def run_torch(
                 copies = [tensor.clone() for tensor in tensors]
                 result = module(*copies) if call is None else call(module, *copies)
         except Exception as error:
-            raise ConfigError(f"the torch module raised {type(error).__name__}: {error}") from error
+            hint = UNREGISTERED if dtype == "float64" and "dtype" in str(error) else ""
+            what = f"{type(error).__name__}: {one_line(error)}"
+            raise ConfigError(f"the torch module raised {what}{hint}") from error
         outputs = leaves(result)
         allowed = "one that returns tensors of floating-point numbers"
         require(bool(outputs), "torch_module", type(result).__name__, allowed)

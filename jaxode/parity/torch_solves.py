@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -73,9 +74,11 @@ class SolveCounter:
                 rejected = count.steps - accepted
                 found.append(Solve(name, count.evaluations, accepted, rejected))
         backward = [count.evaluations for count in self._counts if count.backward]
-        if len(backward) == len(found):  # the last forward solve is the first that is gone back
+        if len(found) == 1 and backward:  # one for each interval between two output times
+            found = [dataclasses.replace(found[0], backward=sum(backward))]
+        elif len(backward) == len(found):  # the last forward solve is the first that is gone back
             found = [
-                Solve(each.name, each.evaluations, each.accepted, each.rejected, evaluations)
+                dataclasses.replace(each, backward=evaluations)
                 for each, evaluations in zip(found, reversed(backward), strict=True)
             ]
         return found

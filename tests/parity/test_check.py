@@ -206,6 +206,19 @@ def test_wrong_arguments_are_refused():
             parity.check(*arguments, **options)
 
 
+def test_a_tensor_that_is_no_buffer_is_explained():
+    class Unregistered(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.matrix = torch.eye(4)
+
+        def forward(self, x):
+            return x @ self.matrix
+
+    with pytest.raises(ConfigError, match="neither parameter nor buffer keeps its type"):
+        parity.check(Unregistered(), nnx.Linear(4, 4, rngs=R), X)
+
+
 PUBLIC = [name for name, value in vars(parity).items() if inspect.isclass(value)]
 
 
