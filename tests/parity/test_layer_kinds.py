@@ -111,8 +111,6 @@ CASES = {
     ),
     "RMS norm": lambda: (nn.RMSNorm(4, eps=1e-6), nnx.RMSNorm(4, rngs=R)),
     "PReLU": lambda: (nn.PReLU(), nnx.PReLU()),
-    "LSTM": lambda: (lstm(**FIRST), nnx.RNN(nnx.LSTMCell(4, 6, rngs=R))),
-    "LSTM, fused": lambda: (lstm(**FIRST), nnx.RNN(nnx.OptimizedLSTMCell(4, 6, rngs=R))),
     "LSTM, time first": lambda: (lstm(), nnx.RNN(nnx.OptimizedLSTMCell(4, 6, rngs=R))),
     "LSTM, both ways": lambda: (lstm(bidirectional=True, **FIRST), both_ways()),
     "LSTM, two layers": lambda: (lstm(num_layers=2, **FIRST), Stacked()),
