@@ -53,7 +53,18 @@ __all__ = [
 ]
 
 
-MODULES = ("callbacks", "config", "data", "export", "models", "nn", "ode", "tasks", "train")
+MODULES = (
+    "callbacks",
+    "config",
+    "data",
+    "export",
+    "models",
+    "nn",
+    "ode",
+    "parity",
+    "tasks",
+    "train",
+)
 """Rooms that are imported when they are first used."""
 
 

@@ -27,6 +27,7 @@ COMMANDS = {
     "export": Command("jaxode.cli.export", "RUN FILE", "StableHLO, ONNX, weights"),
     "convert": Command("jaxode.cli.convert", "SOURCE TARGET", "weights to and from PyTorch"),
     "prepare": Command("jaxode.cli.prepare", "DATASET", "fetch, check and parse a data set"),
+    "parity": Command("jaxode.cli.parity", "SCRIPT", "compare a PyTorch module with an nnx module"),
     "info": Command("jaxode.cli.info", "RUN", "what a run or a file of weights holds"),
 }
 

@@ -6,6 +6,7 @@ import shlex
 import shutil
 import sys
 
+import numpy as np
 import pytest
 from runs import as_format_3
 
@@ -356,3 +357,15 @@ def test_event_files_are_written_beside_the_run(tmp_path):
     assert mnist.main([*SMALL, "--tensorboard", "--out", str(out)]) == 0
     (path,) = (out / "tensorboard").iterdir()
     assert b"step/gradient_norm" in path.read_bytes()
+
+
+def test_losses_of_the_first_steps_are_printed_in_full(tmp_path, capsys):
+    flags = ["--losses", "4", "--epochs", "2", "--out", str(tmp_path / "run")]
+    assert mnist.main([*SMALL, *flags]) == 0
+    lines = [line.split(": loss ") for line in capsys.readouterr().out.splitlines()[:5]]
+    assert [line[0] for line in lines[:4]] == [f"step {number}" for number in range(1, 5)]
+    assert len(lines[4]) == 1  # no fifth
+    losses = [float(line[1]) for line in lines[:4]]
+    first = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[0])
+    # The batches of an epoch have 16, 16 and 8 images.
+    assert np.average(losses[:3], weights=[16, 16, 8]) == pytest.approx(first["loss"], rel=1e-6)

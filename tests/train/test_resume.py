@@ -200,7 +200,7 @@ def test_other_settings_or_images_are_refused(whole, config, data, text):
 
 def test_a_complete_run_is_only_summed_up_again(whole, monkeypatch):
     monkeypatch.setattr(
-        "jaxode.train.loop.commit", lambda: "that of this start, which trains nothing"
+        "jaxode.train.records.commit", lambda: "that of this start, which trains nothing"
     )
     out, result = whole
     assert go(out) == result
