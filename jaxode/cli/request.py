@@ -16,6 +16,7 @@ from jaxode.cli.converters import Number, address, to_path
 from jaxode.cli.flags import add_settings, error_with_flag, flag_of
 from jaxode.cli.parser import Parser, parse_flags
 from jaxode.config import CONVOLUTIONS_ONLY, RunConfig, SolveConfig
+from jaxode.config.dataset_names import folder_name
 from jaxode.strict_json import read_object
 
 EXAMPLES = """examples:
@@ -55,7 +56,7 @@ def build_parser(preset: RunConfig, doc: str, prog: str) -> Parser:
       doc: what --help says first.
       prog: the command as a user types it.
     """
-    run = f"runs/{preset.data.dataset}/RUN"
+    run = f"runs/{folder_name(preset.data.dataset)}/RUN"
     parser = Parser(
         prog=prog,
         usage="%(prog)s [flags]",

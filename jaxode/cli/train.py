@@ -26,6 +26,7 @@ from jaxode.cli.request import (
 from jaxode.cli.signals import Interrupted, Signals
 from jaxode.cli.texts import data_text, os_error_text, result_text, resume_text
 from jaxode.config import RunConfig
+from jaxode.config.dataset_names import folder_name
 
 if TYPE_CHECKING:
     from jaxode.data import ImageSet
@@ -228,7 +229,8 @@ def run_directory(request: Request, config: RunConfig) -> contextlib.AbstractCon
     if request.out is not None:
         return lock_run_directory(request.out)
     return lock_new_run_directory(
-        Path(f"runs/{config.data.dataset}/{config.model.name}-{time.strftime('%Y%m%d-%H%M%S')}")
+        Path("runs", folder_name(config.data.dataset))
+        / f"{config.model.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     )
 
 

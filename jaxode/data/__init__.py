@@ -12,6 +12,7 @@ from jaxode.data import sources as sources
 from jaxode.data.registry import SPECS as SPECS
 from jaxode.data.registry import dataset_names as dataset_names
 from jaxode.data.registry import has_predefined_split as has_predefined_split
+from jaxode.data.registry import is_registered as is_registered
 from jaxode.data.registry import register_dataset as register_dataset
 from jaxode.data.registry import register_image_source as register_image_source
 from jaxode.data.registry import spec_of as spec_of
@@ -53,6 +54,7 @@ __all__ = [
     "SourceFile",
     "dataset_names",
     "has_predefined_split",
+    "is_registered",
     "register_dataset",
     "spec_of",
     "unregister_dataset",

@@ -13,7 +13,7 @@ import numpy as np
 
 from jaxode.checks import ConfigError, require_count
 from jaxode.config import DataConfig
-from jaxode.data import Dataset, load
+from jaxode.data import SPECS, Dataset, load
 from jaxode.data.batches import sequential_order
 from jaxode.data.streaming import Examples, array_batches, count_of, in_memory
 from jaxode.inference.trained import TrainedModel
@@ -139,7 +139,9 @@ def dataset_for(
         return data
     config = model.config.data
     if data is not None and data != config.dataset:
-        config = DataConfig(dataset=data)  # type: ignore[arg-type]
+        # Of pictures that have no size of their own, the model's.
+        side = None if data in SPECS else model.spec.image_size
+        config = DataConfig(dataset=data, image_size=side)
     if data_dir is not None:
         config = dataclasses.replace(config, data_dir=data_dir)
     return load(config, progress=False)

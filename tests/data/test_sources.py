@@ -139,11 +139,15 @@ def test_a_name_is_registered_once():
         register_dataset("other", TOY)
     with pytest.raises(ConfigError, match=r"dataset must be one of .*mnist.*, got 'nothing'"):
         load_dataset("nothing")
-    assert {*SPECS, "folder"} == set(dataset_names())
+    assert {*SPECS, "folder", "tfds:NAME"} == set(dataset_names())
 
 
 def test_a_file_of_the_package_is_a_data_set_and_the_reverse():
-    assert {module.name for module in pkgutil.iter_modules(sources.__path__)} == {*SPECS, "folder"}
+    assert {module.name for module in pkgutil.iter_modules(sources.__path__)} == {
+        *SPECS,
+        "folder",
+        "tfds",
+    }
     for name, spec in SPECS.items():
         assert importlib.import_module(f"jaxode.data.sources.{name}").SPEC is spec
 
