@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jaxode.cli.program_name import program_name
+
 if TYPE_CHECKING:
     from jaxode.data import ImageSet
     from jaxode.tasks import Task
@@ -31,7 +33,8 @@ def result_text(result: Mapping[str, Any], task: Task, out: Path) -> str:
     where = shlex.quote(str(out))
     pictures = sorted(path.name for path in out.glob("*.png"))
     lines.append(f"results in {out}{', pictures: ' if pictures else ''}{', '.join(pictures)}")
-    lines.append(f"next: jaxode predict {where} PICTURE   or   jaxode evaluate {where}")
+    name = program_name()
+    lines.append(f"next: {name} predict {where} PICTURE   or   {name} evaluate {where}")
     return "\n".join(lines)
 
 

@@ -22,6 +22,7 @@ from jaxode.data.specs import DatasetSpec as DatasetSpec
 from jaxode.data.specs import SourceFile as SourceFile
 
 if TYPE_CHECKING:
+    from jaxode.data.accepted import as_dataset as as_dataset
     from jaxode.data.base import ArrayDataset as ArrayDataset
     from jaxode.data.base import Dataset as Dataset
     from jaxode.data.loading import ImageSet as ImageSet
@@ -40,6 +41,7 @@ LATER = {
     "ImageSet": "jaxode.data.loading",
     "StreamedDataset": "jaxode.data.streaming",
     "Views": "jaxode.data.preprocessing",
+    "as_dataset": "jaxode.data.accepted",
     "load": "jaxode.data.loading",
     "load_dataset": "jaxode.data.loading",
     "view_shape": "jaxode.data.preprocessing",

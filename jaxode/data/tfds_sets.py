@@ -233,7 +233,7 @@ def _feature_names(folder: Path, info: Any) -> tuple[str, str]:
         chosen.append((preferred or (names if len(names) == 1 else [None]))[0])
     image, label = chosen
     if image is None or label is None:
-        kinds = ", ".join(f"{name} ({type(kind).__name__})" for name, kind in found.items())
+        kinds = ", ".join(f"{name} ({type(kind).__name__})" for name, kind in sorted(found.items()))
         raise DataError(
             f"{printable(folder)} must have an Image of uint8 and a ClassLabel among its features,"
             f" and has {kinds or type(features).__name__}"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 from flax import nnx
 
 from jaxode.config import RunConfig
-from jaxode.data import Dataset
+from jaxode.data import BatchStream, Dataset, as_dataset
+from jaxode.data.streaming import Examples
 from jaxode.distributed.process_group import ProcessGroup
 from jaxode.runs.history import History
 from jaxode.runs.progress import LoggedProgress, Progress
@@ -34,7 +36,7 @@ class Fitted(NamedTuple):
 def fit(
     model: nnx.Module,
     task: Task,
-    data: Dataset,
+    data: Dataset | Mapping[str, Examples | BatchStream | Iterable[Any]],
     config: RunConfig,
     *,
     progress: Progress | None = None,
@@ -44,7 +46,8 @@ def fit(
     Args:
         model: any `nnx.Module`; it is left as it is, and a trained copy returned.
         task: what it learns.
-        data: training and test examples.
+        data: training and test examples: a data set, or arrays or batches of each, see
+            `jaxode.data.as_dataset`. Batches are streamed.
         config: epochs, batch size, optimizer, seed, precision and devices; its settings of model
             and solve are not used.
         progress: shows the progress; by default it is logged.
@@ -73,6 +76,9 @@ def fit(
       >>> round(fitted.result["test_rmse"], 2)
       0.0
     """
+    data = as_dataset(data)
+    if isinstance(data.splits["train"], BatchStream) and config.data.feed == "resident":
+        config = config.replaced(feed="streamed")
     shown = progress or LoggedProgress()
     with Interrupts(shown.warn) as interrupts:
 

@@ -185,7 +185,7 @@ NUMBERS = {"x": tfds.features.Tensor(shape=(2,), dtype=np.float32), "label": np.
         (
             NUMBERS,
             {"train": [{"x": np.zeros(2, np.float32), "label": 0}]},
-            r"must have an Image of uint8 and a ClassLabel .* has x \(Tensor\), label \(Tensor\)",
+            r"must have an Image of uint8 and a ClassLabel .* has label \(Tensor\), x \(Tensor\)",
         ),
         (
             {name: PICTURES[name] for name in ("image", "number")},
