@@ -4,8 +4,9 @@
     python -m scripts.own_field --side 28 --stem quarter --batch-size 128
 
 Both have the same layers, parameters, images and steps, and must give the same loss. They are
-compiled and warmed up, then timed in turn; printed are medians and the median and ends of the ratio
-within a round. A third field has the layers of Flax in place of jaxode's. Leave the machine to it.
+compiled and warmed up, then timed in turn; printed are medians, and the median and ends of the
+ratio within a round. Two more own fields are of single layers, and of Flax's (`--flax`). Leave the
+machine to it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from jaxode.cli.converters import Choice, Number, to_path
 from jaxode.cli.parser import Parser, parse_flags
 from jaxode.config import BATCHES, WIDTHS, ModelConfig, SolveConfig
 from jaxode.models import create_model
-from jaxode.nn import Downsample, GroupNorm, Head, ODEBlock, TimeConv
+from jaxode.nn import Downsample, GroupNorm, Head, NormReluConv, ODEBlock, TimeConv
 from jaxode.nn.kernels import kernels_name
 from jaxode.runs.files import write_whole
 from jaxode.runs.provenance import device, versions
@@ -42,11 +43,28 @@ SOLVE = SolveConfig(rtol=1e-3, atol=1e-3)
 TOLERANCE = 1e-3
 """Most relative difference of the losses, of layers that are the same and kernels that are not."""
 
-BUILT_IN, OWN, FLAX = "built-in ODENet", "own field", "own field of Flax's layers"
+BUILT_IN, OWN, SINGLE, FLAX = (
+    "built-in ODENet",
+    "own field",
+    "own field of single layers",
+    "own field of Flax's layers",
+)
 
 
 class OwnField(nnx.Module):
     """The field of `jaxode.nn.ConvField`, as a user writes it of jaxode's layers."""
+
+    def __init__(self, width: int, rngs: nnx.Rngs) -> None:
+        self.layer1, self.layer2 = NormReluConv(width, rngs=rngs), NormReluConv(width, rngs=rngs)
+        self.norm = GroupNorm(width)
+
+    def __call__(self, t: Any, z: jax.Array) -> jax.Array:
+        """dz/dt [B, H, W, C] at time t."""
+        return self.norm(self.layer2(t, self.layer1(t, z)))
+
+
+class SingleLayers(nnx.Module):
+    """The same of norms and convolutions."""
 
     def __init__(self, width: int, rngs: nnx.Rngs) -> None:
         self.norm1, self.conv1 = GroupNorm(width), TimeConv(width, rngs=rngs)
@@ -99,7 +117,7 @@ def models(side: int, width: int, stem: str) -> dict[str, Any]:
         classes=CLASSES,
         rngs=nnx.Rngs(0),
     )
-    fields = {OWN: OwnField, FLAX: FlaxField}
+    fields = {OWN: OwnField, SINGLE: SingleLayers, FLAX: FlaxField}
     own = {
         n: OwnNet(f(width, nnx.Rngs(0)), width, STEMS[stem], nnx.Rngs(0)) for n, f in fields.items()
     }
@@ -107,7 +125,15 @@ def models(side: int, width: int, stem: str) -> dict[str, Any]:
     for model in own.values():
         nnx.update(model.stem, nnx.state(built_in.downsample))
         nnx.update(model.head, nnx.state(built_in.head))
-    nnx.update(own[OWN].block.field, nnx.state(field))
+    nnx.update(own[SINGLE].block.field, nnx.state(field))
+    ours: Any = own[OWN].block.field
+    nnx.update(ours.norm, nnx.state(field.norm3))
+    for layer, norm, conv in (
+        (ours.layer1, field.norm1, field.conv1),
+        (ours.layer2, field.norm2, field.conv2),
+    ):
+        nnx.update(layer.norm, nnx.state(norm))
+        nnx.update(layer.conv, nnx.state(conv))
     theirs: Any = own[FLAX].block.field
     for norm, ours in zip(theirs.norms, (field.norm1, field.norm2, field.norm3), strict=True):
         norm.epsilon = 1e-5

@@ -6,6 +6,7 @@ from jaxode.nn.layers import Conv as Conv
 from jaxode.nn.layers import GroupNorm as GroupNorm
 from jaxode.nn.layers import Linear as Linear
 from jaxode.nn.layers import TimeConv as TimeConv
+from jaxode.nn.norm_relu_conv import NormReluConv as NormReluConv
 from jaxode.nn.ode_block import ODEBlock as ODEBlock
 from jaxode.nn.ode_block import SolveStats as SolveStats
 from jaxode.nn.ode_block import solve_stats as solve_stats
