@@ -128,7 +128,7 @@ def is_registered(name: str) -> bool:
       >>> is_registered("mnist"), is_registered("tfds:mnist"), is_registered("mnits")
       (True, True, False)
     """
-    return family(name) in dataset_names()
+    return name in dataset_names() or family(name) in SPECS_OF
 
 
 def spec_of(config: DataConfig) -> DatasetSpec:
@@ -149,10 +149,11 @@ def spec_of(config: DataConfig) -> DatasetSpec:
       >>> spec_of(DataConfig("cifar10", classes=2)).class_names
       ('airplane', 'automobile')
     """
-    known, name = (*SPECS, *SPECS_OF), family(config.dataset)
-    require(name in known, "dataset", config.dataset, f"one of {', '.join(known)}")
+    known, name = (*SPECS, *SPECS_OF), config.dataset
     registered, count = SPECS.get(name), config.classes
-    spec = SPECS_OF[name](config) if registered is None else registered
+    find = SPECS_OF.get(name) or SPECS_OF.get(family(name))
+    require(bool(registered or find), "dataset", name, f"one of {', '.join(known)}")
+    spec = registered or find(config)  # type: ignore[misc]
     if count is None:
         return spec
     require(
@@ -180,4 +181,4 @@ def has_predefined_split(name: str) -> bool:
     """
     if name in SPECS:
         return SPECS[name].predefined_split
-    return family(name) not in SPECS_OF
+    return not {name, family(name)} & set(SPECS_OF)

@@ -128,6 +128,8 @@ def test_a_data_set_that_a_function_makes_is_loaded_by_its_name(registered):
     assert len(load_dataset("zeros", limit_train=5).splits["train"]["x"]) == 5
     assert "zeros" in dataset_names()
     assert has_predefined_split("zeros")
+    registered("lab:zeros", zeros)  # its colon is part of its own name
+    assert len(load_dataset("lab:zeros", limit_train=3).splits["train"]["x"]) == 3
     with pytest.raises(ConfigError, match=r"dataset must be one of asl_alphabet, .* got 'zeros'"):
         spec_of(DataConfig("zeros"))
 
