@@ -55,7 +55,7 @@ print(np.asarray(program.call(images)).argmax(1))
 IN_PYTHON = """
 import jaxode
 
-data = jaxode.load_dataset("mnist", data="sample", limit_train=500, limit_test=100)
+data = jaxode.load_dataset("mnist", data="sample", limit_train=128, limit_test=64)
 for seed in (0, 1):
     config = jaxode.config.preset("mnist").replaced(data="sample", width=8, epochs=1, seed=seed)
     jaxode.train.run(config, data, f"python/seed{seed}")
@@ -70,6 +70,7 @@ jaxode.export.save(model, "python.safetensors")
 """What the commands do, as the README shows it."""
 
 TRAIN = "train mnist --data sample --epochs 1 --quiet"
+SMALL = "--width 8 --limit-train 128 --limit-test 64"
 COMMANDS = (
     f"{TRAIN} --model mlp --out mlp",
     "predict mlp digit0.png digit1.png digit2.png",
@@ -78,8 +79,8 @@ COMMANDS = (
     "predict digits.safetensors digit0.png digit1.png digit2.png",
 )
 MORE_COMMANDS = (
-    f"{TRAIN} --width 8 --limit-train 500 --out odenet0",
-    f"{TRAIN} --width 8 --limit-train 500 --seed 1 --out odenet1",
+    f"{TRAIN} {SMALL} --out odenet0",
+    f"{TRAIN} {SMALL} --seed 1 --out odenet1",
     "predict odenet0 digit0.png digit1.png digit2.png",
     "evaluate odenet0 --tolerances 1e-1,1e-2,1e-3,1e-4,1e-5",
     "compare odenet0 odenet1",
