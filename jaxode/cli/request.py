@@ -17,6 +17,7 @@ from jaxode.cli.flags import add_protocol, add_settings, error_with_flag, flag_o
 from jaxode.cli.parser import Parser, parse_flags
 from jaxode.config import CONVOLUTIONS_ONLY, RunConfig, SolveConfig
 from jaxode.config import protocol as with_protocol
+from jaxode.config.dataset_names import folder_name
 from jaxode.config.migration import migrated
 from jaxode.strict_json import read_object
 
@@ -60,7 +61,7 @@ def build_parser(preset: RunConfig, doc: str, prog: str) -> Parser:
       doc: what --help says first.
       prog: the command as a user types it.
     """
-    run = f"runs/{preset.data.dataset}/RUN"
+    run = f"runs/{folder_name(preset.data.dataset)}/RUN"
     parser = Parser(
         prog=prog,
         usage="%(prog)s [flags]",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from jaxode.cli.request import Request
 from jaxode.config import RunConfig
+from jaxode.config.dataset_names import folder_name
 
 if TYPE_CHECKING:
     from jaxode.tasks import Task
@@ -65,5 +66,6 @@ def run_directory(request: Request, config: RunConfig) -> contextlib.AbstractCon
     if request.out is not None:
         return lock_run_directory(request.out)
     return lock_new_run_directory(
-        Path(f"runs/{config.data.dataset}/{config.model.name}-{time.strftime('%Y%m%d-%H%M%S')}")
+        Path("runs", folder_name(config.data.dataset))
+        / f"{config.model.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     )

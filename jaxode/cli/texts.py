@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jaxode.cli.program_name import program_name
+
 if TYPE_CHECKING:
     from jaxode.data import ImageSet
     from jaxode.tasks import Task
@@ -35,7 +37,8 @@ def result_text(result: Mapping[str, Any], task: Task, out: Path) -> str:
         planned = result["epochs_planned"]
         lines.append(f"stopped after epoch {early['epoch']} of {planned}: {early['reason']}")
     where = shlex.quote(str(out))
-    following = f"jaxode predict {where} PICTURE   or   jaxode evaluate {where}"
+    name = program_name()
+    following = f"{name} predict {where} PICTURE   or   {name} evaluate {where}"
     return "\n".join([*lines, where_text(out, following)])
 
 

@@ -43,7 +43,8 @@ class DataConfig:
       test_share: share of a set that has no published split, in (0, 1), that is the test split.
       split_seed: seed of that split.
       angle: iceberg: whether the incidence angle is one more channel.
-      image_size: pixels a side that the pictures of a folder are resized to, 8 to 1024.
+      image_size: pixels a side that the pictures of a folder or a set of TFDS are resized to, 8 to
+        1024.
       feed: "resident" for all images on the device, "streamed" for batches from the host, "auto"
         for the first if the images fit in half of the device's memory.
 
@@ -98,7 +99,8 @@ class DataConfig:
     angle: bool = setting(False, "iceberg: the incidence angle as one more channel")
     image_size: int | None = setting(
         None,
-        "folder: pixels a side that pictures are made square and resized to (default: 64)",
+        "folder, tfds: pixels a side that pictures are made square and resized to (default: that of"
+        " a set of TFDS whose images are squares of one size, else 64)",
         Range(8, 1024),
     )
     feed: FeedName = setting(

@@ -17,7 +17,7 @@ from jaxode.data.bundled import read_sample
 from jaxode.data.full import load_full, read_originals
 from jaxode.data.image_set import ImageSet, Source
 from jaxode.data.readers import WHOLE, Unavailable
-from jaxode.data.registry import LOADERS, SPECS, dataset_names, spec_of
+from jaxode.data.registry import LOADERS, SPECS, dataset_names, is_registered, spec_of
 from jaxode.data.specs import Arrays, DataError, DatasetSpec
 
 
@@ -45,7 +45,7 @@ def load_dataset(
       >>> data.splits["train"]["image"].shape
       (100, 28, 28, 1)
     """
-    require(name in dataset_names(), "dataset", name, f"one of {', '.join(dataset_names())}")
+    require(is_registered(name), "dataset", name, f"one of {', '.join(dataset_names())}")
     config = DataConfig(dataset=name, data_dir=data_dir, **settings)
     return LOADERS[name](config) if name in LOADERS else load(config, progress=progress)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,7 +13,8 @@ import numpy as np
 
 from jaxode.checks import ConfigError, require_count
 from jaxode.config import DataConfig
-from jaxode.data import Dataset, load
+from jaxode.data import SPECS, Dataset, load
+from jaxode.data.accepted import examples_of
 from jaxode.data.batches import sequential_order
 from jaxode.data.streaming import Examples, array_batches, count_of, in_memory
 from jaxode.inference.trained import TrainedModel, precision_of
@@ -70,7 +71,7 @@ class Evaluation:
 
 def evaluate(
     model: TrainedModel,
-    data: Dataset | str | None = None,
+    data: Dataset | str | Mapping[str, Any] | Iterable[Any] | None = None,
     *,
     split: Literal["test", "train"] = "test",
     batch_size: int | None = None,
@@ -81,8 +82,11 @@ def evaluate(
 
     Args:
       model: what `jaxode.load` returned.
-      data: a data set or its name; by default that of the training run.
-      split: `test` or `train`.
+      data: a data set or its name, by default that of the training run; arrays `image`
+        [N, H, W, C] and `label` [N] by name; or an iterable of batches of these, each a mapping or
+        a pair. Images are as they are stored, before normalisation: uint8 of the model's
+        `image_shape`.
+      split: `test` or `train` of a data set.
       batch_size: examples that are solved together; by default as in training, with which the
         figures of the run come out again.
       data_dir: folder of the original files, if `data` is a name or left out.
@@ -100,15 +104,12 @@ def evaluate(
       0.9941
     """
     model = model.with_solve(**solve)
-    dataset = dataset_for(model, data, data_dir)
-    if split not in dataset.splits:
-        raise ConfigError(f"split must be one of {', '.join(dataset.splits)}, got {split!r}")
-    examples = in_memory(dataset.splits[split])
+    name, examples = _examples(model, data, split, data_dir)
     _check(model, examples)
     size = model.config.evaluation_batch if batch_size is None else batch_size
     require_count("batch_size", size)
     with precision_of(model.config):
-        return _evaluated(model, examples, size, split, dataset.name)
+        return _evaluated(model, examples, size, split, name)
 
 
 def _evaluated(
@@ -146,6 +147,18 @@ def _evaluated(
     )
 
 
+def _examples(
+    model: TrainedModel, data: Any, split: str, data_dir: str | None
+) -> tuple[str, Examples]:
+    """Name and arrays of what is evaluated on."""
+    if data is not None and not isinstance(data, str) and not hasattr(data, "splits"):
+        return "arrays", examples_of(data)
+    dataset = dataset_for(model, data, data_dir)
+    if split not in dataset.splits:
+        raise ConfigError(f"split must be one of {', '.join(dataset.splits)}, got {split!r}")
+    return dataset.name, in_memory(dataset.splits[split])
+
+
 def dataset_for(
     model: TrainedModel, data: Dataset | str | None, data_dir: str | None = None
 ) -> Dataset:
@@ -154,7 +167,9 @@ def dataset_for(
         return data
     config = model.config.data
     if data is not None and data != config.dataset:
-        config = DataConfig(dataset=data)  # type: ignore[arg-type]
+        # Of pictures that have no size of their own, the model's.
+        side = None if data in SPECS else model.spec.image_size
+        config = DataConfig(dataset=data, image_size=side)
     if data_dir is not None:
         config = dataclasses.replace(config, data_dir=data_dir)
     return load(config, progress=False)
@@ -166,6 +181,9 @@ def _check(model: TrainedModel, examples: Examples) -> None:
     shape = examples["image"].shape[1:]
     if shape != model.image_shape:
         raise ConfigError(f"images must be {list(model.image_shape)}, got {list(shape)}")
+    if examples["image"].dtype != model.stored_dtype:
+        found = examples["image"].dtype
+        raise ConfigError(f"images must be {model.stored_dtype}, as they are stored, got {found}")
     largest = int(examples["label"].max())
     if largest >= model.spec.classes:
         raise ConfigError(f"labels must be below {model.spec.classes}, got {largest}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +12,8 @@ from flax import nnx
 
 from jaxode.callbacks.calls import Callbacks
 from jaxode.config import RunConfig
-from jaxode.data import Dataset
+from jaxode.data import BatchStream, Dataset, as_dataset
+from jaxode.data.streaming import Examples
 from jaxode.distributed.process_group import ProcessGroup
 from jaxode.runs.directory_lock import CONFIG, lock_run_directory
 from jaxode.runs.history import History
@@ -44,7 +45,7 @@ class Fitted(NamedTuple):
 def fit(
     model: nnx.Module,
     task: Task,
-    data: Dataset,
+    data: Dataset | Mapping[str, Examples | BatchStream | Iterable[Any]],
     config: RunConfig,
     *,
     out: str | os.PathLike[str] | None = None,
@@ -63,7 +64,8 @@ def fit(
     Args:
         model: any `nnx.Module`; it is left as it is, and a trained copy returned.
         task: what it learns.
-        data: training and test examples.
+        data: training and test examples: a data set, or arrays or batches of each, see
+            `jaxode.data.as_dataset`. Batches are streamed.
         config: epochs, batch size, optimizer, seed, precision and devices; its settings of model
             and solve do not change the model.
         out: the run's directory; None to keep the run in memory.
@@ -100,6 +102,9 @@ def fit(
       >>> round(fitted.result["test_rmse"], 2)
       0.0
     """
+    data = as_dataset(data)
+    if isinstance(data.splits["train"], BatchStream) and config.data.feed == "resident":
+        config = config.replaced(feed="streamed")
     shown, callers = progress or usual_progress(), Callbacks(callbacks)
     with _directory(out, resume) as directory, Interrupts(shown.warn) as interrupts:
 

@@ -26,7 +26,7 @@ from jaxode.train.pace import Pace
 def run(
     config: RunConfig,
     data: Dataset,
-    out: Path,
+    out: Path | str,
     *,
     progress: Progress | None = None,
     build: Builder = create_model,
@@ -42,8 +42,8 @@ def run(
     Args:
         config: settings; `config.data.data` must be what `data` is, "full" or "sample".
         data: what is trained on: as `jaxode.data.load` returns it, or your own.
-        out: an existing directory that no other process writes into, see
-          `jaxode.runs.lock_run_directory`.
+        out: a directory that no other process writes into, see `jaxode.runs.lock_run_directory`;
+          it is made if it does not exist.
         progress: shows the progress; by default it is logged.
         build: what makes the model.
         pace: chooses the lengths of compiled calls.
@@ -67,7 +67,6 @@ def run(
         Training on the bundled sample of MNIST:
 
         >>> import tempfile
-        >>> from pathlib import Path
         >>> from jaxode.config import DataConfig, ModelConfig, RunConfig
         >>> from jaxode.data import load
         >>> from jaxode.train import run
@@ -78,7 +77,7 @@ def run(
         ...     batch_size=32,
         ... )
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     result = run(config, load(config.data), Path(folder))
+        ...     result = run(config, load(config.data), f"{folder}/run")
         >>> result["status"], result["epochs"], result["train_images"]
         ('complete', 1, 64)
     """
@@ -90,6 +89,8 @@ def run(
         raise ConfigError(
             f"data must be {data.source}, which the images are, got {config.data.data!r}"
         )
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
     cluster = cluster or ProcessGroup()
     shown = progress or LoggedProgress()
     with Interrupts(shown.warn) as interrupts:
