@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from jaxode.ode import Stats as Stats
     from jaxode.ode import odeint as odeint
     from jaxode.ode.trajectory import trajectory as trajectory
+    from jaxode.runs.comparison import compare_runs as compare_runs
     from jaxode.train import fit as fit
 
 __version__ = "0.1.0"
@@ -32,6 +33,7 @@ LATER = {
     "ODEBlock": "jaxode.nn",
     "Stats": "jaxode.ode",
     "TrainedModel": "jaxode.inference",
+    "compare_runs": "jaxode.runs.comparison",
     "create_model": "jaxode.models",
     "evaluate": "jaxode.inference",
     "fit": "jaxode.train",
@@ -53,7 +55,18 @@ __all__ = [
 ]
 
 
-MODULES = ("config", "data", "export", "models", "nn", "ode", "tasks", "train")
+MODULES = (
+    "callbacks",
+    "config",
+    "data",
+    "export",
+    "models",
+    "nn",
+    "ode",
+    "parity",
+    "tasks",
+    "train",
+)
 """Rooms that are imported when they are first used."""
 
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
 import optax
 
 from jaxode.config import OptimConfig
@@ -13,18 +18,23 @@ DECAY_SHARE = 0.3
 """The step schedule divides the rate by ten after 0.3, 0.6 and 0.9 of the steps."""
 
 
-def learning_rate(config: OptimConfig, total_steps: int) -> optax.Schedule:
+def learning_rate(
+    config: OptimConfig, total_steps: int, steps_per_epoch: int = 1
+) -> optax.Schedule:
     """Learning rate of step 0, 1, …, total_steps - 1.
 
-    step: lr / 10ᵏ from step round(0.3 k total_steps) on, for k = 1, 2, 3. cosine: from lr to 0 over
+    step: lr / 10ᵏ from step round(0.3 k total_steps) on, for k = 1, 2, 3. milestones: lr 10⁻ᵏ from
+    the first step after the k-th epoch of `config.milestones` on. cosine: from lr to 0 over
     total_steps. constant: lr.
 
-    Source: Gładzik 2019 ("divided by 10 after every 0.3 × max_epochs"); Loshchilov and Hutter 2017,
-    "SGDR", equation 5, without restarts, for cosine.
+    Source: Gładzik 2019 ("divided by 10 after every 0.3 × max_epochs"); torchdiffeq's
+    odenet_mnist.py for milestones; Loshchilov and Hutter 2017, "SGDR", equation 5, without
+    restarts, for cosine.
 
     Args:
       config: initial rate and schedule.
       total_steps: steps of the whole training, at least 1.
+      steps_per_epoch: by which milestones are counted.
 
     Returns:
       A function of the step.
@@ -43,13 +53,27 @@ def learning_rate(config: OptimConfig, total_steps: int) -> optax.Schedule:
             for boundary in boundaries:
                 factors[boundary] = factors.get(boundary, 1.0) / 10
             return optax.piecewise_constant_schedule(config.lr, factors)
+        case "milestones":
+            return _milestones(config.lr, config.milestone_epochs, steps_per_epoch)
         case "cosine":
             return optax.cosine_decay_schedule(config.lr, total_steps)
         case "constant":
             return optax.constant_schedule(config.lr)
 
 
-def optimizer(config: OptimConfig, total_steps: int) -> Transform:
+def _milestones(lr: float, epochs: Sequence[int], steps_per_epoch: int) -> optax.Schedule:
+    """The rate by a table: each a product of its own, as odenet_mnist.py computes it."""
+    boundaries = np.minimum(np.asarray(epochs, np.int64) * steps_per_epoch, 2**31 - 1)
+    rates = [lr * float(f"1e-{k}") for k in range(len(epochs) + 1)]
+
+    def rate(step: jax.typing.ArrayLike) -> jax.Array:
+        passed = jnp.sum(jnp.asarray(step) >= boundaries.astype(np.int32))
+        return jnp.asarray(rates)[passed]
+
+    return rate
+
+
+def optimizer(config: OptimConfig, total_steps: int, steps_per_epoch: int = 1) -> Transform:
     """The update rule as an optax transformation.
 
     sgd: g ← g + weight_decay p; b ← momentum b + g; p ← p - lr b. adam: the same L2 term, then Adam
@@ -61,6 +85,7 @@ def optimizer(config: OptimConfig, total_steps: int) -> Transform:
     Args:
       config: rule, rate, schedule, momentum and weight decay.
       total_steps: steps of the whole training, the length of the schedule.
+      steps_per_epoch: by which milestones are counted.
 
     Example:
       >>> import jax.numpy as jnp
@@ -70,7 +95,7 @@ def optimizer(config: OptimConfig, total_steps: int) -> Transform:
       0.5
     """
     decay = [optax.add_decayed_weights(config.weight_decay)] if config.weight_decay else []
-    rate = optax.scale_by_learning_rate(learning_rate(config, total_steps))
+    rate = optax.scale_by_learning_rate(learning_rate(config, total_steps, steps_per_epoch))
     match config.optimizer:
         case "sgd":
             momentum = [optax.trace(config.momentum)] if config.momentum else []

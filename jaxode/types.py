@@ -20,6 +20,9 @@ Images = Float[Array, "B H W C"]
 Maps = Float[Array, "B H W C"]
 """Feature maps, channels last."""
 
+Kernel = Float[Array, "kh kw I O"]
+"""Of a convolution: height, width, input channels, output channels."""
+
 Activations = Float[Array, "B *pixels C"]
 """Feature maps [B, H, W, C] or hidden units [B, C]."""
 

@@ -39,6 +39,7 @@ from jaxode.cli.parser import Parser, parse_flags
 from jaxode.config import BATCHES, WIDTHS, Precision
 from jaxode.runs.files import make_writable
 from scripts.bench import report
+from scripts.bench.aims import busy
 from scripts.bench.cases import COMPILED, FRAMEWORKS, JAXODE, Case, cases, quick_cases
 from scripts.bench.measure import blanks, measure
 from scripts.bench.rows import FAILED, Row
@@ -219,7 +220,7 @@ def carry_out(options: argparse.Namespace, chosen: Sequence[Case], rows: list[Ro
             file=sys.stderr,
             flush=True,
         )
-        if report.busy(fresh[0]):
+        if busy(fresh[0]):
             print(
                 f"warning: others kept {fresh[0].others_busy:.1f} cores busy: the times are not"
                 " reliable",

@@ -81,7 +81,7 @@ def solver_flags(solve: SolveConfig) -> list[str]:
 
 def command(config: RunConfig, total_steps: int, out: Path) -> list[str]:
     """The command line of torch_ref.train that repeats the first steps of this run."""
-    optim = config.optim
+    optim = config.scaled_optim
     words = [
         "python",
         "-m",
@@ -96,6 +96,10 @@ def command(config: RunConfig, total_steps: int, out: Path) -> list[str]:
     words += ["--momentum", repr(optim.momentum)] if optim.optimizer == "sgd" else []
     words += ["--weight-decay", repr(optim.weight_decay)] if optim.weight_decay else []
     words += ["--schedule", optim.schedule, "--total-steps", str(total_steps)]
+    if optim.schedule == "milestones":
+        per_epoch = total_steps // config.epochs
+        steps = ",".join(str(epoch * per_epoch) for epoch in optim.milestone_epochs)
+        words += ["--milestones", steps]
     return words + ["--float64"] * (config.precision == "float64")
 
 
@@ -112,7 +116,8 @@ def first_batches(steps: CompiledSteps, count: int) -> dict[str, np.ndarray]:
         count,
         f"at most {steps.total_steps}, the steps of the run",
     )
-    if count >= steps.steps_per_epoch and steps.train_count % steps.config.batch_size:
+    padded = not steps.config.data.drop_last and steps.train_count % steps.config.batch_size
+    if count >= steps.steps_per_epoch and padded:
         raise ConfigError(
             f"--batches must be below {steps.steps_per_epoch}, got {count}: the last batch of an"
             f" epoch is padded, for {steps.train_count} images are no multiple of"

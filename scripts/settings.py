@@ -7,7 +7,7 @@ from typing import Any
 
 from jaxode.checks import ConfigError
 from jaxode.cli.converters import Choice
-from jaxode.cli.flags import add_settings, error_with_flag
+from jaxode.cli.flags import add_protocol, add_settings, error_with_flag
 from jaxode.cli.parser import Parser
 from jaxode.cli.request import with_settings
 from jaxode.config import ModelConfig, RunConfig, preset
@@ -15,7 +15,7 @@ from jaxode.data import dataset_names
 
 
 def settings_parser(prog: str, usage: str, doc: str) -> Parser:
-    """A parser with --dataset and a flag for every setting.
+    """A parser with --dataset, --protocol and a flag for every setting.
 
     What is not given is left out of its result.
     """
@@ -26,15 +26,15 @@ def settings_parser(prog: str, usage: str, doc: str) -> Parser:
     parser.add_argument(
         "--dataset", type=Choice(names), metavar="NAME", help=f"{', '.join(names)} (default: mnist)"
     )
-    add_settings(parser, preset("mnist"), every=True)
+    add_protocol(add_settings(parser, preset("mnist"), every=True))
     return parser
 
 
 def settings(values: dict[str, Any]) -> RunConfig:
     """The run's settings from what is given. Raises ConfigError."""
-    return with_settings(
-        preset(values.get("dataset", "mnist")), {k: v for k, v in values.items() if k != "dataset"}
-    )
+    given = dict(values)
+    dataset, protocol = given.pop("dataset", "mnist"), given.pop("protocol", None)
+    return with_settings(preset(dataset), given, protocol)
 
 
 def require_width(width: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import gc
 import os
 import shutil
@@ -23,10 +24,13 @@ if __version_info__ < (0, 11):  # a flag that XLA no longer knows would end the 
     FLAGS += " --xla_cpu_use_fusion_emitters=false"
 os.environ.setdefault("XLA_FLAGS", FLAGS)
 
-# Many programs are compiled by other tests of the process too, or by programs that they start.
-KEPT = tempfile.mkdtemp(prefix="jaxode-compiled-")
-atexit.register(shutil.rmtree, KEPT, ignore_errors=True)
-os.environ["JAX_COMPILATION_CACHE_DIR"] = KEPT
+# Many programs are compiled by other tests too, in this process, in another worker of pytest-xdist,
+# or in a program that a test starts: all share one cache, which the first process makes. A reader
+# that meets a half-written entry compiles for itself (see filterwarnings in pyproject.toml).
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    CACHE = tempfile.mkdtemp(prefix="jaxode-compiled-")
+    atexit.register(shutil.rmtree, CACHE, ignore_errors=True)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 # Tracing makes millions of small objects that live on: Python's collector and the places that JAX
@@ -41,12 +45,44 @@ from jaxode.cli import compilation_cache  # noqa: E402
 
 
 @pytest.fixture(scope="session", autouse=True)
-def kept():
-    """How often a command enabled the compilation cache; the user's own folders are left alone."""
-    asked = []
+def cache_requests():
+    """An entry for each time that a command enables the cache of compiled programs.
+
+    The user's own cache directory is left alone.
+    """
+    requests = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compilation_cache, "enable", lambda: asked.append(True))
-        yield asked
+        patch.setattr(compilation_cache, "enable", lambda: requests.append(True))
+        yield requests
+
+
+@pytest.fixture(scope="module")
+def no_pictures():
+    """Runs write a word in place of their pictures, which take longer to draw than a small model
+    to train.
+    """
+    from stubs import without_pictures  # after pytest's hook that checks shapes is in place
+
+    with pytest.MonkeyPatch.context() as patch:
+        without_pictures(patch)
+        yield
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """A function (model, seed = 0) → directory of a small trained run, to be read only.
+
+    Each is trained once in a process.
+    """
+    from trained_runs import make_run
+
+    root = tmp_path_factory.mktemp("trained")
+
+    @functools.cache
+    def directory(model, seed=0):
+        return make_run(root / f"{model}-{seed}", model, seed)
+
+    return directory
 
 
 @pytest.fixture

@@ -86,7 +86,7 @@ def test_flat_has_every_setting_once():
         for field in dataclasses.fields(part)
         if "help" in field.metadata
     ]
-    assert sorted(RunConfig().flat()) == sorted(names)
+    assert sorted(RunConfig().flat()) == sorted([*names, "extended_from"])
 
 
 def test_replaced_fills_in_what_depends_on_a_choice():

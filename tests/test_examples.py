@@ -6,6 +6,10 @@ import importlib
 import pytest
 
 MODULES = (
+    "jaxode.interop.layout",
+    "jaxode.interop.odenet_mnist",
+    "jaxode.interop.pickle_machine",
+    "jaxode.interop.torch_writer",
     "jaxode.interop.weight_files",
     "jaxode.plots.tables",
     "jaxode.runs.provenance",

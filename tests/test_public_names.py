@@ -12,7 +12,7 @@ import pytest
 
 import jaxode
 
-ROOMS = ("config", "data", "export", "models", "nn", "ode", "tasks")
+ROOMS = ("callbacks", "config", "data", "export", "inference", "models", "nn", "ode", "tasks")
 """Packages every public class and function of which has an example."""
 
 

@@ -12,7 +12,6 @@ ROOMS = ("runs", "distributed", "train")
 WITHOUT = {
     "Checkpoint",  # is what the example of `Checkpoints` reads
     "initialize_distributed",  # its example takes two processes
-    "require_tensorboard",  # needs a package that need not be installed
     "Fitted",  # is what the example of `fit` returns
 }
 

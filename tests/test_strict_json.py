@@ -12,7 +12,7 @@ DEEP = "[" * 200_000
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ('{"a": {"b": 1, "b": 2}}', "key 'b' is listed twice"),
         ('{"a": 1, "c": 0, "a": 1}', "key 'a' is listed twice"),
@@ -36,8 +36,8 @@ DEEP = "[" * 200_000
         (f'{{"a": {"[" * DEPTH}1{"]" * DEPTH}}}', f"is nested more than {DEPTH} deep"),
     ],
 )
-def test_what_this_program_never_writes_is_named(text, said):
-    with pytest.raises(ValueError, match=said) as caught:
+def test_what_this_program_never_writes_is_named(text, expected):
+    with pytest.raises(ValueError, match=expected) as caught:
         loads(text, "runs/x.json")
     message = str(caught.value)
     assert message.startswith("runs/x.json")
@@ -77,7 +77,7 @@ def test_an_object_is_expected(text, kind):
 
 
 @pytest.mark.parametrize(
-    ("value", "kind", "said"),
+    ("value", "kind", "expected"),
     [
         (True, int, "must be an integer, got a boolean"),
         (1.0, int, "must be an integer, got a number"),
@@ -87,8 +87,8 @@ def test_an_object_is_expected(text, kind):
         (1, bool, "must be a boolean, got an integer"),
     ],
 )
-def test_a_value_of_another_kind_is_named(value, kind, said):
-    with pytest.raises(ValueError, match=f"^x: key {said}$"):
+def test_a_value_of_another_kind_is_named(value, kind, expected):
+    with pytest.raises(ValueError, match=f"^x: key {expected}$"):
         need({"key": value}, "key", kind, "x")
     with pytest.raises(ValueError, match=r"^x: other is missing$"):
         need({"key": value}, "other", kind, "x")

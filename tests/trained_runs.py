@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+from stubs import without_pictures
+
 from jaxode.config import DataConfig, ModelConfig, RunConfig, SolveConfig
 from jaxode.data import load
 from jaxode.train import run
@@ -18,5 +21,7 @@ def make_run(out, model, seed=0):
         seed=seed,
     )
     out.mkdir()
-    run(config, load(config.data), out)
+    with pytest.MonkeyPatch.context() as patch:
+        without_pictures(patch)
+        run(config, load(config.data), out)
     return out

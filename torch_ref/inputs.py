@@ -72,6 +72,7 @@ def load(
         width=found.width,
         augment=found.augment,
         convolutions=found.convolutions,
+        downsampling=found.downsampling,
         side=side,
         settings=settings,
     ).to(dtype)

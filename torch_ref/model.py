@@ -70,19 +70,26 @@ class ODEBlock(nn.Module):
 
 
 class ResBlock(nn.Module):
-    """z + conv(ReLU(norm(conv(ReLU(norm(z)))))), convolutions without bias."""
+    """z + conv(ReLU(norm(conv(ReLU(norm(z)))))), convolutions without bias.
 
-    def __init__(self, width: int) -> None:
+    One that halves the map has a stride of 2 in its first convolution, and in place of z a 1x1
+    convolution of stride 2 of ReLU(norm(z)).
+    """
+
+    def __init__(self, width: int, *, halves: bool = False) -> None:
         super().__init__()
+        stride = 2 if halves else 1
         self.norm1 = norm(width)
-        self.conv1 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.downsample = nn.Conv2d(width, width, 1, stride, bias=False) if halves else None
+        self.conv1 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
         self.norm2 = norm(width)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
 
     def forward(self, z: Tensor) -> Tensor:
-        """[B, C, H, W] → [B, C, H, W]."""
-        out = self.conv1(torch.relu(self.norm1(z)))
-        return z + self.conv2(torch.relu(self.norm2(out)))
+        """[B, C, H, W] → [B, C, H, W], or half as many rows and columns, rounded up."""
+        out = torch.relu(self.norm1(z))
+        shortcut = z if self.downsample is None else self.downsample(out)
+        return shortcut + self.conv2(torch.relu(self.norm2(self.conv1(out))))
 
 
 def build(
@@ -94,6 +101,7 @@ def build(
     width: int = 64,
     augment: int = 0,
     convolutions: int = 3,
+    downsampling: str = "conv",
     side: int = 28,
     settings: Settings = Settings(),  # noqa: B008 - frozen
 ) -> nn.Sequential:
@@ -109,6 +117,8 @@ def build(
         (Dupont, Doucet and Teh 2019). They are appended in the first block, so that every layer
         keeps its place in the nn.Sequential.
       convolutions: of the downsampling segment, the first of stride 1, the others of stride 2.
+      downsampling: "conv"; or "res", which has residual blocks in place of the convolutions of
+        stride 2.
       side: of an image in pixels; only an mlp depends on it.
       settings: of the solve in every ODE block.
     """
@@ -116,9 +126,12 @@ def build(
         return nn.Sequential(
             nn.Flatten(), nn.Linear(channels * side * side, 300), nn.ReLU(), nn.Linear(300, classes)
         )
-    downsampling: list[nn.Module] = [nn.Conv2d(channels, width, 3)]
+    segment: list[nn.Module] = [nn.Conv2d(channels, width, 3)]
     for _ in range(convolutions - 1):
-        downsampling += [norm(width), nn.ReLU(), nn.Conv2d(width, width, 4, 2, 1)]
+        if downsampling == "res":
+            segment.append(ResBlock(width, halves=True))
+        else:
+            segment += [norm(width), nn.ReLU(), nn.Conv2d(width, width, 4, 2, 1)]
     if kind == "odenet":
         more = [augment, *[0] * (blocks - 1)][:blocks]
         width += sum(more)
@@ -132,4 +145,4 @@ def build(
         nn.Flatten(),
         nn.Linear(width, classes),
     ]
-    return nn.Sequential(*downsampling, *feature, *head)
+    return nn.Sequential(*segment, *feature, *head)

@@ -88,6 +88,16 @@ def number(kind: type, low: float, high: float) -> Callable[[str], Any]:
     return convert
 
 
+def rising(text: str) -> tuple[int, ...]:
+    """Text to rising whole numbers, joined by commas."""
+    words = text.split(",")
+    numbers = tuple(int(word) for word in words if re.fullmatch(r"[0-9]{1,12}", word))
+    if len(numbers) != len(words) or list(numbers) != sorted(set(numbers)):
+        wanted = "rising whole numbers, joined by commas"
+        raise argparse.ArgumentTypeError(f"must be {wanted}, got {text[:LONGEST_VALUE]!r}")
+    return numbers
+
+
 def path(text: str) -> Path:
     """Text to a path, which is not empty and has no NUL character."""
     if not text or "\0" in text:
@@ -193,6 +203,13 @@ def build_parser() -> Parser:
         metavar="N",
         help="steps that the schedule spans (default: those of this run)",
     )
+    add(
+        "--milestones",
+        type=rising,
+        default=(),
+        metavar="N,N,...",
+        help="of schedule milestones, which needs them: steps at which the rate is divided by ten",
+    )
     add("--epochs", type=count, default=1, metavar="N", help="passes over the batches (default: 1)")
     add("--float64", action="store_true", help="compute in float64 instead of float32")
     add(
@@ -205,6 +222,15 @@ def build_parser() -> Parser:
     return parser
 
 
+def parsed(parser: Parser, argv: Sequence[str] | None) -> argparse.Namespace:
+    """The options of a command line. Exits with code 2 and one line on a mistake."""
+    for word in sys.argv[1:] if argv is None else argv:
+        if word.startswith("--") and word.partition("=")[2] == "--":
+            # argparse makes an empty list of it
+            parser.error(f"{word.partition('=')[0]}: expected one argument")
+    return parser.parse_args(argv)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code.
 
@@ -212,15 +238,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = build_parser()
     try:
-        for word in sys.argv[1:] if argv is None else argv:
-            if (
-                word.startswith("--") and word.partition("=")[2] == "--"
-            ):  # of which argparse makes an empty list
-                parser.error(f"{word.partition('=')[0]}: expected one argument")
-        options = parser.parse_args(argv)
+        options = parsed(parser, argv)
         if (options.method in FIXED_STEP) != (options.step_size is not None):
             verb = "needs" if options.method in FIXED_STEP else "takes no"
             parser.error(f"--method {options.method} {verb} --step-size")
+        if (options.schedule == "milestones") != bool(options.milestones):
+            verb = "needs" if options.schedule == "milestones" else "takes no"
+            parser.error(f"--schedule {options.schedule} {verb} --milestones")
         if options.adjoint_norm != "full" and not options.adjoint:
             parser.error("--adjoint-norm needs --adjoint")
         if options.stop_at_ends and options.method in FIXED_STEP:
@@ -287,7 +311,8 @@ def carry_out(options: argparse.Namespace, model: nn.Sequential, batches: list[B
     """
     lr = options.lr or (0.1 if options.optimizer == "sgd" else 1e-3)
     total = options.epochs * len(batches)
-    schedule = make_schedule(options.schedule, lr, options.total_steps or total)
+    spanned = options.total_steps or total
+    schedule = make_schedule(options.schedule, lr, spanned, options.milestones)
     optimizer = make_optimizer(
         options.optimizer, model.parameters(), lr, options.momentum, options.weight_decay
     )

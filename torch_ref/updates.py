@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +14,7 @@ from torch_ref.model import ODEBlock
 from torch_ref.solve import Counts
 
 OPTIMIZERS = ("sgd", "adam", "adamw")
-SCHEDULES = ("step", "constant", "cosine")
+SCHEDULES = ("step", "milestones", "constant", "cosine")
 
 Schedule = Callable[[int], float]
 """Learning rate of step 0, 1, ..."""
@@ -63,14 +63,17 @@ def make_optimizer(
     raise ValueError(f"name must be one of {', '.join(OPTIMIZERS)}, got {name!r}")
 
 
-def make_schedule(name: str, lr: float, total_steps: int) -> Schedule:
-    """A learning-rate schedule: step, cosine or constant.
+def make_schedule(
+    name: str, lr: float, total_steps: int, milestones: Sequence[int] = ()
+) -> Schedule:
+    """A learning-rate schedule: step, milestones, cosine or constant.
 
     Args:
-      name: "step" divides by 10 at the steps round(0.3 k total_steps), k = 1, 2, 3; "cosine" goes
-        from lr to 0; "constant" stays at lr.
+      name: "step" divides by 10 at the steps round(0.3 k total_steps), k = 1, 2, 3; "milestones" at
+        those steps; "cosine" goes from lr to 0; "constant" stays at lr.
       lr: learning rate at the start.
       total_steps: that the schedule spans.
+      milestones: steps from which on the rate is a tenth, a hundredth, ...
 
     Raises:
       ValueError: another name.
@@ -80,6 +83,9 @@ def make_schedule(name: str, lr: float, total_steps: int) -> Schedule:
             # At least 1, so that even a run of one step begins at lr.
             boundaries = [max(1, round(0.3 * k * total_steps)) for k in (1, 2, 3)]
             return lambda step: lr / 10 ** sum(step >= boundary for boundary in boundaries)
+        case "milestones":
+            rates = [lr * float(f"1e-{k}") for k in range(len(milestones) + 1)]
+            return lambda step: rates[sum(step >= milestone for milestone in milestones)]
         case "cosine":
             return lambda step: lr * (1 + math.cos(math.pi * min(step / total_steps, 1.0))) / 2
         case "constant":

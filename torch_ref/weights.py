@@ -23,6 +23,9 @@ Weights = dict[str, Tensor]
 BLOCKS = {"odenet": r"(\d+)\.odefunc\.conv1\.", "resnet": r"(\d+)\.conv1\."}
 """Names that only a block of this kind has."""
 
+HALVING = re.compile(r"(\d+)\.downsample\.weight$")
+"""A name that only a block of the downsampling segment has."""
+
 LONGEST_NAME = 1000
 
 NUMBERED = re.compile(r"(\d+)\.weight$")
@@ -43,7 +46,8 @@ class Layout:
     classes: int
     augment: int = 0
     convolutions: int = 3
-    """Of the downsampling segment."""
+    """Of the downsampling segment; of one of residual blocks, their number and one."""
+    downsampling: str = "conv"
 
 
 def read(path: Path) -> Weights:
@@ -137,8 +141,9 @@ def layout(weights: Mapping[str, Tensor | np.ndarray], side: int = 28) -> Layout
                 f"1.weight must take a multiple of {side} x {side} numbers, got {inputs}"
             )
         return Layout("mlp", 0, 0, inputs // side**2, shapes["3.weight"][0])
+    halving = {match[1] for name in shapes if (match := HALVING.match(name))}
     found = {
-        kind: {match[1] for name in shapes if (match := re.match(pattern, name))}
+        kind: {match[1] for name in shapes if (match := re.match(pattern, name))} - halving
         for kind, pattern in BLOCKS.items()
     }
     linear = [
@@ -151,13 +156,16 @@ def layout(weights: Mapping[str, Tensor | np.ndarray], side: int = 28) -> Layout
     kinds = [kind for kind, numbers in found.items() if numbers] or empty
     if len(kinds) != 1 or len(shapes.get("0.weight", ())) != 4:
         raise WeightsError(
-            "neither an odenet, nor a resnet, nor an mlp laid out as in odenet_mnist.py with"
-            " --downsampling-method conv"
+            "neither an odenet, nor a resnet, nor an mlp laid out as in odenet_mnist.py"
         )
     numbers = [int(number) for number in found[kinds[0]]]
     blocks, start = len(numbers), min(numbers, default=linear[0] - 4 if linear else 0)
     convolutions, last = (start + 2) // 3, f"{start + blocks + 4}.weight"
-    if (start + 2) % 3 or len(shapes.get(f"{start - 1}.weight", ())) != 4:
+    if halving:
+        convolutions = start
+        if sorted(map(int, halving)) != list(range(1, start)):
+            raise WeightsError(f"layers 1 to {start - 1} must be residual blocks of stride 2")
+    elif (start + 2) % 3 or len(shapes.get(f"{start - 1}.weight", ())) != 4:
         raise WeightsError(
             f"layer {start - 1} must be the last convolution of the downsampling segment"
         )
@@ -168,5 +176,12 @@ def layout(weights: Mapping[str, Tensor | np.ndarray], side: int = 28) -> Layout
     # A state narrower than the downsampled map is no augmentation: whoever loads the weights will
     # name the shapes.
     return Layout(
-        kinds[0], blocks, width, channels, shapes[last][0], max(0, state[0] - width), convolutions
+        kinds[0],
+        blocks,
+        width,
+        channels,
+        shapes[last][0],
+        max(0, state[0] - width),
+        convolutions,
+        "res" if halving else "conv",
     )

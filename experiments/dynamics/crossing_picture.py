@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.dynamics.crossing_cases import BOUND, Outcome, Study
+from experiments.dynamics.crossing_cases import Outcome, Study
+from experiments.dynamics.crossing_flow import BOUND
 from experiments.dynamics.drawing import arrows, label_panel, to_small_png
 from experiments.dynamics.text import loss_text, number
 from jaxode.plots.style import BLUE, GREY, LIGHT_GREY, ORANGE, new_panels

@@ -6,8 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from experiments.dynamics.crossing_cases import BOUND, STARTS, TARGETS, Outcome, Study
+from experiments.dynamics.crossing_cases import Outcome, Study
 from experiments.dynamics.crossing_config import CrossingConfig
+from experiments.dynamics.crossing_flow import BOUND, STARTS, TARGETS
 from experiments.dynamics.crossing_picture import draw
 from experiments.dynamics.origin import in_words, origin
 from experiments.dynamics.text import loss_text, number

@@ -1,4 +1,4 @@
-"""Text of a flag to its value, with errors that say what was wanted. Standard library only."""
+"""Text of a flag to its value, with errors that say what was wanted. Imports nothing slow."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from jaxode.checks import (
     require_path,
     shown,
 )
+from jaxode.data import dataset_names, is_registered
 
 NUMBERS = {
     int: re.compile(r"[+-]?[0-9]{1,30}"),
@@ -62,6 +63,11 @@ class Choice:
                 f"must be one of {', '.join(self.names)}, got {shown(text)}{hint}"
             )
         return text
+
+
+def dataset_name(text: str) -> str:
+    """The name of a registered data set. Raises ArgumentTypeError."""
+    return text if is_registered(text) else Choice(dataset_names())(text)
 
 
 def path_text(text: str) -> str:

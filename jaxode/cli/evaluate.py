@@ -16,7 +16,7 @@ from typing import Any
 
 from jaxode.checks import ConfigError, Range
 from jaxode.cli.command import add_solve_flags, new_parser, run_command
-from jaxode.cli.converters import Choice, Number, nonempty, path_text, to_path
+from jaxode.cli.converters import Choice, Number, dataset_name, nonempty, path_text, to_path
 from jaxode.cli.parser import Parser
 from jaxode.config import TOLERANCES
 from jaxode.data import dataset_names
@@ -36,7 +36,7 @@ def build_parser() -> Parser:
     )
     add(
         "--dataset",
-        type=Choice(names),
+        type=dataset_name,
         metavar="NAME",
         help=f"another data set with as many classes: {', '.join(names)} (default: the run's)",
     )

@@ -19,7 +19,7 @@ from jaxode.cli.command import add_solve_flags, new_parser, run_command
 from jaxode.cli.converters import Choice, to_path
 from jaxode.cli.parser import Parser
 
-FORMATS = ("stablehlo", "onnx", "safetensors", "torch")
+FORMATS = ("stablehlo", "onnx", "safetensors", "npz", "torch")
 
 
 def build_parser() -> Parser:

@@ -9,10 +9,11 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from jaxode.checks import ConfigError
-from jaxode.cli.converters import Number, nonempty, path_text
+from jaxode.cli.converters import Choice, Number, nonempty, path_text
 from jaxode.cli.parser import Parser
 from jaxode.config import (
     PARTS,
+    PROTOCOLS,
     DataConfig,
     ModelConfig,
     OptimConfig,
@@ -29,9 +30,27 @@ GROUPS: dict[str, tuple[type, tuple[str, ...]]] = {
     "data": (DataConfig, ("dataset",)),
     "optimiser": (OptimConfig, ()),
     "devices": (ParallelConfig, ()),
-    "run": (RunConfig, tuple(PARTS)),
+    "run": (RunConfig, (*PARTS, "extended_from")),
 }
 """Title of each group of flags, its dataclass, and the fields of it that are no flags."""
+
+
+def add_protocol(group: Any, dataset: str | None = None) -> None:
+    """Add `--protocol`, whose settings take the place of the defaults.
+
+    Args:
+      group: gets the flag.
+      dataset: without a protocol for it, the flag is not in the help; None for any data set.
+    """
+    fitting = [p for p in PROTOCOLS.values() if dataset is None or dataset in p.datasets]
+    text = "settings of a published program in place of the defaults; flags change them: "
+    listed = "; ".join(f"{each.name}: {each.source}" for each in fitting)
+    group.add_argument(
+        "--protocol",
+        type=Choice(tuple(PROTOCOLS)),
+        metavar="NAME",
+        help=text + listed if fitting else argparse.SUPPRESS,
+    )
 
 
 def add_settings(parser: Parser, preset: RunConfig, *, every: bool = False) -> Any:

@@ -33,7 +33,7 @@ def build_parser() -> Parser:
 def work(options: argparse.Namespace, solve: dict[str, Any]) -> str:
     """Read and print."""
     from jaxode.errors import ResumeError
-    from jaxode.inference.weights import read_about
+    from jaxode.inference import load
     from jaxode.runs import read_config
     from jaxode.strict_json import read_object
 
@@ -45,7 +45,7 @@ def work(options: argparse.Namespace, solve: dict[str, Any]) -> str:
         except (ResumeError, ValueError) as error:
             raise ConfigError(str(error)) from error
     else:
-        config = read_about(options.run)["config"]
+        config = load(options.run).config.to_json()
     if options.json:
         return json.dumps({"config": config, "result": result})
     lines = [f"{name}: {result[name]}" for name in RESULTS if result.get(name) is not None]

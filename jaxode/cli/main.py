@@ -24,8 +24,10 @@ COMMANDS = {
     "predict": Command("jaxode.cli.predict", "RUN PICTURE ...", "classify pictures"),
     "evaluate": Command("jaxode.cli.evaluate", "RUN [flags]", "accuracy, with any solve settings"),
     "compare": Command("jaxode.cli.compare", "RUN ...", "put runs side by side"),
-    "export": Command("jaxode.cli.export", "RUN FILE", "StableHLO, ONNX, safetensors, PyTorch"),
+    "export": Command("jaxode.cli.export", "RUN FILE", "StableHLO, ONNX, weights"),
+    "convert": Command("jaxode.cli.convert", "SOURCE TARGET", "weights to and from PyTorch"),
     "prepare": Command("jaxode.cli.prepare", "DATASET", "fetch, check and parse a data set"),
+    "parity": Command("jaxode.cli.parity", "SCRIPT", "compare a PyTorch module with an nnx module"),
     "info": Command("jaxode.cli.info", "RUN", "what a run or a file of weights holds"),
 }
 

@@ -11,11 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jaxode.checks import JOIN_SECONDS, PROCESSES, ConfigError, Range, one_line
-from jaxode.cli.converters import Number, address, to_path
-from jaxode.cli.flags import add_settings, error_with_flag, flag_of
+from jaxode.checks import COUNTS, JOIN_SECONDS, PROCESSES, ConfigError, Range, one_line
+from jaxode.cli.converters import Number, address, nonempty, to_path
+from jaxode.cli.flags import add_protocol, add_settings, error_with_flag, flag_of
 from jaxode.cli.parser import Parser, parse_flags
 from jaxode.config import CONVOLUTIONS_ONLY, RunConfig, SolveConfig
+from jaxode.config import protocol as with_protocol
+from jaxode.config.dataset_names import folder_name
+from jaxode.config.migration import migrated
 from jaxode.strict_json import read_object
 
 EXAMPLES = """examples:
@@ -37,7 +40,10 @@ class Request:
     out: Path | None = None
     resume: Path | None = None
     config: Path | None = None
+    protocol: str | None = None
+    losses: int = 0
     tensorboard: bool = False
+    wandb: str | None = None
     quiet: bool = False
     describe: bool = False
     coordinator: str | None = None
@@ -55,7 +61,7 @@ def build_parser(preset: RunConfig, doc: str, prog: str) -> Parser:
       doc: what --help says first.
       prog: the command as a user types it.
     """
-    run = f"runs/{preset.data.dataset}/RUN"
+    run = f"runs/{folder_name(preset.data.dataset)}/RUN"
     parser = Parser(
         prog=prog,
         usage="%(prog)s [flags]",
@@ -82,8 +88,24 @@ def build_parser(preset: RunConfig, doc: str, prog: str) -> Parser:
         metavar="FILE",
         help="settings of another run, its config.json; flags change them",
     )
+    add_protocol(group, preset.data.dataset)
     group.add_argument(
-        "--tensorboard", action="store_true", help="write event files too; needs tensorboardX"
+        "--losses",
+        type=Number(int, COUNTS),
+        metavar="N",
+        help="print the loss of each of the first N steps, for comparison with another program",
+    )
+    group.add_argument(
+        "--tensorboard",
+        action="store_true",
+        help="write event files too; needs jaxode[tensorboard]",
+    )
+    group.add_argument(
+        "--wandb",
+        type=nonempty,
+        metavar="PROJECT",
+        help="log to a project of Weights & Biases too, offline with WANDB_MODE=offline; needs"
+        " jaxode[wandb]",
     )
     group.add_argument(
         "--quiet", action="store_true", help="print only warnings and the final summary"
@@ -139,6 +161,9 @@ def parse(parser: Parser, argv: list[str]) -> Request:
         parser.error("give --resume or --out, not both: a resumed run stays in its directory")
     if "config" in own and "resume" in own:
         parser.error("give --resume or --config, not both: a resumed run has its own settings")
+    for other in ("resume", "config"):
+        if "protocol" in own and other in own:
+            parser.error(f"give --{other} or --protocol, not both: each decides all settings")
     return Request(settings=values, **own)
 
 
@@ -147,8 +172,6 @@ def read_preset(path: Path, preset: RunConfig) -> RunConfig:
 
     Raises ConfigError if the file is none, or of another data set.
     """
-    from jaxode.runs.migration import migrated
-
     try:
         config = RunConfig.from_json(migrated(read_object(path)))
     except OSError as error:
@@ -160,15 +183,22 @@ def read_preset(path: Path, preset: RunConfig) -> RunConfig:
             f"--config must be of a run on {preset.data.dataset}, and {path} is on"
             f" {config.data.dataset}"
         )
+    config = config.replaced(extended_from=())  # what happened to that run, not to this one
     return config.replaced(data="auto") if config.data.data == "full" else config
 
 
-def with_settings(preset: RunConfig, settings: dict[str, Any]) -> RunConfig:
-    """The preset with the settings that were given. Raises ConfigError, which names a flag."""
+def with_settings(
+    preset: RunConfig, settings: dict[str, Any], protocol: str | None = None
+) -> RunConfig:
+    """The preset, or a protocol in its place, with the settings that were given.
+
+    Raises ConfigError, which names a flag.
+    """
     try:
-        return preset.replaced(**settings)
+        own = preset if protocol is None else with_protocol(protocol, preset)
+        return own.replaced(**settings)
     except ConfigError as error:
-        raise error_with_flag(error, settings) from None
+        raise error_with_flag(error, {**settings, "protocol": protocol}) from None
 
 
 def without_effect(
@@ -186,6 +216,8 @@ def without_effect(
         idle |= {"augment_dims", *(spec.name for spec in dataclasses.fields(SolveConfig))}
     facts = config.model.facts
     idle |= {"width", "augment_dims", "kernels"} - facts.uses
+    if config.optim.schedule != "milestones":
+        idle.add("milestones")
     if not facts.convolutional and config.precision in CONVOLUTIONS_ONLY:
         idle.add("precision")
     if facts.single_band:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jaxode.cli.program_name import program_name
+
 if TYPE_CHECKING:
     from jaxode.data import ImageSet
     from jaxode.tasks import Task
@@ -23,16 +25,21 @@ def data_text(data: ImageSet) -> str:
 
 def result_text(result: Mapping[str, Any], task: Task, out: Path) -> str:
     """The last lines of a run."""
+    from jaxode.runs.next_steps import where_text
+
     source = " (bundled sample)" if result["data"] == "sample" else ""
     run = f"{result['model']} on {result['dataset']}{source}, {result['epochs']} epochs"
     lines = [f"{run}: {task.result_text(result)}"]
     if result["nfe_forward"] is not None:
         lines.append(f"{result['nfe_forward']:.1f} function evaluations a forward solve")
+    early = result.get("stopped_early")
+    if early:
+        planned = result["epochs_planned"]
+        lines.append(f"stopped after epoch {early['epoch']} of {planned}: {early['reason']}")
     where = shlex.quote(str(out))
-    pictures = sorted(path.name for path in out.glob("*.png"))
-    lines.append(f"results in {out}{', pictures: ' if pictures else ''}{', '.join(pictures)}")
-    lines.append(f"next: jaxode predict {where} PICTURE   or   jaxode evaluate {where}")
-    return "\n".join(lines)
+    name = program_name()
+    following = f"{name} predict {where} PICTURE   or   {name} evaluate {where}"
+    return "\n".join([*lines, where_text(out, following)])
 
 
 def resume_text(prog: str, out: Path | None, *, complete: bool) -> str:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jaxode.checks import ConfigError
 from jaxode.cli import compilation_cache, environment, process, streams
@@ -23,6 +22,13 @@ from jaxode.cli.request import (
     with_settings,
     without_effect,
 )
+from jaxode.cli.requested_run import (
+    description,
+    is_complete,
+    resumed_config,
+    run_directory,
+    task_of,
+)
 from jaxode.cli.signals import Interrupted, Signals
 from jaxode.cli.texts import data_text, os_error_text, result_text, resume_text
 from jaxode.config import RunConfig
@@ -30,7 +36,6 @@ from jaxode.config import RunConfig
 if TYPE_CHECKING:
     from jaxode.data import ImageSet
     from jaxode.distributed import ProcessGroup
-    from jaxode.tasks import Task
 
 SAMPLE_EPOCHS = 5
 """Epochs on the bundled sample unless given: the protocol's many passes over few images would only
@@ -58,7 +63,9 @@ def main(argv: Sequence[str] | None, *, preset: RunConfig, doc: str, prog: str) 
         try:
             request = parse(parser, list(sys.argv[1:] if argv is None else argv))
             own = preset if request.config is None else read_preset(request.config, preset)
-            config = with_settings(own, request.settings) if request.resume is None else preset
+            config = preset
+            if request.resume is None:
+                config = with_settings(own, request.settings, request.protocol)
             check_paths(request)
             environment.start_jax()
         except ConfigError as error:
@@ -177,72 +184,16 @@ def connect(request: Request, config: RunConfig) -> ProcessGroup:
     )
 
 
-def description(config: RunConfig) -> dict[str, Any]:
-    """The model as JSON values; builds shapes only."""
-    from jaxode.data import spec_of, view_shape
-    from jaxode.models import describe
-
-    spec = spec_of(config.data)
-    found = describe(
-        config.model, config.solve, image_shape=view_shape(config, spec), classes=spec.classes
-    )
-    return {"dataset": config.data.dataset, **found, "config": config.to_json()}
-
-
-def resumed_config(directory: Path, request: Request, preset: RunConfig) -> RunConfig:
-    """Settings of the run in a directory with the allowed changes. Raises ResumeError."""
-    from jaxode.errors import ResumeError
-    from jaxode.runs import merge_resume_request, read_config
-
-    has = read_config(directory)
-    if has.data.dataset != preset.data.dataset:
-        found, own = has.data.dataset, preset.data.dataset
-        raise ResumeError(f"{directory} is another run: dataset (run has {found}, requested {own})")
-    return merge_resume_request(directory, has, request.settings)
-
-
-def is_complete(directory: Path, config: RunConfig) -> bool:
-    """Whether a run is complete: all epochs done, and no file missing or damaged."""
-    from jaxode.runs import RunDirectory
-
-    return RunDirectory(directory).is_complete(config, task_of(config))
-
-
-def task_of(config: RunConfig) -> Task:
-    """What a run on one of the named data sets learns."""
-    from jaxode.data import spec_of
-    from jaxode.tasks import Classification
-
-    return Classification(spec_of(config.data).classes)
-
-
-def run_directory(request: Request, config: RunConfig) -> contextlib.AbstractContextManager[Path]:
-    """Context in which the run's directory is this process's alone.
-
-    Entering it raises ConfigError.
-    """
-    from jaxode.runs import lock_new_run_directory, lock_run_directory
-
-    if request.resume is not None:
-        return lock_run_directory(request.resume, may_hold_run=True)
-    if request.out is not None:
-        return lock_run_directory(request.out)
-    return lock_new_run_directory(
-        Path(f"runs/{config.data.dataset}/{config.model.name}-{time.strftime('%Y%m%d-%H%M%S')}")
-    )
-
-
 def train(request: Request, config: RunConfig, out: Path, cluster: ProcessGroup) -> int:
     """Load, train, and print what came out."""
     from jaxode.cli.kernels_note import note_once
     from jaxode.data import load
     from jaxode.nn.kernels import has_tf32
-    from jaxode.runs import Progress, require_tensorboard
+    from jaxode.runs import Progress
     from jaxode.runs.provenance import device
     from jaxode.train import run
 
-    if request.tensorboard:
-        require_tensorboard()
+    callbacks = callbacks_of(request) if cluster.first else []
     progress = Progress(quiet=request.quiet or not cluster.first)
     if config.precision == "tf32" and not has_tf32() and cluster.first:
         print(
@@ -261,13 +212,26 @@ def train(request: Request, config: RunConfig, out: Path, cluster: ProcessGroup)
         data,
         out,
         progress=progress,
-        tensorboard=request.tensorboard,
         cluster=cluster,
         task=task,
+        callbacks=callbacks,
     )
     if cluster.first:
         print(result_text(result, task, out))
     return 0
+
+
+def callbacks_of(request: Request) -> list[object]:
+    """The loggers that were asked for. Raises ConfigError if a package is not installed."""
+    from jaxode.callbacks import TensorBoard, WandB
+    from jaxode.cli.step_losses import StepLosses
+
+    found: list[object] = [TensorBoard()] if request.tensorboard else []
+    if request.wandb is not None:
+        found.append(WandB(request.wandb))
+    if request.losses:
+        found.append(StepLosses(request.losses))
+    return found
 
 
 def adapt_to_data(config: RunConfig, data: ImageSet, epochs_given: bool) -> RunConfig:

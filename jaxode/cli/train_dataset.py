@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from jaxode.checks import closest, shortened
 from jaxode.cli import process, train
 from jaxode.config import PRESETS, preset
-from jaxode.data import dataset_names
+from jaxode.config.dataset_names import family
+from jaxode.data import dataset_names, is_registered
 
 PROG = "jaxode train"
 
@@ -21,11 +22,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name in ("-h", "--help"):
         print(help_text(names), end="")
         return 0
-    if name not in names:
+    if not is_registered(name):
         close = closest(name, names)
         hint = f": did you mean {close}?" if close else f", got {shortened(name)!r}"
         return process.report(PROG, f"DATASET must be one of {', '.join(names)}{hint}", 2)
-    about = PRESETS[name].summary if name in PRESETS else f"A classifier of {name}."
+    known = PRESETS.get(family(name))
+    about = f"A classifier of {name}." if known is None else known.summary
     return train.main(words[1:], preset=preset(name), doc=about, prog=f"{PROG} {name}")
 
 

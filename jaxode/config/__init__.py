@@ -3,12 +3,15 @@
 from jaxode.config.choices import CONVOLUTIONS_ONLY as CONVOLUTIONS_ONLY
 from jaxode.config.choices import AugmentationName as AugmentationName
 from jaxode.config.choices import CropName as CropName
+from jaxode.config.choices import DownsamplingName as DownsamplingName
 from jaxode.config.choices import KernelsName as KernelsName
 from jaxode.config.choices import OptimizerName as OptimizerName
 from jaxode.config.choices import ParallelName as ParallelName
+from jaxode.config.choices import PixelsName as PixelsName
 from jaxode.config.choices import Precision as Precision
 from jaxode.config.choices import StemName as StemName
 from jaxode.config.data import DataConfig as DataConfig
+from jaxode.config.extension import Extension as Extension
 from jaxode.config.fields import check_fields as check_fields
 from jaxode.config.fields import hints as hints
 from jaxode.config.fields import setting as setting
@@ -29,6 +32,8 @@ from jaxode.config.parallel import MOST_DEVICES as MOST_DEVICES
 from jaxode.config.parallel import ParallelConfig as ParallelConfig
 from jaxode.config.presets import PRESETS as PRESETS
 from jaxode.config.presets import preset as preset
+from jaxode.config.protocols import PROTOCOLS as PROTOCOLS
+from jaxode.config.protocols import protocol as protocol
 from jaxode.config.run import PARTS as PARTS
 from jaxode.config.run import RunConfig as RunConfig
 from jaxode.config.solve import TOLERANCES as TOLERANCES

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Literal
 
 StemName = Literal["quarter", "eighth", "sixteenth"]
+DownsamplingName = Literal["conv", "res"]
 SteppingName = Literal["diffrax", "torchdiffeq"]
 NormName = Literal["full", "seminorm"]
 OptimizerName = Literal["sgd", "adam", "adamw"]
-ScheduleName = Literal["step", "constant", "cosine"]
+ScheduleName = Literal["step", "milestones", "constant", "cosine"]
 DataChoice = Literal["auto", "full", "sample"]
 FeedName = Literal["resident", "streamed", "auto"]
 CropName = Literal["resize", "pad", "none"]
+PixelsName = Literal["normalised", "unit"]
 AugmentationName = Literal[
     "random_resized_crop", "transpose", "horizontal_flip", "vertical_flip", "shift_scale_rotate",
     "hue_saturation_value", "brightness_contrast", "coarse_dropout", "cutout",
@@ -57,5 +59,11 @@ MEANT = {
     "fp16": "float16",
     "bf16": "bfloat16",
     "none": "constant",
+    "multistep": "milestones",
+    "steps": "milestones",
+    "normalized": "normalised",
+    "raw": "unit",
+    "totensor": "unit",
+    "residual-blocks": "res",
 }
 """Names used elsewhere for the choices, from which an error message suggests one."""

@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from typing import get_args
 
 from jaxode.checks import COUNTS, SEEDS, Range, require
-from jaxode.config.choices import REFLECTIONS, AugmentationName, CropName, DataChoice, FeedName
+from jaxode.config.choices import (
+    REFLECTIONS,
+    AugmentationName,
+    CropName,
+    DataChoice,
+    FeedName,
+    PixelsName,
+)
 from jaxode.config.fields import check_fields, setting
 
 
@@ -27,12 +34,17 @@ class DataConfig:
       limit_train: use the first so many training images.
       limit_test: use the first so many test images.
       crop: how training windows are cropped.
+      pixels: "normalised" to mean 0 and standard deviation 1 over the training images, or "unit"
+        for pixel / 255, as torchvision's ToTensor.
+      drop_last: whether an epoch leaves out the images that do not fill its last batch, as
+        torch's DataLoader(drop_last=True); otherwise that batch is padded by images of weight 0.
       augment: "none", "all", "upright", or names of augmentations joined by commas.
       classes: use the images of the first so many classes, 2 to 1000.
       test_share: share of a set that has no published split, in (0, 1), that is the test split.
       split_seed: seed of that split.
       angle: iceberg: whether the incidence angle is one more channel.
-      image_size: pixels a side that the pictures of a folder are resized to, 8 to 1024.
+      image_size: pixels a side that the pictures of a folder or a set of TFDS are resized to, 8 to
+        1024.
       feed: "resident" for all images on the device, "streamed" for batches from the host, "auto"
         for the first if the images fit in half of the device's memory.
 
@@ -61,6 +73,14 @@ class DataConfig:
         "random 28x28 crops for training: resize: of the image enlarged to 32x32; pad: of the image"
         " with a border of 4 black pixels, as Chen et al.; none: the whole image",
     )
+    pixels: PixelsName = setting(
+        "normalised",
+        "normalised: mean 0 and standard deviation 1 over the training images; unit: 0 to 1, as"
+        " torchvision's ToTensor",
+    )
+    drop_last: bool = setting(
+        False, "an epoch leaves out the training images that do not fill its last batch"
+    )
     augment: str = setting(
         "none",
         "augmentations of training images, before they are cropped: none; all; upright: all but"
@@ -79,7 +99,8 @@ class DataConfig:
     angle: bool = setting(False, "iceberg: the incidence angle as one more channel")
     image_size: int | None = setting(
         None,
-        "folder: pixels a side that pictures are made square and resized to (default: 64)",
+        "folder, tfds: pixels a side that pictures are made square and resized to (default: that of"
+        " a set of TFDS whose images are squares of one size, else 64)",
         Range(8, 1024),
     )
     feed: FeedName = setting(

@@ -107,6 +107,8 @@ def check_fields(settings: DataclassInstance) -> None:
     kinds = hints(type(settings))
     for spec in fields(settings):
         value, kind = getattr(settings, spec.name), kinds[spec.name]
+        if typing.get_origin(kind) is tuple:
+            continue  # a record, not a setting, which its class checks
         into: Any = kind if kind in PLAIN else str
         if value is None and spec.default is None:
             continue

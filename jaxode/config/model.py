@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from jaxode.checks import Range, require
-from jaxode.config.choices import StemName
+from jaxode.config.choices import DownsamplingName, StemName
 from jaxode.config.fields import check_fields, setting
 from jaxode.config.models import MODEL_FACTS, ModelChoice, ModelFacts, facts_of, model_name
 
@@ -20,6 +20,9 @@ MOST_ODE_BLOCKS = 32
 
 WIDTHS = Range(1, 2048)
 """Channels of the feature maps."""
+
+STEM_DEFAULTS = {"stem": "quarter", "downsampling_method": "conv"}
+"""Settings of the downsampling segment, which a model without one must leave as they are."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,9 @@ class ModelConfig:
       augment_dims: zero channels that are appended to the ODE state, 0 to 1024 (Dupont, Doucet and
         Teh 2019, "Augmented Neural ODEs").
       stem: side of the first feature map as a share of the image's.
+      downsampling_method: layers after the first convolution that halve the side: "conv" for
+        convolutions 4x4 of stride 2, "res" for residual blocks whose first convolution has stride 2
+        (both of torchdiffeq's odenet_mnist.py).
 
     Raises:
       ConfigError: a value outside its range, or a setting that the model does not use.
@@ -66,6 +72,11 @@ class ModelConfig:
         "side of the downsampled map as a share of the image's: quarter: three convolutions;"
         " eighth, sixteenth: one or two more of stride 2, for larger images",
     )
+    downsampling_method: DownsamplingName = setting(
+        "conv",
+        "layers that halve the side of the map: conv: convolutions of stride 2; res: residual"
+        " blocks of stride 2, as odenet_mnist.py of torchdiffeq calls them",
+    )
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -90,12 +101,10 @@ class ModelConfig:
         augmentable = "augment_dims" in self.facts.uses and self.ode_blocks > 0
         useful = self.augment_dims == 0 or augmentable
         require(useful, "augment_dims", self.augment_dims, "0 for a model without ODE blocks")
-        require(
-            self.stem == "quarter" or "stem" in self.facts.uses,
-            "stem",
-            self.stem,
-            f"left out for the {name}",
-        )
+        for setting_name, usual in STEM_DEFAULTS.items():
+            value = getattr(self, setting_name)
+            known = value == usual or setting_name in self.facts.uses
+            require(known, setting_name, value, f"left out for the {name}")
 
     @property
     def name(self) -> str:
@@ -114,5 +123,10 @@ class ModelConfig:
 
     @property
     def stem_convolutions(self) -> int:
-        """Convolutions of the stem: the first of stride 1, the others of stride 2."""
+        """Convolutions of the stem "conv": the first of stride 1, the others of stride 2."""
         return 3 + get_args(StemName).index(self.stem)
+
+    @property
+    def stem_blocks(self) -> int:
+        """Residual blocks of the stem "res", each of stride 2."""
+        return self.stem_convolutions - 1

@@ -21,9 +21,10 @@ class ModelFacts:
       name: on the command line and in records.
       title: in plots and tables.
       default_blocks: blocks of the chain where `blocks` is None.
-      uses: the settings that have an effect on it. `blocks`, `width`, `stem` and `augment_dims` are
-        fields of `ModelConfig`; `kernels` means that it has convolutions, so that kernels and
-        16-bit precisions matter; `solve` that its blocks are ODEs.
+      uses: the settings that have an effect on it. `blocks`, `width`, `stem`,
+        `downsampling_method` and `augment_dims` are fields of `ModelConfig`; `kernels` means that
+        it has convolutions, so that kernels and 16-bit precisions matter; `solve` that its blocks
+        are ODEs.
       classes: the only number of classes that it is made for; None for any number.
       single_band: whether its input is the first band of a radar image alone.
 
@@ -51,7 +52,7 @@ class ModelFacts:
         return "kernels" in self.uses
 
 
-_CHAIN = frozenset(("blocks", "width", "stem", "kernels"))
+_CHAIN = frozenset(("blocks", "width", "stem", "downsampling_method", "kernels"))
 
 MODEL_FACTS: dict[str, ModelFacts] = {
     facts.name: facts
@@ -78,7 +79,7 @@ MODEL_FACTS: dict[str, ModelFacts] = {
 }
 """The registered models by their names."""
 
-EVERY_SETTING = frozenset(("blocks", "width", "stem", "augment_dims", "kernels", "solve"))
+EVERY_SETTING = _CHAIN | {"augment_dims", "solve"}
 
 
 def model_name(model: ModelChoice) -> str:
@@ -105,12 +106,16 @@ def facts_of(model: ModelChoice) -> ModelFacts:
     """The facts of a model.
 
     Args:
-      model: a registered name; or a class or function, which is assumed to use every setting.
+      model: a registered name; or a class or function, which is assumed to use every setting if
+        it has no attribute `facts`.
 
     Raises:
       KeyError: a name that is not registered.
     """
     if isinstance(model, str):
         return MODEL_FACTS[model]
+    own = getattr(model, "facts", None)
+    if isinstance(own, ModelFacts):
+        return own
     name = model_name(model)
     return ModelFacts(name, name.rpartition(".")[2], default_blocks=1, uses=EVERY_SETTING)

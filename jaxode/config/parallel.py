@@ -22,6 +22,9 @@ So many virtual devices of a CPU start in about 10 s; no host has more accelerat
 BATCHES = Range(1, 2**20)
 """Examples of a batch, and micro-batches that it is split into."""
 
+EPOCHS = Range(1, 10**6)
+"""Passes over the training split."""
+
 
 @dataclass(frozen=True)
 class ParallelConfig:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jaxode.config.data import DataConfig
+from jaxode.config.dataset_names import family
 from jaxode.config.model import ModelConfig
 from jaxode.config.optim import OptimConfig
 from jaxode.config.run import RunConfig
@@ -61,6 +62,16 @@ PRESETS = {
             batch_size=64,
         ),
     ),
+    "tfds:NAME": Preset(
+        "A set that TensorFlow Datasets has prepared in array_record format below --data-dir DIR.",
+        RunConfig(
+            model=ModelConfig(stem="eighth"),
+            data=DataConfig(dataset="tfds:NAME", crop="none"),
+            optim=OptimConfig(optimizer="adam", lr=1e-3, schedule="cosine"),
+            epochs=20,
+            batch_size=64,
+        ),
+    ),
     "iceberg": Preset(
         "Icebergs and ships: three nets on 1,604 radar images of 75x75 pixels, two bands each.",
         RunConfig(
@@ -72,7 +83,7 @@ PRESETS = {
         ),
     ),
 }
-"""Presets by the name of the data set."""
+"""Presets by the registered name of the data set."""
 
 
 def preset(dataset: str) -> RunConfig:
@@ -89,5 +100,7 @@ def preset(dataset: str) -> RunConfig:
       >>> preset("fashion_mnist").epochs
       50
     """
-    known = PRESETS.get(dataset)
-    return RunConfig(data=DataConfig(dataset=dataset)) if known is None else known.config
+    known = PRESETS.get(family(dataset))
+    if known is None:
+        return RunConfig(data=DataConfig(dataset=dataset))
+    return known.config.replaced(dataset=dataset)

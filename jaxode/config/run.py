@@ -9,16 +9,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from jaxode.checks import SEEDS, ConfigError, Range, any_of, require
+from jaxode.checks import SEEDS, ConfigError, any_of, require
 from jaxode.config.choices import DEFAULT_LR, KernelsName, Precision, TrainEvaluation
 from jaxode.config.data import DataConfig
+from jaxode.config.extension import Extension, checked_extensions
 from jaxode.config.fields import check_fields, setting
 from jaxode.config.gradients import default_gradient, gradient_name, modes_where
 from jaxode.config.keys import require_keys, require_object
-from jaxode.config.model import ModelConfig
+from jaxode.config.model import STEM_DEFAULTS, ModelConfig
 from jaxode.config.models import MODEL_FACTS, ModelChoice, model_name
 from jaxode.config.optim import OptimConfig
-from jaxode.config.parallel import BATCHES, ParallelConfig
+from jaxode.config.parallel import BATCHES, EPOCHS, ParallelConfig
 from jaxode.config.solve import SolveConfig
 from jaxode.config.solvers import solver_name
 
@@ -46,10 +47,13 @@ class RunConfig:
       parallel: how a step is spread over devices and micro-batches.
       epochs: passes over the training split, 1 to 10⁶.
       batch_size: examples of a step, 1 to 2²⁰.
+      eval_batch_size: examples of a batch of evaluation, 1 to 2²⁰; None for `batch_size`.
       seed: of initial parameters, order of the examples and augmentation.
       precision: of everything (float64, float32) or of the convolutions alone.
       kernels: implementation of convolutions and norms (`jaxode.nn.kernels`).
       train_evaluation: after which epochs the training split is evaluated too.
+      extended_from: how often more epochs were given to a run whose learning rates depend on their
+        number; a resume records it.
 
     Raises:
       ConfigError: a value outside its range, or settings that contradict each other.
@@ -71,9 +75,12 @@ class RunConfig:
     epochs: int = setting(
         30,
         "passes over the training images (5 on the bundled sample unless given)",
-        Range(1, 10**6),
+        EPOCHS,
     )
     batch_size: int = setting(128, "images in a step", BATCHES)
+    eval_batch_size: int | None = setting(
+        None, "images in a batch of evaluation (default: those of a step)", BATCHES
+    )
     seed: int = setting(
         0, "seed of the initial parameters, the order of the images and the crops", SEEDS
     )
@@ -93,8 +100,12 @@ class RunConfig:
         " less time",
     )
 
+    extended_from: tuple[Extension, ...] = ()
+
     def __post_init__(self) -> None:
         check_fields(self)
+        extensions = checked_extensions(self.extended_from, self.epochs)
+        object.__setattr__(self, "extended_from", extensions)
         parts = self.parallel.accumulate
         require(
             parts <= self.batch_size,
@@ -102,6 +113,13 @@ class RunConfig:
             parts,
             f"at most the batch_size, {self.batch_size}",
         )
+        require(
+            parts <= self.evaluation_batch,
+            "accumulate",
+            parts,
+            f"at most the eval_batch_size, {self.eval_batch_size}",
+        )
+        self.scaled_optim  # noqa: B018 - raises ConfigError
         if self.precision == "float16" and self.model.ode_blocks:
             mode, solver = self.solve.gradient_facts, self.solve.solver_facts
             tolerant = f"gradient {mode.name}" if mode.backward_solve else f"solver {solver.name}"
@@ -122,6 +140,19 @@ class RunConfig:
             raise ConfigError(
                 f"gradient {name} needs parallel jit: {reason}; parallel pmap has {others}"
             )
+
+    @property
+    def evaluation_batch(self) -> int:
+        """Examples of a batch of evaluation."""
+        return self.batch_size if self.eval_batch_size is None else self.eval_batch_size
+
+    @property
+    def scaled_optim(self) -> OptimConfig:
+        """The update rule with the learning rate of this batch size, which `lr_batch` scales."""
+        optim = self.optim
+        if optim.lr_batch is None:
+            return optim
+        return dataclasses.replace(optim, lr=optim.lr * self.batch_size / optim.lr_batch)
 
     @property
     def dtype(self) -> Literal["float32", "float64"]:
@@ -155,8 +186,8 @@ class RunConfig:
             settings["blocks"] = None
             # A name that is not registered is refused below.
             facts = MODEL_FACTS.get(model) if isinstance(model, str) else None
-            if facts is not None and "stem" not in facts.uses:
-                settings["stem"] = "quarter"
+            idle = () if facts is None else STEM_DEFAULTS.keys() - facts.uses
+            settings.update({name: STEM_DEFAULTS[name] for name in idle})
         if changes.get("optimizer", self.optim.optimizer) != self.optim.optimizer:
             settings["lr"] = DEFAULT_LR.get(str(changes["optimizer"]))
         if self.solve.gradient == default_gradient(self.solve.solver_facts.taped):
@@ -179,7 +210,8 @@ class RunConfig:
         values["model"]["model"] = self.model.name
         values["solve"]["solver"] = solver_name(self.solve.solver)
         values["solve"]["gradient"] = gradient_name(self.solve.gradient)
-        return values
+        extensions = values.pop("extended_from")
+        return {**values, "extended_from": list(extensions)} if extensions else values
 
     @classmethod
     def from_json(cls, values: Mapping[str, object], own: ModelChoice | None = None) -> RunConfig:

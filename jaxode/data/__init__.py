@@ -12,6 +12,7 @@ from jaxode.data import sources as sources
 from jaxode.data.registry import SPECS as SPECS
 from jaxode.data.registry import dataset_names as dataset_names
 from jaxode.data.registry import has_predefined_split as has_predefined_split
+from jaxode.data.registry import is_registered as is_registered
 from jaxode.data.registry import register_dataset as register_dataset
 from jaxode.data.registry import register_image_source as register_image_source
 from jaxode.data.registry import spec_of as spec_of
@@ -21,9 +22,10 @@ from jaxode.data.specs import DatasetSpec as DatasetSpec
 from jaxode.data.specs import SourceFile as SourceFile
 
 if TYPE_CHECKING:
+    from jaxode.data.accepted import as_dataset as as_dataset
     from jaxode.data.base import ArrayDataset as ArrayDataset
     from jaxode.data.base import Dataset as Dataset
-    from jaxode.data.loading import ImageSet as ImageSet
+    from jaxode.data.image_set import ImageSet as ImageSet
     from jaxode.data.loading import load as load
     from jaxode.data.loading import load_dataset as load_dataset
     from jaxode.data.preprocessing import Views as Views
@@ -36,9 +38,10 @@ LATER = {
     "ArrayDataset": "jaxode.data.base",
     "BatchStream": "jaxode.data.streaming",
     "Dataset": "jaxode.data.base",
-    "ImageSet": "jaxode.data.loading",
+    "ImageSet": "jaxode.data.image_set",
     "StreamedDataset": "jaxode.data.streaming",
     "Views": "jaxode.data.preprocessing",
+    "as_dataset": "jaxode.data.accepted",
     "load": "jaxode.data.loading",
     "load_dataset": "jaxode.data.loading",
     "view_shape": "jaxode.data.preprocessing",
@@ -53,6 +56,7 @@ __all__ = [
     "SourceFile",
     "dataset_names",
     "has_predefined_split",
+    "is_registered",
     "register_dataset",
     "spec_of",
     "unregister_dataset",

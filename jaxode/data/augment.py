@@ -46,10 +46,24 @@ def resize_matrix(old: int, new: int) -> np.ndarray:
     return weights / weights.sum(1, keepdims=True)
 
 
+def unit(images: Pixels, dtype: DTypeLike = jnp.float32) -> Images:
+    """Bytes over 255, from 0 to 1: the bits of torchvision's ToTensor."""
+    if images.dtype != jnp.uint8:
+        return images.astype(dtype) / 255
+    # XLA multiplies by a rounded 1 / 255, which makes half of the 256 levels another number.
+    levels = np.arange(256, dtype=dtype) / np.asarray(255, dtype)
+    return jnp.asarray(levels)[images]
+
+
 def normalise(
-    images: Pixels, mean: Sequence[float], std: Sequence[float], dtype: DTypeLike = jnp.float32
+    images: Pixels,
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
+    dtype: DTypeLike = jnp.float32,
 ) -> Images:
-    """(pixel / 255 - mean) / std, channel by channel."""
+    """(pixel / 255 - mean) / std, channel by channel; pixel / 255 without mean and std."""
+    if mean is None or std is None:
+        return unit(images, dtype)
     scale = 1 / (255 * np.asarray(std))
     offset = -np.asarray(mean) / np.asarray(std)
     return images.astype(dtype) * jnp.asarray(scale, dtype) + jnp.asarray(offset, dtype)
@@ -95,13 +109,13 @@ def pad(images: Images, width: int, value: Float[Array, " C"]) -> Images:
 def training_views(
     keys: Keys,
     images: Pixels,
-    mean: Sequence[float],
-    std: Sequence[float],
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
     dtype: DTypeLike = jnp.float32,
     crop: CropName = "resize",
     side: int = CROP,
 ) -> Images:
-    """Normalised windows: [B, H, W, C] → [B, side, side, C].
+    """Normalised windows: [B, H, W, C] → [B, side, side, C]; 0 to 1 without mean and std.
 
     resize: a random one of the image resized to 8/7 of `side` (Gładzik 2019). It shows a part of
     7/8 a side, enlarged, where evaluation shows all. pad: a random one of the image resized to
@@ -125,10 +139,10 @@ def training_views(
 
 def evaluation_views(
     images: Pixels,
-    mean: Sequence[float],
-    std: Sequence[float],
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
     dtype: DTypeLike = jnp.float32,
     side: int = CROP,
 ) -> Images:
-    """Normalised and resized: [B, H, W, C] → [B, side, side, C]."""
+    """Normalised and resized: [B, H, W, C] → [B, side, side, C]; 0 to 1 without mean and std."""
     return resize(normalise(images, mean, std, dtype), side)

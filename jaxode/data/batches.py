@@ -12,14 +12,22 @@ before.
 """
 
 
-def steps_per_epoch(count: int, batch_size: int) -> int:
-    """Batches that hold `count` images, the last perhaps in part."""
-    return -(-count // batch_size)
+def steps_per_epoch(count: int, batch_size: int, *, drop_last: bool = False) -> int:
+    """Batches that hold `count` images, the last perhaps in part; or only those that are full."""
+    return count // batch_size if drop_last else -(-count // batch_size)
 
 
-def epoch_order(key: PRNGKeyArray, count: int, batch_size: int) -> Table:
-    """Every image exactly once with weight 1, shuffled."""
-    return _batches(jax.random.permutation(key, count), batch_size)
+def epoch_order(
+    key: PRNGKeyArray, count: int, batch_size: int, *, drop_last: bool = False
+) -> Table:
+    """Every image exactly once with weight 1, shuffled.
+
+    With `drop_last`, the images at the end of the order that fill no batch are left out.
+    """
+    order = jax.random.permutation(key, count)
+    if drop_last:
+        order = order[: count - count % batch_size]
+    return _batches(order, batch_size)
 
 
 def sequential_order(count: int, batch_size: int) -> Table:

@@ -27,7 +27,7 @@ _AT_ONCE = 64
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without the warnings that TFDS logs whenever a set is not prepared yet."""
     logger = logging.getLogger("absl")
     level = logger.level
@@ -52,7 +52,7 @@ class ImageBlocks(tfds.core.GeneratorBasedBuilder):
         setattr(self, "name", spec.name)  # noqa: B010  TFDS declares one name a class
         self._splits: dict[str, Arrays] = {}
         self._originals: dict[str, str] = {}
-        with _quiet():
+        with quiet():
             super().__init__(data_dir=str(data_dir), file_format="array_record")
 
     @property
@@ -69,12 +69,12 @@ class ImageBlocks(tfds.core.GeneratorBasedBuilder):
         self._splits, self._originals = splits, checksums
         tfds.disable_progress_bar()
         # TFDS prints to stdout, which belongs to results.
-        with _quiet(), contextlib.redirect_stdout(io.StringIO()):
+        with quiet(), contextlib.redirect_stdout(io.StringIO()):
             self.download_and_prepare(download_dir=str(downloads))
 
     def read(self) -> dict[str, Arrays]:
         """All images and labels of every split, in the order written."""
-        with _quiet():
+        with quiet():
             return {split: _read_split(self, split) for split in self.info.splits}
 
     def _info(self) -> tfds.core.DatasetInfo:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from jaxode.data import prepared
-from jaxode.data.builders import checksum
 from jaxode.data.readers import LocalFiles
 from jaxode.data.specs import Arrays, DataError, DatasetSpec
+
+if TYPE_CHECKING:
+    from jaxode.data.prepared import Stored
 
 
 def load_full(spec: DatasetSpec, root: Path, *, progress: bool) -> dict[str, Arrays]:
@@ -20,6 +22,8 @@ def load_full(spec: DatasetSpec, root: Path, *, progress: bool) -> dict[str, Arr
       Unavailable: there is nothing to prepare it from.
       DataError: an original file is damaged, or the prepared set is and cannot be replaced.
     """
+    from jaxode.data import prepared  # imports TFDS, which takes a second
+
     files = spec.reader.find(spec, root, progress=progress)
     store = prepared.PreparedSet(spec, prepared.root_of(root))
     try:
@@ -53,7 +57,9 @@ def read_originals(spec: DatasetSpec, root: Path, *, progress: bool) -> dict[str
     return (files or spec.reader.fetch(spec, root, progress=progress)).read()
 
 
-def _prepared_from(files: LocalFiles, stored: prepared.Stored, spec: DatasetSpec) -> bool:
+def _prepared_from(files: LocalFiles, stored: Stored, spec: DatasetSpec) -> bool:
+    from jaxode.data.builders import checksum
+
     if files.checksums == stored.checksums:
         return True
     if not spec.predefined_split:  # its one checksum is of all files

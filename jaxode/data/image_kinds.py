@@ -56,7 +56,7 @@ class Pictures:
 class RadarBands:
     """Two bands in decibels and the incidence angle in degrees, NaN where it is unknown."""
 
-    unused = ("crop", "augment")
+    unused = ("crop", "augment", "pixels")
 
     def channels(self, config: RunConfig, spec: DatasetSpec) -> int:
         """Both bands and their mean, with the angle if it is set; or the first band alone."""
@@ -74,6 +74,8 @@ class RadarBands:
             config.data.augment,
             f"none for {spec.name}, whose images are no pictures",
         )
+        pixels = config.data.pixels
+        require(pixels == "normalised", "pixels", pixels, f"normalised for {spec.name}")
         return radar_views(config, spec)
 
 

@@ -53,14 +53,21 @@ class PictureError(ValueError):
     """Bytes that are no picture, or none that is read."""
 
 
-def square(contents: bytes, side: int) -> np.ndarray:
-    """A picture's middle square as uint8 [side, side, 3], resized with anti-aliasing.
+def square(contents: bytes, side: int, channels: int = 3) -> np.ndarray:
+    """A picture's middle square as uint8 [side, side, channels], resized with anti-aliasing.
 
-    Raises PictureError.
+    Args:
+        contents: the bytes of the file.
+        side: pixels.
+        channels: 3, or 1 for grey.
+
+    Raises:
+        PictureError: see `opened`.
     """
     # A JPEG is decoded at a half or a quarter of its size, which is much quicker.
     whole = opened(contents, lambda picture: picture.draft("RGB", (2 * side, 2 * side)))
-    return np.asarray(middle_square(whole, side))
+    whole = whole.convert("L") if channels == 1 else whole
+    return np.asarray(middle_square(whole, side)).reshape(side, side, channels)
 
 
 def middle_square(whole: Image.Image, side: int) -> Image.Image:

@@ -18,7 +18,7 @@ from jaxode.data.specs import Arrays, DataError, DatasetSpec
 _MOST_JSON = 2**20
 """Bytes of a JSON file of the builder, which has about a thousand."""
 
-_INFO = "dataset_info.json"
+INFO = "dataset_info.json"
 """Without this, TFDS takes a folder for a set yet to be prepared."""
 
 Source = Callable[[], dict[str, Arrays]]
@@ -53,7 +53,7 @@ class PreparedSet:
         locks.tidy(self._root)
         if not os.path.lexists(self.folder):
             return None
-        _require_files(self.folder)
+        require_files(self.folder)
         try:
             return self._read()
         except Damaged:
@@ -151,10 +151,10 @@ def _utf8(path: Path) -> bool:
     return True
 
 
-def _require_files(folder: Path) -> None:
+def require_files(folder: Path) -> None:
     """Raise Damaged unless what TFDS reads of a folder are regular files, the JSON ones small."""
-    if not os.path.lexists(folder / _INFO):
-        raise Damaged(f"it has no {_INFO}")
+    if not os.path.lexists(folder / INFO):
+        raise Damaged(f"it has no {INFO}")
     try:
         with os.scandir(folder) as entries:
             for entry in entries:

@@ -89,10 +89,14 @@ def views(config: RunConfig, spec: DatasetSpec) -> Views:
 
 
 def picture_views(config: RunConfig, spec: DatasetSpec) -> Views:
-    """Augmented, normalised and cropped pictures. Raises ConfigError if they are too small."""
+    """Augmented and cropped pictures, normalised or from 0 to 1, as `config.data.pixels` says.
+
+    Raises ConfigError if they are too small for an augmentation.
+    """
     names, crop, dtype = config.data.augmentations, config.data.crop, jnp.dtype(config.dtype)
     require_shape(names, spec.image_size, spec.image_size, spec.channels)
-    mean, std, side = spec.mean, spec.std, spec.view_size
+    side = spec.view_size
+    mean, std = (None, None) if config.data.pixels == "unit" else (spec.mean, spec.std)
 
     def training(keys: Keys, images: Pixels) -> Images:
         if names:

@@ -184,6 +184,21 @@ class RadarJSON:
         raise _no_address(spec, folder)
 
 
+class TfdsSets:
+    """Sets that TensorFlow Datasets has prepared in array_record format."""
+
+    def find(self, spec: DatasetSpec, folder: Path, *, progress: bool) -> LocalFiles | None:
+        """The set that the facts name."""
+        from jaxode.data import tfds_sets
+
+        found = tfds_sets.describe(folder, spec.name)
+        return LocalFiles({}, lambda: tfds_sets.read(found, spec.image_size, progress=progress))
+
+    def fetch(self, spec: DatasetSpec, folder: Path, *, progress: bool) -> LocalFiles:
+        """Raises Unavailable: TFDS prepares its sets with TensorFlow."""
+        raise _no_address(spec, folder)
+
+
 def _no_address(spec: DatasetSpec, folder: Path) -> Unavailable:
     return Unavailable(f"there are no originals of {spec.name} in {folder} or {folder / spec.name}")
 
@@ -196,5 +211,8 @@ CIFAR = PublishedFiles(parse.cifar_set)
 
 PICTURE_FOLDER = PictureFolder()
 """Any pictures, read anew each time."""
+
+TFDS_SETS = TfdsSets()
+"""Prepared sets of TFDS, read anew each time."""
 
 CLASS_FOLDERS = ClassFolders()

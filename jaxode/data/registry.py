@@ -8,6 +8,7 @@ from typing import Any
 
 from jaxode.checks import ConfigError, require
 from jaxode.config import DataConfig
+from jaxode.config.dataset_names import family
 from jaxode.data.specs import DatasetSpec
 
 Loader = Callable[[DataConfig], Any]
@@ -62,7 +63,8 @@ def register_image_source(name: str, spec_of: SpecOf) -> None:
     """Give a name to data sets of images whose facts depend on settings, as those of a folder do.
 
     Args:
-      name: must be new.
+      name: must be new. A name that ends in `:NAME` stands for every name with that beginning,
+        as `tfds:NAME` does for `tfds:mnist`.
       spec_of: settings → facts, which name the reader of the images.
 
     Raises:
@@ -115,6 +117,20 @@ def dataset_names() -> tuple[str, ...]:
     return (*SPECS, *SPECS_OF, *LOADERS)
 
 
+def is_registered(name: str) -> bool:
+    """Whether a data set has a registered name, or one that a registered name stands for.
+
+    Args:
+      name: of a data set.
+
+    Example:
+      >>> from jaxode.data import is_registered
+      >>> is_registered("mnist"), is_registered("tfds:mnist"), is_registered("mnits")
+      (True, True, False)
+    """
+    return name in dataset_names() or family(name) in SPECS_OF
+
+
 def spec_of(config: DataConfig) -> DatasetSpec:
     """The facts of the data set of images that settings name, with the classes that they select.
 
@@ -133,10 +149,11 @@ def spec_of(config: DataConfig) -> DatasetSpec:
       >>> spec_of(DataConfig("cifar10", classes=2)).class_names
       ('airplane', 'automobile')
     """
-    known = (*SPECS, *SPECS_OF)
-    require(config.dataset in known, "dataset", config.dataset, f"one of {', '.join(known)}")
-    registered, count = SPECS.get(config.dataset), config.classes
-    spec = SPECS_OF[config.dataset](config) if registered is None else registered
+    known, name = (*SPECS, *SPECS_OF), config.dataset
+    registered, count = SPECS.get(name), config.classes
+    find = SPECS_OF.get(name) or SPECS_OF.get(family(name))
+    require(bool(registered or find), "dataset", name, f"one of {', '.join(known)}")
+    spec = registered or find(config)  # type: ignore[misc]
     if count is None:
         return spec
     require(
@@ -164,4 +181,4 @@ def has_predefined_split(name: str) -> bool:
     """
     if name in SPECS:
         return SPECS[name].predefined_split
-    return name not in SPECS_OF
+    return not {name, family(name)} & set(SPECS_OF)

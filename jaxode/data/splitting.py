@@ -24,10 +24,10 @@ def held_out(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
     order = order[np.argsort(taken[order] - wanted[order], kind="stable")]
     taken[order[: max(0, round(share * len(labels)) - taken.sum())]] += 1
     taken = np.clip(taken, np.minimum(1, counts - 1), np.maximum(counts - 1, 0))
-    held = np.zeros(len(labels), bool)
+    in_test = np.zeros(len(labels), bool)
     for label, count in zip(classes, taken, strict=True):
-        held[rng.choice(np.flatnonzero(labels == label), count, replace=False)] = True
-    return held
+        in_test[rng.choice(np.flatnonzero(labels == label), count, replace=False)] = True
+    return in_test
 
 
 def split(arrays: Arrays, share: float, seed: int) -> tuple[Arrays, Arrays]:
@@ -36,7 +36,7 @@ def split(arrays: Arrays, share: float, seed: int) -> tuple[Arrays, Arrays]:
     Their first N examples are then of all classes.
     """
     images, labels = arrays
-    held = held_out(labels, share, seed)
+    in_test = held_out(labels, share, seed)
     rng = np.random.default_rng([seed, 1])
-    train, test = (rng.permutation(np.flatnonzero(mask)) for mask in (~held, held))
+    train, test = (rng.permutation(np.flatnonzero(mask)) for mask in (~in_test, in_test))
     return (images[train], labels[train]), (images[test], labels[test])

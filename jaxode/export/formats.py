@@ -9,9 +9,8 @@ from typing import NamedTuple
 
 from jaxode.checks import ConfigError
 from jaxode.export.onnx import to_onnx
-from jaxode.export.safetensors import to_safetensors
 from jaxode.export.stablehlo import to_stablehlo
-from jaxode.export.torch_weights import to_torch_weights
+from jaxode.export.weights import to_npz, to_safetensors, to_torch_weights
 from jaxode.inference import TrainedModel
 from jaxode.runs.files import write_whole
 
@@ -28,6 +27,7 @@ FORMATS = {
     "stablehlo": Format(to_stablehlo, ".stablehlo", "a program for CPU, CUDA and TPU, any batch"),
     "onnx": Format(to_onnx, ".onnx", "a program for ONNX runtimes; fixed steps"),
     "safetensors": Format(to_safetensors, ".safetensors", "weights and settings for jaxode.load"),
+    "npz": Format(to_npz, ".npz", "the same as NumPy's file"),
     "torch": Format(to_torch_weights, ".pt", "a state_dict named as in odenet_mnist.py"),
 }
 

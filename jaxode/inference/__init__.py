@@ -4,5 +4,6 @@ from jaxode.inference.evaluation import Evaluation as Evaluation
 from jaxode.inference.evaluation import evaluate as evaluate
 from jaxode.inference.inputs import read_pictures as read_pictures
 from jaxode.inference.loading import load as load
+from jaxode.inference.own_model import TrainedModule as TrainedModule
 from jaxode.inference.predictions import PicturePredictions as PicturePredictions
 from jaxode.inference.trained import TrainedModel as TrainedModel

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,10 +13,11 @@ import numpy as np
 
 from jaxode.checks import ConfigError, require_count
 from jaxode.config import DataConfig
-from jaxode.data import Dataset, load
+from jaxode.data import SPECS, Dataset, load
+from jaxode.data.accepted import examples_of
 from jaxode.data.batches import sequential_order
 from jaxode.data.streaming import Examples, array_batches, count_of, in_memory
-from jaxode.inference.trained import TrainedModel
+from jaxode.inference.trained import TrainedModel, precision_of
 from jaxode.train.microbatch import BatchStats, forward_and_loss
 from jaxode.train.state import Learned
 
@@ -33,6 +34,13 @@ class Evaluation:
         a model that solves no ODE.
       split: `test` or `train`.
       dataset: name of the data set.
+
+    Example:
+      >>> import numpy as np
+      >>> from jaxode.inference import Evaluation
+      >>> metrics = {"accuracy": 0.85, "loss": 0.4, "macro_f1": 0.8496}
+      >>> print(Evaluation(metrics, np.array([[8, 2], [1, 9]]), 20, None, "test", "toy"))
+      toy test: accuracy 85.00 %, loss 0.4000, macro F1 0.8496, 20 examples
     """
 
     metrics: Mapping[str, float]
@@ -63,7 +71,7 @@ class Evaluation:
 
 def evaluate(
     model: TrainedModel,
-    data: Dataset | str | None = None,
+    data: Dataset | str | Mapping[str, Any] | Iterable[Any] | None = None,
     *,
     split: Literal["test", "train"] = "test",
     batch_size: int | None = None,
@@ -74,8 +82,11 @@ def evaluate(
 
     Args:
       model: what `jaxode.load` returned.
-      data: a data set or its name; by default that of the training run.
-      split: `test` or `train`.
+      data: a data set or its name, by default that of the training run; arrays `image`
+        [N, H, W, C] and `label` [N] by name; or an iterable of batches of these, each a mapping or
+        a pair. Images are as they are stored, before normalisation: uint8 of the model's
+        `image_shape`.
+      split: `test` or `train` of a data set.
       batch_size: examples that are solved together; by default as in training, with which the
         figures of the run come out again.
       data_dir: folder of the original files, if `data` is a name or left out.
@@ -93,13 +104,18 @@ def evaluate(
       0.9941
     """
     model = model.with_solve(**solve)
-    dataset = dataset_for(model, data, data_dir)
-    if split not in dataset.splits:
-        raise ConfigError(f"split must be one of {', '.join(dataset.splits)}, got {split!r}")
-    examples = in_memory(dataset.splits[split])
+    name, examples = _examples(model, data, split, data_dir)
     _check(model, examples)
-    size = model.config.batch_size if batch_size is None else batch_size
+    size = model.config.evaluation_batch if batch_size is None else batch_size
     require_count("batch_size", size)
+    with precision_of(model.config):
+        return _evaluated(model, examples, size, split, name)
+
+
+def _evaluated(
+    model: TrainedModel, examples: Examples, size: int, split: str, dataset: str
+) -> Evaluation:
+    """Metrics of examples in batches of a size."""
     count = count_of(examples)
 
     def of_batch(learned: Learned, batch: dict[str, Any]) -> tuple[Any, BatchStats]:
@@ -125,10 +141,22 @@ def evaluate(
         metrics={"loss": loss / count, **summary},
         confusion=np.asarray(sums["confusion"]),
         examples=count,
-        nfe=nfe / solves if model.config.model.ode_blocks else None,
+        nfe=nfe / solves if len(stats.nfe) else None,
         split=split,
-        dataset=dataset.name,
+        dataset=dataset,
     )
+
+
+def _examples(
+    model: TrainedModel, data: Any, split: str, data_dir: str | None
+) -> tuple[str, Examples]:
+    """Name and arrays of what is evaluated on."""
+    if data is not None and not isinstance(data, str) and not hasattr(data, "splits"):
+        return "arrays", examples_of(data)
+    dataset = dataset_for(model, data, data_dir)
+    if split not in dataset.splits:
+        raise ConfigError(f"split must be one of {', '.join(dataset.splits)}, got {split!r}")
+    return dataset.name, in_memory(dataset.splits[split])
 
 
 def dataset_for(
@@ -139,7 +167,9 @@ def dataset_for(
         return data
     config = model.config.data
     if data is not None and data != config.dataset:
-        config = DataConfig(dataset=data)  # type: ignore[arg-type]
+        # Of pictures that have no size of their own, the model's.
+        side = None if data in SPECS else model.spec.image_size
+        config = DataConfig(dataset=data, image_size=side)
     if data_dir is not None:
         config = dataclasses.replace(config, data_dir=data_dir)
     return load(config, progress=False)
@@ -151,6 +181,9 @@ def _check(model: TrainedModel, examples: Examples) -> None:
     shape = examples["image"].shape[1:]
     if shape != model.image_shape:
         raise ConfigError(f"images must be {list(model.image_shape)}, got {list(shape)}")
+    if examples["image"].dtype != model.stored_dtype:
+        found = examples["image"].dtype
+        raise ConfigError(f"images must be {model.stored_dtype}, as they are stored, got {found}")
     largest = int(examples["label"].max())
     if largest >= model.spec.classes:
         raise ConfigError(f"labels must be below {model.spec.classes}, got {largest}")

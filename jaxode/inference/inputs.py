@@ -43,6 +43,13 @@ def read_pictures(
     Raises:
       ConfigError: a file that is no picture or cannot be read, a folder without pictures, or an
         array of another shape, type or range.
+
+    Example:
+      >>> import numpy as np
+      >>> from jaxode.inference import read_pictures
+      >>> names, images = read_pictures(np.zeros((2, 40, 60), np.uint8), 28, 1)
+      >>> names, images.shape
+      (['0', '1'], (2, 28, 28, 1))
     """
     names, images = [], []
     for name, picture in _each(inputs):

@@ -2,36 +2,68 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, overload
+
+import numpy as np
+from flax import nnx
 
 from jaxode.checks import ConfigError, one_line
 from jaxode.config import RunConfig
 from jaxode.data import DatasetSpec, spec_of, view_shape
 from jaxode.data.facts import spec_from_facts
 from jaxode.errors import CheckpointError, ResumeError
-from jaxode.inference.trained import TrainedModel
-from jaxode.inference.weights import read_about, read_arrays
+from jaxode.inference.conversion import convert_weights
+from jaxode.inference.own_model import TrainedModule, own_run
+from jaxode.inference.run_checkpoint import Which, read_checkpoint, run_of
+from jaxode.inference.trained import TrainedModel, precision_of
+from jaxode.inference.weights import learned_of, read_about
+from jaxode.interop import InteropError, WeightFile, from_torch, read_weight_file
 from jaxode.models import create_model
-from jaxode.optim import optimizer
 from jaxode.runs import RunDirectory
 from jaxode.runs.run_directory import DATASET
 from jaxode.strict_json import need
-from jaxode.train.state import Learned, initial_state, split_model
+from jaxode.train.state import Learned, split_model
 
-Which = Literal["last", "best"]
+logger = logging.getLogger(__name__)
 
 
-def load(source: str | os.PathLike[str], *, checkpoint: Which = "last") -> TrainedModel:
+@overload
+def load(source: str | os.PathLike[str], *, checkpoint: Which = "last") -> TrainedModel: ...
+
+
+@overload
+def load(
+    source: str | os.PathLike[str], *, checkpoint: Which = "last", model: nnx.Module
+) -> TrainedModel | TrainedModule: ...
+
+
+def load(
+    source: str | os.PathLike[str],
+    *,
+    checkpoint: Which = "last",
+    model: nnx.Module | None = None,
+) -> TrainedModel | TrainedModule:
     """A trained model with its preprocessing, class names and solve settings.
 
     Args:
-      source: a run's directory, or a file that `jaxode export --format safetensors` wrote.
+      source: a run's directory, the directory of one of its checkpoints, or a file of weights: one
+        that `jaxode export` or `jaxode convert` wrote, or a checkpoint of torchdiffeq's
+        `odenet_mnist.py`, for which PyTorch need not be installed.
       checkpoint: of a run: the last one, or that of the epoch with the best monitored metric.
+      model: of a run of a model of your own (`jaxode.fit`): a module of the same class and shapes,
+        which is left as it is.
+
+    Returns:
+      The model. A run of your own model that does not classify images gives a `TrainedModule`,
+      whose `predict` takes what the module takes.
 
     Raises:
-      ConfigError: there is no run and no such file, or it cannot be read.
+      ConfigError: there is no run and no such file, or it cannot be read; or it is of another
+        model.
 
     Example:
       >>> import jaxode
@@ -44,22 +76,78 @@ def load(source: str | os.PathLike[str], *, checkpoint: Which = "last") -> Train
     if checkpoint not in ("last", "best"):
         raise ConfigError(f"checkpoint must be last or best, got {checkpoint!r}")
     if path.is_dir():
-        return _from_run(path, checkpoint)
+        return _from_run(path, checkpoint) if model is None else own_run(path, checkpoint, model)
+    if model is not None:
+        raise ConfigError(f"{path} must be a run's directory where a model is given")
     if not path.exists():
         raise ConfigError(f"{path} must be a run's directory or a file of weights: there is none")
-    about = read_about(path)
+    return from_file(read_file(path), path, {})
+
+
+def read_file(path: Path) -> WeightFile:
+    """The content of a weight file. Raises ConfigError if it is refused or cannot be read."""
     try:
-        config = RunConfig.from_json(need(about, "config", dict, "metadata"))
+        found = read_weight_file(path)
+    except InteropError as error:
+        raise ConfigError(one_line(error)) from error
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from error
+    for note in found.notes:
+        logger.info("%s: %s", path, note)
+    return found
+
+
+def from_file(found: WeightFile, path: Path, given: Mapping[str, Any]) -> TrainedModel:
+    """The trained model of a weight file, with some settings changed.
+
+    Args:
+      found: its content.
+      path: of the file, for messages and the record.
+      given: settings by name.
+
+    Raises:
+      ConfigError: what the file says is damaged or is not enough, or a setting is wrong.
+    """
+    if found.settings is None:
+        return convert_weights(found, path, given)
+    about = read_about(found, path)
+    try:
+        config = RunConfig.from_json(need(about, "config", dict, "metadata")).replaced(**given)
         spec = spec_from_facts(
             config.data.dataset, need(about, "images", dict, "metadata"), "metadata: images"
         )
+    except ConfigError:
+        raise
     except ValueError as error:
         raise ConfigError(f"{path}: {one_line(error)}") from error
-    learned = read_arrays(path, _fresh(config, spec))
-    return TrainedModel(config, spec, learned, origin=path, epoch=about.get("epoch"))
+    with precision_of(config):
+        if about.get("layout") == "torch":
+            learned = _from_torch_layout(found.weights, config, spec, path)
+        else:
+            learned = learned_of(found.weights, _fresh(config, spec), path)
+    return TrainedModel(
+        config,
+        spec,
+        learned,
+        origin=path,
+        epoch=about.get("epoch"),
+        converted_from=about.get("converted_from"),
+    )
+
+
+def _from_torch_layout(
+    weights: Mapping[str, np.ndarray], config: RunConfig, spec: DatasetSpec, path: Path
+) -> Learned:
+    model = _created(config, spec)
+    try:
+        nnx.update(model, from_torch(model, weights, channels=view_shape(config, spec)[2]))
+    except InteropError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    return split_model(model)[1]
 
 
 def _from_run(path: Path, which: Which) -> TrainedModel:
+    path, name = run_of(path)
     try:
         directory = RunDirectory.open(path)
         config, facts = directory.config, directory.dataset_facts
@@ -69,20 +157,11 @@ def _from_run(path: Path, which: Which) -> TrainedModel:
             if facts is None
             else spec_from_facts(config.data.dataset, facts, where)
         )
-        learned = _fresh(config, spec)
-        transform = optimizer(config.optim, 1)
-        template = initial_state(learned, transform, config.model.ode_blocks, config.precision)
-        if which == "best":
-            best = directory.best_checkpoint
-            if best is None:
-                raise ConfigError(f"{path} has no checkpoint of its best epoch")
-            found = directory.checkpoints.read(best.name, template)
-        else:
-            found = directory.checkpoints.load(template, lambda text: None)
+        with precision_of(config):
+            fresh, blocks = _fresh(config, spec), config.model.ode_blocks
+            found = read_checkpoint(directory, name or which, fresh, blocks)
     except (ResumeError, CheckpointError, ValueError) as error:
         raise ConfigError(one_line(error)) from error
-    if found is None:
-        raise ConfigError(f"{path} must hold a checkpoint to load, and has none")
     return TrainedModel(
         config, spec, found.state.learned, origin=path, epoch=len(found.meta["history"])
     )
@@ -90,9 +169,11 @@ def _from_run(path: Path, which: Which) -> TrainedModel:
 
 def _fresh(config: RunConfig, spec: DatasetSpec) -> Learned:
     """Parameters and statistics of the right shapes."""
-    from flax import nnx
+    return split_model(_created(config, spec))[1]
 
-    model = create_model(
+
+def _created(config: RunConfig, spec: DatasetSpec) -> nnx.Module:
+    return create_model(
         config.model,
         config.solve,
         image_shape=view_shape(config, spec),
@@ -101,4 +182,3 @@ def _fresh(config: RunConfig, spec: DatasetSpec) -> Learned:
         dtype=config.dtype,
         precision=config.precision,
     )
-    return split_model(model)[1]

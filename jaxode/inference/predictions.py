@@ -26,6 +26,16 @@ class PicturePredictions:
       nfe: function evaluations of the forward solves of all ODE blocks, int [N]; where a batch is
         solved with one step size, each of its pictures has the batch's. None for a model that
         solves no ODE.
+
+    Example:
+      >>> import numpy as np
+      >>> from jaxode.inference import PicturePredictions
+      >>> probabilities = np.array([[0.25, 0.75]], np.float32)
+      >>> found = PicturePredictions(["a.png"], ("cat", "dog"), probabilities, np.array([26]))
+      >>> print(found)
+      a.png  dog  0.7500  26 evaluations
+      >>> found.top(2)
+      [[('dog', 0.75), ('cat', 0.25)]]
     """
 
     names: Sequence[str]

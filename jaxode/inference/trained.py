@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,18 @@ from jaxode.inference.predictions import PicturePredictions
 from jaxode.models import create_model
 from jaxode.nn.kernels import Kernels
 from jaxode.ode import Stats
+from jaxode.strict_json import JsonObject
 from jaxode.tasks import Classification
 from jaxode.train.microbatch import forward
 from jaxode.train.state import Learned, split_model
 
 Forward = Callable[[Learned, dict[str, Any]], tuple[Array, Stats]]
 """Parameters and a batch of stored images → logits [B, K] and the cost of the solves."""
+
+
+def precision_of(config: RunConfig) -> AbstractContextManager[None]:
+    """Context in which JAX has float64 where the settings ask for it."""
+    return jax.enable_x64(True) if config.precision == "float64" else nullcontext()
 
 
 class TrainedModel:
@@ -43,6 +50,23 @@ class TrainedModel:
       learned: parameters and batch-norm statistics.
       origin: the directory or file it was read from.
       epoch: how many epochs it was trained for; None if that is not known.
+      module: a model of your own with the structure of the one that was trained; None for a
+        registered one, which is made by `config`.
+      converted_from: of a model from another program's file: the file's name and digest, and the
+        program's flags, as JSON values.
+
+    Example:
+      >>> import numpy as np
+      >>> from flax import nnx
+      >>> from jaxode import ModelConfig, RunConfig, create_model
+      >>> from jaxode.data import SPECS
+      >>> from jaxode.inference import TrainedModel
+      >>> from jaxode.train.state import split_model
+      >>> config = RunConfig(model=ModelConfig("mlp"))
+      >>> module = create_model("mlp", image_shape=(28, 28, 1), classes=10, rngs=nnx.Rngs(0))
+      >>> model = TrainedModel(config, SPECS["mnist"], split_model(module)[1])
+      >>> model.predict(np.zeros((2, 28, 28, 1), np.uint8)).probabilities.shape
+      (2, 10)
     """
 
     def __init__(
@@ -53,12 +77,16 @@ class TrainedModel:
         *,
         origin: Path | None = None,
         epoch: int | None = None,
+        module: nnx.Module | None = None,
+        converted_from: JsonObject | None = None,
     ) -> None:
         self.config, self.spec, self.learned = config, spec, learned
-        self.origin, self.epoch = origin, epoch
+        self.origin, self.epoch, self.module = origin, epoch, module
+        self.converted_from = converted_from
         self.task = Classification(spec.classes)
         self.views = views(config, spec)
-        self.graphdef = split_model(self.built(config.kernels))[0]
+        with precision_of(config):
+            self.graphdef = split_model(self.built(config.kernels))[0]
         self._forward: Forward = jax.jit(self.logits_of)
 
     @property
@@ -86,8 +114,10 @@ class TrainedModel:
         return image_facts(self.spec)
 
     def built(self, kernels: Kernels | KernelsName) -> nnx.Module:
-        """The Flax module with other kernels and these parameters."""
+        """The Flax module with these parameters and other kernels, which your own model ignores."""
         config, spec = self.config, self.spec
+        if self.module is not None:
+            return nnx.merge(split_model(nnx.clone(self.module))[0], *self.learned)
         model = create_model(
             config.model,
             config.solve,
@@ -118,6 +148,11 @@ class TrainedModel:
             if name not in fields:
                 raise ConfigError(f"solve setting must be one of {', '.join(sorted(fields))},"
                                   f" got {name}")  # fmt: skip
+        if self.module is not None:
+            raise ConfigError(
+                f"{self.config.model.name} has its own solves: make it with others, and pass it to"
+                " jaxode.load"
+            )
         if not self.config.model.ode_blocks:
             raise ConfigError(f"{self.config.model.name} solves no ODE, got {', '.join(changes)}")
         return TrainedModel(
@@ -126,6 +161,7 @@ class TrainedModel:
             self.learned,
             origin=self.origin,
             epoch=self.epoch,
+            converted_from=self.converted_from,
         )
 
     def logits_of(
@@ -185,12 +221,13 @@ class TrainedModel:
         for rows in array_batches({"image": images}, indices, weights):
             weight = rows.weights.astype(self.config.dtype)
             batch = {**rows.examples, "weight": weight, "label": np.zeros(size, np.int32)}
-            found, stats = jax.device_get(self._forward(self.learned, batch))
+            with precision_of(self.config):
+                found, stats = jax.device_get(self._forward(self.learned, batch))
             stats.check()
             real = rows.weights > 0
             logits.append(found[real])
             counts.append(np.broadcast_to(stats.nfe.sum(0), (size,))[real])
-        solves = bool(self.config.model.ode_blocks)
+        solves = len(stats.nfe) > 0
         return np.concatenate(logits), np.concatenate(counts) if solves else None
 
     def __repr__(self) -> str:

@@ -1,7 +1,10 @@
-"""jaxode's own file of weights: arrays by their paths, and settings in the metadata."""
+"""What jaxode stores with weights in a file, so that a model can be made of the file alone."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +12,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from safetensors import SafetensorError, safe_open
 
 from jaxode.checks import ConfigError
-from jaxode.strict_json import loads
+from jaxode.interop import WeightFile
+from jaxode.strict_json import JsonObject, loads_object
 from jaxode.train.state import Learned
 
-KEY = "jaxode"
-"""Of the metadata."""
-
 FORMAT = 1
+
+DIGEST = "sha256"
+"""Key of the digest of names, numbers and settings; files of earlier versions have none."""
+
+LAYOUTS = ("jaxode", "torch")
+"""Names and axes of the arrays: by the modules of jaxode, or as in PyTorch's state_dict."""
 
 
 def flat_names(learned: Learned) -> dict[str, jax.Array]:
@@ -30,53 +36,78 @@ def flat_names(learned: Learned) -> dict[str, jax.Array]:
     return found
 
 
-def read_about(path: Path) -> dict[str, Any]:
-    """The metadata of a file that `jaxode export --format safetensors` wrote.
+def settings_text(weights: Mapping[str, np.ndarray], about: JsonObject) -> str:
+    """What is stored with arrays: what is known of the model, and a digest of all.
 
-    Raises ConfigError if it is no such file.
+    Args:
+      weights: arrays by name, as they are stored.
+      about: JSON values: `config`, `images`, `epoch`, `layout` and `converted_from`.
     """
+    whole = {"format": FORMAT, **about}
+    return json.dumps({**whole, DIGEST: _digest(weights, whole)})
+
+
+def read_about(found: WeightFile, path: Path) -> JsonObject:
+    """What jaxode stored with the arrays of a file.
+
+    Args:
+      found: the file's content.
+      path: of the file, for messages.
+
+    Raises:
+      ConfigError: nothing was stored, or numbers or settings are not those that were written.
+    """
+    if found.settings is None:
+        raise ConfigError(f"{path} must be weights that jaxode wrote: it has no settings")
     try:
-        with safe_open(path, framework="numpy") as file:
-            text = (file.metadata() or {}).get(KEY)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from error
-    except SafetensorError as error:
-        raise ConfigError(f"{path} is no whole safetensors file: {error}") from error
-    if text is None:
-        raise ConfigError(
-            f"{path} must be weights that jaxode wrote, and its metadata name no settings:"
-            " convert PyTorch's weights first"
-        )
-    try:
-        about = loads(text, "metadata")
+        about = loads_object(found.settings, "its settings")
         if about.get("format") != FORMAT:
             raise ValueError(f"format must be {FORMAT}, got {about.get('format')!r}")
+        if about.get("layout", "jaxode") not in LAYOUTS:
+            raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}")
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from error
+    digest = about.pop(DIGEST, None)
+    if digest is not None and digest != _digest(found.weights, about):
+        raise ConfigError(f"{path} is damaged: numbers or settings are not those written")
     return about
 
 
-def read_arrays(path: Path, template: Learned) -> Learned:
-    """The arrays of a file in the shape of a model's.
+def _digest(weights: Mapping[str, np.ndarray], about: JsonObject) -> str:
+    """SHA-256 of names, types, shapes, numbers and settings."""
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+    for name in sorted(weights):
+        array = np.ascontiguousarray(weights[name])
+        digest.update(json.dumps([name, array.dtype.name, list(array.shape)]).encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
 
-    Raises ConfigError naming arrays that are missing, not the model's, or of another shape.
+
+def learned_of(weights: Mapping[str, np.ndarray], template: Learned, path: Path) -> Learned:
+    """Arrays in jaxode's layout in the shape of a model's parameters.
+
+    Args:
+      weights: arrays by the names of `flat_names`.
+      template: parameters and statistics of the model.
+      path: of the file, for messages.
+
+    Raises:
+      ConfigError: names arrays that are missing, not the model's, or of another shape.
     """
-    with safe_open(path, framework="numpy") as file:
-        stored: dict[str, np.ndarray] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     wanted = flat_names(template)
-    problems = [f"unexpected {name}" for name in stored if name not in wanted]
+    problems = [f"unexpected {name}" for name in weights if name not in wanted]
     for name, leaf in wanted.items():
-        if name not in stored:
+        if name not in weights:
             problems.append(f"missing {name}")
-        elif stored[name].shape != leaf.shape:
-            problems.append(f"{name} has shape {stored[name].shape}, not {leaf.shape}")
+        elif weights[name].shape != leaf.shape:
+            problems.append(f"{name} has shape {weights[name].shape}, not {leaf.shape}")
     if problems:
         raise ConfigError(f"{path} is not this model's: {'; '.join(problems)}")
-    parts = []
+    parts: list[Any] = []
     for state in template:
         flat = [
-            (path, variable.replace(jnp.array(stored[".".join(map(str, path))])))
-            for path, variable in nnx.to_flat_state(state)
+            (place, variable.replace(jnp.array(weights[".".join(map(str, place))])))
+            for place, variable in nnx.to_flat_state(state)
         ]
         parts.append(nnx.from_flat_state(flat))
     return Learned(*parts)

@@ -11,8 +11,12 @@ import numpy as np
 MOST_MEMBERS = 10_000
 
 
-def read_npz(path: Path, most: int) -> dict[str, np.ndarray]:
-    """The arrays of numbers in an .npz file, by name.
+SETTINGS = "jaxode.json"
+"""A member in which jaxode keeps a model's settings; NumPy returns its bytes."""
+
+
+def read_npz(path: Path, most: int) -> tuple[dict[str, np.ndarray], bytes | None]:
+    """The arrays of numbers in an .npz file, by name, and the settings that jaxode stored.
 
     `numpy.load` would allocate what a member's header announces before it reads the member.
 
@@ -26,6 +30,7 @@ def read_npz(path: Path, most: int) -> dict[str, np.ndarray]:
     from jaxode.data import archives  # here, because the data package brings its libraries
 
     arrays: dict[str, np.ndarray] = {}
+    settings = None
     with archives.opened(path) as archive:
         members = archive.infolist()
         if len(members) > MOST_MEMBERS:
@@ -34,6 +39,9 @@ def read_npz(path: Path, most: int) -> dict[str, np.ndarray]:
         if size > most:
             raise ValueError(f"it unpacks to {size} bytes, more than {most}")
         for member in members:
+            if member.filename == SETTINGS:
+                settings = archives.contents(archive, SETTINGS, most)
+                continue
             name = member.filename.removesuffix(".npy")
             if name in arrays:
                 raise ValueError(f"{ascii(name)[:100]} is in it twice")
@@ -41,7 +49,7 @@ def read_npz(path: Path, most: int) -> dict[str, np.ndarray]:
                 arrays[name] = _array(archives.contents(archive, member.filename, most))
             except Exception as error:  # what zipfile and NumPy raise on damaged bytes
                 raise ValueError(f"{ascii(name)[:100]} is no array: {error}") from error
-    return arrays
+    return arrays, settings
 
 
 def _array(contents: bytes) -> np.ndarray:

@@ -21,6 +21,8 @@ import numpy as np
 from flax import nnx
 
 from jaxode.models import MLP, DenseClassifier, IcebergNet, ODENet, ResNet
+from jaxode.models.stem import Stem
+from jaxode.nn.residual_downsampling import ResidualDownsample
 
 Arrays = dict[str, np.ndarray]
 
@@ -75,12 +77,7 @@ def _sequential_names(model: MLP | ODENet | ResNet) -> dict[tuple[Any, ...], str
     if isinstance(model, MLP):
         modules = {("linear1",): "1", ("linear2",): "3"}
     else:
-        for name, number in (("conv1", 0), ("norm1", 1), ("conv2", 3), ("norm2", 4), ("conv3", 6)):
-            modules["downsample", name] = str(number)
-        for number in range(len(model.downsample.convs)):
-            modules["downsample", "norms", number] = str(7 + 3 * number)
-            modules["downsample", "convs", number] = str(9 + 3 * number)
-        first = 7 + 3 * len(model.downsample.convs)
+        modules, first = _stem_names(model.downsample)
         parts = ("norm1", "conv1", "norm2", "conv2")
         for number in range(len(model.blocks)):
             for name in (*parts, "norm3") if isinstance(model, ODENet) else parts:
@@ -94,6 +91,24 @@ def _sequential_names(model: MLP | ODENet | ResNet) -> dict[tuple[Any, ...], str
         head = first + len(model.blocks)
         modules |= {("head", "norm"): str(head), ("head", "linear"): str(head + 4)}
     return modules
+
+
+def _stem_names(stem: Stem) -> tuple[dict[tuple[Any, ...], str], int]:
+    """Names of the downsampling segment's modules, and how many numbers it takes."""
+    modules: dict[tuple[Any, ...], str] = {}
+    if isinstance(stem, ResidualDownsample):
+        modules["downsample", "conv"] = "0"
+        for number in range(len(stem.blocks)):
+            for name in ("norm1", "conv1", "norm2", "conv2"):
+                modules["downsample", "blocks", number, name] = f"{1 + number}.{name}"
+            modules["downsample", "blocks", number, "shortcut"] = f"{1 + number}.downsample"
+        return modules, 1 + len(stem.blocks)
+    for name, number in (("conv1", 0), ("norm1", 1), ("conv2", 3), ("norm2", 4), ("conv3", 6)):
+        modules["downsample", name] = str(number)
+    for number in range(len(stem.convs)):
+        modules["downsample", "norms", number] = str(7 + 3 * number)
+        modules["downsample", "convs", number] = str(9 + 3 * number)
+    return modules, 7 + 3 * len(stem.convs)
 
 
 def _to_torch(array: np.ndarray) -> np.ndarray:

@@ -80,6 +80,7 @@ def describe(
         "width": model.width,
         "augment_dims": model.augment_dims,
         "stem": model.stem,
+        "downsampling_method": model.downsampling_method,
         "classes": classes,
         "parameters": parameter_count(abstract),
         "shapes": (

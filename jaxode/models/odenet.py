@@ -9,12 +9,11 @@ from jaxtyping import Array, Float
 
 from jaxode.config import MODEL_FACTS
 from jaxode.models.base import Model, Request, register_model
-from jaxode.models.stem import build_stem
+from jaxode.models.stem import Stem, build_stem
 from jaxode.nn.blocks import augmented
 from jaxode.nn.fields import ConvField
 from jaxode.nn.heads import Head
 from jaxode.nn.ode_block import ODEBlock
-from jaxode.nn.stems import Downsample
 from jaxode.ode import Stats
 from jaxode.types import Images, Logits, Maps, Training
 
@@ -48,7 +47,7 @@ class ODENet(nnx.Module):
     """
 
     def __init__(
-        self, downsample: Downsample, blocks: Sequence[Block], head: Head, augment: int = 0
+        self, downsample: Stem, blocks: Sequence[Block], head: Head, augment: int = 0
     ) -> None:
         self.downsample, self.blocks, self.head = downsample, nnx.List(blocks), head
         self.augment = augment

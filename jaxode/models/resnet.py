@@ -7,10 +7,9 @@ from jaxtyping import Array, Float
 
 from jaxode.config import MODEL_FACTS
 from jaxode.models.base import Model, Request, register_model
-from jaxode.models.stem import build_stem
+from jaxode.models.stem import Stem, build_stem
 from jaxode.nn.blocks import ResidualBlock
 from jaxode.nn.heads import Head
-from jaxode.nn.stems import Downsample
 from jaxode.ode import Stats
 from jaxode.types import Images, Logits, Training
 
@@ -34,7 +33,7 @@ class ResNet(nnx.Module):
       ('ResNet', 576778)
     """
 
-    def __init__(self, downsample: Downsample, blocks: list[ResidualBlock], head: Head) -> None:
+    def __init__(self, downsample: Stem, blocks: list[ResidualBlock], head: Head) -> None:
         self.downsample, self.blocks, self.head = downsample, nnx.List(blocks), head
 
     def features(self, images: Images) -> tuple[Float[Array, "B rows columns width"], Stats]:

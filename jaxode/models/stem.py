@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from jaxode.checks import ConfigError
 from jaxode.models.base import Request
+from jaxode.nn.residual_downsampling import ResidualDownsample
 from jaxode.nn.stems import Downsample
+
+Stem = Downsample | ResidualDownsample
+"""A module from images [B, H, W, channels] to the state [B, H', W', width]."""
 
 SMALLEST_IMAGE = 6
 """Pixels a side for three convolutions; every further convolution doubles it."""
 
 
-def build_stem(request: Request) -> Downsample:
+def build_stem(request: Request) -> Stem:
     """A stem with initial parameters.
 
     Args:
-      request: `model.stem_convolutions`, `model.width` and `image_shape` are its own.
+      request: `model.downsampling_method`, `model.stem`, `model.width` and `image_shape` are its
+        own.
 
     Raises:
       ConfigError: an image is too small for the stem.
@@ -26,11 +33,11 @@ def build_stem(request: Request) -> Downsample:
             f"image_shape must be at least {least} pixels a side for stem {model.stem}, got"
             f" {height} x {width}"
         )
-    return Downsample(
-        channels,
-        model.width,
-        model.stem_convolutions,
-        kernels=request.kernels,
-        rngs=request.rngs,
-        dtype=request.dtype,
-    )
+    shared: dict[str, Any] = {
+        "kernels": request.kernels,
+        "rngs": request.rngs,
+        "dtype": request.dtype,
+    }
+    if model.downsampling_method == "res":
+        return ResidualDownsample(channels, model.width, model.stem_blocks, **shared)
+    return Downsample(channels, model.width, model.stem_convolutions, **shared)

@@ -1,5 +1,13 @@
 """What models are made of: kernels, layers, vector fields, blocks, stems and heads."""
 
+from jaxode.nn.fields import ConvField as ConvField
+from jaxode.nn.heads import Head as Head
+from jaxode.nn.layers import Conv as Conv
+from jaxode.nn.layers import GroupNorm as GroupNorm
+from jaxode.nn.layers import Linear as Linear
+from jaxode.nn.layers import TimeConv as TimeConv
+from jaxode.nn.norm_relu_conv import NormReluConv as NormReluConv
 from jaxode.nn.ode_block import ODEBlock as ODEBlock
 from jaxode.nn.ode_block import SolveStats as SolveStats
 from jaxode.nn.ode_block import solve_stats as solve_stats
+from jaxode.nn.stems import Downsample as Downsample

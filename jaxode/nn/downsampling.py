@@ -2,13 +2,10 @@
 
 conv 3x3 · group norm · ReLU · conv 4x4 of stride 2 · group norm · ReLU · conv 4x4 of stride 2.
 Layer by layer, its widest maps, [B, 26, 26, 64], would move through memory a dozen times, which
-takes most of the time. Three things avoid it:
+takes most of the time. Two things avoid it:
 
-- The first convolution is laid out as the second reads it: one row for each 2x2 patch of the padded
-  map, [B, 14, 14, 2·2·64], itself a convolution of stride 2 of the image.
-- Its group norm needs no pass over its outputs: mean and variance of w·p over the image's 3x3
-  patches p are w·mean(p) and wᵀ cov(p) w, with cov of the centred patches, as accurate as the
-  two-pass formula.
+- The first convolution and its group norm take no pass over their outputs of their own
+  (`first_convolution.py`).
 - No map of that size is saved: the gradient rematerialises it. Only the second convolution's output
   is saved.
 """
@@ -20,26 +17,28 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from jaxode.nn.convolution import Kernel, dot, gather, matmul, pack, pack_kernel
-from jaxode.nn.normalization import Channels, PerChannel, group_mean, group_norm
+from jaxode.nn.convolution import matmul
+from jaxode.nn.first_convolution import (
+    Images,
+    Matrix,
+    affine,
+    hidden_maps,
+    image_rows,
+    kernel_matrix,
+)
+from jaxode.nn.normalization import Channels, PerChannel, group_norm
+from jaxode.nn.packing import pack_kernel
+from jaxode.types import Kernel
 
-Images = Float[Array, "B H W I"]
 Outputs = Float[Array, "B rows columns C"]
 Last = Float[Array, "B last_rows last_columns C"]
 """Output of the second and of the third convolution."""
 
 Packed = Float[Array, "2 2 packed O"]
 """A 4x4 kernel of stride 2, from `pack_kernel`."""
-
-Rows = Float[Array, "B pixels taps"]
-"""The image's 4x4 patches of stride 2."""
-
-Matrix = Float[Array, "taps wide"]
-"""The first kernel for such rows."""
 
 CHUNK = 8
 """Images at a time: their map of 14·14·256 numbers is 1.6 MB, and two or three such maps exist at
@@ -80,81 +79,15 @@ def downsampling(images: Images, segment: Segment, groups: int, eps: float) -> O
       [B, (H - 2) // 4, (W - 2) // 4, C].
     """
     first = segment.first, segment.first_shift, segment.first_scale, segment.first_bias
-    factor, offset = _affine(images, *first, groups, eps)
+    factor, offset = affine(images, *first, groups, eps)
     return _by_chunks(images, factor, offset, segment, groups, eps)
-
-
-def _affine(
-    images: Images,
-    first: Kernel,
-    shift: Channels,
-    scale: Channels,
-    bias: Channels,
-    groups: int,
-    eps: float,
-) -> tuple[PerChannel, PerChannel]:
-    """Factor and offset, for each image, from a convolution without `shift` to its group norm."""
-    height, width = images.shape[1] - 2, images.shape[2] - 2
-    taps = [images[:, i : i + height, j : j + width] for i in range(3) for j in range(3)]
-    patches = jnp.stack(taps, 1).transpose(0, 1, 4, 2, 3).reshape(len(images), -1, height * width)
-    mean = patches.mean(2)
-    centred = lax.optimization_barrier(patches - mean[:, :, None])
-    covariance = jnp.einsum("bip,bjp->bij", centred, centred) / (height * width)
-
-    weights = first.reshape(-1, first.shape[3])
-    means = mean @ weights + shift
-    variances = jnp.sum((covariance @ weights) * weights, 1)
-    average = group_mean(means, groups)
-    factor = scale * lax.rsqrt(group_mean(variances + (means - average) ** 2, groups) + eps)
-    return factor, bias + (shift - average) * factor
-
-
-def _spread(first: Kernel) -> Float[Array, "4 4 I 4*O"]:
-    """The 3x3 kernel as a 4x4 one of stride 2 that computes 2x2 outputs."""
-    placed = [
-        jnp.pad(first, ((i, 1 - i), (j, 1 - j), (0, 0), (0, 0))) for i in (0, 1) for j in (0, 1)
-    ]
-    return jnp.concatenate(placed, -1)
-
-
-def _image_rows(images: Images) -> Rows:
-    """The 4x4 patches of stride 2 of the padded images."""
-    packed = pack(images, (4, 4), 2, 1)
-    size = packed.shape[1] - 1, packed.shape[2] - 1
-    return gather(packed, [(0, 0), (0, 1), (1, 0), (1, 1)], size).reshape(
-        len(images), size[0] * size[1], -1
-    )
-
-
-def _hidden(
-    rows: Rows,
-    matrix: Matrix,
-    factor: PerChannel,
-    offset: PerChannel,
-    height: int,
-    width: int,
-) -> Float[Array, "B {height//2} {width//2} wide"]:
-    """ReLU of the norm in 2x2 patches; the padding around the [H - 2, W - 2] map is zero."""
-    outside = [2 * np.arange(size // 2)[:, None] + np.arange(2) - 1 for size in (height, width)]
-    inside = [
-        (at >= 0) & (at < size - 2) for at, size in zip(outside, (height, width), strict=True)
-    ]
-    mask = (inside[0][:, None, :, None] & inside[1][:, None, :]).reshape(height // 2, width // 2, 4)
-    mask = np.repeat(mask, factor.shape[1], -1)
-    out = dot(rows.reshape(-1, rows.shape[2]), matrix).reshape(-1, *mask.shape)
-    factor, offset = (jnp.tile(each, 4)[:, None, None] for each in (factor, offset))
-    return jnp.where(mask, jax.nn.relu(out * factor + offset), 0)
-
-
-def _matrix(first: Kernel) -> Float[Array, "16*I 4*O"]:
-    return pack_kernel(_spread(first), 2).reshape(-1, 4 * first.shape[3])
 
 
 def _widest(
     matrix: Matrix, second: Packed, images: Images, factor: PerChannel, offset: PerChannel
 ) -> Outputs:
     """Output of the second convolution, without its shift."""
-    hidden = _hidden(_image_rows(images), matrix, factor, offset, *images.shape[1:3])
+    hidden = hidden_maps(image_rows(images), matrix, factor, offset, *images.shape[1:3])
     return matmul(hidden, second, 1, 0)
 
 
@@ -201,7 +134,7 @@ def _forward(
     eps: float,
 ) -> tuple[Last, Saved]:
     matrix, second = lax.optimization_barrier(
-        (_matrix(segment.first), pack_kernel(segment.second, 2))
+        (kernel_matrix(segment.first), pack_kernel(segment.second, 2))
     )
 
     def chunk(
@@ -222,7 +155,7 @@ def _backward(
 ) -> tuple[Images, PerChannel, PerChannel, Segment]:
     """Cotangents of images, factor, offset and parameters, chunk by chunk."""
     images, factor, offset, segment, wide = saved
-    matrix, to_first = jax.vjp(_matrix, segment.first)
+    matrix, to_first = jax.vjp(kernel_matrix, segment.first)
     second, to_second = jax.vjp(partial(pack_kernel, stride=2), segment.second)
     matrix, second = lax.optimization_barrier((matrix, second))
 
@@ -232,8 +165,8 @@ def _backward(
     ) -> tuple[tuple[Matrix, Packed, Segment], tuple[Images, PerChannel, PerChannel]]:
         images, factor, offset, wide, slope = part
         slope, to_segment = jax.vjp(partial(_rest, groups=groups, eps=eps), wide, segment)[1](slope)
-        rows, to_images = jax.vjp(_image_rows, images)
-        hidden = _hidden(rows, matrix, factor, offset, *images.shape[1:3])
+        rows, to_images = jax.vjp(image_rows, images)
+        hidden = hidden_maps(rows, matrix, factor, offset, *images.shape[1:3])
         to_hidden, to_packed = jax.vjp(lambda x, kernel: matmul(x, kernel, 1, 0), hidden, second)[
             1
         ](slope)

@@ -8,7 +8,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from jaxode.nn.kernels import Kernels
+from jaxode.nn.kernels import Kernels, choose_kernels
 from jaxode.nn.layers import NORM_EPS, Conv, GroupNorm, Linear, TimeConv
 from jaxode.nn.native import chain
 from jaxode.nn.native.chain import Tail, Unit
@@ -28,12 +28,27 @@ class ConvField(nnx.Module):
 
     Args:
       width: C, channels of the state.
-      kernels: convolution and group norm.
+      kernels: convolution and group norm; None for the quickest in float32.
       rngs: stream `params` of keys.
       dtype: floating-point type of the parameters.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from flax import nnx
+      >>> from jaxode.nn import ConvField
+      >>> ConvField(16, rngs=nnx.Rngs(0))(0.5, jnp.ones((2, 8, 8, 16))).shape
+      (2, 8, 8, 16)
     """
 
-    def __init__(self, width: int, *, kernels: Kernels, rngs: nnx.Rngs, dtype: DTypeLike) -> None:
+    def __init__(
+        self,
+        width: int,
+        *,
+        kernels: Kernels | None = None,
+        rngs: nnx.Rngs,
+        dtype: DTypeLike = jnp.float32,
+    ) -> None:
+        kernels = kernels or choose_kernels()
         self.chain = kernels.chain
         self.norm1 = GroupNorm(width, kernels=kernels, dtype=dtype)
         self.conv1 = TimeConv(width, kernels=kernels, rngs=rngs, dtype=dtype)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from jaxode.nn.kernels import Kernels
+from jaxode.nn.kernels import Kernels, choose_kernels
 from jaxode.nn.layers import GroupNorm, Linear
 from jaxode.types import Logits, Maps
 
@@ -19,14 +20,28 @@ class Head(nnx.Module):
     Args:
       width: channels of the maps.
       classes: K, number of logits.
-      kernels: convolution and group norm.
+      kernels: convolution and group norm; None for the quickest in float32.
       rngs: stream `params` of keys.
       dtype: floating-point type of the parameters.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from flax import nnx
+      >>> from jaxode.nn import Head
+      >>> Head(16, 10, rngs=nnx.Rngs(0))(jnp.ones((2, 8, 8, 16))).shape
+      (2, 10)
     """
 
     def __init__(
-        self, width: int, classes: int, *, kernels: Kernels, rngs: nnx.Rngs, dtype: DTypeLike
+        self,
+        width: int,
+        classes: int,
+        *,
+        kernels: Kernels | None = None,
+        rngs: nnx.Rngs,
+        dtype: DTypeLike = jnp.float32,
     ) -> None:
+        kernels = kernels or choose_kernels()
         self.norm = GroupNorm(width, kernels=kernels, dtype=dtype)
         self.linear = Linear(width, classes, rngs=rngs, dtype=dtype)
 

@@ -22,11 +22,11 @@ import jax.numpy as jnp
 from jaxode.checks import ConfigError
 from jaxode.config import KernelsName, Precision
 from jaxode.nn import convolution, native, normalization
-from jaxode.nn.convolution import Inputs, Kernel, Outputs
+from jaxode.nn.convolution import Inputs, Outputs
 from jaxode.nn.downsampling import Segment, downsampling
 from jaxode.nn.native import chain, layers, segment
 from jaxode.nn.normalization import Channels
-from jaxode.types import Images, Maps
+from jaxode.types import Images, Kernel, Maps
 
 Convolution = Callable[[Inputs, Kernel, int, int], Outputs]
 """(x, kernel, stride, padding) → maps."""

@@ -9,7 +9,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxode.nn.convolution import Inputs, Outputs
-from jaxode.nn.kernels import Kernels
+from jaxode.nn.kernels import Kernels, choose_kernels
 from jaxode.types import Maps, Time
 
 NORM_EPS = 1e-5
@@ -41,9 +41,18 @@ class Linear(nnx.Module):
       outer: O, units of the output.
       rngs: stream `params` of keys.
       dtype: floating-point type of the parameters.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from flax import nnx
+      >>> from jaxode.nn import Linear
+      >>> Linear(3, 2, rngs=nnx.Rngs(0))(jnp.ones((4, 3))).shape
+      (4, 2)
     """
 
-    def __init__(self, inner: int, outer: int, *, rngs: nnx.Rngs, dtype: DTypeLike) -> None:
+    def __init__(
+        self, inner: int, outer: int, *, rngs: nnx.Rngs, dtype: DTypeLike = jnp.float32
+    ) -> None:
         """Weights and biases start uniform in ±1/√inner."""
         self.kernel = torch_uniform(rngs, (inner, outer), inner, dtype)
         self.bias = torch_uniform(rngs, (outer,), inner, dtype)
@@ -63,9 +72,17 @@ class Conv(nnx.Module):
       stride: of rows and columns.
       padding: zeros on every side.
       bias: whether a bias [O] is added.
-      kernels: convolution and group norm.
+      kernels: convolution and group norm; None for the quickest in float32.
       rngs: stream `params` of keys.
       dtype: floating-point type of the parameters.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from flax import nnx
+      >>> from jaxode.nn import Conv
+      >>> conv = Conv(3, 16, 3, padding=1, rngs=nnx.Rngs(0))
+      >>> conv(jnp.ones((2, 8, 8, 3))).shape
+      (2, 8, 8, 16)
     """
 
     def __init__(
@@ -77,13 +94,14 @@ class Conv(nnx.Module):
         stride: int = 1,
         padding: int = 0,
         bias: bool = True,
-        kernels: Kernels,
+        kernels: Kernels | None = None,
         rngs: nnx.Rngs,
-        dtype: DTypeLike,
+        dtype: DTypeLike = jnp.float32,
     ) -> None:
         """Weights and biases start uniform in ±1/√(inner · size²)."""
         fan_in = inner * size * size
-        self.stride, self.padding, self.kernels = stride, padding, kernels
+        self.stride, self.padding = stride, padding
+        self.kernels = kernels or choose_kernels()
         self.kernel = torch_uniform(rngs, (size, size, inner, outer), fan_in, dtype)
         self.bias = torch_uniform(rngs, (outer,), fan_in, dtype) if bias else None
 
@@ -103,14 +121,28 @@ class TimeConv(nnx.Module):
 
     Args:
       width: C, channels of z and of the output.
-      kernels: convolution and group norm.
+      kernels: convolution and group norm; None for the quickest in float32.
       rngs: stream `params` of keys.
       dtype: floating-point type of the parameters.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from flax import nnx
+      >>> from jaxode.nn import TimeConv
+      >>> TimeConv(16, rngs=nnx.Rngs(0))(0.5, jnp.ones((2, 8, 8, 16))).shape
+      (2, 8, 8, 16)
     """
 
-    def __init__(self, width: int, *, kernels: Kernels, rngs: nnx.Rngs, dtype: DTypeLike) -> None:
+    def __init__(
+        self,
+        width: int,
+        *,
+        kernels: Kernels | None = None,
+        rngs: nnx.Rngs,
+        dtype: DTypeLike = jnp.float32,
+    ) -> None:
         """Weights [3, 3, 1 + width, width] and biases start uniform in ±1/√(9 (width + 1))."""
-        self.kernels = kernels
+        self.kernels = kernels or choose_kernels()
         fan_in = 9 * (width + 1)
         self.kernel = torch_uniform(rngs, (3, 3, width + 1, width), fan_in, dtype)
         self.bias = torch_uniform(rngs, (width,), fan_in, dtype)
@@ -135,13 +167,22 @@ class GroupNorm(nnx.Module):
 
     Args:
       channels: C.
-      kernels: group norm.
+      kernels: group norm; None for the quickest in float32.
       dtype: floating-point type of the parameters.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jaxode.nn import GroupNorm
+      >>> norm = GroupNorm(16)
+      >>> norm.groups, norm(jnp.ones((2, 8, 8, 16))).shape
+      (16, (2, 8, 8, 16))
     """
 
-    def __init__(self, channels: int, *, kernels: Kernels, dtype: DTypeLike) -> None:
+    def __init__(
+        self, channels: int, *, kernels: Kernels | None = None, dtype: DTypeLike = jnp.float32
+    ) -> None:
         """The scale starts at one, the bias at zero."""
-        self.groups, self.kernels = group_count(channels), kernels
+        self.groups, self.kernels = group_count(channels), kernels or choose_kernels()
         self.scale = nnx.Param(jnp.ones(channels, dtype))
         self.bias = nnx.Param(jnp.zeros(channels, dtype))
 

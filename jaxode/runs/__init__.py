@@ -8,6 +8,5 @@ from jaxode.runs.files import make_writable as make_writable
 from jaxode.runs.identity import RESUMABLE_SETTINGS as RESUMABLE_SETTINGS
 from jaxode.runs.progress import Progress as Progress
 from jaxode.runs.resume import merge_resume_request as merge_resume_request
-from jaxode.runs.resume import read_config as read_config
 from jaxode.runs.run_directory import RunDirectory as RunDirectory
-from jaxode.runs.tensorboard import require_tensorboard as require_tensorboard
+from jaxode.runs.stored_config import read_config as read_config

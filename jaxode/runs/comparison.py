@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 from jaxode.checks import ConfigError
 from jaxode.config import RunConfig
 from jaxode.errors import ResumeError
-from jaxode.runs.resume import read_config
+from jaxode.runs.stored_config import read_config
 from jaxode.strict_json import read_object
 
 RESULT = "result.json"
@@ -89,6 +90,9 @@ class Comparison:
             rows.append([group.label, seeds, *(_shown(group, name) for name in self.columns)])
         return rows
 
+    def __str__(self) -> str:
+        return self.to_text()
+
     def to_text(self) -> str:
         """The table in columns."""
         rows = self.cells()
@@ -116,19 +120,28 @@ class Comparison:
         return text.getvalue()
 
 
-def compare_runs(paths: Sequence[Path]) -> Comparison:
+def compare_runs(paths: Sequence[str | os.PathLike[str]]) -> Comparison:
     """Read runs and group those that differ only in their seed.
 
     Args:
       paths: directories of runs, each with a result of at least one epoch.
 
+    Returns:
+      The groups, which `print` shows as a table; `to_markdown` and `to_csv` give it as text.
+
     Raises:
       ConfigError: no paths, or one that is no such run.
+
+    Example:
+      >>> import jaxode
+      >>> found = jaxode.compare_runs(["runs/seed-0", "runs/seed-1"])  # doctest: +SKIP
+      >>> found.groups[0].mean("test_accuracy")  # doctest: +SKIP
+      0.9885
     """
     if not paths:
         raise ConfigError("runs must be at least one, got none")
     grouped: dict[str, list[FinishedRun]] = {}
-    for path in dict.fromkeys(paths):
+    for path in dict.fromkeys(map(Path, paths)):
         run = _read(path)
         settings = {k: v for k, v in run.config.flat().items() if k not in IGNORED}
         grouped.setdefault(repr(sorted(settings.items())), []).append(run)

@@ -9,11 +9,12 @@ import jax.numpy as jnp
 from jaxtyping import PyTree
 
 from jaxode.config import RunConfig
+from jaxode.config.migration import migrated, stored
 from jaxode.errors import ResumeError
 from jaxode.runs import history
 from jaxode.runs.checkpoint import Checkpoint
 from jaxode.runs.checkpoint_folder import META
-from jaxode.runs.migration import migrated, stored
+from jaxode.runs.extension import FREE_OF_EPOCHS, extends
 from jaxode.runs.origins import checked_origins
 from jaxode.runs.summary import CLOCK
 from jaxode.strict_json import JsonObject, need
@@ -34,9 +35,8 @@ def differences(config: RunConfig, request: Mapping[str, object]) -> list[str]:
     own = config.flat()
     wrong = []
     for name, value in request.items():
-        extended = name == "epochs" and config.optim.schedule == "constant"
         undecided = name == "data" and value == "auto"
-        if own[name] != value and name not in RESUMABLE_SETTINGS and not extended and not undecided:
+        if own[name] != value and name not in RESUMABLE_SETTINGS and not undecided:
             wrong.append(f"{name} (run has {own[name]}, requested {value})")
     return wrong
 
@@ -78,7 +78,10 @@ def check_identity(
         own = _settings(meta, config, monitor)
     except ValueError as error:
         raise ResumeError(f"{where} is damaged: {error}") from error
-    wrong = differences(own, config.flat())
+    request = config.flat()
+    if own.optim.schedule in FREE_OF_EPOCHS or extends(own, config):
+        del request["epochs"], request["extended_from"]
+    wrong = differences(own, request)
     if wrong:
         raise ResumeError(
             f"checkpoint {name} is of other settings than config.json: {', '.join(wrong)}"

@@ -1,12 +1,13 @@
-"""Progress: a bar on a terminal, one line for each epoch elsewhere, nothing when quiet."""
+"""Progress: a bar on a terminal or in a notebook, one line for each epoch elsewhere."""
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import sys
 from collections.abc import Sequence
-from typing import TextIO
+from typing import Any, TextIO
 
 from tqdm import tqdm
 
@@ -62,12 +63,27 @@ def first_step_line(
     return f"first step: {', '.join([*solves, f'loss {loss:.4f}'])}"
 
 
+def in_notebook() -> bool:
+    """Whether this is the kernel of a Jupyter notebook."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return "IPKernelApp" in getattr(shell, "config", {})
+
+
+def bar_class() -> Any:
+    """Tqdm's bar: a widget in a notebook that has ipywidgets, else text that is drawn over."""
+    if in_notebook() and importlib.util.find_spec("ipywidgets"):
+        from tqdm.notebook import tqdm as widget
+
+        return widget
+    return tqdm
+
+
 class Progress:
-    """What a command shows of a run: a bar on a terminal, else a line an epoch.
+    """What is shown of a run: a bar on a terminal or in a notebook, and a line an epoch.
 
     Args:
         quiet: show nothing but warnings.
-        stream: where; stderr by default.
+        stream: where; by default stdout in a notebook, where stderr is red, and else stderr.
 
     Example:
         >>> import sys
@@ -79,8 +95,10 @@ class Progress:
     """
 
     def __init__(self, quiet: bool = False, stream: TextIO | None = None) -> None:
+        self.notebook = in_notebook()
+        usual = sys.stdout if self.notebook else sys.stderr
         # A process without a stderr (2>&-) has None.
-        self.stream = stream or sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+        self.stream = stream or usual or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
         self.quiet = quiet
         self.bar: tqdm | None = None
 
@@ -95,7 +113,7 @@ class Progress:
             self.warn(text)
 
     def begin(self, title: str, total: int, done: int = 0) -> None:
-        """Show a new bar on a terminal.
+        """Show a new bar on a terminal or in a notebook.
 
         Args:
             title: of the bar.
@@ -103,8 +121,8 @@ class Progress:
             done: how many of them are done.
         """
         self.end()
-        shown = not self.quiet and self.stream.isatty()
-        self.bar = tqdm(
+        shown = not self.quiet and (self.notebook or self.stream.isatty())
+        self.bar = bar_class()(
             desc=title,
             total=total,
             initial=done,
@@ -145,3 +163,12 @@ class LoggedProgress(Progress):
     def say(self, text: str) -> None:
         """Log a line of information."""
         logger.info(text)
+
+
+def usual_progress() -> Progress:
+    """What a program that uses the library shows unless it asks for something else.
+
+    A bar in a notebook, and where Python is used interactively on a terminal; else the logger's.
+    """
+    interactive = hasattr(sys, "ps1") and sys.stderr is not None and sys.stderr.isatty()
+    return Progress() if in_notebook() or interactive else LoggedProgress()

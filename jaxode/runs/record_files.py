@@ -1,4 +1,4 @@
-"""The files of a run for people: settings, metrics, result, plots, TensorBoard's events."""
+"""The files of a run for people: settings, metrics, result, plots."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from pathlib import Path
 
 from jaxode.checks import ConfigError
 from jaxode.config import RunConfig
+from jaxode.config.migration import stored
 from jaxode.plots import learning_curves
 from jaxode.runs.directory_lock import CONFIG
 from jaxode.runs.files import write_json, write_whole
 from jaxode.runs.history import METRICS, History, HistoryFile
-from jaxode.runs.migration import stored
 from jaxode.runs.origins import Origins
 from jaxode.runs.summary import RESULT, settings_of_result, summary
-from jaxode.runs.tensorboard import EventWriter
 from jaxode.strict_json import JsonObject, loads, read_object
 from jaxode.tasks import Task
 
@@ -33,10 +32,6 @@ class RecordFiles:
         facts: values of result.json beside settings and metrics: counts of images, parameters.
         origins: where the run was trained.
         task: names the metrics.
-        tensorboard: whether to write event files too.
-
-    Raises:
-        ConfigError: event files are requested and tensorboardX is not installed.
     """
 
     def __init__(
@@ -46,11 +41,9 @@ class RecordFiles:
         facts: JsonObject,
         origins: Origins,
         task: Task,
-        tensorboard: bool = False,
     ) -> None:
         self.path, self.config, self.facts, self.origins = path, config, facts, origins
         self.task = task
-        self.events = EventWriter(path / "tensorboard") if tensorboard else None
         self.metrics = HistoryFile(path / METRICS)
         self.drawn = -math.inf
 
@@ -80,7 +73,7 @@ class RecordFiles:
 
         Args:
             history: a line for each epoch.
-            status: running, complete, stopped or failed.
+            status: running, complete, stopped_early, stopped or failed.
             error: why the run has failed.
             report: values of the result of a complete run that come from its predictions.
 
@@ -108,8 +101,6 @@ class RecordFiles:
             )
             write_whole(self.path / CURVES, curves)
             self.drawn = time.monotonic()
-        if self.events is not None:
-            self.events.write(history)
         return result
 
     def fail_running(self, error: str) -> None:
@@ -141,8 +132,3 @@ class RecordFiles:
         part = " (bundled sample)" if self.config.data.data == "sample" else ""
         count = f"{self.facts['train_images']:,} training images"
         return f"{model.facts.title}{blocks}{solver} on {self.config.data.dataset}{part}, {count}"
-
-    def close(self) -> None:
-        """Close the event files."""
-        if self.events is not None:
-            self.events.close()

@@ -1,49 +1,15 @@
-"""A request to go on with a run: the run's settings, and which of them it may change."""
+"""A request to go on with a run: which of the run's settings it may change."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 
-from jaxode.checks import ConfigError, one_line
 from jaxode.config import RunConfig
 from jaxode.errors import ResumeError
-from jaxode.runs.directory_lock import CONFIG
+from jaxode.runs.extension import with_epochs
 from jaxode.runs.identity import RESUMABLE_SETTINGS, differences
-from jaxode.runs.migration import migrated
-from jaxode.strict_json import read_object
-
-CONFIG_BYTES = 1 << 20
-"""More than any settings."""
-
-
-def read_config(directory: Path) -> RunConfig:
-    """The settings of the run in a directory.
-
-    Args:
-        directory: of the run.
-
-    Raises:
-        ResumeError: it holds no run, or one whose settings are damaged.
-
-    Example:
-        >>> from pathlib import Path
-        >>> from jaxode.runs import read_config
-        >>> read_config(Path("nowhere"))
-        Traceback (most recent call last):
-        jaxode.errors.ResumeError: nowhere is no run: it has no config.json
-    """
-    path = directory / CONFIG
-    try:
-        return RunConfig.from_json(migrated(read_object(path, CONFIG_BYTES)))
-    except (FileNotFoundError, NotADirectoryError):
-        raise ResumeError(f"{directory} is no run: it has no {CONFIG}") from None
-    except OSError as error:
-        raise ResumeError(f"cannot read {path}: {error.strerror}") from error
-    except (ConfigError, ValueError) as error:
-        raise ResumeError(
-            f"{path} is damaged: {one_line(error).removeprefix(f'{path}: ')}"
-        ) from error
+from jaxode.runs.run_directory import RunDirectory
 
 
 def merge_resume_request(
@@ -52,13 +18,15 @@ def merge_resume_request(
     """The settings of a run with what a request changes of them.
 
     Args:
-        directory: of the run, for messages.
+        directory: of the run.
         config: the run's settings.
         request: settings by name. Those of `RESUMABLE_SETTINGS` may differ from the run's, and
-            `epochs` if its learning rate is constant.
+            `epochs`: where the learning rate depends on their number, there may be more, and the
+            settings record it (`RunConfig.extended_from`).
 
     Raises:
-        ResumeError: the request would change other settings; names each.
+        ResumeError: the request would change other settings, and names each; or the epochs that
+            are done cannot be read.
         ConfigError: a value is invalid.
 
     Example:
@@ -72,8 +40,15 @@ def merge_resume_request(
         Traceback (most recent call last):
         jaxode.errors.ResumeError: run is another run: seed (run has 0, requested 1)
     """
-    wrong = differences(config, request)
+    rest = {name: value for name, value in request.items() if name != "epochs"}
+    wrong = differences(config, rest)
     if wrong:
         raise ResumeError(f"{directory} is another run: {', '.join(wrong)}")
-    names = (*RESUMABLE_SETTINGS, "epochs")
-    return config.replaced(**{name: value for name, value in request.items() if name in names})
+    changes = {name: value for name, value in rest.items() if name in RESUMABLE_SETTINGS}
+    epochs = request.get("epochs", config.epochs)
+    if epochs != config.epochs:
+        # Validated before it is compared.
+        epochs = config.replaced(epochs=epochs, extended_from=()).epochs
+        done = len(RunDirectory(directory).history)
+        config = with_epochs(directory, config, epochs, done)
+    return config.replaced(**changes)

@@ -20,23 +20,22 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
-from jaxode.config import RunConfig
+from jaxode.config import ModelChoice, RunConfig
+from jaxode.data.batches import steps_per_epoch
 from jaxode.errors import ResumeError
 from jaxode.runs import predictions
 from jaxode.runs.checkpoint import Checkpoints
-from jaxode.runs.checkpoint_folder import CHECKPOINTS, STATE, checkpoint_name
-from jaxode.runs.checkpoint_meta import DamagedError, compare_files
+from jaxode.runs.checkpoint_folder import CHECKPOINTS, checkpoint_name
+from jaxode.runs.checkpoint_meta import DamagedError
+from jaxode.runs.completeness import is_complete
 from jaxode.runs.directory_lock import lock_run_directory
-from jaxode.runs.history import METRICS, History, agrees, check
-from jaxode.runs.resume import read_config
+from jaxode.runs.history import METRICS, History, check
+from jaxode.runs.stored_config import read_config
 from jaxode.runs.summary import RESULT
 from jaxode.strict_json import JsonObject, need, read_object, read_objects
 from jaxode.tasks import Predictions, Task
 
 DATASET = "dataset.json"
-
-STATE_BYTES = 1 << 38
-"""More than any file of a checkpoint's state."""
 
 
 class RunDirectory:
@@ -47,6 +46,7 @@ class RunDirectory:
 
     Args:
         path: the directory. `RunDirectory.open` also checks that it holds a run.
+        own: the class of a model that is not registered, which the settings name.
 
     Example:
         >>> import tempfile
@@ -75,21 +75,22 @@ class RunDirectory:
         (2, 'epoch-00002-step-0000000008')
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | os.PathLike[str], own: ModelChoice | None = None) -> None:
+        self.path, self.own = Path(path), own
         self.checkpoints = Checkpoints(self.path / CHECKPOINTS)
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> RunDirectory:
+    def open(cls, path: str | os.PathLike[str], own: ModelChoice | None = None) -> RunDirectory:
         """The run in a directory.
 
         Args:
             path: the directory.
+            own: the class of a model that is not registered, which the settings name.
 
         Raises:
             ResumeError: it holds no run, or one whose settings are damaged.
         """
-        directory = cls(path)
+        directory = cls(path, own)
         _ = directory.config
         return directory
 
@@ -125,7 +126,7 @@ class RunDirectory:
         Raises:
             ResumeError: there is no run, or its settings are damaged.
         """
-        return read_config(self.path)
+        return read_config(self.path, self.own)
 
     @cached_property
     def dataset_facts(self) -> JsonObject | None:
@@ -161,7 +162,7 @@ class RunDirectory:
         """
         path = self.path / METRICS
         try:
-            meta = self._newest_meta
+            meta = self.newest_meta
             lines = read_objects(path) if meta is None else meta["history"]
             check(lines, path)
         except FileNotFoundError:
@@ -173,7 +174,7 @@ class RunDirectory:
         return lines
 
     @cached_property
-    def _newest_meta(self) -> JsonObject | None:
+    def newest_meta(self) -> JsonObject | None:
         """The meta data of the newest checkpoint; None without one, or if they are damaged."""
         names = self.checkpoints.names()
         try:
@@ -198,8 +199,9 @@ class RunDirectory:
             images = need(self.result, "train_images", int, RESULT)
         except ValueError:
             return None
-        steps_per_epoch = -(-images // self.config.batch_size)
-        name = checkpoint_name(epoch, epoch * steps_per_epoch)
+        drop_last = self.config.data.drop_last
+        steps = steps_per_epoch(images, self.config.batch_size, drop_last=drop_last)
+        name = checkpoint_name(epoch, epoch * steps)
         return self.checkpoints.directory / name if name in self.checkpoints.names() else None
 
     def predictions(self, task: Task) -> Predictions | None:
@@ -235,26 +237,4 @@ class RunDirectory:
             config: the settings, of which the number of epochs counts.
             task: of the run.
         """
-        done = self.result.get("status") == "complete" and type(self.result.get("epochs")) is int
-        return (
-            done
-            and self.result["epochs"] == config.epochs
-            and self.has_report(task)
-            and self._is_whole(config.epochs)
-        )
-
-    def _is_whole(self, epochs: int) -> bool:
-        """Whether the newest checkpoint is whole, of so many epochs, and has the metrics' history.
-
-        True without any checkpoint.
-        """
-        newest, meta = self.last_checkpoint, self._newest_meta
-        if newest is None:
-            return True
-        if meta is None:
-            return False
-        try:
-            compare_files(newest / STATE, meta["files_sha256"], STATE_BYTES)
-        except DamagedError:
-            return False
-        return len(meta["history"]) == epochs and agrees(self.path / METRICS, meta["history"])
+        return is_complete(self, config, task)

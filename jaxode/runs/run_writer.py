@@ -47,7 +47,6 @@ class RunWriter:
         steps_per_epoch: training steps of an epoch.
         cluster: the processes of the run.
         progress: shows what is restored.
-        tensorboard: write event files too.
         task: names the metrics and picks the best epoch.
     """
 
@@ -60,7 +59,6 @@ class RunWriter:
         steps_per_epoch: int,
         cluster: ProcessGroup,
         progress: Progress,
-        tensorboard: bool,
         task: Task,
     ) -> None:
         self.directory, self.config, self.data, self.task = directory, config, data, task
@@ -68,8 +66,7 @@ class RunWriter:
         self.checkpoints, self.fingerprint = directory.checkpoints, data.fingerprint
         facts = {**facts, "data_fingerprint": self.fingerprint, "processes": cluster.count}
         self.origins = Origins(facts)
-        events = tensorboard and cluster.first
-        self.files = RecordFiles(directory.path, config, facts, self.origins, task, events)
+        self.files = RecordFiles(directory.path, config, facts, self.origins, task)
         self.history: History = []
         self.checkpointed = 0
         """Epochs of the history that are in a checkpoint; result files have no more."""
@@ -172,8 +169,8 @@ class RunWriter:
         """Write the files of the run, of no more epochs than are in a checkpoint.
 
         Args:
-            status: running, complete or stopped.
-            report: values that come from the predictions of a complete run.
+            status: running, complete, stopped_early (by a callback) or stopped (by a signal).
+            report: further values, those that come from the predictions of a complete run.
 
         Returns:
             the result.
@@ -252,7 +249,3 @@ class RunWriter:
             return predictions.write_report(path, current, task, self.data, self.files.title())
 
         return self.cluster.broadcast_from_main(write)
-
-    def close(self) -> None:
-        """Close the event files."""
-        self.files.close()

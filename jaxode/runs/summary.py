@@ -5,7 +5,9 @@ from __future__ import annotations
 from statistics import fmean
 
 from jaxode.config import RunConfig
+from jaxode.config.model import STEM_DEFAULTS
 from jaxode.data import has_predefined_split
+from jaxode.runs.extension import recorded
 from jaxode.runs.history import History
 from jaxode.strict_json import JsonObject
 from jaxode.tasks import Task
@@ -93,6 +95,8 @@ def settings_of_result(config: RunConfig) -> JsonObject:
         "dataset": config.data.dataset,
         "data": config.data.data,
         "crop": config.data.crop,
+        "pixels": config.data.pixels,
+        "drop_last": config.data.drop_last,
         "augment": list(config.data.augmentations),
         "split_seed": (
             None if has_predefined_split(config.data.dataset) else config.data.split_seed
@@ -100,7 +104,10 @@ def settings_of_result(config: RunConfig) -> JsonObject:
         "model": config.model.name,
         "blocks": config.model.blocks,
         "width": config.model.width if "width" in config.model.facts.uses else None,
-        "stem": config.model.stem if "stem" in config.model.facts.uses else None,
+        **{
+            name: getattr(config.model, name) if name in config.model.facts.uses else None
+            for name in STEM_DEFAULTS
+        },
         "augment_dims": config.model.augment_dims if solves else None,
         **solve,
         "optimizer": config.optim.optimizer,
@@ -108,10 +115,16 @@ def settings_of_result(config: RunConfig) -> JsonObject:
         "momentum": config.optim.momentum if config.optim.optimizer == "sgd" else None,
         "weight_decay": config.optim.weight_decay,
         "schedule": config.optim.schedule,
+        "milestones": (
+            list(config.optim.milestone_epochs) if config.optim.schedule == "milestones" else None
+        ),
+        "lr_batch": config.optim.lr_batch,
         "batch_size": config.batch_size,
+        "eval_batch_size": config.evaluation_batch,
         "parallel": config.parallel.parallel,
         "accumulate": config.parallel.accumulate,
         "precision": config.precision,
         "seed": config.seed,
         "epochs_planned": config.epochs,
+        **({"extended_from": recorded(config)} if config.extended_from else {}),
     }

@@ -22,7 +22,8 @@ from jaxode.nn.kernels import kernels_name
 from jaxode.ode import Stats
 from jaxode.optim import learning_rate, optimizer
 from jaxode.tasks import Batch, Metrics, Task, default_task
-from jaxode.train.feeds import Pass, choose_feed
+from jaxode.train.feed_choice import choose_feed
+from jaxode.train.feeds import Pass
 from jaxode.train.microbatch import MicroBatches, forward
 from jaxode.train.state import Learned, Totals, TrainState, initial_state, split_model
 from jaxode.train.step import (
@@ -32,6 +33,7 @@ from jaxode.train.step import (
     predict_batch,
     train_chunk,
 )
+from jaxode.train.step_log import StepLog
 
 Builder = Callable[..., nnx.Module]
 """A function with the arguments of `jaxode.models.create_model`; tests put a stub in its place."""
@@ -67,10 +69,12 @@ class CompiledSteps:
             f" {config.parallel.accumulate}"
         )
         require(config.batch_size % shares == 0, "batch_size", config.batch_size, allowed)
+        size = config.evaluation_batch
+        require(size % shares == 0, "eval_batch_size", size, allowed)
         self.task = task or default_task(data)
         self.feed = choose_feed(config, data, self.spread)
         self.train_count, self.test_count = self.feed.counts["train"], self.feed.counts["test"]
-        self.steps_per_epoch = self.feed.batches["train"]
+        self.steps_per_epoch = self.feed.steps_per_epoch
         self.total_steps = config.epochs * self.steps_per_epoch
         most = MOST_STEPS // self.steps_per_epoch
         require(
@@ -93,8 +97,9 @@ class CompiledSteps:
         )
         graphdef, self.learned = split_model(model)
         self.parameters = sum(leaf.size for leaf in jax.tree.leaves(self.learned.params))
-        self.transform = optimizer(config.optim, self.total_steps)
-        self.rate = learning_rate(config.optim, self.total_steps)
+        optim, lengths = config.scaled_optim, (self.total_steps, self.steps_per_epoch)
+        self.transform = optimizer(optim, *lengths)
+        self.rate = learning_rate(optim, *lengths)
         division = MicroBatches(config.parallel.accumulate, self.spread.across)
         self.work = Work(graphdef, self.task, data.views(config), division)
         self.blocks, self._metrics = self._traced_evaluation()
@@ -102,7 +107,7 @@ class CompiledSteps:
 
     def _traced_evaluation(self) -> tuple[int, Any]:
         """How many ODE blocks the model solves, and the shapes of the task's metrics."""
-        weight = jax.ShapeDtypeStruct((self.config.batch_size,), self.dtype)
+        weight = jax.ShapeDtypeStruct((self.config.evaluation_batch,), self.dtype)
 
         def evaluate(learned: Learned, batch: Batch) -> tuple[Stats, Metrics]:
             batch, total = self.work.views.evaluation(batch), jnp.sum(batch["weight"])
@@ -114,6 +119,14 @@ class CompiledSteps:
             stats, metrics = jax.eval_shape(evaluate, self.learned, batch)
         return stats.nfe.shape[0], metrics
 
+    def rates_of_epochs(self) -> list[tuple[float, float]]:
+        """The learning rates of the first and the last step of each epoch."""
+        count = self.steps_per_epoch
+        first = np.arange(self.config.epochs) * count
+        rates = jax.vmap(lambda step: jnp.asarray(self.rate(step)))
+        ends = jax.device_get([rates(jnp.asarray(first)), rates(jnp.asarray(first + count - 1))])
+        return [(float(begin), float(end)) for begin, end in zip(*ends, strict=True)]
+
     def first_state(self) -> TrainState:
         """State before the first step.
 
@@ -122,6 +135,9 @@ class CompiledSteps:
         state = initial_state(self.learned, self.transform, self.blocks, self.config.precision)
         del self.learned
         return self.spread.place(state)
+
+    def _empty_log(self) -> StepLog:
+        return self.spread.place(StepLog.empty(self.steps_per_epoch, self.blocks, self.dtype))
 
     def zero(self) -> Totals:
         """Totals of no batches."""
@@ -154,7 +170,8 @@ class CompiledSteps:
         key, row, (epoch, split) = self._key(np.int32(0)), np.int32(0), self.feed.examples()
         train = partial(train_chunk, self.work, self.transform)
         evaluate = partial(evaluation_chunk, self.work)
-        train = self._traced(train, state, epoch, key, row, donate_argnums=0)
+        self.log = self._empty_log()
+        train = self._traced(train, state, self.log, epoch, key, row, donate_argnums=(0, 1))
         empty = self.empty_metrics()
         evaluate = self._traced(evaluate, state.learned, empty, split, row, row)
         self.train_loop, self.evaluation_loop = wait(train.compile), wait(evaluate.compile)
@@ -174,10 +191,13 @@ class CompiledSteps:
     def train(self, state: TrainState, key: PRNGKeyArray, batches: Pass, stop: int) -> TrainState:
         """Begin the steps of an epoch up to before its step `stop`; the given state is donated.
 
+        What each step came to stands in `log`, until the same step of another epoch.
+
         Raises DataError if the batches of a stream are not as announced.
         """
         for call in batches.upto(stop):
-            state = self.train_loop(state, call.batches, key, np.int32(call.stop))
+            end = np.int32(call.stop)
+            state, self.log = self.train_loop(state, self.log, call.batches, key, end)
         return state
 
     def evaluate(

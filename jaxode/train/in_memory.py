@@ -36,9 +36,6 @@ class InMemoryRecords:
     def save(self, state: TrainState, step: int) -> None:
         """Nothing to write."""
 
-    def close(self) -> None:
-        """Nothing to close."""
-
     def record_failure(self, text: str) -> None:
         """Nothing to write."""
 
@@ -55,7 +52,7 @@ class InMemoryRecords:
         """The result so far.
 
         Args:
-            status: running, complete or stopped.
+            status: running, complete, stopped_early or stopped.
             report: further values.
         """
         metrics = summary(self.task, self.history)

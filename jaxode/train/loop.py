@@ -1,38 +1,27 @@
-"""The training loop: epochs of training and evaluation, saved so that nothing computed is lost."""
+"""A run from its first line to its last: restored, compiled, trained, recorded."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
-import jax
-import jax.numpy as jnp
-from jaxtyping import PRNGKeyArray
-
+from jaxode.callbacks.base import RunInfo
+from jaxode.callbacks.calls import CallbackError, Callbacks
 from jaxode.config import RunConfig
-from jaxode.data import DataError, Dataset
+from jaxode.data import Dataset
 from jaxode.distributed.process_group import ProcessGroup
 from jaxode.errors import CheckpointError, RunFailed, Stopped
-from jaxode.ode import SolveError
-from jaxode.runs.progress import Progress, epoch_line, first_step_line
-from jaxode.runs.provenance import commit, cores, device, versions
-from jaxode.runs.run_directory import RunDirectory
-from jaxode.runs.run_writer import RunWriter
+from jaxode.runs.extension import extension_text
+from jaxode.runs.progress import Progress
 from jaxode.strict_json import JsonObject
 from jaxode.tasks import Predictions, Task
 from jaxode.train.compiled_steps import Builder, CompiledSteps
-from jaxode.train.epoch_metrics import by_block, epoch_metrics
-from jaxode.train.failed_pass import raise_if_failed
-from jaxode.train.feeds import Pass
-from jaxode.train.in_memory import InMemoryRecords
+from jaxode.train.epochs import EpochLoop
 from jaxode.train.interrupts import Interrupts
 from jaxode.train.pace import Pace
-from jaxode.train.predict import PredictionLoop
+from jaxode.train.predict import predict_split
+from jaxode.train.records import make_records
 from jaxode.train.state import TrainState
-from jaxode.train.step import Evaluated
 
 
 class Trainer:
@@ -43,12 +32,12 @@ class Trainer:
         data: the data set.
         out: the run's directory; None for a run in memory.
         progress: shows the progress.
-        tensorboard: write event files too.
         build: makes the model.
         pace: chooses the lengths of compiled calls.
         interrupts: the signals that end the run.
         cluster: the processes of the run.
         task: what is learned; classification by default.
+        callbacks: are told of the run; only those of process 0.
 
     Raises:
         ConfigError: settings that cannot be run with this data set or on these devices.
@@ -60,66 +49,85 @@ class Trainer:
         data: Dataset,
         out: Path | None,
         progress: Progress,
-        tensorboard: bool,
         build: Builder,
         pace: Pace | None,
         interrupts: Interrupts,
         cluster: ProcessGroup,
         task: Task | None = None,
+        callbacks: Callbacks | None = None,
     ) -> None:
         self.config, self.data, self.interrupts, self.cluster = config, data, interrupts, cluster
-        self.progress = progress
-        self.paces = {"train": pace or Pace(), "evaluation": pace or Pace()}
+        self.progress, self.out = progress, out
+        self.callbacks = callbacks if callbacks and cluster.first else Callbacks()
         self.steps = CompiledSteps(config, data, build, task)
         self.task = self.steps.task
-        facts = self._facts()
-        self.records: RunWriter | InMemoryRecords
-        if out is None:
-            self.records = InMemoryRecords(self.task, facts)
-        else:
-            rest = (self.steps.steps_per_epoch, cluster, progress, tensorboard, self.task)
-            self.records = RunWriter(RunDirectory(out), config, data, facts, *rest)
-        self.state: TrainState = self.steps.first_state()
+        self.records = make_records(self.steps, data, out, cluster, progress)
+        rest = (progress, interrupts, cluster, self.callbacks, pace)
+        self.epochs = EpochLoop(self.steps, self.records, *rest)
 
-    def _facts(self) -> JsonObject:
-        return {
-            "train_images": self.steps.train_count,
-            "test_images": self.steps.test_count,
-            "parameters": self.steps.parameters,
-            "kernels": self.steps.kernels,
-            "device": device(),
-            "cores": cores(),
-            "devices": self.steps.spread.count,
-            "versions": versions(),
-            "commit": commit(),
-        }
+    @property
+    def state(self) -> TrainState:
+        """Parameters and all else that changes, as they stand."""
+        return self.epochs.state
 
     def run(self) -> JsonObject:
         """Restore, train, record."""
-        records = self.records
+        records, ending = self.records, {"status": "failed"}
         try:
-            self.cluster.assert_equal("images", self.data.fingerprint)
-            state = records.restore(self.state)
-            if state is not None:
-                self.state = self.steps.spread.place(state)
-            records.start()
-            if len(records.history) == self.config.epochs:
-                return self.complete()
-            records.record("running")
-            self.compile()
-            while len(records.history) < self.config.epochs:
-                self.epoch()
-            return self.complete()
+            ending = self.trained()
+            return ending
         except Stopped as stop:
-            if stop.result is None:
-                records.record("stopped")
+            ending = records.record("stopped") if stop.result is None else stop.result
             raise
+        except CallbackError as error:
+            if error.method == "on_step" and self.cluster.count == 1:
+                self.epochs.save_unless_failed()
+            records.record_failure(str(error))
+            ending["error"] = str(error)
+            raise error.cause from error.cause.__cause__
         except (RunFailed, CheckpointError) as error:
             records.record_failure(str(error))
+            ending["error"] = str(error)
             raise
         finally:
             self.progress.end()
-            records.close()
+            self.callbacks.end(ending)
+
+    def trained(self) -> JsonObject:
+        """Restore and train; returns the result of all epochs."""
+        records = self.records
+        self.cluster.assert_equal("images", self.data.fingerprint)
+        state = records.restore(self.state)
+        if state is not None:
+            self.epochs.state = self.steps.spread.place(state)
+        records.start()
+        self.start_callbacks()
+        if self.goes_on():
+            records.record("running")
+            self.say_extension()
+            self.compile()
+            while self.goes_on():
+                self.epochs.run()
+        return self.complete()
+
+    def goes_on(self) -> bool:
+        """Whether there are epochs left and no callback asks for the end."""
+        stop = self.cluster.broadcast_from_main(lambda: self.callbacks.stop_reason)
+        self.stop_reason: str | None = stop
+        return len(self.records.history) < self.config.epochs and stop is None
+
+    def start_callbacks(self) -> None:
+        """Tell the callbacks which run starts, and where it stands."""
+        counts = self.steps.parameters, self.steps.steps_per_epoch
+        history, step = [dict(line) for line in self.records.history], int(self.state.step)
+        run = RunInfo(self.config, self.task, self.out, *counts, history, step)
+        self.callbacks.start(run)
+
+    def say_extension(self) -> None:
+        """Say what the learning rates of more epochs than were planned are."""
+        text = extension_text(self.config, self.records.history, self.steps.rates_of_epochs)
+        if text is not None and self.cluster.first:
+            self.progress.warn(text)
 
     def compile(self) -> None:
         """Compile training and evaluation.
@@ -137,7 +145,12 @@ class Trainer:
 
         Raises Stopped after that if a signal came in the meantime, for a caller of several runs.
         """
-        result = self.records.record("complete", self.records.store_predictions(self.predict))
+        report = self.records.store_predictions(self.predict)
+        status, done = "complete", len(self.records.history)
+        if done < self.config.epochs:
+            status = "stopped_early"
+            report = {**report, "stopped_early": {"epoch": done, "reason": self.stop_reason}}
+        result = self.records.record(status, report)
         if self.interrupts.signum is not None:
             raise Stopped(self.interrupts.signum, result=result)
         return result
@@ -147,134 +160,8 @@ class Trainer:
 
         Raises RunFailed if a solve fails.
         """
-        with self.interrupts.compiling(alone=self.cluster.count == 1):
-            images = PredictionLoop(self.steps, self.state.learned, self.interrupts.wait)
-        with closing(images):
-            self.progress.begin("each test image", images.batches)
-            for number in range(images.batches):
-                self.pause(1)
-                try:
-                    self.interrupts.wait(images.step)
-                except (SolveError, DataError) as error:
-                    where = f"batch {number + 1} of {images.batches}"
-                    raise RunFailed(f"record of the test images, {where}: {error}") from None
-                self.progress.advance(1)
-            return images.predictions(len(self.records.history))
-
-    def pause(self, rows: int) -> int:
-        """Between two chunks: save if it is time.
-
-        Returns how many rows come next; this process would do `rows`.
-
-        Raises Stopped, having saved, if a signal came, to whichever process.
-        """
-        every = self.cluster.all_gather([self.interrupts.signum or 0, rows, self.records.due])
-        signum, (_, rows, due) = max(numbers[0] for numbers in every), every[0]
-        if signum or due:
-            self.records.save(self.state, int(self.state.step))
-        if signum:
-            raise Stopped(signum)
-        return rows
-
-    def epoch(self) -> None:
-        """Train and evaluate one epoch, or the rest of one, and save it."""
-        records, number = self.records, len(self.records.history)
-        self.train(number)
-        both = self.config.train_evaluation == "every" or number + 1 == self.config.epochs
-        train = self.evaluate("train", "training images") if both else None
-        test = self.evaluate("test", "test images")
-        self.progress.end()
-        rate = float(jnp.asarray(self.steps.rate((number + 1) * self.steps.steps_per_epoch - 1)))
-        skipped = int(self.state.scale.skipped) if self.state.scale else None
-        records.append(
-            epoch_metrics(
-                self.task, number + 1, rate, records.clock, self.state.totals, train, test, skipped
-            )
+        learned, epochs = self.state.learned, len(self.records.history)
+        pause = partial(self.epochs.pause, 1)
+        return predict_split(
+            self.steps, learned, epochs, self.progress, self.interrupts, self.cluster, pause
         )
-        self.state = self.state._replace(totals=self.steps.zero())
-        records.save(self.state, int(self.state.step))
-        records.record("running")
-        last = records.history[-1]
-        self.progress.say(epoch_line(last, self.config.epochs, self.task.progress_text(last)))
-
-    def train(self, number: int) -> None:
-        """The steps of epoch `number` (from 0) that are still to be done."""
-        steps, done = self.steps.steps_per_epoch, int(self.state.totals.batches)
-        self.progress.begin(f"epoch {number + 1}/{self.config.epochs}", steps, done)
-        if done == steps:
-            return
-        key, batches = self.steps.epoch(number, done)
-        with closing(batches):
-            while done < steps:
-                done = self.train_some(number, key, batches, done)
-
-    def train_some(self, number: int, key: PRNGKeyArray, batches: Pass, done: int) -> int:
-        """Train some more steps of an epoch.
-
-        Args:
-            number: of the epoch, from 0.
-            key: the epoch's.
-            batches: the epoch's.
-            done: steps that are done.
-
-        Returns:
-            how many are done now.
-        """
-        steps, pace = self.steps.steps_per_epoch, self.paces["train"]
-        first = int(self.state.step) == 0
-        # The first step alone, so that its cost can be shown.
-        rows = self.pause(1 if first else pace.rows(steps - done))
-        begin = time.perf_counter()
-        with self.reading(f"epoch {number + 1}"):
-            self.state = self.steps.train(self.state, key, batches, done + rows)
-        self.interrupts.wait(partial(jax.block_until_ready, self.state))
-        self.add_time("train_seconds", pace, rows, begin)
-        totals = self.state.totals
-        place = f"epoch {number + 1}, step {int(totals.bad_batch) + 1} of {steps}"
-        raise_if_failed(totals, self.config, place)
-        if first:
-            counts = (by_block(totals, name) for name in ("nfe", "accepted", "rejected"))
-            self.progress.say(first_step_line(float(totals.loss) / int(totals.images), *counts))
-        self.progress.advance(rows, loss=f"{float(totals.loss) / int(totals.images):.3f}")
-        return done + rows
-
-    def evaluate(self, split: str, name: str) -> Evaluated:
-        """Evaluate a split with the present parameters.
-
-        Args:
-            split: train or test.
-            name: of the split, for progress and messages.
-
-        Returns:
-            Sums over its batches.
-        """
-        sums, pace, done = self.steps.empty_metrics(), self.paces["evaluation"], 0
-        where = f"evaluation of the {name} after epoch {len(self.records.history) + 1}"
-        with closing(self.steps.feed.evaluation(split)) as batches:
-            self.progress.begin(name, batches.count)
-            while done < batches.count:
-                rows = self.pause(pace.rows(batches.count - done))
-                begin = time.perf_counter()
-                with self.reading(where):
-                    sums = self.steps.evaluate(self.state.learned, sums, batches, done + rows)
-                self.interrupts.wait(partial(jax.block_until_ready, sums))
-                self.add_time("eval_seconds", pace, rows, begin)
-                batch = f"batch {int(sums.totals.bad_batch) + 1} of {batches.count}"
-                raise_if_failed(sums.totals, self.config, f"{where}, {batch}")
-                done += rows
-                self.progress.advance(rows)
-        return sums
-
-    @contextmanager
-    def reading(self, where: str) -> Iterator[None]:
-        """Context in which a stream that is not as announced fails the run."""
-        try:
-            yield
-        except DataError as error:
-            raise RunFailed(f"{where}: {error}") from error
-
-    def add_time(self, name: str, pace: Pace, rows: int, begin: float) -> None:
-        """Add the time since `begin` to the clock of the epoch, and adapt the pace to it."""
-        seconds = time.perf_counter() - begin
-        self.records.clock[name] += seconds
-        pace.measured(rows, seconds)

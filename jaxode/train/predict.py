@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 
 import jax
 import numpy as np
 
+from jaxode.data import DataError
+from jaxode.distributed.process_group import ProcessGroup
+from jaxode.errors import RunFailed
+from jaxode.ode import SolveError
 from jaxode.runs.predictions import COSTS
+from jaxode.runs.progress import Progress
 from jaxode.tasks import Predictions
 from jaxode.train.compiled_steps import CompiledSteps
+from jaxode.train.interrupts import Interrupts
 from jaxode.train.state import Learned
 
 
@@ -67,3 +74,42 @@ class PredictionLoop:
             name: np.concatenate([part[name] for part in self.parts]) for name in self.parts[0]
         }
         return {**joined, "epochs": np.asarray(epochs)}
+
+
+def predict_split(
+    steps: CompiledSteps,
+    learned: Learned,
+    epochs: int,
+    progress: Progress,
+    interrupts: Interrupts,
+    cluster: ProcessGroup,
+    pause: Callable[[], object],
+) -> Predictions:
+    """The predictions for the test split.
+
+    Args:
+        steps: of the run.
+        learned: parameters and statistics.
+        epochs: of training, which are stored beside.
+        progress: shows a bar.
+        interrupts: the signals that end the run.
+        cluster: the processes of the run.
+        pause: called before each batch; saves and raises Stopped if a signal came.
+
+    Raises:
+        RunFailed: a solve failed.
+        Stopped: by a signal.
+    """
+    with interrupts.compiling(alone=cluster.count == 1):
+        images = PredictionLoop(steps, learned, interrupts.wait)
+    with closing(images):
+        progress.begin("each test image", images.batches)
+        for number in range(images.batches):
+            pause()
+            try:
+                interrupts.wait(images.step)
+            except (SolveError, DataError) as error:
+                where = f"batch {number + 1} of {images.batches}"
+                raise RunFailed(f"record of the test images, {where}: {error}") from None
+            progress.advance(1)
+        return images.predictions(epochs)

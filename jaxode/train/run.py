@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 
+from jaxode.callbacks.calls import Callbacks
 from jaxode.checks import ConfigError
 from jaxode.config import RunConfig
 from jaxode.data import Dataset
@@ -23,14 +26,14 @@ from jaxode.train.pace import Pace
 def run(
     config: RunConfig,
     data: Dataset,
-    out: Path,
+    out: Path | str,
     *,
     progress: Progress | None = None,
-    tensorboard: bool = False,
     build: Builder = create_model,
     pace: Pace | None = None,
     cluster: ProcessGroup | None = None,
     task: Task | None = None,
+    callbacks: Sequence[Any] = (),
 ) -> JsonObject:
     """Train to the last epoch and return the result.
 
@@ -39,15 +42,16 @@ def run(
     Args:
         config: settings; `config.data.data` must be what `data` is, "full" or "sample".
         data: what is trained on: as `jaxode.data.load` returns it, or your own.
-        out: an existing directory that no other process writes into, see
-          `jaxode.runs.lock_run_directory`.
+        out: a directory that no other process writes into, see `jaxode.runs.lock_run_directory`;
+          it is made if it does not exist.
         progress: shows the progress; by default it is logged.
-        tensorboard: write event files too.
         build: what makes the model.
         pace: chooses the lengths of compiled calls.
         cluster: the processes of the run, all of which call this; process 0 alone
           reads and writes `out`.
         task: what is learned; classification by default.
+        callbacks: objects with some of the methods of `jaxode.callbacks.Callback`, such as
+            `jaxode.callbacks.TensorBoard()`.
 
     Raises:
         ConfigError: settings that cannot be run.
@@ -56,13 +60,13 @@ def run(
         CheckpointError: a checkpoint could not be written, or none read.
         RunFailed: a value was not finite or a solve failed; named with its epoch and step.
         Stopped: a signal ended the run (see `Interrupts`); the state is saved.
+        Exception: whatever a callback raises; the state is saved.
         OSError: a result file could not be written.
 
     Example:
         Training on the bundled sample of MNIST:
 
         >>> import tempfile
-        >>> from pathlib import Path
         >>> from jaxode.config import DataConfig, ModelConfig, RunConfig
         >>> from jaxode.data import load
         >>> from jaxode.train import run
@@ -73,7 +77,7 @@ def run(
         ...     batch_size=32,
         ... )
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     result = run(config, load(config.data), Path(folder))
+        ...     result = run(config, load(config.data), f"{folder}/run")
         >>> result["status"], result["epochs"], result["train_images"]
         ('complete', 1, 64)
     """
@@ -85,11 +89,12 @@ def run(
         raise ConfigError(
             f"data must be {data.source}, which the images are, got {config.data.data!r}"
         )
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
     cluster = cluster or ProcessGroup()
     shown = progress or LoggedProgress()
     with Interrupts(shown.warn) as interrupts:
         with interrupts.compiling(alone=cluster.count == 1):
-            trainer = Trainer(
-                config, data, out, shown, tensorboard, build, pace, interrupts, cluster, task
-            )
+            rest = (cluster, task, Callbacks(callbacks))
+            trainer = Trainer(config, data, out, shown, build, pace, interrupts, *rest)
         return trainer.run()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,7 @@ from jaxode.data import Views
 from jaxode.ode import Stats
 from jaxode.optim import Transform, update
 from jaxode.tasks import Batch, Metrics, Task
+from jaxode.train.device_batches import Batches
 from jaxode.train.microbatch import (
     WHOLE_BATCH,
     BatchStats,
@@ -24,73 +25,10 @@ from jaxode.train.microbatch import (
 )
 from jaxode.train.scaling import SMALLEST, after, chosen, scaled, unscaled
 from jaxode.train.state import Learned, Totals, TrainState
+from jaxode.train.step_log import StepLog, StepRecord, norm
 from jaxode.types import Params
 
 LOSS_NOT_FINITE, PARAMETERS_NOT_FINITE, SCALE_TOO_SMALL = 1, 2, 3
-
-
-class BatchIndices(NamedTuple):
-    """Which examples make which batch.
-
-    Row r holds the numbers of the examples of batch r and their weights (0 is padding).
-    """
-
-    indices: Int[Array, "batches B"]
-    weights: Float[Array, "batches B"] | Bool[Array, "batches B"]
-
-
-DeviceDataset = dict[str, Any]
-"""All examples of a data set on the device, as they are stored, by the names of a batch's arrays.
-
-Training examples first, test examples after them.
-"""
-
-
-class Batches(Protocol):
-    """A pytree that a compiled loop reads its batches from."""
-
-    def rows(self, batch: Int[Array, ""], /) -> tuple[Any, Float[Array, " B"]]:
-        """A pytree with a row for each example of a batch, and the weights of the examples."""
-        ...
-
-    def read(self, rows: Any, /) -> DeviceDataset:
-        """The examples of some of these rows, those of a micro-batch."""
-        ...
-
-
-class ResidentBatches(NamedTuple):
-    """Batches of a data set on the device; row r of the order is batch r."""
-
-    dataset: DeviceDataset
-    order: BatchIndices
-
-    def rows(self, batch: Int[Array, ""]) -> tuple[Int[Array, " B"], Array]:
-        """The indices of a batch's examples, and its weights."""
-        return self.order.indices[batch], self.order.weights[batch]
-
-    def read(self, rows: Int[Array, " rows"]) -> DeviceDataset:
-        """The examples of some indices."""
-        return {name: array[rows] for name, array in self.dataset.items()}
-
-
-class StreamedBatch(NamedTuple):
-    """One batch on the device, whichever number it has.
-
-    Its examples are gathered by their indices 0, ..., B - 1, as those of a data set are: XLA then
-    fuses both loops alike, and their results have the same bits.
-    """
-
-    examples: DeviceDataset
-    indices: Int[Array, " B"]
-    weights: Float[Array, " B"]
-
-    def rows(self, batch: Int[Array, ""]) -> tuple[Int[Array, " B"], Array]:
-        """All indices, and the weights."""
-        return self.indices, self.weights
-
-    def read(self, rows: Int[Array, " rows"]) -> DeviceDataset:
-        """The examples of some indices."""
-        return {name: array[rows] for name, array in self.examples.items()}
 
 
 class Evaluated(NamedTuple):
@@ -149,8 +87,8 @@ def train_step(
     total: Float[Array, ""],
     read: Callable[[Any], Batch],
     division: MicroBatches = WHOLE_BATCH,
-) -> TrainState:
-    """The state after one update with the gradient of the batch's mean loss.
+) -> tuple[TrainState, StepRecord]:
+    """The state after one update with the gradient of the batch's mean loss, and its record.
 
     Args:
         graphdef: the model's.
@@ -187,24 +125,20 @@ def train_step(
     broken = jnp.where(all_finite(params), 0, PARAMETERS_NOT_FINITE)
     if scale is not None:
         broken = jnp.where(scale.factor < SMALLEST, SCALE_TOO_SMALL, broken)
-    return TrainState(
-        params,
-        opt_state,
-        state.step + 1,
-        add_batch(state.totals, counts, broken),
-        scale,
-        statistics,
-    )
+    totals = add_batch(state.totals, counts, broken)
+    after_step = TrainState(params, opt_state, state.step + 1, totals, scale, statistics)
+    return after_step, StepRecord.of(counts, norm(gradient))
 
 
 def train_chunk(
     work: Work,
     transform: Transform,
     state: TrainState,
+    log: StepLog,
     batches: Batches,
     epoch_key: PRNGKeyArray,
     stop: Int[Array, ""],
-) -> TrainState:
+) -> tuple[TrainState, StepLog]:
     """Train on the batches of an epoch from where the totals stand to before batch `stop`.
 
     Batch r draws its randomness from fold_in(epoch_key, r) alone, so where the chunks are cut
@@ -215,20 +149,23 @@ def train_chunk(
         examples, weight, key = rows
         return work.views.training({**batches.read(examples), "weight": weight, "key": key})
 
-    def body(state: TrainState) -> TrainState:
+    def body(carry: tuple[TrainState, StepLog]) -> tuple[TrainState, StepLog]:
+        state, log = carry
         row = state.totals.batches
         examples, weights = batches.rows(row)
         weights = weights.astype(state.totals.loss.dtype)
         keys = jax.random.split(jax.random.fold_in(epoch_key, row), weights.shape[0])
         rows, total = (examples, weights, keys), jnp.sum(weights)
-        return train_step(
+        state, record = train_step(
             work.graphdef, work.task, transform, state, rows, total, read, work.division
         )
+        return state, log.with_row(row, record)
 
-    def going(state: TrainState) -> Bool[Array, ""]:
-        return (state.totals.batches < stop) & (state.totals.bad_batch < 0)
+    def going(carry: tuple[TrainState, StepLog]) -> Bool[Array, ""]:
+        totals = carry[0].totals
+        return (totals.batches < stop) & (totals.bad_batch < 0)
 
-    return jax.lax.while_loop(going, body, state)
+    return jax.lax.while_loop(going, body, (state, log))
 
 
 def evaluation_chunk(

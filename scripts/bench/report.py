@@ -8,53 +8,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 from jaxode import strict_json
-from jaxode.config.gradients import gradient_facts
-from jaxode.plots.tables import markdown_table
 from jaxode.runs.files import write_json, write_whole
 from jaxode.runs.provenance import short_commit, versions_text
-from scripts.bench.cases import DEFAULT_MODE, DEFAULTS, NOTES, SAME
+from scripts.bench.cases import NOTES
 from scripts.bench.picture import picture
 from scripts.bench.rows import FAILED, MEASURED, NOT_COMPARED, Row
+from scripts.bench.tables import GROUPS, precision_table, targets_table, times_table
 
 RESULTS, TABLES, PICTURE = "benchmark.json", "benchmark.md", "benchmark.png"
-
-BUSY = 0.2
-"""Cores at work for others from which on times are not to be trusted: threads that wait for each
-other lose most.
-"""
-
-AIMS = {
-    ("gradient", "tape"): 2.3,
-    ("gradient", "backsolve"): 2.7,
-    ("inference", "inference"): 3.3,
-    ("resnet", "training"): 2.2,
-    ("resnet", "inference"): 2.4,
-}
-"""Ratios to PyTorch with the same steps on a CPU with the native kernels, by group and gradient or
-work.
-"""
-
-SWEPT, LEAST_BATCH = ("batch", "tolerance", "width", "colour"), 32
-"""Groups whose rows of the default gradient mode should all be at 2, from this batch on."""
-
-GROUPS = {
-    "gradient": "Training step by gradient mode",
-    "inference": "Inference",
-    "resnet": "ResNet 6",
-    "stock": "Against flax.nnx layers in Diffrax's default solve",
-    "torchode": "Against torchode",
-    "per sample": "Every image by itself",
-    "compiled": "Against torch.compile",
-    "channels last": "Against PyTorch with channels last",
-    "blocks": "More ODE blocks",
-    "tolerance": "Tolerance",
-    "batch": "Batch size",
-    "width": "Channels",
-    "colour": "Images of 32 x 32 in colour",
-    "arithmetic": "Precision of the convolutions",
-    "precision": "One forward solve: work and precision",
-}
-"""Title of the table of each group, in the order of the report."""
 
 READING = """\
 A training step is the loss of a batch and its gradient with respect to all parameters; inference
@@ -128,11 +89,11 @@ def markdown(rows: Sequence[Row], command: str) -> str:
     lines = ["# Benchmark", "", f"{summary(rows)}. `{command}`, {facts(rows)}.", "", READING, ""]
     shown = {row.variant or row.framework for row in rows} | {row.group for row in rows}
     lines += [f"- {side}: {note}." for side, note in NOTES.items() if side in shown] + [""]
-    lines += targets(rows)
+    lines += targets_table(rows)
     for group, title in GROUPS.items():
         chosen = [row for row in rows if row.group == group]
         if chosen:
-            table = _precision(chosen) if group == "precision" else _times(chosen)
+            table = precision_table(chosen) if group == "precision" else times_table(chosen)
             lines += [f"## {title}", "", table, ""]
     return "\n".join(lines)
 
@@ -153,129 +114,3 @@ def facts(rows: Sequence[Row]) -> str:
     if busy:
         parts.append([f"other processes kept at most {max(busy):.2f} cores busy during a case"])
     return ", ".join(word for part in parts for word in part)
-
-
-def aim(row: Row) -> float | None:
-    """The ratio that was aimed at for a rival's row; None where none was."""
-    if row.framework == "flax and diffrax":
-        return 5.0
-    if row.framework != "PyTorch" or row.variant not in (SAME, DEFAULTS):
-        return None
-    if not row.device.startswith("cpu"):
-        main = row.group in ("gradient", "inference", "resnet")
-        adjoint = bool(row.gradient) and gradient_facts(row.gradient).backward_solve
-        return (1.2 if adjoint else 1.0) if main else None
-    if row.group in SWEPT and row.gradient == DEFAULT_MODE and row.batch >= LEAST_BATCH:
-        return 2.0
-    return AIMS.get((row.group, row.gradient or row.work))
-
-
-def targets(rows: Sequence[Row]) -> list[str]:
-    """The ratios that were aimed at, beside those found; nothing if none was measured."""
-    lines = []
-    for row in rows:
-        wanted = aim(row)
-        if wanted is None:
-            continue
-        verdict = row.status
-        if row.ratio_median is not None:
-            verdict = (
-                "not decided: machine busy"
-                if busy(row)
-                else "yes"
-                if row.ratio_median >= wanted
-                else "no"
-            )
-        lines.append((row.case, _side(row), f"{wanted:g}", _ratio(row), verdict, str(row.runs)))
-    head = ("case", "rival", "aimed at", "ratio (lowest–highest)", "reached", "runs")
-    return ["## What was aimed at", "", markdown_table(head, lines), ""] if lines else []
-
-
-def busy(row: Row) -> bool:
-    """Whether other processes used so much of the machine that the times are not reliable."""
-    return (row.others_busy or 0.0) > BUSY
-
-
-def _side(row: Row) -> str:
-    return f"{row.framework}, {row.variant}" if row.variant else row.framework
-
-
-def _number(value: float | None, form: str) -> str:
-    return "" if value is None else format(value, form)
-
-
-def _ratio(row: Row) -> str:
-    return (
-        ""
-        if row.ratio_median is None
-        else f"{row.ratio_median:.2f} ({row.ratio_min:.2f}–{row.ratio_max:.2f})"
-    )
-
-
-def _time(row: Row) -> str:
-    return (
-        "" if row.ms_median is None else f"{row.ms_median:.1f} ({row.ms_min:.1f}–{row.ms_max:.1f})"
-    )
-
-
-def _end(row: Row) -> str:
-    beside = [f"beside other work on {row.others_busy:.1f} cores"] if busy(row) else []
-    reason = row.reason if row.status == MEASURED else f"{row.status}: {row.reason}"
-    return "; ".join(text for text in (reason, *beside) if text)
-
-
-def _times(rows: Sequence[Row]) -> str:
-    header = (
-        "case",
-        "side",
-        "ms (lowest–highest)",
-        "ratio",
-        "images/s",
-        "GFLOP/s",
-        "ceiling",
-        "compile s",
-        "MB",
-    )
-    lines = [
-        (
-            row.case.partition(": ")[2],
-            _side(row),
-            _time(row),
-            _ratio(row),
-            _number(row.images_per_second, ".0f"),
-            _number(row.gflops, ".0f"),
-            _number(row.ceiling_share, ".0%"),
-            _number(row.compile_seconds, ".1f"),
-            _number(row.memory_mb, ".0f"),
-            _number(row.accepted, "d") + (f" ({row.rejected})" if row.rejected else ""),
-            _number(row.nfe_forward, "d"),
-            _number(row.nfe_backward, "d"),
-            _end(row),
-        )
-        for row in rows
-    ]
-    head = (*header, "steps (rejected)", "evaluations", "backward", "remarks")
-    return markdown_table(head, lines)
-
-
-def _precision(rows: Sequence[Row]) -> str:
-    header = ("tolerance", "side", "error", "ms (lowest–highest)", "ratio", "steps", "evaluations")
-    lines = [
-        (
-            _number(row.tolerance, "g"),
-            _side(row),
-            _number(row.error, ".1e"),
-            _time(row),
-            _ratio(row),
-            _number(row.accepted, "d"),
-            _number(row.nfe_forward, "d"),
-            _number(row.outside_ms_per_step, ".2f"),
-            _end(row),
-        )
-        for row in rows
-    ]
-    text = (
-        "The error is that of the final state, ‖a − b‖₂ / ‖b‖₂, against dopri5 at 1e-10 in float64."
-    )
-    table = markdown_table((*header, "ms a step outside the field", "remarks"), lines)
-    return f"{text}\n\n{table}"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxode.config import GRADIENT_FACTS, ModelConfig, SolveConfig
-from jaxode.interop import to_torch
+from jaxode.interop import to_torch, write_weights
 from jaxode.models import parameter_count
 from jaxode.plots.style import BLUE, GREEN, GREY, ORANGE, label_axes, to_png
 from scripts.claims import resident
@@ -41,11 +41,8 @@ BATCH, WIDTH, STEPS = 128, 64, 3
 def file_bytes(model: ModelConfig, endings: Sequence[str] = ENDINGS) -> dict[str, int]:
     """Bytes of the model's file by its ending, and its number of parameters.
 
-    The file is as `scripts.convert` writes it.
+    The file is as `jaxode convert` writes it.
     """
-    # PyTorch, with which pictures and paragraphs of finished claims can do without.
-    from scripts.weight_files import write_weights
-
     built = model_of(model, SolveConfig())
     weights = to_torch(built)
     sizes = {"parameters": parameter_count(built)}

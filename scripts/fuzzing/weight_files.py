@@ -16,14 +16,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from jaxode.interop import InteropError
-from jaxode.interop.weight_files import Weights
+from jaxode.interop import InteropError, read_weights, write_weights
+from jaxode.interop.weight_files import WRITERS, Weights
 from scripts.fuzzing.damage import BYTES, replaced
 from scripts.fuzzing.verdict import Case, of_call
-from scripts.weight_files import ENDINGS, read_weights, write_weights
-from torch_ref.weights import WeightsError
 
-DOCUMENTED = (WeightsError, InteropError, OSError)
+DOCUMENTED = (InteropError, OSError)
 
 
 def weights() -> Weights:
@@ -152,7 +150,7 @@ def cases(rng: Random, count: int, work: Path) -> Iterator[Case]:
             done = way(rng, path)
             exact = False
         else:
-            path = folder / f"model{rng.choice(ENDINGS)}"
+            path = folder / f"model{rng.choice(tuple(WRITERS))}"
             write_weights(path, expected)
             done = (replaced if rng.random() < 0.15 else rng.choice(BYTES))(rng, path)
             exact = path.suffix in (".npz", ".pt", ".pth")  # their zip has a CRC of every member

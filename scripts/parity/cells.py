@@ -114,6 +114,37 @@ LAYERS = [
     _inside("head", "odenet", ("head",), slice(8, 13), "", MAP),
 ]
 
+RESIDUAL = [
+    _inside(
+        "residual block of stride 2",
+        "odenet",
+        ("downsample", "blocks", 0),
+        slice(1, 2),
+        "",
+        (26, 26, WIDTH),
+        downsampling="res",
+    ),
+    _inside(
+        "residual block of stride 2, odd",
+        "odenet",
+        ("downsample", "blocks", 1),
+        slice(2, 3),
+        "",
+        (13, 13, WIDTH),
+        downsampling="res",
+    ),
+    _inside(
+        "residual downsampling",
+        "odenet",
+        ("downsample",),
+        slice(0, 3),
+        "",
+        (SIDE, SIDE, 1),
+        downsampling="res",
+    ),
+]
+"""The downsampling of odenet_mnist.py with --downsampling-method res."""
+
 FIELDS = [
     _inside(
         f"field, t = {time:g}",
@@ -154,6 +185,10 @@ MODELS = [_model(*architecture, *picture) for architecture in ARCHITECTURES for 
 AUGMENTED = replace(
     _model("odenet", 1, *PICTURES[0]), name="ODENet 1, 5 augmented, grey", augment=5
 )
+RESIDUAL_MODELS = [
+    replace(model, name=f"{model.name.split(',')[0]}, residual downsampling", downsampling="res")
+    for model in (_model("odenet", 1, *PICTURES[0]), _model("resnet", 6, *PICTURES[0]))
+]
 DEEPER = replace(
     _model("resnet", 2, *PICTURES[1]), name="ResNet 2, stem of an eighth, RGB", stem="eighth"
 )
@@ -177,7 +212,7 @@ def adaptive(
 def cells() -> Iterator[Cell]:
     """All of them; those marked `quick` make up the test suite."""
     for dtype in ("float64", "float32"):
-        yield from (Cell(subject, dtype=dtype) for subject in [*LAYERS, *FIELDS])
+        yield from (Cell(subject, dtype=dtype) for subject in [*LAYERS, *RESIDUAL, *FIELDS])
     for subject in MODELS:
         solve = (
             SolveConfig(solver="rk4", step_size=EVEN, gradient="tape")
@@ -186,6 +221,10 @@ def cells() -> Iterator[Cell]:
         )
         yield Cell(subject, solve, quick=(subject.channels == 1) == (subject.blocks in (1, 4, 8)))
     yield Cell(DEEPER)
+    for subject in RESIDUAL_MODELS:
+        solves = MODEL_FACTS[subject.model].solves
+        solve = adaptive("dopri5", 1e-3, "tape", "full", "torchdiffeq") if solves else None
+        yield Cell(subject, solve)
     yield Cell(AUGMENTED, adaptive("dopri5", 1e-3, "tape", "full", "torchdiffeq"))
     for solver in names_where(torchdiffeq_fixed=True):
         for size in (EVEN, UNEVEN):

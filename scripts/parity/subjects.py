@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from flax import nnx
 
-from jaxode.config import ModelConfig, SolveConfig, StemName
+from jaxode.config import DownsamplingName, ModelConfig, SolveConfig, StemName
 from jaxode.interop import from_torch
 from jaxode.models import create_model
 from torch_ref.model import ODEBlock, build
@@ -50,6 +50,7 @@ class Subject:
     classes: int = 10
     augment: int = 0
     stem: StemName = "quarter"
+    downsampling: DownsamplingName = "conv"
     time: float | None = None
     smooth: bool = False
 
@@ -102,6 +103,7 @@ def draw(subject: Subject, settings: Settings, seed: int, width: int) -> torch.n
         width=width,
         augment=subject.augment,
         convolutions=ModelConfig(stem=subject.stem).stem_convolutions,
+        downsampling=subject.downsampling,
         side=SIDE,
         settings=settings,
     ).double()
@@ -140,9 +142,12 @@ def our_part(
     subject: Subject, solve: SolveConfig, theirs: Theirs, dtype: str, *, width: int = WIDTH
 ) -> Ours:
     """Our side with the reference's weights."""
+    settings = ModelConfig(
+        subject.model, subject.blocks, width, subject.augment, subject.stem, subject.downsampling
+    )
     model = nnx.eval_shape(  # drawing weights of its own would be compiled for every shape
         lambda: create_model(
-            ModelConfig(subject.model, subject.blocks, width, subject.augment, subject.stem),
+            settings,
             solve,
             image_shape=(SIDE, SIDE, subject.channels),
             classes=subject.classes,

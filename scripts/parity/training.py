@@ -145,7 +145,7 @@ def _trajectory(cell: Training) -> Row:
     def step(state: Any, x: Any, y: Any) -> Any:
         batch = {"image": x, "label": y, "weight": weights}
         task, total = Classification(classes), jnp.sum(weights)
-        return train_step(graph, task, transform, state, batch, total, lambda rows: rows)
+        return train_step(graph, task, transform, state, batch, total, lambda rows: rows)[0]
 
     losses, evaluations = [], []
     for x, y in zip(images, labels, strict=True):

@@ -9,10 +9,10 @@ from typing import Any
 
 from jaxode.checks import ConfigError
 from jaxode.config import RunConfig
+from jaxode.config.migration import migrated
 from jaxode.runs import history, read_config
 from jaxode.runs.files import write_json
 from jaxode.runs.history import METRICS
-from jaxode.runs.migration import migrated
 from jaxode.runs.summary import RESULT
 from jaxode.strict_json import need, read_object, read_objects
 from scripts.tables.protocols import Scale, identity, run_name, settings

@@ -65,8 +65,8 @@ def test_what_users_choose_or_lack(case, tmp_path):
             str(tmp_path / ".cache/jaxode/xla"),
         ),
     }[case]
-    said, files = start(tmp_path, **variables)
-    assert said["dir"] == expected
+    report, files = start(tmp_path, **variables)
+    assert report["dir"] == expected
     assert bool(files) == (case in ("xdg", "relative", "own"))
 
 
@@ -88,12 +88,12 @@ def test_a_directory_of_the_users_that_is_a_file_is_noted(tmp_path, capsys, monk
     )
 
 
-def test_every_run_keeps_its_compilations(kept, tmp_path, capsys):
+def test_every_run_enables_the_cache(cache_requests, tmp_path, capsys):
     from experiments import mnist
 
-    before = len(kept)
+    before = len(cache_requests)
     mnist.main(
         ["--data", "full", "--data-dir", str(tmp_path / "none"), "--out", str(tmp_path / "out")]
     )
     capsys.readouterr()
-    assert len(kept) == before + 1
+    assert len(cache_requests) == before + 1

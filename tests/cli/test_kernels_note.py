@@ -22,18 +22,18 @@ def without_kernels(monkeypatch, tmp_path):
     )
 
 
-def said(capsys, config):
+def printed(capsys, config):
     kernels_note.note_once(config)
     return capsys.readouterr().err
 
 
 def test_it_is_printed_once_with_a_remedy(capsys):
     assert (
-        said(capsys, RunConfig())
+        printed(capsys, RunConfig())
         == "note: training takes two to three times as long as it could: no compiler was found;"
         " install one\n"
     )
-    assert said(capsys, RunConfig()) == ""
+    assert printed(capsys, RunConfig()) == ""
 
 
 @pytest.mark.parametrize(
@@ -46,17 +46,17 @@ def test_it_is_printed_once_with_a_remedy(capsys):
     ids=["float64", "mlp", "other kernels asked for"],
 )
 def test_nothing_is_printed_where_a_run_would_not_use_them(capsys, config):
-    assert said(capsys, config) == ""
+    assert printed(capsys, config) == ""
 
 
 def test_nothing_is_printed_where_the_variable_chooses(capsys, monkeypatch):
     monkeypatch.setenv("JAXODE_KERNELS", "matmul")
-    assert said(capsys, RunConfig()) == ""
+    assert printed(capsys, RunConfig()) == ""
 
 
 def test_nothing_is_printed_where_they_are(capsys, monkeypatch):
     monkeypatch.setattr(kernels_note.native, "load", lambda: True)
-    assert said(capsys, RunConfig()) == ""
+    assert printed(capsys, RunConfig()) == ""
 
 
 @pytest.mark.parametrize("folder", ["nowhere", "unwritable"])
@@ -64,5 +64,5 @@ def test_it_is_printed_again_where_nothing_can_be_remembered(capsys, monkeypatch
     (tmp_path / "file").write_text("", encoding="utf-8")
     place = None if folder == "nowhere" else tmp_path / "file" / "compilations"
     monkeypatch.setattr(kernels_note, "default_directory", lambda: place)
-    assert said(capsys, RunConfig())
-    assert said(capsys, RunConfig())
+    assert printed(capsys, RunConfig())
+    assert printed(capsys, RunConfig())

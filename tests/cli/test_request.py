@@ -66,7 +66,7 @@ def test_help_explains_every_setting(name, capsys):
     text = capsys.readouterr().out
     flat = " ".join(text.split())
     unused = SPECS[name].unused_settings
-    for setting in set(experiment(name).PRESET.flat()) - {"dataset", *unused}:
+    for setting in set(experiment(name).PRESET.flat()) - {"dataset", "extended_from", *unused}:
         assert f"--{setting.replace('_', '-')} " in text
     for word in (
         "Source:",
@@ -276,16 +276,23 @@ def test_a_default_gradient_mode_follows_the_solver():
     )
 
 
-def test_help_and_mistakes_wait_for_no_slow_import():
+def test_help_and_mistakes_wait_for_no_slow_import(tmp_path):
+    other = tmp_path / "config.json"
+    other.write_text(json.dumps(preset("cifar10").to_json()))
     program = (
         "import sys\n"
         "from experiments import mnist\n"
         "assert mnist.main(['--rtol', '-1']) == 2\n"
+        "assert mnist.main(['--config', sys.argv[1]]) == 2\n"
         "slow = {'jax', 'flax', 'diffrax', 'matplotlib', 'tensorflow_datasets', 'PIL', 'optax'}\n"
         "assert not slow & set(sys.modules), slow & set(sys.modules)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", program, other],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
 

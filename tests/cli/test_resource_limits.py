@@ -19,7 +19,7 @@ def limited(name, value):
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "message"),
     [
         ("RLIMIT_AS", 500_000 << 10, "address space (ulimit -v) must be at least"),
         ("RLIMIT_AS", 2_000_000 << 10, "got 2000000"),
@@ -27,12 +27,12 @@ def limited(name, value):
     ],
 )
 @pytest.mark.parametrize("module", ["experiments.mnist", "scripts.report"])
-def test_too_low_a_limit_is_refused(module, name, value, said, tmp_path):
+def test_too_low_a_limit_is_refused(module, name, value, message, tmp_path):
     code, out, err = finished(module, "--out", tmp_path / "out", before=limited(name, value))
     (line,) = err.splitlines()
     assert (code, out) == (2, "")
     assert line.startswith(f"python -m {module}: error: ")
-    assert said in line
+    assert message in line
     assert not (tmp_path / "out").exists()
 
 
@@ -85,18 +85,18 @@ def test_a_variable_that_jax_refuses(name, value):
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "message"),
     [
         ("--no_such_flag=1", "Unknown flag in XLA_FLAGS: --no_such_flag=1"),
         ("--xla_force_host_platform_device_count=abc", "Couldn't interpret value abc"),
         ("nothing", 'Could not open file "nothing"'),
     ],
 )
-def test_flags_that_would_end_the_process(flags, said, monkeypatch, capsys):
+def test_flags_that_would_end_the_process(flags, message, monkeypatch, capsys):
     monkeypatch.setenv("XLA_FLAGS", flags)
     assert mnist.main(SMALL) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert said in line
+    assert message in line
     assert checks.flags_refused("--xla_cpu_enable_fast_math=false") is None
 
 

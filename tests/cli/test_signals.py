@@ -123,8 +123,8 @@ def test_while_xla_compiles_the_process_ends_without_it(tmp_path):
         env=surroundings(), capture_output=True, text=True, timeout=50, check=False,
     )  # fmt: skip
     assert done.returncode == 130
-    said = done.stderr.splitlines()[1:]
-    assert said == [
+    lines = done.stderr.splitlines()[1:]
+    assert lines == [
         "compiling ...",
         "SIGINT: stopping; nothing has been computed since the last checkpoint",
         f"go on with: python -m experiments.mnist --resume {out}",

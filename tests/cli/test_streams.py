@@ -32,9 +32,9 @@ def test_without_any_stream_a_run_is_trained_also_into_a_name_beyond_ascii(tmp_p
         "images.npz",
         "checkpoints",
     }
-    code, said, err = finished("experiments.mnist", "--resume", out, before=closed(2))
+    code, printed, err = finished("experiments.mnist", "--resume", out, before=closed(2))
     assert (code, err) == (0, "")
-    assert "is complete" in said
+    assert "is complete" in printed
 
 
 def test_a_full_disk_behind_stdout_is_one_line_and_costs_no_results(tmp_path):

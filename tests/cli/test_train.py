@@ -4,7 +4,9 @@ import json
 import os
 import shlex
 import shutil
+import sys
 
+import numpy as np
 import pytest
 from runs import as_format_3
 
@@ -13,6 +15,8 @@ from jaxode.cli.train import is_complete
 from jaxode.runs import read_config
 from jaxode.runs.checkpoint_meta import sealed, unsealed
 from jaxode.runs.summary import TIMINGS
+
+pytestmark = pytest.mark.usefixtures("no_pictures")
 
 SMALL = shlex.split(
     "--data sample --limit-train 40 --limit-test 10 --batch-size 16 --epochs 2 --model mlp --quiet"
@@ -26,7 +30,7 @@ def done(tmp_path_factory):
     return out
 
 
-def said(capsys, code, *argv, experiment=mnist):
+def error_line(capsys, code, *argv, experiment=mnist):
     assert experiment.main(argv) == code
     captured = capsys.readouterr()
     (line,) = captured.err.splitlines()
@@ -83,20 +87,20 @@ def test_the_sample_is_named_loudly_and_has_its_own_number_of_epochs(tmp_path, c
 
 def test_a_directory_with_a_run_is_not_written_over(done, capsys):
     before = (done / "result.json").read_bytes()
-    assert f"already holds a run: go on with it by --resume {done}" in said(
+    assert f"already holds a run: go on with it by --resume {done}" in error_line(
         capsys, 2, *SMALL, "--out", str(done)
     )
     assert (done / "result.json").read_bytes() == before
 
 
 def test_a_resume_with_other_settings_names_them(done, capsys):
-    line = said(
+    line = error_line(
         capsys, 2, "--resume", str(done), "--lr", "0.2", "--model", "resnet", "--batch-size", "16"
     )
     assert "lr (run has 0.1, requested 0.2)" in line
     assert "model (run has mlp, requested resnet)" in line
     assert "batch_size" not in line
-    assert "dataset (run has mnist, requested cifar10)" in said(
+    assert "dataset (run has mnist, requested cifar10)" in error_line(
         capsys, 2, "--resume", str(done), experiment=cifar10
     )
 
@@ -125,18 +129,20 @@ def test_what_is_no_run_is_not_resumed(content, tmp_path, capsys):
     if content is not None:
         (tmp_path / "config.json").write_text(content)
     text = "is no run: it has no config.json" if content is None else "config.json is damaged"
-    assert text in said(capsys, 2, "--resume", str(tmp_path))
+    assert text in error_line(capsys, 2, "--resume", str(tmp_path))
 
 
 def test_settings_in_what_is_no_file_are_not_read(tmp_path, capsys):
     os.mkfifo(tmp_path / "config.json")
-    assert f"cannot read {tmp_path / 'config.json'}: Not a regular file" in said(
+    assert f"cannot read {tmp_path / 'config.json'}: Not a regular file" in error_line(
         capsys, 2, "--resume", str(tmp_path)
     )
     (tmp_path / "config.json").unlink()
     with open(tmp_path / "config.json", "wb") as file:
         file.truncate(1 << 42)
-    assert "config.json has more than 1,048,576 bytes" in said(capsys, 2, "--resume", str(tmp_path))
+    assert "config.json has more than 1,048,576 bytes" in error_line(
+        capsys, 2, "--resume", str(tmp_path)
+    )
 
 
 def test_a_place_that_cannot_be_written_is_named_before_anything_is_loaded(
@@ -144,7 +150,7 @@ def test_a_place_that_cannot_be_written_is_named_before_anything_is_loaded(
 ):
     monkeypatch.setattr("jaxode.data.load", None)
     (tmp_path / "file").write_text("")
-    assert f"cannot write into {tmp_path / 'file' / 'run'}" in said(
+    assert f"cannot write into {tmp_path / 'file' / 'run'}" in error_line(
         capsys, 2, "--out", str(tmp_path / "file" / "run")
     )
 
@@ -153,7 +159,7 @@ def test_missing_data_leave_no_directory_behind(tmp_path, capsys):
     (tmp_path / "data").mkdir()
     out = tmp_path / "run"
     argv = ["--data", "full", "--data-dir", str(tmp_path / "data" / "none"), "--out", str(out)]
-    assert "none" in said(capsys, 2, *argv)
+    assert "none" in error_line(capsys, 2, *argv)
     assert not out.exists()
 
 
@@ -179,7 +185,7 @@ def test_a_second_start_into_the_same_directory_is_refused_and_harms_nothing(
 
 
 def test_a_diverging_run_ends_with_one_line_and_code_1(tmp_path, capsys):
-    line = said(capsys, 1, *SMALL, "--lr", "1e38", "--out", str(tmp_path / "run"))
+    line = error_line(capsys, 1, *SMALL, "--lr", "1e38", "--out", str(tmp_path / "run"))
     assert "epoch 1, step" in line
     assert "not finite" in line
 
@@ -307,3 +313,59 @@ def test_keys_of_a_damaged_file_are_printed_escaped_and_shortened(done, tmp_path
     lines = capsys.readouterr().err.splitlines()
     assert all(line.isprintable() and len(line) < 500 for line in lines)
     assert "damaged" in lines[0]
+
+
+def test_more_epochs_for_a_finished_run_say_what_the_schedule_becomes(tmp_path, capsys):
+    out = tmp_path / "run"
+    assert mnist.main([*SMALL, "--out", str(out)]) == 0
+    capsys.readouterr()
+    assert mnist.main(["--resume", str(out), "--epochs", "3", "--quiet"]) == 0
+    captured = capsys.readouterr()
+    (line,) = captured.err.splitlines()
+    assert line.startswith("extended from 2 to 3 epochs after epoch 2: the step schedule is now")
+    assert "3 epochs: test accuracy" in captured.out
+    assert f"next: jaxode predict {out} PICTURE" in captured.out
+    assert read_config(out).extended_from[0].after == 2
+    assert json.loads((out / "result.json").read_text())["epochs"] == 3
+    assert "the step schedule allows more, not fewer" in error_line(
+        capsys, 2, "--resume", str(out), "--epochs", "2"
+    )
+    other = [*SMALL, "--config", str(out / "config.json"), "--describe"]
+    assert mnist.main(other) == 0  # what happened to that run is no setting of another
+    assert "extended_from" not in json.loads(capsys.readouterr().out)["config"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "package", "extra"),
+    [
+        (["--tensorboard"], "tensorboardX", "tensorboard"),
+        (["--wandb", "odenets"], "wandb", "wandb"),
+    ],
+)
+def test_a_logger_without_its_package_is_one_line(
+    flags, package, extra, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, package, None)
+    out = tmp_path / "run"
+    line = error_line(capsys, 2, *SMALL, *flags, "--out", str(out))
+    assert line.endswith(f"pip install 'jaxode[{extra}]'")
+    assert not out.exists()
+
+
+def test_event_files_are_written_beside_the_run(tmp_path):
+    out = tmp_path / "run"
+    assert mnist.main([*SMALL, "--tensorboard", "--out", str(out)]) == 0
+    (path,) = (out / "tensorboard").iterdir()
+    assert b"step/gradient_norm" in path.read_bytes()
+
+
+def test_losses_of_the_first_steps_are_printed_in_full(tmp_path, capsys):
+    flags = ["--losses", "4", "--epochs", "2", "--out", str(tmp_path / "run")]
+    assert mnist.main([*SMALL, *flags]) == 0
+    lines = [line.split(": loss ") for line in capsys.readouterr().out.splitlines()[:5]]
+    assert [line[0] for line in lines[:4]] == [f"step {number}" for number in range(1, 5)]
+    assert len(lines[4]) == 1  # no fifth
+    losses = [float(line[1]) for line in lines[:4]]
+    first = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[0])
+    # The batches of an epoch have 16, 16 and 8 images.
+    assert np.average(losses[:3], weights=[16, 16, 8]) == pytest.approx(first["loss"], rel=1e-6)

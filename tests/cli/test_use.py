@@ -7,7 +7,6 @@ import json
 
 import pytest
 from PIL import Image
-from trained_runs import make_run
 
 import jaxode
 from jaxode.cli import main as command
@@ -15,11 +14,9 @@ from jaxode.cli import process
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
+def runs(trained):
     """Two seeds of an MLP, and an ODENet."""
-    root = tmp_path_factory.mktemp("used")
-    seeds = {f"mlp-{seed}": make_run(root / f"mlp-{seed}", "mlp", seed) for seed in (0, 1)}
-    return {**seeds, "odenet": make_run(root / "odenet", "odenet")}
+    return {"mlp-0": trained("mlp"), "mlp-1": trained("mlp", 1), "odenet": trained("odenet")}
 
 
 @pytest.fixture(autouse=True)

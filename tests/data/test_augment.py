@@ -14,6 +14,7 @@ from jaxode.data.augment import (
     resize,
     resize_matrix,
     training_views,
+    unit,
 )
 from jaxode.data.batches import epoch_order, sequential_order
 
@@ -49,6 +50,20 @@ def test_normalisation_is_per_channel(x64):
     images, mean, std = _pixels(8), (0.1, 0.5, 0.9), (0.2, 0.3, 0.4)
     expected = (np.asarray(images) / 255 - np.array(mean)) / np.array(std)
     np.testing.assert_allclose(normalise(images, mean, std, "float64"), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_pixels_from_0_to_1_are_the_bits_of_totensor(dtype, x64):
+    """And cropped windows have black pixels of 0 around the image."""
+    levels = np.arange(256, dtype=np.uint8)
+    found = jax.jit(lambda x: unit(x, dtype))(levels)
+    np.testing.assert_array_equal(found, levels.astype(dtype) / np.asarray(255, dtype))
+    images, keys = _pixels(28, 1), jax.random.split(jax.random.key(0), 4)
+    views = jax.jit(lambda x: training_views(keys, x, None, None, dtype, "pad"))(images)
+    padded = np.pad(np.asarray(images) / 255, ((0, 0), (4, 4), (4, 4), (0, 0))).astype(dtype)
+    for view, image in zip(np.asarray(views), padded, strict=True):
+        offsets = [(i, j) for i in range(9) for j in range(9)]
+        assert any((view == image[i : i + 28, j : j + 28]).all() for i, j in offsets)
 
 
 def test_crops_are_windows_and_every_offset_occurs():

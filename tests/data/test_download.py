@@ -79,9 +79,9 @@ def test_a_download_that_broke_off_is_repeated(tmp_path, server, place):
     spec = write_idx_set(folder, url=url)
     root = tmp_path / "broken-off"
     (root / place).mkdir(parents=True)
-    kept = root / place / spec.files[0].name
-    kept.write_bytes((folder / kept.name).read_bytes())
-    (folder / kept.name).unlink()  # so that fetching it again would fail
+    original = root / place / spec.files[0].name
+    original.write_bytes((folder / original.name).read_bytes())
+    (folder / original.name).unlink()  # so that fetching it again would fail
     killed = root / place / f"{locks.LEFTOVER}x"
     killed.mkdir()
     (killed / "tmpabc").write_bytes(b"half")

@@ -16,6 +16,8 @@ from jaxode.config import DataConfig
 from jaxode.data import DataError, load, spec_of
 from jaxode.data.picture_folder import scan
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 COLOURS = {"blue": (20, 30, 200), "green": (20, 200, 30), "red": (200, 30, 20)}
 
 

@@ -101,7 +101,7 @@ DAMAGES = {
     "features a FIFO": ("features.json", fifo),
     "metadata missing": ("metadata.json", lambda path: path.unlink()),
     "metadata a list": ("metadata.json", lambda path: path.write_text("[1]")),
-    "metadata other": ("metadata.json", rewritten(lambda kept: kept | {"test": "0" * 64})),
+    "metadata other": ("metadata.json", rewritten(lambda content: content | {"test": "0" * 64})),
     "metadata nested": ("metadata.json", lambda path: path.write_text("[" * 100_000)),
     "record missing": (RECORD, lambda path: path.unlink()),
     "record truncated": (RECORD, lambda path: os.truncate(path, 70_000)),
@@ -114,29 +114,29 @@ DAMAGES = {
 
 @pytest.mark.parametrize("name", DAMAGES)
 def test_a_damaged_set_is_prepared_again_or_the_folder_is_named(small, capsys, name):
-    spec, root, kept, arrays = small
+    spec, root, stored, arrays = small
     file, damage = DAMAGES[name]
-    damage(kept / file)
+    damage(stored / file)
     assert_equal(load_full(spec, root, progress=False), arrays)
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert f"the prepared set in {kept} is damaged" in said
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1
+    assert f"the prepared set in {stored} is damaged" in printed
     assert_equal(load_full(spec, root, progress=False), arrays)
     assert capsys.readouterr().err == ""
 
-    damage(kept / file)
+    damage(stored / file)
     without_originals(spec, root)
-    words = f"prepared set in {kept} is damaged .* delete that folder"
+    words = f"prepared set in {stored} is damaged .* delete that folder"
     with pytest.raises(DataError, match=words) as error:
         load_full(spec, root, progress=False)
     assert "\n" not in str(error.value)
 
 
 def test_a_damaged_byte_never_gives_other_arrays(small):
-    spec, root, kept, arrays = small
+    spec, root, stored, arrays = small
     without_originals(spec, root)
     rng = random.Random(0)
-    whole = {path: path.read_bytes() for path in kept.iterdir()}
+    whole = {path: path.read_bytes() for path in stored.iterdir()}
     ends = {"same": 0, "named": 0}
     for _ in range(120):
         path = rng.choice(list(whole))
@@ -148,7 +148,7 @@ def test_a_damaged_byte_never_gives_other_arrays(small):
             assert_equal(load_full(spec, root, progress=False), arrays)
             ends["same"] += 1
         except DataError as error:
-            ends["named"] += str(kept) in str(error)
+            ends["named"] += str(stored) in str(error)
         path.write_bytes(whole[path])
     assert sum(ends.values()) == 120
     assert min(ends.values()) > 10
@@ -171,17 +171,17 @@ def test_an_unreadable_file_is_damage_too(small, monkeypatch, capsys):
 
 
 def test_a_half_written_folder_and_a_file_in_its_place_are_replaced(small, capsys):
-    spec, root, kept, arrays = small
+    spec, root, stored, arrays = small
     for name in ("dataset_info.json", "metadata.json", "features.json"):
-        (kept / name).unlink()
+        (stored / name).unlink()
     assert_equal(load_full(spec, root, progress=False), arrays)
-    for path in kept.iterdir():
+    for path in stored.iterdir():
         path.unlink()
     assert_equal(load_full(spec, root, progress=False), arrays)
-    for path in kept.iterdir():
+    for path in stored.iterdir():
         path.unlink()
-    kept.rmdir()
-    kept.write_text("no folder")
+    stored.rmdir()
+    stored.write_text("no folder")
     assert_equal(load_full(spec, root, progress=False), arrays)
     assert capsys.readouterr().err.count("is damaged") == 3
 
@@ -195,8 +195,8 @@ def test_a_damaged_set_that_comes_unsplit_is_prepared_again(tmp_path, capsys):
 
 
 def test_what_a_desktop_leaves_in_the_folder_is_not_damage(small, capsys):
-    spec, root, kept, arrays = small
-    for place in (kept, kept.parent, kept.parent.parent):
+    spec, root, stored, arrays = small
+    for place in (stored, stored.parent, stored.parent.parent):
         (place / "__MACOSX").mkdir()
         for name in (".DS_Store", "._dataset_info.json", "Thumbs.db"):
             (place / name).write_bytes(b"\0\5\x16\7")
@@ -351,11 +351,11 @@ def test_two_that_prepare_the_same_set_take_turns(tmp_path, monkeypatch, capsys)
     threads = [threading.Thread(target=loading) for _ in range(2)]
     for thread in threads:
         thread.start()
-    said, deadline = "", time.monotonic() + 60
-    while said.count("waiting for another process") < 2 and time.monotonic() < deadline:
+    printed, deadline = "", time.monotonic() + 60
+    while printed.count("waiting for another process") < 2 and time.monotonic() < deadline:
         time.sleep(0.02)
-        said += capsys.readouterr().err
-    assert said.count("waiting for another process that prepares a set") == 2
+        printed += capsys.readouterr().err
+    assert printed.count("waiting for another process that prepares a set") == 2
     assert not written
     os.close(handle)
     for thread in threads:

@@ -64,6 +64,7 @@ def test_the_dense_net_sees_one_band_over_its_largest_value():
     [
         (ICEBERG.replaced(crop="pad"), "crop must be none for iceberg"),
         (ICEBERG.replaced(augment="cutout"), "augment must be none for iceberg"),
+        (ICEBERG.replaced(pixels="unit"), "pixels must be normalised for iceberg"),
         (ASL.replaced(angle=True), "angle must be left out for asl_alphabet"),
         (RunConfig().replaced(augment="hue_saturation_value"), "hue_saturation_value"),
     ],
@@ -78,6 +79,14 @@ def test_pictures_of_sign_language_are_shown_whole_and_normalised_by_imagenets_f
     shown = views(ASL, SPECS["asl_alphabet"]).evaluation({"image": jnp.asarray(images)})["image"]
     wanted = (images / 255 - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225])
     np.testing.assert_allclose(shown, wanted, atol=1e-5)
+
+
+def test_pixels_are_from_0_to_1_where_they_are_asked_for():
+    images = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3)).astype(np.uint8)
+    shown = views(ASL.replaced(pixels="unit"), SPECS["asl_alphabet"])
+    batch = {"image": jnp.asarray(images), "key": jax.random.split(jax.random.key(0), 2)}
+    for transform in shown:
+        np.testing.assert_array_equal(transform(batch)["image"], images / np.float32(255))
 
 
 @pytest.mark.parametrize("crop", ["none", "resize"])

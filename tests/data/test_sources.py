@@ -36,6 +36,8 @@ from jaxode.runs import read_config
 from jaxode.train import run
 from scripts.settings import settings, settings_parser
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 FILES = {
     split: (SourceFile(f"{split}.images", None, None), SourceFile(f"{split}.labels", None, None))
     for split in ("train", "test")
@@ -128,6 +130,8 @@ def test_a_data_set_that_a_function_makes_is_loaded_by_its_name(registered):
     assert len(load_dataset("zeros", limit_train=5).splits["train"]["x"]) == 5
     assert "zeros" in dataset_names()
     assert has_predefined_split("zeros")
+    registered("lab:zeros", zeros)  # its colon is part of its own name
+    assert len(load_dataset("lab:zeros", limit_train=3).splits["train"]["x"]) == 3
     with pytest.raises(ConfigError, match=r"dataset must be one of asl_alphabet, .* got 'zeros'"):
         spec_of(DataConfig("zeros"))
 
@@ -139,11 +143,15 @@ def test_a_name_is_registered_once():
         register_dataset("other", TOY)
     with pytest.raises(ConfigError, match=r"dataset must be one of .*mnist.*, got 'nothing'"):
         load_dataset("nothing")
-    assert {*SPECS, "folder"} == set(dataset_names())
+    assert {*SPECS, "folder", "tfds:NAME"} == set(dataset_names())
 
 
 def test_a_file_of_the_package_is_a_data_set_and_the_reverse():
-    assert {module.name for module in pkgutil.iter_modules(sources.__path__)} == {*SPECS, "folder"}
+    assert {module.name for module in pkgutil.iter_modules(sources.__path__)} == {
+        *SPECS,
+        "folder",
+        "tfds",
+    }
     for name, spec in SPECS.items():
         assert importlib.import_module(f"jaxode.data.sources.{name}").SPEC is spec
 
@@ -164,7 +172,9 @@ def test_load_dataset_is_public_and_loads_images():
     assert len(images.test_labels) == 10
 
 
-@pytest.mark.parametrize("module", ["base", "loading", "preprocessing", "specs", "streaming"])
+@pytest.mark.parametrize(
+    "module", ["base", "image_set", "loading", "preprocessing", "specs", "streaming"]
+)
 def test_examples_in_docstrings_run(module):
     found = doctest.testmod(importlib.import_module(f"jaxode.data.{module}"))
     assert found.attempted

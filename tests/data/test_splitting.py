@@ -138,17 +138,17 @@ def test_without_originals_the_error_says_where_they_come_from(tmp_path, dataset
 
 def test_a_split_has_the_share_of_every_class():
     labels = np.repeat([0, 1, 2], [751, 853, 1])
-    held = splitting.held_out(labels, 304 / 1605, seed=0)
-    assert held.sum() == 304
-    counts = np.bincount(labels[held], minlength=3)
+    mask = splitting.held_out(labels, 304 / 1605, seed=0)
+    assert mask.sum() == 304
+    counts = np.bincount(labels[mask], minlength=3)
     assert abs(counts - 304 / 1605 * np.array([751, 853, 1])).max() < 1
     assert counts[2] == 0  # the one image of its class is for training
     again, other = (
         splitting.held_out(labels, 304 / 1605, seed=0),
         splitting.held_out(labels, 304 / 1605, seed=1),
     )
-    assert (held == again).all()
-    assert (held != other).any()
+    assert (mask == again).all()
+    assert (mask != other).any()
 
 
 @pytest.mark.parametrize(
@@ -156,8 +156,8 @@ def test_a_split_has_the_share_of_every_class():
 )
 def test_class_counts_of_a_split_are_those_of_scikit_learn(counts, share):
     labels = np.repeat(np.arange(len(counts)), counts)
-    held = splitting.held_out(labels, share, seed=3)
-    found = np.bincount(labels[held], minlength=len(counts))
+    mask = splitting.held_out(labels, share, seed=3)
+    found = np.bincount(labels[mask], minlength=len(counts))
     if round(share * len(labels)) < len(counts):  # which scikit-learn refuses
         assert found.tolist() == [1, 1]
         return

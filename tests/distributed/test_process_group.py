@@ -21,19 +21,19 @@ def test_one_process_agrees_with_itself():
 
 
 class Watch:
-    """What a watchdog does for its cluster; `said` is what the other processes were told."""
+    """What a watchdog does for its cluster; `calls` are those that reach the other processes."""
 
     def __init__(self):
-        self.lost, self.said = threading.Event(), []
+        self.lost, self.calls = threading.Event(), []
 
     def leave(self, reason):
-        self.said.append(("leave", reason))
+        self.calls.append(("leave", reason))
 
     def close(self):
-        self.said.append(("close", ""))
+        self.calls.append(("close", ""))
 
     def abandon(self, reason):
-        self.said.append(("abandon", reason))
+        self.calls.append(("abandon", reason))
         return not self.lost.is_set()
 
 
@@ -72,7 +72,7 @@ def test_whatever_jax_raises_when_another_process_is_lost_is_not_shown(cluster, 
 def test_an_error_without_a_loss_is_shown_and_the_others_are_notified(cluster):
     error = ValueError("two\nlines")
     assert ended_by(cluster, error) is error
-    assert cluster.watchdog.said == [("abandon", "process 1 has ended: two lines")]
+    assert cluster.watchdog.calls == [("abandon", "process 1 has ended: two lines")]
     assert cluster.cut_off
 
 
@@ -94,7 +94,7 @@ def test_a_loss_that_comes_while_an_error_is_reported_goes_first(cluster):
 @pytest.mark.parametrize("error", [ConfigError("no"), RunFailed("not finite")])
 def test_errors_that_all_come_to_end_in_order_with_their_reason(cluster, error):
     assert ended_by(cluster, error) is error
-    assert cluster.watchdog.said == [("leave", str(error)), ("close", "")]
+    assert cluster.watchdog.calls == [("leave", str(error)), ("close", "")]
     assert not cluster.cut_off
 
 
@@ -107,7 +107,7 @@ def test_an_error_of_process_0_that_all_received_is_an_end_in_order(cluster, mon
 
     with pytest.raises(OSError, match="disk"), cluster:
         cluster.broadcast_from_main(work)
-    assert cluster.watchdog.said == [("leave", "disk"), ("close", "")]
+    assert cluster.watchdog.calls == [("leave", "disk"), ("close", "")]
 
 
 def test_a_loss_ends_the_process_with_one_line_even_if_its_last_actions_fail_or_hang(

@@ -250,21 +250,21 @@ def test_a_partner_that_never_comes_is_named_in_every_process(meet):
     first = meet(0, 12, seconds=2)
     others = [meet(1, 12), meet(4, 12)]
     meet.wait_for(1, 4)
-    said = line_of(first)
+    message = line_of(first)
     expected = (
         f"processes 2, 3, 5, 6, 7, 8, 9, 10 and 1 more did not connect to 127.0.0.1:{meet.port}"
         " within 2 s"
     )
-    assert said.startswith(expected)
-    assert "only this machine reaches 127.0.0.1" in said
-    assert [line_of(other) for other in others] == [said, said]
+    assert message.startswith(expected)
+    assert "only this machine reaches 127.0.0.1" in message
+    assert [line_of(other) for other in others] == [message, message]
 
 
 def test_process_0_that_never_comes_is_one_line_in_time(meet):
     begin = time.monotonic()
-    said = line_of(meet(1, seconds=0.5))
+    message = line_of(meet(1, seconds=0.5))
     where = f"127.0.0.1:{meet.port} within 0.5 s"
-    assert said == f"could not connect to process 0 at {where}: Connection refused"
+    assert message == f"could not connect to process 0 at {where}: Connection refused"
     assert time.monotonic() - begin < 3
 
 

@@ -27,11 +27,11 @@ def pair():
 @pytest.fixture
 def three():
     """Watchdogs of three processes, and what each hears of a loss."""
-    heard = [queue.Queue() for _ in range(3)]
+    losses = [queue.Queue() for _ in range(3)]
     (to_one, one), (to_two, two) = pair(), pair()
     ends = [{1: to_one, 2: to_two}, {0: one}, {0: two}]
-    dogs = [Watchdog(i, ends[i], lambda *loss, box=heard[i]: box.put(loss)) for i in range(3)]
-    yield dogs, heard
+    dogs = [Watchdog(i, ends[i], lambda *loss, box=losses[i]: box.put(loss)) for i in range(3)]
+    yield dogs, losses
     for dog in dogs:
         dog.leaving.set()
         dog.close()
@@ -44,39 +44,39 @@ def three():
 
 
 def test_a_death_is_reported_to_all_with_its_number(three):
-    dogs, heard = three
+    dogs, losses = three
     dogs[2].channels[0].connection.shutdown(
         socket.SHUT_RDWR
     )  # without a word, as the system does for a dead process
-    assert heard[0].get(timeout=10) == (2, "process 2 has died")
-    assert heard[1].get(timeout=10) == (2, "process 2 has died")
+    assert losses[0].get(timeout=10) == (2, "process 2 has died")
+    assert losses[1].get(timeout=10) == (2, "process 2 has died")
 
 
 def test_the_death_of_process_0_is_heard():
     dead, own = pair()
-    heard = queue.Queue()
-    dog = Watchdog(1, {0: own}, lambda *loss: heard.put(loss))
+    losses = queue.Queue()
+    dog = Watchdog(1, {0: own}, lambda *loss: losses.put(loss))
     dead.close()
-    assert heard.get(timeout=10) == (0, "process 0 has died")
+    assert losses.get(timeout=10) == (0, "process 0 has died")
     assert dog.lost.is_set()
     own.close()
 
 
 def test_a_reason_is_reported_in_place_of_a_death(three):
-    dogs, heard = three
+    dogs, losses = three
     assert dogs[1].abandon("process 1 has ended: no such file")
     assert (
-        heard[0].get(timeout=10)
-        == heard[2].get(timeout=10)
+        losses[0].get(timeout=10)
+        == losses[2].get(timeout=10)
         == (1, "process 1 has ended: no such file")
     )
-    assert heard[1].empty()
+    assert losses[1].empty()
     assert not dogs[0].abandon("late")  # the loss came first, and is being acted on
     assert not dogs[1].abandon("twice")
 
 
 def test_leaving_in_order_is_no_loss(three):
-    dogs, heard = three
+    dogs, losses = three
     for dog in dogs:
         dog.leave()
     for dog in dogs:
@@ -85,23 +85,23 @@ def test_leaving_in_order_is_no_loss(three):
         if thread.name.startswith("watch "):
             thread.join(10)
             assert not thread.is_alive()
-    assert all(box.empty() for box in heard)
+    assert all(box.empty() for box in losses)
 
 
 def test_a_death_between_leaving_and_the_end_is_noticed(three):
     """While JAX waits for all processes before it ends."""
-    dogs, heard = three
+    dogs, losses = three
     for dog in dogs:
         dog.leave()
     dogs[1].channels[0].connection.shutdown(socket.SHUT_RDWR)
-    assert heard[0].get(timeout=10) == (1, "process 1 has died")
+    assert losses[0].get(timeout=10) == (1, "process 1 has died")
 
 
 def test_one_that_leaves_alone_is_a_loss(three, monkeypatch):
-    dogs, heard = three
+    dogs, losses = three
     monkeypatch.setattr(watchdog, "LEAVE_SECONDS", 0.2)
     dogs[1].leave("tensorboardX is not installed")
-    for box in heard:
+    for box in losses:
         assert box.get(timeout=10) == (1, "process 1 has ended: tensorboardX is not installed")
 
 
@@ -109,11 +109,11 @@ def test_a_process_that_hangs_is_noticed(monkeypatch):
     """Its connection is open and says nothing; one that is alive says so."""
     monkeypatch.setattr(watchdog, "SILENCE_SECONDS", 0.5)
     monkeypatch.setattr(watchdog, "HEARTBEAT_SECONDS", 0.05)
-    heard, (to_one, one), (to_two, two) = queue.Queue(), pair(), pair()
+    losses, (to_one, one), (to_two, two) = queue.Queue(), pair(), pair()
     alive = Watchdog(2, {0: two}, lambda *loss: None)
     begin = time.monotonic()
-    dog = Watchdog(0, {1: to_one, 2: to_two}, lambda *loss: heard.put(loss))
-    assert heard.get(timeout=10) == (1, "process 1 has not answered for 0.5 s")
+    dog = Watchdog(0, {1: to_one, 2: to_two}, lambda *loss: losses.put(loss))
+    assert losses.get(timeout=10) == (1, "process 1 has not answered for 0.5 s")
     assert time.monotonic() - begin >= 0.5
     assert alive.lost.wait(10)  # it was told
     for channel in (*dog.channels.values(), *alive.channels.values(), one):
@@ -122,9 +122,9 @@ def test_a_process_that_hangs_is_noticed(monkeypatch):
 
 def test_a_line_that_was_altered_is_a_loss(three):
     """Whoever can write into the connection without the key brings nothing in but its end."""
-    dogs, heard = three
+    dogs, losses = three
     dogs[1].channels[0].connection.sendall(b"0" * 64 + b' {"lost": "all", "process": 1}\n')
-    assert heard[0].get(timeout=10) == (1, "process 1 has died")
+    assert losses[0].get(timeout=10) == (1, "process 1 has died")
 
 
 def test_a_connection_that_another_thread_has_closed_has_ended():

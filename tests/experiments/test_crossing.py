@@ -15,7 +15,7 @@ import pytest
 from flax import nnx
 
 from experiments import crossing
-from experiments.dynamics import crossing_cases
+from experiments.dynamics import crossing_cases, crossing_flow
 from experiments.dynamics.crossing_config import CrossingConfig
 from jaxode.config import SolveConfig
 from jaxode.errors import RunFailed
@@ -31,7 +31,7 @@ def done(tmp_path_factory):
     out = tmp_path_factory.mktemp("crossing")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(crossing_cases, "REFINEMENTS", (16,))
-        patch.setattr(crossing_cases, "TIMES", 8)
+        patch.setattr(crossing_flow, "TIMES", 8)
         assert crossing.main([*SHORT, "--out", str(out)]) == 0
     return json.loads((out / "crossing.json").read_text()), out
 
@@ -81,7 +81,7 @@ def test_a_run_says_where_it_comes_from(done):
 def test_training_is_a_function_of_the_seed(done, x64, monkeypatch):
     """The settings of `done`, so that nothing is compiled again."""
     monkeypatch.setattr(crossing_cases, "REFINEMENTS", (16,))
-    monkeypatch.setattr(crossing_cases, "TIMES", 8)
+    monkeypatch.setattr(crossing_flow, "TIMES", 8)
     first = done[0]["cases"]
     config = CrossingConfig(steps=60, lr=0.05, rtol=1e-4, atol=1e-4)
     same, other = (
@@ -96,7 +96,7 @@ def test_training_is_a_function_of_the_seed(done, x64, monkeypatch):
 def test_a_training_keeps_losses_and_counts(x64):
     config = CrossingConfig(steps=3, lr=0.05)
     field = DenseField(1, 4, rngs=nnx.Rngs(0), dtype=jnp.dtype(float))
-    case = crossing_cases.Case(nnx.graphdef(field), SolveConfig("euler", step_size=0.5))
+    case = crossing_flow.Case(nnx.graphdef(field), SolveConfig("euler", step_size=0.5))
     found = crossing_cases.trained(case, field, config, "title")
     assert found.losses.shape == (4,)
     assert found.nfe.tolist() == [2] * 4
@@ -110,7 +110,7 @@ def test_a_training_that_fails_says_where(x64):
     config = CrossingConfig(steps=3, rtol=1e-12, atol=1e-12)
     field = DenseField(1, 4, rngs=nnx.Rngs(0), dtype=jnp.dtype(float))
     solve = SolveConfig(rtol=1e-12, atol=1e-12, max_steps=1)
-    case = crossing_cases.Case(nnx.graphdef(field), solve)
+    case = crossing_flow.Case(nnx.graphdef(field), solve)
     with pytest.raises(RunFailed, match=r"title: epoch 1, step 1 of 1: .*max_steps"):
         crossing_cases.trained(case, field, config, "title")
 
@@ -129,7 +129,7 @@ def test_a_failed_run_is_one_line_and_code_1(tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["--steps", "0"], "--steps must be a whole number from 1 to 1000000, got 0"),
         (["--euler-steps", "65"], "--euler-steps must be a whole number from 1 to 64, got 65"),
@@ -143,11 +143,11 @@ def test_a_failed_run_is_one_line_and_code_1(tmp_path, capsys, monkeypatch):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_wrong_request_is_one_line(words, said, capsys):
+def test_a_wrong_request_is_one_line(words, message, capsys):
     assert crossing.main(words) == 2
     captured = capsys.readouterr()
     (line,) = captured.err.splitlines()
-    assert line.startswith(f"python -m experiments.crossing: error: {said}")
+    assert line.startswith(f"python -m experiments.crossing: error: {message}")
     assert captured.out == ""
 
 

@@ -15,13 +15,15 @@ from jaxode.data import SPECS, load
 from scripts import iceberg_file
 from scripts.restore import restored
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("JAXODE_DATA", str(tmp_path / "cache"))
 
 
-def told(capsys, experiment, code, *argv):
+def printed(capsys, experiment, code, *argv):
     """The last line on stderr, or all of stdout where the run went well."""
     capsys.readouterr()
     assert experiment.main([str(word) for word in argv]) == code
@@ -51,7 +53,7 @@ def test_a_net_learns_radar_images(radar, tmp_path, capsys):
         "--lr",
         0.01,
     ]
-    assert "dense on iceberg, 2 epochs" in told(
+    assert "dense on iceberg, 2 epochs" in printed(
         capsys, iceberg, 0, *argv, "--out", tmp_path / "run"
     )
     result = json.loads((tmp_path / "run" / "result.json").read_text())
@@ -62,7 +64,7 @@ def test_a_net_learns_radar_images(radar, tmp_path, capsys):
     data = load(config.data, progress=False)
     assert data.train_images.shape == (32, 75, 75, 3)
     assert abs(int(data.train_labels.sum()) - 32 * 753 / 1604) < 1
-    wrong = told(capsys, iceberg, 2, "--resume", tmp_path / "run", "--split-seed", 1)
+    wrong = printed(capsys, iceberg, 2, "--resume", tmp_path / "run", "--split-seed", 1)
     assert "split_seed (run has 0, requested 1)" in wrong
 
 
@@ -70,7 +72,7 @@ def test_a_malformed_row_is_named(radar, tmp_path, capsys):
     rows = json.loads((radar / "train.json").read_text())
     rows[17]["band_2"].pop()
     (tmp_path / "train.json").write_text(json.dumps(rows))
-    line = told(capsys, iceberg, 2, "--data-dir", tmp_path, "--out", tmp_path / "run", "--quiet")
+    line = printed(capsys, iceberg, 2, "--data-dir", tmp_path, "--out", tmp_path / "run", "--quiet")
     assert line.endswith(
         "band_2 of row 17 of train.json must be a list of 5625 numbers, found a list of 5624"
     )
@@ -79,14 +81,14 @@ def test_a_malformed_row_is_named(radar, tmp_path, capsys):
 
 @pytest.mark.parametrize("experiment", [iceberg, asl_alphabet])
 def test_without_originals_one_line_says_where_they_come_from(experiment, tmp_path, capsys):
-    line = told(capsys, experiment, 2, "--data-dir", tmp_path, "--out", tmp_path / "run")
+    line = printed(capsys, experiment, 2, "--data-dir", tmp_path, "--out", tmp_path / "run")
     assert "there are no originals of" in line
     assert "https://www.kaggle.com/" in line
 
 
 def test_the_nets_of_radar_images_refuse_other_images(tmp_path, capsys):
     argv = ["--data", "sample", "--model", "cnn", "--out", tmp_path / "run"]
-    assert told(capsys, mnist, 2, *argv).endswith(
+    assert printed(capsys, mnist, 2, *argv).endswith(
         "model must be odenet or resnet or mlp for 10 classes, got 'cnn'"
     )
 
@@ -118,7 +120,7 @@ def test_hand_signs_are_augmented_split_and_recorded(tmp_path, capsys):
         8,
         "--quiet",
     ]
-    assert "mlp on asl_alphabet, 1 epochs" in told(
+    assert "mlp on asl_alphabet, 1 epochs" in printed(
         capsys, asl_alphabet, 0, *argv, "--out", tmp_path / "run"
     )
     result = json.loads((tmp_path / "run" / "result.json").read_text())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import pytest
@@ -12,9 +14,9 @@ from jaxode.models import create_model
 from jaxode.nn.kernels import LIBRARY
 
 
-@pytest.mark.parametrize("platform", ["cuda", "tpu"])
-@pytest.mark.parametrize("gradient", GRADIENT_FACTS)
-def test_a_training_step_is_lowered(platform, gradient):
+@functools.cache
+def traced(gradient):
+    """The gradient of a loss, traced for any platform."""
     model = create_model(
         ModelConfig(width=8),
         SolveConfig(gradient=gradient),
@@ -30,8 +32,13 @@ def test_a_training_step_is_lowered(platform, gradient):
         return jnp.mean(jax.nn.logsumexp(logits, 1))
 
     images = jax.ShapeDtypeStruct((4, 28, 28, 1), jnp.float32)
-    traced = jax.jit(jax.grad(loss)).trace(params, images)
-    text = traced.lower(lowering_platforms=(platform,)).as_text()
+    return jax.jit(jax.grad(loss)).trace(params, images)
+
+
+@pytest.mark.parametrize("gradient", GRADIENT_FACTS)
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+def test_a_training_step_is_lowered(platform, gradient):
+    text = traced(gradient).lower(lowering_platforms=(platform,)).as_text()
     assert "stablehlo.convolution" in text
     assert "stablehlo.while" in text
     assert "jaxode_native" not in text

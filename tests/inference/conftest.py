@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from trained_runs import make_run
 
 
 @pytest.fixture(scope="session")
-def runs(tmp_path_factory):
+def runs(trained):
     """Directories of an ODENet's and an MLP's run."""
-    root = tmp_path_factory.mktemp("trained")
-    return {name: make_run(root / name, name) for name in ("odenet", "mlp")}
+    return {name: trained(name) for name in ("odenet", "mlp")}

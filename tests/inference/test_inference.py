@@ -150,3 +150,21 @@ def test_the_best_checkpoint_is_another_one_where_it_should_be(runs):
     best = jaxode.load(runs["mlp"], checkpoint="best")
     assert best.epoch == 1
     jax.tree.map(np.testing.assert_array_equal, best.learned, jaxode.load(runs["mlp"]).learned)
+
+
+def test_arrays_and_batches_are_evaluated_as_a_data_set_is(runs):
+    model = jaxode.load(runs["mlp"])
+    data = jaxode.load_dataset("mnist", data="sample", limit_train=48, limit_test=20)
+    images, labels = data.test_images, data.test_labels
+    expected = jaxode.evaluate(model, data)
+    pairs = ((images[n : n + 7], labels[n : n + 7]) for n in range(0, 20, 7))
+    for given in ({"image": images, "label": labels}, pairs):
+        found = jaxode.evaluate(model, given)
+        np.testing.assert_array_equal(found.confusion, expected.confusion)
+        assert found.metrics == expected.metrics
+    with pytest.raises(ConfigError, match="images must be uint8, as they are stored, got float32"):
+        jaxode.evaluate(model, {"image": images.astype(np.float32) / 255, "label": labels})
+    with pytest.raises(ConfigError, match=r"must have the arrays image and label, got \['image'\]"):
+        jaxode.evaluate(model, {"image": images})
+    with pytest.raises(ConfigError, match="iterable of batches, got int"):
+        jaxode.evaluate(model, 3)

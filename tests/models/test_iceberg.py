@@ -1,4 +1,4 @@
-"""The classifiers of radar images: sizes, shapes, pooling, and their dropouts."""
+"""The classifiers of radar images: sizes, shapes, and their dropouts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from flax import nnx
 from jaxode.checks import ConfigError
 from jaxode.losses import cross_entropy
 from jaxode.models import create_model, parameter_count
-from jaxode.models.iceberg import max_pool
 from jaxode.nn.dropout import Dropout
 from jaxode.nn.kernels import LIBRARY
 from jaxode.types import Training
@@ -38,13 +37,13 @@ def test_sizes_are_those_stated(kind, parameters, features, rates, solves):
     assert len({module.index for module in dropouts}) == len(dropouts)
     graph, state = nnx.split(model)
     images = jax.ShapeDtypeStruct((2, 75, 75, 1 if kind == "dense" else 3), jnp.float32)
-    told = jax.eval_shape(lambda: Training(jax.random.split(jax.random.key(0), 2), jnp.ones(2)))
+    context = jax.eval_shape(lambda: Training(jax.random.split(jax.random.key(0), 2), jnp.ones(2)))
 
     def run(state, images, training):
         model = nnx.merge(graph, state)
         return model.features(images, training)[0], *model(images, training), model(images)[0]
 
-    found, logits, stats, evaluated = jax.eval_shape(run, state, images, told)
+    found, logits, stats, evaluated = jax.eval_shape(run, state, images, context)
     assert (found.shape, logits.shape, evaluated.shape) == (features, (2, 2), (2, 2))
     assert stats.nfe.shape == (solves,)
 
@@ -58,25 +57,6 @@ def test_the_dense_classifiers_loss_is_a_sigmoids_binary_cross_entropy():
     np.testing.assert_allclose(
         cross_entropy(logits, labels, weights, jnp.float32(6)), binary, rtol=1e-6
     )
-
-
-def test_pooling_is_pytorchs_where_numbers_are_equal_and_where_a_row_is_left_over():
-    torch = pytest.importorskip("torch")
-    rng = np.random.default_rng(0)
-    x = rng.integers(0, 3, (2, 7, 6, 3)).astype(np.float32)
-    slope = rng.normal(size=(2, 3, 3, 3)).astype(np.float32)
-    y, pullback = jax.vjp(max_pool, jnp.asarray(x))
-    theirs = torch.from_numpy(x).permute(0, 3, 1, 2).requires_grad_()
-    their_y = torch.nn.functional.max_pool2d(theirs, 2)
-    their_y.backward(torch.from_numpy(slope).permute(0, 3, 1, 2))
-    np.testing.assert_array_equal(y, their_y.detach().permute(0, 2, 3, 1))
-    np.testing.assert_array_equal(pullback(jnp.asarray(slope))[0], theirs.grad.permute(0, 2, 3, 1))
-
-
-@pytest.mark.parametrize("place", range(4))
-def test_pooling_hides_no_nan(place):
-    x = jnp.zeros(4).at[place].set(jnp.nan).reshape(1, 2, 2, 1)
-    assert np.isnan(max_pool(x)).all()
 
 
 def test_images_too_small_to_be_pooled_are_refused():

@@ -139,9 +139,9 @@ def epochs_done(out):
 def test_checkpoints_of_two_processes_resume_on_one_and_the_reverse(start, tmp_path):
     """Both runs are the same; each epoch is compared between one process and two."""
     two_one, one_two = tmp_path / "two-one", tmp_path / "one-two"
-    said = ended(start(*BASE, *MLP, "--epochs", 1, "--out", two_one, processes=2))
-    assert "epoch 1/1" in said[0]
-    assert "epoch" not in said[1]  # one process reports
+    errors = ended(start(*BASE, *MLP, "--epochs", 1, "--out", two_one, processes=2))
+    assert "epoch 1/1" in errors[0]
+    assert "epoch" not in errors[1]  # one process reports
     ended(start(*BASE, *MLP, "--epochs", 1, "--out", one_two))
     ended(start("--resume", two_one, "--epochs", 2))
     ended(start("--resume", one_two, "--epochs", 2, processes=2))
@@ -188,18 +188,18 @@ def test_a_signal_to_one_process_stops_both_in_order_under_slurm_too(start, tmp_
     )
     wait_for(processes, lambda: epochs_done(out) >= 1)
     processes[1].send_signal(signal.SIGTERM)
-    said = ended(processes, 128 + signal.SIGTERM)
-    assert "go on with" in said[0]
+    errors = ended(processes, 128 + signal.SIGTERM)
+    assert "go on with" in errors[0]
     result = json.loads((out / "result.json").read_text())
     assert (result["status"], result["processes"], result["devices"]) == ("stopped", 2, 2)
 
 
 def test_processes_that_disagree_or_cannot_write_all_say_so(start, tmp_path):
     (tmp_path / "file").write_text("")
-    said, other = ended(
+    error, other = ended(
         start(*BASE, *MLP, "--epochs", 1, "--out", tmp_path / "file" / "out", processes=2), 2
     )
-    assert "cannot write into" in said
+    assert "cannot write into" in error
     assert "cannot write into" in other
 
 
@@ -235,21 +235,21 @@ def test_a_partner_with_which_jax_does_not_start_in_time_ends_all_with_the_line(
     start, partner, tmp_path
 ):
     process, connections = partner(start, tmp_path, "--join-timeout", 5)
-    heard = []
-    watchdog = Watchdog(1, connections.channels, lambda *loss: heard.append(loss))
-    (said,) = ended([process], 1)
-    assert said == "error: JAX has not started in all processes within 5 s\n"
+    losses = []
+    watchdog = Watchdog(1, connections.channels, lambda *loss: losses.append(loss))
+    (error,) = ended([process], 1)
+    assert error == "error: JAX has not started in all processes within 5 s\n"
     assert watchdog.lost.wait(10)
-    assert heard == [(0, "process 0 has ended: JAX has not started in all processes within 5 s")]
+    assert losses == [(0, "process 0 has ended: JAX has not started in all processes within 5 s")]
     connections.close()
 
 
 def test_a_partner_that_never_comes_is_one_line_within_the_timeout(start, tmp_path):
     begin = time.monotonic()
-    (said,) = ended(start("--join-timeout", 1, processes=2, numbers=[0]), 1)
-    assert "process 1 did not connect to localhost:" in said
-    assert said.endswith(
+    (error,) = ended(start("--join-timeout", 1, processes=2, numbers=[0]), 1)
+    assert "process 1 did not connect to localhost:" in error
+    assert error.endswith(
         " within 1 s; only this machine reaches 127.0.0.1, the address of localhost\n"
     )
-    assert len(said.splitlines()) == 1
+    assert len(error.splitlines()) == 1
     assert time.monotonic() - begin < SECONDS

@@ -22,11 +22,11 @@ def test_dropout_keeps_the_expected_share_and_mean():
 
 
 def test_a_mask_is_a_function_of_the_images_key_and_the_layers_index():
-    x, told = jnp.ones((3, 200)), training([1.0, 1, 1])
-    y = np.asarray(Dropout(0.5, 7)(x, told))
-    alone = Dropout(0.5, 7)(x[1:2], Training(told.keys[1:2], told.weights[1:2]))
+    x, context = jnp.ones((3, 200)), training([1.0, 1, 1])
+    y = np.asarray(Dropout(0.5, 7)(x, context))
+    alone = Dropout(0.5, 7)(x[1:2], Training(context.keys[1:2], context.weights[1:2]))
     np.testing.assert_array_equal(alone[0], y[1])
-    for other in (y[0], y[2], Dropout(0.5, 8)(x, told)[1]):
+    for other in (y[0], y[2], Dropout(0.5, 8)(x, context)[1]):
         assert 60 < np.sum(y[1] != other) < 140
 
 

@@ -330,7 +330,7 @@ def test_calls_give_the_same_bits_each_time():
 
 @needs_native
 @pytest.mark.parametrize(
-    ("shapes", "said"),
+    ("shapes", "message"),
     [
         (((2, 6, 6, 12), (3, 3, 12, 16)), "multiple of 8"),
         (((2, 6, 6, 16), (3, 3, 8, 16)), r"the kernel must be float32 \[3, 3, 16, 16\]"),
@@ -338,11 +338,11 @@ def test_calls_give_the_same_bits_each_time():
         (((2, 6, 16), (3, 3, 16, 16)), "four dimensions"),
     ],
 )
-def test_a_call_with_other_shapes_is_refused_before_anything_is_read(shapes, said):
+def test_a_call_with_other_shapes_is_refused_before_anything_is_read(shapes, message):
     out = jax.ShapeDtypeStruct((2, 6, 6, 16), jnp.float32)
     call = jax.ffi.ffi_call(f"{PREFIX}convolution", out)
     x, kernel = (jnp.zeros(shape, jnp.float32) for shape in shapes)
-    with pytest.raises(Exception, match=said):
+    with pytest.raises(Exception, match=message):
         jax.block_until_ready(call(x, kernel, stride=np.int64(1), outer=np.int64(16)))
 
 
@@ -422,13 +422,13 @@ def test_gradients_have_derivatives_in_forward_mode(by):
     def derivative(gradient, z, values, slope, direction):
         times = jnp.full(1, 0.3, z.dtype)
         native_call = gradient is chain._gradient
-        kept = chain._chain_forward(settings, times, z, values)[1][3:] if native_call else ([], [])
+        saved = chain._chain_forward(settings, times, z, values)[1][3:] if native_call else ([], [])
         if by == "the cotangent":
             return jax.jvp(
-                lambda d: gradient(settings, (times, z, values, *kept), d), (slope,), (direction,)
+                lambda d: gradient(settings, (times, z, values, *saved), d), (slope,), (direction,)
             )[1]
         return jax.jvp(
-            lambda z: gradient(settings, (times, z, values, *kept), slope), (z,), (direction,)
+            lambda z: gradient(settings, (times, z, values, *saved), slope), (z,), (direction,)
         )[1]
 
     got = jax.jit(functools.partial(derivative, chain._gradient))(z, values, slope, direction)

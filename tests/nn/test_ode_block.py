@@ -148,8 +148,8 @@ def test_statistics_are_a_variable_of_their_own_kind():
     model(z)
     returned = Stats.chain([block(z)[1] for block in (ODEBlock(Spiral()), model.blocks[1])])
     jax.tree.map(np.testing.assert_array_equal, solve_stats(model), returned)
-    kept = [path for path, _ in nnx.to_flat_state(nnx.state(model, nnx.Param))]
-    assert kept == paths  # no parameter has another name
+    found = [path for path, _ in nnx.to_flat_state(nnx.state(model, nnx.Param))]
+    assert found == paths  # no parameter has another name
 
     graph, params, rest = nnx.split(Two(), nnx.Param, ...)
 

@@ -12,13 +12,23 @@ import pytest
 from jaxlib.version import __version_info__
 
 from jaxode.config import SolveConfig
-from jaxode.ode import odeint
+from jaxode.nn import native
+from jaxode.ode import allocation, odeint
 
 WIDTH, BATCH = 16, 64
 STATE = 4 * BATCH * WIDTH
 """Bytes of one state."""
 SLACK = 64
 """Bytes an accepted step may take besides states: its time."""
+
+
+@pytest.fixture(params=["native", "xla"])
+def allocator(request, monkeypatch):
+    """Who makes the arrays that a solve fills: the native kernels, or XLA where there are none."""
+    if request.param == "native" and not native.load():
+        pytest.skip(native.unavailable_reason())
+    if request.param == "xla":
+        monkeypatch.setattr(allocation, "_ALLOCATORS", {})
 
 
 def temporary(**settings: Any) -> int:
@@ -50,18 +60,18 @@ def test_backsolve_is_constant_in_the_steps():
 
 
 @pytest.mark.parametrize("stepping", ["diffrax", "torchdiffeq"])
-def test_replay_keeps_one_state_a_step(stepping):
+def test_replay_keeps_one_state_a_step(stepping, allocator):
     found = slope("max_steps", 64, 512, gradient="replay", stepping=stepping)
     assert 1 <= found <= 1 + SLACK / STATE
 
 
-def test_tape_keeps_one_state_a_segment():
+def test_tape_keeps_one_state_a_segment(allocator):
     found = slope("max_steps", 64, 512, gradient="tape", tape_steps=8)
     assert 1 / 8 <= found <= 1 / 8 + SLACK / STATE
 
 
 @pytest.mark.parametrize(("solver", "evaluations"), [("bosh3", 3), ("dopri5", 6)])
-def test_a_taped_step_keeps_what_its_evaluations_leave(solver, evaluations):
+def test_a_taped_step_keeps_what_its_evaluations_leave(solver, evaluations, allocator):
     """Here each leaves two arrays as large as the state: the field's argument and its product with
     the weights.
     """

@@ -34,14 +34,14 @@ def test_both_sides_print_the_same_first_step_and_go_on_alike(tmp_path, capsys):
         assert mnist.main([*RUN, "--out", str(tmp_path / "run")]) == 0
     finally:
         jax.config.update("jax_enable_x64", False)
-    (said,) = (
+    (line,) = (
         line for line in capsys.readouterr().err.splitlines() if line.startswith("first step: ")
     )
     assert export_for_torch.main([*RUN, "--batches", "2", "--out", str(tmp_path / "handed")]) == 0
     command = shlex.split(capsys.readouterr().out)
     assert command[:3] == ["python", "-m", "torch_ref.train"]
     assert train.main([*command[3:], "--out", str(tmp_path / "losses.jsonl")]) == 0
-    assert capsys.readouterr().err.splitlines()[0] == said
+    assert capsys.readouterr().err.splitlines()[0] == line
     ours = [
         json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     ]

@@ -69,9 +69,9 @@ def test_each_count_has_a_bin(nfe, edges):
 @pytest.mark.parametrize(("counts", "together"), [(60, 1), (61, 2), (71, 2), (120, 2), (150, 3)])
 def test_bins_of_many_counts_hold_as_many_each(counts, together):
     nfe = 20 + 6 * np.arange(counts)
-    held, _ = np.histogram(nfe, bin_edges(nfe))
+    heights, _ = np.histogram(nfe, bin_edges(nfe))
     full, rest = divmod(counts, together)
-    assert held.tolist() == full * [together] + ([rest] if rest else [])
+    assert heights.tolist() == full * [together] + ([rest] if rest else [])
 
 
 def test_of_measurements_the_first_band_is_shown_from_black_to_white():

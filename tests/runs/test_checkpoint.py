@@ -41,8 +41,8 @@ def saved(path, count=2):
 
 
 def loaded(path):
-    said = []
-    return Checkpoints(path).load(state(0), said.append), said
+    warnings = []
+    return Checkpoints(path).load(state(0), warnings.append), warnings
 
 
 def assert_holds(found, number):
@@ -54,9 +54,9 @@ def assert_holds(found, number):
 
 def test_the_newest_comes_back_bit_by_bit(tmp_path):
     saved(tmp_path)
-    found, said = loaded(tmp_path)
+    found, warnings = loaded(tmp_path)
     assert_holds(found, 2)
-    assert said == []
+    assert warnings == []
     assert loaded(tmp_path / "empty") == (None, [])
 
 
@@ -98,10 +98,10 @@ def test_no_damage_of_the_newest_goes_unseen(tmp_path):
         shutil.copytree(tmp_path / "good", copy)
         what, damage = list(damages(copy / newest))[index]
         damage()
-        found, said = loaded(copy)
-        assert len(said) == 1, what
-        assert newest in said[0]
-        assert "\n" not in said[0]
+        found, warnings = loaded(copy)
+        assert len(warnings) == 1, what
+        assert newest in warnings[0]
+        assert "\n" not in warnings[0]
         assert_holds(found, 1)
         shutil.rmtree(copy)
 
@@ -112,13 +112,13 @@ def test_changed_meta_data_are_seen(tmp_path):
     outer = json.loads(path.read_text())
     outer["content"]["history"]["epochs"] = 1
     path.write_text(json.dumps(outer))
-    found, said = loaded(tmp_path)
+    found, warnings = loaded(tmp_path)
     assert_holds(found, 1)
-    assert "digest" in said[0]
+    assert "digest" in warnings[0]
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"format": 5}, "format is 5, this program reads 3 and 4"),
         ({"format": True}, "meta.json: format must be an integer, got a boolean"),
@@ -140,14 +140,14 @@ def test_changed_meta_data_are_seen(tmp_path):
         ({"state_sha256": None}, "meta.json: state_sha256 must be a string, got null"),
     ],
 )
-def test_meta_data_of_wrong_types_are_named(tmp_path, changes, said):
+def test_meta_data_of_wrong_types_are_named(tmp_path, changes, message):
     """With a digest that fits: nobody but another program writes them."""
     saved(tmp_path)
     path = tmp_path / checkpoint_name(2, 20) / "meta.json"
     path.write_text(sealed({**unsealed(path.read_text()), **changes}))
     found, warned = loaded(tmp_path)
     assert_holds(found, 1)
-    assert said in warned[0]
+    assert message in warned[0]
     assert "\n" not in warned[0]
 
 
@@ -155,9 +155,9 @@ def test_of_its_files_no_more_is_read_than_there_can_be(tmp_path):
     saved(tmp_path)
     (tmp_path / checkpoint_name(2, 20) / "meta.json").unlink()
     os.mkfifo(tmp_path / checkpoint_name(2, 20) / "meta.json")
-    found, said = loaded(tmp_path)
+    found, warnings = loaded(tmp_path)
     assert_holds(found, 1)
-    assert len(said) == 1
+    assert len(warnings) == 1
     data = max(
         (tmp_path / checkpoint_name(1, 10) / "state" / "d").iterdir(),
         key=lambda path: path.stat().st_size,
@@ -181,9 +181,9 @@ def test_the_history_is_read_from_whichever_file_has_it(tmp_path):
         if damaged is not None:
             (folder / "history.jsonl").write_bytes(damaged)
         metrics.write_bytes(content + b'{"epoch": 4, "half')
-        found, said = loaded(folder)
+        found, warnings = loaded(folder)
         assert_holds(found, 3)
-        assert said == []
+        assert warnings == []
         metrics.unlink()
         (folder / "history.jsonl").write_bytes(damaged or b"")
         assert "its history of 3 epochs is neither in history.jsonl nor" in "".join(
@@ -193,10 +193,10 @@ def test_the_history_is_read_from_whichever_file_has_it(tmp_path):
 
 def warnings_of(folder):
     """The messages about the newest."""
-    said = []
+    warnings = []
     with contextlib.suppress(CheckpointError):
-        Checkpoints(folder).load(state(0), said.append)
-    return said[:1]
+        Checkpoints(folder).load(state(0), warnings.append)
+    return warnings[:1]
 
 
 def test_checkpoints_of_the_format_before_are_read_and_gone_on_from(tmp_path):
@@ -242,9 +242,9 @@ def test_a_damaged_one_is_written_anew(tmp_path):
     checkpoints.load(state(0), lambda text: None)
     checkpoints.save(checkpoint_name(3, 30), state(3), meta(3))
     assert checkpoints.names() == [checkpoint_name(2, 20), checkpoint_name(3, 30)]
-    found, said = loaded(tmp_path)
+    found, warnings = loaded(tmp_path)
     assert_holds(found, 3)
-    assert said == []
+    assert warnings == []
 
 
 def test_if_all_are_damaged_one_error_says_so(tmp_path):

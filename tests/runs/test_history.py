@@ -146,7 +146,7 @@ def test_no_more_is_read_than_a_history_can_be(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         (None, "epoch must be 2, got None"),
         (line(3), "epoch must be 2"),
@@ -161,9 +161,9 @@ def test_no_more_is_read_than_a_history_can_be(tmp_path, monkeypatch):
         ),
     ],
 )
-def test_lines_that_are_no_history_are_named(wrong, said):
+def test_lines_that_are_no_history_are_named(wrong, message):
     check([line(1), line(2, nfe_forward=None)], "h", "test_accuracy")
-    with pytest.raises(ValueError, match=f"^h, epoch 2: {said}"):
+    with pytest.raises(ValueError, match=f"^h, epoch 2: {message}"):
         check([line(1), wrong], "h", "test_accuracy")
 
 

@@ -78,18 +78,18 @@ def test_a_complete_run_is_swept_unless_another_process_has_it(run):
 
 
 def test_what_is_not_known_to_be_left_stays(run):
-    kept = {
+    remaining = {
         ".hidden",
         ".unfinished.json",
         ".notes.txt.unfinished",
         ".trial-run",
         "checkpoints/epoch-notes",
     }
-    for name in kept:
+    for name in remaining:
         (run / name).write_text("mine")
     (run / ".trial-abcdefgh").write_bytes(bytes(4097))
     sweep(run)
-    assert left(run) == WHOLE | kept | {".trial-abcdefgh"}
+    assert left(run) == WHOLE | remaining | {".trial-abcdefgh"}
 
 
 def test_a_symlink_is_removed_and_not_followed(run, tmp_path):

@@ -27,7 +27,7 @@ def go(tmp_path, monkeypatch):
     without_pictures(monkeypatch)
 
     def start(commit, day, epochs, progress=None):
-        monkeypatch.setattr("jaxode.train.loop.commit", lambda: commit)
+        monkeypatch.setattr("jaxode.train.records.commit", lambda: commit)
         monkeypatch.setattr("jaxode.runs.origins.today", lambda: day)
         return run(
             run_config(epochs=epochs), image_set(), tmp_path, build=builder(), progress=progress

@@ -2,8 +2,15 @@
 
 import io
 import sys
+from types import SimpleNamespace
 
-from jaxode.runs.progress import Progress, epoch_line
+import numpy as np
+import pytest
+
+from jaxode.runs.progress import LoggedProgress, Progress, epoch_line, usual_progress
+from jaxode.tasks import Regression
+from jaxode.train.bar import bar_values, seconds_left
+from jaxode.train.state import Totals
 
 RECORD = {
     "epoch": 2,
@@ -68,3 +75,50 @@ def test_a_process_without_stderr_has_progress_that_goes_nowhere(monkeypatch):
         progress.begin("epoch 1/1", 1)
         progress.warn("nobody hears this")
         progress.end()
+
+
+@pytest.fixture
+def notebook(monkeypatch):
+    """A kernel without ipywidgets."""
+    shell = SimpleNamespace(config={"IPKernelApp": {}})
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+
+
+def test_a_notebook_has_a_bar_and_lines_on_stdout(notebook, capsys):
+    progress = usual_progress()
+    assert not isinstance(progress, LoggedProgress)
+    progress.begin("epoch 1/2", 10)
+    progress.bar.mininterval = 0
+    progress.advance(4, loss="0.512", test_accuracy="0.9", nfe="26.0", run_left="01:23")
+    progress.end()
+    progress.say("epoch 1/2  loss 0.5")
+    shown = capsys.readouterr()
+    assert "4/10" in shown.out
+    for text in ("loss=0.512", "test_accuracy=0.9", "nfe=26.0", "run_left=01:23"):
+        assert text in shown.out
+    assert shown.out.endswith("epoch 1/2  loss 0.5\n")
+    assert shown.err == ""
+
+
+def test_a_script_that_uses_the_library_is_logged(caplog):
+    progress = usual_progress()
+    assert isinstance(progress, LoggedProgress)
+    with caplog.at_level("INFO"):
+        progress.say("epoch 1/2")
+    assert caplog.messages == ["epoch 1/2"]
+
+
+def test_the_bar_shows_loss_monitor_evaluations_and_the_time_left():
+    counts = [np.int32([n]) for n in (52, 4, 0)]
+    totals = Totals(np.float32(5.0), 10, 2, 2, *counts, 0, 0, -1)
+    history = [{"test_rmse": 0.25, "eval_seconds": 2.0}]
+    seconds = seconds_left(15, 10, 0.5, history)
+    assert seconds == 15 * 0.5 + 2 * 2.0
+    assert bar_values(Regression(), totals, history, seconds) == {
+        "loss": "0.500",
+        "test_rmse": "0.25",
+        "nfe": "26.0",
+        "run_left": "00:11",
+    }
+    assert bar_values(Regression(), totals, [], None) == {"loss": "0.500", "nfe": "26.0"}

@@ -18,7 +18,6 @@ from jaxode.runs.progress import Progress, epoch_line
 from jaxode.runs.provenance import LIBRARIES, commit, versions
 from jaxode.runs.record_files import RecordFiles
 from jaxode.runs.summary import settings_of_result, summary
-from jaxode.runs.tensorboard import EventWriter
 from jaxode.tasks import Classification, Regression
 from jaxode.train.pace import FIRST_ROWS, Pace
 
@@ -250,56 +249,3 @@ def test_a_checkout_has_a_commit():
 
 def test_outside_a_checkout_there_is_no_commit(tmp_path):
     assert commit(tmp_path) is None
-
-
-class Events:
-    """In place of tensorboardX's writer."""
-
-    def __init__(self, directory, filename_suffix):
-        self.scalars = []
-        self.suffix = filename_suffix
-
-    def add_scalar(self, name, value, epoch):
-        self.scalars.append((name, value, epoch))
-
-    def flush(self):
-        pass
-
-    def close(self):
-        self.scalars.append("closed")
-
-
-def test_events_are_written_once_an_epoch(tmp_path, monkeypatch):
-    monkeypatch.setattr("jaxode.runs.tensorboard.require_tensorboard", lambda: Events)
-    writer = EventWriter(tmp_path)
-    writer.write(HISTORY[:1])
-    writer.write(HISTORY[:2])
-    writer.close()
-    assert [item for item in writer.writer.scalars if item[0] == "loss"] == [
-        ("loss", 1.0, 1),
-        ("loss", 0.5, 2),
-    ]
-    assert writer.writer.scalars[-1] == "closed"
-
-
-def test_events_are_not_written_through_a_symlink(tmp_path, monkeypatch):
-    monkeypatch.setattr("jaxode.runs.tensorboard.require_tensorboard", lambda: Events)
-    other, link = tmp_path / "other", tmp_path / "tensorboard"
-    other.mkdir()
-    (other / "events.out.tfevents.1.host").write_text("somebody's")
-    link.symlink_to(other)
-    with pytest.raises(OSError, match="symbolic link"):
-        EventWriter(link).write(HISTORY)
-    assert (other / "events.out.tfevents.1.host").read_text() == "somebody's"
-    suffixes = set()
-    for _ in range(2):
-        writer = EventWriter(tmp_path / "own")
-        writer.write(HISTORY)
-        suffixes.add(writer.writer.suffix)
-    assert len(suffixes) == 2
-
-
-def test_without_tensorboardx_one_line_says_what_to_install(tmp_path, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "tensorboardX", None)
-    with pytest.raises(ConfigError, match="pip install tensorboardX"):
-        RecordFiles(tmp_path, run_config(), {}, Origins({}), TASK, tensorboard=True)

@@ -14,7 +14,8 @@ from jaxode.nn.kernels import kernels_name
 from scripts import benchmark
 from scripts.bench import jax_side, stock, torch_side
 from scripts.bench.cases import DEFAULTS, JAXODE, PRODUCTS, SAME, STOCK, Case, cases, quick_cases
-from scripts.bench.measure import disagreement, make, measure
+from scripts.bench.comparison import disagreement
+from scripts.bench.measure import make, measure
 from scripts.bench.rows import FAILED, MEASURED, NOT_COMPARED
 from scripts.bench.sides import Outcome, pose
 from scripts.bench.timing import in_turn, ratios, spread

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from scripts import benchmark
-from scripts.bench import report
+from scripts.bench import report, tables
 from scripts.bench.cases import JAXODE, SAME, Case
 from scripts.bench.measure import blanks, measure
 from scripts.bench.rows import FAILED
@@ -105,14 +105,17 @@ def test_what_was_aimed_at_is_judged_on_a_quiet_machine_only():
     fast = replace(
         rows[SAME], ratio_median=1.3, ratio_min=1.0, ratio_max=1.5, ms_median=1.0, device="gpu: a"
     )
-    assert "| 1.2 | 1.30 (1.00–1.50) | yes |" in report.targets([fast])[2]
-    assert "| no |" in report.targets([replace(fast, ratio_median=1.1)])[2]
-    assert "not decided" in report.targets([replace(fast, others_busy=1.0)])[2]
-    assert "| 2.7 | 1.30 (1.00–1.50) | no |" in report.targets([replace(fast, device="cpu: a")])[2]
+    assert "| 1.2 | 1.30 (1.00–1.50) | yes |" in tables.targets_table([fast])[2]
+    assert "| no |" in tables.targets_table([replace(fast, ratio_median=1.1)])[2]
+    assert "not decided" in tables.targets_table([replace(fast, others_busy=1.0)])[2]
+    assert (
+        "| 2.7 | 1.30 (1.00–1.50) | no |"
+        in tables.targets_table([replace(fast, device="cpu: a")])[2]
+    )
     swept = replace(fast, device="cpu: a", group="width", gradient="tape", batch=32)
-    assert "| 2 | 1.30 (1.00–1.50) | no |" in report.targets([swept])[2]
-    assert not report.targets([replace(swept, batch=8)])
-    assert not report.targets([rows[JAXODE]])
+    assert "| 2 | 1.30 (1.00–1.50) | no |" in tables.targets_table([swept])[2]
+    assert not tables.targets_table([replace(swept, batch=8)])
+    assert not tables.targets_table([rows[JAXODE]])
 
 
 def test_the_header_states_that_files_were_changed():

@@ -290,7 +290,7 @@ def test_only_what_is_named_or_missing_is_measured(measured, tmp_path, capsys):
     assert text.index("](memory.png)") < text.index("](size.png)")
     assert text.count("Not yet measured (`python -m scripts.claims ") == 3
     assert "`python -m scripts.claims size memory --out" in text
-    kept = [(tmp_path / f"size.{ending}").read_bytes() for ending in ("json", "png")]
+    before = [(tmp_path / f"size.{ending}").read_bytes() for ending in ("json", "png")]
     measured.clear()
     assert (
         main(
@@ -318,7 +318,7 @@ def test_only_what_is_named_or_missing_is_measured(measured, tmp_path, capsys):
     )
     text = (tmp_path / "claims.md").read_text()
     assert "Not yet measured" not in text
-    assert [(tmp_path / f"size.{ending}").read_bytes() for ending in ("json", "png")] == kept
+    assert [(tmp_path / f"size.{ending}").read_bytes() for ending in ("json", "png")] == before
     for name in CLAIMS:
         assert json.loads((tmp_path / f"{name}.json").read_text())["found"] == MADE_UP[name]
         assert (tmp_path / f"{name}.png").exists()
@@ -326,7 +326,7 @@ def test_only_what_is_named_or_missing_is_measured(measured, tmp_path, capsys):
     measured.clear()
     assert main(["--out", str(tmp_path)]) == 0  # nothing is missing: only drawn again
     assert measured == []
-    assert (tmp_path / "size.png").read_bytes() != kept[1]
+    assert (tmp_path / "size.png").read_bytes() != before[1]
 
 
 @pytest.mark.parametrize(

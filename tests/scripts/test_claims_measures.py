@@ -16,7 +16,7 @@ from stubs import image_set
 from jaxode.config import ModelConfig, RunConfig, SolveConfig
 from jaxode.losses import cross_entropy
 from jaxode.train.compiled_steps import CompiledSteps
-from scripts.claims import drift, forward, gradients, loose, tolerance
+from scripts.claims import backward, drift, forward, gradients, loose, tolerance
 from scripts.claims.subject import Request, Subject, arithmetic
 
 BATCH = 4
@@ -168,7 +168,7 @@ class TimesTime(nnx.Module):
 def test_a_journey_follows_the_field_in_its_own_time(x64):
     graph, params = nnx.split(TimesTime())
     params = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), params)
-    travel = jax.jit(drift.journey(graph, SolveConfig("bosh3", 1e-9, 1e-9, max_steps=4096)))
+    travel = jax.jit(backward.journey(graph, SolveConfig("bosh3", 1e-9, 1e-9, max_steps=4096)))
     z = jnp.array([1.0, -3.0])
     for start, end in ((0.0, 1.0), (0.0, 0.4), (1.0, 0.4)):
         found, failure = travel(params, z, jnp.array(start), jnp.array(end - start))
@@ -186,17 +186,17 @@ def test_drift_is_that_of_the_way_back(x64):
         )
 
     z0, stuck = np.ones((3, 2)), False
-    found = drift.there_and_back(travel, z0, (0.0, 0.5))
+    found = backward.there_and_back(travel, z0, (0.0, 0.5))
     np.testing.assert_allclose(found["median"], [0.02, 1.02**0.5 - 1], rtol=1e-6)
     np.testing.assert_allclose(found["worst"], [0.05, 1.05**0.5 - 1], rtol=1e-6)
     assert found["failure"] is None
     stuck = True
-    found = drift.there_and_back(travel, z0, (0.0,))
+    found = backward.there_and_back(travel, z0, (0.0,))
     assert (found["median"], found["failure"][:13]) == (None, "the step size")
 
 
 def test_both_fields_drift_apart(tiny):
-    rows = {row["field"]: row for row in drift.reconstruction(tiny, 1e-2, "float64", (0.0,))}
+    rows = {row["field"]: row for row in backward.reconstruction(tiny, 1e-2, "float64", (0.0,))}
     assert all(0 < row["median"][0] <= row["worst"][0] < 1 for row in rows.values())
     assert rows["trained"]["median"] != rows["initial"]["median"]
 

@@ -16,10 +16,10 @@ from scripts import iceberg_file
 def test_a_file_in_the_real_format_is_written_and_says_that_it_is_made_up(tmp_path, capsys):
     path = tmp_path / "new" / "train.json"
     assert iceberg_file.main(["--out", str(path), "--rows", "40", "--seed", "3"]) == 0
-    told = capsys.readouterr()
-    assert "40 rows" in told.out
-    assert "made up" in told.err
-    assert "measures nothing" in told.err
+    captured = capsys.readouterr()
+    assert "40 rows" in captured.out
+    assert "made up" in captured.err
+    assert "measures nothing" in captured.err
     images, labels = read_radar_json(path)
     assert labels.sum() == round(40 * 753 / 1604)
     unknown = np.isnan(images[:, 0, 0, 2])

@@ -19,6 +19,7 @@ torch = pytest.importorskip("torch")
 
 from torch_ref import files, weights  # noqa: E402
 from torch_ref.inputs import read_batches  # noqa: E402
+from torch_ref.model import build  # noqa: E402
 from torch_ref.weights import WeightsError, read  # noqa: E402
 
 
@@ -291,3 +292,25 @@ def test_a_file_without_checksums_is_read(tmp_path):
     finally:
         torch.serialization.set_crc32_options(True)
     assert torch.equal(read(tmp_path / "model.pt")["a"], torch.ones(3))
+
+
+@pytest.mark.parametrize("kind", ["odenet", "resnet"])
+@pytest.mark.parametrize("blocks", [0, 1, 3])
+@pytest.mark.parametrize("convolutions", [3, 4])
+@pytest.mark.parametrize("downsampling", ["conv", "res"])
+def test_the_layout_of_a_model_is_that_it_was_built_with(kind, blocks, convolutions, downsampling):
+    model = build(
+        kind, blocks, channels=3, classes=7, width=4, convolutions=convolutions,
+        downsampling=downsampling,
+    )  # fmt: skip
+    found = weights.layout(model.state_dict())
+    expected = kind if blocks else "resnet"
+    assert found == weights.Layout(expected, blocks, 4, 3, 7, 0, convolutions, downsampling)
+
+
+def test_a_gap_among_the_blocks_of_stride_2_is_named():
+    model = build("odenet", 1, channels=1, classes=2, width=4, downsampling="res").state_dict()
+    for name in [name for name in model if name.startswith("1.")]:
+        del model[name]
+    with pytest.raises(WeightsError, match="layers 1 to 2 must be residual blocks of stride 2"):
+        weights.layout(model)

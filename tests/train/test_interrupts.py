@@ -17,10 +17,10 @@ from jaxode.train.interrupts import Interrupts
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_the_first_signal_is_noted_while_work_goes_on(signum):
-    said = []
-    with Interrupts(said.append) as interrupts:
+    messages = []
+    with Interrupts(messages.append) as interrupts:
         started, finish = threading.Event(), threading.Event()
-        interrupts.say = lambda text: (said.append(text), finish.set())
+        interrupts.say = lambda text: (messages.append(text), finish.set())
 
         def work():
             started.set()
@@ -32,8 +32,8 @@ def test_the_first_signal_is_noted_while_work_goes_on(signum):
 
         assert interrupts.wait(work) == 7
         assert interrupts.signum == signum
-    assert len(said) == 1
-    assert signal.Signals(signum).name in said[0]
+    assert len(messages) == 1
+    assert signal.Signals(signum).name in messages[0]
 
 
 def test_handlers_come_back():
@@ -80,28 +80,28 @@ def test_the_second_signal_ends_the_process_in_the_midst_of_work():
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGHUP])
 def test_a_compilation_is_given_up_at_once(signum):
-    said, finish = [], threading.Event()
+    messages, finish = [], threading.Event()
     with (
         pytest.raises(Stopped) as stopped,
-        Interrupts(said.append) as interrupts,
+        Interrupts(messages.append) as interrupts,
         interrupts.compiling(),
     ):
         interrupts.wait(lambda: (os.kill(os.getpid(), signum), finish.wait(60)))
     finish.set()
     assert (stopped.value.signum, stopped.value.compiling) == (signum, True)
-    assert said == [
+    assert messages == [
         f"{signal.Signals(signum).name}: stopping; nothing has been computed since the last"
         " checkpoint"
     ]
 
 
 def test_one_of_several_processes_says_that_it_waits_for_xla():
-    said = []
-    with Interrupts(said.append) as interrupts:
+    messages = []
+    with Interrupts(messages.append) as interrupts:
         with interrupts.compiling(alone=False):
             assert interrupts.wait(lambda: os.kill(os.getpid(), signal.SIGTERM) or 7) == 7
         assert interrupts.signum == signal.SIGTERM
-    assert said == ["SIGTERM: stopping as soon as XLA has compiled; once more to stop at once"]
+    assert messages == ["SIGTERM: stopping as soon as XLA has compiled; once more to stop at once"]
 
 
 class Dropped:
@@ -149,12 +149,12 @@ def test_building_and_tracing_are_given_up_whatever_becomes_of_the_exception(wor
 
 
 def test_a_terminal_that_is_closed_sends_sighup_twice_and_cpu_time_ends_every_second():
-    said = []
-    with Interrupts(said.append) as interrupts:
+    messages = []
+    with Interrupts(messages.append) as interrupts:
         for signum in (signal.SIGXCPU, signal.SIGXCPU, signal.SIGHUP):
             os.kill(os.getpid(), signum)
         assert interrupts.signum == signal.SIGXCPU
-    (line,) = said
+    (line,) = messages
     assert line.startswith(
         "SIGXCPU: the limit on CPU time (ulimit -t) is near: saving and stopping; "
     )

@@ -14,10 +14,10 @@ from runs import digests, go, lines
 from stubs import image_set, run_config
 
 from jaxode.checks import ConfigError
+from jaxode.config.migration import stored
 from jaxode.data import ImageSet
 from jaxode.errors import RunFailed, Stopped
 from jaxode.runs import Progress
-from jaxode.runs.migration import stored
 from jaxode.tasks import Classification
 from jaxode.train import compiled_steps
 from jaxode.train.compiled_steps import CompiledSteps
@@ -156,12 +156,12 @@ def test_a_signal_while_xla_compiles_stops_at_once_and_the_run_goes_on_later(tmp
         wait(lambda: (os.kill(os.getpid(), signal.SIGTERM), finish.wait(60)))
 
     monkeypatch.setattr(CompiledSteps, "compile", compiling)
-    said = io.StringIO()
+    stream = io.StringIO()
     with pytest.raises(Stopped) as stopped:
-        go(tmp_path / "run", progress=Progress(stream=said))
+        go(tmp_path / "run", progress=Progress(stream=stream))
     finish.set()
     assert stopped.value.compiling
-    assert [line.split(";")[0] for line in said.getvalue().splitlines()] == [
+    assert [line.split(";")[0] for line in stream.getvalue().splitlines()] == [
         "compiling ...",
         "SIGTERM: stopping",
     ]

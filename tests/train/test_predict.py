@@ -58,11 +58,11 @@ def test_every_test_image_is_recorded_once(whole):
 def test_each_class_has_its_scores(whole):
     out, result = whole
     found = predictions.load(out, 2, TASK)
-    told = result["classification"]
+    report = result["classification"]
     counts = confusion_matrix(found["label"], found["predicted"], labels=range(10))
-    assert told == metrics.report(counts, DATA.spec.class_names)
-    assert told["accuracy"] == pytest.approx(result["test_accuracy"])
-    assert told["macro"]["f1"] == pytest.approx(result["test_macro_f1"])
+    assert report == metrics.report(counts, DATA.spec.class_names)
+    assert report["accuracy"] == pytest.approx(result["test_accuracy"])
+    assert report["macro"]["f1"] == pytest.approx(result["test_macro_f1"])
 
 
 def test_the_chance_of_what_is_predicted_is_its_softmax():
@@ -75,11 +75,15 @@ def test_the_chance_of_what_is_predicted_is_its_softmax():
 def test_the_result_sums_up_what_images_cost(whole):
     out, result = whole
     nfe, labels = (predictions.load(out, 2, TASK)[name] for name in ("nfe", "label"))
-    told = result["nfe_per_image"]
+    evaluations = result["nfe_per_image"]
     costs = nfe.sum(1)
-    assert (told["mean"], told["min"], told["max"]) == (costs.mean(), costs.min(), costs.max())
+    assert (evaluations["mean"], evaluations["min"], evaluations["max"]) == (
+        costs.mean(),
+        costs.min(),
+        costs.max(),
+    )
     for k, name in enumerate(DATA.spec.class_names):
-        assert told["class_means"][name] == (
+        assert evaluations["class_means"][name] == (
             pytest.approx(costs[labels == k].mean()) if k in labels else None
         )
     assert json.loads((out / "result.json").read_text()) == result

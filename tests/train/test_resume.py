@@ -92,7 +92,7 @@ def test_of_two_histories_one_is_enough_and_the_other_is_made_again(whole, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (
             lambda meta: meta["clock"].update(eval_seconds="1"),
@@ -114,7 +114,7 @@ def test_of_two_histories_one_is_enough_and_the_other_is_made_again(whole, tmp_p
         (lambda meta: meta.update(config=[]), "meta.json: config must be an object, got a list"),
     ],
 )
-def test_what_only_another_program_writes_is_named(whole, tmp_path, change, said):
+def test_what_only_another_program_writes_is_named(whole, tmp_path, change, message):
     out = tmp_path / "run"
     shutil.copytree(whole[0], out)
     as_format_3(out / "checkpoints")
@@ -123,7 +123,7 @@ def test_what_only_another_program_writes_is_named(whole, tmp_path, change, said
     change(meta)
     path.write_text(sealed(meta))
     before = contents(out)
-    with pytest.raises(ResumeError, match=f"{path.parent.name} is damaged: {said}"):
+    with pytest.raises(ResumeError, match=f"{path.parent.name} is damaged: {message}"):
         go(out)
     assert contents(out) == before
 
@@ -200,7 +200,7 @@ def test_other_settings_or_images_are_refused(whole, config, data, text):
 
 def test_a_complete_run_is_only_summed_up_again(whole, monkeypatch):
     monkeypatch.setattr(
-        "jaxode.train.loop.commit", lambda: "that of this start, which trains nothing"
+        "jaxode.train.records.commit", lambda: "that of this start, which trains nothing"
     )
     out, result = whole
     assert go(out) == result
@@ -247,8 +247,8 @@ def test_a_full_disk_ends_the_run_and_a_resume_goes_on(whole, tmp_path, full_at,
         "there is no checkpoint yet: starting from the beginning",
         "going on from epoch-00001-step-0000000005",
     )
-    said = {1: again, 2: on}
-    assert stream.getvalue().splitlines()[0] == said[number]
+    printed = {1: again, 2: on}
+    assert stream.getvalue().splitlines()[0] == printed[number]
     assert lines(out) == lines(expected)
     assert digests(out)[max(digests(out))] == digests(expected)[max(digests(expected))]
 
@@ -327,7 +327,7 @@ def test_other_results_without_a_checkpoint_are_not_written_over(tmp_path, chang
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ('{"epochs": 1e400}', "result.json: epochs must be a finite number"),
         ('{"epochs": true}', "result.json: epochs must be an integer, got a boolean"),
@@ -335,14 +335,14 @@ def test_other_results_without_a_checkpoint_are_not_written_over(tmp_path, chang
         (None, "result.json: Is a directory"),
     ],
 )
-def test_a_result_without_a_status_is_not_overwritten(tmp_path, content, said):
+def test_a_result_without_a_status_is_not_overwritten(tmp_path, content, message):
     out = tmp_path / "run"
     out.mkdir()
     if content is None:
         (out / "result.json").mkdir()
     else:
         (out / "result.json").write_text(content)
-    with pytest.raises(ResumeError, match=said) as caught:
+    with pytest.raises(ResumeError, match=message) as caught:
         go(out)
     assert "\n" not in str(caught.value)
 

@@ -13,10 +13,10 @@ from jaxode.checks import ConfigError
 from jaxode.config import ModelConfig, ParallelConfig
 from jaxode.data.augment import evaluation_views, training_views
 from jaxode.train.compiled_steps import CompiledSteps
+from jaxode.train.device_batches import BatchIndices
 from jaxode.train.microbatch import forward
 from jaxode.train.scaling import initial_scale
 from jaxode.train.state import Totals
-from jaxode.train.step import BatchIndices
 
 
 def compiled(config=None, data=None, build=None):

@@ -17,13 +17,13 @@ import numpy as np
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
-from jaxode.nn.convolution import Kernel, matmul_any_mode
+from jaxode.nn.convolution import matmul_any_mode
 from jaxode.nn.native.calls import Arguments, Handler, Shapes, call
 from jaxode.nn.native.derivatives import differentiable, with_derivatives
 from jaxode.nn.native.limits import accepts_map, are_float32
 from jaxode.nn.normalization import Channels, group_norm_any_mode
 from jaxode.ode.residuals import SAVE_FOR_BACKWARD
-from jaxode.types import Maps
+from jaxode.types import Kernel, Maps
 
 Times = Float[Array, " T"]
 """One time for all images (T = 1), or one for each (T = B)."""

@@ -11,13 +11,13 @@ from jaxtyping import Array, Float
 
 from jaxode.nn import convolution as matrix_products
 from jaxode.nn import normalization
-from jaxode.nn.convolution import Inputs, Kernel, Outputs
+from jaxode.nn.convolution import Inputs, Outputs
 from jaxode.nn.native.calls import Arguments, Attributes, Handler, call
 from jaxode.nn.native.derivatives import differentiable, with_derivatives
 from jaxode.nn.native.limits import accepts_map, are_float32
 from jaxode.nn.normalization import Channels
 from jaxode.ode.residuals import SAVE_FOR_BACKWARD
-from jaxode.types import Maps
+from jaxode.types import Kernel, Maps
 
 STRIDES = {(3, 1): 1, (4, 2): 2}
 """Stride by kernel size and stride: 3x3 of stride 1 and 4x4 of stride 2, both with padding 1."""

@@ -16,7 +16,8 @@ from jaxtyping import Array, Float
 
 from jaxode.nn import downsampling as matrix_products
 from jaxode.nn.convolution import matmul_any_mode
-from jaxode.nn.downsampling import Images, Last, Outputs, Segment
+from jaxode.nn.downsampling import Last, Outputs, Segment
+from jaxode.nn.first_convolution import Images
 from jaxode.nn.native.calls import Arguments, Attributes, Handler, call
 from jaxode.nn.native.derivatives import differentiable, with_derivatives
 from jaxode.nn.native.limits import accepts_map, are_float32

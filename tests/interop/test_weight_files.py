@@ -1,4 +1,4 @@
-"""Weights in .npz and .safetensors files: what is refused, in one line and before it does harm."""
+"""Weight files: what is refused, in one line and before it does harm; NaN is named."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch")
 
 from jaxode.data import archives  # noqa: E402
-from jaxode.interop import InteropError  # noqa: E402
+from jaxode.interop import InteropError, read_weight_file, read_weights, write_weights  # noqa: E402
 from jaxode.interop import npz as npz_files  # noqa: E402
-from scripts.weight_files import ENDINGS, read_weights, write_weights  # noqa: E402
-from torch_ref.weights import WeightsError  # noqa: E402
+from jaxode.interop.weight_files import WRITERS  # noqa: E402
 
-REFUSED = (InteropError, WeightsError, OSError)
+REFUSED = (InteropError, OSError)
+ENDINGS = tuple(WRITERS)
 
 
 def npy(array, **changes):
@@ -96,7 +96,7 @@ def refused(path, content, message):
         ),
         (
             npz(("w.npy", npy(np.float32([1, np.nan])))),
-            "must hold finite numbers, got NaN or infinity under 'w'$",
+            "must hold finite numbers: 'w' has 1 NaN of 2 numbers$",
         ),
         (npz(("w.npy", b"no array")), "'w' is no array: "),
         (npz(("w.npy", WHOLE[:5])), "'w' is no array: "),
@@ -180,12 +180,12 @@ def test_an_npz_is_bounded_by_what_it_unpacks_to(tmp_path, monkeypatch):
         (tensors({"w": described(), "v": described()}), "is no .safetensors file of arrays: "),
         (
             tensors({"w": described(dtype="I32")}),
-            "'w' is of I32, which is no floating-point type$",
+            "must hold floating-point arrays, got int32 under 'w'$",
         ),
         (tensors({"w": described(dtype="F99")}), "is no .safetensors file of arrays: "),
         (
             tensors({"w": described()}, b"\0\0\x80\x7f" * 4),
-            "must hold finite numbers, got NaN or infinity under 'w'$",
+            "must hold finite numbers: 'w' has 4 infinite of 4 numbers$",
         ),
         (tensors(b"[" * 10**6), "is no .safetensors file of arrays: "),
         (tensors(b"1" * 10**5), "is no .safetensors file of arrays: "),
@@ -285,3 +285,57 @@ def test_damaged_files_are_read_or_refused(tmp_path_factory, ending, changes):
     path.write_bytes(content)
     with contextlib.suppress(*REFUSED):
         read_weights(path)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_every_array_that_is_not_finite_is_named(tmp_path, ending):
+    weights = {f"{number}.bias": np.full(1500, np.nan, np.float32) for number in range(5)}
+    weights["4.bias"][:3] = [np.inf, -np.inf, 0]
+    weights["0.bias"][0] = np.inf
+    path = tmp_path / f"model{ending}"
+    write_weights(path, weights)
+    message = (
+        f"{path} must hold finite numbers: '0.bias' has 1,499 NaN and 1 infinite of 1,500 numbers,"
+        " '1.bias' has 1,500 NaN of 1,500 numbers, '2.bias' has 1,500 NaN of 1,500 numbers, and 2"
+        " more arrays"
+    )
+    with pytest.raises(InteropError) as caught:
+        read_weights(path)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("ending", [".npz", ".safetensors"])
+def test_prefixes_go_and_counters_are_left_out_in_every_format(tmp_path, ending):
+    from safetensors.numpy import save_file
+
+    arrays = {
+        "module.norm.weight": np.ones(2, np.float32),
+        "module.norm.num_batches_tracked": np.array(7),
+    }
+    path = tmp_path / f"model{ending}"
+    np.savez(path, **arrays) if ending == ".npz" else save_file(arrays, path)
+    found = read_weight_file(path)
+    assert list(found.weights) == ["norm.weight"]
+    assert found.notes == (
+        "names lose their module.",
+        "left out: module.norm.num_batches_tracked",
+    )
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_settings_are_stored_and_other_programs_pass_over_them(tmp_path, ending):
+    path = tmp_path / f"model{ending}"
+    weights = {"module.w": np.arange(3, dtype=np.float32)}
+    write_weights(path, weights, '{"a": 1}')
+    found = read_weight_file(path)
+    assert found.settings == '{"a": 1}'
+    (array,) = found.weights.values()
+    np.testing.assert_array_equal(array, [0, 1, 2])
+    if ending == ".npz":
+        np.testing.assert_array_equal(np.load(path)["module.w"], [0, 1, 2])
+    if ending in (".pt", ".pth"):
+        for mapped in (False, True):
+            loaded = torch.load(path, weights_only=True, mmap=mapped)
+            assert {name: value.tolist() for name, value in loaded.items()} == {
+                "module.w": [0, 1, 2]
+            }
