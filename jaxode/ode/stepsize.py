@@ -207,7 +207,9 @@ def initial_step(
     """
     f0 = field(t0, y0)
     rtol, atol = jax.tree.broadcast(rtol, y0), jax.tree.broadcast(atol, y0)
-    scale = jax.tree.map(lambda y, r, a: a + jnp.abs(y) * r, y0, rtol, atol)
+    # |y|, whose derivative at 0 is 0 as PyTorch's is; that of `jnp.abs` is 1.
+    size_of = jax.tree.map(lambda y: y * lax.stop_gradient(jnp.sign(y)), y0)
+    scale = jax.tree.map(lambda y, r, a: a + y * r, size_of, rtol, atol)
 
     def size(tree: State) -> Times:
         return norm(jax.tree.map(jnp.divide, tree, scale))

@@ -90,8 +90,7 @@ def test_a_flattened_map_is_explained():
 
 
 def test_the_solves_of_a_neural_ode():
-    # Without gradients: torchdiffeq's has a derivative through its first step's size.
-    report = parity.check(*ported.spiral(adaptive=True), gradients=False)
+    report = parity.check(*ported.spiral(adaptive=True))
     assert report.passed, str(report)
     (solve,) = report.solves
     assert solve.theirs.name == "func"
@@ -124,8 +123,7 @@ def test_the_reference_is_compared_layer_by_layer_without_a_mapping():
         rngs=nnx.Rngs(0),
         kernels="matmul",
     )
-    # Without gradients, as above.
-    report = parity.check(theirs, ours, ported.DRAWS.random((2, 1, 16, 16)), gradients=False)
+    report = parity.check(theirs, ours, ported.DRAWS.random((2, 1, 16, 16)))
     assert report.passed, str(report)
     assert report.first_difference is None
     assert report.layout == "channels_last"
