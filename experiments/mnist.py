@@ -17,8 +17,8 @@ trains as odenet_mnist.py, the script of Chen et al. in torchdiffeq: pixels from
 up to 4 pixels, 160 epochs with the rate divided by ten after 60, 100 and 140, full batches alone,
 evaluation in batches of 1000, torchdiffeq's steps. Its flags are --model odenet|resnet (--network),
 --rtol and --atol (--tol), --gradient backsolve (--adjoint), --downsampling-method conv|res, --crop
-none (--data_aug False), --epochs, --lr, --batch-size and --eval-batch-size. Only its evaluations are
-elsewhere: after the first step of an epoch there, after the last here.
+none (--data_aug False), --epochs, --lr, --batch-size and --eval-batch-size. Only its evaluations
+are elsewhere: after the first step of an epoch there, after the last here.
 """
 
 from __future__ import annotations
