@@ -9,6 +9,7 @@ from scripts.tables.table import Table
 SCHEDULES = {
     "constant": "constant",
     "step": "divided by ten after every 0.3 of the epochs",
+    "milestones": "divided by ten after the epochs {}",
     "cosine": "falling to zero as a cosine",
 }
 CROPS = {
@@ -29,13 +30,15 @@ def facts(config: RunConfig) -> dict[str, str]:
         f" with momentum {optim.momentum:g}" if optim.optimizer == "sgd" and optim.momentum else ""
     )
     decay = f", weight decay {optim.weight_decay:g}" if optim.weight_decay else ""
+    schedule = SCHEDULES[optim.schedule].format(", ".join(map(str, optim.milestone_epochs)))
     described = {
         "optimizer": f"{'SGD' if optim.optimizer == 'sgd' else 'Adam'}{momentum}{decay}",
-        "rate": f"learning rate {optim.lr:g}, {SCHEDULES[optim.schedule]}",
-        "batch": f"batches of {config.batch_size}",
+        "rate": f"learning rate {config.scaled_optim.lr:g}, {schedule}",
+        "batch": f"batches of {config.batch_size}" + (", full ones alone" * data.drop_last),
         "views": (
             CROPS[data.crop]
             + (f", augmented by `{data.augment}`" if data.augment != "none" else "")
+            + (", pixels from 0 to 1" if data.pixels == "unit" else "")
         ),
         "precision": (
             "float32" if config.precision == "float32" else f"convolutions in {config.precision}"

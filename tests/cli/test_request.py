@@ -259,6 +259,7 @@ def test_settings_without_effect_are_known():
     assert without_effect(RunConfig().replaced(gradient="replay"), {"tape_steps": 4}) == [
         "--tape-steps"
     ]
+    assert without_effect(RunConfig(), {"milestones": "5"}) == ["--milestones"]
     angled = RunConfig().replaced(dataset="iceberg", model="dense", angle=True)
     assert without_effect(angled, {"angle": True}) == ["--angle"]
     assert without_effect(angled.replaced(model="cnn"), {"angle": True}) == []
@@ -300,8 +301,16 @@ def test_help_and_mistakes_wait_for_no_slow_import(tmp_path):
 @pytest.mark.parametrize(
     ("dataset", "shown", "hidden"),
     [
-        ("mnist", {"--crop", "--augment"}, {"--angle", "--test-share", "--split-seed"}),
-        ("iceberg", {"--angle", "--test-share", "--split-seed"}, {"--crop", "--augment"}),
+        (
+            "mnist",
+            {"--crop", "--augment", "--pixels", "--protocol"},
+            {"--angle", "--test-share", "--split-seed"},
+        ),
+        (
+            "iceberg",
+            {"--angle", "--test-share", "--split-seed"},
+            {"--crop", "--augment", "--pixels"},
+        ),
     ],
 )
 def test_help_shows_what_means_something_for_the_data_set(dataset, shown, hidden):

@@ -59,6 +59,8 @@ def test_padded_batches_and_more_than_there_are_are_refused():
         ConfigError, match=r"--batches must be below 3, got 3: .*40 images are no multiple of 16"
     ):
         export_for_torch.first_batches(steps, 3)
+    full = CompiledSteps(run_config().replaced(drop_last=True), image_set(train=40), builder())
+    assert len(export_for_torch.first_batches(full, 3)["labels"]) == 3  # the third of epoch 2
     with pytest.raises(
         ConfigError, match="--batches must be at most 9, the steps of the run, got 10"
     ):
@@ -100,6 +102,12 @@ def test_the_command_has_the_settings_of_the_run(tmp_path):
         " --float64"
     )
     assert words.endswith(expected)
+    config = config.replaced(
+        optimizer="sgd", lr_batch=64, schedule="milestones", milestones="60,100", epochs=7
+    )
+    words = shlex.join(export_for_torch.command(config, 77, tmp_path))
+    assert "--lr 0.2 " in words
+    assert "--schedule milestones --total-steps 77 --milestones 660,1100" in words
     assert "--method" not in shlex.join(
         export_for_torch.command(config.replaced(model="mlp"), 77, tmp_path)
     )

@@ -27,6 +27,8 @@ from scripts.tables.thesis import WITH, WITHOUT
 PARAMETERS = {
     ("chen", "1-layer MLP"): 238_510,
     ("chen", "ResNet 6"): 576_778,
+    ("odenet_mnist", "ResNet 6, residual downsampling"): 601_482,
+    ("odenet_mnist", "ODE-Net"): 208_266,
     ("mnist", WITHOUT): 208_266,
     ("fashion_mnist", "ResNet 2"): 280_842,
     ("fashion_mnist_chained", "2 blocks, adjoint"): 283_658,
@@ -140,6 +142,7 @@ def test_the_same_run_has_one_name_whatever_the_table_the_seed_and_the_machine()
 
 PUBLISHED = {
     "chen": "1.60 %, 0.24 M | 0.41 %, 0.60 M | 0.47 %, 0.22 M | 0.42 %, 0.22 M",
+    "odenet_mnist": "0.41 % | 0.60 M | 0.47 %, 0.22 M | 0.42 %, 0.22 M",
     "mnist": "99 %, 208,266, 26, 2270 | 99 %, 208,266, 26, 1826",
     "qmnist": "99.5 %, 208,266, 26, 2470 | 99.5 %, 208,266, 26, 1883",
     "fashion_mnist": (
@@ -185,6 +188,15 @@ def test_protocols_are_described():
         cpu
         == "- `cpu`: learning rate 0.1, falling to zero as a cosine; trained on whole images; all"
         " else but the epochs is the same."
+    )
+    full, cpu = protocols(TABLES["odenet_mnist"])
+    assert (
+        "learning rate 0.1, divided by ten after the epochs 60, 100, 140; batches of 128, full ones"
+        " alone; trained on images shifted by up to 4 pixels, pixels from 0 to 1;" in full
+    )
+    assert cpu == (
+        "- `cpu`: learning rate 0.1, falling to zero as a cosine; all else but the epochs is the"
+        " same."
     )
     assert "Adam, weight decay 0.0001;" in protocols(TABLES["asl_10"])[0]
     assert "convolutions in bfloat16;" in protocols(TABLES["asl_10"])[0]

@@ -46,6 +46,12 @@ def test_schedules_are_those_of_jaxode(name, total, x64):
     )
 
 
+def test_milestones_are_steps_of_jaxodes_epochs(x64):
+    ours = learning_rate(OptimConfig(schedule="milestones", milestones="2,5", lr=0.3), 30, 4)
+    theirs = make_schedule("milestones", 0.3, 30, (8, 20))
+    assert [theirs(step) for step in range(30)] == [float(ours(step)) for step in range(30)]
+
+
 @pytest.mark.parametrize(
     ("name", "kind", "settings"),
     [
@@ -65,7 +71,7 @@ def test_unknown_names_are_refused():
     with pytest.raises(ValueError, match="name must be one of sgd, adam, adamw, got 'lbfgs'"):
         make_optimizer("lbfgs", [], 0.1)
     with pytest.raises(
-        ValueError, match="name must be one of step, constant, cosine, got 'linear'"
+        ValueError, match="name must be one of step, milestones, constant, cosine, got 'linear'"
     ):
         make_schedule("linear", 0.1, 10)
 
@@ -193,6 +199,12 @@ def test_an_interrupted_run_ends_in_one_line_and_leaves_its_steps(
         (["--lr", "1e400"], "--lr: must be a number from 1e-37 to 1e+38, got '1e400'"),
         (["--lr", "1_0"], "--lr: must be a number from 1e-37 to 1e+38, got '1_0'"),
         (["--rtol", "infinity"], "--rtol: must be a number from 1e-16 to 1000, got 'infinity'"),
+        (
+            ["--schedule", "milestones", "--milestones", "5,5"],
+            "--milestones: must be rising whole numbers, joined by commas, got '5,5'",
+        ),
+        (["--schedule", "milestones"], "--schedule milestones needs --milestones"),
+        (["--milestones", "5"], "--schedule step takes no --milestones"),
         (["--momentum", "2"], "--momentum: must be a number from 0 to 1, got '2'"),
         (["--epochs", "1.5"], "--epochs: must be a whole number from 1 to 1000000000, got '1.5'"),
         (["--epochs", "١٢"], "--epochs: must be a whole number from 1 to 1000000000, got '١٢'"),

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 
+import numpy as np
 import pytest
 from runs import OneRow, StopAt, as_format_3, digests, go, lines
 from stubs import averaging, image_set, run_config, without_pictures
@@ -169,6 +170,17 @@ def test_a_loss_before_the_books_are_open_writes_nothing(whole, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         go(out, cluster=cluster)
     assert contents(out) == before
+
+
+def test_rates_by_milestones_do_not_depend_on_the_number_of_epochs(tmp_path):
+    settings = {"schedule": "milestones", "milestones": "1,2", "drop_last": True}
+    longer = run_config(epochs=3).replaced(**settings)
+    expected = go(tmp_path / "once", longer)
+    go(tmp_path / "twice", longer.replaced(epochs=2))
+    assert go(tmp_path / "twice", longer)["epochs"] == expected["epochs"] == 3
+    assert lines(tmp_path / "twice") == lines(tmp_path / "once")
+    rates = [line["lr"] for line in lines(tmp_path / "once")]
+    np.testing.assert_allclose(rates, [rates[0], rates[0] / 10, rates[0] / 100], rtol=1e-6)
 
 
 def test_a_constant_schedule_can_be_extended(whole, tmp_path):
