@@ -23,7 +23,8 @@ def raise_if_failed(totals: Totals, config: RunConfig, where: str) -> None:
     if int(totals.bad_batch) < 0:
         return
     if int(totals.failure) > 0:
-        raise RunFailed(f"{where}: {explain_failure(int(totals.failure))}")
+        remedy = explain_failure(int(totals.failure))
+        raise RunFailed(f"{where}: {remedy}; in training a smaller lr may help")
     if int(totals.broken) == SCALE_TOO_SMALL:
         raise RunFailed(
             f"{where}: the gradient in float16 is not finite (NaN or infinity) however little"
