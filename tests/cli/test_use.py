@@ -109,7 +109,10 @@ def test_export_and_info(runs, capsys, tmp_path):
         (["export", "RUN", "x.h5"], "path must end in .stablehlo"),
         (["export", "RUN", "x.onnx"], "format onnx needs a fixed step size"),
         (["compare", "nothing"], "nothing is no run"),
-        (["info", "nothing"], "nothing cannot be read"),
+        (
+            ["info", "nothing"],
+            "nothing must be a run's directory or a file of weights: there is none",
+        ),
         (["prepare", "mnits"], "did you mean mnist?"),
         (["prepare", "mnist", "--data-dir", "nowhere"], "nowhere is none"),
     ],

@@ -142,7 +142,7 @@ def test_the_same_run_has_one_name_whatever_the_table_the_seed_and_the_machine()
 
 PUBLISHED = {
     "chen": "1.60 %, 0.24 M | 0.41 %, 0.60 M | 0.47 %, 0.22 M | 0.42 %, 0.22 M",
-    "odenet_mnist": "0.41 % | 0.60 M | 0.47 %, 0.22 M | 0.42 %, 0.22 M",
+    "odenet_mnist": " | 0.41 %, 0.60 M | 0.47 %, 0.22 M | 0.42 %, 0.22 M",
     "mnist": "99 %, 208,266, 26, 2270 | 99 %, 208,266, 26, 1826",
     "qmnist": "99.5 %, 208,266, 26, 2470 | 99.5 %, 208,266, 26, 1883",
     "fashion_mnist": (
