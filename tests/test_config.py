@@ -52,7 +52,7 @@ def test_what_is_no_run_is_refused_in_one_line(values):
         (SolveConfig, {"atol": math.nan}),
         (SolveConfig, {"rtol": math.inf}),
         (SolveConfig, {"step_size": 0.0}),
-        (SolveConfig, {"step_size": 1.5}),
+        (SolveConfig, {"step_size": 2e9}),
         (SolveConfig, {"step_size": 1e-3}),
         (SolveConfig, {"step_size": 1e-320}),
         (SolveConfig, {"max_steps": 0}),
@@ -99,9 +99,7 @@ def test_replaced_fills_in_what_depends_on_a_choice():
         RunConfig().replaced(colour=1)
 
 
-@pytest.mark.parametrize(
-    "bad", [{"solver": "tsit5"}, {"solver": "heun"}, {"solver": "rk4_classic", "step_size": 0.1}]
-)
+@pytest.mark.parametrize("bad", [{"solver": "tsit5"}, {"solver": "rk4_classic", "step_size": 0.1}])
 def test_what_torchdiffeq_lacks_is_refused(bad):
     with pytest.raises(ConfigError, match="under stepping torchdiffeq"):
         SolveConfig(stepping="torchdiffeq", **bad)

@@ -324,7 +324,7 @@ def test_more_epochs_for_a_finished_run_say_what_the_schedule_becomes(tmp_path, 
     (line,) = captured.err.splitlines()
     assert line.startswith("extended from 2 to 3 epochs after epoch 2: the step schedule is now")
     assert "3 epochs: test accuracy" in captured.out
-    assert f"next: jaxode predict {out} PICTURE" in captured.out
+    assert f"jaxode predict {out} PICTURE" in captured.out
     assert read_config(out).extended_from[0].after == 2
     assert json.loads((out / "result.json").read_text())["epochs"] == 3
     assert "the step schedule allows more, not fewer" in error_line(

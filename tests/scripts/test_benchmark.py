@@ -232,13 +232,13 @@ def test_the_stock_model_is_the_same_model():
     np.testing.assert_allclose(theirs.output, ours.output, atol=1e-3)
 
 
-def test_their_defaults_differ_in_the_adjoint_only():
-    exact = replace(SMALL, gradient="checkpointed")
-    assert torch_side.settings(exact, SAME).constant_first_step
-    assert not torch_side.settings(exact, DEFAULTS).constant_first_step
-    assert not torch_side.settings(replace(exact, work="inference"), SAME).constant_first_step
-    assert torch_side.settings(replace(exact, gradient="backsolve"), SAME).stop_at_ends
-    assert not torch_side.settings(replace(exact, gradient="backsolve"), DEFAULTS).stop_at_ends
+@pytest.mark.parametrize("gradient", ["checkpointed", "backsolve"])
+def test_the_same_steps_are_torchdiffeqs_defaults(gradient):
+    case = replace(SMALL, gradient=gradient)
+    same = torch_side.settings(case, SAME)
+    assert same == torch_side.settings(case, DEFAULTS)
+    assert not same.stop_at_ends
+    assert not same.constant_first_step
 
 
 def test_the_reference_is_the_same_solve_at_another_tolerance(monkeypatch):

@@ -72,14 +72,11 @@ def test_padded_batches_and_more_than_there_are_are_refused():
     [
         (
             SolveConfig(rtol=1e-4),
-            "--method dopri5 --rtol 0.0001 --atol 0.001 --constant-first-step",
+            "--method dopri5 --rtol 0.0001 --atol 0.001",
         ),
         (
             SolveConfig(gradient="backsolve", backward_norm="seminorm"),
-            (
-                "--method dopri5 --rtol 0.001 --atol 0.001 --adjoint --adjoint-norm seminorm"
-                " --stop-at-ends"
-            ),
+            ("--method dopri5 --rtol 0.001 --atol 0.001 --adjoint --adjoint-norm seminorm"),
         ),
         (SolveConfig(solver="heun", step_size=0.5), "--method heun2 --step-size 0.5"),
         (
@@ -119,7 +116,8 @@ def test_the_command_has_the_settings_of_the_run(tmp_path):
         (["--batches", "0"], "--batches must be a whole number from 1 to 1000000000, got 0"),
         (
             ["--solver", "tsit5"],
-            "--solver must be one that torchdiffeq has too: bosh3, dopri5, dopri8, got 'tsit5'",
+            "--solver must be one that torchdiffeq has too: bosh3, dopri5, dopri8, adaptive_heun,"
+            " fehlberg2, got 'tsit5'",
         ),
         (
             ["--solver", "rk4_classic", "--step-size", "1"],

@@ -174,9 +174,9 @@ def test_regression_reports_the_errors_of_all_examples(tmp_path):
     assert result["best_test_rmse"] == result["test_rmse"]
 
 
-def test_a_data_set_without_classes_needs_a_task():
+def test_a_data_set_without_classes_needs_a_task(tmp_path):
     with pytest.raises(ConfigError, match="task must be given for the data set quarter turn"):
-        run(CONFIG, DATA, None, build=lambda *args, **options: Flow())
+        run(CONFIG, DATA, tmp_path, build=lambda *args, **options: Flow())
 
 
 @pytest.mark.parametrize(
