@@ -37,7 +37,11 @@ def losses_of(text: str) -> list[float]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "downsampling"), [("resnet --blocks 2", "res"), ("odenet", "res")]
+    ("kind", "downsampling"),
+    [
+        pytest.param("resnet --blocks 2", "res", marks=pytest.mark.slow),
+        ("odenet", "res"),
+    ],
 )
 def test_both_programs_print_the_same_losses(kind, downsampling, tmp_path, capsys, monkeypatch):
     without_pictures(monkeypatch)
