@@ -78,6 +78,7 @@ def test_a_run_says_where_it_comes_from(done):
     assert len(list(out.iterdir())) == 3
 
 
+@pytest.mark.slow
 def test_training_is_a_function_of_the_seed(done, x64, monkeypatch):
     """The settings of `done`, so that nothing is compiled again."""
     monkeypatch.setattr(crossing_cases, "REFINEMENTS", (16,))

@@ -50,7 +50,16 @@ def test_a_cell_without_the_native_kernels(cell, x64, monkeypatch):
     assert row.status == PASS, row
 
 
-@pytest.mark.parametrize("training", [t for t in TRAININGS if t.quick], ids=lambda t: t.name)
+def marked_training(training):
+    """A trajectory; slow if it is an ODENet's by its adjoint, for the exact one is trained too."""
+    facts = training.solve and training.solve.gradient_facts
+    slow = facts is not None and facts.backward_solve
+    return pytest.param(training, marks=pytest.mark.slow) if slow else training
+
+
+@pytest.mark.parametrize(
+    "training", [marked_training(t) for t in TRAININGS if t.quick], ids=lambda t: t.name
+)
 def test_training(training, x64):
     row = measure_training(training)
     assert row.status == PASS, row

@@ -29,6 +29,7 @@ LOSS = 1e-10
 """
 
 
+@pytest.mark.slow
 def test_both_sides_print_the_same_first_step_and_go_on_alike(tmp_path, capsys):
     try:
         assert mnist.main([*RUN, "--out", str(tmp_path / "run")]) == 0
