@@ -97,18 +97,20 @@ def carry_out(options: argparse.Namespace, chosen: Sequence[str]) -> list[Ended]
     checks = [part for part in parts if not part.timed]
     ended: list[Ended] = []
 
-    def run(group: Sequence[Part], together: int) -> None:
+    def run(group: Sequence[Part], together: int, later: Sequence[Part]) -> None:
         if group:
-            until = min(end, time.monotonic() + share * max(part.seconds for part in group))
+            own = share * max(part.seconds for part in group)
+            reserved = share * sum(part.seconds for part in later)
+            until = min(end - reserved, time.monotonic() + own)
             commands = [(part.name, words(part, options)) for part in group]
             ended.extend(children.run(commands, options.out / "logs", until, together))
             found(options, ended)
             say(begin, ended[-len(group) :])
 
-    run(checks, max(1, cores() // 2))
-    for part in parts:
-        if part.timed:
-            run([part], 1)
+    timed = [part for part in parts if part.timed]
+    run(checks, max(1, cores() // 2), timed)
+    for number, part in enumerate(timed, 1):
+        run([part], 1, timed[number:])
     if TRAINING in chosen:
         size = TINY if options.tiny else FULL
         given = options.data_dir, options.table, options.row

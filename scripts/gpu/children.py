@@ -72,7 +72,7 @@ class Child:
         code = self._process.returncode
         if code == 0:
             return Ended(self.name, COMPLETE, seconds)
-        lines = self.log.read_text("utf-8", errors="replace").strip().splitlines() or [""]
+        lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or [""]
         return Ended(self.name, FAILED, seconds, f"exit code {code}: {lines[-1][:200]}")
 
     def _signal(self, number: int) -> None:
@@ -118,7 +118,7 @@ def read(path: Path) -> tuple[dict[str, Any] | None, list[Row]]:
     if not path.exists():
         return None, []
     found = []
-    for line in path.read_text("utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         try:
             found.append(json.loads(line))
         except ValueError:

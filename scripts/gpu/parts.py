@@ -27,7 +27,7 @@ class Part:
     module: str
     argument: str = ""
     timed: bool = False
-    seconds: float = 240
+    seconds: float = 200
 
     def rows(self, size: Size, out: Path) -> Iterator[Row]:
         """Measure, in this process."""
@@ -40,7 +40,7 @@ PARTS = (
     Part("parity", "parity_cells"),
     Part("devices jit", "devices", "jit"),
     Part("devices pmap", "devices", "pmap"),
-    Part("speed", "speed", timed=True),
-    Part("startup", "startup", timed=True, seconds=90),
+    Part("speed", "speed", timed=True, seconds=180),
+    Part("startup", "startup", timed=True, seconds=60),
 )
 """Those that only check run first, side by side; what is left of the time goes into a training."""

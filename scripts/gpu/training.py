@@ -32,7 +32,7 @@ def command(out: Path, data_dir: Path | None, table: str, row: str, size: Size) 
 def rows(out: Path) -> Iterator[Row]:
     """How far the runs in a folder are, from their metrics; none that has not ended an epoch."""
     for path in sorted(out.glob("*/metrics.jsonl")):
-        lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         if not lines:
             continue
         name, last = path.parent.name, lines[-1]
