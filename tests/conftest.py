@@ -43,6 +43,18 @@ import pytest  # noqa: E402
 
 from jaxode.cli import compilation_cache  # noqa: E402
 
+SLOW = frozenset(
+    (Path(__file__).parent / "slow_tests.txt").read_text(encoding="utf-8").splitlines()
+)
+"""Tests that take seconds and whose claim others, nearly the same, make too."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest leaves out what is marked
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.nodeid.removeprefix("tests/") in SLOW:
+            item.add_marker(pytest.mark.slow)
+
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_requests():

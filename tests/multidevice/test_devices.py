@@ -13,15 +13,27 @@ import pytest
 ROUNDING = 1e-10
 
 
-@pytest.fixture(scope="module")
-def results(tmp_path_factory):
-    out = tmp_path_factory.mktemp("devices") / "results.json"
+QUICK = (
+    *("adaptive, jit, 1", "adaptive, jit, 2", "adaptive, jit, 2, streamed", "adaptive, jit, 8"),
+    *("fixed, jit, 1", "fixed, pmap, 8", "fixed, jit, 2, accumulate 2", "adaptive, pmap, 8"),
+)
+"""Cases of the test command; `pytest -m slow` has all."""
+
+
+def measured(folder, names=()):
+    out = folder / "results.json"
     program = Path(__file__).with_name("on_devices.py")
     done = subprocess.run(
-        [sys.executable, program, out], capture_output=True, text=True, check=False
+        [sys.executable, program, out, *names], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     return json.loads(out.read_text())
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory, request):
+    names = QUICK if "not slow" in request.config.getoption("markexpr") else ()
+    return measured(tmp_path_factory.mktemp("devices"), names)
 
 
 def difference(results, one, other):
@@ -36,7 +48,7 @@ def difference(results, one, other):
     [
         ("adaptive, jit, 1", "adaptive, jit, 2"),
         ("adaptive, jit, 1", "adaptive, jit, 8"),
-        ("fixed, jit, 1", "fixed, pmap, 2"),
+        pytest.param("fixed, jit, 1", "fixed, pmap, 2", marks=pytest.mark.slow),
         ("fixed, jit, 1", "fixed, pmap, 8"),
     ],
 )
@@ -47,39 +59,55 @@ def test_fifty_steps_are_the_same(results, one, other):
     assert abs(results[one]["losses"][0] - results[one]["losses"][-1]) > 0.1  # it has trained
 
 
-@pytest.mark.parametrize("resident", ["adaptive, jit, 2", "fixed, pmap, 2"])
+@pytest.mark.parametrize(
+    "resident",
+    ["adaptive, jit, 2", pytest.param("fixed, pmap, 2", marks=pytest.mark.slow)],
+)
 def test_streamed_batches_give_the_same_bits_on_two_devices(results, resident):
     streamed = results[f"{resident}, streamed"]["losses"]
     assert len(streamed) == 10
     assert streamed == results[resident]["losses"][:10]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gradient", ["direct", "backsolve", "checkpointed"])
 def test_every_gradient_mode_is_the_same_on_eight_devices(results, gradient):
     reference = "backsolve, jit, 1" if gradient == "backsolve" else "adaptive, jit, 1"
     assert difference(results, reference, f"{gradient}, jit, 8") < ROUNDING
 
 
+@pytest.mark.slow
 def test_an_exact_gradient_mode_is_the_same_where_devices_step_by_themselves(results):
     assert difference(results, "adaptive, pmap, 8", "replay, pmap, 8") < ROUNDING
 
 
+@pytest.mark.slow
 def test_backsolve_has_a_gradient_of_its_own(results):
     """Or the tests above would not distinguish its reference from that of the others."""
     assert difference(results, "backsolve, jit, 1", "adaptive, jit, 1") > 1e3 * ROUNDING
     assert ROUNDING < difference(results, "backsolve, jit, 1", "backsolve, pmap, 8") < 1e-2
 
 
+@pytest.mark.slow
 def test_the_convolutional_network_is_the_same(results):
     assert difference(results, "odenet, jit, 1", "odenet, jit, 8") < ROUNDING
 
 
-@pytest.mark.parametrize("other", ["fixed, jit, 2, accumulate 2", "fixed, pmap, 4, accumulate 2"])
+@pytest.mark.parametrize(
+    "other",
+    [
+        "fixed, jit, 2, accumulate 2",
+        pytest.param("fixed, pmap, 4, accumulate 2", marks=pytest.mark.slow),
+    ],
+)
 def test_parts_of_a_batch_add_up_to_it(results, other):
     assert difference(results, "fixed, jit, 1", other) < ROUNDING
 
 
-@pytest.mark.parametrize(("name", "tolerance"), [("adaptive", 1e-3), ("tight", 1e-6)])
+@pytest.mark.parametrize(
+    ("name", "tolerance"),
+    [("adaptive", 1e-3), pytest.param("tight", 1e-6, marks=pytest.mark.slow)],
+)
 def test_own_step_sizes_differ_by_the_tolerance(results, name, tolerance):
     """Under pmap a device's norm sees its own images alone, so it takes other steps to the same
     accuracy.
@@ -110,8 +138,8 @@ def test_solves_are_counted_where_they_are_done(results):
         "fixed, jit, 2, accumulate 2": 2,
         "fixed, pmap, 4, accumulate 2": 8,
     }
-    for name, share in shares.items():
-        found = results[name]["trained"]
+    for name in shares.keys() & results.keys():
+        found, share = results[name]["trained"], shares[name]
         assert found["solves"] == 5 * share
         assert found["nfe"] == [5 * share * 4]
         assert np.sum(found["rejected"]) == 0

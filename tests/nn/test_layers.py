@@ -12,6 +12,8 @@ from jaxode.nn.fields import ConvField
 from jaxode.nn.kernels import LIBRARY, MATMUL
 from jaxode.nn.layers import Conv, GroupNorm, Linear, TimeConv
 
+pytestmark = pytest.mark.typed
+
 
 @pytest.fixture
 def rngs():

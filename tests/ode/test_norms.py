@@ -12,6 +12,8 @@ from jaxode.ode import backsolve_norms
 from jaxode.ode.adjoint_solve import AdjointState, adjoint_norm
 from jaxode.ode.norms import largest_rms_norm
 
+pytestmark = pytest.mark.typed
+
 SIZES = {"state": 3, "adjoint": 3, "weight": 7, "bias": 2}
 
 

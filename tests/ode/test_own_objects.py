@@ -17,6 +17,8 @@ from jaxode.ode import odeint
 from jaxode.ode.gradients import register_gradient_mode, unregister_gradient_mode
 from jaxode.ode.solvers import register_solver, unregister_solver
 
+pytestmark = pytest.mark.typed
+
 
 class Ralston3(diffrax.AbstractERK):
     """Ralston's method of order 3, which neither Diffrax nor torchdiffeq has."""

@@ -13,6 +13,8 @@ from jaxode.checks import ConfigError
 from jaxode.config import SolveConfig
 from jaxode.ode import odeint
 
+pytestmark = pytest.mark.typed
+
 SETTINGS = {"rtol": 1e-3, "atol": 1e-3, "max_steps": 32, "tape_steps": 3}
 
 

@@ -8,6 +8,8 @@ import pytest
 
 from jaxode import ode
 
+pytestmark = pytest.mark.typed
+
 DOCUMENTED = [name for name in ode.__all__ if name != "VectorField"]  # an alias has no docstring
 
 

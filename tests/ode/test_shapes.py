@@ -11,6 +11,8 @@ from jaxode.ode import odeint
 from jaxode.ode.buffers import broadcast_time, write
 from jaxode.ode.runge_kutta import combine
 
+pytestmark = pytest.mark.typed
+
 
 def test_increments_shaped_unlike_the_state_are_caught():
     """Without the check the sum would broadcast, and be of another shape."""

@@ -13,6 +13,8 @@ from jaxode.checks import ConfigError
 from jaxode.config import SolveConfig
 from jaxode.ode import SolveError, trajectory
 
+pytestmark = pytest.mark.typed
+
 
 def test_every_state_is_the_exact_one(x64):
     """dz/dt = 2 a t z, backward from t = 2 in uneven intervals."""

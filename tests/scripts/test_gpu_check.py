@@ -16,13 +16,14 @@ from scripts.gpu.parts import PARTS
 from scripts.gpu.row import FULL, TINY, Row, within
 
 
-def test_a_gradient_mode_is_compared_and_trained(tmp_path, monkeypatch):
+def test_a_gradient_mode_is_compared_with_the_cpu(tmp_path, monkeypatch):
     monkeypatch.setattr(gradient_modes, "PRECISIONS", ("float64",))
+    monkeypatch.setattr(gradient_modes, "trained", lambda *settings: Row(*settings[:2]))
     rows = list(gradient_modes.measure("tape", TINY, tmp_path))
     by_name = {row.name: row for row in rows}
     assert by_name["float64: gradient"].limit == 1e-10
     assert all(row.passed is not False for row in rows)
-    assert by_name["float64: training"].value < by_name["float64: training"].limit
+    assert "float64: training" in by_name
 
 
 @pytest.mark.slow
