@@ -23,19 +23,11 @@ from pathlib import Path
 
 import torch
 
+from torch_ref.flags import WRONG_REQUEST, Parser, number, one_line, parsed, path
 from torch_ref.inputs import load
 from torch_ref.model import ODEBlock
 from torch_ref.solve import Settings
-from torch_ref.train import (
-    FAILED,
-    INTERRUPTED,
-    WRONG_REQUEST,
-    Parser,
-    number,
-    one_line,
-    parsed,
-    path,
-)
+from torch_ref.train import FAILED, INTERRUPTED
 from torch_ref.updates import make_schedule, train
 
 DECAYS = (60, 100, 140)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,12 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from jaxode.checks import ConfigError, one_line, shown
-from jaxode.data import pictures
 from jaxode.data.builders import quiet
 from jaxode.data.prepared import INFO, Damaged, require_files
 from jaxode.data.readers import WHOLE
 from jaxode.data.regular import printable
 from jaxode.data.specs import Arrays, DataError
+from jaxode.data.tfds_records import UNLABELLED, TfdsSet, read_records, read_split, undecoded
 from jaxode.strict_json import read_object
 
 PREFIX = "tfds:"
@@ -40,38 +39,6 @@ TESTS = ("test", "validation", "valid", "val")
 
 SHOWN = 10
 """Names of sets in a message."""
-
-AT_ONCE = 64
-"""Records that are read together."""
-
-UNLABELLED = -1
-"""What TFDS writes for a label that is not published."""
-
-
-@dataclass(frozen=True)
-class TfdsSet:
-    """What a prepared set holds.
-
-    Args:
-      folder: of its version.
-      image: name of the feature that is the image.
-      label: name of the feature that is the class.
-      class_names: in the order of the labels.
-      side: pixels a side, if all images are squares of one size.
-      channels: 1 for grey images, else 3.
-      splits: names of the splits in TFDS by those here: `train` and `test`, or `whole` without a
-        test split.
-      counts: images of each split, by its name here.
-    """
-
-    folder: Path
-    image: str
-    label: str
-    class_names: tuple[str, ...]
-    side: int | None
-    channels: int
-    splits: dict[str, str]
-    counts: dict[str, int]
 
 
 def describe(root: Path, dataset: str) -> TfdsSet:
@@ -108,7 +75,7 @@ def read(found: TfdsSet, side: int, *, progress: bool) -> dict[str, Arrays]:
       DataError: naming an example that cannot be decoded, or has no label.
     """
     builder = _builder(found.folder)
-    return {split: _read_split(builder, found, split, side, progress) for split in found.splits}
+    return {split: read_split(builder, found, split, side, progress) for split in found.splits}
 
 
 def locate(root: Path, dataset: str) -> Path:
@@ -257,60 +224,5 @@ def _splits(folder: Path, builder: Any, label: str) -> dict[str, str]:
 def _example(builder: Any, split: str, label: str) -> int:
     """The label of a split's first example."""
     with quiet():
-        source = builder.as_data_source(split, decoders=_undecoded(builder))
-        return int(_records(builder, source, range(1))[0][label])
-
-
-def _undecoded(builder: Any) -> dict[str, Any]:
-    """Every image as the bytes of its file."""
-    return {
-        name: tfds.decode.SkipDecoding()
-        for name, kind in builder.info.features.items()
-        if isinstance(kind, tfds.features.Image)
-    }
-
-
-def _records(builder: Any, source: Any, places: range) -> list[Any]:
-    """Examples of a split. Raises DataError, whatever a reader meets in damaged bytes."""
-    try:
-        return source.__getitems__(list(places))
-    except MemoryError:
-        raise
-    except Exception as error:
-        reason = f"{type(error).__name__}: {one_line(error)}"
-        raise DataError(f"{printable(builder.data_dir)} cannot be read: {reason}") from error
-
-
-def _read_split(
-    builder: Any, found: TfdsSet, split: str, side: int, progress: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    from tqdm import tqdm
-
-    name, count = found.splits[split], found.counts[split]
-    images = np.empty((count, side, side, found.channels), np.uint8)
-    labels = np.empty(count, np.int32)
-    hidden = None if progress else True
-    with quiet(), tqdm(total=count, desc=f"reading {name}", disable=hidden) as bar:
-        source = builder.as_data_source(name, decoders=_undecoded(builder))
-        for start in range(0, count, AT_ONCE):
-            places = range(start, min(start + AT_ONCE, count))
-            for place, record in zip(places, _records(builder, source, places), strict=True):
-                where = f"{printable(found.folder)}: example {place} of {name}"
-                images[place] = _image(where, record[found.image], side, found.channels)
-                labels[place] = _label(where, int(record[found.label]), found)
-            bar.update(len(places))
-    return images, labels
-
-
-def _image(where: str, contents: bytes, side: int, channels: int) -> np.ndarray:
-    try:
-        return pictures.square(contents, side, channels)
-    except pictures.PictureError as error:
-        raise DataError(f"{where} is no whole picture: {error}") from error
-
-
-def _label(where: str, label: int, found: TfdsSet) -> int:
-    classes = len(found.class_names)
-    if not 0 <= label < classes:
-        raise DataError(f"{where} must have a label from 0 to {classes - 1}, got {label}")
-    return label
+        source = builder.as_data_source(split, decoders=undecoded(builder))
+        return int(read_records(builder, source, range(1))[0][label])

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxode.checks import printable, shortened, shown
-from jaxode.interop.pickle_machine import Record
+from jaxode.interop.pickle_objects import Record
 from jaxode.interop.torch_tensors import Sparse, Tensor
 
 PLACES = (

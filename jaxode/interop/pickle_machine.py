@@ -10,7 +10,9 @@ from __future__ import annotations
 import io
 import pickletools
 from collections.abc import Callable, Mapping
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
+
+from jaxode.interop.pickle_objects import Named, Opaque, Record, RefusedName, hashable
 
 Calls = Mapping[str, Callable[..., Any]]
 """What a pickle may call, by module and name."""
@@ -18,8 +20,6 @@ Calls = Mapping[str, Callable[..., Any]]
 MOST_OPCODES = 10**6
 """Of one pickle: a thousand tensors take 40,000."""
 
-KEYS = (str, int, float, bytes, type(None))
-"""Types of a dict's keys and a set's members; Python hashes nested tuples by recursion in C."""
 
 VALUES = {
     "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT",
@@ -40,35 +40,6 @@ CONSTANTS: dict[str, Callable[[], Any]] = {
 """Opcodes that push a new value."""
 
 TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
-
-
-class RefusedName(ValueError):
-    """A pickle refers to something that is no part of a file of weights.
-
-    Args:
-      name: its module and name.
-    """
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.name = name
-
-
-class Named(NamedTuple):
-    """A function or class that a pickle refers to, by its name alone."""
-
-    name: str
-
-
-class Record(dict[str, Any]):
-    """The attributes of an object without methods, such as `argparse.Namespace`."""
-
-
-class Opaque:
-    """An object whose content is not needed: a date, a path, NumPy's scalar."""
-
-    def __init__(self, *_: Any) -> None:
-        pass
 
 
 def read_pickle(
@@ -259,10 +230,3 @@ class _Machine:
         if self.persistent is None:
             raise ValueError("it refers to numbers outside")
         self.stack.append(self.persistent(name))
-
-
-def hashable(key: Any) -> Any:
-    """A key of a dict or a member of a set, which is no container. Raises ValueError."""
-    if not isinstance(key, KEYS):
-        raise ValueError(f"a key must be a name or a number, got {type(key).__name__}")
-    return key

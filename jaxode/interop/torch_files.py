@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from jaxode.bounded_files import open_regular
-from jaxode.interop.pickle_machine import RefusedName, read_pickle
+from jaxode.interop.pickle_machine import read_pickle
+from jaxode.interop.pickle_objects import RefusedName
 from jaxode.interop.torch_tensors import CALLS, Storage, storage_type
 
 MOST_BYTES = 2**32

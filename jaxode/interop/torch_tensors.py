@@ -10,7 +10,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jaxode.interop.pickle_machine import Calls, Named, Opaque, Record
+from jaxode.interop.pickle_machine import Calls
+from jaxode.interop.pickle_objects import Named, Opaque, Record
 
 STORAGES = {
     "DoubleStorage": "float64", "FloatStorage": "float32", "HalfStorage": "float16",

@@ -6,10 +6,8 @@ anywhere: sizes are compared with bounds before anything is read, and nothing in
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,17 +15,14 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 import safetensors
-from safetensors.numpy import save as to_safetensors
 
 from jaxode.bounded_files import open_regular
 from jaxode.checks import one_line
 from jaxode.interop import torch_files
 from jaxode.interop.checkpoints import bare_names, state_dict_of
-from jaxode.interop.npz import SETTINGS, read_npz
+from jaxode.interop.npz import read_npz
 from jaxode.interop.pytorch_layout import InteropError
-from jaxode.interop.torch_writer import torch_bytes
-
-Weights = dict[str, np.ndarray]
+from jaxode.interop.weight_bytes import METADATA, NUMPY_FLOATS, WRITERS, Weights
 
 MOST_BYTES = 2**32
 """Of a file, and of what it unpacks to."""
@@ -40,10 +35,6 @@ LONGEST_NAME = 1000
 MOST_NAMED = 3
 """Arrays named in a message."""
 
-METADATA = "jaxode"
-"""Key of the metadata of a safetensors file under which jaxode keeps a model's settings."""
-
-NUMPY_FLOATS = ("float16", "float32", "float64")
 SAFETENSORS_TYPES = {
     "F64": "float64",
     "F32": "float32",
@@ -241,43 +232,12 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-def _safetensors_bytes(weights: Weights, settings: str | None) -> bytes:
-    # Contiguous copies, for safetensors takes an array's memory as it lies.
-    arrays = {name: np.array(array, order="C") for name, array in weights.items()}
-    return to_safetensors(arrays, None if settings is None else {METADATA: settings})
-
-
-def _npz_bytes(weights: Weights, settings: str | None) -> bytes:
-    """As np.savez, which has arguments of its own and can take no array of their names."""
-    target = io.BytesIO()
-    with zipfile.ZipFile(target, "w") as archive:
-        for name, array in weights.items():
-            plain = array if array.dtype.name in NUMPY_FLOATS else array.astype(np.float32)
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, plain, allow_pickle=False)
-        if settings is not None:
-            archive.writestr(zipfile.ZipInfo(SETTINGS), settings)
-    return target.getvalue()
-
-
-def _torch_bytes(weights: Weights, settings: str | None) -> bytes:
-    return torch_bytes(weights, None if settings is None else settings.encode())
-
-
 READERS: dict[str, Callable[[Path], WeightFile]] = {
     ".safetensors": _read_safetensors,
     ".npz": _read_npz,
     **dict.fromkeys((".pt", ".pth", ".ckpt", ".bin", ".tar"), _read_torch),
 }
 """How a file is read, by its ending."""
-
-WRITERS: dict[str, Callable[[Weights, str | None], bytes]] = {
-    ".safetensors": _safetensors_bytes,
-    ".npz": _npz_bytes,
-    ".pt": _torch_bytes,
-    ".pth": _torch_bytes,
-}
-"""How a file is written, by its ending."""
 
 
 def _line(error: Exception) -> str:

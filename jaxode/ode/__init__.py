@@ -7,7 +7,7 @@ Example:
   >>> z1, stats = odeint(lambda t, z, rate: -rate * z, jnp.ones(1), 0.5, SolveConfig("bosh3"))
 """
 
-from jaxode.ode.adjoint_solve import BackwardCost as BackwardCost
+from jaxode.ode.adjoint_state import BackwardCost as BackwardCost
 from jaxode.ode.event import odeint_event as odeint_event
 from jaxode.ode.failures import SolveError as SolveError
 from jaxode.ode.failures import explain_failure as explain_failure

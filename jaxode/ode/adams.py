@@ -25,8 +25,8 @@ from jaxode.config import SolveConfig
 from jaxode.ode.buffers import Buffers, broadcast_time
 from jaxode.ode.dense_output import DenseOutput
 from jaxode.ode.end_rules import Outputs, TriedStep
-from jaxode.ode.explicit_solve import LoopKind
 from jaxode.ode.from_config import most_steps, torchdiffeq_controller
+from jaxode.ode.loop_state import LoopKind
 from jaxode.ode.norms import rms_norm
 from jaxode.ode.options import StepOptions
 from jaxode.ode.polynomials import StepPolynomial, hermite, linear

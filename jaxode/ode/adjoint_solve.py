@@ -20,9 +20,10 @@ from jaxtyping import Array, Float
 
 from jaxode.config import SolveConfig
 from jaxode.ode.adams import solve_adams
+from jaxode.ode.adjoint_state import AdjointState, BackwardCost, adjoint_norm
 from jaxode.ode.assemble import assemble
 from jaxode.ode.costs import stats_of
-from jaxode.ode.norms import largest_rms_norm, product, rms_norm
+from jaxode.ode.norms import largest_rms_norm, product
 from jaxode.ode.options import StepOptions
 from jaxode.ode.recorder import NoRecorder
 from jaxode.ode.residuals import Inputs, LinearizedField, RealInputs
@@ -30,46 +31,6 @@ from jaxode.ode.stats import Outcome, Stats
 from jaxode.ode.stepsize import Norm
 from jaxode.ode.times import Span
 from jaxode.types import Answer, EndTime, Flags, State, Time, Times
-
-
-class AdjointState(NamedTuple):
-    """What the backward solve integrates."""
-
-    to_time: Time
-    """∂L/∂s."""
-    z: State
-    to_z: State
-    """∂L/∂z."""
-    to_real: list[Float[Array, "..."]]
-    """Gradients of the field's real inputs but the shift of its time."""
-
-
-class BackwardCost(NamedTuple):
-    """What a backward solve cost, as numbers of the state's type.
-
-    They travel as the gradient of an argument that is zero: a gradient has no other way to report.
-
-    Args:
-      nfe: vector field evaluations, each with its pullback.
-      accepted: number of accepted steps.
-      rejected: number of rejected steps.
-
-    Example:
-      >>> import jax, jax.numpy as jnp
-      >>> from jaxode import SolveConfig
-      >>> from jaxode.ode import BackwardCost, odeint
-      >>> config = SolveConfig("dopri5", gradient="backsolve", stepping="torchdiffeq")
-      >>> def loss(z0, cost):
-      ...     z1, _ = odeint(lambda t, z, a: -z, z0, None, config, backward_cost=cost)
-      ...     return z1.sum()
-      >>> cost = jax.grad(loss, argnums=1)(jnp.ones(2), BackwardCost(*jnp.zeros(3)))
-      >>> int(cost.nfe) == 2 + 6 * int(cost.accepted + cost.rejected)
-      True
-    """
-
-    nfe: Float[Array, ""]
-    accepted: Float[Array, ""]
-    rejected: Float[Array, ""]
 
 
 def solve_with_adjoint(
@@ -256,11 +217,3 @@ class _WayBack:
         real = [leaf.astype(like.dtype) for leaf, like in zip(to_real, state.to_real, strict=False)]
         to_time = to_real[-1] * jnp.asarray(self.span.sign)
         return AdjointState(to_time, jax.tree.map(jnp.negative, slope), to_z, real)
-
-
-def adjoint_norm(state_norm: Norm, state: AdjointState, *, seminorm: bool) -> Float[Array, ""]:
-    """Torchdiffeq's norm of an adjoint state, or its seminorm."""
-    sizes = [jnp.abs(state.to_time), state_norm(state.z), state_norm(state.to_z)]
-    if not seminorm:
-        sizes += [rms_norm(leaf) for leaf in state.to_real if leaf.size]
-    return jnp.max(jnp.stack(sizes))

@@ -8,8 +8,9 @@ import jax
 from jaxode.config import SolveConfig
 from jaxode.ode.dense_output import DenseOutput
 from jaxode.ode.end_rules import ClipToEnd, EndRule
-from jaxode.ode.explicit_solve import Evaluations, ExplicitSolve
+from jaxode.ode.explicit_solve import ExplicitSolve
 from jaxode.ode.from_config import forward_controller, most_steps, torchdiffeq_controller
+from jaxode.ode.loop_state import Evaluations
 from jaxode.ode.norms import largest_rms_norm, rms_norm
 from jaxode.ode.options import StepOptions
 from jaxode.ode.polynomials import StepPolynomial, hermite, linear

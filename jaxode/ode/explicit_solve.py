@@ -10,82 +10,30 @@ controller. What varies between solves is in three strategies:
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
-
 import equinox.internal as eqxi
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxode.ode.buffers import broadcast_time, select, spread
-from jaxode.ode.end_rules import EndRule, Outputs, TriedStep
+from jaxode.ode.buffers import broadcast_time, select
+from jaxode.ode.end_rules import EndRule, TriedStep
+from jaxode.ode.extra_evaluations import FieldOfTime, outputs_with_slope, slope_behind_jump
 from jaxode.ode.failures import MAX_STEPS
-from jaxode.ode.recorder import Memory, Recorder, Step
+from jaxode.ode.loop_state import NOT_BESIDE, Evaluations, FirstStep, Loop, LoopKind
+from jaxode.ode.recorder import Recorder, Step
 from jaxode.ode.residuals import Inputs, LinearizedField
 from jaxode.ode.runge_kutta import Method
 from jaxode.ode.step_control import StepControl
-from jaxode.ode.stepsize import ControllerState
 from jaxode.ode.times import Span
 from jaxode.types import (
     Answer,
-    Counts,
     Flags,
-    Index,
     IntScalar,
     NumpyTime,
-    StageSlopes,
     State,
     Time,
     Times,
 )
-
-LoopKind = Literal["lax", "bounded", "checkpointed"]
-"""A plain loop; or one that JAX differentiates, keeping every step or by recursive checkpoints."""
-
-
-class FirstStep(NamedTuple):
-    """What the derivative through the first step's size needs."""
-
-    ks: StageSlopes
-    accepted: Flags
-    """Whether the first step tried was accepted; the size of no later one has a derivative."""
-
-
-class Loop(NamedTuple):
-    """Where a solve stands."""
-
-    y: State
-    slope: State | None
-    """f(t, y) of an FSAL method, else None."""
-    outputs: Outputs | None
-    """None where the answer is the last state."""
-    first: FirstStep | None
-    t: Times
-    t_next: Times
-    """End of the step to try."""
-    controller: ControllerState
-    """State of the step-size controller."""
-    failure: Counts
-    """0, or a code for `jaxode.ode.explain_failure`."""
-    tried: Counts
-    """Number of steps, accepted and rejected."""
-    accepted: Counts
-    extra: Counts
-    """Number of evaluations beside those of steps and the start."""
-    recorded: Index
-    """Number of steps that some sample accepted: `accepted`, where all share one step size."""
-    memory: Memory | None
-    """None where no gradient is computed."""
-
-
-class Evaluations(NamedTuple):
-    """At which of a step's stages the field is evaluated beside the time, for it may jump there."""
-
-    after_start: bool = False
-    before_end: bool = False
-
-
-NOT_BESIDE = Evaluations()
 
 
 class ExplicitSolve:
@@ -174,9 +122,9 @@ class ExplicitSolve:
         """Size of the first step."""
         return self.control.first_size(self._field(inputs, span), self.start(), z0)
 
-    def _field(self, inputs: Inputs, span: Span):
+    def _field(self, inputs: Inputs, span: Span, after: bool = False) -> FieldOfTime:
         def field(s: Times, y: State) -> State:
-            t = broadcast_time(jnp.asarray(span.clock(s)), y)
+            t = broadcast_time(jnp.asarray(span.clock(s, after=after)), y)
             return self.linearized.evaluate(t, y, inputs)
 
         return field
@@ -258,7 +206,8 @@ class ExplicitSolve:
         tried = TriedStep(n, loop.t, t_next, loop.y, y, ks, accept)
         outputs, extra = loop.outputs, loop.extra
         if self.slope_at_end:
-            outputs, extra = self._outputs_with_slope(loop, tried, inputs, span)
+            evaluate = self._field(inputs, span)
+            outputs, extra = outputs_with_slope(self.end, evaluate, loop, tried, span)
         else:
             outputs = self.end.after_step(outputs, tried, span)
         first = loop.first
@@ -268,7 +217,8 @@ class ExplicitSolve:
         y = select(accept, y, loop.y)
         slope = select(accept, slope, loop.slope)
         if self.jumps is not None:
-            slope, extra = self._beyond_jump(t, y, slope, accept, extra, inputs, span)
+            behind = self._field(inputs, span, after=True)
+            slope, extra = slope_behind_jump(behind, self.jumps, t, y, slope, accept, extra)
 
         # Record it.
         time = broadcast_time(jnp.asarray(span.clock(t)), y)
@@ -290,34 +240,3 @@ class ExplicitSolve:
             memory=memory,
         )
         return loop, tried
-
-    def _outputs_with_slope(
-        self, loop: Loop, step: TriedStep, inputs: Inputs, span: Span
-    ) -> tuple[Outputs | None, Counts]:
-        """The outputs by an interpolant with the field at the step's end, evaluated for each."""
-        at = broadcast_time(jnp.asarray(span.clock(step.t_next)), step.y1)
-        slope = self.linearized.evaluate(at, step.y1, inputs)
-        h = step.t_next - step.t
-        ks = jax.tree.map(lambda k, f: jnp.stack([k[0], spread(h, f) * f]), step.ks, slope)
-        outputs = self.end.after_step(loop.outputs, step._replace(ks=ks), span)
-        assert outputs is not None
-        assert loop.outputs is not None
-        return outputs, loop.extra + outputs.next - loop.outputs.next
-
-    def _beyond_jump(
-        self,
-        s: Times,
-        y: State,
-        slope: State | None,
-        accept: Flags,
-        extra: Counts,
-        inputs: Inputs,
-        span: Span,
-    ) -> tuple[State | None, Counts]:
-        """The slope behind a jump of the field, where an accepted step has ended on one."""
-        on_jump = accept & (s[..., None] == jnp.asarray(self.jumps)).any(-1)
-        if slope is None:
-            return slope, extra
-        at = broadcast_time(jnp.asarray(span.clock(s, after=True)), y)
-        behind = self.linearized.evaluate(at, y, inputs)
-        return select(on_jump, behind, slope), extra + on_jump

@@ -25,7 +25,8 @@ from jaxode.types import Index, IntScalar, State, Times
 
 if TYPE_CHECKING:
     from jaxode.ode.end_rules import Share
-    from jaxode.ode.explicit_solve import ExplicitSolve, FirstStep
+    from jaxode.ode.explicit_solve import ExplicitSolve
+    from jaxode.ode.loop_state import FirstStep
     from jaxode.ode.tape import Cotangents
     from jaxode.ode.times import Span
 

@@ -16,7 +16,8 @@ import numpy as np
 from jaxode.config import SolveConfig
 from jaxode.ode import tape
 from jaxode.ode.adams import solve_adams
-from jaxode.ode.adjoint_solve import BackwardCost, solve_with_adjoint
+from jaxode.ode.adjoint_solve import solve_with_adjoint
+from jaxode.ode.adjoint_state import BackwardCost
 from jaxode.ode.assemble import assemble
 from jaxode.ode.end_rules import ClipToEnd
 from jaxode.ode.explicit_solve import ExplicitSolve

@@ -16,7 +16,7 @@ from jaxtyping import Array, Shaped
 from jaxode.checks import ConfigError
 from jaxode.config import SolveConfig
 from jaxode.ode import diffrax_solve, own_solve
-from jaxode.ode.adjoint_solve import BackwardCost
+from jaxode.ode.adjoint_state import BackwardCost
 from jaxode.ode.checked import check_options, check_state, checked_field, with_time_failures
 from jaxode.ode.costs import stats_of
 from jaxode.ode.options import StepOptions

@@ -29,8 +29,9 @@ from jaxtyping import Array, Float
 
 from jaxode.ode.buffers import broadcast_time, read, spread, write, zeros
 from jaxode.ode.end_rules import AnswerCotangents, Outputs
-from jaxode.ode.explicit_solve import ExplicitSolve, FirstStep, Loop
+from jaxode.ode.explicit_solve import ExplicitSolve
 from jaxode.ode.first_step import FirstStepCotangent, NoFirstStep
+from jaxode.ode.loop_state import FirstStep, Loop
 from jaxode.ode.recorder import DifferentiableRecorder, Memory, NoRecorder
 from jaxode.ode.residuals import Inputs, Residuals
 from jaxode.ode.runge_kutta import StageCarry, combine, combine_row

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from jaxode.interop import InteropError, read_weights, write_weights
-from jaxode.interop.weight_files import WRITERS, Weights
+from jaxode.interop.weight_bytes import WRITERS, Weights
 from scripts.fuzzing.damage import BYTES, replaced
 from scripts.fuzzing.verdict import Case, of_call
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxode.ode import backsolve_norms
-from jaxode.ode.adjoint_solve import AdjointState, adjoint_norm
+from jaxode.ode.adjoint_state import AdjointState, adjoint_norm
 from jaxode.ode.norms import largest_rms_norm
 
 pytestmark = pytest.mark.typed
