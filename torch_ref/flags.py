@@ -78,9 +78,9 @@ def path(text: str) -> Path:
     return Path(text)
 
 
-def build_parser() -> Parser:
-    """The flags; where jaxode has the same setting, with its default."""
-    summary, _, rest = (__doc__ or "").partition("\n")
+def build_parser(doc: str) -> Parser:
+    """The flags; where jaxode has the same setting, with its default. `doc` is the help's text."""
+    summary, _, rest = doc.partition("\n")
     parser = Parser(
         prog="python -m torch_ref.train",
         usage="%(prog)s --weights FILE --batches FILE [flags]",

@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     0, 1 for a failed run, 2 for a wrong request, 130 after Ctrl-C.
     """
-    parser = build_parser()
+    parser = build_parser(__doc__ or "")
     try:
         options = parsed(parser, argv)
         if (options.method in FIXED_STEP) != (options.step_size is not None):

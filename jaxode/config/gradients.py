@@ -27,6 +27,8 @@ class GradientFacts:
       taped: whether it stores the evaluations of accepted steps on a tape, `tape_steps` at a time.
       torchdiffeq: whether it goes with torchdiffeq's stepping.
       in_shards: whether it works on one device's part of a batch (parallel pmap).
+      any_derivative: whether derivatives in forward mode and of higher order are left to JAX; if
+        not, a solve has first derivatives in reverse mode and refuses others in one sentence.
 
     Example:
       >>> from jaxode.config import GRADIENT_FACTS
@@ -42,21 +44,42 @@ class GradientFacts:
     taped: bool = False
     torchdiffeq: bool = False
     in_shards: bool = True
+    any_derivative: bool = True
 
 
 GRADIENT_FACTS: dict[str, GradientFacts] = {
     facts.name: facts
     for facts in (
         GradientFacts(
-            "tape", "exact, least time", needs_explicit=True, taped=True, torchdiffeq=True
+            "tape",
+            "exact, least time",
+            needs_explicit=True,
+            taped=True,
+            torchdiffeq=True,
+            any_derivative=False,
         ),
         GradientFacts(
-            "replay", "exact, every step is run again", needs_explicit=True, torchdiffeq=True
+            "replay",
+            "exact, every step is run again",
+            needs_explicit=True,
+            torchdiffeq=True,
+            any_derivative=False,
         ),
-        GradientFacts("checkpointed", "recursive checkpoints", torchdiffeq=True, in_shards=False),
+        GradientFacts(
+            "checkpointed",
+            "recursive checkpoints",
+            torchdiffeq=True,
+            in_shards=False,
+            any_derivative=False,
+        ),
         GradientFacts("direct", "plain differentiation", torchdiffeq=True),
         GradientFacts(
-            "backsolve", "the adjoint ODE", exact=False, backward_solve=True, torchdiffeq=True
+            "backsolve",
+            "the adjoint ODE",
+            exact=False,
+            backward_solve=True,
+            torchdiffeq=True,
+            any_derivative=False,
         ),
     )
 }

@@ -66,6 +66,8 @@ def solve_with_adjoint(
 
     def backward(saved: tuple, cotangents: Outcome) -> tuple:
         zs, z0, inputs, times = saved
+        # Numbers are kept as JAX's literals where the solve is part of a scan or a checkpoint.
+        inputs = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(leaf)), inputs)
         way_back = _WayBack(linearized, inputs, config, times or span, options)
         return way_back.gradients(zs, z0, cotangents.z1, with_times=times is not None)
 

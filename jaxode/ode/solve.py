@@ -20,6 +20,7 @@ from jaxode.ode.adjoint_state import BackwardCost
 from jaxode.ode.checked import check_options, check_state, checked_field, with_time_failures
 from jaxode.ode.costs import stats_of
 from jaxode.ode.options import StepOptions
+from jaxode.ode.reverse_mode import first_derivatives_in_reverse
 from jaxode.ode.stats import Outcome, Stats
 from jaxode.ode.time_gradients import with_time_gradients
 from jaxode.ode.times import Span, TimesLike, span_of
@@ -134,6 +135,10 @@ def odeint(
     samples = z0.shape[0] if config.per_sample else None
     span = span_of(ts, dtype, samples)
     field = checked_field(field)
+    if not config.gradient_facts.any_derivative:
+        facts = config.gradient_facts
+        z0, args = first_derivatives_in_reverse((z0, args), facts)
+        span = span if span.known else first_derivatives_in_reverse(span, facts)
     outcome = _solve(field, z0, args, config, span, options, backward_cost, single=not times)
     stats = stats_of(outcome, config, options, samples_axis=1 if times else 0)
     stats = with_time_failures(stats, field, z0, args, span, config)
