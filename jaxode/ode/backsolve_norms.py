@@ -13,10 +13,11 @@ from jaxode.types import Args, State
 WithClock = tuple[State, Float[Array, ""]]
 """A state (z, τ) with a clock (`jaxode.ode.guard`), or its adjoint."""
 
-AdjointState = tuple[WithClock, WithClock, tuple[Args, Float[Array, ""]], PyTree]
-"""Diffrax's adjoint state (y, a_y, a_args, a_terms) of such a solve; its args are (args, c).
+AdjointState = tuple[WithClock, WithClock, tuple[tuple[Args, Args], Float[Array, ""]], PyTree]
+"""Diffrax's adjoint state (y, a_y, a_args, a_terms) of such a solve.
 
-The norms below leave the clock out.
+Its args are ((args, numbers), c), with the numbers of `jaxode.ode.encoded_inputs`. The norms below
+leave the clock and the numbers out.
 """
 
 Size = Float[Array, ""]
@@ -29,7 +30,7 @@ def forward_norm(state: WithClock) -> Size:
 
 def pooled_norm(adjoint_state: AdjointState) -> Size:
     """As Diffrax: RMS over z, its adjoint and all gradients together."""
-    y, a_y, (a_args, _), a_terms = adjoint_state
+    y, a_y, ((a_args, _), _), a_terms = adjoint_state
     return rms_norm((y[0], a_y[0], a_args, a_terms))
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from jaxode.config import SolveConfig
 from jaxode.ode.backsolve_norms import forward_norm
+from jaxode.ode.encoded_inputs import Encoded, encode
 from jaxode.ode.failures import code_of
 from jaxode.ode.from_config import forward_controller
 from jaxode.ode.gradients import make_adjoint
@@ -52,13 +53,14 @@ def solve(
     dtype = jnp.asarray(span.outputs).dtype
     clocks = jnp.zeros(z0.shape[0] if config.per_sample else (), dtype)
     backsolve = config.gradient_facts.backward_solve
-    work = partial(_diffeqsolve, field, rest, config, single)
     real_axes: int | tuple | None = None
     if backsolve:
+        encoded = encode(rest, dtype)
         # The guard is outside of the map, where JAX has summed the gradients of `real` over
         # samples.
-        z0, real = start_clock(z0, real, clocks, span.end)
-        real_axes = (None, 0)
+        z0, real = start_clock(z0, (real, encoded.numbers), clocks, span.end)
+        real_axes, rest = (None, 0), encoded
+    work = partial(_diffeqsolve, field, rest, config, single)
     if not config.per_sample:
         return work(span, z0, real)
     if span.known and span.outputs.ndim == 1:
@@ -70,7 +72,7 @@ def solve(
 
 def _diffeqsolve(
     field: VectorField,
-    rest: Args,
+    rest: Args | Encoded,
     config: SolveConfig,
     single: bool,
     span: Span,
@@ -120,13 +122,18 @@ def _is_real(leaf: Any) -> bool:
     return isinstance(leaf, float | complex)
 
 
-def _rising(field: VectorField, rest: Args, span: Span, *, per_sample: bool) -> VectorField:
+def _rising(
+    field: VectorField, rest: Args | Encoded, span: Span, *, per_sample: bool
+) -> VectorField:
     """The field in a rising time since the start; with per-sample step sizes of one sample."""
     span = jax.lax.stop_gradient(span) if not span.known else span
     forward = span.known and bool(np.all(span.sign == 1))
 
     def rising(s: Time, z: StateLike, real: Args) -> StateLike:
-        args = equinox.combine(real, rest)
+        if isinstance(rest, Encoded):
+            args = equinox.combine(real[0], rest.others, rest.decoded(real[1]))
+        else:
+            args = equinox.combine(real, rest)
         t = span.clock(s)
         if per_sample:
             slope = field(jnp.reshape(t, (1,) * (z.ndim + 1)), z[None], args)[0]

@@ -3,7 +3,7 @@
 Diffrax has no way to report how a backward solve ended, so a clock runs along: one more number τ in
 the state, whose slope is one more argument c = 0 of the field. With ∂L/∂τ set to 1 at t1, the
 adjoint method integrates ∂L/∂c to t1 - t0 exactly if its solve is complete. The norms of
-`jaxode.ode.compat` leave the clock out, so that it changes no step.
+`jaxode.ode.backsolve_norms` leave the clock out, so that it changes no step.
 """
 
 from __future__ import annotations

@@ -18,14 +18,14 @@ SIZES = {"state": 3, "adjoint": 3, "weight": 7, "bias": 2}
 
 
 def adjoint_state(large):
-    """As Diffrax passes it, with a clock; all parts are 1 but the one named, which is 10, and
-    the clock's, 1000.
+    """As Diffrax passes it, with a clock and encoded inputs; all parts are 1 but the one named,
+    which is 10, and those that no norm sees, 1000.
     """
     z, a_z, weight, bias = (
         jnp.full(n, 10.0 if name == large else 1.0) for name, n in SIZES.items()
     )
     clock = jnp.asarray(1000.0)
-    return (z, clock), (a_z, clock), ({"w": weight, "b": bias}, clock), jnp.zeros(0)
+    return (z, clock), (a_z, clock), (({"w": weight, "b": bias}, {"n": clock}), clock), jnp.zeros(0)
 
 
 def pooled(large, *counted):
@@ -35,7 +35,7 @@ def pooled(large, *counted):
 
 @pytest.mark.parametrize("large", ["state", "adjoint", "weight", "bias", "time"])
 def test_torchdiffeqs_norms_are_the_largest_of_their_parts(large):
-    (z, _), (a_z, _), (params, _), _ = adjoint_state(large)
+    (z, _), (a_z, _), ((params, _), _), _ = adjoint_state(large)
     time = jnp.asarray(-10.0 if large == "time" else 1.0)
     state = AdjointState(time, (z, jnp.ones(50)), (a_z, jnp.ones(50)), list(params.values()))
     assert adjoint_norm(largest_rms_norm, state, seminorm=False) == pytest.approx(10)

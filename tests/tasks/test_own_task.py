@@ -129,10 +129,9 @@ def test_blocks_report_their_costs_to_the_trainer():
     assert len(last["nfe_per_block"]) == 2
     assert min(last["nfe_per_block"]) >= 7
     assert last["test_distance"] < found.history[0]["test_distance"]
-    for gradient in ("replay", "backsolve"):
-        for block in model.blocks:
-            block.solve = SolveConfig(rtol=1e-3, atol=1e-3, gradient=gradient)
-        assert fit(model, Turning(), DATA, CONFIG.replaced(epochs=1)).result["nfe_forward"] >= 7
+    for block in model.blocks:
+        block.solve = SolveConfig(rtol=1e-3, atol=1e-3, gradient="backsolve")
+    assert fit(model, Turning(), DATA, CONFIG.replaced(epochs=1)).result["nfe_forward"] >= 7
 
 
 def test_metrics_do_not_depend_on_micro_batches():
