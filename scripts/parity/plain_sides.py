@@ -1,0 +1,178 @@
+"""Both sides of a cell of plain torchdiffeq: outputs, gradients, and every evaluation's time."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import torch
+import torchdiffeq
+
+from jaxode.config import SolveConfig
+from jaxode.ode import BackwardCost, odeint
+from scripts.parity.plain_cells import ADAPTIVE, PlainCell
+
+RNG = np.random.default_rng(0)
+PARAMETERS = [RNG.normal(size=shape) for shape in ((5, 4), (4, 5), (2, 2))]
+START = (RNG.normal(size=(3, 4)), RNG.normal(size=2))
+
+
+@dataclass
+class Found:
+    """What one side computes.
+
+    Attributes:
+      outputs: states at all times, leaf by leaf.
+      gradients: of a weighted sum of the outputs, with respect to start, parameters and times.
+      forward: evaluations of the forward solve.
+      backward: evaluations of the backward solve; None for a direct gradient.
+      times: of the forward evaluations, sorted.
+    """
+
+    outputs: list[np.ndarray]
+    gradients: list[np.ndarray]
+    forward: int
+    backward: int | None
+    times: np.ndarray
+
+
+def weights(cell: PlainCell) -> list[np.ndarray]:
+    """Of the outputs in the sum that is differentiated."""
+    rng = np.random.default_rng(1)
+    return [rng.normal(size=(len(cell.ts), *leaf.shape)) for leaf in start(cell)]
+
+
+def start(cell: PlainCell) -> tuple[np.ndarray, ...]:
+    """Leaves of the state at the start."""
+    return START[: 1 if cell.state == "tensor" else 2]
+
+
+def slope(lib: Any, t: Any, z: Any, parameters: Sequence[Any]) -> Any:
+    """A field of either library, of one array or of a tuple of two that depend on each other."""
+    inner, outer, small = parameters
+    if not isinstance(z, tuple):
+        return lib.tanh(z @ inner.T + lib.sin(3 * t)) @ outer.T
+    large = lib.tanh(z[0] @ inner.T + lib.sin(3 * t) + 0.3 * z[1][0]) @ outer.T
+    return large, lib.sin(small @ z[1] + 0.1 * z[0][0, :2]) * lib.cos(t)
+
+
+class Field(torch.nn.Module):
+    """The field, which notes the time of every evaluation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights = torch.nn.ParameterList(torch.tensor(p) for p in PARAMETERS)
+        self.times: list[float] = []
+
+    def forward(self, t: torch.Tensor, z: Any) -> Any:
+        """dz/dt."""
+        self.times.append(float(t.detach()))
+        return slope(torch, t, z, list(self.weights))
+
+
+def theirs(cell: PlainCell) -> Found:
+    """Torchdiffeq's side."""
+    field = Field()
+    leaves = tuple(torch.tensor(leaf, requires_grad=True) for leaf in start(cell))
+    ts = torch.tensor(cell.ts, dtype=torch.float64, requires_grad=True)
+    settings: dict[str, Any] = {"method": cell.solver}
+    if cell.adaptive:
+        settings |= {"rtol": cell.setting, "atol": cell.setting}
+    else:
+        settings["options"] = {"step_size": cell.setting}
+    if cell.gradient == "adjoint seminorm":
+        settings["adjoint_options"] = {"norm": "seminorm"}
+        if not cell.adaptive:
+            settings["adjoint_options"] |= settings["options"]
+    solve = torchdiffeq.odeint_adjoint if cell.adjoint else torchdiffeq.odeint
+    zs = solve(field, leaves if cell.state == "tuple" else leaves[0], ts, **settings)
+    outputs: list[torch.Tensor] = list(zs) if cell.state == "tuple" else [zs]  # type: ignore
+    times = np.sort(field.times)
+    pairs = zip(outputs, weights(cell), strict=True)
+    torch.stack([(z * torch.tensor(w)).sum() for z, w in pairs]).sum().backward()
+    used = [p for p in (*leaves, *field.weights, ts) if p.grad is not None]
+    return Found(
+        [z.detach().numpy() for z in outputs],
+        [np.asarray(p.grad) for p in used],
+        len(times),
+        len(field.times) - len(times) if cell.adjoint else None,
+        times,
+    )
+
+
+@functools.lru_cache(maxsize=1)
+def programs(solver: str, gradient: str, state: str, count: int, setting: float) -> Any:
+    """Two compiled functions (start, parameters, times): gradient, and evaluation times."""
+    config = settings(solver, gradient, setting)
+    noted: list[float] = []
+
+    def field(t: Any, z: Any, parameters: Any) -> Any:
+        return slope(jnp, t, z, parameters)
+
+    def noting(t: Any, z: Any, parameters: Any) -> Any:
+        jax.debug.callback(lambda t: noted.append(float(t)), t)
+        return slope(jnp, t, z, parameters)
+
+    def loss(leaves: Any, parameters: Any, ts: Any, cost: Any, weights: Any) -> Any:
+        z0 = leaves if state == "tuple" else leaves[0]
+        zs, stats = odeint(field, z0, ts, parameters, config, backward_cost=cost)
+        outputs = list(zs) if state == "tuple" else [zs]
+        total = sum((z * w).sum() for z, w in zip(outputs, weights, strict=True))
+        return total, (outputs, stats)
+
+    def forward(leaves: Any, parameters: Any, ts: Any) -> Any:
+        z0 = leaves if state == "tuple" else leaves[0]
+        return odeint(noting, z0, ts, parameters, config)[1].nfe
+
+    gradient_of = jax.jit(jax.grad(loss, argnums=(0, 1, 2, 3), has_aux=True))
+    return gradient_of, jax.jit(forward), noted
+
+
+def settings(solver: str, gradient: str, setting: float) -> SolveConfig:
+    """Our settings of a cell."""
+    fixed = {"step_size": setting}
+    steps: dict[str, Any] = {"rtol": setting, "atol": setting} if solver in ADAPTIVE else fixed
+    mode = "checkpointed" if "adams" in solver else "tape"
+    norm = "seminorm" if gradient == "adjoint seminorm" else "full"
+    return SolveConfig(
+        {"heun2": "heun"}.get(solver, solver),
+        gradient=mode if gradient == "direct" else "backsolve",
+        backward_norm=norm,
+        stepping="torchdiffeq",
+        **steps,
+    )
+
+
+def ours(cell: PlainCell) -> Found:
+    """Our side. Raises SolveError if a solve fails."""
+    gradient_of, forward, noted = programs(
+        cell.solver, cell.gradient, cell.state, len(cell.ts), cell.setting
+    )
+    given = tuple(map(jnp.asarray, start(cell))), list(map(jnp.asarray, PARAMETERS))
+    ts = jnp.asarray(cell.ts)
+    cost = BackwardCost(*jnp.zeros(3)) if cell.adjoint else None
+    gradients, (outputs, stats) = gradient_of(*given, ts, cost, weights(cell))
+    stats.check()
+    noted.clear()
+    jax.block_until_ready(forward(*given, ts))
+    jax.effects_barrier()
+    # Of the two evaluations at the start, of the rule for the first step and of the first stage,
+    # XLA keeps one where nothing is noted.
+    to_leaves, to_parameters, to_ts, spent = gradients
+    used = to_parameters[: 3 if cell.state == "tuple" else 2]
+    backward = None
+    if spent is not None:
+        # Where times have a gradient, torchdiffeq evaluates the field once more at each output.
+        backward = int(spent.nfe) + len(cell.ts) - 1
+    return Found(
+        [np.asarray(z) for z in outputs],
+        [np.asarray(g) for g in (*to_leaves, *used, to_ts)],
+        int(stats.nfe),
+        backward,
+        np.sort(noted[1:] if cell.adaptive else noted),
+    )

@@ -1,0 +1,86 @@
+"""Compare jaxode with plain torchdiffeq: every solver, gradient, kind of state and of times.
+
+    python -m scripts.plain_parity --out docs/parity
+
+Writes plain.json and plain.md. Takes about an hour on 2 cores; --only picks cells by their names,
+--list prints these. If it is interrupted, the same command goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import jax
+from tqdm import tqdm
+
+from jaxode.checks import shown
+from jaxode.cli import process
+from jaxode.cli.converters import nonempty, to_path
+from jaxode.cli.parser import Parser, parse_flags
+from jaxode.runs.files import make_writable, write_json, write_whole
+from jaxode.runs.provenance import origin, versions_text
+from scripts.parity.measure import FAIL
+from scripts.parity.plain import PlainRow, markdown, measure, summary
+from scripts.parity.plain_cells import plain_cells
+from scripts.unfinished import Unfinished
+
+PACKAGES = ("jax", "diffrax", "numpy", "torch", "torchdiffeq")
+
+
+def build_parser() -> Parser:
+    """The flags."""
+    parser = Parser.from_doc("python -m scripts.plain_parity", __doc__)
+    add = parser.add_argument
+    add("--out", type=to_path, metavar="DIR", help="where the two files go")
+    add("--only", type=nonempty, metavar="TEXT", help="only cells whose names hold this text")
+    add("--list", action="store_true", help="print the names of the cells and measure nothing")
+    return parser
+
+
+@process.command("scripts.plain_parity", "the same command goes on from here")
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit code: 1 if a cell fails."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    parser = build_parser()
+    options = argparse.Namespace(**parse_flags(parser, argv))
+    chosen = [cell for cell in plain_cells() if (options.only or "") in cell.name]
+    if not chosen:
+        parser.error(
+            f"--only must be part of a cell's name (see --list), got {shown(options.only)}"
+        )
+    if options.list:
+        print("\n".join(cell.name for cell in chosen))
+        return 0
+    if options.out is None:
+        parser.error("--out is needed")
+    try:
+        make_writable(options.out)
+    except OSError as error:
+        parser.error(f"--out: cannot write into {options.out}: {error.strerror}")
+    kept = Unfinished(options.out)
+    with jax.enable_x64(True), tqdm(chosen, unit="cell", disable=not sys.stderr.isatty()) as bar:
+        for number, cell in enumerate(bar):
+            if cell.name not in kept.results:
+                kept.add(cell.name, asdict(measure(cell)))
+            if number % 2:
+                jax.clear_caches()  # two neighbours share a program
+    rows = [PlainRow(**kept.results[cell.name]) for cell in chosen]
+    measured = origin(shlex.join(["python", "-m", "scripts.plain_parity", *argv]), *PACKAGES)
+    versions = versions_text(measured["versions"], ("python", *PACKAGES))
+    facts = f"`{measured['command']}`, {measured['date']}, {measured['device']}, {versions}"
+    write_json(options.out / "plain.json", [asdict(row) for row in rows])
+    write_whole(options.out / "plain.md", markdown(rows, facts))
+    kept.finish()
+    for row in rows:
+        if row.status == FAIL:
+            print(f"fail: {row.name}: {row.reason}", file=sys.stderr)
+    print(f"{summary(rows)}; written to {options.out}")
+    return int(any(row.status == FAIL for row in rows))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
