@@ -11,7 +11,8 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 
 import jax
@@ -41,6 +42,17 @@ def build_parser() -> Parser:
     return parser
 
 
+@contextmanager
+def everywhere_x64() -> Iterator[None]:
+    """Float64 in all threads: `jax.enable_x64` does not reach those that run callbacks."""
+    before = jax.config.jax_enable_x64  # type: ignore[attr-defined]
+    jax.config.update("jax_enable_x64", True)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_enable_x64", before)
+
+
 @process.command("scripts.plain_parity", "the same command goes on from here")
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code: 1 if a cell fails."""
@@ -62,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         parser.error(f"--out: cannot write into {options.out}: {error.strerror}")
     kept = Unfinished(options.out)
-    with jax.enable_x64(True), tqdm(chosen, unit="cell", disable=not sys.stderr.isatty()) as bar:
+    with everywhere_x64(), tqdm(chosen, unit="cell", disable=not sys.stderr.isatty()) as bar:
         for number, cell in enumerate(bar):
             if cell.name not in kept.results:
                 kept.add(cell.name, asdict(measure(cell)))
