@@ -72,7 +72,9 @@ def odeint(
 
     Gradients reach `z0`, the floating-point arrays of `args`, and times that are traced, and
     nothing that `field` closes over (under backsolve, JAX raises if it closes over something
-    differentiated). One step size serves the whole state, the batch included, unless the config
+    differentiated). Every gradient mode has first derivatives in reverse mode, under `jax.jit`,
+    `jax.vmap`, `jax.checkpoint` and `jax.lax.scan`; `direct` has those in forward mode and of
+    higher order too, which the others refuse. One step size serves the whole state, the batch included, unless the config
     says `per_sample`: then each sample has its own steps, error and Stats, as if it were solved in
     a batch of one. A failed solve does not raise, so that it can run under jit: its code is in the
     Stats, and `Stats.check()` raises SolveError. A backsolve that does not reach t0 on the way back
@@ -103,7 +105,8 @@ def odeint(
     Raises:
       ConfigError: t0 equals t1, times that do not run one way, a state whose leaves are not of one
         floating-point type, a field whose slope is shaped unlike the state, `per_sample` without
-        samples, or options without torchdiffeq's stepping.
+        samples, or options without torchdiffeq's stepping; where a derivative is taken that the
+        gradient mode does not have.
 
     Example:
       Exponential decay, and the derivative of z(1) with respect to the rate.

@@ -1,0 +1,58 @@
+"""The map of plain torchdiffeq: its cells, a measured one, and what a difference would say."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torchdiffeq")
+
+from scripts import plain_parity  # noqa: E402
+from scripts.parity import plain  # noqa: E402
+from scripts.parity.plain_cells import plain_cells  # noqa: E402
+from scripts.parity.plain_sides import Found  # noqa: E402
+
+CELLS = list(plain_cells())
+FOUND = Found([np.ones(2)], [np.ones(3)], 8, None, np.linspace(0, 1, 8))
+
+
+def test_every_combination_is_a_cell():
+    assert len(CELLS) == len({cell.name for cell in CELLS}) == 696
+
+
+def test_two_cells_are_measured_and_written(tmp_path, capsys):
+    flags = ["--only", "euler, direct, tuple, one", "--out", str(tmp_path)]
+    assert plain_parity.main(flags) == 0
+    rows = json.loads((tmp_path / "plain.json").read_text(encoding="utf-8"))
+    assert [row["status"] for row in rows] == ["pass"] * 4
+    assert all(row["times_error"] < plain.SAME_TIME for row in rows)
+    assert "4 cells pass, 0 fail" in (tmp_path / "plain.md").read_text(encoding="utf-8")
+    assert "4 cells pass" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"outputs": [np.ones(2) + 1e-9]}, "output"),
+        ({"gradients": [np.ones(3) + 1e-9]}, "gradient"),
+        ({"forward": 9}, "evaluations differ"),
+        ({"times": FOUND.times + 1e-6}, "times of evaluations differ"),
+        ({"times": FOUND.times[1:]}, "times of evaluations differ"),
+    ],
+)
+def test_a_difference_fails(changed, reason, monkeypatch):
+    monkeypatch.setattr(plain, "ours", lambda cell: replace(FOUND, **changed))
+    monkeypatch.setattr(plain, "theirs", lambda cell: FOUND)
+    row = plain.measure(CELLS[0])
+    assert row.status == "fail"
+    assert reason in row.reason
+    assert "## Failing" in plain.markdown([row], "facts")
+
+
+def test_an_unknown_name_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        plain_parity.main(["--only", "none such"])
+    assert "--only must be part of a cell's name" in capsys.readouterr().err
