@@ -52,6 +52,11 @@ def start(cell: PlainCell) -> tuple[np.ndarray, ...]:
     return START[: 1 if cell.state == "tensor" else 2]
 
 
+def parameters_read(cell: PlainCell) -> int:
+    """How many of the parameters the field reads."""
+    return 3 if cell.state == "tuple" else 2
+
+
 def slope(lib: Any, t: Any, z: Any, parameters: Sequence[Any]) -> Any:
     """A field of either library, of one array or of a tuple of two that depend on each other."""
     inner, outer, small = parameters
@@ -95,7 +100,7 @@ def theirs(cell: PlainCell) -> Found:
     times = np.sort(field.times)
     pairs = zip(outputs, weights(cell), strict=True)
     torch.stack([(z * torch.tensor(w)).sum() for z, w in pairs]).sum().backward()
-    used = [p for p in (*leaves, *field.weights, ts) if p.grad is not None]
+    used = [*leaves, *list(field.weights)[: parameters_read(cell)], ts]
     return Found(
         [z.detach().numpy() for z in outputs],
         [np.asarray(p.grad) for p in used],
@@ -164,7 +169,7 @@ def ours(cell: PlainCell) -> Found:
     # Of the two evaluations at the start, of the rule for the first step and of the first stage,
     # XLA keeps one where nothing is noted.
     to_leaves, to_parameters, to_ts, spent = gradients
-    used = to_parameters[: 3 if cell.state == "tuple" else 2]
+    used = to_parameters[: parameters_read(cell)]
     backward = None
     if spent is not None:
         # Where times have a gradient, torchdiffeq evaluates the field once more at each output.
