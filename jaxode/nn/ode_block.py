@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,8 +14,9 @@ from jaxtyping import Array, PyTree
 
 from jaxode.checks import ConfigError
 from jaxode.config import SolveConfig
-from jaxode.ode import Stats, odeint
-from jaxode.types import State, Time
+from jaxode.ode import Stats, StepOptions, odeint
+from jaxode.ode.times import TimesLike
+from jaxode.types import Answer, State, Time
 
 Field = Callable[..., State]
 """An `nnx.Module` or a function: f(t, z) or f(t, z, args) → dz/dt, shaped as z."""
@@ -59,6 +61,7 @@ class ODEBlock(nnx.Module):
       solve: solver, tolerances or step size, gradient mode; None for the defaults.
       t0: initial time, finite.
       t1: final time, finite; before or after t0, but not equal.
+      options: torchdiffeq's `options`, for its stepping.
 
     Raises:
       ConfigError: the field is not callable, or the times are equal.
@@ -74,7 +77,12 @@ class ODEBlock(nnx.Module):
     """
 
     def __init__(
-        self, field: Field, solve: SolveConfig | None = None, t0: float = 0.0, t1: float = 1.0
+        self,
+        field: Field,
+        solve: SolveConfig | None = None,
+        t0: float = 0.0,
+        t1: float = 1.0,
+        options: StepOptions | None = None,
     ) -> None:
         if not callable(field):
             raise ConfigError(f"field must be an nnx.Module or a function, got {field!r}")
@@ -82,18 +90,23 @@ class ODEBlock(nnx.Module):
             raise ConfigError(f"t1 must differ from t0, got t0 = {t0!r} and t1 = {t1!r}")
         self.field = field
         self.solve = SolveConfig() if solve is None else solve
-        self.t0, self.t1 = t0, t1
+        self.t0, self.t1, self.options = t0, t1, options
 
-    def __call__(self, z: State, args: PyTree = None) -> tuple[State, Stats]:
-        """Solve from t0 to t1.
+    def __call__(
+        self, z: State, args: PyTree = None, ts: TimesLike | None = None
+    ) -> tuple[Answer, Stats]:
+        """Solve from t0 to t1, or through given times.
 
         Args:
           z: the state at t0, a pytree of floating-point arrays of one type; [B, …] if the step
             sizes are per sample.
           args: pytree, the third argument of a field that has one; has a gradient.
+          ts: times [T] in place of t0 and t1, the first of which is that of z, as `odeint` takes
+            them.
 
         Returns:
-          The state at t1, shaped as z, and the statistics of the solve.
+          The state at t1, shaped as z, or with `ts` the states at all of them, [T, …]; and the
+          statistics of the solve.
 
         Raises:
           ConfigError: `args` for a field without a third argument, a function that closes over what
@@ -123,12 +136,14 @@ class ODEBlock(nnx.Module):
         def slope_without_args(t: Time, z: State, params: list[Array]) -> State:
             return bound(params)(t, z)
 
-        if with_args:
-            z1, stats = odeint(slope, z, (params, args), self.solve, t0=self.t0, t1=self.t1)
+        field, inputs = (slope, (params, args)) if with_args else (slope_without_args, params)
+        if ts is None:
+            ends: dict[str, Any] = {"t0": self.t0, "t1": self.t1, "options": self.options}
+            zs, stats = odeint(field, z, inputs, self.solve, **ends)
         else:
-            z1, stats = odeint(slope_without_args, z, params, self.solve, t0=self.t0, t1=self.t1)
+            zs, stats = odeint(field, z, ts, inputs, self.solve, options=self.options)
         self._store(stats)
-        return z1, stats
+        return zs, stats
 
     def _store(self, stats: Stats) -> None:
         """Set the variable, unless the statistics belong to an inner transformation."""

@@ -74,11 +74,11 @@ def odeint(
     nothing that `field` closes over (under backsolve, JAX raises if it closes over something
     differentiated). Every gradient mode has first derivatives in reverse mode, under `jax.jit`,
     `jax.vmap`, `jax.checkpoint` and `jax.lax.scan`; `direct` has those in forward mode and of
-    higher order too, which the others refuse. One step size serves the whole state, the batch included, unless the config
-    says `per_sample`: then each sample has its own steps, error and Stats, as if it were solved in
-    a batch of one. A failed solve does not raise, so that it can run under jit: its code is in the
-    Stats, and `Stats.check()` raises SolveError. A backsolve that does not reach t0 on the way back
-    gives NaN for every gradient.
+    higher order too, which the others refuse. One step size serves the whole state, the batch
+    included, unless the config says `per_sample`: then each sample has its own steps, error and
+    Stats, as if it were solved in a batch of one. A failed solve does not raise, so that it can run
+    under jit: its code is in the Stats, and `Stats.check()` raises SolveError. A backsolve that
+    does not reach t0 on the way back gives NaN for every gradient.
 
     Args:
       *rest: `args` and `config`; or `ts`, `args` and `config`.

@@ -15,7 +15,7 @@ from flax import nnx
 from jaxode.checks import ConfigError
 from jaxode.config import GRADIENT_FACTS, SolveConfig
 from jaxode.nn import ODEBlock, SolveStats, solve_stats
-from jaxode.ode import Stats
+from jaxode.ode import Stats, StepOptions
 
 MODES = tuple(GRADIENT_FACTS)
 RNG = np.random.default_rng(0)
@@ -241,3 +241,15 @@ def test_examples_in_docstrings_run(name):
     found = doctest.testmod(module)
     assert found.attempted > 0
     assert found.failed == 0
+
+
+def test_states_at_many_times_and_torchdiffeqs_options():
+    """Decay passes the same states whether a block is asked once or for each time."""
+    config = SolveConfig("euler", step_size=0.5, stepping="torchdiffeq")
+    block = ODEBlock(lambda t, z: -z, config, options=StepOptions(perturb=True))
+    zs, stats = block(jnp.ones(2), ts=jnp.array([0.0, 0.5, 1.0]))
+    np.testing.assert_allclose(zs[:, 0], [1, 0.5, 0.25])
+    np.testing.assert_allclose(block(jnp.ones(2))[0], zs[-1])
+    assert int(block.stats.get_value().accepted) == int(stats.accepted) == 2
+    with pytest.raises(ConfigError, match="options perturb need stepping torchdiffeq"):
+        ODEBlock(lambda t, z: -z, options=StepOptions(perturb=True))(jnp.ones(2))
