@@ -14,8 +14,18 @@ from scripts.parity.measure import FAIL, PASS, relative
 from scripts.parity.plain_cells import PlainCell
 from scripts.parity.plain_sides import ours, theirs
 
-SAME_TIME = 1e-11
-"""Most difference of two evaluations' times; both sides round their steps."""
+ROUNDING = 1e-14
+"""Of an error estimate, as a share of the state: a few roundings of each k_i."""
+
+
+def most_time_error(cell: PlainCell) -> float:
+    """How far rounding may move the times of a solve's evaluations.
+
+    A step's size follows from an error estimate of the size of the tolerance, whose relative
+    rounding is therefore the larger the tighter the tolerance. Steps that differ for another reason
+    differ by a share of their length.
+    """
+    return ROUNDING / cell.setting if cell.adaptive else 10 * ROUNDING
 
 
 @dataclass(frozen=True)
@@ -53,7 +63,7 @@ def measure(cell: PlainCell) -> PlainRow:
         problems.append(f"gradient {gradient:.1e} above {limit:g}")
     if (a.forward, a.backward) != (b.forward, b.backward):
         problems.append("evaluations differ")
-    if times is None or times > SAME_TIME:
+    if times is None or times > most_time_error(cell):
         problems.append("times of evaluations differ")
     return PlainRow(
         cell.name, cell.solver, cell.gradient, output, gradient,
