@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Key
+from jaxtyping import Array, Float, Key
 
 from jaxode.checks import ConfigError, require_count
 from jaxode.config import SolveConfig
-from jaxode.nn.divergence import LogDensities, LogDensityField, NoiseName, Points, draw_noise
+from jaxode.nn.divergence import NOISES, LogDensities, LogDensityField, Points, draw_noise
 from jaxode.nn.ode_block import ODEBlock
 from jaxode.ode import Stats
-from jaxode.ode.times import TimesLike
-from jaxode.types import Training
-
-NOISES = ("gaussian", "rademacher")
+from jaxode.types import Time, Training
 
 
 class ContinuousFlow(nnx.Module):
@@ -48,9 +44,11 @@ class ContinuousFlow(nnx.Module):
     Example:
       >>> import jax, jax.numpy as jnp
       >>> from flax import nnx
+      >>> from jaxode import SolveConfig
       >>> from jaxode.models import ContinuousFlow
       >>> from jaxode.nn import ConcatSquashField
-      >>> flow = ContinuousFlow(ConcatSquashField(2, (8,), rngs=nnx.Rngs(0)), 2)
+      >>> field = ConcatSquashField(2, (8,), rngs=nnx.Rngs(0))
+      >>> flow = ContinuousFlow(field, 2, SolveConfig("bosh3", rtol=1e-5, atol=1e-5))
       >>> x, _ = flow.sample(jax.random.key(0), 3)
       >>> log_p, stats = flow.log_prob(x)
       >>> log_p.shape, int(stats.failure)
@@ -67,7 +65,7 @@ class ContinuousFlow(nnx.Module):
         base_time: float = 1.0,
         trained_time: bool = False,
         variance: float = 1.0,
-        noise: NoiseName | None = None,
+        noise: str | None = None,
     ) -> None:
         require_count("dimensions", dimensions)
         if noise not in (None, *NOISES):
@@ -81,18 +79,10 @@ class ContinuousFlow(nnx.Module):
                 "trained_time needs data_time 0 and a positive base_time, got"
                 f" {data_time!r} and {base_time!r}"
             )
-        self.field, self.dimensions, self.variance, self.noise = field, dimensions, variance, noise
+        self.field = TrainedSpan(field, base_time) if trained_time else field
+        self.dimensions, self.variance, self.noise = dimensions, variance, noise
         self.solve = SolveConfig(rtol=1e-5, atol=1e-5) if solve is None else solve
-        self.data_time, self.fixed_base_time = data_time, base_time
-        self.root_time = nnx.data(None)
-        if trained_time:
-            dtype = jnp.result_type(*jax.tree.leaves(nnx.state(field, nnx.Param)))
-            self.root_time = nnx.Param(jnp.asarray(math.sqrt(base_time), dtype))
-
-    @property
-    def base_time(self) -> Any:
-        """Time of the normal distribution: a number, or an array if it is trained."""
-        return self.fixed_base_time if self.root_time is None else self.root_time[...] ** 2
+        self.data_time, self.base_time = data_time, 1.0 if trained_time else base_time
 
     def __call__(self, x: Points, training: Training | None = None) -> tuple[LogDensities, Stats]:
         """Log-densities of points in nats, [B]; and statistics of the solve, with an axis of one.
@@ -108,14 +98,14 @@ class ContinuousFlow(nnx.Module):
         return log_p, Stats.chain([stats])
 
     def log_prob(
-        self, x: Points, noise: Points | None = None, *, time: TimesLike = None
+        self, x: Points, noise: Points | None = None, *, along: float = 0.0
     ) -> tuple[LogDensities, Stats]:
         """Log-densities of points in nats.
 
         Args:
           x: points [B, D].
           noise: of Hutchinson's estimator, [B, D]; None for the exact divergence.
-          time: of the density, between those of data and base; None for the data's.
+          along: which density: that at this part of the way from the data (0) to the base (1).
 
         Returns:
           [B], and statistics of the solve.
@@ -123,9 +113,9 @@ class ContinuousFlow(nnx.Module):
         zeros = jnp.zeros(x.shape[0], x.dtype)
         packed = self.solve.per_sample
         state = jnp.concatenate([x, zeros[:, None]], 1) if packed else (x, zeros)
-        block = ODEBlock(LogDensityField(self.field, packed), self.solve)
-        start = self.data_time if time is None else time
-        end, stats = block(state, noise, t0=start, t1=self.base_time)
+        field = LogDensityField(self.field, packed)
+        block = ODEBlock(field, self.solve, self._time(along), self.base_time)
+        end, stats = block(state, noise)
         z, change = (end[:, :-1], end[:, -1]) if packed else end
         return self.base_log_prob(z) - change, stats
 
@@ -134,31 +124,29 @@ class ContinuousFlow(nnx.Module):
         constant = self.dimensions * math.log(2 * math.pi * self.variance)
         return -0.5 * ((z**2).sum(1) / self.variance + constant)
 
-    def encode(self, x: Points, *, time: TimesLike = None) -> tuple[Points, Stats]:
+    def encode(self, x: Points, *, along: float = 0.0) -> tuple[Points, Stats]:
         """Where points end at the base's time.
 
         Args:
           x: points [B, D].
-          time: at which they start; None for the data's.
+          along: where on the way from the data (0) to the base (1) they start.
 
         Returns:
           [B, D], and statistics of the solve.
         """
-        start = self.data_time if time is None else time
-        return ODEBlock(self.field, self.solve)(x, t0=start, t1=self.base_time)
+        return ODEBlock(self.field, self.solve, self._time(along), self.base_time)(x)
 
-    def decode(self, z: Points, *, time: TimesLike = None) -> tuple[Points, Stats]:
+    def decode(self, z: Points, *, along: float = 0.0) -> tuple[Points, Stats]:
         """Where points of the normal distribution go: the inverse of `encode`.
 
         Args:
           z: points [B, D].
-          time: at which they end; None for the data's.
+          along: where on the way from the data (0) to the base (1) they end.
 
         Returns:
           [B, D], and statistics of the solve.
         """
-        end = self.data_time if time is None else time
-        return ODEBlock(self.field, self.solve)(z, t0=self.base_time, t1=end)
+        return ODEBlock(self.field, self.solve, self.base_time, self._time(along))(z)
 
     def sample_base(self, key: Key[Array, ""], count: int) -> Points:
         """Points [count, D] of the normal distribution."""
@@ -166,17 +154,57 @@ class ContinuousFlow(nnx.Module):
         return math.sqrt(self.variance) * jax.random.normal(key, (count, self.dimensions), dtype)
 
     def sample(
-        self, key: Key[Array, ""], count: int, *, time: TimesLike = None
+        self, key: Key[Array, ""], count: int, *, along: float = 0.0
     ) -> tuple[Points, Stats]:
         """Points of the density.
 
         Args:
           key: a random key.
           count: how many points, at least 1.
-          time: of the density; None for the data's.
+          along: which density: that at this part of the way from the data (0) to the base (1).
 
         Returns:
           [count, D], and statistics of the solve.
         """
         require_count("count", count)
-        return self.decode(self.sample_base(key, count), time=time)
+        return self.decode(self.sample_base(key, count), along=along)
+
+    def _time(self, along: float) -> float:
+        """The time at a part of the way from data to base. Raises ConfigError."""
+        if not 0 <= along < 1:
+            raise ConfigError(f"along must be from 0 to below 1, got {along!r}")
+        return self.data_time + along * (self.base_time - self.data_time)
+
+
+class TrainedSpan(nnx.Module):
+    """T f(T s, z) at s from 0 to 1: a field over the times from 0 to a trained T.
+
+    T is the square of a parameter, as in FFJORD's code. The span is part of the field, so that
+    every gradient mode has its gradient.
+
+    Args:
+      field: f(t, z).
+      end: initial value of T, above 0.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from flax import nnx
+      >>> from jaxode.models.flow import TrainedSpan
+      >>> from jaxode.nn import HyperField
+      >>> print(f"{TrainedSpan(HyperField(2, rngs=nnx.Rngs(0)), 0.5).end:.2f}")
+      0.50
+    """
+
+    def __init__(self, field: nnx.Module, end: float) -> None:
+        dtype = jnp.result_type(*jax.tree.leaves(nnx.state(field, nnx.Param)))
+        self.field = field
+        self.root = nnx.Param(jnp.asarray(math.sqrt(end), dtype))
+
+    @property
+    def end(self) -> Float[Array, ""]:
+        """T."""
+        return self.root[...] ** 2
+
+    def __call__(self, t: Time, z: Points) -> Points:
+        """The slope at a time from 0 to 1."""
+        return self.end * self.field(self.end * t, z)  # type: ignore[operator]

@@ -14,7 +14,6 @@ from jaxtyping import Array, PyTree
 from jaxode.checks import ConfigError
 from jaxode.config import SolveConfig
 from jaxode.ode import Stats, odeint
-from jaxode.ode.times import TimesLike
 from jaxode.types import State, Time
 
 Field = Callable[..., State]
@@ -85,18 +84,13 @@ class ODEBlock(nnx.Module):
         self.solve = SolveConfig() if solve is None else solve
         self.t0, self.t1 = t0, t1
 
-    def __call__(
-        self, z: State, args: PyTree = None, *, t0: TimesLike = None, t1: TimesLike = None
-    ) -> tuple[State, Stats]:
+    def __call__(self, z: State, args: PyTree = None) -> tuple[State, Stats]:
         """Solve from t0 to t1.
 
         Args:
           z: the state at t0, a pytree of floating-point arrays of one type; [B, …] if the step
             sizes are per sample.
           args: pytree, the third argument of a field that has one; has a gradient.
-          t0: initial time of this call, a number or a traced scalar, which has a gradient; None for
-            the block's.
-          t1: final time of this call, likewise.
 
         Returns:
           The state at t1, shaped as z, and the statistics of the solve.
@@ -129,11 +123,10 @@ class ODEBlock(nnx.Module):
         def slope_without_args(t: Time, z: State, params: list[Array]) -> State:
             return bound(params)(t, z)
 
-        times = {"t0": self.t0 if t0 is None else t0, "t1": self.t1 if t1 is None else t1}
         if with_args:
-            z1, stats = odeint(slope, z, (params, args), self.solve, **times)
+            z1, stats = odeint(slope, z, (params, args), self.solve, t0=self.t0, t1=self.t1)
         else:
-            z1, stats = odeint(slope_without_args, z, params, self.solve, **times)
+            z1, stats = odeint(slope_without_args, z, params, self.solve, t0=self.t0, t1=self.t1)
         self._store(stats)
         return z1, stats
 

@@ -28,7 +28,7 @@ def error(a, b):
 @pytest.mark.parametrize(
     ("name", "gradient", "times", "noise"),
     [
-        ("hypernetwork", "tape", (10.0, 0.0), None),
+        pytest.param("hypernetwork", "tape", (10.0, 0.0), None, marks=pytest.mark.slow),
         ("hypernetwork", "backsolve", (10.0, 0.0), None),
         ("concatsquash", "tape", (0.0, 0.5), "rademacher"),
         pytest.param("concatsquash", "replay", (0.0, 0.5), None, marks=pytest.mark.slow),
