@@ -80,7 +80,7 @@ def train(config: DensityConfig, out: Path, progress: Progress, command: str) ->
         config.solver,
         rtol=config.rtol,
         atol=config.atol,
-        gradient=config.gradient,
+        gradient=config.gradient,  # type: ignore[arg-type]
         stepping=config.stepping,
     )
     flow = create_flow(which, solve, nnx.Rngs(config.seed))

@@ -7,6 +7,7 @@ theorem 1, the instantaneous change of variables).
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -147,7 +148,7 @@ class LogDensityField(nnx.Module):
           state: points and log-densities; the slope does not depend on the latter.
           noise: of Hutchinson's estimator; None for the exact divergence.
         """
-        z = state[:, :-1] if self.packed else state[0]
+        z: Any = state[:, :-1] if self.packed else state[0]  # type: ignore[call-overload]
 
         def function(z: Points) -> Points:
             return self.field(t, z)  # type: ignore[operator]

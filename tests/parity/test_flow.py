@@ -29,7 +29,7 @@ def error(a, b):
     ("name", "gradient", "times", "noise"),
     [
         pytest.param("hypernetwork", "tape", (10.0, 0.0), None, marks=pytest.mark.slow),
-        ("hypernetwork", "backsolve", (10.0, 0.0), None),
+        pytest.param("hypernetwork", "backsolve", (10.0, 0.0), None, marks=pytest.mark.slow),
         ("concatsquash", "tape", (0.0, 0.5), "rademacher"),
         pytest.param("concatsquash", "replay", (0.0, 0.5), None, marks=pytest.mark.slow),
         pytest.param("hypernetwork", "direct", (10.0, 0.0), "gaussian", marks=pytest.mark.slow),
