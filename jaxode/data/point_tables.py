@@ -76,7 +76,7 @@ def read_patches(path: Path) -> Splits:
       DataError: it does not hold what is expected.
     """
     try:
-        with lzma.open(path) as file, np.load(file, allow_pickle=False) as found:
+        with lzma.open(path, "rb") as file, np.load(file, allow_pickle=False) as found:
             arrays = {name: found[name] for name in ("train", "test")}
     except (OSError, ValueError, KeyError, lzma.LZMAError) as error:
         raise ConfigError(f"cannot read {path}: {one_line(error)}") from error

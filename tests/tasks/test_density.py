@@ -31,7 +31,7 @@ def test_it_is_maximum_likelihood_on_the_one_loop(monkeypatch, tmp_path):
     spec = SimpleNamespace(entropy=0.5 * np.log(2 * np.pi * np.e))
     data = ArrayDataset("normal", {"points": points}, {"points": points}, spec)
     config = RunConfig(
-        epochs=20, batch_size=16, optim=OptimConfig("adam", lr=0.1, schedule="cosine")
+        epochs=20, batch_size=16, optim=OptimConfig("sgd", lr=0.1, momentum=0.0, schedule="cosine")
     )
     found = fit(Normal(), Density(), data, config, out=tmp_path / "run")
     expected = -0.5 * (points.var() + np.log(2 * np.pi))
