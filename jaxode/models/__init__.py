@@ -9,6 +9,7 @@ from jaxode.models.create import create_model as create_model
 from jaxode.models.dense_classifier import DenseClassifier as DenseClassifier
 from jaxode.models.describe import describe as describe
 from jaxode.models.describe import parameter_count as parameter_count
+from jaxode.models.flow import ContinuousFlow as ContinuousFlow
 from jaxode.models.iceberg import IcebergNet as IcebergNet
 from jaxode.models.mlp import MLP as MLP
 from jaxode.models.odenet import ODENet as ODENet

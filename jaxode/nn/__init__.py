@@ -1,6 +1,13 @@
 """What models are made of: kernels, layers, vector fields, blocks, stems and heads."""
 
+from jaxode.nn.divergence import LogDensityField as LogDensityField
+from jaxode.nn.divergence import draw_noise as draw_noise
+from jaxode.nn.divergence import exact_divergence as exact_divergence
+from jaxode.nn.divergence import hutchinson_divergence as hutchinson_divergence
 from jaxode.nn.fields import ConvField as ConvField
+from jaxode.nn.flow_fields import ConcatSquash as ConcatSquash
+from jaxode.nn.flow_fields import ConcatSquashField as ConcatSquashField
+from jaxode.nn.flow_fields import HyperField as HyperField
 from jaxode.nn.heads import Head as Head
 from jaxode.nn.layers import Conv as Conv
 from jaxode.nn.layers import GroupNorm as GroupNorm

@@ -6,4 +6,5 @@ from jaxode.tasks.base import Predictions as Predictions
 from jaxode.tasks.base import Task as Task
 from jaxode.tasks.classification import Classification as Classification
 from jaxode.tasks.defaults import default_task as default_task
+from jaxode.tasks.density import Density as Density
 from jaxode.tasks.regression import Regression as Regression

@@ -1,0 +1,1 @@
+"""Density estimation by continuous normalizing flows: settings, data, training and pictures."""

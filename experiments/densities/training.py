@@ -1,0 +1,117 @@
+"""The points of a target, the flow that learns them, and what is written of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from flax import nnx
+
+from experiments.densities import pictures
+from experiments.densities.config import PLANE, TABLES, DensityConfig
+from jaxode.config import DataConfig, OptimConfig, RunConfig, SolveConfig
+from jaxode.data import ArrayDataset, BatchStream, Dataset, StreamedDataset
+from jaxode.data.densities import TARGETS
+from jaxode.data.point_tables import gaussian_score, read_array, read_patches, read_wine
+from jaxode.models.flow_config import FILE, FlowConfig, create_flow
+from jaxode.runs import Progress
+from jaxode.runs.files import write_json, write_whole
+from jaxode.tasks import Density
+from jaxode.train import fit
+
+
+def dataset(config: DensityConfig) -> Dataset:
+    """The points of the target: fresh ones in every step if it can be drawn from."""
+    if config.target in PLANE:
+        return drawn(config)
+    if config.target in TABLES:
+        path = Path(config.data_dir or "") / TABLES[config.target]
+        patches = config.target == "bsds300"
+        splits = read_patches(path) if patches else read_wine(path, config.fold)
+    else:
+        splits = read_array(Path(config.target), config.fold)
+    spec = SimpleNamespace(gaussian=gaussian_score(splits))
+    train, test = ({"points": part} for part in splits)
+    return ArrayDataset(Path(config.target).stem, train, test, spec)
+
+
+def drawn(config: DensityConfig) -> StreamedDataset:
+    """Points of a density in the plane."""
+    target = TARGETS[config.target]
+
+    def read(epoch: int) -> Iterator[dict[str, np.ndarray]]:
+        rng = np.random.default_rng([config.seed, 1, epoch])
+        for _ in range(config.steps):
+            yield {"points": target.draw(rng, config.batch_size).astype(np.float32)}
+
+    test = target.draw(np.random.default_rng([config.seed, 0]), config.test_points)
+    words = f"{config.target}, seed {config.seed}, {config.steps} x {config.batch_size}"
+    return StreamedDataset(
+        config.target,
+        BatchStream(read, config.steps * config.batch_size, config.steps),
+        {"points": test.astype(np.float32)},
+        fingerprint=f"{words}, {config.test_points} test points",
+        spec=SimpleNamespace(entropy=target.entropy) if target.exact else SimpleNamespace(),
+    )
+
+
+def train(config: DensityConfig, out: Path, progress: Progress, command: str) -> str:
+    """Train, write the run and its pictures; returns the last line to print.
+
+    Raises ConfigError, DataError, RunFailed, OSError.
+    """
+    data = dataset(config)
+    points: Any = data.splits["test"]
+    hidden = config.hidden or ("32" if config.field == "hypernetwork" else "64,64,64")
+    which = FlowConfig(
+        points["points"].shape[1],
+        config.field,
+        hidden,
+        config.width,
+        config.activation,
+        config.divergence,
+    )
+    solve = SolveConfig(
+        config.solver,
+        rtol=config.rtol,
+        atol=config.atol,
+        gradient=config.gradient,  # type: ignore[arg-type]
+        stepping=config.stepping,
+    )
+    flow = create_flow(which, solve, nnx.Rngs(config.seed))
+    settings = RunConfig(
+        solve=solve,
+        data=DataConfig(feed="streamed" if config.target in PLANE else "auto"),
+        optim=OptimConfig(
+            "adam", lr=config.lr, weight_decay=config.weight_decay, schedule=config.schedule
+        ),
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        train_evaluation="last",
+    )
+    found = fit(flow, Density(), data, settings, out=out, progress=progress)
+    write_json(out / FILE, dataclasses.asdict(which))
+    write_json(out / "density.json", {"command": command, **dataclasses.asdict(config)})
+    report = found.result.get("density", {})
+    if config.target in PLANE:
+        title = f"{TARGETS[config.target].title}: {report['nats']:.3f} nats"
+        flow: Any = found.model
+        write_whole(out / "density.png", pictures.draw(flow, config, title))
+    return last_line(report, data, out)
+
+
+def last_line(report: dict[str, Any], data: Dataset, out: Path) -> str:
+    """The log-likelihood in words."""
+    text = f"test log-likelihood {report['nats']:.4f} ± {report['standard_error']:.4f} nats"
+    if "gap" in report:
+        text += f"; -entropy {-report['entropy']:.3f}, gap {report['gap']:.4f}"
+    gaussian = getattr(data.spec, "gaussian", None)
+    if gaussian is not None:
+        text += f"; a Gaussian {gaussian:.4f}"
+    return f"{text} ({json.dumps(str(out))})"

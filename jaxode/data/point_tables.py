@@ -1,0 +1,146 @@
+"""Tables of points for density estimation: wine quality, BSDS300's patches, arrays of a user."""
+
+from __future__ import annotations
+
+import lzma
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxode.checks import ConfigError, one_line
+from jaxode.data.specs import DataError
+
+FOLDS = 10
+
+Points = Float[np.ndarray, "N D"]
+
+
+class Splits(NamedTuple):
+    """Points to train on and to test with, float32."""
+
+    train: Points
+    test: Points
+
+
+def read_wine(path: Path, fold: int) -> Splits:
+    """Wine quality (UCI): 11 attributes, standardised by the training points.
+
+    Source of the protocol: Uria, Murray and Larochelle 2013, "RNADE", ten folds.
+
+    Args:
+      path: winequality-red.csv or winequality-white.csv, with commas or semicolons.
+      fold: 0 to 9, the tenth of the shuffled rows to test with.
+
+    Raises:
+      ConfigError: the file cannot be read, or the fold does not exist.
+      DataError: a row that is not of numbers, or is too short or long; named by its line.
+    """
+    if fold not in range(FOLDS):
+        raise ConfigError(f"fold must be a whole number from 0 to {FOLDS - 1}, got {fold!r}")
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read {path}: {one_line(error)}") from error
+    rows = []
+    for number, line in enumerate(lines[1:], 2):
+        if line.strip():
+            rows.append(_row(line, f"{path}, line {number}"))
+    if len(rows) < FOLDS:
+        raise DataError(f"{path} must have {FOLDS} rows or more, found {len(rows)}")
+    return _standardised(*_fold(np.array(rows)[:, :-1], fold))
+
+
+def _row(line: str, where: str) -> list[float]:
+    try:
+        numbers = [float(word) for word in line.replace(";", ",").split(",")]
+    except ValueError as error:
+        raise DataError(f"{where}: must be numbers, {one_line(error)}") from error
+    if len(numbers) != 12 or not np.isfinite(numbers).all():
+        raise DataError(f"{where}: must be 12 finite numbers, found {len(numbers)}")
+    return numbers
+
+
+def read_patches(path: Path) -> Splits:
+    """BSDS300's grey patches of 8 x 8: 63 numbers each.
+
+    Uniform noise is added to the values of 0 to 255, they are divided by 256, the mean of the patch
+    is subtracted and the last pixel left out (Zoran and Weiss 2011; Papamakarios et al. 2017).
+
+    Args:
+      path: patches.npz.xz, with arrays `train` and `test` [N, 64] of bytes.
+
+    Raises:
+      ConfigError: the file cannot be read.
+      DataError: it does not hold what is expected.
+    """
+    try:
+        with lzma.open(path, "rb") as file, np.load(file, allow_pickle=False) as found:
+            arrays = {name: found[name] for name in ("train", "test")}
+    except (OSError, ValueError, KeyError, lzma.LZMAError) as error:
+        raise ConfigError(f"cannot read {path}: {one_line(error)}") from error
+    for name, array in arrays.items():
+        if array.dtype != np.uint8 or array.ndim != 2 or array.shape[1] != 64:
+            raise DataError(f"{path}: {name} must be bytes [N, 64], found {array.shape}")
+    rng = np.random.default_rng(0)
+    parts = []
+    for array in arrays.values():
+        values = (array + rng.random(array.shape)) / 256
+        parts.append((values - values.mean(1, keepdims=True))[:, :-1].astype(np.float32))
+    return Splits(*parts)
+
+
+def read_array(path: Path, fold: int) -> Splits:
+    """Points of an .npy file [N, D], standardised by the training points; a tenth is the test.
+
+    Args:
+      path: the file.
+      fold: 0 to 9, the tenth of the shuffled rows to test with.
+
+    Raises:
+      ConfigError: the file cannot be read, or is no array of finite numbers [N, D] with N ≥ 10.
+    """
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ConfigError(f"cannot read {path}: {one_line(error)}") from error
+    wanted = isinstance(array, np.ndarray) and array.ndim == 2 and array.dtype.kind in "fiu"
+    if not wanted or len(array) < FOLDS or array.shape[1] < 1 or not np.isfinite(array).all():
+        shape = getattr(array, "shape", None)
+        raise ConfigError(
+            f"{path} must be an array [N, D] of finite numbers with N of {FOLDS} or more, got"
+            f" {shape}"
+        )
+    return _standardised(*_fold(array.astype(np.float64), fold))
+
+
+def _fold(rows: Points, fold: int) -> tuple[Points, Points]:
+    order = np.random.default_rng(0).permutation(len(rows))
+    parts = np.array_split(order, FOLDS)
+    test = parts.pop(fold)
+    return rows[np.concatenate(parts)], rows[test]
+
+
+def _standardised(train: Points, test: Points) -> Splits:
+    mean, deviation = train.mean(0), train.std(0)
+    deviation = np.where(deviation > 0, deviation, 1.0)
+    return Splits(*(((part - mean) / deviation).astype(np.float32) for part in (train, test)))
+
+
+def gaussian_score(splits: Splits) -> float:
+    """Mean log-likelihood in nats of the test points under the normal distribution of the others.
+
+    Example:
+      >>> import numpy as np
+      >>> from jaxode.data.point_tables import Splits, gaussian_score
+      >>> points = np.random.default_rng(0).normal(size=(4000, 1)).astype(np.float32)
+      >>> round(gaussian_score(Splits(points, points)), 1)
+      -1.4
+    """
+    train, test = (np.asarray(part, np.float64) for part in splits)
+    covariance = np.atleast_2d(np.cov(train.T))
+    centred = test - train.mean(0)
+    squares = (centred * np.linalg.solve(covariance, centred.T).T).sum(1)
+    constant = test.shape[1] * np.log(2 * np.pi) + np.linalg.slogdet(covariance)[1]
+    return float(-0.5 * (squares.mean() + constant))

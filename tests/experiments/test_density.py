@@ -1,0 +1,84 @@
+"""Density estimation from the command line: a short run, its files, points of the trained flow."""
+
+import json
+
+import numpy as np
+import pytest
+
+from experiments import density
+from experiments.densities import pictures
+from jaxode.cli import sample
+from jaxode.plots import density as plots
+
+SHORT = [
+    "--target=8gaussians", "--epochs=2", "--steps=25", "--batch-size=64", "--test-points=100",
+    "--field=concatsquash", "--hidden=8", "--solver=heun", "--rtol=1e-2", "--atol=1e-2",
+    "--lr=0.02", "--divergence=rademacher",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, no_pictures):
+    """Directory of one run."""
+    out = tmp_path_factory.mktemp("density") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pictures, "ON_THE_WAY", (0.0,))
+        patch.setattr(pictures, "SIDE", 8)
+        patch.setattr(pictures, "SHOWN", 50)
+        patch.setattr(pictures, "PART", 50)
+        assert density.main([*SHORT, "--out", str(out)]) == 0
+    return out
+
+
+@pytest.mark.slow
+def test_it_learns_and_never_passes_the_entropy(run):
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    result = json.loads((run / "result.json").read_text())
+    assert lines[-1]["test_loss"] < lines[0]["test_loss"]
+    found = result["density"]
+    assert found["nats"] == pytest.approx(-lines[-1]["test_loss"], abs=1e-4)
+    assert found["gap"] > -4 * found["standard_error"]
+    assert (run / "density.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_points_are_drawn_and_judged(run, tmp_path, capsys):
+    points, log_p = tmp_path / "points.npy", tmp_path / "log_p.npy"
+    assert sample.main([str(run), "--n", "40", "--out", str(points)]) == 0
+    drawn = np.load(points)
+    assert drawn.shape == (40, 2)
+    assert sample.main([str(run), "--log-density", str(points), "--out", str(log_p)]) == 0
+    found = np.load(log_p)
+    assert found.shape == (40,)
+    result = json.loads((run / "result.json").read_text())
+    assert abs(found.mean() - result["density"]["nats"]) < 1
+    np.save(points, np.ones((3, 5)))
+    capsys.readouterr()
+    assert sample.main([str(run), "--log-density", str(points)]) == 2
+    assert "must be an array [N, 2]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("--target=squares", "target must be one of"),
+        ("--target=red_wine", "data_dir must be given"),
+        ("--target=missing.npy", "cannot read missing.npy"),
+        ("--hidden=0,3", "hidden must be sizes"),
+    ],
+)
+def test_a_wrong_request_is_one_line(argument, message, tmp_path, capsys):
+    assert density.main([argument, "--out", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert message in error
+
+
+def test_a_directory_without_a_density_is_refused(tmp_path, capsys):
+    assert sample.main([str(tmp_path)]) == 2
+    assert "has no flow.json" in capsys.readouterr().err
+
+
+def test_panels_are_a_png():
+    rows = [[plots.Panel("p", np.ones((4, 4)), True), plots.Panel("x", np.ones((3, 2)), False)]]
+    assert plots.draw(rows, 2.0, "title").startswith(b"\x89PNG")
