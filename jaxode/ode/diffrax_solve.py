@@ -5,6 +5,7 @@ Per-sample step sizes are Diffrax's solve, mapped over samples.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -52,15 +53,13 @@ def solve(
     rest = jax.tree.map(lambda leaf: jnp.asarray(leaf) if hasattr(leaf, "dtype") else leaf, rest)
     dtype = jnp.asarray(span.outputs).dtype
     clocks = jnp.zeros(z0.shape[0] if config.per_sample else (), dtype)
-    backsolve = config.gradient_facts.backward_solve
+    work = partial(_diffeqsolve, field, rest, config, single)
     real_axes: int | tuple | None = None
-    if backsolve:
-        encoded = encode(rest, dtype)
+    if config.gradient_facts.backward_solve:
         # The guard is outside of the map, where JAX has summed the gradients of `real` over
         # samples.
-        z0, real = start_clock(z0, (real, encoded.numbers), clocks, span.end)
-        real_axes, rest = (None, 0), encoded
-    work = partial(_diffeqsolve, field, rest, config, single)
+        z0, real = start_clock(z0, real, clocks, span.end)
+        real_axes = (None, 0)
     if not config.per_sample:
         return work(span, z0, real)
     if span.known and span.outputs.ndim == 1:
@@ -72,7 +71,7 @@ def solve(
 
 def _diffeqsolve(
     field: VectorField,
-    rest: Args | Encoded,
+    rest: Args,
     config: SolveConfig,
     single: bool,
     span: Span,
@@ -84,9 +83,14 @@ def _diffeqsolve(
     max_steps, controller = forward_controller(
         config, span, forward_norm if backsolve else rms_norm
     )
-    rising = _rising(field, rest, span, per_sample=config.per_sample)
+    if backsolve:
+        encoded = encode((rest, jax.lax.stop_gradient(span)), span.outputs.dtype)
+        real = (real[0], encoded.numbers), real[1]
+        term = with_clock(_rising(field, partial(_decoded, encoded), span, config))
+    else:
+        term = _rising(field, lambda real: (equinox.combine(real, rest), span), span, config)
     solution = diffrax.diffeqsolve(
-        diffrax.ODETerm(with_clock(rising) if backsolve else rising),  # type: ignore[arg-type]
+        diffrax.ODETerm(term),  # type: ignore[arg-type]
         make_solver(config.solver, config.rtol, config.atol),
         # A constant, not an operation: a backward solve inside a loop must close over none.
         t0=jnp.asarray(np.zeros((), span.outputs.dtype)),
@@ -122,23 +126,36 @@ def _is_real(leaf: Any) -> bool:
     return isinstance(leaf, float | complex)
 
 
+def _decoded(encoded: Encoded, real: tuple[Args, Args]) -> tuple[Args, Span]:
+    """What the field reads and the span, of the arguments of a backsolve."""
+    rest, span = equinox.combine(encoded.others, encoded.decoded(real[1]))
+    return equinox.combine(real[0], rest), span
+
+
 def _rising(
-    field: VectorField, rest: Args | Encoded, span: Span, *, per_sample: bool
+    field: VectorField,
+    read: Callable[[Args], tuple[Args, Span]],
+    span: Span,
+    config: SolveConfig,
 ) -> VectorField:
-    """The field in a rising time since the start; with per-sample step sizes of one sample."""
-    span = jax.lax.stop_gradient(span) if not span.known else span
+    """The field in a rising time since the start; with per-sample step sizes of one sample.
+
+    Args:
+      field: t, z, args → dz/dt.
+      read: the solve's arguments → what the field reads, and the span.
+      span: start, direction and output times.
+      config: settings.
+    """
     forward = span.known and bool(np.all(span.sign == 1))
 
     def rising(s: Time, z: StateLike, real: Args) -> StateLike:
-        if isinstance(rest, Encoded):
-            args = equinox.combine(real[0], rest.others, rest.decoded(real[1]))
-        else:
-            args = equinox.combine(real, rest)
-        t = span.clock(s)
-        if per_sample:
+        args, here = read(real)
+        here = here if here.known else jax.lax.stop_gradient(here)
+        t = here.clock(s)
+        if config.per_sample:
             slope = field(jnp.reshape(t, (1,) * (z.ndim + 1)), z[None], args)[0]
         else:
             slope = field(t, z, args)
-        return slope if forward else jax.tree.map(lambda leaf: span.sign * leaf, slope)
+        return slope if forward else jax.tree.map(lambda leaf: here.sign * leaf, slope)
 
     return rising

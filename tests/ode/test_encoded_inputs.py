@@ -72,3 +72,15 @@ def test_encoding_loses_nothing(dtype):
     for name, array in arrays.items():
         assert found[name].dtype == array.dtype
         assert (found[name] == array).all(), name
+
+
+def test_a_traced_end_time_goes_with_a_backsolve():
+    config = SolveConfig("euler", step_size=0.25, gradient="backsolve")
+
+    def last(z0, t1, rate):
+        return odeint(lambda t, z, a: -a * t * z, z0, rate, config, t1=t1)[0].sum()
+
+    slope_of = jax.grad(last, argnums=(0, 1, 2))
+    given = jnp.ones(2), jnp.float32(1), jnp.float32(0.3)
+    for compiled, plain in zip(jax.jit(slope_of)(*given), slope_of(*given), strict=True):
+        np.testing.assert_allclose(compiled, plain, rtol=1e-5)
