@@ -52,6 +52,7 @@ class DensityConfig:
     atol: float = setting(1e-5, "absolute tolerance of a step", TOLERANCES)
     gradient: str | None = setting(None, "gradient mode (default: tape)", choices=GRADIENT_FACTS)
     stepping: Literal["diffrax", "torchdiffeq"] = setting("diffrax", "whose step control")
+    resume: bool = setting(False, "go on with the run in --out, with the same settings")
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -14,6 +14,7 @@ from flax import nnx
 
 from experiments.densities import pictures
 from experiments.densities.config import PLANE, TABLES, DensityConfig
+from jaxode.callbacks import RunInfo
 from jaxode.config import DataConfig, OptimConfig, RunConfig, SolveConfig
 from jaxode.data import ArrayDataset, BatchStream, Dataset, StreamedDataset
 from jaxode.data.densities import TARGETS
@@ -95,15 +96,43 @@ def train(config: DensityConfig, out: Path, progress: Progress, command: str) ->
         seed=config.seed,
         train_evaluation="last",
     )
-    found = fit(flow, Density(), data, settings, out=out, progress=progress)
-    write_json(out / FILE, dataclasses.asdict(which))
-    write_json(out / "density.json", {"command": command, **dataclasses.asdict(config)})
+    files = {
+        FILE: dataclasses.asdict(which),
+        "density.json": {"command": command, **dataclasses.asdict(config)},
+    }
+    found = fit(
+        flow,
+        Density(),
+        data,
+        settings,
+        out=out,
+        resume=config.resume,
+        callbacks=[WrittenAtTheStart(out, files)],
+        progress=progress,
+    )
     report = found.result.get("density", {})
     if config.target in PLANE:
         title = f"{TARGETS[config.target].title}: {report['nats']:.3f} nats"
         flow: Any = found.model
         write_whole(out / "density.png", pictures.draw(flow, config, title))
     return last_line(report, data, out)
+
+
+class WrittenAtTheStart:
+    """A callback that writes files when training begins, so that a stopped run has them too.
+
+    Args:
+      out: the run's directory.
+      files: contents by name.
+    """
+
+    def __init__(self, out: Path, files: dict[str, dict[str, Any]]) -> None:
+        self.out, self.files = out, files
+
+    def on_start(self, run: RunInfo) -> None:
+        """Write them."""
+        for name, content in self.files.items():
+            write_json(self.out / name, content)
 
 
 def last_line(report: dict[str, Any], data: Dataset, out: Path) -> str:
