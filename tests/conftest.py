@@ -46,7 +46,7 @@ from jaxode.cli import compilation_cache  # noqa: E402
 SLOW = frozenset(
     (Path(__file__).parent / "slow_tests.txt").read_text(encoding="utf-8").splitlines()
 )
-"""Tests that take seconds and whose claim others, nearly the same, make too."""
+"""Tests of seconds beside quicker ones of the same file; `pytest -m slow` runs them."""
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest leaves out what is marked
