@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from experiments.augmentations import AugmentationsConfig
+from experiments.densities.config import DensityConfig
 from experiments.dynamics.crossing_config import CrossingConfig
 from jaxode.checks import ConfigError, Range
 from jaxode.config import PARTS, RunConfig, SolveConfig, hints
 
-SETTINGS = (*PARTS.values(), RunConfig, CrossingConfig, AugmentationsConfig)
+SETTINGS = (*PARTS.values(), RunConfig, CrossingConfig, AugmentationsConfig, DensityConfig)
 
 COMPANIONS = {
     "blocks": {"model": "resnet"},

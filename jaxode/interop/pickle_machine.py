@@ -63,7 +63,7 @@ def read_pickle(
       {'a': [1, (2.5, None)]}
       >>> read_pickle(io.BytesIO(pickle.dumps(print)), {})
       Traceback (most recent call last):
-      jaxode.interop.pickle_machine.RefusedName: builtins.print
+      jaxode.interop.pickle_objects.RefusedName: builtins.print
     """
     machine = _Machine(calls, persistent)
     try:
