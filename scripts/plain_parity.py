@@ -18,28 +18,22 @@ from dataclasses import asdict
 import jax
 from tqdm import tqdm
 
-from jaxode.checks import shown
 from jaxode.cli import process
-from jaxode.cli.converters import nonempty, to_path
 from jaxode.cli.parser import Parser, parse_flags
-from jaxode.runs.files import make_writable, write_json, write_whole
+from jaxode.runs.files import write_json, write_whole
 from jaxode.runs.provenance import origin, versions_text
+from scripts.parity.command import begin, map_parser
 from scripts.parity.measure import FAIL
 from scripts.parity.plain import PlainRow, markdown, measure, summary
 from scripts.parity.plain_cells import plain_cells
-from scripts.unfinished import Unfinished
 
+RESULTS = "plain.json"
 PACKAGES = ("jax", "diffrax", "numpy", "torch", "torchdiffeq")
 
 
 def build_parser() -> Parser:
     """The flags."""
-    parser = Parser.from_doc("python -m scripts.plain_parity", __doc__)
-    add = parser.add_argument
-    add("--out", type=to_path, metavar="DIR", help="where the two files go")
-    add("--only", type=nonempty, metavar="TEXT", help="only cells whose names hold this text")
-    add("--list", action="store_true", help="print the names of the cells and measure nothing")
-    return parser
+    return map_parser("python -m scripts.plain_parity", __doc__)
 
 
 @contextmanager
@@ -60,20 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = build_parser()
     options = argparse.Namespace(**parse_flags(parser, argv))
     chosen = [cell for cell in plain_cells() if (options.only or "") in cell.name]
-    if not chosen:
-        parser.error(
-            f"--only must be part of a cell's name (see --list), got {shown(options.only)}"
-        )
-    if options.list:
-        print("\n".join(cell.name for cell in chosen))
+    kept = begin(parser, options, [cell.name for cell in chosen], RESULTS)
+    if kept is None:
         return 0
-    if options.out is None:
-        parser.error("--out is needed")
-    try:
-        make_writable(options.out)
-    except OSError as error:
-        parser.error(f"--out: cannot write into {options.out}: {error.strerror}")
-    kept = Unfinished(options.out)
     with everywhere_x64(), tqdm(chosen, unit="cell", disable=not sys.stderr.isatty()) as bar:
         for number, cell in enumerate(bar):
             if cell.name not in kept.results:
@@ -84,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     measured = origin(shlex.join(["python", "-m", "scripts.plain_parity", *argv]), *PACKAGES)
     versions = versions_text(measured["versions"], ("python", *PACKAGES))
     facts = f"`{measured['command']}`, {measured['date']}, {measured['device']}, {versions}"
-    write_json(options.out / "plain.json", [asdict(row) for row in rows])
+    write_json(options.out / RESULTS, [asdict(row) for row in rows])
     write_whole(options.out / "plain.md", markdown(rows, facts))
     kept.finish()
     for row in rows:

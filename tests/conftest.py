@@ -50,10 +50,15 @@ SLOW = frozenset(
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest leaves out what is marked
-def pytest_collection_modifyitems(items):
-    for item in items:
-        if item.nodeid.removeprefix("tests/") in SLOW:
-            item.add_marker(pytest.mark.slow)
+def pytest_collection_modifyitems(config, items):
+    found = {item.nodeid.removeprefix("tests/"): item for item in items}
+    for name in SLOW & found.keys():
+        found[name].add_marker(pytest.mark.slow)
+    if not any("::" in argument for argument in config.args):  # then files are collected whole
+        files = {name.partition("::")[0] for name in found}
+        unknown = {name for name in SLOW if name.partition("::")[0] in files} - found.keys()
+        if unknown:
+            raise pytest.UsageError(f"slow_tests.txt names no tests: {', '.join(sorted(unknown))}")
 
 
 @pytest.fixture(scope="session", autouse=True)

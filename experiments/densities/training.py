@@ -15,6 +15,7 @@ from flax import nnx
 from experiments.densities import pictures
 from experiments.densities.config import PLANE, TABLES, DensityConfig
 from jaxode.callbacks import RunInfo
+from jaxode.checks import ConfigError, one_line, require
 from jaxode.config import DataConfig, OptimConfig, RunConfig, SolveConfig
 from jaxode.data import ArrayDataset, BatchStream, Dataset, StreamedDataset
 from jaxode.data.densities import TARGETS
@@ -22,6 +23,7 @@ from jaxode.data.point_tables import gaussian_score, read_array, read_patches, r
 from jaxode.models.flow_config import FILE, FlowConfig, create_flow
 from jaxode.runs import Progress
 from jaxode.runs.files import write_json, write_whole
+from jaxode.strict_json import read_object
 from jaxode.tasks import Density
 from jaxode.train import fit
 
@@ -64,7 +66,7 @@ def drawn(config: DensityConfig) -> StreamedDataset:
 def train(config: DensityConfig, out: Path, progress: Progress, command: str) -> str:
     """Train, write the run and its pictures; returns the last line to print.
 
-    Raises ConfigError, DataError, RunFailed, OSError.
+    Raises ConfigError, DataError, ResumeError, Stopped, RunFailed, OSError.
     """
     data = dataset(config)
     points: Any = data.splits["test"]
@@ -96,6 +98,8 @@ def train(config: DensityConfig, out: Path, progress: Progress, command: str) ->
         seed=config.seed,
         train_evaluation="last",
     )
+    if config.resume:
+        require_same_flow(out / FILE, which)
     files = {
         FILE: dataclasses.asdict(which),
         "density.json": {"command": command, **dataclasses.asdict(config)},
@@ -116,6 +120,18 @@ def train(config: DensityConfig, out: Path, progress: Progress, command: str) ->
         flow: Any = found.model
         write_whole(out / "density.png", pictures.draw(flow, config, title))
     return last_line(report, data, out)
+
+
+def require_same_flow(path: Path, which: FlowConfig) -> None:
+    """Raise ConfigError if the run to go on with has another flow."""
+    if not path.is_file():
+        return
+    try:
+        before = FlowConfig.from_json(read_object(path))
+    except ValueError as error:
+        raise ConfigError(one_line(error)) from error
+    for name, value in dataclasses.asdict(before).items():
+        require(getattr(which, name) == value, name, getattr(which, name), f"{value}, as in {path}")
 
 
 class WrittenAtTheStart:

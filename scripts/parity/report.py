@@ -13,12 +13,13 @@ from scripts.parity.bounds import BOUNDS
 from scripts.parity.measure import FAIL, OUT_OF_REACH, PASS, Row
 from scripts.parity.picture import heat_map
 
+RESULTS = "parity.json"
 PACKAGES = ("jax", "flax", "diffrax", "optax", "numpy", "torch", "torchdiffeq")
 
 
 def write(rows: Sequence[Row], out: Path, command: str) -> None:
     """Write parity.json, parity.md and parity.png into a folder. Raises OSError."""
-    write_json(out / "parity.json", [asdict(row) for row in rows])
+    write_json(out / RESULTS, [asdict(row) for row in rows])
     write_whole(out / "parity.md", markdown(rows, command))
     write_whole(out / "parity.png", heat_map(rows, summary(rows)))
 

@@ -1,13 +1,15 @@
 """Density estimation from the command line: a short run, its files, points of the trained flow."""
 
 import json
+import signal
 
 import numpy as np
 import pytest
 
 from experiments import density
-from experiments.densities import pictures
+from experiments.densities import pictures, training
 from jaxode.cli import sample
+from jaxode.errors import Stopped
 from jaxode.plots import density as plots
 
 SHORT = [
@@ -56,6 +58,32 @@ def test_points_are_drawn_and_judged(run, tmp_path, capsys):
     capsys.readouterr()
     assert sample.main([str(run), "--log-density", str(points)]) == 2
     assert "must be an array [N, 2]" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_finished_run_is_gone_on_with_by_the_same_flow_alone(run, capsys):
+    before = (run / "metrics.jsonl").read_bytes()
+    others = [word for word in SHORT if not word.startswith("--hidden")]
+    assert density.main([*others, "--hidden=4", "--resume", "--out", str(run)]) == 2
+    assert "hidden must be 8, as in" in capsys.readouterr().err
+    assert density.main([*SHORT, "--out", str(run)]) == 2
+    assert "already holds a run" in capsys.readouterr().err
+    assert (run / "metrics.jsonl").read_bytes() == before
+
+
+def test_a_stopped_run_is_one_line_and_has_its_settings(tmp_path, monkeypatch, capsys):
+    def stopped(flow, task, data, settings, *, callbacks, **more):
+        for callback in callbacks:
+            callback.on_start(None)
+        raise Stopped(signal.SIGTERM)
+
+    monkeypatch.setattr(training, "fit", stopped)
+    assert density.main([*SHORT, "--out", str(tmp_path)]) == 128 + signal.SIGTERM
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "stopped by signal 15" in error
+    assert json.loads((tmp_path / "flow.json").read_text())["hidden"] == "8"
+    assert json.loads((tmp_path / "density.json").read_text())["target"] == "8gaussians"
 
 
 @pytest.mark.parametrize(

@@ -55,3 +55,9 @@ def test_a_difference_fails(changed, reason, monkeypatch):
 def test_an_unknown_name_is_refused(capsys):
     assert plain_parity.main(["--only", "none such"]) == 2
     assert "--only must be part of a cell's name" in capsys.readouterr().err
+
+
+def test_a_whole_map_is_not_overwritten_by_a_part(tmp_path, capsys):
+    (tmp_path / "plain.json").write_text(json.dumps([{}] * 696), encoding="utf-8")
+    assert plain_parity.main(["--only", "euler, direct", "--out", str(tmp_path)]) == 2
+    assert "--only leaves out 680 cells of the map" in capsys.readouterr().err
