@@ -251,5 +251,7 @@ def test_states_at_many_times_and_torchdiffeqs_options():
     np.testing.assert_allclose(zs[:, 0], [1, 0.5, 0.25])
     np.testing.assert_allclose(block(jnp.ones(2))[0], zs[-1])
     assert int(block.stats.get_value().accepted) == int(stats.accepted) == 2
-    with pytest.raises(ConfigError, match="options perturb need stepping torchdiffeq"):
-        ODEBlock(lambda t, z: -z, options=StepOptions(perturb=True))(jnp.ones(2))
+    refused = ODEBlock(lambda t, z: -z, options=StepOptions(perturb=True))
+    for ts in (None, [0.0, 0.5, 1.0]):
+        with pytest.raises(ConfigError, match="options perturb need stepping torchdiffeq"):
+            refused(jnp.ones(2), ts=ts)
