@@ -167,3 +167,21 @@ def test_the_precision_of_the_program_for_a_gpu(precision, kind, monkeypatch):
     loss = jax.grad(lambda p, x: nnx.merge(graph, p)(x)[0].sum())
     found = _products(jax.make_jaxpr(loss)(params, jnp.ones((2, 12, 12, 1))).jaxpr, {})
     assert found == {"conv_general_dilated": {kind}, "dot_general": {"float32 HIGHEST"}}
+
+
+def test_a_backsolve_in_bfloat16_runs_on_this_device():
+    """XLA ended it, with adaptive steps, on CPUs without products of 16-bit numbers."""
+    solve = SolveConfig("bosh3", rtol=1e-2, atol=1e-2, gradient="backsolve")
+    field = ConvField(4, kernels=choose_kernels("bfloat16"), rngs=nnx.Rngs(0))
+    graph, params = nnx.split(field)
+    z0 = jnp.asarray(np.random.default_rng(0).normal(size=(2, 6, 6, 4)), jnp.float32)
+
+    @jax.jit
+    def slope(params):
+        def loss(params):
+            read = lambda t, z, p: nnx.merge(graph, p)(t, z)  # noqa: E731
+            return jnp.sum(odeint(read, z0, params, solve)[0] ** 2)
+
+        return jax.grad(loss)(params)
+
+    assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(slope(params)))
