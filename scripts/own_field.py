@@ -56,12 +56,11 @@ class OwnField(nnx.Module):
     """The field of `jaxode.nn.ConvField`, as a user writes it of jaxode's layers."""
 
     def __init__(self, width: int, rngs: nnx.Rngs) -> None:
-        self.layer1, self.layer2 = NormReluConv(width, rngs=rngs), NormReluConv(width, rngs=rngs)
-        self.norm = GroupNorm(width)
+        self.layers = NormReluConv(width, layers=2, norm=True, rngs=rngs)
 
     def __call__(self, t: Any, z: jax.Array) -> jax.Array:
         """dz/dt [B, H, W, C] at time t."""
-        return self.norm(self.layer2(t, self.layer1(t, z)))
+        return self.layers(t, z)
 
 
 class SingleLayers(nnx.Module):
@@ -127,20 +126,17 @@ def models(side: int, width: int, stem: str) -> dict[str, Any]:
         nnx.update(model.stem, nnx.state(built_in.downsample))
         nnx.update(model.head, nnx.state(built_in.head))
     nnx.update(own[SINGLE].block.field, nnx.state(field))
-    ours: Any = own[OWN].block.field
-    nnx.update(ours.norm, nnx.state(field.norm3))
-    for layer, norm, conv in (
-        (ours.layer1, field.norm1, field.conv1),
-        (ours.layer2, field.norm2, field.conv2),
-    ):
-        nnx.update(layer.norm, nnx.state(norm))
-        nnx.update(layer.conv, nnx.state(conv))
+    parts = (field.norm1, field.norm2, field.norm3), (field.conv1, field.conv2)
+    ours: Any = own[OWN].block.field.layers
+    for layers, built in zip((ours.norms, ours.convs), parts, strict=True):
+        for layer, part in zip(layers, built, strict=True):
+            nnx.update(layer, nnx.state(part))
     theirs: Any = own[FLAX].block.field
-    for norm, ours in zip(theirs.norms, (field.norm1, field.norm2, field.norm3), strict=True):
+    for norm, part in zip(theirs.norms, parts[0], strict=True):
         norm.epsilon = 1e-5
-        nnx.update(norm, nnx.state(ours))
-    for conv, ours in zip(theirs.convs, (field.conv1, field.conv2), strict=True):
-        nnx.update(conv, nnx.state(ours))
+        nnx.update(norm, nnx.state(part))
+    for conv, part in zip(theirs.convs, parts[1], strict=True):
+        nnx.update(conv, nnx.state(part))
     return {BUILT_IN: built_in, **own}
 
 

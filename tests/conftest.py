@@ -48,6 +48,9 @@ SLOW = frozenset(
 )
 """Tests of seconds beside quicker ones of the same file; `pytest -m slow` runs them."""
 
+UNKNOWN = pytest.StashKey[set[str]]()
+"""Entries of the list that name no test, of the files that are collected whole."""
+
 
 @pytest.hookimpl(tryfirst=True)  # before pytest leaves out what is marked
 def pytest_collection_modifyitems(config, items):
@@ -56,9 +59,8 @@ def pytest_collection_modifyitems(config, items):
         found[name].add_marker(pytest.mark.slow)
     if not any("::" in argument for argument in config.args):  # then files are collected whole
         files = {name.partition("::")[0] for name in found}
-        unknown = {name for name in SLOW if name.partition("::")[0] in files} - found.keys()
-        if unknown:
-            raise pytest.UsageError(f"slow_tests.txt names no tests: {', '.join(sorted(unknown))}")
+        config.stash[UNKNOWN] = {name for name in SLOW if name.partition("::")[0] in files}
+        config.stash[UNKNOWN] -= found.keys()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,6 +1,8 @@
-"""The list of slow tests names files that exist; pytest's collection checks the tests in them."""
+"""The list of slow tests names tests that exist."""
 
 from pathlib import Path
+
+from tests.conftest import UNKNOWN
 
 HERE = Path(__file__).parent
 
@@ -9,3 +11,7 @@ def test_every_listed_file_exists():
     lines = (HERE / "slow_tests.txt").read_text(encoding="utf-8").splitlines()
     assert {line for line in lines if not (HERE / line.partition("::")[0]).is_file()} == set()
     assert lines == sorted(set(lines))
+
+
+def test_every_listed_test_exists(request):
+    assert request.config.stash.get(UNKNOWN, set()) == set()

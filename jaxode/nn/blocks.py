@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from jaxode.nn.fields import pre_activation
 from jaxode.nn.kernels import Kernels
-from jaxode.nn.layers import NORM_EPS, Conv, GroupNorm
-from jaxode.nn.native import chain
+from jaxode.nn.layers import Conv, GroupNorm
+from jaxode.nn.pre_activation import residual_pre_activations
 from jaxode.types import Maps
 
 
@@ -56,10 +54,5 @@ class ResidualBlock(nnx.Module):
 
     def __call__(self, z: Maps) -> Maps:
         """[B, H, W, C] → [B, H, W, C]."""
-        if self.chain is not None:
-            units = pre_activation(self.norm1, self.conv1), pre_activation(self.norm2, self.conv2)
-            if chain.fits(None, z, units, None):
-                settings = chain.Settings(self.norm1.groups, NORM_EPS, residual=True)
-                return self.chain(None, z, units, None, settings)
-        out = self.conv1(jax.nn.relu(self.norm1(z)))
-        return z + self.conv2(jax.nn.relu(self.norm2(out)))
+        layers = [(self.norm1, self.conv1), (self.norm2, self.conv2)]
+        return residual_pre_activations(self.chain, z, layers)

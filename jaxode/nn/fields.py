@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxode.nn.kernels import Kernels, choose_kernels
-from jaxode.nn.layers import NORM_EPS, Conv, GroupNorm, Linear, TimeConv
-from jaxode.nn.native import chain
-from jaxode.nn.native.chain import Tail, Unit
+from jaxode.nn.layers import GroupNorm, Linear, TimeConv
+from jaxode.nn.pre_activation import pre_activations
 from jaxode.types import Maps, Time
-
-
-def pre_activation(norm: GroupNorm, conv: TimeConv | Conv) -> Unit:
-    """The parameters of a group norm, and of the convolution after it and a ReLU."""
-    shift = None if conv.bias is None else conv.bias[...]
-    return Unit(norm.scale[...], norm.bias[...], conv.kernel[...], shift)
 
 
 class ConvField(nnx.Module):
@@ -66,19 +58,8 @@ class ConvField(nnx.Module):
         Returns:
           The derivative [B, H, W, C].
         """
-        if self.chain is not None:
-            units = tuple(
-                pre_activation(*pair)
-                for pair in ((self.norm1, self.conv1), (self.norm2, self.conv2))
-            )
-            tail = Tail(self.norm3.scale[...], self.norm3.bias[...])
-            times = jnp.asarray(t, z.dtype).reshape(-1)  # a scalar, or [B, 1, 1, 1]
-            if chain.fits(times, z, units, tail):
-                settings = chain.Settings(self.norm1.groups, NORM_EPS, residual=False)
-                return self.chain(times, z, units, tail, settings)
-        out = self.conv1(t, jax.nn.relu(self.norm1(z)))
-        out = self.conv2(t, jax.nn.relu(self.norm2(out)))
-        return self.norm3(out)
+        layers = [(self.norm1, self.conv1), (self.norm2, self.conv2)]
+        return pre_activations(self.chain, t, z, layers, self.norm3)
 
 
 class DenseField(nnx.Module):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from jaxode.checks import ConfigError
 from jaxode.nn import ConvField, NormReluConv, native
 from jaxode.nn.kernels import LIBRARY, MATMUL, NATIVE
 from jaxode.nn.native.loading import PREFIX
@@ -25,8 +26,9 @@ KINDS = [
 
 @pytest.mark.parametrize("kernels", KINDS)
 @pytest.mark.parametrize("per_sample", [False, True])
-def test_it_is_norm_relu_and_convolution(kernels, per_sample):
-    layer = NormReluConv(8, kernels=kernels, rngs=nnx.Rngs(0))
+@pytest.mark.parametrize(("layers", "norm"), [(1, False), (2, True), (3, True)])
+def test_it_is_norm_relu_and_convolution(kernels, per_sample, layers, norm):
+    layer = NormReluConv(8, layers, norm=norm, kernels=kernels, rngs=nnx.Rngs(0))
     rng = np.random.default_rng(0)
     z = jnp.asarray(rng.normal(size=(3, 4, 5, 8)), jnp.float32)
     slope = jnp.asarray(rng.normal(size=z.shape), jnp.float32)
@@ -38,7 +40,9 @@ def test_it_is_norm_relu_and_convolution(kernels, per_sample):
 
     def parts(state, t, z):
         module = nnx.merge(graph, state)
-        return jnp.sum(module.conv(t, jax.nn.relu(module.norm(z))) * slope)
+        for each, conv in zip(module.norms, module.convs, strict=False):
+            z = conv(t, jax.nn.relu(each(z)))
+        return jnp.sum((module.norms[layers](z) if norm else z) * slope)
 
     found, expected = (jax.value_and_grad(f, (0, 1, 2))(state, t, z) for f in (fused, parts))
     for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
@@ -49,9 +53,14 @@ def test_it_is_norm_relu_and_convolution(kernels, per_sample):
 def test_an_own_field_has_the_fused_kernels_of_the_built_in_one():
     """Where they are quickest, both fields are native calls, and neither is XLA's convolution."""
     z = jnp.ones((2, 4, 4, 8))
-    for module in (ConvField, NormReluConv):
-        layer = module(8, kernels=NATIVE, rngs=nnx.Rngs(0))
+    own = NormReluConv(8, layers=2, norm=True, kernels=NATIVE, rngs=nnx.Rngs(0))
+    for layer in (ConvField(8, kernels=NATIVE, rngs=nnx.Rngs(0)), own):
         text = jax.jit(lambda z, layer=layer: layer(0.5, z)).lower(z).as_text()
-        assert f"@{PREFIX}chain" in text
+        assert text.count(f"@{PREFIX}chain") == 1
         assert "stablehlo.convolution" not in text
         assert "stablehlo.dot_general" not in text
+
+
+def test_it_has_a_layer_or_more():
+    with pytest.raises(ConfigError, match=r"layers must be a whole number from 1 to .*, got 0"):
+        NormReluConv(8, 0, rngs=nnx.Rngs(0))

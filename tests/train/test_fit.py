@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -134,6 +135,19 @@ def test_a_model_of_another_task_gives_its_outputs(tmp_path):
         loaded.predict(X[:0])
     best = jaxode.load(out, checkpoint="best", model=Flow())
     assert best.epoch == found.result["best_epoch"]
+
+
+def test_a_checkpoint_of_ones_own_model_is_loaded_by_its_directory(tmp_path):
+    out = tmp_path / "run"
+    found = fit(Flow(), Regression(), LINE, CONFIG, out=out)
+    rates = {}
+    for checkpoint in filter(Path.is_dir, (out / "checkpoints").iterdir()):
+        loaded = jaxode.load(checkpoint, model=Flow())
+        rates[loaded.epoch] = float(loaded.model.rate[...])
+    assert {3, found.result["best_epoch"]} == rates.keys()
+    assert rates[3] == float(found.model.rate[...])
+    with pytest.raises(ConfigError, match="must be a run's directory"):
+        jaxode.load(out / "checkpoints" / "nothing", model=Flow())
 
 
 def test_a_directory_with_a_run_is_gone_on_with_only_where_asked(tmp_path):
