@@ -183,18 +183,16 @@ class _Adams:
         delta = _weighted(h * weights[1:], slopes)
 
         def correct(carry: tuple[State, Bool[Array, ""], Counts]) -> tuple:
-            dy, converged, used = carry
+            dy, _, used = carry
             f = self.evaluate(t_next, jax.tree.map(jnp.add, y, dy), before=self.perturb)
             new = jax.tree.map(lambda f, d: h * weights[0] * f + d, f, delta)
-            new = jax.tree.map(lambda a, b: jnp.where(converged, a, b), dy, new)
-            close = self._close(dy, new)
-            return new, converged | close, used + jnp.where(converged, 0, 1)
+            return new, self._close(dy, new), used + 1
 
-        carry = (dy, jnp.asarray(False), none)
-        for _ in range(ITERATIONS):
-            carry = correct(carry)
+        carry = correct((dy, jnp.asarray(False), none))
+        for _ in range(ITERATIONS - 1):
+            carry = lax.cond(carry[1], lambda carry: carry, correct, carry)
         dy, converged, used = carry
-        return dy, stored - jnp.where(converged, 0, 1), used.astype(jnp.int32)
+        return dy, stored - jnp.where(converged, 0, 1), used
 
     def _close(self, before: State, after: State) -> Bool[Array, ""]:
         """Whether every number has changed by less than its tolerance."""

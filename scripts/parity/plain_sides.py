@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,8 @@ RNG = np.random.default_rng(0)
 PARAMETERS = [RNG.normal(size=shape) for shape in ((5, 4), (4, 5), (2, 2))]
 START = (RNG.normal(size=(3, 4)), RNG.normal(size=2))
 
+WAYS = ("forward", "backward")
+
 
 @dataclass
 class Found:
@@ -31,6 +34,7 @@ class Found:
       gradients: of a weighted sum of the outputs, with respect to start, parameters and times.
       forward: evaluations of the forward solve.
       backward: evaluations of the backward solve; None for a direct gradient.
+      steps: accepted and rejected, forward and backward; of a fixed grid all are accepted.
       times: of the forward evaluations, sorted.
     """
 
@@ -38,6 +42,7 @@ class Found:
     gradients: list[np.ndarray]
     forward: int
     backward: int | None
+    steps: tuple[int, ...]
     times: np.ndarray
 
 
@@ -67,12 +72,25 @@ def slope(lib: Any, t: Any, z: Any, parameters: Sequence[Any]) -> Any:
 
 
 class Field(torch.nn.Module):
-    """The field, which notes the time of every evaluation."""
+    """The field, which notes the time of every evaluation, and counts steps.
 
-    def __init__(self) -> None:
+    Torchdiffeq calls what it finds under certain names at every step.
+    """
+
+    def __init__(self, adaptive: bool) -> None:
         super().__init__()
         self.weights = torch.nn.ParameterList(torch.tensor(p) for p in PARAMETERS)
         self.times: list[float] = []
+        self.steps: Counter[tuple[str, str]] = Counter()
+        names = {"accept_step": "accepted", "reject_step": "rejected"}
+        for name, kind in (names if adaptive else {"step": "accepted"}).items():
+            for suffix, way in zip(("", "_adjoint"), WAYS, strict=True):
+                counted = functools.partial(self.count, (way, kind))
+                setattr(self, f"callback_{name}{suffix}", counted)
+
+    def count(self, key: tuple[str, str], *_: Any) -> None:
+        """Note a step, of which torchdiffeq tells start, state and length."""
+        self.steps[key] += 1
 
     def forward(self, t: torch.Tensor, z: Any) -> Any:
         """dz/dt."""
@@ -80,10 +98,10 @@ class Field(torch.nn.Module):
         return slope(torch, t, z, list(self.weights))
 
 
-def theirs(cell: PlainCell) -> Found:
-    """Torchdiffeq's side."""
-    field = Field()
-    leaves = tuple(torch.tensor(leaf, requires_grad=True) for leaf in start(cell))
+def theirs(cell: PlainCell, given: Sequence[np.ndarray] | None = None) -> Found:
+    """Torchdiffeq's side, from the cell's start or from one that is given."""
+    field, given = Field(cell.adaptive), start(cell) if given is None else given
+    leaves = tuple(torch.tensor(leaf, requires_grad=True) for leaf in given)
     ts = torch.tensor(cell.ts, dtype=torch.float64, requires_grad=True)
     settings: dict[str, Any] = {"method": cell.solver}
     if cell.adaptive:
@@ -106,6 +124,7 @@ def theirs(cell: PlainCell) -> Found:
         [np.asarray(p.grad) for p in used],
         len(times),
         len(field.times) - len(times) if cell.adjoint else None,
+        tuple(field.steps[way, kind] for way in WAYS for kind in ("accepted", "rejected")),
         times,
     )
 
@@ -140,7 +159,8 @@ def programs(solver: str, gradient: str, state: str, count: int, setting: float)
 
 def settings(solver: str, gradient: str, setting: float) -> SolveConfig:
     """Our settings of a cell."""
-    fixed = {"step_size": setting}
+    # Torchdiffeq's default tolerances, which end the iterations of implicit Adams.
+    fixed = {"step_size": setting, "rtol": 1e-7, "atol": 1e-9}
     steps: dict[str, Any] = {"rtol": setting, "atol": setting} if solver in ADAPTIVE else fixed
     mode = "checkpointed" if "adams" in solver else "tape"
     norm = "seminorm" if gradient == "adjoint seminorm" else "full"
@@ -170,8 +190,9 @@ def ours(cell: PlainCell) -> Found:
     # XLA keeps one where nothing is noted.
     to_leaves, to_parameters, to_ts, spent = gradients
     used = to_parameters[: parameters_read(cell)]
-    backward = None
+    backward, backward_steps = None, (0, 0)
     if spent is not None:
+        backward_steps = int(spent.accepted), int(spent.rejected)
         # Where times have a gradient, torchdiffeq evaluates the field once more at each output.
         backward = int(spent.nfe) + len(cell.ts) - 1
     return Found(
@@ -179,5 +200,6 @@ def ours(cell: PlainCell) -> Found:
         [np.asarray(g) for g in (*to_leaves, *used, to_ts)],
         int(stats.nfe),
         backward,
+        (int(stats.accepted), int(stats.rejected), *backward_steps),
         np.sort(noted[1:] if cell.adaptive else noted),
     )

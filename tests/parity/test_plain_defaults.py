@@ -124,6 +124,23 @@ def test_fixed_steps(solver, gradient, ts, step_size, x64):
     compare(ts, solver, gradient, {"step_size": step_size}, their)
 
 
+def test_an_iteration_that_has_converged_evaluates_the_field_no_more():
+    """The evaluations that are counted are those that are made."""
+    noted = []
+
+    def field(t, z, args):
+        jax.debug.callback(lambda t: noted.append(float(t)), t)
+        return -z
+
+    config = SolveConfig(
+        "implicit_adams", step_size=0.05, gradient="checkpointed", stepping="torchdiffeq"
+    )
+    stats = jax.jit(lambda z: odeint(field, z, jnp.asarray(ONE), None, config)[1])(jnp.ones(2))
+    jax.block_until_ready(stats)
+    jax.effects_barrier()
+    assert len(noted) == int(stats.nfe) < 20 * 5
+
+
 def test_the_seminorm(x64):
     compare(
         RISING, "bosh3", "backsolve", {"backward_norm": "seminorm"},

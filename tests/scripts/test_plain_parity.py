@@ -13,10 +13,11 @@ pytest.importorskip("torchdiffeq")
 from scripts import plain_parity
 from scripts.parity import plain
 from scripts.parity.plain_cells import plain_cells
-from scripts.parity.plain_sides import Found
+from scripts.parity.plain_sides import Found, theirs
+from scripts.parity.plain_truth import Moves, TorchErrors, errors_of_torch, moved_by_rounding
 
 CELLS = list(plain_cells())
-FOUND = Found([np.ones(2)], [np.ones(3)], 8, None, np.linspace(0, 1, 8))
+FOUND = Found([np.ones(2)], [np.ones(3)], 8, None, (1, 0, 0, 0), np.linspace(0, 1, 8))
 
 
 def test_every_combination_is_a_cell():
@@ -39,6 +40,7 @@ def test_a_cell_is_measured_and_written(tmp_path, capsys):
         ({"outputs": [np.ones(2) + 1e-9]}, "output"),
         ({"gradients": [np.ones(3) + 1e-9]}, "gradient"),
         ({"forward": 9}, "evaluations differ"),
+        ({"steps": (1, 1, 0, 0)}, "steps differ"),
         ({"times": FOUND.times + 1e-6}, "times of evaluations differ"),
         ({"times": FOUND.times[1:]}, "times of evaluations differ"),
     ],
@@ -46,10 +48,48 @@ def test_a_cell_is_measured_and_written(tmp_path, capsys):
 def test_a_difference_fails(changed, reason, monkeypatch):
     monkeypatch.setattr(plain, "ours", lambda cell: replace(FOUND, **changed))
     monkeypatch.setattr(plain, "theirs", lambda cell: FOUND)
+    stub_truth(monkeypatch, Moves(0, 0, 0), TorchErrors(9, 9))
     row = plain.measure(CELLS[0])
     assert row.status == "fail"
     assert reason in row.reason
     assert "## Failing" in plain.markdown([row], "facts")
+
+
+def stub_truth(monkeypatch, moves, errors):
+    monkeypatch.setattr(plain, "moved_by_rounding", lambda cell, found: moves)
+    monkeypatch.setattr(plain, "errors_of_torch", lambda cell, found: errors)
+
+
+@pytest.mark.parametrize(
+    ("moves", "errors", "changed", "status"),
+    [
+        (Moves(1e-9, 0, 0), TorchErrors(0.2, 0), {}, "out-of-reach"),
+        (Moves(1e-9, 0, 0), TorchErrors(0, 2.0), {}, "out-of-reach"),  # at a tolerance of 1e-3
+        (Moves(1e-9, 0, 0), TorchErrors(0.09, 0.09), {}, "fail"),  # torchdiffeq is right
+        (Moves(1e-11, 1, 0), TorchErrors(3.5, 9), {}, "fail"),  # the output is well conditioned
+        (Moves(1e-9, 0, 1), TorchErrors(3.5, 9), {"steps": (1, 1, 0, 0)}, "fail"),
+    ],
+)
+def test_out_of_reach_is_where_torchdiffeq_is_ill_conditioned_and_wrong(
+    moves, errors, changed, status, monkeypatch
+):
+    changed = replace(FOUND, outputs=[np.ones(2) + 1e-9], **changed)
+    monkeypatch.setattr(plain, "ours", lambda cell: changed)
+    monkeypatch.setattr(plain, "theirs", lambda cell: FOUND)
+    stub_truth(monkeypatch, moves, errors)
+    row = plain.measure(CELLS[0])
+    assert row.status == status
+    assert ("against SciPy" in row.reason) == (status == "out-of-reach")
+
+
+def test_torchdiffeqs_adams_method_is_unstable_at_a_step_of_a_49th():
+    """Against SciPy it is wrong by the solution's size, and it multiplies a rounding by 10⁵."""
+    for cell in CELLS:
+        if cell.name.startswith("explicit_adams, direct, tensor, one, rising"):
+            found = theirs(cell)
+            unstable = cell.setting < 0.05
+            assert (errors_of_torch(cell, found).output > 1) == unstable
+            assert (moved_by_rounding(cell, found).output > 1e-11) == unstable
 
 
 def test_an_unknown_name_is_refused(capsys):
