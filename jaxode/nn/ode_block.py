@@ -14,7 +14,7 @@ from jaxtyping import Array, PyTree
 
 from jaxode.checks import ConfigError
 from jaxode.config import SolveConfig
-from jaxode.ode import Stats, StepOptions, odeint
+from jaxode.ode import BackwardCost, Stats, StepOptions, odeint
 from jaxode.ode.times import TimesLike
 from jaxode.types import Answer, State, Time
 
@@ -38,6 +38,27 @@ class SolveStats(nnx.Variable):
       >>> _ = block(jnp.ones(2))
       >>> list(nnx.to_flat_state(nnx.state(block, SolveStats)).paths)
       [('stats',)]
+    """
+
+
+class BackwardSolveCost(nnx.Variable):
+    """What a block's backward solve costs: a `jaxode.ode.BackwardCost` of zeros.
+
+    Its gradient is the cost, of a block with the gradient mode backsolve and torchdiffeq's
+    stepping; of any other it is zero. `count_backward` adds it to a model's blocks.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from flax import nnx
+      >>> from jaxode import SolveConfig
+      >>> from jaxode.nn import BackwardSolveCost, ODEBlock, count_backward
+      >>> block = ODEBlock(
+      ...     lambda t, z: -z, SolveConfig(gradient="backsolve", stepping="torchdiffeq"))
+      >>> count_backward(block)
+      >>> graph, cost, rest = nnx.split(block, BackwardSolveCost, ...)
+      >>> gradient = jax.grad(lambda c: nnx.merge(graph, c, rest)(jnp.ones(2))[0].sum())(cost)
+      >>> int(gradient["backward_cost"].get_value().nfe)
+      14
     """
 
 
@@ -75,6 +96,9 @@ class ODEBlock(nnx.Module):
       >>> print(f"{z[0]:.4f}", int(block.stats.get_value().failure))
       0.3679 0
     """
+
+    stats: SolveStats
+    backward_cost: BackwardSolveCost
 
     def __init__(
         self,
@@ -136,12 +160,14 @@ class ODEBlock(nnx.Module):
         def slope_without_args(t: Time, z: State, params: list[Array]) -> State:
             return bound(params)(t, z)
 
+        cost = getattr(self, "backward_cost", None)
+        reported = None if cost is None else cost.get_value()
+        also: dict[str, Any] = {"options": self.options, "backward_cost": reported}
         field, inputs = (slope, (params, args)) if with_args else (slope_without_args, params)
         if ts is None:
-            ends: dict[str, Any] = {"t0": self.t0, "t1": self.t1, "options": self.options}
-            zs, stats = odeint(field, z, inputs, self.solve, **ends)
+            zs, stats = odeint(field, z, inputs, self.solve, t0=self.t0, t1=self.t1, **also)
         else:
-            zs, stats = odeint(field, z, ts, inputs, self.solve, options=self.options)
+            zs, stats = odeint(field, z, ts, inputs, self.solve, **also)
         self._store(stats)
         return zs, stats
 
@@ -183,6 +209,25 @@ def takes_args(field: Field, args: PyTree) -> bool:
     if len(positional) < 3:
         return False
     return args is not None or positional[2].default is inspect.Parameter.empty
+
+
+def count_backward(model: nnx.Module) -> None:
+    """Have the ODE blocks of a model report what their backward solves cost.
+
+    Args:
+      model: whose blocks are given a `BackwardSolveCost`.
+
+    Example:
+      >>> from flax import nnx
+      >>> from jaxode.nn import BackwardSolveCost, ODEBlock, count_backward
+      >>> block = ODEBlock(lambda t, z: -z)
+      >>> count_backward(block)
+      >>> list(nnx.to_flat_state(nnx.state(block, BackwardSolveCost)).paths)
+      [('backward_cost',)]
+    """
+    for _, module in nnx.iter_modules(model):
+        if isinstance(module, ODEBlock):
+            module.backward_cost = BackwardSolveCost(BackwardCost(*jnp.zeros(3)))
 
 
 def solve_stats(model: nnx.Module) -> Stats:

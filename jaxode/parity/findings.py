@@ -59,13 +59,14 @@ class SolveComparison:
 
     @property
     def passed(self) -> bool:
-        """Whether steps and evaluations are equal, or cannot be compared."""
+        """Whether steps and evaluations, forward and backward, are equal, or cannot be compared."""
         if self.ours is None:
             return True
         both = (
             (self.theirs.evaluations, self.ours.evaluations),
             (self.theirs.accepted, self.ours.accepted),
             (self.theirs.rejected, self.ours.rejected),
+            (self.theirs.backward, self.ours.backward),
         )
         return all(a == b for a, b in both if a is not None and b is not None)
 

@@ -9,7 +9,7 @@ from typing import Any
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxode.nn import SolveStats
+from jaxode.nn import BackwardSolveCost, SolveStats
 
 COMPOSITES = ("MultiHeadAttention", "LSTMCell", "OptimizedLSTMCell", "GRUCell", "SimpleCell")
 """Flax's layers that are made of linear ones, where PyTorch has one module."""
@@ -27,7 +27,14 @@ ROLES = {
 }
 """Names of variables that have another name in PyTorch, by `jaxode.parity.torch_layers`' names."""
 
-LEFT_OUT = (SolveStats, nnx.RngState, nnx.Cache, nnx.Intermediate, nnx.Perturbation)
+LEFT_OUT = (
+    SolveStats,
+    BackwardSolveCost,
+    nnx.RngState,
+    nnx.Cache,
+    nnx.Intermediate,
+    nnx.Perturbation,
+)
 """Variables that are no weights."""
 
 Variables = list[tuple[tuple[Any, ...], Any]]

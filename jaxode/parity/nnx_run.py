@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from jaxode.nn import SolveStats
+from jaxode.nn import BackwardSolveCost, SolveStats, count_backward
+from jaxode.parity.attention import SOFTMAX, widen_attention
 from jaxode.parity.calls import Calls, Solve
 from jaxode.parity.nnx_layers import defined_order, joined, weights_of
 from jaxode.parity.recording import Recorder, floating
@@ -47,23 +48,6 @@ class NnxRun:
     unrecorded: str = ""
 
 
-SOFTMAX = (
-    "the softmax of nnx.MultiHeadAttention, which JAX computes in float32, was computed in float64"
-)
-
-
-class _NoIntermediates:
-    """Stands for a module that keeps nothing of its attention weights."""
-
-    def sow(self, *_: Any) -> bool:
-        return False
-
-
-def _attention_with_weights(*args: Any, module: Any = None, **options: Any) -> jax.Array:
-    module = _NoIntermediates() if module is None else module
-    return nnx.dot_product_attention(*args, module=module, **options)
-
-
 class NnxSide:
     """A copy of an nnx module, in the wanted type and mode.
 
@@ -88,7 +72,10 @@ class NnxSide:
             self._retype(each)
             for name in modes.keys() & vars(each).keys():
                 setattr(each, name, modes[name])
-        self.remarks = [SOFTMAX] if self.dtype == jnp.float64 and self._widen_attention() else []
+        self.remarks = (
+            [SOFTMAX] if self.dtype == jnp.float64 and widen_attention(self.module) else []
+        )
+        count_backward(self.module)
         self.recorder = Recorder(self.module)
 
     def _retype(self, module: Any) -> None:
@@ -97,20 +84,6 @@ class NnxSide:
             value = vars(module).get(name)
             if value is not None and jnp.issubdtype(value, jnp.floating):
                 setattr(module, name, self.dtype)
-
-    def _widen_attention(self) -> bool:
-        """Have attention computed in float64 throughout; whether there is any.
-
-        Flax calls `jax.nn.dot_product_attention`, whose softmax is always in float32, unless the
-        weights are asked for.
-        """
-        found = False
-        for _, module in nnx.iter_modules(self.module):
-            each: Any = module
-            if vars(each).get("attention_fn") is nnx.dot_product_attention:
-                each.attention_fn = _attention_with_weights
-                found = True
-        return found
 
     def arrays(self, inputs: Sequence[np.ndarray]) -> list[jax.Array]:
         """Inputs as JAX arrays, those of floating-point numbers in the wanted type."""
@@ -160,14 +133,14 @@ class NnxSide:
           cotangents: outputs → their cotangents, or None for no gradients.
           wanted: names of the weights whose gradients are wanted.
         """
-        graph, chosen, rest = nnx.split(
-            self.module, lambda path, _: joined(path) in set(wanted), ...
+        graph, chosen, costs, rest = nnx.split(
+            self.module, lambda path, _: joined(path) in set(wanted), BackwardSolveCost, ...
         )
         flat = [(tuple(path), variable) for path, variable in nnx.to_flat_state(chosen)]
         arrays = self.arrays(inputs)
         is_float = [jnp.issubdtype(a.dtype, jnp.floating) for a in arrays]
 
-        def forward(weights: list[jax.Array], floats: list[jax.Array]) -> tuple[Any, Any]:
+        def forward(weights: list[jax.Array], floats: list[jax.Array], costs: Any) -> Any:
             given = iter(floats)
             full = [
                 next(given) if isf else each for each, isf in zip(arrays, is_float, strict=True)
@@ -175,18 +148,18 @@ class NnxSide:
             state = nnx.from_flat_state(
                 [(path, v.replace(w)) for (path, v), w in zip(flat, weights, strict=True)]
             )
-            module = nnx.merge(graph, state, rest, copy=True)
+            module = nnx.merge(graph, state, costs, rest, copy=True)
             result = self._called(module, full)
             return floating(result), _left_behind(module)
 
         def pulled_back(
-            weights: list[jax.Array], floats: list[jax.Array], given: list[jax.Array]
+            weights: list[jax.Array], floats: list[jax.Array], costs: Any, given: list[jax.Array]
         ) -> tuple[Any, ...]:
-            return jax.vjp(forward, weights, floats, has_aux=True)[1](given)
+            return jax.vjp(forward, weights, floats, costs, has_aux=True)[1](given)
 
         weights = [variable.get_value() for _, variable in flat]
         floats = [each for each, isf in zip(arrays, is_float, strict=True) if isf]
-        (outputs, (kept, stats)), unrecorded = self._record(forward, weights, floats)
+        (outputs, (kept, stats)), unrecorded = self._record(forward, weights, floats, costs)
         run = NnxRun(
             list(map(np.array, outputs)),
             self.recorder.calls,
@@ -197,31 +170,38 @@ class NnxSide:
         given = cotangents(run.outputs)
         if given is not None:
             arrays_given = [jnp.asarray(c, self.dtype) for c in given]
-            of_weights, of_inputs = compiled(pulled_back, weights, floats, arrays_given)
+            of_weights, of_inputs, spent = compiled(
+                pulled_back, weights, floats, costs, arrays_given
+            )
+            run.solves = self._solves(stats, _backward_evaluations(spent))
             found = iter(map(np.array, of_inputs))
             run.input_gradients = [next(found) if isf else None for isf in is_float]
             names = (joined(path) for path, _ in flat)
             run.gradients = dict(zip(names, map(np.array, of_weights), strict=True))
         return run
 
-    def _record(
-        self, forward: Callable[..., Any], weights: list[jax.Array], floats: list[jax.Array]
-    ) -> tuple[tuple[Any, Any], str]:
+    def _record(self, forward: Callable[..., Any], *given: Any) -> tuple[tuple[Any, Any], str]:
         """What the module returns, and why the calls of its layers could not be recorded."""
         try:
             with self.recorder.recording():
-                return compiled(forward, weights, floats), ""
+                return compiled(forward, *given), ""
         except (NotImplementedError, ValueError) as error:  # ordered effects inside vmap, say
             self.recorder.calls = Calls()
-            found = compiled(forward, weights, floats)
+            found = compiled(forward, *given)
             return found, f"layers could not be recorded: {str(error).splitlines()[0]}"
 
-    def _solves(self, stats: dict[str, Any]) -> list[Solve]:
+    def _solves(
+        self, stats: dict[str, Any], backward: Mapping[str, int] | None = None
+    ) -> list[Solve]:
         """Costs of the ODE blocks in the order of their first calls."""
         order = list(self.recorder.traced.by_name)
         names = sorted(stats, key=lambda name: order.index(name) if name in order else len(order))
         return [
-            Solve(name, *(int(np.sum(np.asarray(stats[name][part]))) for part in range(3)))
+            Solve(
+                name,
+                *(int(np.sum(np.asarray(stats[name][part]))) for part in range(3)),
+                backward=(backward or {}).get(name),
+            )
             for name in names
         ]
 
@@ -232,6 +212,13 @@ def compiled(function: Callable[..., Any], *args: Any) -> Any:
         return jax.jit(function)(*args)
     except DEPENDS_ON_VALUES:
         return function(*args)
+
+
+def _backward_evaluations(spent: Any) -> dict[str, int]:
+    """Evaluations of backward solves, by the ODE block's name; of other modes there are none."""
+    flat = nnx.to_flat_state(spent)
+    counts = {joined(path[:-1]): int(variable.get_value().nfe) for path, variable in flat}
+    return {name: count for name, count in counts.items() if count}
 
 
 def _left_behind(module: nnx.Module) -> tuple[dict[str, Any], dict[str, Any]]:

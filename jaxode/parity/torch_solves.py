@@ -55,8 +55,7 @@ class SolveCounter:
 
         inner.register_forward_pre_hook(begins)
         inner.register_forward_hook(ends)
-        for event, name in (("callback_step", "steps"), ("callback_accept_step", "accepted"),
-                            ("callback_reject_step", "rejected")):  # fmt: skip
+        for event, name in (("callback_step", "steps"), ("callback_accept_step", "accepted")):
             setattr(inner, event, _counting(count, name, getattr(inner, event)))
 
     def solves(self, names: dict[int, str]) -> list[Solve]:

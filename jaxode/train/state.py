@@ -11,7 +11,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, PyTree
 
 from jaxode.config import Precision
-from jaxode.nn import SolveStats
+from jaxode.nn import BackwardSolveCost, SolveStats
 from jaxode.optim import Transform
 from jaxode.train.scaling import Scale, initial_scale
 from jaxode.types import Params
@@ -95,7 +95,7 @@ def split_model(model: nnx.Module) -> tuple[nnx.GraphDef[nnx.Module], Learned]:
     """The graph definition, parameters and statistics of a model.
 
     Args:
-        model: any module; statistics of earlier solves are dropped from it.
+        model: any module; statistics of solves are dropped from it.
 
     Returns:
         Graph definition, and parameters with statistics.
@@ -103,7 +103,7 @@ def split_model(model: nnx.Module) -> tuple[nnx.GraphDef[nnx.Module], Learned]:
     Raises:
         ValueError: it has any other state.
     """
-    nnx.pop(model, SolveStats)
+    nnx.pop(model, (SolveStats, BackwardSolveCost))
     graphdef, params, statistics = nnx.split(model, nnx.Param, nnx.BatchStat)
     return graphdef, Learned(params, statistics)
 
