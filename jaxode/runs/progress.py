@@ -16,7 +16,9 @@ from jaxode.strict_json import JsonObject
 logger = logging.getLogger(__name__)
 
 
-def epoch_line(record: JsonObject, epochs: int, numbers: Sequence[str]) -> str:
+def epoch_line(
+    record: JsonObject, epochs: int, numbers: Sequence[str], examples: str = "examples"
+) -> str:
     """One line for one epoch's metrics, with the task's texts of its own numbers.
 
     Solves of training and of the evaluation differ, so each count says whose.
@@ -25,6 +27,7 @@ def epoch_line(record: JsonObject, epochs: int, numbers: Sequence[str]) -> str:
         record: the epoch's metrics.
         epochs: of the run.
         numbers: texts of the task's own numbers.
+        examples: what the task calls them.
     """
     parts = [
         f"epoch {record['epoch']}/{epochs}",
@@ -37,7 +40,7 @@ def epoch_line(record: JsonObject, epochs: int, numbers: Sequence[str]) -> str:
         )
         parts.append(f"steps train {record['accepted']:.1f}+{record['rejected']:.1f}")
     parts.append(f"lr {record['lr']:.3g}")
-    parts.append(f"{record['images_per_second']:.0f} images/s")
+    parts.append(f"{record['images_per_second']:.0f} {examples}/s")
     parts.append(f"{record['train_seconds']:.1f} s + {record['eval_seconds']:.1f} s evaluation")
     return "  ".join(parts)
 

@@ -68,6 +68,9 @@ class Task(ABC, Generic[Outputs]):
     mode: Literal["max", "min"] = "min"
     """Whether the best value of `monitor` is the largest or the smallest."""
 
+    examples: str = "examples"
+    """What an example is called in the lines of progress, in the plural."""
+
     loss_title: str = "loss"
     """Title of the loss in plots."""
 

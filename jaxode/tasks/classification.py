@@ -45,6 +45,7 @@ class Classification(Task[Logits]):
     """
 
     name = "classification"
+    examples = "images"
     monitor = "test_accuracy"
     mode = "max"
     loss_title = "cross-entropy"

@@ -33,6 +33,7 @@ class Density(Task[Float[Array, " B"]]):
     name = "density"
     monitor = "test_loss"
     mode = "min"
+    examples = "points"
     loss_title = "negative log-likelihood in nats"
     curve = ("log_likelihood", "log-likelihood in nats", 1.0)
 

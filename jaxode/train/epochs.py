@@ -99,7 +99,8 @@ class EpochLoop:
         records.save(self.state, int(self.state.step))
         records.record("running")
         last = records.history[-1]
-        self.progress.say(epoch_line(last, self.config.epochs, self.task.progress_text(last)))
+        texts = self.task.progress_text(last)
+        self.progress.say(epoch_line(last, self.config.epochs, texts, self.task.examples))
         self.callbacks.epoch(last)
 
     def train(self, number: int) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from jaxode.parity.bounds import BOUNDS
 from jaxode.plots.tables import markdown_table
 from scripts.parity.measure import FAIL, OUT_OF_REACH, PASS
@@ -34,7 +36,7 @@ digit is."""
 
 @dataclass(frozen=True)
 class PlainRow:
-    """A measured cell, with evaluations and steps of both sides.
+    """A measured cell, with evaluations and steps of both sides; None is an infinite error.
 
     `steps` are those accepted and rejected, forward and backward. `times_error` is the most that
     the times of forward evaluations differ, in order.
@@ -43,8 +45,8 @@ class PlainRow:
     name: str
     solver: str
     gradient: str
-    output_error: float
-    gradient_error: float
+    output_error: float | None
+    gradient_error: float | None
     forward: int
     forward_torch: int
     backward: int | None
@@ -84,10 +86,14 @@ def measure(cell: PlainCell) -> PlainRow:
             f" last time by {errors.end_time:.1e}"
         )
     return PlainRow(
-        cell.name, cell.solver, cell.gradient, found.output, found.gradient,
-        a.forward, b.forward, a.backward, b.backward, a.steps, b.steps, found.times,
+        cell.name, cell.solver, cell.gradient, _finite(found.output), _finite(found.gradient),
+        a.forward, b.forward, a.backward, b.backward, a.steps, b.steps, _finite(found.times),
         moves, errors, status, "; ".join([*values, *steps]),
     )  # fmt: skip
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
 
 
 def _ill_conditioned(found: Moves, moves: Moves) -> bool:
@@ -139,14 +145,18 @@ def markdown(rows: Sequence[PlainRow], facts: str) -> str:
     return "\n".join(lines)
 
 
+ERRORS = ("output_error", "gradient_error", "times_error")
+
+
+def _largest(errors: Sequence[float | None]) -> str:
+    return f"{max(np.inf if error is None else error for error in errors):.1e}"
+
+
 def _summed(solver: str, gradient: str, group: Sequence[PlainRow]) -> tuple[str, ...]:
-    times = [row.times_error for row in group if row.times_error is not None]
     return (
         solver,
         gradient,
         str(len(group)),
-        f"{max(row.output_error for row in group):.1e}",
-        f"{max(row.gradient_error for row in group):.1e}",
-        f"{max(times):.1e}" if times else "",
+        *(_largest([getattr(row, name) for row in group]) for name in ERRORS),
         f"{sum(row.forward + (row.backward or 0) for row in group):,}",
     )

@@ -22,6 +22,9 @@ RNG = np.random.default_rng(0)
 PARAMETERS = [RNG.normal(size=shape) for shape in ((5, 4), (4, 5), (2, 2))]
 START = (RNG.normal(size=(3, 4)), RNG.normal(size=2))
 
+MOST_STEPS = 1024
+"""Of ours, more than any cell takes; torchdiffeq has no bound."""
+
 WAYS = ("forward", "backward")
 
 
@@ -168,6 +171,7 @@ def settings(solver: str, gradient: str, setting: float) -> SolveConfig:
         {"heun2": "heun"}.get(solver, solver),
         gradient=mode if gradient == "direct" else "backsolve",
         backward_norm=norm,
+        max_steps=MOST_STEPS,
         stepping="torchdiffeq",
         **steps,
     )

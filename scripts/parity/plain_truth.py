@@ -45,12 +45,17 @@ def moved_by_rounding(cell: PlainCell, found: Found, draws: int = 3) -> Moves:
 
 
 def differences(a: Found, b: Found) -> Moves:
-    """Relative differences of outputs and gradients, and that of times (infinite in number)."""
-    return Moves(
+    """Relative differences of outputs and gradients, and that of times.
+
+    They are infinite where a side has a NaN, or another number of times.
+    """
+    pairs = zip(a.gradients, b.gradients, strict=True)
+    found = (
         relative(a.outputs, b.outputs),
-        max(relative([x], [y]) for x, y in zip(a.gradients, b.gradients, strict=True)),
-        float(np.abs(a.times - b.times).max()) if len(a.times) == len(b.times) else np.inf,
+        np.max([relative([x], [y]) for x, y in pairs]),
+        np.max(np.abs(a.times - b.times)) if len(a.times) == len(b.times) else np.inf,
     )
+    return Moves(*(np.inf if np.isnan(each) else float(each) for each in found))
 
 
 class TorchErrors(NamedTuple):

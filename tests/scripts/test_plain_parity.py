@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -39,6 +39,8 @@ def test_a_cell_is_measured_and_written(tmp_path, capsys):
     [
         ({"outputs": [np.ones(2) + 1e-9]}, "output"),
         ({"gradients": [np.ones(3) + 1e-9]}, "gradient"),
+        ({"outputs": [np.array([1.0, np.nan])]}, "output inf"),
+        ({"gradients": [np.array([np.nan, 1.0, 1.0])]}, "gradient inf"),
         ({"forward": 9}, "evaluations differ"),
         ({"steps": (1, 1, 0, 0)}, "steps differ"),
         ({"times": FOUND.times + 1e-6}, "times of evaluations differ"),
@@ -52,6 +54,7 @@ def test_a_difference_fails(changed, reason, monkeypatch):
     row = plain.measure(CELLS[0])
     assert row.status == "fail"
     assert reason in row.reason
+    json.dumps(asdict(row), allow_nan=False)
     assert "## Failing" in plain.markdown([row], "facts")
 
 
