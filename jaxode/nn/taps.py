@@ -112,8 +112,10 @@ def scatter_add(
 
 def dot(a: Float[Array, "m k"], b: Float[Array, "k n"]) -> Float[Array, "m n"]:
     """Matrix product; of 16-bit numbers the sums and the result are float32."""
+    wide = jnp.promote_types(a.dtype, jnp.float32)
     # Widened before the product, which is exact, and not by it: in a backsolve's loop XLA calls a
     # product of 16-bit numbers that not every CPU has, and ends the run.
-    wide = jnp.promote_types(a.dtype, jnp.float32)
-    # A CPU has one precision of float32, but XLA's call for the highest is 8 % quicker.
-    return jnp.dot(a.astype(wide), b.astype(wide), precision=lax.Precision.HIGHEST)
+    a, b = a.astype(wide), b.astype(wide)
+    # A CPU has one precision of float32, but XLA's call for the highest is 8 % quicker, and it
+    # depends on the preferred type which call that is.
+    return jnp.dot(a, b, precision=lax.Precision.HIGHEST, preferred_element_type=wide)
