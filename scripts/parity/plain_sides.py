@@ -15,6 +15,7 @@ import torch
 import torchdiffeq
 
 from jaxode.config import SolveConfig
+from jaxode.config.solvers import solver_facts
 from jaxode.ode import BackwardCost, odeint
 from scripts.parity.plain_cells import ADAPTIVE, PlainCell
 
@@ -22,7 +23,7 @@ RNG = np.random.default_rng(0)
 PARAMETERS = [RNG.normal(size=shape) for shape in ((5, 4), (4, 5), (2, 2))]
 START = (RNG.normal(size=(3, 4)), RNG.normal(size=2))
 
-MOST_STEPS = 1024
+MOST_STEPS = 20_000
 """Of ours, more than any cell takes; torchdiffeq has no bound."""
 
 WAYS = ("forward", "backward")
@@ -132,6 +133,21 @@ def theirs(cell: PlainCell, given: Sequence[np.ndarray] | None = None) -> Found:
     )
 
 
+def forward_times(cell: PlainCell, given: Sequence[np.ndarray]) -> np.ndarray:
+    """Times of torchdiffeq's forward evaluations from a start, of an adaptive method; sorted."""
+    field, leaves = Field(adaptive=True), tuple(map(torch.tensor, given))
+    with torch.no_grad():
+        torchdiffeq.odeint(
+            field,
+            leaves if cell.state == "tuple" else leaves[0],
+            torch.tensor(cell.ts, dtype=torch.float64),
+            rtol=cell.setting,
+            atol=cell.setting,
+            method=cell.solver,
+        )
+    return np.sort(field.times)
+
+
 @functools.lru_cache(maxsize=1)
 def programs(solver: str, gradient: str, state: str, count: int, setting: float) -> Any:
     """Two compiled functions (start, parameters, times): gradient, and evaluation times."""
@@ -165,10 +181,11 @@ def settings(solver: str, gradient: str, setting: float) -> SolveConfig:
     # Torchdiffeq's default tolerances, which end the iterations of implicit Adams.
     fixed = {"step_size": setting, "rtol": 1e-7, "atol": 1e-9}
     steps: dict[str, Any] = {"rtol": setting, "atol": setting} if solver in ADAPTIVE else fixed
-    mode = "checkpointed" if "adams" in solver else "tape"
+    name = {"heun2": "heun"}.get(solver, solver)
+    mode = "tape" if solver_facts(name).taped else "checkpointed"
     norm = "seminorm" if gradient == "adjoint seminorm" else "full"
     return SolveConfig(
-        {"heun2": "heun"}.get(solver, solver),
+        name,
         gradient=mode if gradient == "direct" else "backsolve",
         backward_norm=norm,
         max_steps=MOST_STEPS,

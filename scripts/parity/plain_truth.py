@@ -7,6 +7,7 @@ steps, the more the tighter the tolerance.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,13 +15,21 @@ from scipy.integrate import solve_ivp
 
 from scripts.parity.measure import relative
 from scripts.parity.plain_cells import PlainCell
-from scripts.parity.plain_sides import PARAMETERS, Found, slope, start, theirs, weights
+from scripts.parity.plain_sides import (
+    PARAMETERS,
+    Found,
+    forward_times,
+    slope,
+    start,
+    theirs,
+    weights,
+)
 
 EPS = float(np.finfo(np.float64).eps)
 
 
 class Moves(NamedTuple):
-    """The most that torchdiffeq's own results move when its start is rounded anew.
+    """Differences of results: how far two sides are apart, or one moves when its start is rounded.
 
     Args:
       output: relative.
@@ -33,14 +42,27 @@ class Moves(NamedTuple):
     times: float
 
 
-def moved_by_rounding(cell: PlainCell, found: Found, draws: int = 3) -> Moves:
-    """Torchdiffeq's results from starts one rounding away, beside those that it found."""
-    rng, moves = np.random.default_rng(2), []
-    for _ in range(draws):
-        rounded = [z * (1 + EPS * rng.choice((-1, 1), z.shape)) for z in start(cell)]
-        other = theirs(cell, rounded)
-        if other.steps == found.steps:
-            moves.append(differences(other, found))
+DRAWS = 3
+
+
+def rounded_starts(cell: PlainCell) -> Iterator[list[np.ndarray]]:
+    """Starts one rounding away."""
+    rng = np.random.default_rng(2)
+    for _ in range(DRAWS):
+        yield [z * (1 + EPS * rng.choice((-1, 1), z.shape)) for z in start(cell)]
+
+
+def times_moved(cell: PlainCell, found: Found) -> float:
+    """The most that the times of torchdiffeq's forward evaluations move from such starts."""
+    others = [forward_times(cell, rounded) for rounded in rounded_starts(cell)]
+    same = [times for times in others if len(times) == len(found.times)]
+    return max((float(np.max(np.abs(times - found.times))) for times in same), default=0.0)
+
+
+def moved_by_rounding(cell: PlainCell, found: Found) -> Moves:
+    """The most that torchdiffeq's own results move from such starts."""
+    others = [theirs(cell, rounded) for rounded in rounded_starts(cell)]
+    moves = [differences(other, found) for other in others if other.steps == found.steps]
     return Moves(*(max(each) for each in zip(*moves, strict=True))) if moves else Moves(0, 0, 0)
 
 

@@ -13,7 +13,7 @@ pytest.importorskip("torchdiffeq")
 from scripts import plain_parity
 from scripts.parity import plain
 from scripts.parity.plain_cells import plain_cells
-from scripts.parity.plain_sides import Found, theirs
+from scripts.parity.plain_sides import Found, settings, theirs
 from scripts.parity.plain_truth import Moves, TorchErrors, errors_of_torch, moved_by_rounding
 
 CELLS = list(plain_cells())
@@ -22,6 +22,11 @@ FOUND = Found([np.ones(2)], [np.ones(3)], 8, None, (1, 0, 0, 0), np.linspace(0, 
 
 def test_every_combination_is_a_cell():
     assert len(CELLS) == len({cell.name for cell in CELLS}) == 696
+
+
+def test_every_cell_has_settings():
+    made = {settings(cell.solver, cell.gradient, cell.setting).gradient for cell in CELLS}
+    assert made == {"tape", "checkpointed", "backsolve"}
 
 
 def test_a_cell_is_measured_and_written(tmp_path, capsys):
@@ -60,11 +65,12 @@ def test_a_difference_fails(changed, reason, monkeypatch):
 
 def stub_truth(monkeypatch, moves, errors):
     monkeypatch.setattr(plain, "moved_by_rounding", lambda cell, found: moves)
+    monkeypatch.setattr(plain, "times_moved", lambda cell, found: moves.times)
     monkeypatch.setattr(plain, "errors_of_torch", lambda cell, found: errors)
 
 
 @pytest.mark.parametrize(
-    ("moves", "errors", "changed", "status"),
+    ("moves", "errors", "changed_by", "status"),
     [
         (Moves(1e-9, 0, 0), TorchErrors(0.2, 0), {}, "out-of-reach"),
         (Moves(1e-9, 0, 0), TorchErrors(0, 2.0), {}, "out-of-reach"),  # at a tolerance of 1e-3
@@ -74,15 +80,15 @@ def stub_truth(monkeypatch, moves, errors):
     ],
 )
 def test_out_of_reach_is_where_torchdiffeq_is_ill_conditioned_and_wrong(
-    moves, errors, changed, status, monkeypatch
+    moves, errors, changed_by, status, monkeypatch
 ):
-    changed = replace(FOUND, outputs=[np.ones(2) + 1e-9], **changed)
+    changed = replace(FOUND, outputs=[np.ones(2) + 1e-9], **changed_by)
     monkeypatch.setattr(plain, "ours", lambda cell: changed)
     monkeypatch.setattr(plain, "theirs", lambda cell: FOUND)
     stub_truth(monkeypatch, moves, errors)
-    row = plain.measure(CELLS[0])
+    row, steps = plain.measure(CELLS[0]), "steps" in changed_by
     assert row.status == status
-    assert ("against SciPy" in row.reason) == (status == "out-of-reach")
+    assert ("against SciPy" in row.reason) == (errors != TorchErrors(0.09, 0.09) and not steps)
 
 
 def test_torchdiffeqs_adams_method_is_unstable_at_a_step_of_a_49th():
