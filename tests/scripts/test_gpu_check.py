@@ -28,7 +28,7 @@ def test_a_gradient_mode_is_compared_with_the_cpu(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_the_whole_check_at_tiny_sizes(tmp_path):
-    """About ten minutes on 2 cores."""
+    """Thirteen minutes on 2 cores."""
     assert gpu_check.main(["--tiny", "--minutes", "60", "--out", str(tmp_path)]) == 0
     found = json.loads((tmp_path / "gpu_check.json").read_text(encoding="utf-8"))
     assert {part["status"] for part in found["parts"]} == {COMPLETE}
