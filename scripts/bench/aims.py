@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jaxode.config.gradients import gradient_facts
-from scripts.bench.cases import DEFAULT_MODE, DEFAULTS, SAME
+from scripts.bench.cases import DEFAULT_MODE, SAME
 from scripts.bench.rows import Row
 
 BUSY = 0.2
@@ -30,7 +30,7 @@ def aim(row: Row) -> float | None:
     """The ratio that was aimed at for a rival's row; None where none was."""
     if row.framework == "flax and diffrax":
         return 5.0
-    if row.framework != "PyTorch" or row.variant not in (SAME, DEFAULTS):
+    if row.framework != "PyTorch" or row.variant != SAME:
         return None
     if not row.device.startswith("cpu"):
         main = row.group in ("gradient", "inference", "resnet")

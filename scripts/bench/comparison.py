@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from scripts.bench.cases import DEFAULTS, JAXODE, NOTES, OWN_STEPS, Case
+from scripts.bench.cases import JAXODE, NOTES, OWN_STEPS, Case
 from scripts.bench.rows import FAILED, NOT_COMPARED, Row
 from scripts.bench.sides import Outcome, Ready
 from scripts.bench.timing import ratios, spread
@@ -76,13 +76,12 @@ def disagreement(case: Case, side: str, ours: Outcome, theirs: Outcome) -> list[
       One text for each difference; none if the times can be compared.
     """
     problems = []
-    free, own_end = side in OWN_STEPS, side == DEFAULTS and case.backward_solve
-    # Where steps or their ends differ, so do the outputs, by what the tolerance allows in every
-    # step.
+    free = side in OWN_STEPS
+    # Where steps differ, so do the outputs, by what the tolerance allows in every step.
     limit, limit_of_gradient = BOUNDS["float32", "output"].limit, GRADIENTS[_kind(case)]
     if case.precision in ROUNDED:
         limit, limit_of_gradient = ROUNDED[case.precision]
-    if free or own_end:
+    if free:
         limit = max(0.1, 10 * case.tolerance)
     error = relative([ours.output], [theirs.output])
     if not error <= limit:
@@ -100,7 +99,7 @@ def disagreement(case: Case, side: str, ours: Outcome, theirs: Outcome) -> list[
         for name in COUNTED
         if getattr(ours, name) != getattr(theirs, name)
     ]
-    if ours.gradient is not None and theirs.gradient is not None and side != DEFAULTS:
+    if ours.gradient is not None and theirs.gradient is not None:
         names = sorted(ours.gradient)
         error = relative(
             [ours.gradient[name] for name in names], [theirs.gradient[name] for name in names]

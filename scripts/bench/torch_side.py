@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
 from jaxode.runs.provenance import processor
-from scripts.bench.cases import CHANNELS_LAST, COMPILED, DEFAULTS, SAME, Case
+from scripts.bench.cases import CHANNELS_LAST, COMPILED, SAME, Case
 from scripts.bench.sides import CLASSES, Outcome, Problem, Ready
 from scripts.parity.measure import their_settings
 from scripts.parity.subjects import first, last
@@ -40,14 +40,12 @@ def wait() -> None:
         torch.cuda.synchronize()
 
 
-def settings(case: Case, side: str) -> Settings:
+def settings(case: Case) -> Settings:
     """Options of torchdiffeq.
 
     Where no gradient is taken, that of the first step's choice need not be kept out.
     """
     wanted = their_settings(case.solve)
-    if side == DEFAULTS:
-        return replace(wanted, stop_at_ends=False, constant_first_step=False)
     # torch_ref keeps it out by choosing the step itself, which costs one evaluation that
     # torchdiffeq would not make.
     return replace(
@@ -64,7 +62,7 @@ def model_of(case: Case, problem: Problem, side: str) -> nn.Sequential:
         classes=CLASSES,
         width=case.width,
         side=case.image_shape[0],
-        settings=settings(case, side),
+        settings=settings(case),
     )
     model.load_state_dict(
         {name: torch.from_numpy(array) for name, array in problem.weights.items()}
