@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -40,19 +39,6 @@ def wait() -> None:
         torch.cuda.synchronize()
 
 
-def settings(case: Case) -> Settings:
-    """Options of torchdiffeq.
-
-    Where no gradient is taken, that of the first step's choice need not be kept out.
-    """
-    wanted = their_settings(case.solve)
-    # torch_ref keeps it out by choosing the step itself, which costs one evaluation that
-    # torchdiffeq would not make.
-    return replace(
-        wanted, constant_first_step=wanted.constant_first_step and case.work == "training"
-    )
-
-
 def model_of(case: Case, problem: Problem, side: str) -> nn.Sequential:
     """The reference with the given weights."""
     model: Any = build(
@@ -62,7 +48,7 @@ def model_of(case: Case, problem: Problem, side: str) -> nn.Sequential:
         classes=CLASSES,
         width=case.width,
         side=case.image_shape[0],
-        settings=settings(case),
+        settings=their_settings(case.solve),
     )
     model.load_state_dict(
         {name: torch.from_numpy(array) for name, array in problem.weights.items()}

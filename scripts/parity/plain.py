@@ -15,7 +15,7 @@ from scripts.parity.measure import FAIL, OUT_OF_REACH, PASS
 from scripts.parity.plain_cells import PlainCell
 from scripts.parity.plain_sides import ours, theirs
 from scripts.parity.plain_truth import (
-    Moves,
+    Differences,
     TorchErrors,
     differences,
     errors_of_torch,
@@ -101,7 +101,7 @@ def _finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def _ill_conditioned(found: Moves, moves: Moves) -> bool:
+def _ill_conditioned(found: Differences, moves: Differences) -> bool:
     """Whether rounding alone moves torchdiffeq's results as far as ours are from them."""
     bounds = BOUNDS["float64", "output"].limit, BOUNDS["float64", "exact"].limit
     return all(

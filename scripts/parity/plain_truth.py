@@ -28,8 +28,8 @@ from scripts.parity.plain_sides import (
 EPS = float(np.finfo(np.float64).eps)
 
 
-class Moves(NamedTuple):
-    """Differences of results: how far two sides are apart, or one moves when its start is rounded.
+class Differences(NamedTuple):
+    """How far two results are apart.
 
     Args:
       output: relative.
@@ -59,14 +59,15 @@ def times_moved(cell: PlainCell, found: Found) -> float:
     return max((float(np.max(np.abs(times - found.times))) for times in same), default=0.0)
 
 
-def moved_by_rounding(cell: PlainCell, found: Found) -> Moves:
+def moved_by_rounding(cell: PlainCell, found: Found) -> Differences:
     """The most that torchdiffeq's own results move from such starts."""
     others = [theirs(cell, rounded) for rounded in rounded_starts(cell)]
     moves = [differences(other, found) for other in others if other.steps == found.steps]
-    return Moves(*(max(each) for each in zip(*moves, strict=True))) if moves else Moves(0, 0, 0)
+    most = [max(each) for each in zip(*moves, strict=True)]
+    return Differences(*most) if most else Differences(0, 0, 0)
 
 
-def differences(a: Found, b: Found) -> Moves:
+def differences(a: Found, b: Found) -> Differences:
     """Relative differences of outputs and gradients, and that of times.
 
     They are infinite where a side has a NaN, or another number of times.
@@ -77,7 +78,7 @@ def differences(a: Found, b: Found) -> Moves:
         np.max([relative([x], [y]) for x, y in pairs]),
         np.max(np.abs(a.times - b.times)) if len(a.times) == len(b.times) else np.inf,
     )
-    return Moves(*(np.inf if np.isnan(each) else float(each) for each in found))
+    return Differences(*(np.inf if np.isnan(each) else float(each) for each in found))
 
 
 class TorchErrors(NamedTuple):

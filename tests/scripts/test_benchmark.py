@@ -19,7 +19,7 @@ from scripts.bench.measure import make, measure
 from scripts.bench.rows import FAILED, MEASURED, NOT_COMPARED
 from scripts.bench.sides import Outcome, pose
 from scripts.bench.timing import in_turn, ratios, spread
-from scripts.parity.measure import relative
+from scripts.parity.measure import relative, their_settings
 
 SMALL = Case("test", batch=2, width=4, runs=1)
 
@@ -234,8 +234,7 @@ def test_the_stock_model_is_the_same_model():
 
 @pytest.mark.parametrize("gradient", ["checkpointed", "backsolve"])
 def test_the_same_steps_are_torchdiffeqs_defaults(gradient):
-    case = replace(SMALL, gradient=gradient)
-    same = torch_side.settings(case)
+    same = their_settings(replace(SMALL, gradient=gradient).solve)
     assert not same.stop_at_ends
     assert not same.constant_first_step
 

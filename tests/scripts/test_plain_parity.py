@@ -14,7 +14,7 @@ from scripts import plain_parity
 from scripts.parity import plain
 from scripts.parity.plain_cells import plain_cells
 from scripts.parity.plain_sides import Found, settings, theirs
-from scripts.parity.plain_truth import Moves, TorchErrors, errors_of_torch, moved_by_rounding
+from scripts.parity.plain_truth import Differences, TorchErrors, errors_of_torch, moved_by_rounding
 
 CELLS = list(plain_cells())
 FOUND = Found([np.ones(2)], [np.ones(3)], 8, None, (1, 0, 0, 0), np.linspace(0, 1, 8))
@@ -55,7 +55,7 @@ def test_a_cell_is_measured_and_written(tmp_path, capsys):
 def test_a_difference_fails(changed, reason, monkeypatch):
     monkeypatch.setattr(plain, "ours", lambda cell: replace(FOUND, **changed))
     monkeypatch.setattr(plain, "theirs", lambda cell: FOUND)
-    stub_truth(monkeypatch, Moves(0, 0, 0), TorchErrors(9, 9))
+    stub_truth(monkeypatch, Differences(0, 0, 0), TorchErrors(9, 9))
     row = plain.measure(CELLS[0])
     assert row.status == "fail"
     assert reason in row.reason
@@ -72,11 +72,11 @@ def stub_truth(monkeypatch, moves, errors):
 @pytest.mark.parametrize(
     ("moves", "errors", "changed_by", "status"),
     [
-        (Moves(1e-9, 0, 0), TorchErrors(0.2, 0), {}, "out-of-reach"),
-        (Moves(1e-9, 0, 0), TorchErrors(0, 2.0), {}, "out-of-reach"),  # at a tolerance of 1e-3
-        (Moves(1e-9, 0, 0), TorchErrors(0.09, 0.09), {}, "fail"),  # torchdiffeq is right
-        (Moves(1e-11, 1, 0), TorchErrors(3.5, 9), {}, "fail"),  # the output is well conditioned
-        (Moves(1e-9, 0, 1), TorchErrors(3.5, 9), {"steps": (1, 1, 0, 0)}, "fail"),
+        (Differences(1e-9, 0, 0), TorchErrors(0.2, 0), {}, "out-of-reach"),
+        (Differences(1e-9, 0, 0), TorchErrors(0, 2.0), {}, "out-of-reach"),  # of 1e-3
+        (Differences(1e-9, 0, 0), TorchErrors(0.09, 0.09), {}, "fail"),  # torchdiffeq is right
+        (Differences(1e-11, 1, 0), TorchErrors(3.5, 9), {}, "fail"),  # well conditioned
+        (Differences(1e-9, 0, 1), TorchErrors(3.5, 9), {"steps": (1, 1, 0, 0)}, "fail"),
     ],
 )
 def test_out_of_reach_is_where_torchdiffeq_is_ill_conditioned_and_wrong(

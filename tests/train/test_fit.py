@@ -143,7 +143,7 @@ def test_a_checkpoint_of_ones_own_model_is_loaded_by_its_directory(tmp_path):
     rates = {}
     for checkpoint in filter(Path.is_dir, (out / "checkpoints").iterdir()):
         loaded = jaxode.load(checkpoint, model=Flow())
-        assert str(loaded.epoch) in checkpoint.name
+        assert checkpoint.name.startswith(f"epoch-{loaded.epoch:05d}-")
         rates[loaded.epoch] = float(loaded.model.rate[...])
     assert rates.keys() >= {3, found.result["best_epoch"]}
     assert len(set(rates.values())) == len(rates)
