@@ -15,16 +15,16 @@ from jaxode.types import Maps, Time
 
 def pre_activations(
     fused: Chain | None,
-    t: Time | float | None,
+    t: Time | float,
     z: Maps,
-    layers: Sequence[tuple[GroupNorm, TimeConv | Conv]],
+    layers: Sequence[tuple[GroupNorm, TimeConv]],
     last: GroupNorm | None = None,
 ) -> Maps:
     """Norm · ReLU · convolution for each layer, and a norm at the end.
 
     Args:
       fused: of the kernels; None to apply the parts one by one.
-      t: time of the layers' `TimeConv`, a scalar or [B, 1, 1, 1]; None for layers of `Conv`.
+      t: time, a scalar or [B, 1, 1, 1].
       z: [B, H, W, C].
       layers: a norm and a convolution each, all of C channels.
       last: the norm at the end, or None.

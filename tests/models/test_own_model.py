@@ -15,7 +15,7 @@ from stubs import image_set, run_config, without_pictures
 from jaxode.checks import ConfigError
 from jaxode.config import ModelConfig, ModelFacts, RunConfig, SolveConfig
 from jaxode.models import Model, create_model, describe, register_model, unregister_model
-from jaxode.nn import ODEBlock
+from jaxode.nn import ODEBlock, count_backward
 from jaxode.ode import Stats
 from jaxode.train import run
 from jaxode.train.state import split_model
@@ -127,6 +127,7 @@ def test_a_model_that_was_called_before_is_trained_like_a_fresh_one():
     called, fresh = new(), split_model(new())
     called(jnp.ones((2, 28, 28, 1)))
     assert hasattr(called.block, "stats")
+    count_backward(called)
     graphdef, learned = split_model(called)
     assert graphdef == fresh[0]
     jax.tree.map(np.testing.assert_array_equal, learned, fresh[1])
