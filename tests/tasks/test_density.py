@@ -1,6 +1,7 @@
 """Density estimation as a task: its loss, sums and report, and a short training by `fit`."""
 
 import doctest
+import io
 from types import SimpleNamespace
 
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ from stubs import without_pictures
 
 from jaxode.config import OptimConfig, RunConfig
 from jaxode.data import ArrayDataset
+from jaxode.runs import Progress
 from jaxode.tasks import Density, density
 from jaxode.train import fit
 
@@ -33,7 +35,11 @@ def test_it_is_maximum_likelihood_on_the_one_loop(monkeypatch, tmp_path):
     config = RunConfig(
         epochs=20, batch_size=16, optim=OptimConfig("sgd", lr=0.1, momentum=0.0, schedule="cosine")
     )
-    found = fit(Normal(), Density(), data, config, out=tmp_path / "run")
+    shown = io.StringIO()
+    found = fit(
+        Normal(), Density(), data, config, out=tmp_path / "run", progress=Progress(stream=shown)
+    )
+    assert " points/s " in shown.getvalue()
     expected = -0.5 * (points.var() + np.log(2 * np.pi))
     assert found.result["test_log_likelihood"] == pytest.approx(expected, abs=1e-3)
     report = found.result["density"]
