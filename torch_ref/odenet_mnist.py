@@ -9,6 +9,9 @@ script saves it; the batches are a .npz of `images` [N, B, H, W, C], cropped and
 `labels` [N, B]. `python -m scripts.export_for_torch --protocol odenet_mnist` writes both for a run
 of jaxode. Printed is the loss of each step, as by `python -m experiments.mnist --protocol
 odenet_mnist --losses N`; `python -m scripts.odenet_mnist` compares the two.
+
+Two runs of one protocol part by rounding alone, at a ReLU near 0 by much more than it. How far they
+do is seen by --round-anew, which starts from weights that differ by one rounding each.
 """
 
 from __future__ import annotations
@@ -52,6 +55,21 @@ def rate_of(lr: float, batch_size: int, batches_per_epoch: int) -> Callable[[int
     return make_schedule("milestones", lr * batch_size / USUAL_BATCH, 0, boundaries)
 
 
+def round_anew(model: torch.nn.Module, seed: int) -> None:
+    """Move every parameter to one of its two neighbours among the numbers of its type.
+
+    Args:
+      model: changed in place.
+      seed: of the draws, one for each number.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            up = torch.rand(parameter.shape, generator=generator) < 0.5
+            towards = torch.where(up, math.inf, -math.inf).to(parameter.dtype)
+            parameter.copy_(torch.nextafter(parameter, towards))
+
+
 def build_parser() -> Parser:
     """The flags, called as those of the script where it has them."""
     summary, _, rest = (__doc__ or "").partition("\n")
@@ -90,6 +108,12 @@ def build_parser() -> Parser:
     )
     add("--steps", type=count, metavar="N", help="use the first N batches (default: all)")
     add("--float64", action="store_true", help="compute in float64 instead of float32")
+    add(
+        "--round-anew",
+        type=number(int, 0, 2**31 - 1),
+        metavar="SEED",
+        help="move every weight to the next number above or below, drawn by SEED (default: none)",
+    )
     add("--save", type=path, metavar="FILE", help="write state_dict and args as the script does")
     return parser
 
@@ -102,6 +126,8 @@ def carry_out(options: argparse.Namespace) -> None:
     settings = Settings(rtol=options.tol, atol=options.tol, adjoint=options.adjoint)
     dtype = torch.float64 if options.float64 else torch.float32
     model, batches = load(options.weights, options.batches, settings, dtype)
+    if options.round_anew is not None:
+        round_anew(model, options.round_anew)
     size = len(batches[0][0])
     rule = torch.optim.SGD(model.parameters(), options.lr, momentum=0.9)
     rate = rate_of(options.lr, size, options.batches_per_epoch)

@@ -48,8 +48,8 @@ def solve_unrolled(
       >>> from jaxode import SolveConfig
       >>> from jaxode.ode.unrolled import solve_unrolled
       >>> config = SolveConfig("rk4", step_size=0.5)
-      >>> print(f"{solve_unrolled(lambda t, z: -z, jnp.ones(()), config, 0.0, 1.0):.4f}")
-      0.3683
+      >>> print(f"{solve_unrolled(lambda t, z: -z, jnp.ones(()), config, 0.0, 1.0):.3f}")
+      0.368
     """
     if config.step_size is None or config.solver_facts.implicit:
         raise ConfigError(

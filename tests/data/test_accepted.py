@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import doctest
-
 import numpy as np
 import pytest
 from flax import nnx
 
 from jaxode.checks import ConfigError
 from jaxode.config import DataConfig, OptimConfig, RunConfig
-from jaxode.data import ArrayDataset, accepted, as_dataset
+from jaxode.data import ArrayDataset, as_dataset
 from jaxode.data.accepted import examples_of
 from jaxode.tasks import Regression
 from jaxode.train import fit
@@ -31,10 +29,6 @@ class Loader:
 
     def __iter__(self):
         yield from batches()
-
-
-def test_the_examples_run():
-    assert doctest.testmod(accepted).failed == 0
 
 
 def test_fit_takes_arrays_and_batches():

@@ -1,13 +1,12 @@
 """Tables of points: what is read, and how a wrong file is answered."""
 
-import doctest
 import lzma
 
 import numpy as np
 import pytest
 
 from jaxode.checks import ConfigError
-from jaxode.data import DataError, densities, point_tables
+from jaxode.data import DataError
 from jaxode.data.point_tables import gaussian_score, read_array, read_patches, read_wine
 
 
@@ -65,10 +64,3 @@ def test_the_gaussian_of_the_real_wine_scores_as_published(real_data):
     path = real_data / "uci_wine" / "winequality-red.csv"
     scores = [gaussian_score(read_wine(path, fold)) for fold in range(10)]
     assert np.mean(scores) == pytest.approx(-13.18, abs=0.03)
-
-
-@pytest.mark.parametrize("module", [densities, point_tables])
-def test_the_examples_run(module):
-    outcome = doctest.testmod(module)
-    assert outcome.attempted > 0
-    assert outcome.failed == 0

@@ -1,6 +1,5 @@
 """A data set is one file: the built-in ones and those of other packages register themselves."""
 
-import doctest
 import importlib
 import json
 import pkgutil
@@ -170,15 +169,6 @@ def test_load_dataset_is_public_and_loads_images():
     images = jaxode.load_dataset("mnist", data="sample", limit_test=10)
     assert isinstance(images, ImageSet)
     assert len(images.test_labels) == 10
-
-
-@pytest.mark.parametrize(
-    "module", ["base", "image_set", "loading", "preprocessing", "specs", "streaming"]
-)
-def test_examples_in_docstrings_run(module):
-    found = doctest.testmod(importlib.import_module(f"jaxode.data.{module}"))
-    assert found.attempted
-    assert not found.failed
 
 
 @pytest.mark.parametrize("name", jaxode.data.__all__)

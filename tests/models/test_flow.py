@@ -1,8 +1,5 @@
 """Continuous normalizing flows against what is true of every density and every flow."""
 
-import doctest
-import importlib
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -124,10 +121,3 @@ def test_per_sample_steps_give_the_same_log_densities(x64):
 def test_wrong_settings_are_refused(settings):
     with pytest.raises(ConfigError, match=next(iter(settings))):
         ContinuousFlow(HyperField(2, 4, 4, rngs=nnx.Rngs(0)), 2, **settings)
-
-
-@pytest.mark.parametrize("name", ["models.flow", "nn.divergence", "nn.flow_fields"])
-def test_the_examples_run(name):
-    outcome = doctest.testmod(importlib.import_module(f"jaxode.{name}"))
-    assert outcome.attempted > 0
-    assert outcome.failed == 0

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
-import importlib
-
 import jax
 import jax.numpy as jnp
 import jaxtyping
@@ -221,26 +218,6 @@ def test_a_third_argument_with_a_default_may_be_left_out():
     block = ODEBlock(lambda t, z, rate=2.0: -rate * z, SolveConfig(rtol=1e-5, atol=1e-5))
     np.testing.assert_allclose(block(jnp.ones(1))[0], np.exp(-2), rtol=1e-4)
     np.testing.assert_allclose(block(jnp.ones(1), jnp.ones(()))[0], np.exp(-1), rtol=1e-4)
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "config.model",
-        "losses",
-        "metrics",
-        "models.base",
-        "models.create",
-        "models.describe",
-        "nn.ode_block",
-        "optim",
-    ],
-)
-def test_examples_in_docstrings_run(name):
-    module = importlib.import_module(f"jaxode.{name}")
-    found = doctest.testmod(module)
-    assert found.attempted > 0
-    assert found.failed == 0
 
 
 def test_states_at_many_times_and_torchdiffeqs_options():

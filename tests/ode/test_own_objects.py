@@ -1,7 +1,5 @@
 """Solvers and gradient modes of a user's own, passed as objects and registered by name."""
 
-import doctest
-import importlib
 from typing import ClassVar
 
 import diffrax
@@ -132,10 +130,3 @@ def test_a_registered_name_is_one_of_the_choices():
         unregister_gradient_mode("few_checkpoints")
     with pytest.raises(ConfigError, match="solver must be one of"):
         SolveConfig("ralston3", step_size=0.1)
-
-
-@pytest.mark.parametrize("name", ["ode.solvers", "ode.gradients", "config.solve"])
-def test_examples_in_docstrings_run(name):
-    found = doctest.testmod(importlib.import_module(f"jaxode.{name}"))
-    assert found.attempted > 0
-    assert found.failed == 0

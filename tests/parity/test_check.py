@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
-import inspect
 import json
 
 import jax
@@ -217,15 +215,3 @@ def test_a_tensor_that_is_no_buffer_is_explained():
 
     with pytest.raises(ConfigError, match="neither parameter nor buffer keeps its type"):
         parity.check(Unregistered(), nnx.Linear(4, 4, rngs=R), X)
-
-
-PUBLIC = [name for name, value in vars(parity).items() if inspect.isclass(value)]
-
-
-@pytest.mark.parametrize("name", [*PUBLIC, "check"])
-def test_the_example_of_a_public_name_runs(name):
-    value = getattr(parity, name)
-    text = inspect.getdoc(value)
-    assert ">>>" in text
-    example = doctest.DocTestParser().get_doctest(text, {}, name, None, None)
-    assert doctest.DocTestRunner().run(example).failed == 0

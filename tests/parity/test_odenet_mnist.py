@@ -115,12 +115,44 @@ def test_the_reference_prints_as_many_steps_as_asked_for(files, capsys):
     assert len(losses_of(capsys.readouterr().out)) == 1
 
 
-def test_equal_losses_and_others_are_told_apart():
-    equal, other = [(1.0, 1.0), (2.0, 2.0 + 1e-12)], [(1.0, 1.0), (2.0, 2.0 + 1e-11)]
-    assert comparison.table(equal).endswith("2 losses, largest relative difference 5.0e-13: equal")
-    assert comparison.table(other).endswith(
-        "2 losses, largest relative difference 5.0e-12: not equal"
-    )
+@pytest.mark.parametrize(
+    ("last", "same", "text"),
+    [
+        ((2.0, 2.0 + 1e-12, 2.0), True, "5.0e-13, of torchdiffeq's own from weights rounded anew"),
+        ((2.0, 2.0 + 1e-11, 2.0 + 2e-11), True, "5.0e-12: equal up to step 1, from there by as"),
+        ((2.0, 2.0 + 1e-11, 2.0 + 1.05e-11), False, "2.5e-13: not equal, from step 2"),
+    ],
+)
+def test_equal_losses_rounding_and_others_are_told_apart(last, same, text):
+    steps = [comparison.Losses(1.0, 1.0, 1.0), comparison.Losses(*last)]
+    assert comparison.verdict(steps)[0] is same
+    assert text in comparison.table(steps).splitlines()[-1]
+
+
+def test_rounding_of_later_steps_excuses_no_earlier_one():
+    first = comparison.Losses(1.0, 1.0 + 1e-11, 1.0 + 1e-11)
+    steps = [first, comparison.Losses(1.0, 1.0, 2.0)]
+    assert not comparison.verdict(steps)[0]
+
+
+def test_weights_rounded_anew_are_neighbours():
+    model = build("resnet", 1, channels=1, classes=3, width=4, side=12).double()
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    odenet_mnist.round_anew(model, 0)
+    for old, new in zip(before, model.parameters(), strict=True):
+        assert torch.all(new != old)
+        assert torch.all(torch.nextafter(new, old) == old)
+    assert any(torch.any(new > old) for old, new in zip(before, model.parameters(), strict=True))
+    assert any(torch.any(new < old) for old, new in zip(before, model.parameters(), strict=True))
+
+
+def test_the_reference_starts_from_weights_rounded_anew(files, capsys):
+    found = []
+    for flags in ([], ["--round-anew", "0"]):
+        assert odenet_mnist.main([*files, "--float64", *flags]) == 0
+        found.append(losses_of(capsys.readouterr().out))
+    assert found[0] != found[1]
+    np.testing.assert_allclose(*found, rtol=1e-13)
 
 
 @pytest.mark.parametrize(

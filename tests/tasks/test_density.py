@@ -1,6 +1,5 @@
 """Density estimation as a task: its loss, sums and report, and a short training by `fit`."""
 
-import doctest
 import io
 from types import SimpleNamespace
 
@@ -13,7 +12,7 @@ from stubs import without_pictures
 from jaxode.config import OptimConfig, RunConfig
 from jaxode.data import ArrayDataset
 from jaxode.runs import Progress
-from jaxode.tasks import Density, density
+from jaxode.tasks import Density
 from jaxode.train import fit
 
 
@@ -54,9 +53,3 @@ def test_padding_counts_for_nothing():
     assert float(loss) == pytest.approx(0.25 + 0.5 * np.log(2 * np.pi), abs=1e-6)
     sums = {name: np.asarray(x) for name, x in Density().metrics(log_p, batch).items()}
     assert Density().summarize(sums)["log_likelihood"] == pytest.approx(-float(loss), abs=1e-6)
-
-
-def test_the_example_runs():
-    outcome = doctest.testmod(density)
-    assert outcome.attempted > 0
-    assert outcome.failed == 0

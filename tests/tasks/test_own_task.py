@@ -1,7 +1,5 @@
 """A task, a data set and a model of a user's own, never registered, go through the one trainer."""
 
-import doctest
-import importlib
 import json
 
 import jax.numpy as jnp
@@ -195,13 +193,3 @@ def test_own_settings_still_have_their_checks():
     with pytest.raises(ConfigError, match="batch_size must be a multiple"):
         fit(Flow(), Turning(), DATA, CONFIG.replaced(accumulate=3))
     assert ParallelConfig().accumulate == 1
-
-
-@pytest.mark.parametrize(
-    "name", ["tasks.classification", "tasks.regression", "data.base", "train.fit"]
-)
-def test_examples_in_docstrings_run(name):
-    module = importlib.import_module(f"jaxode.{name}")
-    found = doctest.testmod(module)
-    assert found.attempted > 0
-    assert found.failed == 0
