@@ -28,6 +28,12 @@ class DensityConfig:
     )
     data_dir: str | None = setting(None, "folder of the files of a table", path=True)
     fold: int = setting(0, "tenth of a table's points to test with", Range(0, 9))
+    validation: float = setting(
+        0.0, "part of a table's training points to choose the best epoch by", Range(0, 0.5)
+    )
+    patience: int = setting(
+        0, "end after so many epochs without a better one (0: never)", Range(0, 10**6)
+    )
     seed: int = setting(0, "seed of parameters, points and noise", SEEDS)
     epochs: int = setting(10, "parts of the training, each with an evaluation", Range(1, 10**6))
     steps: int = setting(100, "steps of an epoch with fresh points", Range(1, 10**6))
@@ -62,3 +68,5 @@ class DensityConfig:
         needed = self.target in TABLES
         given = self.data_dir is not None or not needed
         require(given, "data_dir", self.data_dir, f"given for target {self.target}")
+        drawn = self.target in PLANE and self.validation > 0
+        require(not drawn, "validation", self.validation, "0 for points that are drawn anew")

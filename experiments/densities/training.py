@@ -14,7 +14,7 @@ from flax import nnx
 
 from experiments.densities import pictures
 from experiments.densities.config import PLANE, TABLES, DensityConfig
-from jaxode.callbacks import RunInfo
+from jaxode.callbacks import EarlyStopping, RunInfo
 from jaxode.checks import ConfigError, one_line, require
 from jaxode.config import DataConfig, OptimConfig, RunConfig, SolveConfig
 from jaxode.data import ArrayDataset, BatchStream, Dataset, StreamedDataset
@@ -40,7 +40,13 @@ def dataset(config: DensityConfig) -> Dataset:
         splits = read_array(Path(config.target), config.fold)
     spec = SimpleNamespace(gaussian=gaussian_score(splits))
     train, test = ({"points": part} for part in splits)
-    return ArrayDataset(Path(config.target).stem, train, test, spec)
+    held = round(config.validation * len(splits.train))
+    if not held:
+        return ArrayDataset(Path(config.target).stem, train, test, spec)
+    # The rows have been shuffled, and patches come from other images further on.
+    parts = splits.train[held:], splits.train[:held]
+    train, validation = ({"points": part} for part in parts)
+    return ArrayDataset(Path(config.target).stem, train, test, spec, validation=validation)
 
 
 def drawn(config: DensityConfig) -> StreamedDataset:
@@ -100,18 +106,20 @@ def train(config: DensityConfig, out: Path, progress: Progress, command: str) ->
     )
     if config.resume:
         require_same_flow(out / FILE, which)
+    monitor = "validation_loss" if "validation" in data.splits else "test_loss"
+    stopping = [EarlyStopping(config.patience)] if config.patience else []
     files = {
         FILE: dataclasses.asdict(which),
         "density.json": {"command": command, **dataclasses.asdict(config)},
     }
     found = fit(
         flow,
-        Density(),
+        Density(monitor=monitor),
         data,
         settings,
         out=out,
         resume=config.resume,
-        callbacks=[WrittenAtTheStart(out, files)],
+        callbacks=[WrittenAtTheStart(out, files), *stopping],
         progress=progress,
     )
     report = found.result.get("density", {})
@@ -119,7 +127,12 @@ def train(config: DensityConfig, out: Path, progress: Progress, command: str) ->
         title = f"{TARGETS[config.target].title}: {report['nats']:.3f} nats"
         flow: Any = found.model
         write_whole(out / "density.png", pictures.draw(flow, config, title))
-    return last_line(report, data, out)
+    text = last_line(report, data)
+    if monitor == "validation_loss":
+        epoch = found.result["best_epoch"]
+        nats = found.history[epoch - 1]["test_log_likelihood"]
+        text += f"; of epoch {epoch}, the best of the validation points, {nats:.4f}"
+    return f"{text} ({json.dumps(str(out))})"
 
 
 def require_same_flow(path: Path, which: FlowConfig) -> None:
@@ -151,7 +164,7 @@ class WrittenAtTheStart:
             write_json(self.out / name, content)
 
 
-def last_line(report: dict[str, Any], data: Dataset, out: Path) -> str:
+def last_line(report: dict[str, Any], data: Dataset) -> str:
     """The log-likelihood in words."""
     text = f"test log-likelihood {report['nats']:.4f} ± {report['standard_error']:.4f} nats"
     if "gap" in report:
@@ -159,4 +172,4 @@ def last_line(report: dict[str, Any], data: Dataset, out: Path) -> str:
     gaussian = getattr(data.spec, "gaussian", None)
     if gaussian is not None:
         text += f"; a Gaussian {gaussian:.4f}"
-    return f"{text} ({json.dumps(str(out))})"
+    return text

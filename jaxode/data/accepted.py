@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxode.checks import ConfigError
-from jaxode.data.base import SPLITS, ArrayDataset, Dataset, fingerprint_of
+from jaxode.data.base import SPLITS, VALIDATION, ArrayDataset, Dataset, fingerprint_of
 from jaxode.data.streaming import BatchStream, Examples, StreamedDataset, in_memory
 
 PAIR = ("image", "label")
@@ -19,10 +19,11 @@ def as_dataset(data: Any) -> Dataset:
     """A data set of whatever is accepted as one.
 
     Args:
-      data: a data set, which is returned as it is; or a mapping of `train` and `test`, each of them
-        arrays [N, ...] by name, a `BatchStream`, or an iterable of batches: a list or a loader of
-        any library that begins anew each time it is gone through. A batch is a mapping of arrays
-        [B, ...], or a pair of images and labels.
+      data: a data set, which is returned as it is; or a mapping of `train`, `test` and, to choose
+        the best checkpoint by, `validation` if there is one. Each is arrays [N, ...] by name, a
+        `BatchStream`, or an iterable of batches: a list or a loader of any library that begins anew
+        each time it is gone through. A batch is a mapping of arrays [B, ...], or a pair of images
+        and labels.
 
     Returns:
       An `ArrayDataset`, or a `StreamedDataset` if the training split is batches. Batches are gone
@@ -43,15 +44,25 @@ def as_dataset(data: Any) -> Dataset:
     """
     if hasattr(data, "splits"):
         return data
-    if not isinstance(data, Mapping) or set(data) != set(SPLITS):
+    if not isinstance(data, Mapping) or set(data) - {VALIDATION} != set(SPLITS):
         got = sorted(map(str, data)) if isinstance(data, Mapping) else type(data).__name__
-        raise ConfigError(f"data must be a data set, or a mapping of train and test, got {got}")
+        raise ConfigError(
+            "data must be a data set, or a mapping of train, test and, if there is one, validation,"
+            f" got {got}"
+        )
     train, test = (_split(data[name], name) for name in SPLITS)
+    held = _split(data[VALIDATION], VALIDATION) if VALIDATION in data else None
     if not isinstance(train, BatchStream):
-        return ArrayDataset("arrays", train, in_memory(test))
-    parts = [train.read(0), test.read(0) if isinstance(test, BatchStream) else [test]]
+        validation = None if held is None else in_memory(held)
+        return ArrayDataset("arrays", train, in_memory(test), validation=validation)
+    parts = [
+        split.read(0) if isinstance(split, BatchStream) else [split]
+        for split in (train, test, held)
+        if split is not None
+    ]
     arrays = (batch[name] for part in parts for batch in part for name in sorted(batch))
-    return StreamedDataset("batches", train, test, fingerprint=fingerprint_of(arrays))
+    fingerprint = fingerprint_of(arrays)
+    return StreamedDataset("batches", train, test, fingerprint=fingerprint, validation=held)
 
 
 def examples_of(data: Any) -> Examples:

@@ -15,6 +15,10 @@ from jaxode.data.preprocessing import UNCHANGED, Views
 from jaxode.data.streaming import BatchStream, Examples
 
 SPLITS = ("train", "test")
+"""Of every data set."""
+
+VALIDATION = "validation"
+"""A split that a data set may have: what is evaluated to choose the best checkpoint by."""
 
 
 class Dataset(Protocol):
@@ -47,7 +51,11 @@ class Dataset(Protocol):
 
     @property
     def splits(self) -> Mapping[str, Examples | BatchStream]:
-        """The examples of `train` and of `test`, at least one each; or how they are read."""
+        """The examples of `train` and of `test`, at least one each; or how they are read.
+
+        A third split, `validation`, is evaluated after every epoch too, so that a task's `monitor`
+        can be `validation_loss`.
+        """
         ...
 
     @property
@@ -73,6 +81,7 @@ class ArrayDataset:
       train: arrays of the training examples, [N, ...] each.
       test: arrays of the test examples under the same names.
       spec: facts for the task, if it asks for any.
+      validation: arrays of examples to choose the best checkpoint by, if there are any.
       transforms: batches of training and of evaluation → what the model and the task see; by
         default as they are stored.
 
@@ -94,29 +103,32 @@ class ArrayDataset:
     spec: Any = None
     transforms: Views = UNCHANGED
     source: str = field(default="full", init=False)
+    validation: Examples | None = None
 
     def __post_init__(self) -> None:
-        for split in SPLITS:
-            lengths = {name: len(array) for name, array in self.splits[split].items()}
+        for split, arrays in self.splits.items():
+            lengths = {name: len(array) for name, array in arrays.items()}
             if len(set(lengths.values())) != 1 or not all(lengths.values()):
                 raise ConfigError(
                     f"{split} must be arrays of one length of at least 1, got {lengths}"
                 )
-        if set(self.train) != set(self.test):
-            raise ConfigError(
-                f"test must have the arrays of train, {sorted(self.train)}, got {sorted(self.test)}"
-            )
+            if set(self.train) != set(arrays):
+                raise ConfigError(
+                    f"{split} must have the arrays of train, {sorted(self.train)}, got"
+                    f" {sorted(arrays)}"
+                )
 
     @property
     def splits(self) -> dict[str, Examples]:
         """The examples of each split."""
-        return {"train": self.train, "test": self.test}
+        both = {"train": self.train, "test": self.test}
+        return both if self.validation is None else {**both, VALIDATION: self.validation}
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 of all arrays."""
         names = sorted(self.train)
-        return fingerprint_of(self.splits[split][name] for split in SPLITS for name in names)
+        return fingerprint_of(split[name] for split in self.splits.values() for name in names)
 
     def views(self, config: RunConfig) -> Views:
         """The transforms given."""

@@ -75,6 +75,7 @@ class StreamedDataset:
       spec: facts for the task, if it needs any.
       transforms: batches of training and of evaluation → what the model and the task see; by
         default as they are read.
+      validation: examples to choose the best checkpoint by, if there are any.
 
     Example:
       >>> import numpy as np
@@ -93,11 +94,13 @@ class StreamedDataset:
     spec: Any = None
     transforms: Views = UNCHANGED
     source: str = field(default="full", init=False)
+    validation: BatchStream | Examples | None = None
 
     @property
     def splits(self) -> dict[str, Examples | BatchStream]:
-        """Both splits."""
-        return {"train": self.train, "test": self.test}
+        """The splits by name."""
+        both = {"train": self.train, "test": self.test}
+        return both if self.validation is None else {**both, "validation": self.validation}
 
     def views(self, config: RunConfig) -> Views:
         """The transforms given."""

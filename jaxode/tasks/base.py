@@ -62,8 +62,8 @@ class Task(ABC, Generic[Outputs]):
     """Name of the task in records."""
 
     monitor: str = "test_loss"
-    """Metric that selects the best checkpoint: `test_` or `train_`, and `loss` or a name of
-    `summarize`."""
+    """Metric that selects the best checkpoint: `test_`, `train_` or, of a data set with that split,
+    `validation_`, and `loss` or a name of `summarize`."""
 
     mode: Literal["max", "min"] = "min"
     """Whether the best value of `monitor` is the largest or the smallest."""

@@ -20,6 +20,7 @@ class Density(Task[Float[Array, " B"]]):
 
     Args:
       points: name of the model's input in a batch, [B, …].
+      monitor: metric that selects the best checkpoint, as of `Task`.
 
     Example:
       >>> import jax.numpy as jnp
@@ -31,14 +32,13 @@ class Density(Task[Float[Array, " B"]]):
     """
 
     name = "density"
-    monitor = "test_loss"
     mode = "min"
     examples = "points"
     loss_title = "negative log-likelihood in nats"
     curve = ("log_likelihood", "log-likelihood in nats", 1.0)
 
-    def __init__(self, points: str = "points") -> None:
-        self.points = points
+    def __init__(self, points: str = "points", monitor: str = "test_loss") -> None:
+        self.points, self.monitor = points, monitor
 
     def loss(
         self, model: Model, batch: Batch, total: Float[Array, ""]
@@ -61,8 +61,10 @@ class Density(Task[Float[Array, " B"]]):
         return ("loss", "test_loss", "train_log_likelihood", "test_log_likelihood")
 
     def progress_text(self, record: Mapping[str, Any]) -> list[str]:
-        """The log-likelihood of the test split."""
-        return [f"test {record['test_log_likelihood']:.4f} nats"]
+        """The log-likelihoods of the test split and, if there is one, of the validation split."""
+        held = record.get("validation_log_likelihood")
+        texts = [] if held is None else [f"validation {held:.4f} nats"]
+        return [*texts, f"test {record['test_log_likelihood']:.4f} nats"]
 
     def predictions(self, outputs: Float[Array, " B"], batch: Batch) -> dict[str, Array]:
         """The log-densities."""

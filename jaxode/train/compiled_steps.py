@@ -16,6 +16,7 @@ from jaxtyping import Array, Int, PRNGKeyArray
 from jaxode.checks import require
 from jaxode.config import RunConfig
 from jaxode.data import Dataset
+from jaxode.data.base import VALIDATION
 from jaxode.distributed.mesh import DeviceMesh
 from jaxode.models import create_model
 from jaxode.nn.kernels import kernels_name
@@ -73,6 +74,13 @@ class CompiledSteps:
         require(size % shares == 0, "eval_batch_size", size, allowed)
         self.task = task or default_task(data)
         self.feed = choose_feed(config, data, self.spread)
+        held = VALIDATION in self.feed.counts
+        require(
+            held or not self.task.monitor.startswith(f"{VALIDATION}_"),
+            "monitor",
+            self.task.monitor,
+            "of the test or training split, for the data have no validation split",
+        )
         self.train_count, self.test_count = self.feed.counts["train"], self.feed.counts["test"]
         self.steps_per_epoch = self.feed.steps_per_epoch
         self.total_steps = config.epochs * self.steps_per_epoch

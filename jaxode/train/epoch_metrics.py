@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import jax
 
+from jaxode.data.base import VALIDATION
 from jaxode.strict_json import JsonObject
 from jaxode.tasks import Task
 from jaxode.train.state import Totals
@@ -46,7 +47,7 @@ def evaluation_metrics(task: Task, split: str, evaluated: Evaluated) -> dict[str
 
     Args:
         task: names its numbers.
-        split: train or test.
+        split: train, test or validation.
         evaluated: sums of the evaluation.
     """
     summary = task.summarize(jax.device_get(evaluated.metrics))
@@ -64,6 +65,7 @@ def epoch_metrics(
     steps: Totals,
     train: Evaluated | None,
     test: Evaluated,
+    validation: Evaluated | None,
     skipped: int | None,
 ) -> JsonObject:
     """Metrics of an epoch (from 1).
@@ -76,6 +78,7 @@ def epoch_metrics(
         steps: totals of its training steps.
         train: sums of the evaluation on the training images after it; None if there was none.
         test: the same on the test images.
+        validation: the same on the validation images, if there are any.
         skipped: updates left out since the run began because a scaled gradient was not finite; None
           without scaling.
     """
@@ -88,6 +91,7 @@ def epoch_metrics(
             if train
             else dict.fromkeys(evaluation_metrics(task, "train", test))
         ),
+        **(evaluation_metrics(task, VALIDATION, validation) if validation else {}),
         "nfe_forward": a_solve(test.totals, "nfe"),
         "nfe_per_block": by_block(test.totals, "nfe") or None,
         "nfe_forward_train": a_solve(steps, "nfe"),

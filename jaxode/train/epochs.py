@@ -13,6 +13,7 @@ from jaxtyping import PRNGKeyArray
 
 from jaxode.callbacks.calls import Callbacks
 from jaxode.data import DataError
+from jaxode.data.base import VALIDATION
 from jaxode.distributed.process_group import ProcessGroup
 from jaxode.errors import RunFailed, Stopped
 from jaxode.runs.progress import Progress, epoch_line, first_step_line
@@ -87,12 +88,23 @@ class EpochLoop:
         both = self.config.train_evaluation == "every" or number + 1 == self.config.epochs
         train = self.evaluate("train", "training images") if both else None
         test = self.evaluate("test", "test images")
+        held = None
+        if VALIDATION in self.steps.feed.counts:
+            held = self.evaluate(VALIDATION, "validation images")
         self.progress.end()
         rate = float(jnp.asarray(self.steps.rate((number + 1) * self.steps.steps_per_epoch - 1)))
         skipped = int(self.state.scale.skipped) if self.state.scale else None
         records.append(
             epoch_metrics(
-                self.task, number + 1, rate, records.clock, self.state.totals, train, test, skipped
+                self.task,
+                number + 1,
+                rate,
+                records.clock,
+                self.state.totals,
+                train,
+                test,
+                held,
+                skipped,
             )
         )
         self.state = self.state._replace(totals=self.steps.zero())
@@ -152,7 +164,7 @@ class EpochLoop:
         """Evaluate a split with the present parameters.
 
         Args:
-            split: train or test.
+            split: train, test or validation.
             name: of the split, for progress and messages.
 
         Returns:

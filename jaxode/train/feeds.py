@@ -56,7 +56,7 @@ class Pass(Protocol):
 
 
 class Feed(Protocol):
-    """Batches of both splits."""
+    """Batches of all splits."""
 
     counts: dict[str, int]
     """Examples of each split."""
@@ -72,7 +72,7 @@ class Feed(Protocol):
         ...
 
     def evaluation(self, split: str) -> Pass:
-        """A pass over "train" or "test" in the order stored."""
+        """A pass over a split, "train" or "test" say, in the order stored."""
         ...
 
     def examples(self) -> tuple[Batches, Batches]:

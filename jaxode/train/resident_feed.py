@@ -21,31 +21,34 @@ from jaxode.train.feeds import Call, batch_shapes, epoch_shuffler, training_step
 class ResidentFeed:
     """All examples on every device; the compiled loops gather their batches by indices.
 
-    One array for both splits and one order of batches, so that one compilation evaluates both.
+    One array for all splits and one order of batches, so that one compilation evaluates each.
 
     Args:
       config: batch sizes, of training and of evaluation.
-      splits: arrays of "train" and "test" under the same names.
+      splits: arrays of "train", "test" and others, under the same names.
       mesh: the devices.
     """
 
     def __init__(self, config: RunConfig, splits: Mapping[str, Examples], mesh: DeviceMesh) -> None:
-        train, test = splits["train"], splits["test"]
+        train = splits["train"]
         self.splits = splits
         self.counts = {name: count_of(split) for name, split in splits.items()}
         self.steps_per_epoch = training_steps(config, train)
         size = config.evaluation_batch
-        first = BatchIndices(*sequential_order(self.counts["train"], size))
-        last = BatchIndices(*sequential_order(self.counts["test"], size))
-        order = BatchIndices(
-            jnp.concatenate([first.indices, last.indices + self.counts["train"]]),
-            jnp.concatenate([first.weights, last.weights]),
-        )
-        stored = {name: np.concatenate([array, test[name]]) for name, array in train.items()}
+        indices, weights, before, batches = [], [], 0, 0
+        self.evaluations: dict[str, tuple[int, int]] = {}
+        for name, count in self.counts.items():
+            own = BatchIndices(*sequential_order(count, size))
+            indices.append(own.indices + before)
+            weights.append(own.weights)
+            self.evaluations[name] = batches, len(own.weights)
+            before, batches = before + count, batches + len(own.weights)
+        order = BatchIndices(jnp.concatenate(indices), jnp.concatenate(weights))
+        stored = {
+            name: np.concatenate([split[name] for split in splits.values()]) for name in train
+        }
         self.shapes = batch_shapes(size, stored)
         self.dataset, self.order = mesh.place(stored), mesh.place(order)
-        batches = len(first.weights)
-        self.evaluations = {"train": (0, batches), "test": (batches, len(last.weights))}
         self._shuffled = epoch_shuffler(config, self.counts["train"], self.steps_per_epoch, mesh)
 
     def training(self, key: PRNGKeyArray, epoch: int, start: int) -> ResidentPass:

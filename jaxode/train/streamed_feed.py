@@ -31,7 +31,7 @@ class StreamedFeed:
 
     Args:
       config: batch sizes, of training and of evaluation.
-      splits: arrays or streams of "train" and "test", with the same arrays in a batch.
+      splits: arrays or streams of "train", "test" and others, with the same arrays in a batch.
       mesh: the devices.
     """
 
@@ -48,9 +48,11 @@ class StreamedFeed:
         self._shuffled = epoch_shuffler(config, self.counts["train"], self.steps_per_epoch, mesh)
         size = self.evaluation_batch
         found = {name: batch_shapes(size, self._first(split)) for name, split in splits.items()}
-        if found["train"] != found["test"]:
-            train, test = (array_types(found[name]) for name in ("train", "test"))
-            raise ConfigError(f"test must have the arrays of train, {train}, got {test}")
+        train = array_types(found["train"])
+        for name, shapes in found.items():
+            if shapes != found["train"]:
+                got = array_types(shapes)
+                raise ConfigError(f"{name} must have the arrays of train, {train}, got {got}")
         self.shapes = found["train"]
 
     def _first(self, split: Examples | BatchStream) -> Examples:

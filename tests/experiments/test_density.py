@@ -71,6 +71,21 @@ def test_a_finished_run_is_gone_on_with_by_the_same_flow_alone(run, capsys):
     assert (run / "metrics.jsonl").read_bytes() == before
 
 
+@pytest.mark.slow
+def test_the_best_epoch_of_a_table_is_chosen_by_points_apart(tmp_path, capsys):
+    np.save(tmp_path / "table.npy", np.random.default_rng(0).normal(size=(80, 2)))
+    flags = [word for word in SHORT if not word.startswith("--target")]
+    flags += ["--validation=0.25", "--patience=1", "--epochs=30", "--lr=1"]  # diverges soon
+    assert (
+        density.main([*flags, "--target", f"{tmp_path}/table.npy", "--out", f"{tmp_path}/r"]) == 0
+    )
+    lines = [json.loads(line) for line in (tmp_path / "r/metrics.jsonl").read_text().splitlines()]
+    losses = [line["validation_loss"] for line in lines]
+    assert len(lines) == 2 + int(np.argmin(losses)) < 30
+    best = lines[int(np.argmin(losses))]["test_log_likelihood"]
+    assert f"the best of the validation points, {best:.4f}" in capsys.readouterr().out
+
+
 def test_a_stopped_run_is_one_line_and_has_its_settings(tmp_path, monkeypatch, capsys):
     def stopped(flow, task, data, settings, *, callbacks, **more):
         for callback in callbacks:
@@ -93,6 +108,7 @@ def test_a_stopped_run_is_one_line_and_has_its_settings(tmp_path, monkeypatch, c
         ("--target=red_wine", "data_dir must be given"),
         ("--target=missing.npy", "cannot read missing.npy"),
         ("--hidden=0,3", "hidden must be sizes"),
+        ("--validation=0.1", "validation must be 0 for points that are drawn anew"),
     ],
 )
 def test_a_wrong_request_is_one_line(argument, message, tmp_path, capsys):
