@@ -12,7 +12,18 @@ import pytest
 
 import jaxode
 
-ROOMS = ("callbacks", "config", "data", "export", "inference", "models", "nn", "ode", "tasks")
+ROOMS = (
+    "callbacks",
+    "config",
+    "data",
+    "data.series",
+    "export",
+    "inference",
+    "models",
+    "nn",
+    "ode",
+    "tasks",
+)
 """Packages every public class and function of which has an example."""
 
 
