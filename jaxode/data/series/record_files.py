@@ -25,6 +25,9 @@ MOST_DICTIONARY = 2**28
 
 XZ, GZIP = b"\xfd7zXZ\x00", b"\x1f\x8b"
 
+END = bytes(1024)
+"""Two blocks of zeros end a tar archive."""
+
 RECORD = re.compile(r"([0-9]{1,9})\.txt", re.ASCII)
 
 
@@ -69,6 +72,8 @@ def _of_archive(path: Path) -> dict[int, bytes]:
         raise DataError(f"{path} cannot be unpacked: {one_line(error)}") from error
     if len(unpacked) > MOST_BYTES:
         raise DataError(f"{path} unpacks to more than {MOST_BYTES} bytes")
+    if not unpacked.endswith(END):  # tarfile would read what is left of a cut archive
+        raise DataError(f"{path} is no whole tar archive: it ends early")
     found: dict[int, bytes] = {}
     try:
         with tarfile.open(fileobj=io.BytesIO(unpacked), mode="r:") as archive:
