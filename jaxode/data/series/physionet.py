@@ -54,7 +54,7 @@ def read_physionet(
       folder: holds set-a.tar.xz, set-a.tar.gz, set-a.tar or the folder set-a of .txt files, and
         Outcomes-a.txt; or the same of other sets.
       sets: "a", or several, as "ab": 4,000 records each.
-      quantisation: hours, 0.001 to 48; 0.1 is the source's default, 0.016 (a minute) the paper's.
+      quantisation: hours, 0.001 to 48; 0.1 is the source's default, 0.016, a minute, the paper's.
       scaling: "published": (x - min) / max, with extremes of each parameter over all records read,
         a maximum of 0 dividing by 1; "range": (x - min) / (max - min); "none".
       unit_time: whether times are divided by 48 hours.

@@ -34,6 +34,7 @@ class Spirals:
       truth: without noise, float32 [N, W + B, 2].
       trajectories: the whole spirals without noise, float32 [N, P, 2].
       starts: where among the P points each window starts, int64 [N].
+      window: points of the window, W.
 
     Example:
       >>> from jaxode.data.series import draw_spirals

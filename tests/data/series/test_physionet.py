@@ -16,9 +16,9 @@ from jaxode.data.series.record_files import record_files
 HEADER = "Time,Parameter,Value\n"
 
 ONE = "00:00,RecordID,7\n00:00,Age,54\n00:00,Height,-1\n00:02,HR,70\n01:02,HR,80\n01:03,HR,90\n"
-"""At 0.1 h, 00:02 is 0 and 01:02 and 01:03 are 1."""
+"""At 0.1 h, 00:02 is 0, 01:02 and 01:03 are 1, and 47:58 below is 48."""
 
-OTHER = "00:00,RecordID,12\n00:00,Age,27\n24:00,HR,100\n48:00,HR,60\n"
+OTHER = "00:00,RecordID,12\n00:00,Age,27\n24:00,HR,100\n47:58,HR,60\n"
 
 
 def set_a(folder, records=None, outcomes="7,1\n12,0\n"):
