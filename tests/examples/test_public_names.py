@@ -19,6 +19,7 @@ ROOMS = (
     "callbacks",
     "config",
     "data",
+    "data.series",
     "distributed",
     "export",
     "inference",
