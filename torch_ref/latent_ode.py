@@ -120,7 +120,8 @@ class LatentODE(nn.Module):
     def loss(self, x: Tensor, times: Tensor, noise: Tensor) -> Tensor:
         """Mean over the series of -ELBO, in nats.
 
-        The ELBO is the log-likelihood of all rows less the divergence KL(q(z0) ‖ N(0, 1)).
+        The ELBO is the log-likelihood of all rows less the divergence KL(q(z0) ‖ N(0, 1)). The
+        script rounds its ln 2π to float32, which moves a loss of float64 by 3e-8 an observation.
         """
         predicted, mean, logvar = self(x, times, noise)
         likelihood = log_normal(x, predicted, self.std).sum((1, 2))

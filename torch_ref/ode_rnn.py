@@ -34,8 +34,8 @@ EULER = Settings(method="euler")
 class TanhField(nn.Module):
     """A net of tanh layers of the state alone, counting its evaluations in `nfe`.
 
-    Weights: `net.0`, `net.2` and so on, the linear layers, as create_net of the published code has
-    them: one of `units` outputs, `layers` more, and one of `size` outputs.
+    Weights: `net.0.*`, `net.2.*` and so on, as create_net of the published code has them: a linear
+    layer of `units` outputs, `layers` more, and one of `size` outputs.
     """
 
     def __init__(self, size: int, units: int = 100, layers: int = 1) -> None:
@@ -104,14 +104,9 @@ class Evolving(Recurrent):
     """
 
     def __init__(
-        self,
-        hidden: int,
-        outputs: int,
-        *,
-        units: int = 100,
-        layers: int = 1,
+        self, hidden: int, outputs: int, *, units: int = 100, layers: int = 1,
         settings: Settings = EULER,
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__()
         self.hidden, self.solver = hidden, Solver(settings)
         """The solver's `counts` are those of all solves so far."""

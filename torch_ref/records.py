@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -46,13 +46,13 @@ def hold(states: Tensor, rows: int) -> Tensor:
 
 
 class Recurrent(nn.Module):
-    """A state after every row of a record, and a linear layer that reads it.
-
-    A subclass defines `states(record)`, [N, H] of one record.
-    """
+    """A state after every row of a record, which a subclass defines, and a layer that reads it."""
 
     readout: nn.Linear
-    states: Callable[[Record], Tensor]
+
+    def states(self, record: Record) -> Tensor:
+        """[N, H]: the state after each row."""
+        raise NotImplementedError
 
     def trajectories(self, records: Records) -> Tensor:
         """States [B, T, H].
@@ -68,6 +68,6 @@ class Recurrent(nn.Module):
         return self.readout(states if every else states[:, -1])
 
 
-def classification_loss(model: Any, records: Records, labels: Tensor) -> Tensor:
+def classification_loss(model: Recurrent, records: Records, labels: Tensor) -> Tensor:
     """Mean cross-entropy of labels [B] and the outputs of each record's last state, in nats."""
     return F.cross_entropy(model(records), labels)

@@ -18,7 +18,7 @@ from torch_ref.cde import NeuralCDE, control, path  # noqa: E402
 from torch_ref.records import Records, classification_loss  # noqa: E402
 from torch_ref.solve import Settings  # noqa: E402
 
-RK4, FINE = Settings(method="rk4"), Settings(method="rk4", step_size=0.005)
+RK4, FINE = Settings(method="rk4"), Settings(method="rk4", step_size=0.01)
 LABELS = torch.tensor([1, 0, 1])
 
 
@@ -156,7 +156,7 @@ def test_the_adjoint_solve_of_each_record_has_its_own_control():
     given, found = waves(), []
     other = given._replace(values=given.values * torch.tensor([1.0, -2])[:, None, None])
     for adjoint in (False, True):
-        model = built(dataclasses.replace(FINE, step_size=0.02, adjoint=adjoint))
+        model = built(dataclasses.replace(FINE, step_size=0.04, adjoint=adjoint))
         found.append(gradient(model, classification_loss(model, other, LABELS[:2])))
         backward = model.solver.backward_nfe(model.field)
         assert model.solver.counts.nfe + backward == model.field.nfe
