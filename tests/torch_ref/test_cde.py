@@ -53,6 +53,14 @@ def test_the_control_passes_through_the_observations_with_slopes_from_behind():
         np.testing.assert_allclose(x.derivative(t), slopes[max(i - 1, 0)], rtol=1e-9, atol=1e-12)
 
 
+def test_the_path_is_unknown_where_nothing_was_observed():
+    record = list(records().each())[2]
+    found = path(record)
+    assert torch.equal(found[:, 0], record.times)
+    assert torch.equal(found[:, 1:].isnan(), record.mask == 0)
+    assert torch.equal(found[:, 1:].nan_to_num(), record.values)
+
+
 def test_a_gap_is_bridged_by_a_line():
     times = torch.tensor([0.0, 1, 3]).double()
     values = torch.tensor([[1.0, torch.nan], [torch.nan, 2], [7, torch.nan]]).double()

@@ -65,6 +65,15 @@ def test_a_gap_is_taken_by_eulers_method():
     torch.testing.assert_close(encoder.back(h, 1.5, 1.0, 0.16), by_hand)  # 3 points, 2 steps
 
 
+def test_the_zero_state_stands_a_hundredth_behind_the_last_row():
+    encoder = built(still=True).encoder
+    encoder.field.net[-1].bias.data = slope = torch.tensor([1.0, 2, -1, 0]).double()
+    nothing = torch.zeros(2, 3).double()
+    found = encoder(Record(torch.tensor([0.2, 0.9]).double(), nothing, nothing))
+    wanted = encoder.transform(torch.cat([-0.71 * slope, torch.zeros(4)]))
+    torch.testing.assert_close(found[0], wanted[:2])
+
+
 def test_the_loss_is_that_of_numpy():
     model, given, draws = built(still=True), records(), noise()
     with torch.no_grad():
