@@ -40,7 +40,7 @@ class Encoder(nn.Module):
     LEAD = 0.01
     """The zero state stands this long after the last row, where there is more than one."""
     PARTS = 50
-    """A gap of a PARTS-th of the record or more takes several steps of about that length."""
+    """Euler steps are meant to be about as long as the record over PARTS."""
 
     def __init__(
         self, inputs: int, hidden: int, latent: int, *, units: int, layers: int, gate_units: int
@@ -55,11 +55,11 @@ class Encoder(nn.Module):
     def back(self, mean: Tensor, later: float, earlier: float, shortest: float) -> Tensor:
         """The state's mean at `earlier` of that at `later`.
 
-        A gap shorter than `shortest` takes one step; another takes steps between n points, where n
-        is the gap over `shortest`, rounded down and at least 2.
+        The published code takes steps between as many points as `shortest` goes into the gap, so
+        one step fewer, and at least one.
         """
         gap = later - earlier
-        steps = 1 if gap < shortest else max(2, int(gap / shortest)) - 1
+        steps = max(1, int(gap / shortest) - 1)
         for _ in range(steps):
             mean = mean - gap / steps * self.field(later, mean)
         return mean
