@@ -66,17 +66,21 @@ class Solver:
 
     def __call__(self, func: Any, z0: Tensor) -> Tensor:
         """[B, C, H, W] → [B, C, H, W]; `func` is a module that counts its evaluations in `nfe`."""
-        chosen = self.settings
-        span = torch.tensor(chosen.span, dtype=z0.dtype, device=z0.device)
+        span = torch.tensor(self.settings.span, dtype=z0.dtype, device=z0.device)
+        return self.trajectory(func, z0, span)[1]
+
+    def trajectory(self, func: Any, z0: Tensor, times: Tensor) -> Tensor:
+        """States at `times`, z0 the first: [...] → [T, ...]. The settings' span is left aside."""
+        chosen, ends = self.settings, times[[0, -1]]
         self.listen(func)
         before = func.nfe
         options: dict[str, Any] = {}
         if chosen.step_size is not None:
             options["step_size"] = chosen.step_size
         if chosen.stop_at_ends:
-            options["step_t"] = span
+            options["step_t"] = ends
         if chosen.constant_first_step and chosen.method not in FIXED_STEP:
-            options["first_step"] = first_step(func, z0, chosen)
+            options["first_step"] = first_step(func, z0, times[0], chosen)
             func.nfe -= 1  # f(t0, z0), which the solve evaluates again
         common = {
             "method": chosen.method,
@@ -89,15 +93,15 @@ class Solver:
             if chosen.stop_at_ends:
                 # Where time runs backward, torchdiffeq negates it before its adjoint sees it, but
                 # not these options.
-                backward["step_t"] = (span if span[0] < span[1] else -span).flip(0)
+                backward["step_t"] = (times if times[0] < times[-1] else -times).flip(0)
             if chosen.adjoint_norm is not None:
                 backward["norm"] = chosen.adjoint_norm
-            z1: Any = odeint_adjoint(func, z0, span, **common, adjoint_options=backward)[1]
+            states: Any = odeint_adjoint(func, z0, times, **common, adjoint_options=backward)
         else:
-            z1 = odeint(func, z0, span, **common)[1]
+            states = odeint(func, z0, times, **common)
         self.counts.nfe += func.nfe - before
         self._forward_end = func.nfe
-        return z1
+        return states
 
     def backward_nfe(self, func: Any) -> int:
         """Evaluations since the last forward solve: those of its adjoint solve, once it has run."""
@@ -124,13 +128,12 @@ class Solver:
 
 
 @torch.no_grad()
-def first_step(func: Any, z0: Tensor, chosen: Settings) -> float:
-    """The first step size that torchdiffeq would choose.
+def first_step(func: Any, z0: Tensor, start: Tensor, chosen: Settings) -> float:
+    """The first step size that torchdiffeq would choose at the time `start`.
 
     Source: Hairer, Nørsett and Wanner 1993, II.4.
     """
     rtol, atol = (torch.tensor(value, dtype=torch.float64) for value in (chosen.rtol, chosen.atol))
-    start = torch.tensor(chosen.span[0], dtype=z0.dtype)
     return float(
         _select_initial_step(
             func, start, z0, SOLVERS[chosen.method].order - 1, rtol, atol, _rms_norm
