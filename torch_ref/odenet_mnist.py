@@ -11,7 +11,7 @@ of jaxode. Printed is the loss of each step, as by `python -m experiments.mnist 
 odenet_mnist --losses N`; `python -m scripts.odenet_mnist` compares the two.
 
 Two runs of one protocol part by rounding alone, at a ReLU near 0 by much more than it. How far they
-do is seen by --round-anew, which starts from weights that differ by one rounding each.
+do is seen by --round-anew, which moves every weight by one rounding before every step.
 """
 
 from __future__ import annotations
@@ -55,14 +55,13 @@ def rate_of(lr: float, batch_size: int, batches_per_epoch: int) -> Callable[[int
     return make_schedule("milestones", lr * batch_size / USUAL_BATCH, 0, boundaries)
 
 
-def round_anew(model: torch.nn.Module, seed: int) -> None:
+def round_anew(model: torch.nn.Module, generator: torch.Generator) -> None:
     """Move every parameter to one of its two neighbours among the numbers of its type.
 
     Args:
       model: changed in place.
-      seed: of the draws, one for each number.
+      generator: of the draws, one for each number.
     """
-    generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
             up = torch.rand(parameter.shape, generator=generator) < 0.5
@@ -112,7 +111,7 @@ def build_parser() -> Parser:
         "--round-anew",
         type=number(int, 0, 2**31 - 1),
         metavar="SEED",
-        help="move every weight to the next number above or below, drawn by SEED (default: none)",
+        help="before every step, move each weight to the number above or below, drawn by SEED",
     )
     add("--save", type=path, metavar="FILE", help="write state_dict and args as the script does")
     return parser
@@ -126,8 +125,10 @@ def carry_out(options: argparse.Namespace) -> None:
     settings = Settings(rtol=options.tol, atol=options.tol, adjoint=options.adjoint)
     dtype = torch.float64 if options.float64 else torch.float32
     model, batches = load(options.weights, options.batches, settings, dtype)
+    generator = None
     if options.round_anew is not None:
-        round_anew(model, options.round_anew)
+        generator = torch.Generator().manual_seed(options.round_anew)
+        round_anew(model, generator)
     size = len(batches[0][0])
     rule = torch.optim.SGD(model.parameters(), options.lr, momentum=0.9)
     rate = rate_of(options.lr, size, options.batches_per_epoch)
@@ -136,6 +137,8 @@ def carry_out(options: argparse.Namespace) -> None:
         if not math.isfinite(found.loss):
             raise ArithmeticError(f"step {step}: the loss is not finite")
         print(f"step {step}: loss {found.loss!r}", flush=True)
+        if generator is not None:
+            round_anew(model, generator)
     if options.save is not None:
         odenet = any(isinstance(layer, ODEBlock) for layer in model)
         residual = any(".downsample." in name for name in model.state_dict())

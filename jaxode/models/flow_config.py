@@ -14,7 +14,7 @@ from jaxode.config import SolveConfig
 from jaxode.models.flow import ContinuousFlow
 from jaxode.nn import ConcatSquashField, HyperField
 from jaxode.nn.divergence import NOISES
-from jaxode.nn.flow_fields import ACTIVATIONS
+from jaxode.nn.flow_fields import SMOOTH
 
 FILE = "flow.json"
 """Where a run has them."""
@@ -54,7 +54,7 @@ class FlowConfig:
 
     def __post_init__(self) -> None:
         require_choice("field", self.field, FIELDS)
-        require_choice("activation", self.activation, tuple(ACTIVATIONS))
+        require_choice("activation", self.activation, tuple(SMOOTH))
         require_choice("divergence", self.divergence, (EXACT, *NOISES))
         self.layers  # noqa: B018 - raises ConfigError
 

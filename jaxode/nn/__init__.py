@@ -1,5 +1,7 @@
 """What models are made of: kernels, layers, vector fields, blocks, stems and heads."""
 
+from jaxode.nn.dense import Dense as Dense
+from jaxode.nn.dense import DenseField as DenseField
 from jaxode.nn.divergence import LogDensityField as LogDensityField
 from jaxode.nn.divergence import draw_noise as draw_noise
 from jaxode.nn.divergence import exact_divergence as exact_divergence
@@ -9,6 +11,7 @@ from jaxode.nn.flow_fields import ConcatSquash as ConcatSquash
 from jaxode.nn.flow_fields import ConcatSquashField as ConcatSquashField
 from jaxode.nn.flow_fields import HyperField as HyperField
 from jaxode.nn.heads import Head as Head
+from jaxode.nn.intervals import IntervalSolve as IntervalSolve
 from jaxode.nn.layers import Conv as Conv
 from jaxode.nn.layers import GroupNorm as GroupNorm
 from jaxode.nn.layers import Linear as Linear
@@ -19,4 +22,7 @@ from jaxode.nn.ode_block import ODEBlock as ODEBlock
 from jaxode.nn.ode_block import SolveStats as SolveStats
 from jaxode.nn.ode_block import count_backward as count_backward
 from jaxode.nn.ode_block import solve_stats as solve_stats
+from jaxode.nn.recurrent import GRUCell as GRUCell
+from jaxode.nn.recurrent import GRUUnit as GRUUnit
+from jaxode.nn.series import Series as Series
 from jaxode.nn.stems import Downsample as Downsample

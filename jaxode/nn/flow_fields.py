@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -12,15 +12,12 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxode.checks import ConfigError, require_count
+from jaxode.nn.dense import ACTIVATIONS
 from jaxode.nn.layers import Linear, torch_uniform
 from jaxode.types import Time
 
-ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
-    "tanh": jnp.tanh,
-    "softplus": jax.nn.softplus,
-    "elu": jax.nn.elu,
-}
-"""Smooth functions between the layers of a concatsquash field, by name."""
+SMOOTH = {name: function for name, function in ACTIVATIONS.items() if name != "relu"}
+"""Functions between the layers of a concatsquash field, by name: the divergence differentiates."""
 
 
 class HyperField(nnx.Module):
@@ -144,10 +141,8 @@ class ConcatSquashField(nnx.Module):
         rngs: nnx.Rngs,
         dtype: DTypeLike = jnp.float32,
     ) -> None:
-        if activation not in ACTIVATIONS:
-            raise ConfigError(
-                f"activation must be one of {', '.join(ACTIVATIONS)}, got {activation!r}"
-            )
+        if activation not in SMOOTH:
+            raise ConfigError(f"activation must be one of {', '.join(SMOOTH)}, got {activation!r}")
         if not hidden:
             raise ConfigError(f"hidden must be one or more sizes of layers, got {hidden!r}")
         require_count("dimensions", dimensions)
@@ -165,5 +160,5 @@ class ConcatSquashField(nnx.Module):
     def __call__(self, t: Time, z: Float[Array, "B D"]) -> Float[Array, "B D"]:
         """The slope at time t, which is one number or [B, 1]."""
         for layer in list(self.layers)[:-1]:
-            z = ACTIVATIONS[self.activation](layer(t, z))
+            z = SMOOTH[self.activation](layer(t, z))
         return self.layers[-1](t, z)

@@ -1,0 +1,141 @@
+"""The neural controlled differential equation: a state that a path through the data drives."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from flax import nnx
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from jaxode.checks import require_count
+from jaxode.config import SolveConfig
+from jaxode.models.recurrent import RecurrentModel, States
+from jaxode.nn.control import HermitePieces, control_of
+from jaxode.nn.dense import Dense
+from jaxode.nn.intervals import IntervalSolve
+from jaxode.nn.layers import Linear
+from jaxode.nn.series import Series, scan_rows
+from jaxode.ode import Stats
+from jaxode.types import Time
+
+RK4 = SolveConfig("rk4", step_size=1.0)
+"""One step of the classical method, of the 3/8 rule as torchdiffeq has it, between two rows."""
+
+
+class ControlledField(nnx.Module):
+    """F(z) dX/dt, where F(z) is a matrix [H, C]: relu layers, and tanh of the last.
+
+    Source: Kidger, Morrill, Foster and Lyons 2020, "Neural Controlled Differential Equations for
+    Irregular Time Series", equation 5 and the code's FinalTanh.
+
+    Args:
+      channels: C, of the control.
+      hidden: H, numbers of the state.
+      units: of the hidden layers.
+      layers: hidden layers.
+      rngs: stream `params` of keys.
+      dtype: floating-point type of the parameters.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from flax import nnx
+      >>> from jaxode.models.neural_cde import ControlledField
+      >>> field = ControlledField(3, 4, 8, rngs=nnx.Rngs(0))
+      >>> field.matrix(jnp.ones((2, 4))).shape
+      (2, 4, 3)
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        hidden: int,
+        units: int = 32,
+        layers: int = 3,
+        *,
+        rngs: nnx.Rngs,
+        dtype: DTypeLike = jnp.float32,
+    ) -> None:
+        require_count("layers", layers)
+        self.shape = (hidden, channels)
+        sizes = [hidden, *[units] * layers, hidden * channels]
+        self.net = Dense(sizes, "relu", rngs=rngs, dtype=dtype)
+
+    def matrix(self, z: Float[Array, "B H"]) -> Float[Array, "B H C"]:
+        """F(z)."""
+        return jnp.tanh(self.net(z)).reshape(-1, *self.shape)
+
+    def __call__(
+        self, t: Time, z: Float[Array, "B H"], piece: tuple[Float[Array, " B"], HermitePieces]
+    ) -> Float[Array, "B H"]:
+        """The slope at a time [B, 1], on pieces [B, C] of the control that begin at given times."""
+        start, cubic = piece
+        since = jnp.broadcast_to(t, (len(z), 1))[:, 0] - start
+        return jnp.einsum("bhc,bc->bh", self.matrix(z), cubic.slope(since))
+
+
+class NeuralCDE(RecurrentModel):
+    """dz = F(z) dX along the control X of a series, from a linear layer of X at its first time.
+
+    X passes through time and values by Hermite cubics with backward differences.
+
+    Source: Kidger, Morrill, Foster and Lyons 2020, "Neural Controlled Differential Equations for
+    Irregular Time Series", equations 4 and 5; Morrill et al. 2021 for the control.
+
+    Args:
+      channels: D, values of a row.
+      hidden: H, numbers of the state.
+      outputs: O, of the linear layer that reads the states.
+      units: of the field's hidden layers.
+      layers: hidden layers of the field.
+      solve: how z goes from one row's time to the next; a step size is a part of that interval.
+      every: whether every state is read, or only the last of each series.
+      rngs: stream `params` of keys.
+      dtype: floating-point type of the parameters.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from flax import nnx
+      >>> from jaxode.models import NeuralCDE
+      >>> from jaxode.nn import Series
+      >>> ones = jnp.ones((2, 3, 1))
+      >>> series = Series(jnp.arange(6.0).reshape(2, 3), ones, ones, jnp.array([3, 3]))
+      >>> logits, stats = NeuralCDE(1, 4, 5, units=8, rngs=nnx.Rngs(0))(series)
+      >>> logits.shape, int(stats.nfe[0])
+      ((2, 5), 8)
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        hidden: int,
+        outputs: int,
+        *,
+        units: int = 32,
+        layers: int = 3,
+        solve: SolveConfig = RK4,
+        every: bool = False,
+        rngs: nnx.Rngs,
+        dtype: DTypeLike = jnp.float32,
+    ) -> None:
+        super().__init__(hidden, outputs, every=every, rngs=rngs, dtype=dtype)
+        self.initial = Linear(1 + channels, hidden, rngs=rngs, dtype=dtype)
+        field = ControlledField(1 + channels, hidden, units, layers, rngs=rngs, dtype=dtype)
+        self.between = IntervalSolve(field, solve)
+
+    def states(self, series: Series) -> tuple[States, Stats | None]:
+        """States [B, T, H], and statistics of the solves; none for series of one row."""
+        x, control = control_of(series)
+        z0 = self.initial(x[:, 0])
+        if series.times.shape[1] == 1:
+            return z0[:, None], None
+
+        def step(
+            z: Float[Array, "B H"], row: tuple[Array, Array, HermitePieces]
+        ) -> tuple[Float[Array, "B H"], Float[Array, "B H"], Stats]:
+            start, end, cubic = row
+            z, stats = self.between(z, start, end, (start, cubic))
+            return z, z, stats
+
+        rows = (series.times[:, :-1], series.times[:, 1:], control)
+        _, later, stats = scan_rows(step, z0, rows)
+        return jnp.concatenate([z0[:, None], later], 1), stats
