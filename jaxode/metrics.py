@@ -122,3 +122,30 @@ def report(counts: Confusion, names: tuple[str, ...]) -> dict[str, Any]:
         "by_class": by_class,
         "confusion": np.asarray(counts).tolist(),
     }
+
+
+def auroc(labels: Float[np.ndarray, " N"], scores: Float[np.ndarray, " N"]) -> float:
+    """Area under the ROC curve: how likely a positive example scores above a negative one.
+
+    Equal scores count half (the statistic of Mann and Whitney 1947).
+
+    Args:
+      labels: 0 or 1 of each example, [N], both at least once.
+      scores: higher for what is thought more likely to be 1, [N].
+
+    Raises:
+      ValueError: labels of one kind alone.
+
+    Example:
+      >>> import numpy as np
+      >>> from jaxode.metrics import auroc
+      >>> auroc(np.array([0.0, 1.0, 1.0]), np.array([0.2, 0.2, 0.9]))
+      0.75
+    """
+    positive = np.asarray(labels) > 0
+    count, others = int(positive.sum()), int((~positive).sum())
+    if not count or not others:
+        raise ValueError(f"labels must be 0 and 1, each at least once, got {count} of 1")
+    _, group, sizes = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(sizes) - (sizes - 1) / 2)[group]  # of equal scores the mean of theirs
+    return float((ranks[positive].sum() - count * (count + 1) / 2) / (count * others))

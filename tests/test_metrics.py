@@ -3,9 +3,14 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
+from sklearn.metrics import (
+    accuracy_score,
+    confusion_matrix,
+    precision_recall_fscore_support,
+    roc_auc_score,
+)
 
-from jaxode.metrics import accuracy, confusion, macro, report, scores
+from jaxode.metrics import accuracy, auroc, confusion, macro, report, scores
 
 RNG = np.random.default_rng(7)
 LABELS = RNG.choice([0, 1, 2, 4], 200)  # no image of class 3 or 5
@@ -44,3 +49,15 @@ def test_a_report_names_the_classes():
     assert found["by_class"]["d"]["images"] == 0
     assert found["confusion"] == COUNTS.tolist()
     assert (found["accuracy"], found["macro"]) == (accuracy(COUNTS), macro(COUNTS))
+
+
+@pytest.mark.parametrize("digits", [1, 12])  # with equal scores and without
+def test_the_area_under_the_roc_curve_is_scikit_learns(digits):
+    labels = (LABELS > 1).astype(np.float64)
+    drawn = np.round(RNG.normal(size=200) + 0.5 * labels, digits)
+    assert auroc(labels, drawn) == pytest.approx(roc_auc_score(labels, drawn), rel=1e-12)
+
+
+def test_without_both_labels_there_is_no_curve():
+    with pytest.raises(ValueError, match="each at least once, got 3 of 1"):
+        auroc(np.ones(3), np.arange(3.0))

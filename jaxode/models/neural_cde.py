@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
@@ -10,10 +13,11 @@ from jaxtyping import Array, Float
 from jaxode.checks import require_count
 from jaxode.config import SolveConfig
 from jaxode.models.recurrent import RecurrentModel, States
-from jaxode.nn.control import HermitePieces, control_of
+from jaxode.nn.control import Control, HermitePieces, Path, hermite_pieces, points_of
 from jaxode.nn.dense import Dense
 from jaxode.nn.intervals import IntervalSolve
 from jaxode.nn.layers import Linear
+from jaxode.nn.ode_block import ODEBlock
 from jaxode.nn.series import Series, scan_rows
 from jaxode.ode import Stats
 from jaxode.types import Time
@@ -64,13 +68,10 @@ class ControlledField(nnx.Module):
         """F(z)."""
         return jnp.tanh(self.net(z)).reshape(-1, *self.shape)
 
-    def __call__(
-        self, t: Time, z: Float[Array, "B H"], piece: tuple[Float[Array, " B"], HermitePieces]
-    ) -> Float[Array, "B H"]:
-        """The slope at a time [B, 1], on pieces [B, C] of the control that begin at given times."""
-        start, cubic = piece
-        since = jnp.broadcast_to(t, (len(z), 1))[:, 0] - start
-        return jnp.einsum("bhc,bc->bh", self.matrix(z), cubic.slope(since))
+    def __call__(self, t: Time, z: Float[Array, "B H"], control: Control) -> Float[Array, "B H"]:
+        """The slope at a time, which is one number or [B, 1]."""
+        slope = control.slope(jnp.broadcast_to(t, (len(z), 1))[:, 0])
+        return jnp.einsum("bhc,bc->bh", self.matrix(z), slope)
 
 
 class NeuralCDE(RecurrentModel):
@@ -87,7 +88,9 @@ class NeuralCDE(RecurrentModel):
       outputs: O, of the linear layer that reads the states.
       units: of the field's hidden layers.
       layers: hidden layers of the field.
-      solve: how z goes from one row's time to the next; a step size is a part of that interval.
+      solve: fixed steps, of a part of the interval between two rows; or error control, in one
+        solve through all rows: over each series' own times with per-sample steps, else over the
+        numbers of the rows, for z does not depend on how fast X is passed through.
       every: whether every state is read, or only the last of each series.
       rngs: stream `params` of keys.
       dtype: floating-point type of the parameters.
@@ -120,22 +123,51 @@ class NeuralCDE(RecurrentModel):
         super().__init__(hidden, outputs, every=every, rngs=rngs, dtype=dtype)
         self.initial = Linear(1 + channels, hidden, rngs=rngs, dtype=dtype)
         field = ControlledField(1 + channels, hidden, units, layers, rngs=rngs, dtype=dtype)
-        self.between = IntervalSolve(field, solve)
+        self.fixed = not solve.adaptive
+        if self.fixed:
+            self.between = IntervalSolve(field, solve)
+        else:
+            self.block = ODEBlock(field, solve)
+
+    @property
+    def field(self) -> ControlledField:
+        """The vector field."""
+        solve: Any = self.between if self.fixed else self.block
+        return solve.field
 
     def states(self, series: Series) -> tuple[States, Stats | None]:
         """States [B, T, H], and statistics of the solves; none for series of one row."""
-        x, control = control_of(series)
+        rows = series.times.shape[1]
+        numbers = jnp.arange(rows, dtype=series.times.dtype)
+        own = self.fixed or self.block.solve.per_sample
+        knots = series.times if own else jnp.broadcast_to(numbers, series.times.shape)
+        x = points_of(series, knots)
         z0 = self.initial(x[:, 0])
-        if series.times.shape[1] == 1:
+        if rows == 1:
             return z0[:, None], None
+        if self.fixed:
+            later, stats = self._row_by_row(x, knots, z0)
+            return jnp.concatenate([z0[:, None], later], 1), stats
+        last = series.lengths - 1
+        control = Control(knots, last if own else last * 0 + rows - 1, hermite_pieces(x, knots))
+        states, stats = self.block(z0, control, knots if own else numbers)
+        # Behind a series' end the control goes on for a piece and comes back.
+        row = jnp.minimum(jnp.arange(rows), last[:, None])
+        return jnp.take_along_axis(jnp.swapaxes(states, 0, 1), row[..., None], 1), stats
+
+    def _row_by_row(
+        self, x: Path, knots: Float[Array, "B T"], z0: Float[Array, "B H"]
+    ) -> tuple[States, Stats | None]:
+        """States behind the first row by solves from each to the next."""
 
         def step(
             z: Float[Array, "B H"], row: tuple[Array, Array, HermitePieces]
         ) -> tuple[Float[Array, "B H"], Float[Array, "B H"], Stats]:
             start, end, cubic = row
-            z, stats = self.between(z, start, end, (start, cubic))
+            pieces = jax.tree.map(lambda numbers: numbers[:, None], cubic)
+            one = Control(jnp.stack([start, end], 1), jnp.ones(len(z), jnp.int32), pieces)
+            z, stats = self.between(z, start, end, one)
             return z, z, stats
 
-        rows = (series.times[:, :-1], series.times[:, 1:], control)
-        _, later, stats = scan_rows(step, z0, rows)
-        return jnp.concatenate([z0[:, None], later], 1), stats
+        rows = (knots[:, :-1], knots[:, 1:], hermite_pieces(x, knots))
+        return scan_rows(step, z0, rows)[1:]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxode.nn.series import Series
 
@@ -89,17 +89,45 @@ def filled(x: Path, seen: Bool[Array, "B T C"], times: Float[Array, "B T"]) -> P
     return jax.vmap(over_channels)(x, seen, times)
 
 
-def control_of(series: Series) -> tuple[Path, HermitePieces]:
-    """The control of a series: time is its first channel, the values follow.
+def points_of(series: Series, knots: Float[Array, "B T"]) -> Path:
+    """The points [B, T, 1 + D] that a control passes through: time, then the values.
 
-    Behind a series' end it stands still, for the times do.
+    Behind a series' end it stands still.
 
     Args:
       series: B of them.
-
-    Returns:
-      The points that it passes through, [B, T, 1 + D], and its pieces.
+      knots: where the control is at each row; values that are missing lie on lines in between.
     """
-    values = filled(series.values, (series.mask > 0) & series.inside[..., None], series.times)
-    x = jnp.concatenate([series.times[..., None], values], 2)
-    return x, hermite_pieces(x, series.times)
+    values = filled(series.values, (series.mask > 0) & series.inside[..., None], knots)
+    return jnp.concatenate([series.times[..., None], values], 2)
+
+
+class Control(NamedTuple):
+    """A path x(t) of each sample, of pieces between knots.
+
+    Args:
+      knots: rising, [B, T].
+      last: the number of the last knot that counts, [B]; behind it the last piece before it goes
+        on, as before the first knot the first does.
+      pieces: [B, T - 1, C].
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jaxode.nn.control import Control, hermite_pieces
+      >>> knots = jnp.array([[0.0, 1.0, 2.0]])
+      >>> pieces = hermite_pieces(jnp.array([[[0.0], [1.0], [4.0]]]), knots)
+      >>> Control(knots, jnp.array([2]), pieces).slope(jnp.array([1.5])).tolist()
+      [[4.0]]
+    """
+
+    knots: Float[Array, "B T"]
+    last: Int[Array, " B"]
+    pieces: HermitePieces
+
+    def slope(self, t: Float[Array, " B"]) -> Float[Array, "B C"]:
+        """dx/dt at a time of each sample; at a knot that of the piece that ends there."""
+        found = jax.vmap(lambda knots, t: jnp.searchsorted(knots, t, side="left"))(self.knots, t)
+        index = jnp.clip(found - 1, 0, jnp.maximum(self.last - 1, 0))
+        samples = jnp.arange(len(t))
+        piece = jax.tree.map(lambda numbers: numbers[samples, index], self.pieces)
+        return piece.slope(t - self.knots[samples, index])

@@ -55,8 +55,9 @@ class StretchedField(nnx.Module):
 class IntervalSolve(nnx.Module):
     """z(b) of dz/dt = f(t, z) with z(a) given, for an interval [a, b] of each sample's own.
 
-    All are solved together in the time s = (t - a)/(b - a) from 0 to 1, so a step size is a part of
-    an interval, and joint error control has one for all. An interval of length 0 is the identity.
+    With per-sample step sizes and error control each sample is solved in its own time. Otherwise
+    all are solved together in the time s = (t - a)/(b - a) from 0 to 1, so that a step size is a
+    part of an interval. An interval of length 0 is the identity.
 
     Args:
       field: an `nnx.Module` or a function, f(t, z) or f(t, z, args), with times [B, 1, ...].
@@ -73,13 +74,14 @@ class IntervalSolve(nnx.Module):
     """
 
     def __init__(self, field: Field, solve: SolveConfig) -> None:
-        self.block = ODEBlock(StretchedField(field), solve)
+        self.own_times = solve.per_sample and solve.adaptive
+        self.block = ODEBlock(field if self.own_times else StretchedField(field), solve)
 
     @property
     def field(self) -> Field:
         """The vector field."""
-        stretched: Any = self.block.field
-        return stretched.field
+        block: Any = self.block
+        return block.field if self.own_times else block.field.field
 
     def __call__(
         self, z: Samples, start: Float[Array, " B"], end: Float[Array, " B"], args: PyTree = None
@@ -89,12 +91,16 @@ class IntervalSolve(nnx.Module):
         Args:
           z: the state at their starts, [B, ...].
           start: a, [B].
-          end: b, [B], before, after or at a.
+          end: b, [B]; not before a anywhere, or not after it.
           args: the field's third argument; has a gradient.
 
         Returns:
           [B, ...], and the statistics of the solve.
         """
+        if self.own_times:
+            states, stats = self.block(z, args, ts=jnp.stack([start, end], 1))
+            none = start == end  # not even the slope that a solve begins with
+            return states[1], stats._replace(nfe=jnp.where(none, 0, stats.nfe))
         solve, interval = self.block.solve, (start, end - start, args)
         steps = self._few_steps()
         if not steps:

@@ -7,4 +7,8 @@ from jaxode.tasks.base import Task as Task
 from jaxode.tasks.classification import Classification as Classification
 from jaxode.tasks.defaults import default_task as default_task
 from jaxode.tasks.density import Density as Density
+from jaxode.tasks.latent_series import LatentSeries as LatentSeries
 from jaxode.tasks.regression import Regression as Regression
+from jaxode.tasks.series import SeriesClassification as SeriesClassification
+from jaxode.tasks.series import examples_of as examples_of
+from jaxode.tasks.series import series_of as series_of
