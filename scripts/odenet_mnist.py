@@ -6,9 +6,10 @@
 
 Four programs run one after the other, in float64 and with equal flags: scripts.export_for_torch
 writes initial weights and batches, torch_ref.odenet_mnist trains on them with plain torchdiffeq,
-and once more with every weight moved by one rounding before every step, and experiments.mnist
-trains by itself; each prints the loss of every step. The settings that the script has as flags can
-be given, and how large model and data are; evaluations are left out, for they change no step.
+and once more with every weight moved by one rounding before every step and the images of a batch in
+another order, and experiments.mnist trains by itself; each prints the loss of every step. The
+settings that the script has as flags can be given, and how large model and data are; evaluations
+are left out, for they change no step.
 
 The losses of a step are equal if they differ by at most 1e-12 of their size. If they do not, they
 are compared with torchdiffeq's own two losses: rounding grows from step to step, and by some
@@ -40,8 +41,8 @@ LIMIT = 1e-12
 """Largest relative difference of two equal losses: rounding, carried on by the steps."""
 
 SHARE = 10.0
-"""How much more the sides may differ than torchdiffeq's losses do with weights rounded anew: the
-sides round in every operation, not in the weights alone."""
+"""How much more the sides may differ than torchdiffeq's losses do when they are rounded anew:
+the sides round in every operation."""
 
 PROTOCOL = "odenet_mnist"
 ITS_FLAGS = (
@@ -122,7 +123,7 @@ class Losses(NamedTuple):
     ours: float
     theirs: float
     rounded: float
-    """torchdiffeq's, with weights rounded anew."""
+    """torchdiffeq's, rounded anew."""
 
     @property
     def difference(self) -> float:
@@ -188,8 +189,8 @@ def table(steps: Sequence[Losses]) -> str:
     worst = max(step.difference for step in steps)
     own = max(step.by_rounding for step in steps)
     lines.append(
-        f"{len(steps)} losses, largest relative difference {worst:.1e}, of torchdiffeq's own with"
-        f" weights rounded anew {own:.1e}: {verdict(steps)[1]}"
+        f"{len(steps)} losses, largest relative difference {worst:.1e}, of torchdiffeq and itself,"
+        f" rounded anew, {own:.1e}: {verdict(steps)[1]}"
     )
     return "\n".join(lines)
 

@@ -11,7 +11,8 @@ of jaxode. Printed is the loss of each step, as by `python -m experiments.mnist 
 odenet_mnist --losses N`; `python -m scripts.odenet_mnist` compares the two.
 
 Two runs of one protocol part by rounding alone, at a ReLU near 0 by much more than it. How far they
-do is seen by --round-anew, which moves every weight by one rounding before every step.
+do is seen by --round-anew: every weight is moved by one rounding before every step, and sums over
+the images of a batch are taken in another order.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from pathlib import Path
 import torch
 
 from torch_ref.flags import WRONG_REQUEST, Parser, number, one_line, parsed, path
-from torch_ref.inputs import load
+from torch_ref.inputs import Batch, load
 from torch_ref.model import ODEBlock
 from torch_ref.solve import Settings
 from torch_ref.train import FAILED, INTERRUPTED
@@ -67,6 +68,13 @@ def round_anew(model: torch.nn.Module, generator: torch.Generator) -> None:
             up = torch.rand(parameter.shape, generator=generator) < 0.5
             towards = torch.where(up, math.inf, -math.inf).to(parameter.dtype)
             parameter.copy_(torch.nextafter(parameter, towards))
+
+
+def reordered(batch: Batch, generator: torch.Generator) -> Batch:
+    """A batch with its images in an order that is drawn."""
+    images, labels = batch
+    order = torch.randperm(len(labels), generator=generator)
+    return images[order], labels[order]
 
 
 def build_parser() -> Parser:
@@ -111,7 +119,8 @@ def build_parser() -> Parser:
         "--round-anew",
         type=number(int, 0, 2**31 - 1),
         metavar="SEED",
-        help="before every step, move each weight to the number above or below, drawn by SEED",
+        help="before every step, move each weight to the number above or below and change the"
+        " order of the batch, drawn by SEED",
     )
     add("--save", type=path, metavar="FILE", help="write state_dict and args as the script does")
     return parser
@@ -132,6 +141,8 @@ def carry_out(options: argparse.Namespace) -> None:
     size = len(batches[0][0])
     rule = torch.optim.SGD(model.parameters(), options.lr, momentum=0.9)
     rate = rate_of(options.lr, size, options.batches_per_epoch)
+    if generator is not None:
+        batches = [reordered(batch, generator) for batch in batches[: options.steps]]
     used = itertools.islice(batches, options.steps)
     for step, found in enumerate(train(model, used, rule, rate), 1):
         if not math.isfinite(found.loss):
