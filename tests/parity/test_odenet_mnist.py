@@ -85,6 +85,7 @@ def test_another_schedule_has_other_rates(x64):
 @pytest.fixture
 def files(tmp_path):
     """Weights of a small ResNet and two batches, as flags."""
+    torch.manual_seed(0)
     model = build("resnet", 1, channels=1, classes=3, width=4, side=12)
     torch.save(model.state_dict(), tmp_path / "weights.pt")
     rng = np.random.default_rng(0)
@@ -152,7 +153,7 @@ def test_the_reference_starts_from_weights_rounded_anew(files, capsys):
         assert odenet_mnist.main([*files, *flags]) == 0
         found.append(losses_of(capsys.readouterr().out))
     assert found[0] != found[1]
-    np.testing.assert_allclose(*found, rtol=1e-5)
+    np.testing.assert_allclose(*found, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
