@@ -14,16 +14,15 @@ from flax import nnx
 
 from experiments.densities import pictures
 from experiments.densities.config import PLANE, TABLES, DensityConfig
-from jaxode.callbacks import EarlyStopping, RunInfo
-from jaxode.checks import ConfigError, one_line, require
+from experiments.written_at_the_start import WrittenAtTheStart, require_same
+from jaxode.callbacks import EarlyStopping
 from jaxode.config import DataConfig, OptimConfig, RunConfig, SolveConfig
 from jaxode.data import ArrayDataset, BatchStream, Dataset, StreamedDataset
 from jaxode.data.densities import TARGETS
 from jaxode.data.point_tables import gaussian_score, read_array, read_patches, read_wine
 from jaxode.models.flow_config import FILE, FlowConfig, create_flow
 from jaxode.runs import Progress
-from jaxode.runs.files import write_json, write_whole
-from jaxode.strict_json import read_object
+from jaxode.runs.files import write_whole
 from jaxode.tasks import Density
 from jaxode.train import fit
 
@@ -105,7 +104,7 @@ def train(config: DensityConfig, out: Path, progress: Progress, command: str) ->
         train_evaluation="last",
     )
     if config.resume:
-        require_same_flow(out / FILE, which)
+        require_same(out / FILE, dataclasses.asdict(which))
     monitor = "validation_loss" if "validation" in data.splits else "test_loss"
     stopping = [EarlyStopping(config.patience)] if config.patience else []
     files = {
@@ -133,35 +132,6 @@ def train(config: DensityConfig, out: Path, progress: Progress, command: str) ->
         nats = found.history[epoch - 1]["test_log_likelihood"]
         text += f"; of epoch {epoch}, the best of the validation points, {nats:.4f}"
     return f"{text} ({json.dumps(str(out))})"
-
-
-def require_same_flow(path: Path, which: FlowConfig) -> None:
-    """Raise ConfigError if the run to go on with has another flow."""
-    if not path.is_file():
-        return
-    try:
-        before = FlowConfig.from_json(read_object(path))
-    except ValueError as error:
-        raise ConfigError(one_line(error)) from error
-    for name, value in dataclasses.asdict(before).items():
-        require(getattr(which, name) == value, name, getattr(which, name), f"{value}, as in {path}")
-
-
-class WrittenAtTheStart:
-    """A callback that writes files when training begins, so that a stopped run has them too.
-
-    Args:
-      out: the run's directory.
-      files: contents by name.
-    """
-
-    def __init__(self, out: Path, files: dict[str, dict[str, Any]]) -> None:
-        self.out, self.files = out, files
-
-    def on_start(self, run: RunInfo) -> None:
-        """Write them."""
-        for name, content in self.files.items():
-            write_json(self.out / name, content)
 
 
 def last_line(report: dict[str, Any], data: Dataset) -> str:

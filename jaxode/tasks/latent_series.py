@@ -15,10 +15,12 @@ from jaxode.checks import ConfigError, require_choice
 from jaxode.metrics import auroc
 from jaxode.models.latent_ode import LatentOutputs
 from jaxode.nn.series import Series
+from jaxode.plots import series
 from jaxode.tasks.base import Batch, Metrics, Model, Predictions, Task, call_model
 from jaxode.tasks.series import series_of
 
 LIKELIHOODS = ("sum", "mean")
+ROC = "roc.png"
 
 
 class LatentSeries(Task[LatentOutputs]):
@@ -198,6 +200,22 @@ class LatentSeries(Task[LatentOutputs]):
     def report_names(self, stored: Predictions) -> tuple[str, ...]:
         """`latent_series`."""
         return ("latent_series",)
+
+    def plots(
+        self, stored: Predictions, examples: Mapping[str, np.ndarray], spec: Any, title: str
+    ) -> dict[str, bytes]:
+        """The ROC curve of the outcome, if there is one of each kind."""
+        area = self.report(stored, spec)["latent_series"].get("auroc")
+        if area is None:
+            return {}
+        known = ~np.isnan(stored["outcome"])
+        label, score = stored["outcome"][known], stored["log_odds"][known]
+        return {ROC: series.draw_roc(label, score, area, title)}
+
+    def plot_names(self, stored: Predictions) -> tuple[str, ...]:
+        """roc.png, if there are outcomes of each kind."""
+        label = stored.get("outcome", np.zeros(0))
+        return (ROC,) if np.any(label == 0) and np.any(label == 1) else ()
 
     def _over_observations(
         self, figures: Float[Array, "B S T D"], mask: Float[Array, "B T D"], *, mean: bool = False

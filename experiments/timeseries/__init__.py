@@ -1,0 +1,1 @@
+"""Time series at irregular times: settings, data, models, training and pictures."""
