@@ -6,10 +6,10 @@
 
 Four programs run one after the other, in float64 and with equal flags: scripts.export_for_torch
 writes initial weights and batches, torch_ref.odenet_mnist trains on them with plain torchdiffeq,
-and once more with every weight moved by one rounding before every step and the images of a batch in
-another order, and experiments.mnist trains by itself; each prints the loss of every step. The
-settings that the script has as flags can be given, and how large model and data are; evaluations
-are left out, for they change no step.
+and once more with every weight moved by one rounding before every step and sums in other orders,
+and experiments.mnist trains by itself; each prints the loss of every step. The settings that the
+script has as flags can be given, and how large model and data are; evaluations are left out, for
+they change no step.
 
 The losses of a step are equal if they differ by at most 1e-12 of their size. If they do not, they
 are compared with torchdiffeq's own two losses: rounding grows from step to step, and by some

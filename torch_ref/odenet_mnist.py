@@ -11,8 +11,9 @@ of jaxode. Printed is the loss of each step, as by `python -m experiments.mnist 
 odenet_mnist --losses N`; `python -m scripts.odenet_mnist` compares the two.
 
 Two runs of one protocol part by rounding alone, at a ReLU near 0 by much more than it. How far they
-do is seen by --round-anew: every weight is moved by one rounding before every step, and sums over
-the images of a batch are taken in another order.
+do is seen by --round-anew: every weight is moved by one rounding before every step, the images of a
+batch stand in another order, and maps lie in memory channels last, so that sums are taken in other
+orders.
 """
 
 from __future__ import annotations
@@ -71,10 +72,10 @@ def round_anew(model: torch.nn.Module, generator: torch.Generator) -> None:
 
 
 def reordered(batch: Batch, generator: torch.Generator) -> Batch:
-    """A batch with its images in an order that is drawn."""
+    """A batch with its images in an order that is drawn, channels last in memory."""
     images, labels = batch
     order = torch.randperm(len(labels), generator=generator)
-    return images[order], labels[order]
+    return images[order].to(memory_format=torch.channels_last), labels[order]
 
 
 def build_parser() -> Parser:
@@ -119,8 +120,8 @@ def build_parser() -> Parser:
         "--round-anew",
         type=number(int, 0, 2**31 - 1),
         metavar="SEED",
-        help="before every step, move each weight to the number above or below and change the"
-        " order of the batch, drawn by SEED",
+        help="before every step, move each weight to the number above or below, drawn by SEED,"
+        " and take sums in another order",
     )
     add("--save", type=path, metavar="FILE", help="write state_dict and args as the script does")
     return parser
@@ -137,6 +138,7 @@ def carry_out(options: argparse.Namespace) -> None:
     generator = None
     if options.round_anew is not None:
         generator = torch.Generator().manual_seed(options.round_anew)
+        model = model.to(memory_format=torch.channels_last)
         round_anew(model, generator)
     size = len(batches[0][0])
     rule = torch.optim.SGD(model.parameters(), options.lr, momentum=0.9)
