@@ -138,7 +138,7 @@ def carry_out(options: argparse.Namespace) -> None:
     generator = None
     if options.round_anew is not None:
         generator = torch.Generator().manual_seed(options.round_anew)
-        model = model.to(memory_format=torch.channels_last)
+        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         round_anew(model, generator)
     size = len(batches[0][0])
     rule = torch.optim.SGD(model.parameters(), options.lr, momentum=0.9)

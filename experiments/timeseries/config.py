@@ -40,8 +40,12 @@ class SeriesConfig:
     quantisation: float = setting(
         0.1, "hours, to which PhysioNet's times are rounded", Range(0.001, 48)
     )
-    model: Literal["latent_ode", "ode_rnn", "neural_cde", "gru_d", "rnn_delta"] | None = setting(
-        None, "default: latent_ode for spirals and physionet, else neural_cde"
+    model: Literal["latent_ode", "rnn", "ode_rnn", "neural_cde", "gru_d", "rnn_delta"] | None = (
+        setting(
+            None,
+            "default: latent_ode for spirals and physionet, else neural_cde; rnn, for spirals,"
+            " predicts next values",
+        )
     )
     encoder: Literal["rnn", "masked_rnn", "ode_rnn"] | None = setting(
         None, "of a latent ODE: rnn reads values alone, masked_rnn mask and gaps too"
@@ -78,10 +82,11 @@ class SeriesConfig:
         needed = self.data in ("physionet", "characters", "vowels")
         given = self.data_dir is not None or not needed
         require(given, "data_dir", self.data_dir, f"given for data {self.data}")
-        latent = self.chosen("model") == "latent_ode"
-        generative = self.data in ("spirals", "physionet")
-        allowed = "latent_ode for spirals and physionet, and another for classes"
-        require(latent == generative, "model", self.chosen("model"), allowed)
+        models = {"spirals": ("latent_ode", "rnn"), "physionet": ("latent_ode",)}
+        others = ("ode_rnn", "neural_cde", "gru_d", "rnn_delta")
+        allowed = models.get(self.data, others)
+        fits = self.chosen("model") in allowed
+        require(fits, "model", self.chosen("model"), f"{' or '.join(allowed)} for {self.data}")
 
     def chosen(self, name: str) -> Any:
         """A setting, or what is usual for the data where it was left out."""

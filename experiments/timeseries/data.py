@@ -23,10 +23,13 @@ from jaxode.data.series import (
     stratified_split,
 )
 from jaxode.data.streaming import Examples
-from jaxode.tasks import LatentSeries, SeriesClassification, Task, examples_of
+from jaxode.tasks import LatentSeries, NextValue, SeriesClassification, Task, examples_of
 
 BEYOND = 100
 """Points of a spiral behind the observed window, at which the error is measured (table 2)."""
+
+NOISE = 0.1
+"""Standard deviation of a spiral's observations, in the data and in the likelihood."""
 
 SPIRALS = {"train": 1000, "validation": 200, "test": 1000}
 
@@ -61,7 +64,7 @@ def spirals(config: SeriesConfig) -> Problem:
     """
     parts: dict[str, Examples] = {}
     for number, (name, count) in enumerate(SPIRALS.items()):
-        drawn = draw_spirals(count, beyond=BEYOND, seed=3 * config.seed + number)
+        drawn = draw_spirals(count, beyond=BEYOND, noise=NOISE, seed=3 * config.seed + number)
         seen = drawn.observed_at(config.observed, seed=config.seed)
         series = seen.series
         arrays = examples_of(series)
@@ -81,8 +84,8 @@ def spirals(config: SeriesConfig) -> Problem:
         SimpleNamespace(class_names=("clockwise", "counter-clockwise")),
         validation=parts["validation"],
     )
-    task = LatentSeries(noise_std=0.1, monitor="validation_loss")
-    return Problem(data, task, 2, 0, np.zeros(2))
+    kind = NextValue if config.chosen("model") == "rnn" else LatentSeries
+    return Problem(data, kind(NOISE, monitor="validation_loss"), 2, 0, np.zeros(2))
 
 
 def physionet(config: SeriesConfig) -> Problem:

@@ -109,9 +109,14 @@ def last_line(result: dict[str, Any], history: list[dict[str, Any]], out: Path) 
         text = f"test accuracy {last:.2f} %; {chosen:.2f} %"
     else:
         last, chosen = history[-1], best
-        text = f"test RMSE {last['test_rmse']:.4f}, MSE {last['test_mse']:.3e}"
         auroc = result.get("latent_series", {}).get("auroc")
-        text += "" if auroc is None else f", AUROC {auroc:.4f}"
-        text += f"; RMSE {chosen['test_rmse']:.4f}, MSE {chosen['test_mse']:.3e}"
+        also = "" if auroc is None else f", AUROC {auroc:.4f}"
+        text = f"test {errors(last)}{also}; {errors(chosen)}"
     where = f"in epoch {result['best_epoch']}, the best of the validation series"
     return f"{text} {where} ({json.dumps(str(out))})"
+
+
+def errors(line: dict[str, Any]) -> str:
+    """The errors of an epoch."""
+    text = f"RMSE {line['test_rmse']:.4f}"
+    return f"{text}, MSE {line['test_mse']:.3e}" if "test_mse" in line else text

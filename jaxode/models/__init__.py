@@ -13,6 +13,8 @@ from jaxode.models.encoders import ODERNNEncoder as ODERNNEncoder
 from jaxode.models.encoders import Posterior as Posterior
 from jaxode.models.encoders import RNNEncoder as RNNEncoder
 from jaxode.models.flow import ContinuousFlow as ContinuousFlow
+from jaxode.models.forecaster import Forecast as Forecast
+from jaxode.models.forecaster import RNNForecaster as RNNForecaster
 from jaxode.models.iceberg import IcebergNet as IcebergNet
 from jaxode.models.latent_ode import LatentODE as LatentODE
 from jaxode.models.latent_ode import LatentOutputs as LatentOutputs

@@ -14,6 +14,7 @@ from flax import nnx
 from jaxode.checks import ConfigError, require, require_choice, require_count
 from jaxode.config import SolveConfig
 from jaxode.models.encoders import ODERNNEncoder, RNNEncoder
+from jaxode.models.forecaster import RNNForecaster
 from jaxode.models.latent_ode import LatentODE
 from jaxode.models.neural_cde import NeuralCDE
 from jaxode.models.recurrent import GRUD, ODERNN, RNNDelta
@@ -22,7 +23,7 @@ from jaxode.nn.dense import Dense, DenseField
 FILE = "series.json"
 """Where a run has them."""
 
-MODELS = ("latent_ode", "ode_rnn", "neural_cde", "gru_d", "rnn_delta")
+MODELS = ("latent_ode", "rnn", "ode_rnn", "neural_cde", "gru_d", "rnn_delta")
 SOLVING = ("latent_ode", "ode_rnn", "neural_cde")
 """Those that solve an ODE."""
 ENCODERS = ("rnn", "masked_rnn", "ode_rnn")
@@ -37,7 +38,7 @@ class SeriesModelConfig:
     Args:
       channels: D, values of a row.
       outputs: classes; of a latent ODE 1 with a binary outcome, else 0.
-      model: latent_ode, ode_rnn, neural_cde, gru_d or rnn_delta.
+      model: latent_ode; rnn, which predicts next values; ode_rnn, neural_cde, gru_d or rnn_delta.
       encoder: of a latent ODE: rnn reads values alone, masked_rnn mask and gaps too, ode_rnn.
       hidden: numbers of the state; of a latent ODE, of its encoder's.
       latent: numbers of a latent ODE's z.
@@ -71,7 +72,7 @@ class SeriesModelConfig:
         require_choice("encoder", self.encoder, ENCODERS)
         for name in ("channels", "hidden", "latent", "units", "layers"):
             require_count(name, getattr(self, name))
-        least = 0 if self.model == "latent_ode" else 1
+        least = 0 if self.model in ("latent_ode", "rnn") else 1
         require_count("outputs", self.outputs, least)
         require_count("decoder", self.decoder, 0)
 
@@ -117,6 +118,8 @@ def create_series_model(
     channels, hidden, outputs = config.channels, config.hidden, config.outputs
     if config.model == "latent_ode":
         return _latent_ode(config, solve, both)
+    if config.model == "rnn":
+        return RNNForecaster(channels, hidden, **both)
     if config.model == "rnn_delta":
         return RNNDelta(channels, hidden, outputs, **both)
     if config.model == "gru_d":

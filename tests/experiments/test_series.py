@@ -46,7 +46,7 @@ def test_a_folder_is_learned_and_the_run_says_which_model(folder, tmp_path, caps
     [
         (["--data=physionet"], "data_dir must be given"),
         (["--data=nowhere"], "nowhere"),
-        (["--data=spirals", "--model=gru_d"], "model must be latent_ode for spirals"),
+        (["--data=spirals", "--model=gru_d"], "model must be latent_ode or rnn for spirals"),
         (["--observed=1"], "observed must be"),
         (["--drop=0.95"], "drop must be"),
     ],

@@ -14,9 +14,17 @@ from jaxode.checks import ConfigError
 from jaxode.config import OptimConfig, RunConfig
 from jaxode.data import ArrayDataset
 from jaxode.data.series import pad
-from jaxode.models import LatentODE, LatentOutputs, NeuralCDE, Posterior, RNNEncoder
+from jaxode.models import (
+    Forecast,
+    LatentODE,
+    LatentOutputs,
+    NeuralCDE,
+    Posterior,
+    RNNEncoder,
+    RNNForecaster,
+)
 from jaxode.nn import Dense, DenseField
-from jaxode.tasks import LatentSeries, SeriesClassification, examples_of
+from jaxode.tasks import LatentSeries, NextValue, SeriesClassification, examples_of
 from jaxode.train import fit
 
 RNG = np.random.default_rng(0)
@@ -176,3 +184,33 @@ def test_a_latent_ode_learns_with_noise_of_each_series_key(waves):
     whole = fit(model, LatentSeries(0.3), waves, CONFIG.replaced(epochs=1))
     assert halves.history[0]["loss"] == pytest.approx(whole.history[0]["loss"], rel=1e-4)
     assert jax.tree.leaves(nnx.state(found.model, nnx.Param))
+
+
+def test_forecasts_are_judged_by_what_follows():
+    """Rows that follow a row count in the loss, and times behind the last one in the error."""
+    more = {"target_times": jnp.array([[2.0, 3.0], [0.7, 1.0], [0.0, 5.0]])}
+    batch = batch_of(RECORDS, **more, target_values=jnp.ones((3, 2, 2)))
+    batch["target_mask"] = jnp.ones((3, 2, 2)).at[2, 1, 0].set(0)
+    found = Forecast(jnp.full((3, 3, 2), 0.5), jnp.full((3, 2, 2), 4.0))
+    task = NextValue(0.3)
+    loss, _ = task.loss(lambda inputs: found, batch, jnp.array(3.0))
+    logs = [stats.norm.logpdf(np.asarray(x)[1:], 0.5, 0.3).sum() for _, x in RECORDS]
+    assert float(loss) == pytest.approx(-np.mean(logs), rel=1e-5)
+    sums = task.metrics(found, batch)
+    assert (float(sums["squares"]), float(sums["values"])) == (9.0 * 5, 5.0)
+    assert task.summarize({name: np.asarray(x) for name, x in sums.items()})["rmse"] == 3.0
+    assert task.predictions(found, batch)["mse"].tolist() == [9.0, 9.0, 9.0]
+    with pytest.raises(ConfigError, match="noise_std must be above 0"):
+        NextValue(0.0)
+
+
+def test_a_forecaster_goes_on_by_its_own_predictions():
+    """Reading its own first prediction as a row gives the second one."""
+    model = RNNForecaster(2, 4, rngs=nnx.Rngs(0))
+    times, values = RECORDS[1]
+    series = LatentSeries(0.3).series(batch_of([(times, values)]))
+    first, second = np.asarray(model((series, jnp.array([[1.0, 1.5]]))).beyond[0])
+    longer = batch_of([([*times, 1.0], np.concatenate([values, first[None]]))])
+    alone = model((LatentSeries(0.3).series(longer), jnp.array([[1.5]])))
+    np.testing.assert_allclose(alone.beyond[0, 0], second, rtol=1e-5)
+    np.testing.assert_allclose(alone.following[0, 1], first, rtol=1e-5)
