@@ -14,7 +14,7 @@ they change no step.
 The losses of a step are equal if they differ by at most 1e-12 of their size. If they do not, they
 are compared with torchdiffeq's own two losses: rounding grows from step to step, and by some
 thousands in one where it moves a number past 0 before a ReLU. The code is 0 if jaxode's losses are
-equal, or from torchdiffeq's at most ten times as far as those came apart up to that step, else 1.
+equal, or from torchdiffeq's at most 30 times as far as those came apart up to that step, else 1.
 """
 
 from __future__ import annotations
@@ -40,9 +40,10 @@ from scripts.settings import settings, settings_parser
 LIMIT = 1e-12
 """Largest relative difference of two equal losses: rounding, carried on by the steps."""
 
-SHARE = 10.0
-"""How much more the sides may differ than torchdiffeq's losses do when they are rounded anew:
-the sides round in every operation."""
+SHARE = 30.0
+"""How much more the sides may differ than torchdiffeq's losses do when they are rounded anew: a step
+is some hundred operations, each of which the sides round for themselves, and of which rounding anew
+moves a few. A formula that differs is seen in the first steps, where rounding is 1e-16."""
 
 PROTOCOL = "odenet_mnist"
 ITS_FLAGS = (

@@ -19,6 +19,12 @@ class Forecast(NamedTuple):
     Args:
       following: of the values of each next row, [B, T, D]; behind the last row nothing that counts.
       beyond: of the values at the times asked for, [B, T', D].
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jaxode.models import Forecast
+      >>> Forecast(jnp.zeros((2, 3, 1)), jnp.zeros((2, 5, 1))).beyond.shape
+      (2, 5, 1)
     """
 
     following: Float[Array, "B T D"]

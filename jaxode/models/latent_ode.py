@@ -29,6 +29,13 @@ class LatentOutputs(NamedTuple):
       posterior: of z at each series' first time.
       outcome: log-odds of a binary outcome from each sample of z, [B, S]; None without a
         classifier.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from jaxode.models import LatentOutputs, Posterior
+      >>> posterior = Posterior(jnp.zeros((2, 4)), jnp.ones((2, 4)))
+      >>> LatentOutputs(jnp.zeros((2, 1, 5, 3)), posterior, None).predicted.shape
+      (2, 1, 5, 3)
     """
 
     predicted: Float[Array, "B S T D"]

@@ -44,7 +44,14 @@ def examples_of(series: PaddedSeries) -> Examples:
 
 
 def series_of(batch: Mapping[str, Array]) -> Series:
-    """The series of a batch with the arrays of `examples_of`."""
+    """The series of a batch with the arrays of `examples_of`.
+
+    Example:
+      >>> from jaxode.data.series import pad
+      >>> from jaxode.tasks import examples_of, series_of
+      >>> series_of(examples_of(pad([([0.0, 2.0], [[1.0], [3.0]])]))).lengths.tolist()
+      [2]
+    """
     return Series(batch["times"], batch["values"], batch["mask"], batch["lengths"])
 
 

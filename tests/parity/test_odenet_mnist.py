@@ -121,7 +121,7 @@ def test_the_reference_prints_as_many_steps_as_asked_for(files, capsys):
     [
         ((2.0, 2.0 + 1e-12, 2.0), True, "5.0e-13, of torchdiffeq and itself"),
         ((2.0, 2.0 + 1e-11, 2.0 + 2e-11), True, "5.0e-12: equal up to step 1, from there by as"),
-        ((2.0, 2.0 + 1e-11, 2.0 + 1.05e-11), False, "2.5e-13: not equal, from step 2"),
+        ((2.0, 2.0 + 1e-11, 2.0 + 1.02e-11), False, "1.0e-13: not equal, from step 2"),
     ],
 )
 def test_equal_losses_rounding_and_others_are_told_apart(last, same, text):
