@@ -41,7 +41,7 @@ LIMIT = 1e-12
 """Largest relative difference of two equal losses: rounding, carried on by the steps."""
 
 SHARE = 30.0
-"""How much more the sides may differ than torchdiffeq's losses do when they are rounded anew: a step
+"""How much more the sides may differ than torchdiffeq when it is rounded anew: a step
 is some hundred operations, each of which the sides round for themselves, and of which rounding anew
 moves a few. A formula that differs is seen in the first steps, where rounding is 1e-16."""
 
