@@ -23,7 +23,7 @@ from jaxode.ode import Stats
 from jaxode.types import Time
 
 RK4 = SolveConfig("rk4", step_size=1.0)
-"""One step of the classical method, of the 3/8 rule as torchdiffeq has it, between two rows."""
+"""One step of the 3/8 rule, torchdiffeq's rk4, between two rows."""
 
 
 class ControlledField(nnx.Module):
@@ -90,7 +90,8 @@ class NeuralCDE(RecurrentModel):
       layers: hidden layers of the field.
       solve: fixed steps, of a part of the interval between two rows; or error control, in one
         solve through all rows: over each series' own times with per-sample steps, else over the
-        numbers of the rows, for z does not depend on how fast X is passed through.
+        numbers of the rows: z does not depend on how fast X is passed through, but missing values
+        then lie on lines between the rows' numbers.
       every: whether every state is read, or only the last of each series.
       rngs: stream `params` of keys.
       dtype: floating-point type of the parameters.
@@ -149,7 +150,8 @@ class NeuralCDE(RecurrentModel):
             later, stats = self._row_by_row(x, knots, z0)
             return jnp.concatenate([z0[:, None], later], 1), stats
         last = series.lengths - 1
-        control = Control(knots, last if own else last * 0 + rows - 1, hermite_pieces(x, knots))
+        end = last if own else jnp.full_like(last, rows - 1)
+        control = Control(knots, end, hermite_pieces(x, knots))
         states, stats = self.block(z0, control, knots if own else numbers)
         # Behind a series' end the control goes on for a piece and comes back.
         row = jnp.minimum(jnp.arange(rows), last[:, None])
