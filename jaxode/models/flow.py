@@ -13,11 +13,12 @@ from jaxode.checks import ConfigError, require_count
 from jaxode.config import SolveConfig
 from jaxode.nn.divergence import NOISES, LogDensities, LogDensityField, Points, draw_noise
 from jaxode.nn.ode_block import ODEBlock
+from jaxode.nn.regularisation import Regularised
 from jaxode.ode import Stats
 from jaxode.types import Time, Training
 
 
-class ContinuousFlow(nnx.Module):
+class ContinuousFlow(Regularised):
     """The density of points that dz/dt = f(t, z) carries from N(0, variance) to the data.
 
     log p(x) = log N(z; 0, variance) - ∫ div f dt, where z is where the ODE takes x from `data_time`
@@ -115,6 +116,8 @@ class ContinuousFlow(nnx.Module):
         state = jnp.concatenate([x, zeros[:, None]], 1) if packed else (x, zeros)
         field = LogDensityField(self.field, packed)
         block = ODEBlock(field, self.solve, self._time(along), self.base_time)
+        if hasattr(self, "draws"):  # regularised in training, see `begin_training`
+            block.draws, block.penalty = self.draws, self.penalty
         end, stats = block(state, noise)
         z, change = (end[:, :-1], end[:, -1]) if packed else end
         return self.base_log_prob(z) - change, stats
