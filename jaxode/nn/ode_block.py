@@ -14,7 +14,7 @@ from jaxtyping import Array, PyTree
 
 from jaxode.checks import ConfigError
 from jaxode.config import SolveConfig
-from jaxode.nn.regularisation import Regularised, inputs_of_solve
+from jaxode.nn.regularisation import Regularised, check_steer, inputs_of_solve
 from jaxode.nn.regularised_field import RegularisedField, differentiable_twice
 from jaxode.nn.solve_stats import BackwardSolveCost, SolveStats
 from jaxode.ode import BackwardCost, Stats, StepOptions, odeint
@@ -55,7 +55,8 @@ class ODEBlock(Regularised):
       options: torchdiffeq's `options`, for its stepping.
 
     Raises:
-      ConfigError: the field is not callable, or the times are equal.
+      ConfigError: the field is not callable, the times are equal, or STEER's weight is not below
+        the time between them.
 
     Example:
       >>> import jax.numpy as jnp
@@ -84,6 +85,7 @@ class ODEBlock(Regularised):
             raise ConfigError(f"t1 must differ from t0, got t0 = {t0!r} and t1 = {t1!r}")
         self.field = field
         self.solve = SolveConfig() if solve is None else solve
+        check_steer(self.solve, t0, t1)
         self.t0, self.t1, self.options = t0, t1, options
 
     def __call__(

@@ -154,6 +154,19 @@ def decay(module: Regularised) -> Float[Array, ""]:
     return weight / 2 * jnp.sum(squares)
 
 
+def check_steer(solve: SolveConfig, t0: float, t1: float) -> None:
+    """Raise ConfigError if STEER could turn a solve from t0 to t1 around.
+
+    Args:
+      solve: settings of the solve.
+      t0: start.
+      t1: end, without STEER.
+    """
+    steer, length = solve.regularisers.steer, abs(t1 - t0)
+    allowed = f"below the length of the solve, {length:g}"
+    require(steer < length, "regularise steer", steer, allowed)
+
+
 def inputs_of_solve(
     module: Regularised, draws: Draws, z: State, span: tuple[float, float] | None, args: Args
 ) -> FieldInputs:
@@ -167,16 +180,14 @@ def inputs_of_solve(
       args: the field's own argument.
 
     Raises:
-      ConfigError: STEER's width is not below the length of the span, or there is no span; or the
-        state has not as many samples as there are keys.
+      ConfigError: there is no span for STEER; or the state has not as many samples as there are
+        keys.
     """
     regularisers, noise, speed = module.solve.regularisers, None, None
     if regularisers.steer:
         if span is None:
             raise ConfigError("regularise steer needs a solve from t0 to t1, without ts")
         length = span[1] - span[0]
-        allowed = f"below the length of the solve, {abs(length):g}"
-        require(regularisers.steer < abs(length), "regularise steer", regularisers.steer, allowed)
         end = draws.end.astype(jax.tree.leaves(z)[0].dtype)
         speed = 1 + regularisers.steer * end / length
     if regularisers.integrals:

@@ -273,6 +273,18 @@ def test_layers_in_cpp_have_matrix_products_where_a_derivative_is_differentiated
         np.testing.assert_allclose(one, other, rtol=2e-4, atol=1e-5)
 
 
+def test_a_steered_flow_has_points_on_the_way_in_evaluation(x64):
+    field = HyperField(2, 4, 8, rngs=nnx.Rngs(0), dtype=jnp.float64)
+    coarse = SolveConfig("euler", step_size=0.5, regularise="steer=0.9")
+    flow, x = ContinuousFlow(field, 2, coarse), jnp.asarray(POINTS[:, :2])
+    plain = ContinuousFlow(field, 2, SolveConfig("euler", step_size=0.5))
+    for call in ("log_prob", "encode", "decode"):
+        found, expected = (getattr(each, call)(x, along=0.5)[0] for each in (flow, plain))
+        np.testing.assert_array_equal(found, expected)
+    with pytest.raises(ConfigError, match=r"steer must be below the length of the solve, 0\.5"):
+        ContinuousFlow(field, 2, coarse, base_time=0.5)
+
+
 def steered(**options):
     return ODEBlock(lambda t, z: -z, SolveConfig(regularise="steer=1.5,kinetic=1"), **options)
 
