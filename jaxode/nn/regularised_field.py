@@ -22,7 +22,7 @@ PerSample = Float[Array, " B"]
 class FieldInputs(NamedTuple):
     """What a `RegularisedField` reads besides time and state; None for what it does not use."""
 
-    noise: State | None
+    noise: Answer | None
     """ε, shaped as what the field moves."""
     speed: Float[Array, ""] | None
     """(T - t0) / (t1 - t0), for a solve to the end time T in place of t1."""
@@ -30,7 +30,7 @@ class FieldInputs(NamedTuple):
     """Of the field itself."""
 
 
-def positions(field: Callable[..., State], state: State) -> State:
+def positions(field: Callable[..., State], state: Answer) -> Answer:
     """The part of a state that a field moves, without integrals such as a log-density.
 
     Args:
@@ -130,7 +130,7 @@ class RegularisedField(nnx.Module):
         self.field, self.integrals, self.start = field, integrals, start
         self.takes_args, self.packed = takes_args, packed
 
-    def augmented(self, z: State) -> State:
+    def augmented(self, z: State) -> Answer:
         """The state at t0, whose integrals are zero.
 
         Args:
@@ -160,12 +160,12 @@ class RegularisedField(nnx.Module):
         z = flat.reshape(*flat.shape[:-1], *self.packed)
         return z, tuple(jnp.moveaxis(integrals, -1, 0))
 
-    def _joined(self, z: State, integrals: list[PerSample]) -> State:
+    def _joined(self, z: State, integrals: list[PerSample]) -> Answer:
         if self.packed is None:
             return z, tuple(integrals)
         return jnp.concatenate([z.reshape(z.shape[0], -1), jnp.stack(integrals, 1)], 1)
 
-    def __call__(self, t: Time, state: State, inputs: FieldInputs) -> State:
+    def __call__(self, t: Time, state: Answer, inputs: FieldInputs) -> Answer:
         """The slope of the state.
 
         Args:
@@ -182,7 +182,7 @@ class RegularisedField(nnx.Module):
             t = self.start + speed * (t - self.start)
         given: tuple[PyTree, ...] = (inputs.args,) if self.takes_args else ()
 
-        def slopes(z: State) -> tuple[State, State]:
+        def slopes(z: State) -> tuple[Answer, State]:
             slope = self.field(t, z, *given)
             return positions(self.field, slope), slope
 
