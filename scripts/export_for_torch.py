@@ -58,6 +58,7 @@ def solver_flags(solve: SolveConfig) -> list[str]:
         f"one that torchdiffeq has {'with fixed steps' if fixed else 'too'}: {', '.join(both)}"
     )
     require(solve.solver in both, "--solver", solve.solver, allowed)
+    require(solve.regularise is None, "--regularise", solve.regularise, "left out for torch_ref")
     for name in ("rtol", "atol"):
         backward = getattr(solve, f"backward_{name}")
         same = backward in (None, getattr(solve, name))

@@ -14,6 +14,7 @@ from jaxode.config import RunConfig
 from jaxode.data import spec_of, view_shape
 from jaxode.errors import ResumeError
 from jaxode.models import create_model
+from jaxode.nn.regularisation import regularised_modules
 from jaxode.optim import optimizer
 from jaxode.runs import Progress, RunDirectory
 from jaxode.runs.checkpoint_folder import CHECKPOINTS
@@ -50,7 +51,9 @@ def restored(directory: Path) -> Restored:
             precision=config.precision,
         )
         blocks, transform = config.model.ode_blocks, optimizer(config.optim, 1)
-        template = initial_state(split_model(model)[1], transform, blocks, config.precision)
+        regularised = bool(regularised_modules(model))
+        learned, precision = split_model(model)[1], config.precision
+        template = initial_state(learned, transform, blocks, precision, regularised=regularised)
         if one:
             found = checkpoints.read(place.name, template)
         else:

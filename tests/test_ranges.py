@@ -11,16 +11,25 @@ import pytest
 from experiments.augmentations import AugmentationsConfig
 from experiments.densities.config import DensityConfig
 from experiments.dynamics.crossing_config import CrossingConfig
+from experiments.timeseries.config import SeriesConfig
 from jaxode.checks import ConfigError, Range
 from jaxode.config import PARTS, RunConfig, SolveConfig, hints
 
-SETTINGS = (*PARTS.values(), RunConfig, CrossingConfig, AugmentationsConfig, DensityConfig)
+SETTINGS = (
+    *PARTS.values(),
+    RunConfig,
+    CrossingConfig,
+    AugmentationsConfig,
+    DensityConfig,
+    SeriesConfig,
+)
 
 COMPANIONS = {
     "blocks": {"model": "resnet"},
     "step_size": {"max_steps": 100_000},
     "backward_rtol": {"gradient": "backsolve"},
     "backward_atol": {"gradient": "backsolve"},
+    "validation": {"target": "points.npy"},
 }
 """Other settings without which an end of a range would be refused for another reason."""
 
@@ -37,6 +46,12 @@ NUMBERS = [
 def range_of(kind, name):
     (spec,) = (spec for spec in dataclasses.fields(kind) if spec.name == name)
     return spec.metadata["within"]
+
+
+def companions(kind, name):
+    """Those of a setting that the class has too."""
+    names = {spec.name for spec in dataclasses.fields(kind)}
+    return {other: value for other, value in COMPANIONS.get(name, {}).items() if other in names}
 
 
 def refusal(kind, **values):
@@ -86,7 +101,7 @@ def test_a_number_has_a_range_whose_ends_are_allowed(kind, name):
     assert math.isfinite(within.at_most)
     assert kind().__class__ is kind  # the default is allowed
     for end in within:
-        assert getattr(kind(**{name: end}, **COMPANIONS.get(name, {})), name) == end
+        assert getattr(kind(**{name: end}, **companions(kind, name)), name) == end
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from jaxode.checks import SEEDS, Range, require
-from jaxode.config import RATES, TOLERANCES, check_fields, setting
+from jaxode.config import RATES, TOLERANCES, Regularisers, check_fields, setting
 from jaxode.config.gradients import GRADIENT_FACTS
 from jaxode.config.solvers import SOLVER_FACTS
 
@@ -58,10 +58,17 @@ class DensityConfig:
     atol: float = setting(1e-5, "absolute tolerance of a step", TOLERANCES)
     gradient: str | None = setting(None, "gradient mode (default: tape)", choices=GRADIENT_FACTS)
     stepping: Literal["diffrax", "torchdiffeq"] = setting("diffrax", "whose step control")
+    regularise: str | None = setting(
+        None,
+        "NAME=WEIGHT in training, joined by commas or in several flags: kinetic, jacobian, steer or"
+        " weight_decay, as of the classifiers",
+        joined=True,
+    )
     resume: bool = setting(False, "go on with the run in --out, with the same settings")
 
     def __post_init__(self) -> None:
         check_fields(self)
+        Regularisers.read(self.regularise)  # raises ConfigError
         named = self.target in (*PLANE, *TABLES)
         allowed = f"one of {', '.join((*PLANE, *TABLES))}, or the path of an .npy file"
         require(named or self.target.endswith(".npy"), "target", self.target, allowed)

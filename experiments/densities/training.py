@@ -90,6 +90,7 @@ def train(config: DensityConfig, out: Path, progress: Progress, command: str) ->
         atol=config.atol,
         gradient=config.gradient,  # type: ignore[arg-type]
         stepping=config.stepping,
+        regularise=config.regularise,
     )
     flow = create_flow(which, solve, nnx.Rngs(config.seed))
     settings = RunConfig(

@@ -100,7 +100,25 @@ def add_fields(
             group.add_argument(flag, dest=spec.name, action="store_true", help=text)
             continue
         convert, metavar = converter(spec, kind)
-        group.add_argument(flag, dest=spec.name, type=convert, metavar=metavar, help=text)
+        options: dict[str, Any] = {"action": Joined} if spec.metadata["joined"] else {}
+        group.add_argument(
+            flag, dest=spec.name, type=convert, metavar=metavar, help=text, **options
+        )
+
+
+class Joined(argparse.Action):
+    """Joins the values of a flag that is given several times by commas."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Add a value."""
+        before = getattr(namespace, self.dest, None)
+        setattr(namespace, self.dest, values if before is None else f"{before},{values}")
 
 
 def help_text(spec: dataclasses.Field[Any], hint: Any, default: Any) -> str:
@@ -122,6 +140,8 @@ def converter(spec: dataclasses.Field[Any], kind: Any) -> tuple[Callable[[str], 
     """Function that reads a flag's text, and the placeholder for that text in the help."""
     if kind in (int, float):
         return Number(kind, spec.metadata["within"]), "N" if kind is int else "X"
+    if spec.metadata["joined"]:
+        return nonempty, "NAME=X"
     return (path_text, "DIR") if spec.metadata["path"] else (nonempty, "NAME")
 
 

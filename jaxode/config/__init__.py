@@ -34,6 +34,7 @@ from jaxode.config.presets import PRESETS as PRESETS
 from jaxode.config.presets import preset as preset
 from jaxode.config.protocols import PROTOCOLS as PROTOCOLS
 from jaxode.config.protocols import protocol as protocol
+from jaxode.config.regularise import Regularisers as Regularisers
 from jaxode.config.run import PARTS as PARTS
 from jaxode.config.run import RunConfig as RunConfig
 from jaxode.config.solve import TOLERANCES as TOLERANCES

@@ -30,6 +30,7 @@ def setting(
     *,
     path: bool = False,
     choices: Collection[str] | None = None,
+    joined: bool = False,
 ) -> Any:
     """A dataclass field with metadata for the command line and for `check_fields`.
 
@@ -40,9 +41,11 @@ def setting(
       path: whether a string is the path of a folder.
       choices: the registered names that a string may have, read whenever a value is checked. A
         class or function is then allowed as well.
+      joined: whether a string is a list joined by commas, whose flag may be given several times.
 
     Returns:
-      What `dataclasses.field` returns, with metadata `help`, `within`, `path` and `choices`.
+      What `dataclasses.field` returns, with metadata `help`, `within`, `path`, `choices` and
+      `joined`.
 
     Example:
       >>> from dataclasses import dataclass
@@ -57,7 +60,9 @@ def setting(
       Traceback (most recent call last):
       jaxode.checks.ConfigError: steps must be a whole number from 1 to 100, got 200
     """
-    metadata = {"help": text, "within": within, "path": path, "choices": choices}
+    metadata = {
+        "help": text, "within": within, "path": path, "choices": choices, "joined": joined
+    }  # fmt: skip
     return field(default=default, metadata=metadata)
 
 

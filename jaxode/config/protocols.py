@@ -46,6 +46,7 @@ ODENET_MNIST = Protocol(
         "atol": 1e-3,
         "stepping": "torchdiffeq",
         "gradient": "tape",
+        "regularise": None,
         "crop": "pad",
         "augment": "none",
         "pixels": "unit",

@@ -20,6 +20,7 @@ from jaxode.config.gradients import (
     gradient_facts,
     modes_where,
 )
+from jaxode.config.regularise import Regularisers
 from jaxode.config.solvers import (
     SOLVER_FACTS,
     SolverChoice,
@@ -61,6 +62,8 @@ class SolveConfig:
       max_steps: most steps of a solve, accepted and rejected, 1 to 100 000; of a solve over more
         than a unit of time, in proportion to it.
       per_sample: whether every example has its own step sizes.
+      regularise: what an ODE block adds to the loss in training: NAME=WEIGHT joined by commas, of
+        the names of `Regularisers`. `odeint` by itself, which knows no training, ignores it.
 
     Raises:
       ConfigError: a value outside its range, or settings that contradict each other.
@@ -114,11 +117,20 @@ class SolveConfig:
         False,
         "per-sample adaptive step sizes: every image has its own steps and error",
     )
+    regularise: str | None = setting(
+        None,
+        "NAME=WEIGHT, of every ODE block in training, more than one joined by commas or in several"
+        " flags: kinetic: the mean of |f|^2 along the solution; jacobian: that of |e df/dz|^2, e"
+        " Gaussian (RNODE); steer: the end time is drawn from t1 - WEIGHT to t1 + WEIGHT;"
+        " weight_decay: half the sum of squares of the field's weights",
+        joined=True,
+    )
 
     def __post_init__(self) -> None:
         check_fields(self)
         if self.gradient is None:
             object.__setattr__(self, "gradient", default_gradient(self.solver_facts.taped))
+        object.__setattr__(self, "regularise", self.regularisers.text)
         solver, mode = self.solver_facts, self.gradient_facts
         plain = self.stepping == "torchdiffeq"
         if not solver.taped and mode.needs_explicit:
@@ -161,6 +173,16 @@ class SolveConfig:
             raise ConfigError(
                 f"backward_rtol and backward_atol need gradient backsolve, got {mode.name}"
             )
+        if self.per_sample and self.regularisers.jacobian and not mode.needs_explicit:
+            others = any_of(modes_where(needs_explicit=True))
+            raise ConfigError(
+                f"regularise jacobian with per_sample needs gradient {others}, got {mode.name}"
+            )
+
+    @property
+    def regularisers(self) -> Regularisers:
+        """What is added to the loss in training. Raises ConfigError."""
+        return Regularisers.read(self.regularise)
 
     @property
     def adaptive(self) -> bool:

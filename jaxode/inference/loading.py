@@ -23,6 +23,7 @@ from jaxode.inference.trained import TrainedModel, precision_of
 from jaxode.inference.weights import learned_of, read_about
 from jaxode.interop import InteropError, WeightFile, from_torch, read_weight_file
 from jaxode.models import create_model
+from jaxode.nn.regularisation import regularised_modules
 from jaxode.runs import RunDirectory
 from jaxode.runs.run_directory import DATASET
 from jaxode.strict_json import need
@@ -158,8 +159,14 @@ def _from_run(path: Path, which: Which) -> TrainedModel:
             else spec_from_facts(config.data.dataset, facts, where)
         )
         with precision_of(config):
-            fresh, blocks = _fresh(config, spec), config.model.ode_blocks
-            found = read_checkpoint(directory, name or which, fresh, blocks)
+            model = _created(config, spec)
+            found = read_checkpoint(
+                directory,
+                name or which,
+                split_model(model)[1],
+                config.model.ode_blocks,
+                regularised=bool(regularised_modules(model)),
+            )
     except (ResumeError, CheckpointError, ValueError) as error:
         raise ConfigError(one_line(error)) from error
     return TrainedModel(

@@ -109,7 +109,8 @@ def own_run(path: Path, which: Which, model: nnx.Module) -> TrainedModel | Train
         if not directory.history:
             raise ConfigError(f"{path} must have a finished epoch to be loaded, and has none")
         blocks = len(directory.history[-1]["nfe_per_block"] or ())
-        found = read_checkpoint(directory, name or which, learned, blocks)
+        regularised = "penalty" in directory.history[-1]
+        found = read_checkpoint(directory, name or which, learned, blocks, regularised=regularised)
         shapes = [jax.tree.map(np.shape, each) for each in (found.state.learned, learned)]
         if shapes[0] != shapes[1]:
             raise ConfigError(f"model must have the shapes of the one in {path}, and has others")

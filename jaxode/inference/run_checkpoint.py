@@ -23,7 +23,12 @@ def run_of(path: Path) -> tuple[Path, str | None]:
 
 
 def read_checkpoint(
-    directory: RunDirectory, which: Which | str, learned: Learned, blocks: int
+    directory: RunDirectory,
+    which: Which | str,
+    learned: Learned,
+    blocks: int,
+    *,
+    regularised: bool,
 ) -> Checkpoint:
     """The last checkpoint of a run, that of its best epoch, or one by its name.
 
@@ -32,6 +37,7 @@ def read_checkpoint(
       which: last, best, or the name of a checkpoint.
       learned: parameters and statistics of the right shapes.
       blocks: ODE blocks of the model.
+      regularised: whether it was trained with regularisers.
 
     Raises:
       ConfigError: there is none.
@@ -39,7 +45,9 @@ def read_checkpoint(
       ValueError: it is of other shapes.
     """
     config, path = directory.config, directory.path
-    template = initial_state(learned, optimizer(config.optim, 1), blocks, config.precision)
+    template = initial_state(
+        learned, optimizer(config.optim, 1), blocks, config.precision, regularised=regularised
+    )
     if which == "best":
         best = directory.best_checkpoint
         if best is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import jax
@@ -13,11 +14,12 @@ from jaxode.checks import ConfigError, require_count
 from jaxode.config import SolveConfig
 from jaxode.nn.divergence import NOISES, LogDensities, LogDensityField, Points, draw_noise
 from jaxode.nn.ode_block import ODEBlock
+from jaxode.nn.regularisation import Regularised, check_steer
 from jaxode.ode import Stats
 from jaxode.types import Time, Training
 
 
-class ContinuousFlow(nnx.Module):
+class ContinuousFlow(Regularised):
     """The density of points that dz/dt = f(t, z) carries from N(0, variance) to the data.
 
     log p(x) = log N(z; 0, variance) - ∫ div f dt, where z is where the ODE takes x from `data_time`
@@ -83,6 +85,7 @@ class ContinuousFlow(nnx.Module):
         self.dimensions, self.variance, self.noise = dimensions, variance, noise
         self.solve = SolveConfig(rtol=1e-5, atol=1e-5) if solve is None else solve
         self.data_time, self.base_time = data_time, 1.0 if trained_time else base_time
+        check_steer(self.solve, self.data_time, self.base_time)
 
     def __call__(self, x: Points, training: Training | None = None) -> tuple[LogDensities, Stats]:
         """Log-densities of points in nats, [B]; and statistics of the solve, with an axis of one.
@@ -114,7 +117,11 @@ class ContinuousFlow(nnx.Module):
         packed = self.solve.per_sample
         state = jnp.concatenate([x, zeros[:, None]], 1) if packed else (x, zeros)
         field = LogDensityField(self.field, packed)
-        block = ODEBlock(field, self.solve, self._time(along), self.base_time)
+        training = hasattr(self, "draws")  # after `begin_training`
+        solve = self.solve if training else self._evaluation
+        block = ODEBlock(field, solve, self._time(along), self.base_time)
+        if training:
+            block.draws, block.penalty = self.draws, self.penalty
         end, stats = block(state, noise)
         z, change = (end[:, :-1], end[:, -1]) if packed else end
         return self.base_log_prob(z) - change, stats
@@ -134,7 +141,7 @@ class ContinuousFlow(nnx.Module):
         Returns:
           [B, D], and statistics of the solve.
         """
-        return ODEBlock(self.field, self.solve, self._time(along), self.base_time)(x)
+        return ODEBlock(self.field, self._evaluation, self._time(along), self.base_time)(x)
 
     def decode(self, z: Points, *, along: float = 0.0) -> tuple[Points, Stats]:
         """Where points of the normal distribution go: the inverse of `encode`.
@@ -146,7 +153,7 @@ class ContinuousFlow(nnx.Module):
         Returns:
           [B, D], and statistics of the solve.
         """
-        return ODEBlock(self.field, self.solve, self.base_time, self._time(along))(z)
+        return ODEBlock(self.field, self._evaluation, self.base_time, self._time(along))(z)
 
     def sample_base(self, key: Key[Array, ""], count: int) -> Points:
         """Points [count, D] of the normal distribution."""
@@ -168,6 +175,11 @@ class ContinuousFlow(nnx.Module):
         """
         require_count("count", count)
         return self.decode(self.sample_base(key, count), along=along)
+
+    @property
+    def _evaluation(self) -> SolveConfig:
+        """The settings of a solve that is not regularised."""
+        return dataclasses.replace(self.solve, regularise=None)
 
     def _time(self, along: float) -> float:
         """The time at a part of the way from data to base. Raises ConfigError."""

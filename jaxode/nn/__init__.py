@@ -17,12 +17,14 @@ from jaxode.nn.layers import GroupNorm as GroupNorm
 from jaxode.nn.layers import Linear as Linear
 from jaxode.nn.layers import TimeConv as TimeConv
 from jaxode.nn.norm_relu_conv import NormReluConv as NormReluConv
-from jaxode.nn.ode_block import BackwardSolveCost as BackwardSolveCost
 from jaxode.nn.ode_block import ODEBlock as ODEBlock
-from jaxode.nn.ode_block import SolveStats as SolveStats
 from jaxode.nn.ode_block import count_backward as count_backward
-from jaxode.nn.ode_block import solve_stats as solve_stats
 from jaxode.nn.recurrent import GRUCell as GRUCell
 from jaxode.nn.recurrent import GRUUnit as GRUUnit
+from jaxode.nn.regularisation import begin_training as begin_training
+from jaxode.nn.regularisation import end_training as end_training
 from jaxode.nn.series import Series as Series
+from jaxode.nn.solve_stats import BackwardSolveCost as BackwardSolveCost
+from jaxode.nn.solve_stats import SolveStats as SolveStats
+from jaxode.nn.solve_stats import solve_stats as solve_stats
 from jaxode.nn.stems import Downsample as Downsample

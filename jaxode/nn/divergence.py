@@ -135,6 +135,10 @@ class LogDensityField(nnx.Module):
     def __init__(self, field: nnx.Module, packed: bool = False) -> None:
         self.field, self.packed = field, packed
 
+    def positions(self, state: tuple[Points, LogDensities] | Float[Array, "B D1"]) -> Points:
+        """The points of a state, or their slopes: what a regulariser is about."""
+        return state[:, :-1] if self.packed else state[0]  # type: ignore[call-overload]
+
     def __call__(
         self,
         t: Time,
@@ -148,7 +152,7 @@ class LogDensityField(nnx.Module):
           state: points and log-densities; the slope does not depend on the latter.
           noise: of Hutchinson's estimator; None for the exact divergence.
         """
-        z: Any = state[:, :-1] if self.packed else state[0]  # type: ignore[call-overload]
+        z: Any = self.positions(state)
 
         def function(z: Points) -> Points:
             return self.field(t, z)  # type: ignore[operator]

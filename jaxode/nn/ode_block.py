@@ -14,6 +14,9 @@ from jaxtyping import Array, PyTree
 
 from jaxode.checks import ConfigError
 from jaxode.config import SolveConfig
+from jaxode.nn.regularisation import Regularised, check_steer, inputs_of_solve
+from jaxode.nn.regularised_field import RegularisedField, differentiable_twice
+from jaxode.nn.solve_stats import BackwardSolveCost, SolveStats
 from jaxode.ode import BackwardCost, Stats, StepOptions, odeint
 from jaxode.ode.times import TimesLike
 from jaxode.types import Answer, State, Time
@@ -25,44 +28,7 @@ DIFFERENTIATED = ("JVPTracer", "LinearizeTracer")
 """JAX's names for values that are being differentiated."""
 
 
-class SolveStats(nnx.Variable):
-    """Statistics of a block's latest solve: a `jaxode.ode.Stats` of arrays.
-
-    A separate type of variable, so that `nnx.state(model, SolveStats)` selects it in any model.
-
-    Example:
-      >>> import jax.numpy as jnp
-      >>> from flax import nnx
-      >>> from jaxode.nn import ODEBlock, SolveStats
-      >>> block = ODEBlock(lambda t, z: -z)
-      >>> _ = block(jnp.ones(2))
-      >>> list(nnx.to_flat_state(nnx.state(block, SolveStats)).paths)
-      [('stats',)]
-    """
-
-
-class BackwardSolveCost(nnx.Variable):
-    """What a block's backward solve costs: a `jaxode.ode.BackwardCost` of zeros.
-
-    Its gradient is the cost, of a block with the gradient mode backsolve and torchdiffeq's
-    stepping; of any other it is zero. `count_backward` adds it to a model's blocks.
-
-    Example:
-      >>> import jax, jax.numpy as jnp
-      >>> from flax import nnx
-      >>> from jaxode import SolveConfig
-      >>> from jaxode.nn import BackwardSolveCost, ODEBlock, count_backward
-      >>> block = ODEBlock(
-      ...     lambda t, z: -z, SolveConfig(gradient="backsolve", stepping="torchdiffeq"))
-      >>> count_backward(block)
-      >>> graph, cost, rest = nnx.split(block, BackwardSolveCost, ...)
-      >>> gradient = jax.grad(lambda c: nnx.merge(graph, c, rest)(jnp.ones(2))[0].sum())(cost)
-      >>> int(gradient["backward_cost"].get_value().nfe)
-      14
-    """
-
-
-class ODEBlock(nnx.Module):
+class ODEBlock(Regularised):
     """z(t1) of dz/dt = f(t, z) with z(t0) the block's input.
 
     Source: Chen et al. 2018, equation 2.
@@ -76,6 +42,10 @@ class ODEBlock(nnx.Module):
     call inside a transformation that the block is not an argument of (`jax.jit` of a function that
     closes over it) does not store them.
 
+    The regularisers of the settings, if there are any, are in effect after `begin_training` alone.
+    Then the solve's state also has the integrals that are penalised, by which its steps are chosen
+    too.
+
     Args:
       field: an `nnx.Module` or a function, f(t, z) or f(t, z, args). A function must not close over
         parameters that are differentiated: pass them as `args`, or make the field a module.
@@ -85,7 +55,8 @@ class ODEBlock(nnx.Module):
       options: torchdiffeq's `options`, for its stepping.
 
     Raises:
-      ConfigError: the field is not callable, or the times are equal.
+      ConfigError: the field is not callable, the times are equal, or STEER's weight is not below
+        the time between them.
 
     Example:
       >>> import jax.numpy as jnp
@@ -114,6 +85,7 @@ class ODEBlock(nnx.Module):
             raise ConfigError(f"t1 must differ from t0, got t0 = {t0!r} and t1 = {t1!r}")
         self.field = field
         self.solve = SolveConfig() if solve is None else solve
+        check_steer(self.solve, t0, t1)
         self.t0, self.t1, self.options = t0, t1, options
 
     def __call__(
@@ -139,8 +111,18 @@ class ODEBlock(nnx.Module):
         with_args = takes_args(self.field, args)
         if args is not None and not with_args:
             raise ConfigError("args must be left out for a field f(t, z), without a third argument")
-        if isinstance(self.field, nnx.Module):
-            graph, state = nnx.split(self.field)
+        if not isinstance(self.field, nnx.Module):
+            self._refuse_closed_over(z, (args,) if with_args else ())
+        if hasattr(self, "draws"):
+            return self._regularised(z, args, ts, with_args)
+        return self._solved(self.field, z, args, ts, with_args)
+
+    def _solved(
+        self, solved: Field, z: State, args: PyTree, ts: TimesLike | None, with_args: bool
+    ) -> tuple[Answer, Stats]:
+        """The solve of a field, whose statistics are stored."""
+        if isinstance(solved, nnx.Module):
+            graph, state = nnx.split(solved)
             # Parameters are args, which the adjoint differentiates, and plain arrays, which every
             # library accepts.
             params, tree = jax.tree.flatten(state)
@@ -149,10 +131,9 @@ class ODEBlock(nnx.Module):
                 return nnx.merge(graph, jax.tree.unflatten(tree, params))
         else:
             params = []
-            self._refuse_closed_over(z, (args,) if with_args else ())
 
             def bound(params: list[Array]) -> Field:
-                return self.field
+                return solved
 
         def slope(t: Time, z: State, inputs: tuple[list[Array], PyTree]) -> State:
             return bound(inputs[0])(t, z, inputs[1])
@@ -169,6 +150,39 @@ class ODEBlock(nnx.Module):
         else:
             zs, stats = odeint(field, z, ts, inputs, self.solve, **also)
         self._store(stats)
+        return zs, stats
+
+    def _regularised(
+        self, z: State, args: PyTree, ts: TimesLike | None, with_args: bool
+    ) -> tuple[Answer, Stats]:
+        """The solve in training, whose penalty is added to `penalty`."""
+        if not self._pytree__state.trace_state.is_valid():
+            raise ConfigError(
+                "regularise needs the ODE block as an argument of every transformation that it is"
+                " called in: its penalty cannot leave one that closes over it"
+            )
+        z = jax.tree.map(jnp.asarray, z)
+        regularisers, draws = self.solve.regularisers, self.draws.get_value()
+        span = (self.t0, self.t1) if ts is None else None
+        inputs = inputs_of_solve(self, draws, z, span, args)
+        if not regularisers.integrals and inputs.speed is None:
+            return self._solved(self.field, z, args, ts, with_args)
+        field = RegularisedField(
+            differentiable_twice(self.field) if regularisers.jacobian else self.field,
+            regularisers.integrals,
+            self.t0,
+            takes_args=with_args,
+            packed=z.shape[1:] if self.solve.per_sample else None,
+        )
+        answer, stats = self._solved(field, field.augmented(z), inputs, ts, with_args=True)
+        zs, integrals = field.parted(answer)
+        times = jnp.asarray([self.t0, self.t1] if ts is None else ts)
+        sign = jnp.sign(times[..., -1] - times[..., 0])
+        for name, integral in zip(regularisers.integrals, integrals, strict=True):
+            last = integral if ts is None else integral[-1]
+            weight = getattr(regularisers, name)
+            found = weight * jnp.sum(draws.shares * (sign * last).astype(draws.shares.dtype))
+            self.penalty.set_value(self.penalty.get_value() + found)
         return zs, stats
 
     def _store(self, stats: Stats) -> None:
@@ -228,25 +242,3 @@ def count_backward(model: nnx.Module) -> None:
     for _, module in nnx.iter_modules(model):
         if isinstance(module, ODEBlock):
             module.backward_cost = BackwardSolveCost(BackwardCost(*jnp.zeros(3)))
-
-
-def solve_stats(model: nnx.Module) -> Stats:
-    """Statistics of the latest solve of each of a model's ODE blocks, in the order of their paths.
-
-    Args:
-      model: a module that has been called within the present transformation.
-
-    Returns:
-      Arrays [blocks], or [blocks, B] if the step sizes are per sample; empty for a model without
-      ODE blocks.
-
-    Example:
-      >>> import jax.numpy as jnp
-      >>> from jaxode.nn import ODEBlock, solve_stats
-      >>> block = ODEBlock(lambda t, z: -z)
-      >>> _ = block(jnp.ones(2))
-      >>> solve_stats(block).nfe.shape
-      (1,)
-    """
-    variables = nnx.to_flat_state(nnx.state(model, SolveStats))
-    return Stats.chain([variable.get_value() for _, variable in variables])

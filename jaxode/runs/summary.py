@@ -110,6 +110,7 @@ def settings_of_result(config: RunConfig) -> JsonObject:
         },
         "augment_dims": config.model.augment_dims if solves else None,
         **solve,
+        **({"regularise": config.solve.regularise} if solves and config.solve.regularise else {}),
         "optimizer": config.optim.optimizer,
         "lr": config.optim.lr,
         "momentum": config.optim.momentum if config.optim.optimizer == "sgd" else None,

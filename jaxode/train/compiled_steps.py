@@ -20,6 +20,7 @@ from jaxode.data.base import VALIDATION
 from jaxode.distributed.mesh import DeviceMesh
 from jaxode.models import create_model
 from jaxode.nn.kernels import kernels_name
+from jaxode.nn.regularisation import regularised_modules
 from jaxode.ode import Stats
 from jaxode.optim import learning_rate, optimizer
 from jaxode.tasks import Batch, Metrics, Task, default_task
@@ -103,6 +104,7 @@ class CompiledSteps:
             precision=config.precision,
             kernels=config.kernels,
         )
+        self.regularised = bool(regularised_modules(model))
         graphdef, self.learned = split_model(model)
         self.parameters = sum(leaf.size for leaf in jax.tree.leaves(self.learned.params))
         optim, lengths = config.scaled_optim, (self.total_steps, self.steps_per_epoch)
@@ -140,7 +142,13 @@ class CompiledSteps:
 
         It takes the initial parameters away, for they are donated to training.
         """
-        state = initial_state(self.learned, self.transform, self.blocks, self.config.precision)
+        state = initial_state(
+            self.learned,
+            self.transform,
+            self.blocks,
+            self.config.precision,
+            regularised=self.regularised,
+        )
         del self.learned
         return self.spread.place(state)
 
@@ -148,8 +156,9 @@ class CompiledSteps:
         return self.spread.place(StepLog.empty(self.steps_per_epoch, self.blocks, self.dtype))
 
     def zero(self) -> Totals:
-        """Totals of no batches."""
-        return self.spread.place(Totals.zero(self.blocks, self.dtype))
+        """Totals of no training steps."""
+        empty = Totals.zero(self.blocks, self.dtype, regularised=self.regularised)
+        return self.spread.place(empty)
 
     def empty_metrics(self) -> Evaluated:
         """An evaluation of no batches."""

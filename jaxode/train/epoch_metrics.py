@@ -20,6 +20,15 @@ def mean_loss(totals: Totals) -> float:
     return float(totals.loss) / int(totals.images)
 
 
+def mean_penalty(totals: Totals) -> float:
+    """Mean over the images of what regularisers added to the loss.
+
+    Args:
+        totals: of training steps with regularisers.
+    """
+    return float(totals.penalty) / int(totals.images)  # type: ignore[arg-type]
+
+
 def a_solve(totals: Totals, name: str) -> float | None:
     """Mean of a count over all solves of all blocks in a pass; None without blocks.
 
@@ -85,6 +94,7 @@ def epoch_metrics(
     return {
         "epoch": epoch,
         "loss": mean_loss(steps),
+        **({} if steps.penalty is None else {"penalty": mean_penalty(steps)}),
         **evaluation_metrics(task, "test", test),
         **(
             evaluation_metrics(task, "train", train)

@@ -8,10 +8,11 @@ from typing import NamedTuple, cast
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from jaxode.distributed.mesh import ONE_DEVICE, Collectives
-from jaxode.nn import solve_stats
+from jaxode.nn import begin_training, end_training, solve_stats
+from jaxode.nn.regularisation import regularised_modules
 from jaxode.ode import Stats
 from jaxode.tasks import Batch, Task
 from jaxode.tasks.base import example_count, takes_training
@@ -32,6 +33,13 @@ class BatchStats(NamedTuple):
     accepted: Int[Array, " blocks"]
     rejected: Int[Array, " blocks"]
     failure: Int[Array, ""]
+    penalty: Float[Array, ""] | None = None
+    """What regularisers add to the loss that is differentiated; None without any."""
+
+    @property
+    def objective(self) -> Float[Array, ""]:
+        """The loss that is differentiated."""
+        return self.loss if self.penalty is None else self.loss + self.penalty
 
 
 class MicroBatches(NamedTuple):
@@ -72,6 +80,8 @@ class Forward(NamedTuple):
     """Of the solves: [blocks], or [blocks, B] with per-sample step sizes."""
     statistics: PyTree
     """Batch norm's running statistics after it."""
+    penalty: Float[Array, ""] | None = None
+    """Of regularisers, in training."""
 
 
 def forward(
@@ -80,6 +90,7 @@ def forward(
     task: Task,
     batch: Batch,
     total: Float[Array, ""],
+    key: PRNGKeyArray | None = None,
 ) -> Forward:
     """Loss, outputs and solver statistics of a model.
 
@@ -89,11 +100,16 @@ def forward(
         task: gives the loss.
         batch: a micro-batch.
         total: sum of the whole batch's weights.
+        key: of the whole batch, in training.
     """
     model = nnx.merge(graphdef, *learned, copy=True)  # statistics change where the call is traced
+    key = key if regularised_modules(model) else None
+    if key is not None:
+        begin_training(model, Training(batch["key"], batch["weight"]), key, total)
     recorder = _StatsRecorder(model)
     loss, outputs = task.loss(recorder, batch, total)  # type: ignore[arg-type]
-    return Forward(loss, outputs, recorder.stats, nnx.state(model, nnx.BatchStat))
+    penalty = None if key is None else end_training(model).astype(batch["weight"].dtype)
+    return Forward(loss, outputs, recorder.stats, nnx.state(model, nnx.BatchStat), penalty)
 
 
 class _StatsRecorder:
@@ -122,6 +138,7 @@ def forward_and_loss(
     task: Task,
     batch: Batch,
     total: Float[Array, ""],
+    key: PRNGKeyArray | None = None,
 ) -> tuple[Forward, BatchStats]:
     """The results of a model and its task for a micro-batch.
 
@@ -131,11 +148,12 @@ def forward_and_loss(
         task: gives the loss.
         batch: a micro-batch.
         total: sum of the whole batch's weights.
+        key: of the whole batch, in training.
 
     Returns:
         The results, whose loss is the share of the whole batch's mean, and statistics that add up.
     """
-    result = forward(graphdef, learned, task, batch, total)
+    result = forward(graphdef, learned, task, batch, total, key)
     solves, stats = solver_stats(result.stats, batch["weight"])
     # One number for the chain: the first block that failed is what made the later ones fail.
     codes = stats.failure
@@ -147,6 +165,7 @@ def forward_and_loss(
         accepted=stats.accepted,
         rejected=stats.rejected,
         failure=codes[jnp.argmax(codes > 0)] if codes.shape[0] else jnp.zeros((), jnp.int32),
+        penalty=result.penalty,
     )
     return result, counts
 

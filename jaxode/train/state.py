@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from jaxode.config import Precision
 from jaxode.nn import BackwardSolveCost, SolveStats
+from jaxode.nn.regularisation import Penalty, TrainingDraws
 from jaxode.optim import Transform
 from jaxode.train.scaling import Scale, initial_scale
 from jaxode.types import Params
@@ -38,14 +39,19 @@ class Totals(NamedTuple):
     failure: Int[Array, ""]
     broken: Int[Array, ""]
     bad_batch: Int[Array, ""]
+    penalty: Float[Array, ""] | None = None
+    """Of regularisers; None without any, and in evaluation."""
 
     @classmethod
-    def zero(cls, blocks: int, dtype: DTypeLike = jnp.float32) -> Totals:
+    def zero(
+        cls, blocks: int, dtype: DTypeLike = jnp.float32, *, regularised: bool = False
+    ) -> Totals:
         """Totals of no batches.
 
         Args:
             blocks: ODE blocks of the model; 0 for one without.
             dtype: of the loss.
+            regularised: whether they are of training with regularisers.
         """
         count = jnp.zeros((), jnp.int32)
         counts = jnp.zeros((blocks,), jnp.int32)
@@ -61,6 +67,7 @@ class Totals(NamedTuple):
             failure=count + 0,
             broken=count + 0,
             bad_batch=count - 1,
+            penalty=jnp.zeros((), dtype) if regularised else None,
         )
 
 
@@ -103,13 +110,18 @@ def split_model(model: nnx.Module) -> tuple[nnx.GraphDef[nnx.Module], Learned]:
     Raises:
         ValueError: it has any other state.
     """
-    nnx.pop(model, (SolveStats, BackwardSolveCost))
+    nnx.pop(model, (SolveStats, BackwardSolveCost, Penalty, TrainingDraws))
     graphdef, params, statistics = nnx.split(model, nnx.Param, nnx.BatchStat)
     return graphdef, Learned(params, statistics)
 
 
 def initial_state(
-    learned: Learned, transform: Transform, blocks: int, precision: Precision = "float32"
+    learned: Learned,
+    transform: Transform,
+    blocks: int,
+    precision: Precision = "float32",
+    *,
+    regularised: bool = False,
 ) -> TrainState:
     """State before the first step; its sums have the floating-point type of the parameters.
 
@@ -118,8 +130,10 @@ def initial_state(
         transform: the optimizer's.
         blocks: ODE blocks of the model.
         precision: of the run.
+        regularised: whether the model has regularisers (`regularised_modules`).
     """
     params, statistics = learned
-    totals = Totals.zero(blocks, jnp.result_type(*jax.tree.leaves(params)))
+    dtype = jnp.result_type(*jax.tree.leaves(params))
+    totals = Totals.zero(blocks, dtype, regularised=regularised)
     step, scale = jnp.zeros((), jnp.int32), initial_scale(precision)
     return TrainState(params, transform.init(params), step, totals, scale, statistics)

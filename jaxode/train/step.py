@@ -62,7 +62,10 @@ def add_batch(totals: Totals, batch: BatchStats, update: Int[Array, ""] | int = 
         batch: what the batch adds.
         update: the code of what the update broke, or 0.
     """
-    broken = jnp.where(jnp.isfinite(batch.loss), update, LOSS_NOT_FINITE).astype(jnp.int32)
+    penalty = totals.penalty
+    if penalty is not None and batch.penalty is not None:
+        penalty = penalty + batch.penalty * batch.images
+    broken = jnp.where(jnp.isfinite(batch.objective), update, LOSS_NOT_FINITE).astype(jnp.int32)
     failure = batch.failure.astype(jnp.int32)
     return Totals(
         loss=totals.loss + batch.loss * batch.images,
@@ -75,6 +78,7 @@ def add_batch(totals: Totals, batch: BatchStats, update: Int[Array, ""] | int = 
         failure=failure,
         broken=broken,
         bad_batch=jnp.where((failure > 0) | (broken > 0), totals.batches, -1),
+        penalty=penalty,
     )
 
 
@@ -87,8 +91,12 @@ def train_step(
     total: Float[Array, ""],
     read: Callable[[Any], Batch],
     division: MicroBatches = WHOLE_BATCH,
+    key: PRNGKeyArray | None = None,
 ) -> tuple[TrainState, StepRecord]:
     """The state after one update with the gradient of the batch's mean loss, and its record.
+
+    The penalties of regularisers, if there are any, are part of that loss, but not of the recorded
+    one.
 
     Args:
         graphdef: the model's.
@@ -99,6 +107,7 @@ def train_step(
         total: sum of the weights of all rows.
         read: some of the rows → the micro-batch that the model is shown.
         division: into micro-batches and devices.
+        key: of the whole batch, for regularisers; without one they have no effect.
     """
 
     def work(rows: Any) -> tuple[Learned, BatchStats]:
@@ -106,8 +115,8 @@ def train_step(
 
         def objective(params: Params) -> tuple[Array, tuple[BatchStats, Any]]:
             learned = Learned(params, state.statistics)
-            found, counts = forward_and_loss(graphdef, learned, task, batch, total)
-            return scaled(counts.loss, state.scale), (counts, found.statistics)
+            found, counts = forward_and_loss(graphdef, learned, task, batch, total, key)
+            return scaled(counts.objective, state.scale), (counts, found.statistics)
 
         gradient, (counts, statistics) = jax.grad(objective, has_aux=True)(state.params)
         # Every micro-batch has statistics of its own, which count as much as its examples.
@@ -154,10 +163,11 @@ def train_chunk(
         row = state.totals.batches
         examples, weights = batches.rows(row)
         weights = weights.astype(state.totals.loss.dtype)
-        keys = jax.random.split(jax.random.fold_in(epoch_key, row), weights.shape[0])
+        key = jax.random.fold_in(epoch_key, row)
+        keys = jax.random.split(key, weights.shape[0])
         rows, total = (examples, weights, keys), jnp.sum(weights)
         state, record = train_step(
-            work.graphdef, work.task, transform, state, rows, total, read, work.division
+            work.graphdef, work.task, transform, state, rows, total, read, work.division, key
         )
         return state, log.with_row(row, record)
 

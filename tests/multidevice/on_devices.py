@@ -29,6 +29,8 @@ from jaxode.config import (  # noqa: E402
     SolveConfig,
 )
 from jaxode.models import create_model  # noqa: E402
+from jaxode.nn import ODEBlock  # noqa: E402
+from jaxode.nn.fields import DenseField  # noqa: E402
 from jaxode.ode import Stats, odeint  # noqa: E402
 from jaxode.train.compiled_steps import CompiledSteps  # noqa: E402
 from jaxode.train.state import TrainState  # noqa: E402
@@ -71,6 +73,32 @@ def dense(
     return Dense(solve, classes, rngs, options["dtype"])
 
 
+class Regularised(nnx.Module):
+    """The same state and a block with every regulariser."""
+
+    def __init__(self, solve: SolveConfig, classes: int, rngs: nnx.Rngs, dtype: Any) -> None:
+        self.block = ODEBlock(DenseField(16, 8, rngs=rngs, dtype=dtype), solve)
+        self.head = nnx.Linear(16, classes, rngs=rngs, dtype=dtype, param_dtype=dtype)
+
+    def __call__(self, images: Any) -> Any:
+        z = images.reshape(-1, 4, 7, 4, 7).mean((2, 4)).reshape(-1, 16)
+        return self.head(self.block(z)[0])
+
+
+def regularised(
+    model: Any,
+    solve: SolveConfig,
+    *,
+    image_shape: Any,
+    classes: int,
+    rngs: nnx.Rngs,
+    **options: Any,
+) -> Any:
+    return Regularised(solve, classes, rngs, options["dtype"])
+
+
+EVERY = FIXED | {"regularise": "kinetic=1,jacobian=1,steer=0.3,weight_decay=0.1"}
+
 CASES: dict[str, tuple[Any, ...]] = {
     # name: model, solver, (parallel, devices, accumulate), epochs of 5 steps, feed
     "adaptive, jit, 1": (dense, {}, ("jit", 1), 10),
@@ -95,6 +123,9 @@ CASES: dict[str, tuple[Any, ...]] = {
         f"{gradient}, pmap, 8": (dense, {"gradient": gradient}, ("pmap", 8), 1)
         for gradient in ("replay", "backsolve")
     },
+    "regularised, jit, 1": (regularised, EVERY, ("jit", 1), 2),
+    "regularised, jit, 2": (regularised, EVERY, ("jit", 2), 2),
+    "regularised, pmap, 4, accumulate 2": (regularised, EVERY, ("pmap", 4, 2), 2),
     "odenet, jit, 1": (create_model, {}, ("jit", 1), 1),
     "odenet, jit, 8": (create_model, {}, ("jit", 8), 1),
 }
@@ -149,6 +180,7 @@ def train(steps: CompiledSteps, state: TrainState, epochs: int) -> dict[str, Any
         "trained": counts(state.totals),
         "tested": counts(tested.totals) | {"confusion": tested.metrics["confusion"].tolist()},
         "test_loss": float(tested.totals.loss),
+        "penalty": None if state.totals.penalty is None else float(state.totals.penalty),
     }
 
 

@@ -72,6 +72,15 @@ def test_every_gradient_mode_is_the_same_on_eight_devices(results, gradient):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("divided", ["jit, 2", "pmap, 4, accumulate 2"])
+def test_regularisers_draw_the_same_on_every_device(results, divided):
+    assert difference(results, "regularised, jit, 1", f"regularised, {divided}") < ROUNDING
+    one, other = (results[f"regularised, {how}"]["penalty"] for how in ("jit, 1", divided))
+    assert one == pytest.approx(other, rel=ROUNDING)
+    assert one > 0.1
+
+
+@pytest.mark.slow
 def test_an_exact_gradient_mode_is_the_same_where_devices_step_by_themselves(results):
     assert difference(results, "adaptive, pmap, 8", "replay, pmap, 8") < ROUNDING
 

@@ -229,7 +229,7 @@ def test_training_sees_the_windows_that_the_settings_name(crop):
 
 def test_zero_totals_share_no_buffer():
     """A donated state must not hold one buffer twice."""
-    leaves = [leaf for leaf in Totals.zero(2) if leaf.size]
+    leaves = [leaf for leaf in jax.tree.leaves(Totals.zero(2)) if leaf.size]
     assert len({leaf.unsafe_buffer_pointer() for leaf in leaves}) == len(leaves)
 
 
