@@ -117,7 +117,7 @@ class Control(NamedTuple):
       >>> knots = jnp.array([[0.0, 1.0, 2.0]])
       >>> pieces = hermite_pieces(jnp.array([[[0.0], [1.0], [4.0]]]), knots)
       >>> Control(knots, jnp.array([2]), pieces).slope(jnp.array([1.5])).tolist()
-      [[4.0]]
+      [[3.5]]
     """
 
     knots: Float[Array, "B T"]

@@ -67,9 +67,9 @@ def test_the_fingerprint_changes_with_the_data():
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ({"train": LINE}, r"mapping of train and test, got \['train'\]"),
-        (LINE, r"mapping of train and test, got \['input', 'target'\]"),
-        ([LINE], "mapping of train and test, got list"),
+        ({"train": LINE}, r"validation, got \['train'\]"),
+        (LINE, r"validation, got \['input', 'target'\]"),
+        ([LINE], "mapping of train, test and, if there is one, validation, got list"),
         ({"train": iter(batches()), "test": LINE}, "gone through in every epoch, such as a list"),
         ({"train": 3, "test": LINE}, "arrays by name or an iterable of batches, got int"),
         ({"train": [X], "test": LINE}, "a pair of images and labels, got ndarray"),

@@ -10,6 +10,7 @@ from flax import nnx
 
 from jaxode import SolveConfig
 from jaxode.checks import ConfigError
+from jaxode.models import RNNForecaster
 from jaxode.models.encoders import LEAD, PARTS, euler_steps
 from jaxode.models.series_config import MODELS, SeriesModelConfig, create_series_model
 from jaxode.nn import IntervalSolve, Series
@@ -40,6 +41,8 @@ def series(rows=5, seed=0):
 def outputs(model, series):
     if hasattr(model, "predict"):
         return model((series, series.times[:, :5]))[0].predicted
+    if isinstance(model, RNNForecaster):
+        return model((series, series.times[:, -1:] + 1.0)).beyond
     return model(series)[0]
 
 
@@ -53,7 +56,8 @@ SOLVES = {
 @pytest.mark.parametrize("name", MODELS)
 def test_padding_changes_nothing(name, x64):
     encoder = "ode_rnn" if name == "latent_ode" else "rnn"
-    config = SeriesModelConfig(2, 0 if name == "latent_ode" else 3, name, encoder=encoder, **SIZES)
+    outcomes = 0 if name in ("latent_ode", "rnn") else 3
+    config = SeriesModelConfig(2, outcomes, name, encoder=encoder, **SIZES)
     model = create_series_model(config, SOLVES.get(name, SolveConfig()), nnx.Rngs(0), np.ones(2))
     work = jax.jit(lambda series: outputs(model, series))
     single, padded = (jax.tree.map(as_float32, series(rows)) for rows in (5, 8))
