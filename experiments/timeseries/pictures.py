@@ -27,7 +27,8 @@ def drawn(model: Any, data: Dataset, result: dict[str, Any]) -> dict[str, bytes]
     test: Any = data.splits["test"]
     rows = {name: jnp.asarray(array[:SHOWN]) for name, array in test.items()}
     if data.name == "spirals":
-        return {FILE: spirals(model, rows, f"spirals, RMSE {result['test_rmse']:.3f} behind")}
+        title = f"spirals, RMSE {result['test_rmse']:.3f} behind the window"
+        return {FILE: spirals(model, rows, title)}
     return {FILE: records(model, rows, f"{data.name}, test records")}
 
 
