@@ -114,7 +114,7 @@ def physionet(config: SeriesConfig) -> Problem:
         BatchStream(read, count, batches),
         examples["test"],
         fingerprint=f"physionet a, {config.quantisation} h, seed {config.seed}, {batches} batches",
-        spec=SimpleNamespace(class_names=("alive", "dead")),
+        spec=SimpleNamespace(class_names=("alive", "dead"), channels=series.channels),
         validation=examples["validation"],
     )
     task = LatentSeries(

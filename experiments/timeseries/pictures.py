@@ -29,7 +29,7 @@ def drawn(model: Any, data: Dataset, result: dict[str, Any]) -> dict[str, bytes]
     if data.name == "spirals":
         title = f"spirals, RMSE {result['test_rmse']:.3f} behind the window"
         return {FILE: spirals(model, rows, title)}
-    return {FILE: records(model, rows, f"{data.name}, test records")}
+    return {FILE: records(model, rows, data.spec.channels, f"{data.name}, test records")}
 
 
 def spirals(model: LatentODE, rows: dict[str, Any], title: str) -> bytes:
@@ -47,7 +47,7 @@ def spirals(model: LatentODE, rows: dict[str, Any], title: str) -> bytes:
     return draw_curves([found], "x", "y", title)
 
 
-def records(model: LatentODE, rows: dict[str, Any], title: str) -> bytes:
+def records(model: LatentODE, rows: dict[str, Any], channels: tuple[str, ...], title: str) -> bytes:
     """For each record, the two channels that were observed most often."""
     start, end = rows["times"][:, :1], rows["times"].max(1, keepdims=True)
     times = start + jnp.linspace(0, 1, POINTS, dtype=start.dtype) * (end - start)
@@ -59,7 +59,7 @@ def records(model: LatentODE, rows: dict[str, Any], title: str) -> bytes:
             seen = mask[:, channel]
             pairs = (rows["times"][i][seen], rows["values"][i][seen, channel])
             model_curve = np.stack([np.asarray(times[i]), predicted[i][:, channel]], 1)
-            name = f"record {i + 1}, channel {channel}"
+            name = f"record {i + 1}, {channels[channel]}"
             line.append(Curve(name, np.stack([np.asarray(x) for x in pairs], 1), model_curve))
     return draw_curves(found, "time", "value", title)
 
