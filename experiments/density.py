@@ -29,13 +29,8 @@ if TYPE_CHECKING:
 def work(config: DensityConfig, out: Path, progress: Progress, words: str) -> str:
     """Train, draw and write; returns the last line to print."""
     from experiments.densities import training
-    from jaxode.checks import ConfigError
-    from jaxode.data import DataError
 
-    try:
-        return training.train(config, out, progress, words)
-    except DataError as error:
-        raise ConfigError(str(error)) from error
+    return training.train(config, out, progress, words)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

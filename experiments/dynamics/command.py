@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Work = Callable[[Any, Path, "Progress", str], str]
 """Settings, output directory, progress, command → the last line on stdout.
 
-Raises ConfigError, ResumeError, Stopped, RunFailed, OSError.
+Raises ConfigError, DataError, ResumeError, Stopped, RunFailed, OSError.
 """
 
 
@@ -87,6 +87,7 @@ def carry_out(
     """A well-formed request; its errors become exit codes."""
     import jax
 
+    from jaxode.data import DataError
     from jaxode.errors import ResumeError, RunFailed, Stopped, out_of_memory
     from jaxode.runs import Progress, make_writable
 
@@ -105,7 +106,7 @@ def carry_out(
             print(work(config, out, progress, command))
     except ConfigError as error:
         return fail(parser, error_with_flag(error, dataclasses.asdict(config)), WRONG_REQUEST)
-    except ResumeError as error:
+    except (ResumeError, DataError) as error:
         return fail(parser, error, WRONG_REQUEST)
     except Stopped as stop:
         return process.stopped(stop, f"{parser.prog}: {stop}; what is done is in {out}")

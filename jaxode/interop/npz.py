@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import math
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +25,9 @@ def read_npz(path: Path, most: int) -> tuple[dict[str, np.ndarray], bytes | None
     Raises:
       ValueError: it is no .npz file of numbers, or too large.
     """
-    from jaxode.data import archives  # here, because the data package brings its libraries
+    # Here, because the data package brings its libraries.
+    from jaxode.data import archives
+    from jaxode.data.npy import array_of
 
     arrays: dict[str, np.ndarray] = {}
     settings = None
@@ -46,27 +46,7 @@ def read_npz(path: Path, most: int) -> tuple[dict[str, np.ndarray], bytes | None
             if name in arrays:
                 raise ValueError(f"{ascii(name)[:100]} is in it twice")
             try:
-                arrays[name] = _array(archives.contents(archive, member.filename, most))
+                arrays[name] = array_of(archives.contents(archive, member.filename, most))
             except Exception as error:  # what zipfile and NumPy raise on damaged bytes
                 raise ValueError(f"{ascii(name)[:100]} is no array: {error}") from error
     return arrays, settings
-
-
-def _array(contents: bytes) -> np.ndarray:
-    """The array of a .npy file, if its header announces as many bytes as there are."""
-    stream = io.BytesIO(contents)
-    version = np.lib.format.read_magic(stream)
-    if version not in ((1, 0), (2, 0)):
-        raise ValueError(f"its version is {version}")
-    first = version == (1, 0)
-    header = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
-    shape, by_columns, dtype = header(stream)
-    if dtype.kind not in "biuf":
-        raise ValueError(f"it is of {dtype}")
-    start = stream.tell()
-    size = math.prod(shape) * dtype.itemsize
-    if min(shape, default=0) < 0 or size != len(contents) - start:
-        raise ValueError(f"it announces {shape} of {dtype} and has {len(contents) - start} bytes")
-    array = np.frombuffer(contents, dtype, offset=start)
-    native = array.astype(dtype.newbyteorder("="))  # a copy, in the machine's order of bytes
-    return native.reshape(shape, order="F" if by_columns else "C")

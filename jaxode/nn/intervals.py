@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, PyTree
 
+from jaxode.checks import require
 from jaxode.config import SolveConfig
 from jaxode.nn.ode_block import Field, ODEBlock, takes_args
 from jaxode.ode import Stats
@@ -61,7 +62,11 @@ class IntervalSolve(nnx.Module):
 
     Args:
       field: an `nnx.Module` or a function, f(t, z) or f(t, z, args), with times [B, 1, ...].
-      solve: solver, gradient mode, and tolerances or a step size: 1.0 is one step an interval.
+      solve: solver, gradient mode, and tolerances or a step size: 1.0 is one step an interval;
+        without regularisers.
+
+    Raises:
+      ConfigError: regularisers.
 
     Example:
       >>> import jax.numpy as jnp
@@ -74,6 +79,9 @@ class IntervalSolve(nnx.Module):
     """
 
     def __init__(self, field: Field, solve: SolveConfig) -> None:
+        # It is called row by row, in a scan that no penalty can leave.
+        given = solve.regularise
+        require(given is None, "regularise", given, "None for solves between rows")
         self.own_times = solve.per_sample and solve.adaptive
         self.block = ODEBlock(field if self.own_times else StretchedField(field), solve)
 

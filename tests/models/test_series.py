@@ -153,6 +153,12 @@ def test_wrong_settings_are_refused(values, text):
         SeriesModelConfig(**{"channels": 2, "outputs": 1, **values})
 
 
+def test_regularisers_are_refused_where_no_penalty_could_come_back():
+    solve = SolveConfig("euler", step_size=1.0, regularise="kinetic=1")
+    with pytest.raises(ConfigError, match="regularise must be None for solves between rows"):
+        IntervalSolve(lambda t, z: -z, solve)
+
+
 def test_settings_come_back_from_json():
     config = SeriesModelConfig(2, 3, "gru_d", hidden=7)
     assert SeriesModelConfig.from_json(vars(config)) == config
