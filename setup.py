@@ -9,17 +9,17 @@ import copy
 import os
 import platform
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from glob import glob
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.modified import newer_group
 
 ROOM = "jaxode/nn/native"
-SOURCES = [
-    f"{ROOM}/cpp/{name}.cc"
-    for name in ("chain_calls", "convolution_calls", "segment_calls", "memory_calls", "module")
-]
-HEADERS = sorted([*glob(f"{ROOM}/cpp/*.h"), *glob(f"{ROOM}/xla/**/*.h", recursive=True)])
+SOURCES = [f"{ROOM}/cpp/kernels.cc", f"{ROOM}/cpp/module.cc"]
+INCLUDED = sorted([*glob(f"{ROOM}/cpp/*"), *glob(f"{ROOM}/xla/**/*.h", recursive=True)])
 WINDOWS = sys.platform == "win32"
 X86 = platform.machine().lower() in ("x86_64", "amd64")
 
@@ -36,6 +36,22 @@ def targets() -> dict[str, list[str]]:
     }
 
 
+@contextmanager
+def in_turn() -> Iterator[None]:
+    """Builds of one checkout take turns, so that the second one finds what the first has built."""
+    try:
+        import fcntl
+
+        os.makedirs("build", exist_ok=True)
+        lock = open("build/kernels.lock", "w")  # noqa: SIM115
+    except (ImportError, OSError):  # Windows, or a folder that cannot be written: both build
+        yield
+        return
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 class BuildKernels(build_ext):
     """Builds the modules side by side: each takes half a minute."""
 
@@ -47,8 +63,15 @@ class BuildKernels(build_ext):
     def build_extension(self, ext: Extension) -> None:
         """Build each module's objects in a folder of their own.
 
-        They come from the same sources with other flags.
+        They come from the same sources with other flags. An editable installation takes a module of
+        the checkout that is newer than all of them.
         """
+        built = self.get_ext_filename(self.get_ext_fullname(ext.name))
+        if self.editable_mode and not newer_group([*SOURCES, *ext.depends], built):
+            target = self.get_ext_fullpath(ext.name)
+            self.mkpath(os.path.dirname(target))
+            self.copy_file(built, target)
+            return
         own = copy.copy(self)
         own.build_temp = os.path.join(self.build_temp, ext.name)
         build_ext.build_extension(own, ext)
@@ -58,7 +81,8 @@ class BuildKernels(build_ext):
         if WINDOWS:
             self.compiler.initialize()
             self.compiler.cc = "clang-cl"
-        super().build_extensions()
+        with in_turn():
+            super().build_extensions()
 
 
 COMMON = (
@@ -81,7 +105,7 @@ setup(
         Extension(
             f"jaxode.nn.native.{name}",
             SOURCES,
-            depends=HEADERS,
+            depends=[*INCLUDED, "setup.py"],
             include_dirs=[ROOM, f"{ROOM}/cpp"],
             define_macros=[("JAXODE_MODULE", name), ("NDEBUG", None)],
             extra_compile_args=[*COMMON, *flags],

@@ -8,17 +8,15 @@
 
 namespace jaxode {
 
-// Vectors as wide as the channels allow: a width of 8 times an odd number takes vectors of 8 on AVX-512 too.
+// Vectors as wide as the channels allow. Their number is a multiple of 8 (`fits`): 8 times an odd number takes vectors of
+// 8 on AVX-512 too, and no processor that has these needs vectors of 4.
 template <class Body>
 ffi::Error with_lanes(int64_t channels, const Body& body) {
   try {
 #if JAXODE_LANES >= 16
     if (channels % 16 == 0) return body(std::integral_constant<int, 16>{});
 #endif
-#if JAXODE_LANES >= 8
-    if (channels % 8 == 0) return body(std::integral_constant<int, 8>{});
-#endif
-    return body(std::integral_constant<int, 4>{});
+    return body(std::integral_constant<int, (JAXODE_LANES >= 8 ? 8 : 4)>{});
   } catch (const std::bad_alloc&) {
     return ffi::Error(ffi::ErrorCode::kResourceExhausted, "jaxode's native kernels found no memory for their workspace");
   }

@@ -90,17 +90,14 @@ void chain_forward(const Chain& chain, const float* z, float* out, float* const*
         apply_norm<L, true>(from + i * size, shape, s, unit.scale, unit.bias,
                             pads + i * padded + grid.inside(0, 0, channels), row, pad_row);
       }
-      auto map = [&](int i) { return to + i * size; };
+      const OfImages<float> map{to, size};
       if (chain.times == nullptr) {
-        auto none = [](int) { return static_cast<const float*>(nullptr); };
-        convolution.template forward<L, FieldGrid::Plus::nothing>(pads, many, unit.u, none, map);
+        convolution.template forward<L, FieldGrid::Plus::nothing>(pads, many, unit.u, {}, map);
       } else if (chain.own_times) {
         for (int i = 0; i < many; i++) fill_shift<L>(chain.times[b + i], unit.plane, unit.shift, shape, shift + i * size);
-        auto own = [&](int i) { return shift + i * size; };
-        convolution.template forward<L, FieldGrid::Plus::map>(pads, many, unit.u, own, map);
+        convolution.template forward<L, FieldGrid::Plus::map>(pads, many, unit.u, {shift, size}, map);
       } else {
-        auto same = [&](int) { return shift + k * size; };
-        convolution.template forward<L, FieldGrid::Plus::map>(pads, many, unit.u, same, map);
+        convolution.template forward<L, FieldGrid::Plus::map>(pads, many, unit.u, {shift + k * size, 0}, map);
       }
       from = to;
     }
@@ -160,8 +157,7 @@ void chain_backward(const Chain& chain, const float* z, const float* const* kept
         apply_norm<L, true>(x + i * size, shape, of_image(i), unit.scale, unit.bias, pads + i * padded + inside, row, pad_row);
       }
       std::memset(backs, 0, many * padded * sizeof(float));
-      auto gradient = [&](int i) { return from + i * size; };
-      convolution.template backward<L>(pads, many, unit.u, gradient, to.u, backs);
+      convolution.template backward<L>(pads, many, unit.u, {from, size}, to.u, backs);
       for (int i = 0; i < many; i++) {
         float* dx = k > 0 ? slope + i * size : dz + (b + i) * size;
         const float* more = k == 0 && chain.tail == Tail::residual ? dout + (b + i) * size : nullptr;

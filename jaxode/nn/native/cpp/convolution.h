@@ -33,6 +33,15 @@ inline Taps phase_taps(int phase, int phases, int taps, int inner, int outer, in
   return {taps, inner, outer, phase / 2, phase % 2, 2, skip};
 }
 
+// Maps or vectors of images that lie so many floats apart; null where there are none. One type for all callers, so that a
+// convolution is compiled once.
+template <class Float>
+struct OfImages {
+  Float* first = nullptr;
+  size_t stride = 0;
+  Float* operator()(int image) const { return first + image * stride; }
+};
+
 template <template <int> class Scheme>
 struct Convolution {
   using Grid = Tiling<Scheme>;
@@ -54,8 +63,8 @@ struct Convolution {
 
   // For each of so many images: output map to(i) = convolution of padded map i with the transformed kernel u, plus
   // more(i). The pads lie one after another.
-  template <int L, typename Grid::Plus plus, class More, class To>
-  void forward(const float* pads, int images, const float* u, const More& more, const To& to) const {
+  template <int L, typename Grid::Plus plus>
+  void forward(const float* pads, int images, const float* u, OfImages<const float> more, OfImages<float> to) const {
     const int total = images * grid.tiles;
     for (int first = 0; first < total; first += most) {
       const int many = smaller(most, total - first);
@@ -78,8 +87,8 @@ struct Convolution {
   // Of the output maps' gradients from(i): adds to du, the transformed kernel's, and, unless `backs` is null, adds to
   // the padded maps there that of the padded inputs. `ut` is the kernel transformed with its channels exchanged,
   // [phases][n n][O][I].
-  template <int L, class From>
-  void backward(const float* pads, int images, const float* ut, const From& from, float* du, float* backs) const {
+  template <int L>
+  void backward(const float* pads, int images, const float* ut, OfImages<const float> from, float* du, float* backs) const {
     const int total = images * grid.tiles;
     for (int first = 0; first < total; first += most) {
       const int many = smaller(most, total - first);
@@ -163,9 +172,7 @@ void convolve(const Tiling<Scheme>& grid, int inner, int outer, const float* x, 
       copy_inside(x + (b + i) * in_size, grid.in_height, grid.in_width, inner,
                   pads + i * padded + grid.inside(0, 0, inner), pad_row);
     }
-    auto none = [](int) { return static_cast<const float*>(nullptr); };
-    auto map = [&](int i) { return y + (b + i) * out_size; };
-    convolution.template forward<L, Tiling<Scheme>::Plus::nothing>(pads, many, u, none, map);
+    convolution.template forward<L, Tiling<Scheme>::Plus::nothing>(pads, many, u, {}, {y + b * out_size, out_size});
   }
 }
 
@@ -186,8 +193,7 @@ void convolve_backward(const Tiling<Scheme>& grid, int inner, int outer, const f
       copy_inside(x + (b + i) * in_size, grid.in_height, grid.in_width, inner, pads + i * padded + inside, pad_row);
     }
     if (backs != nullptr) std::memset(backs, 0, many * padded * sizeof(float));
-    auto slope = [&](int i) { return dy + (b + i) * out_size; };
-    convolution.template backward<L>(pads, many, ut, slope, du, backs);
+    convolution.template backward<L>(pads, many, ut, {dy + b * out_size, out_size}, du, backs);
     for (int i = 0; i < many && dx != nullptr; i++) {
       copy_out(backs + i * padded + inside, pad_row, grid.in_height, grid.in_width, inner, dx + (b + i) * in_size);
     }

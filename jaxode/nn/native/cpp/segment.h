@@ -177,9 +177,8 @@ void segment_forward(const Segment& s, const float* images, float* out, float* m
                             (size_t)second_grid.pad_width * C);
       }
       float* y = own != nullptr ? own : middle + (b + from) * mid.size();
-      auto shift = [&](int) { return s.second_shift; };
-      auto to = [&](int i) { return y + i * mid.size(); };
-      second.template forward<L, Tiling<Second>::Plus::channels>(wide_pads, few, s.second, shift, to);
+      const OfImages<float> to{y, mid.size()};
+      second.template forward<L, Tiling<Second>::Plus::channels>(wide_pads, few, s.second, {s.second_shift, 0}, to);
       for (int i = 0; i < few; i++) {
         statistics<L>(y + i * mid.size(), mid, stats);
         apply_norm<L, true>(y + i * mid.size(), mid, stats, s.second_scale, s.second_bias,
@@ -187,9 +186,8 @@ void segment_forward(const Segment& s, const float* images, float* out, float* m
                             (size_t)third_grid.pad_width * C);
       }
     }
-    auto shift = [&](int) { return s.third_shift; };
-    auto to = [&](int i) { return out + (b + i) * end.size(); };
-    third.template forward<L, Tiling<Third>::Plus::channels>(pads, many, s.third, shift, to);
+    const OfImages<float> to{out + b * end.size(), end.size()};
+    third.template forward<L, Tiling<Third>::Plus::channels>(pads, many, s.third, {s.third_shift, 0}, to);
   }
 }
 
@@ -224,8 +222,7 @@ void segment_backward(const Segment& s, const float* images, const float* middle
       add_pixels<L>(dout + (b + i) * end.size(), end, slopes.third_shift);
     }
     std::memset(backs, 0, many * third_padded * sizeof(float));
-    auto slope_of_last = [&](int i) { return dout + (b + i) * end.size(); };
-    third.template backward<L>(pads, many, s.third, slope_of_last, slopes.third, backs);
+    third.template backward<L>(pads, many, s.third, {dout + b * end.size(), end.size()}, slopes.third, backs);
     for (int from = 0; from < many; from += together) {
       const int few = smaller(together, many - from);
       for (int i = 0; i < few; i++) {
@@ -243,8 +240,7 @@ void segment_backward(const Segment& s, const float* images, const float* middle
                             (size_t)wide.width * C, second_row);
       }
       std::memset(wide_backs, 0, few * second_padded * sizeof(float));
-      auto slope_of_middle = [&](int i) { return dmiddle + i * mid.size(); };
-      second.template backward<L>(wide_pads, few, s.second, slope_of_middle, slopes.second, wide_backs);
+      second.template backward<L>(wide_pads, few, s.second, {dmiddle, mid.size()}, slopes.second, wide_backs);
       for (int i = 0; i < few; i++) {
         const int image = b + from + i;
         const float *map = maps + i * wide.size(), *pixels = images + image * s.image.size();
