@@ -20,8 +20,6 @@ from jaxode.ode import Stats
 from jaxode.train import run
 from jaxode.train.state import split_model
 
-pytestmark = pytest.mark.typed
-
 
 class Field(nnx.Module):
     def __init__(self, width, rngs):
