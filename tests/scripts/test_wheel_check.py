@@ -55,10 +55,10 @@ def test_what_is_installed_must_agree(tmp_path, monkeypatch, of_weights, of_prog
     monkeypatch.setenv("PYTHONPATH", "here")
     monkeypatch.setattr(wheel_check, "run", run)
     if message is None:
-        wheel_check.use(tmp_path, tmp_path, every=False)
+        wheel_check.use(tmp_path, tmp_path, every=True)
     else:
         with pytest.raises(CheckFailed, match=message):
-            wheel_check.use(tmp_path, tmp_path, every=False)
+            wheel_check.use(tmp_path, tmp_path, every=True)
 
 
 def test_a_failed_command_is_shown(tmp_path):
