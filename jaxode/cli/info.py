@@ -16,7 +16,7 @@ from jaxode.cli.converters import to_path
 from jaxode.cli.parser import Parser
 
 RESULTS = ("status", "epochs", "test_accuracy", "best_test_accuracy", "best_epoch", "nfe_forward",
-           "parameters", "kernels", "device", "commit")  # fmt: skip
+           "nfe_backward", "parameters", "kernels", "device", "commit")  # fmt: skip
 """Of result.json, in this order."""
 
 

@@ -194,7 +194,11 @@ def communication(steps: CompiledSteps, state: TrainState) -> dict[str, Any]:
 def counts(totals: Any) -> dict[str, Any]:
     """The whole numbers of a pass."""
     names = ("images", "batches", "solves", "nfe", "accepted", "rejected", "failure", "bad_batch")
-    return {name: getattr(totals, name).tolist() for name in names}
+    back = totals.backward
+    backward = (
+        None if back is None else {name: each.tolist() for name, each in back._asdict().items()}
+    )
+    return {name: getattr(totals, name).tolist() for name in names} | {"backward": backward}
 
 
 if __name__ == "__main__":

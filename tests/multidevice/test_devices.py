@@ -72,6 +72,20 @@ def test_every_gradient_mode_is_the_same_on_eight_devices(results, gradient):
 
 
 @pytest.mark.slow
+def test_backward_solves_are_counted_on_every_device(results):
+    """Under jit one a batch, under pmap one for each device's part."""
+    one, eight, own = (
+        results[f"backsolve, {how}"]["trained"]["backward"]
+        for how in ("jit, 1", "jit, 8", "pmap, 8")
+    )
+    assert one == eight
+    assert (one["solves"], own["solves"]) == (5, 40)
+    assert one["accepted"][0] > 5
+    assert own["accepted"][0] > one["accepted"][0]
+    assert results["adaptive, jit, 1"]["trained"]["backward"] is None
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("divided", ["jit, 2", "pmap, 4, accumulate 2"])
 def test_regularisers_draw_the_same_on_every_device(results, divided):
     assert difference(results, "regularised, jit, 1", f"regularised, {divided}") < ROUNDING
