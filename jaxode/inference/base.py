@@ -1,0 +1,72 @@
+"""What every trained model can do, whatever it was trained for."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from jaxode.config import RunConfig
+
+
+class Answer(Protocol):
+    """What a model says of some inputs, as text."""
+
+    def table(self, most: int | None = None) -> str:
+        """One line for each input.
+
+        Args:
+          most: how many to show; all by default.
+        """
+        ...
+
+    def to_csv(self) -> str:
+        """All numbers, as CSV with a header."""
+        ...
+
+
+class Trained(ABC):
+    """A trained model with all that is needed to use it: `jaxode.load` makes one.
+
+    Attributes:
+      config: settings of the run that trained it.
+      origin: the directory or file it was read from, if it was.
+      epoch: how many epochs it was trained for; None if that is not known.
+    """
+
+    config: RunConfig
+    origin: Path | None
+    epoch: int | None
+
+    @abstractmethod
+    def with_solve(self, **changes: Any) -> Trained:
+        """The same parameters, solved with other settings.
+
+        Args:
+          changes: fields of `jaxode.SolveConfig`.
+
+        Raises:
+          ConfigError: settings that are no solve's, or outside their ranges.
+        """
+
+    @abstractmethod
+    def predict(self, *args: Any, **options: Any) -> Any:
+        """What the model says of inputs in memory or in files."""
+
+    @abstractmethod
+    def predict_files(
+        self, paths: Sequence[Path], *, batch_size: int = 128, times: Sequence[float] | None = None
+    ) -> Answer:
+        """What the model says of the contents of files and folders.
+
+        Args:
+          paths: of what the model reads.
+          batch_size: examples that are solved together.
+          times: of predicted series, if the model predicts any.
+
+        Raises:
+          ConfigError: files that cannot be read or do not fit the model.
+          DataError: malformed files.
+          SolveError: a solve failed.
+        """
