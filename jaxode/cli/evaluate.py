@@ -7,7 +7,8 @@
     jaxode evaluate runs/series/RUN --data FOLDER
 
 A density is evaluated on points in a file, a model of series on those of a file or folder, as
-`jaxode predict` reads them; a classifier on the test split of its data set. Nothing is trained. In Python: `jaxode.evaluate(jaxode.load(RUN), rtol=1e-1, atol=1e-1)`.
+`jaxode predict` reads them; a classifier on the test split of its data set. Nothing is
+trained. In Python: `jaxode.evaluate(jaxode.load(RUN), rtol=1e-1, atol=1e-1)`.
 """
 
 from __future__ import annotations

@@ -33,6 +33,12 @@ class Trained(ABC):
       config: settings of the run that trained it.
       origin: the directory or file it was read from, if it was.
       epoch: how many epochs it was trained for; None if that is not known.
+
+    Example:
+      >>> import jaxode
+      >>> model = jaxode.load("runs/density/circles")  # doctest: +SKIP
+      >>> isinstance(model, jaxode.inference.Trained)  # doctest: +SKIP
+      True
     """
 
     config: RunConfig

@@ -100,6 +100,11 @@ def load_classifier(source: str | os.PathLike[str], *, checkpoint: Which = "last
 
     Raises:
       ConfigError: also for a model of something else.
+
+    Example:
+      >>> from jaxode.inference import load_classifier
+      >>> load_classifier("runs/mnist/odenet-20261127-101500").class_names  # doctest: +SKIP
+      ('0', '1', '2', '3', '4', '5', '6', '7', '8', '9')
     """
     found = load(source, checkpoint=checkpoint)
     if not isinstance(found, TrainedModel):

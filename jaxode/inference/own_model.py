@@ -78,7 +78,7 @@ class TrainedModule:
         """The outputs of `predict`, and the function evaluations of all solves for each example.
 
         Where a batch is solved with one step size, each of its examples has the batch's. None for a
-        model that returns no statistics.
+        model that solves nothing, or returns no statistics.
 
         Args:
           inputs: as of `predict`.
@@ -95,8 +95,9 @@ class TrainedModule:
             outputs, stats = jax.device_get(self._outputs(self.learned, part))
             if stats is not None:
                 stats.check()
-                size = min(batch_size, count - begin)
-                counts.append(np.broadcast_to(np.asarray(stats.nfe).sum(0), (size,)))
+                if len(stats.nfe):
+                    size = min(batch_size, count - begin)
+                    counts.append(np.broadcast_to(np.asarray(stats.nfe).sum(0), (size,)))
             parts.append(outputs)
         joined = jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
         return joined, np.concatenate(counts) if counts else None

@@ -76,7 +76,7 @@ class PicturePredictions:
         ]
 
     def records(self) -> list[dict[str, Any]]:
-        """One dict a picture: its name under `kind`, class, probability, and nfe where an ODE is solved."""
+        """One dict a picture: name (as `kind`), class, probability; nfe where an ODE is solved."""
         found = [
             {self.kind: name, "class": label, "probability": float(probability)}
             for name, label, probability in zip(

@@ -175,8 +175,9 @@ class TrainedSeries(Trained):
         own, given = self.facts.channels, series.channels
         unnamed = tuple(map(str, range(len(given))))
         same = own == given or (len(given) == self.which.channels and unnamed in (own, given))
-        allowed = f"{self.which.channels}: {', '.join(own)}"
-        require(same, "channels", f"{len(given)}: {', '.join(given)}", allowed)
+        if not same:
+            wanted = f"{self.which.channels}: {', '.join(own)}"
+            raise ConfigError(f"channels must be {wanted}, got {len(given)}: {', '.join(given)}")
         if self.facts.time_unit != 1:
             series = series.times_divided(self.facts.time_unit)
         return series.affine(self.facts.shift, self.facts.scale)

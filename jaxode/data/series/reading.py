@@ -1,4 +1,4 @@
-"""Series of a user's files for a trained model: .ts, .npz, folders of either, PhysioNet's records."""
+"""Series of a user's files: .ts, .npz, folders of either, PhysioNet's records."""
 
 from __future__ import annotations
 
