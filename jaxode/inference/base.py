@@ -7,7 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from flax import nnx
+
 from jaxode.config import RunConfig
+from jaxode.data.preprocessing import Views
+from jaxode.data.streaming import Examples
+from jaxode.tasks import Task
+from jaxode.train.state import Learned
 
 
 class Answer(Protocol):
@@ -33,6 +39,10 @@ class Trained(ABC):
       config: settings of the run that trained it.
       origin: the directory or file it was read from, if it was.
       epoch: how many epochs it was trained for; None if that is not known.
+      task: what it was trained for, by which it is evaluated.
+      views: what becomes of a batch before the module sees it.
+      graphdef: the module's structure.
+      learned: its parameters and statistics.
 
     Example:
       >>> import jaxode
@@ -44,6 +54,10 @@ class Trained(ABC):
     config: RunConfig
     origin: Path | None
     epoch: int | None
+    task: Task
+    views: Views
+    graphdef: nnx.GraphDef[Any]
+    learned: Learned
 
     @abstractmethod
     def with_solve(self, **changes: Any) -> Trained:
@@ -59,6 +73,17 @@ class Trained(ABC):
     @abstractmethod
     def predict(self, *args: Any, **options: Any) -> Any:
         """What the model says of inputs in memory or in files."""
+
+    @abstractmethod
+    def examples(self, data: Any) -> tuple[str, Examples]:
+        """Name and arrays of a user's data to evaluate on.
+
+        Args:
+          data: inputs, with what the task compares their predictions with.
+
+        Raises:
+          ConfigError: there are none, or they do not fit the model.
+        """
 
     @abstractmethod
     def predict_files(

@@ -14,12 +14,10 @@ import numpy as np
 from jaxode.checks import ConfigError, require_count
 from jaxode.config import DataConfig
 from jaxode.data import SPECS, Dataset, load
-from jaxode.data.accepted import examples_of
 from jaxode.data.batches import sequential_order
 from jaxode.data.streaming import Examples, array_batches, count_of, in_memory
+from jaxode.inference.base import Trained
 from jaxode.inference.trained import TrainedModel, precision_of
-from jaxode.inference.trained_flow import TrainedFlow
-from jaxode.inference.trained_series import TrainedSeries
 from jaxode.train.microbatch import BatchStats, forward_and_loss
 from jaxode.train.state import Learned
 
@@ -82,7 +80,7 @@ class Evaluation:
 
 
 def evaluate(
-    model: TrainedModel | TrainedFlow | TrainedSeries,
+    model: Trained,
     data: Dataset | str | Mapping[str, Any] | Iterable[Any] | None = None,
     *,
     split: Literal["test", "train"] = "test",
@@ -129,7 +127,7 @@ def evaluate(
 
 
 def _evaluated(
-    model: TrainedModel | TrainedFlow | TrainedSeries,
+    model: Trained,
     examples: Examples,
     size: int,
     split: str,
@@ -172,7 +170,7 @@ def _examples(
 ) -> tuple[str, Examples]:
     """Name and arrays of what is evaluated on."""
     if data is not None and not isinstance(data, str) and not hasattr(data, "splits"):
-        return "arrays", examples_of(data)
+        return model.examples(data)
     dataset = dataset_for(model, data, data_dir)
     if split not in dataset.splits:
         raise ConfigError(f"split must be one of {', '.join(dataset.splits)}, got {split!r}")

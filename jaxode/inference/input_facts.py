@@ -94,9 +94,8 @@ class InputFacts:
                 wrong = [x for x in lists[name] if not isinstance(x, kinds) or x is True]
                 if wrong:
                     raise ValueError(f"{where}: {name} holds {wrong[0]!r}")
-            unit, task = (
-                need(values, n, k, where) for n, k in (("time_unit", float), ("task", dict))
-            )
+            unit = need(values, "time_unit", float, where)
+            task = need(values, "task", dict, where)
         except ValueError as error:
             raise ConfigError(one_line(error)) from error
         quantisation = values.get("quantisation")

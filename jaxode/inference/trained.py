@@ -17,9 +17,10 @@ from jaxtyping import Array, Float, Int
 from jaxode.checks import ConfigError, require, require_count
 from jaxode.config import KernelsName, RunConfig, SolveConfig
 from jaxode.data import DatasetSpec, view_shape, views
+from jaxode.data.accepted import examples_of
 from jaxode.data.batches import sequential_order
 from jaxode.data.facts import image_facts
-from jaxode.data.streaming import array_batches
+from jaxode.data.streaming import Examples, array_batches
 from jaxode.inference.base import Trained
 from jaxode.inference.inputs import Picture, read_pictures
 from jaxode.inference.predictions import PicturePredictions
@@ -215,6 +216,10 @@ class TrainedModel(Trained):
         """Classes of the pictures in files and folders. Raises ConfigError, SolveError."""
         require(times is None, "times", times, "left out for a model of pictures")
         return self.predict(list(paths), batch_size=batch_size)
+
+    def examples(self, data: Any) -> tuple[str, Examples]:
+        """Arrays `image` and `label` of a mapping or of batches. Raises ConfigError."""
+        return "arrays", examples_of(data)
 
     def predict_images(
         self, images: np.ndarray, batch_size: int
