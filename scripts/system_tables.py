@@ -1,6 +1,6 @@
 """The tables of densities and time series from their records, and records from runs.
 
-    python -m scripts.system_tables                       # in docs/densities and docs/series
+    python -m scripts.system_tables                       # in docs/{densities,series,results}
     python -m scripts.system_tables runs/density/circles  # a record of that run first
     python -m scripts.reproduce density series --list     # the rows, and how far their runs are
 
@@ -17,7 +17,7 @@ from jaxode.checks import ConfigError
 from jaxode.cli import process
 from jaxode.cli.converters import to_path
 from jaxode.cli.parser import Parser, parse_flags
-from scripts.systems.documents import write
+from scripts.systems.documents import write, write_results
 from scripts.systems.records import FOLDERS, keep, of_run
 
 
@@ -45,6 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         records = [of_run(directory) for directory in values["runs"]]
         files = [keep(each, root / FOLDERS[each.system] / "records") for each in records]
         files += [write(system, root) for system in FOLDERS]
+        results = write_results(root)
+        files += [] if results is None else [results]
     except SystemExit as stop:
         return int(stop.code or 0)
     except ConfigError as error:

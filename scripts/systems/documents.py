@@ -11,6 +11,7 @@ from scripts.systems.rows import SYSTEM_TABLES
 from scripts.systems.tables import section
 
 BEGIN = "<!-- python -m scripts.system_tables: what follows is made of the records -->"
+RESULTS = Path("docs/results/README.md")
 END = "<!-- end of what is made of the records -->"
 
 
@@ -30,6 +31,44 @@ def updated(text: str, table: str, where: object) -> str:
     if not begin or not end or text.count(BEGIN) > 1 or text.count(END) > 1:
         raise ConfigError(f"{where} must have the line {BEGIN} once, and {END} behind it")
     return f"{before}{BEGIN}\n\n{table}\n\n{END}{after}"
+
+
+def both(root: Path = Path()) -> str:
+    """The tables of all systems under their titles, for the document of all results.
+
+    Args:
+      root: of the repository.
+
+    Raises:
+      ConfigError: a file that is no record.
+    """
+    parts = []
+    for name, table in SYSTEM_TABLES.items():
+        place = f"../{FOLDERS[name].name}/README.md"
+        text = section(table, read(root / FOLDERS[name] / "records"))
+        about = f"`python -m scripts.reproduce {name}`; more in [{place}]({place})."
+        parts.append(f"## {table.title}\n\n{about}\n\n{text}")
+    return "\n\n".join(parts)
+
+
+def write_results(root: Path = Path()) -> Path | None:
+    """Make the systems' tables in the document of all results anew.
+
+    Args:
+      root: of the repository.
+
+    Returns:
+      The document; None where there is none.
+
+    Raises:
+      ConfigError: a file that is no record, or a document without the marks.
+      OSError: it could not be written.
+    """
+    path = root / RESULTS
+    if not path.exists():
+        return None
+    write_whole(path, updated(path.read_text(encoding="utf-8"), both(root), path).encode())
+    return path
 
 
 def write(system: str, root: Path = Path()) -> Path:

@@ -152,7 +152,7 @@ DENSITY = SystemTable(
             (
                 Figure("157.40", "FFJORD, Grathwohl et al. 2019"),
                 Figure("155.69", "MAF, Papamakarios et al. 2017"),
-                Figure("96.67 ± 0.25", "Gaussian, the same"),
+                Figure("96.67 ± 0.25", "Gaussian, Papamakarios et al. 2017"),
             ),
         ),
     ),

@@ -9,10 +9,7 @@ from jaxode.data import SPECS
 from jaxode.plots.tables import markdown_table
 from jaxode.runs.origins import EARLIER
 from jaxode.runs.provenance import short_commit, versions_text
-from scripts.systems.records import FOLDERS
-from scripts.systems.records import read as read_systems
-from scripts.systems.rows import SYSTEM_TABLES
-from scripts.systems.tables import section as systems_table
+from scripts.systems.documents import BEGIN, END, both
 from scripts.tables.analyses import Finding
 from scripts.tables.columns import MEASURES, measured
 from scripts.tables.protocol_text import protocols
@@ -117,23 +114,6 @@ def section(table: Table, records: Sequence[Record]) -> list[str]:
     return [*lines, "", *([f"Measured: {origin(found)}", ""] if found else [])]
 
 
-def systems_section() -> list[str]:
-    """The tables of densities and time series, from their own records."""
-    lines = []
-    for name, table in SYSTEM_TABLES.items():
-        place = f"../{FOLDERS[name].name}/README.md"
-        about = f"`python -m scripts.reproduce {name}`, `python -m scripts.system_tables`"
-        records = read_systems(FOLDERS[name] / "records")
-        lines += [
-            f"## {table.title}",
-            "",
-            f"{about}; what the runs are of: [{place}]({place}).",
-            "",
-        ]
-        lines += [systems_table(table, records), ""]
-    return lines
-
-
 def claims_section(findings: Sequence[tuple[Scale, Finding]]) -> list[str]:
     """The measured claims: for each a paragraph and a picture by protocol."""
     lines = [
@@ -168,7 +148,7 @@ def markdown(
     lines = ["# Results", "", f"`{command}`", "", INTRODUCTION, ""]
     for table in TABLES.values():
         lines += section(table, records)
-    lines += systems_section()
+    lines += [BEGIN, "", both(), "", END, ""]
     lines += claims_section(findings)
     for file, text in pictures:
         lines += [f"![{text}]({file})", "", text, ""]

@@ -10,7 +10,7 @@ from jaxode.checks import ConfigError
 from jaxode.errors import RunFailed
 from scripts import reproduce, system_tables
 from scripts.systems import jobs
-from scripts.systems.documents import BEGIN, END, updated
+from scripts.systems.documents import BEGIN, END, RESULTS, both, updated
 from scripts.systems.jobs import system_jobs
 from scripts.systems.records import FOLDERS, SETTINGS, keep, of_run, read, shown_command
 from scripts.systems.rows import DENSITY, SERIES, SYSTEM_TABLES
@@ -50,6 +50,8 @@ def test_every_committed_record_is_of_a_row_and_in_its_document(committed):
         assert updated(text, section(SYSTEM_TABLES[name], records), name) == text, (
             "make the tables anew: python -m scripts.system_tables"
         )
+    text = (ROOT / RESULTS).read_text(encoding="utf-8")
+    assert updated(text, both(ROOT), RESULTS) == text
 
 
 def test_a_run_becomes_a_record_without_the_places_of_a_machine(committed, tmp_path, capsys):
