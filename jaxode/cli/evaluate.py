@@ -98,6 +98,9 @@ def work(options: argparse.Namespace, solve: dict[str, Any]) -> str:
     if isinstance(model, TrainedModel):
         require(data is None, "--data", data, "left out for a classifier of images")
         data = dataset_for(model, options.dataset, options.data_dir)
+    else:
+        for flag, value in (("--dataset", options.dataset), ("--data-dir", options.data_dir)):
+            require(value is None, flag, value, "left out: --data is what this model is shown")
     found = [
         evaluate(model, data, split=options.split, batch_size=options.batch_size, **changes)
         for changes in settings

@@ -74,6 +74,7 @@ def used(out, folder, capsys):
     for words, message in [
         (["predict", str(out), str(folder), "--times", "1,2"], "times must be left out"),
         (["evaluate", str(out)], "data must be given for a model of series"),
+        (["evaluate", str(out), "--dataset", "mnist"], "--dataset must be left out"),
         (["export", str(out), "x.npz"], "must be of a classifier of images"),
         (["sample", str(out)], "must be of a trained density"),
         (["predict", str(out), "7.txt"], "trained with no PhysioNet records"),

@@ -8,7 +8,7 @@ import jaxode
 from jaxode.config import RunConfig, SolveConfig
 from jaxode.data.series import pad
 from jaxode.data.series.reading import read_series
-from jaxode.inference import InputFacts, TrainedSeries
+from jaxode.inference import InputFacts, TrainedSeries, recorded_models
 from jaxode.models.series_config import SeriesModelConfig, create_series_model
 from jaxode.tasks import series_of
 from jaxode.tasks.series import examples_of
@@ -123,6 +123,19 @@ def test_a_run_without_facts_says_how_to_get_them(tmp_path):
     (tmp_path / "series.json").write_text("{}")
     with pytest.raises(jaxode.ConfigError, match=r"has no inputs.json.*--resume writes it"):
         jaxode.load(tmp_path)
+
+
+def test_another_kind_of_run_is_loaded_by_its_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(recorded_models, "LOADERS", dict(recorded_models.LOADERS))
+    asked = []
+    jaxode.inference.register_recorded_model(
+        "orbits.json", lambda path, which: asked.append((path, which)) or "an orbit"
+    )
+    (tmp_path / "orbits.json").write_text("{}")
+    assert jaxode.load(tmp_path, checkpoint="best") == "an orbit"
+    assert asked == [(tmp_path, "best")]
+    with pytest.raises(jaxode.ConfigError, match="file must be another than flow.json"):
+        jaxode.inference.register_recorded_model("flow.json", lambda path, which: None)
 
 
 def test_every_kind_of_file_is_read(tmp_path):
