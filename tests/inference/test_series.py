@@ -134,7 +134,7 @@ def test_another_kind_of_run_is_loaded_by_its_file(tmp_path, monkeypatch):
     (tmp_path / "orbits.json").write_text("{}")
     assert jaxode.load(tmp_path, checkpoint="best") == "an orbit"
     assert asked == [(tmp_path, "best")]
-    with pytest.raises(jaxode.ConfigError, match="file must be another than flow.json"):
+    with pytest.raises(jaxode.ConfigError, match=r"file must be another than flow\.json"):
         jaxode.inference.register_recorded_model("flow.json", lambda path, which: None)
 
 
