@@ -3,7 +3,8 @@
     python -m scripts.reproduce chen --scale cpu --data-dir data   # MNIST, 4 models
     python -m scripts.reproduce cifar10 --scale full --seeds 0 1 2     # as published
     python -m scripts.reproduce chen mnist --list   # how far their runs are
-    python -m scripts.report   # tables and figures
+    python -m scripts.reproduce density series --list   # densities and time series
+    python -m scripts.report   # tables and figures; scripts.system_tables of density and series
 
 --scale chooses the protocol: full is the published one; cpu is a smaller one that ends overnight on
 2 cores; smoke trains on a few hundred bundled images and only shows that everything runs. Every run
@@ -33,6 +34,8 @@ from jaxode.runs import Progress, lock_run_directory
 from jaxode.runs.files import count_lines
 from jaxode.runs.leftovers import sweep_unless_claimed
 from jaxode.train import run
+from scripts.systems.jobs import SystemJob, system_jobs
+from scripts.systems.rows import SYSTEM_TABLES
 from scripts.tables.protocols import Scale, published_epochs, run_name, settings
 from scripts.tables.rows import TABLES
 from scripts.tables.table import Row, Table
@@ -67,6 +70,16 @@ class Job:
         """Whether nothing is left to do."""
         return is_complete(self.out, self.config)
 
+    @property
+    def line(self) -> str:
+        """For a list of all runs."""
+        done = "complete" if self.complete else f"{self.epochs_done} of {self.config.epochs} epochs"
+        published = published_epochs(self.table)
+        return (
+            f"{self.table.name:22} {self.row.label:24} {done:18} (published: {published} epochs) "
+            f" {self.out}"
+        )
+
 
 def jobs(
     tables: Sequence[Table], scale: Scale, seeds: Sequence[int], out: Path, only: str | None = None
@@ -85,17 +98,9 @@ def jobs(
                     yield Job(table, row, config, place, table.images.get(scale))
 
 
-def listed(work: Sequence[Job]) -> str:
+def listed(work: Sequence[Job | SystemJob]) -> str:
     """A line for each run."""
-    lines = []
-    for job in work:
-        done = "complete" if job.complete else f"{job.epochs_done} of {job.config.epochs} epochs"
-        published = published_epochs(job.table)
-        lines.append(
-            f"{job.table.name:22} {job.row.label:24} {done:18} (published: {published} epochs) "
-            f" {job.out}"
-        )
-    return "\n".join(lines)
+    return "\n".join(job.line for job in work)
 
 
 def images_of(data: DataConfig) -> DataConfig:
@@ -121,7 +126,7 @@ def why_failed(error: Exception) -> str | None:
     return "out of memory" if out_of_memory(error) else None
 
 
-def carry_out(work: Sequence[Job], data_dir: str | None, progress: Progress) -> int:
+def carry_out(work: Sequence[Job | SystemJob], data_dir: str | None, progress: Progress) -> int:
     """Run what is not complete; returns how many runs failed or lack their images.
 
     Raises DataError if there are no images for any of the runs; Stopped, CheckpointError,
@@ -137,6 +142,9 @@ def carry_out(work: Sequence[Job], data_dir: str | None, progress: Progress) -> 
             sweep_unless_claimed(job.out)
             progress.say(f"{head}: complete")
             continue
+        if isinstance(job, SystemJob):
+            failed += not carried_out(job, data_dir, progress, head)
+            continue
         config = job.config.replaced(data_dir=data_dir)
         try:
             if job.table.dataset in refused:
@@ -149,7 +157,7 @@ def carry_out(work: Sequence[Job], data_dir: str | None, progress: Progress) -> 
             with lock_run_directory(job.out, may_hold_run=True):
                 result = run(config, data, job.out, progress=progress)
         except DataError as error:
-            if all(other.table.dataset == job.table.dataset for other in work):
+            if all(dataset_of(other) == job.table.dataset for other in work):
                 raise
             failed += 1
             refused[job.table.dataset] = error
@@ -166,13 +174,41 @@ def carry_out(work: Sequence[Job], data_dir: str | None, progress: Progress) -> 
     return failed
 
 
+def dataset_of(job: Job | SystemJob) -> str:
+    """Which images a run needs; of a system its name."""
+    return job.table.name if isinstance(job, SystemJob) else job.table.dataset
+
+
+def carried_out(job: SystemJob, data_dir: str | None, progress: Progress, head: str) -> bool:
+    """Run a row of a system; returns whether it succeeded.
+
+    Raises Stopped, CheckpointError, ResumeError, OSError.
+    """
+    progress.say(f"{head}; {job.out}")
+    try:
+        progress.say(job.run(data_dir, progress))
+    except Exception as error:
+        reason = str(error) if isinstance(error, ConfigError | DataError) else why_failed(error)
+        if reason is None or isinstance(error, ResumeError):
+            raise
+        progress.warn(f"{head}: failed: {reason}")
+        return False
+    finally:
+        jax.clear_caches()
+    return True
+
+
 def build_parser() -> Parser:
     """The command line."""
     parser = Parser.from_doc(
         "python -m scripts.reproduce", __doc__, usage="%(prog)s TABLE [TABLE ...] [flags]"
     )
     parser.add_argument(
-        "tables", type=nonempty, nargs="+", metavar="TABLE", help=f"{', '.join(TABLES)}, or all"
+        "tables",
+        type=nonempty,
+        nargs="+",
+        metavar="TABLE",
+        help=f"{', '.join((*TABLES, *SYSTEM_TABLES))}, or all but the last two",
     )
     scales = get_args(Scale)
     about = f"the protocol: {', '.join(scales)} (default: cpu)"
@@ -204,18 +240,19 @@ def build_parser() -> Parser:
     return parser
 
 
-def chosen(values: dict[str, Any]) -> list[Job]:
+def chosen(values: dict[str, Any]) -> list[Job | SystemJob]:
     """The requested runs. Raises ConfigError."""
     names = list(TABLES) if values["tables"] == ["all"] else values["tables"]
+    every = (*TABLES, *SYSTEM_TABLES)
     for name in names:
-        if name not in TABLES:
-            raise ConfigError(
-                f"TABLE must be one of {', '.join(TABLES)}, or all, got {shown(name)}"
-            )
-    tables = [TABLES[name] for name in names]
-    found = list(jobs(tables, values["scale"], values["seeds"], values["out"], values["only"]))
+        if name not in every:
+            raise ConfigError(f"TABLE must be one of {', '.join(every)}, or all, got {shown(name)}")
+    tables = [TABLES[name] for name in names if name in TABLES]
+    systems = [SYSTEM_TABLES[name] for name in names if name in SYSTEM_TABLES]
+    rest = (values["scale"], values["seeds"], values["out"], values["only"])
+    found: list[Job | SystemJob] = [*jobs(tables, *rest), *system_jobs(systems, *rest)]
     if not found:
-        labels = ", ".join(row.label for table in tables for row in table.rows)
+        labels = ", ".join(row.label for table in (*tables, *systems) for row in table.rows)
         raise ConfigError(
             f"--only must be a part of a label, one of {labels}, got {shown(values['only'])}"
         )

@@ -19,7 +19,9 @@ from jaxode.callbacks import EarlyStopping
 from jaxode.config import DataConfig, OptimConfig, RunConfig, SolveConfig
 from jaxode.data import ArrayDataset, BatchStream, Dataset, StreamedDataset
 from jaxode.data.densities import TARGETS
-from jaxode.data.point_tables import gaussian_score, read_array, read_patches, read_wine
+from jaxode.data.point_tables import Splits, gaussian_score, read_array, read_patches, read_wine
+from jaxode.inference import InputFacts
+from jaxode.inference.input_facts import FILE as INPUTS
 from jaxode.models.flow_config import FILE, FlowConfig, create_flow
 from jaxode.runs import Progress
 from jaxode.runs.files import write_whole
@@ -37,8 +39,8 @@ def dataset(config: DensityConfig) -> Dataset:
         splits = read_patches(path) if patches else read_wine(path, config.fold)
     else:
         splits = read_array(Path(config.target), config.fold)
-    spec = SimpleNamespace(gaussian=gaussian_score(splits))
-    train, test = ({"points": part} for part in splits)
+    spec = SimpleNamespace(gaussian=gaussian_score(splits), facts=facts_of(splits))
+    train, test = ({"points": part} for part in splits[:2])
     held = round(config.validation * len(splits.train))
     if not held:
         return ArrayDataset(Path(config.target).stem, train, test, spec)
@@ -46,6 +48,13 @@ def dataset(config: DensityConfig) -> Dataset:
     parts = splits.train[held:], splits.train[:held]
     train, validation = ({"points": part} for part in parts)
     return ArrayDataset(Path(config.target).stem, train, test, spec, validation=validation)
+
+
+def facts_of(splits: Splits) -> InputFacts | None:
+    """How points of the source are standardised; None where they are not."""
+    if splits.shift is None or splits.scale is None:
+        return None
+    return InputFacts(tuple(splits.shift.tolist()), tuple(splits.scale.tolist()))
 
 
 def drawn(config: DensityConfig) -> StreamedDataset:
@@ -108,10 +117,13 @@ def train(config: DensityConfig, out: Path, progress: Progress, command: str) ->
         require_same(out / FILE, dataclasses.asdict(which))
     monitor = "validation_loss" if "validation" in data.splits else "test_loss"
     stopping = [EarlyStopping(config.patience)] if config.patience else []
-    files = {
+    files: dict[str, dict[str, Any]] = {
         FILE: dataclasses.asdict(which),
         "density.json": {"command": command, **dataclasses.asdict(config)},
     }
+    facts = getattr(data.spec, "facts", None)
+    if facts is not None:
+        files[INPUTS] = facts.to_json()
     found = fit(
         flow,
         Density(monitor=monitor),

@@ -83,6 +83,9 @@ class SeriesConfig:
         given = self.data_dir is not None or not needed
         require(given, "data_dir", self.data_dir, f"given for data {self.data}")
         models = {"spirals": ("latent_ode", "rnn"), "physionet": ("latent_ode",)}
+        latent = self.chosen("model") == "latent_ode"
+        allowed = "left out for latent_ode, each of whose series has times of its own"
+        require(not (latent and self.step_size is not None), "step_size", self.step_size, allowed)
         others = ("ode_rnn", "neural_cde", "gru_d", "rnn_delta")
         allowed = models.get(self.data, others)
         fits = self.chosen("model") in allowed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,7 +22,9 @@ from jaxode.data.series import (
     read_ts_pair,
     stratified_split,
 )
+from jaxode.data.series.physionet_records import HOURS
 from jaxode.data.streaming import Examples
+from jaxode.inference import InputFacts
 from jaxode.tasks import LatentSeries, NextValue, SeriesClassification, Task, examples_of
 
 BEYOND = 100
@@ -32,6 +34,8 @@ NOISE = 0.1
 """Standard deviation of a spiral's observations, in the data and in the likelihood."""
 
 SPIRALS = {"train": 1000, "validation": 200, "test": 1000}
+
+OUTCOMES = ("alive", "dead")
 
 ANNEALED = 10
 """Epochs in which the divergence has no weight; it is 1 - 0.99^(n - ANNEALED) in epoch n."""
@@ -46,6 +50,8 @@ class Problem(NamedTuple):
     outputs: int
     means: np.ndarray
     """Of each channel over the training observations."""
+    facts: InputFacts
+    """How series of the source become those of the data set, and the task's settings."""
 
 
 def problem(config: SeriesConfig) -> Problem:
@@ -87,14 +93,19 @@ def spirals(config: SeriesConfig) -> Problem:
         validation=parts["validation"],
     )
     kind = NextValue if config.chosen("model") == "rnn" else LatentSeries
-    return Problem(data, kind(NOISE, monitor="validation_loss"), 2, 0, np.zeros(2))
+    task = {"name": kind.name, "noise_std": NOISE}
+    facts = InputFacts((0.0, 0.0), (1.0, 1.0), ("x", "y"), task=task)
+    return Problem(data, kind(NOISE, monitor="validation_loss"), 2, 0, np.zeros(2), facts)
 
 
 def physionet(config: SeriesConfig) -> Problem:
     """Rubanova et al. 2019: reconstruction of the records of set a, and deaths in hospital."""
-    series = read_physionet(
-        Path(config.data_dir or ""), quantisation=config.quantisation, unit_time=True
+    raw = read_physionet(
+        Path(config.data_dir or ""), quantisation=config.quantisation, scaling="none"
     )
+    _, _, minimum, maximum, _ = raw.observed_statistics()
+    scale = np.where(maximum == 0, 1.0, maximum)  # what the source divides by
+    series = raw.affine(minimum, scale).times_divided(HOURS)
     split = random_split(series, 0.8, 42)
     held = random_split(split.train, 0.9, config.seed)
     parts = {"train": held.train, "validation": held.test, "test": split.test}
@@ -114,17 +125,26 @@ def physionet(config: SeriesConfig) -> Problem:
         BatchStream(read, count, batches),
         examples["test"],
         fingerprint=f"physionet a, {config.quantisation} h, seed {config.seed}, {batches} batches",
-        spec=SimpleNamespace(class_names=("alive", "dead"), channels=series.channels),
+        spec=SimpleNamespace(class_names=OUTCOMES, channels=series.channels),
         validation=examples["validation"],
     )
-    task = LatentSeries(
-        noise_std=0.01,
-        likelihood="mean",
-        outcome="outcome",
-        label_weight=config.label_weight,
-        monitor="validation_loss",
+    settings: dict[str, Any] = {
+        "noise_std": 0.01,
+        "likelihood": "mean",
+        "outcome": "outcome",
+        "label_weight": config.label_weight,
+    }
+    task = LatentSeries(**settings, monitor="validation_loss")
+    facts = InputFacts(
+        tuple(minimum.tolist()),
+        tuple(scale.tolist()),
+        series.channels,
+        OUTCOMES,
+        time_unit=HOURS,
+        quantisation=config.quantisation,
+        task={"name": task.name, **settings},
     )
-    return Problem(data, task, len(series.channels), 1, means_of(held.train))
+    return Problem(data, task, len(series.channels), 1, means_of(held.train), facts)
 
 
 def binary(series: PaddedSeries) -> Examples:
@@ -157,8 +177,16 @@ def classes(config: SeriesConfig) -> Problem:
         validation=validation,
     )
     task = SeriesClassification(len(names), monitor="validation_loss")
-    channels = len(split.train.channels)
-    return Problem(data, task, channels, len(names), np.zeros(channels))
+    channels = split.train.channels
+    scale = np.where(statistics.std > 0, statistics.std, 1.0)
+    facts = InputFacts(
+        tuple(statistics.mean.tolist()),
+        tuple(scale.tolist()),
+        channels,
+        names,
+        task={"name": task.name},
+    )
+    return Problem(data, task, len(channels), len(names), np.zeros(len(channels)), facts)
 
 
 def labelled(config: SeriesConfig) -> SeriesSplits:

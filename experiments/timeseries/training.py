@@ -15,6 +15,7 @@ from experiments.timeseries.data import Problem, problem
 from experiments.written_at_the_start import WrittenAtTheStart, require_same
 from jaxode.callbacks import EarlyStopping
 from jaxode.config import DataConfig, OptimConfig, RunConfig, SolveConfig
+from jaxode.inference.input_facts import FILE as INPUTS
 from jaxode.models.series_config import FILE, SeriesModelConfig, create_series_model
 from jaxode.runs import Progress
 from jaxode.runs.files import write_whole
@@ -83,6 +84,7 @@ def train(config: SeriesConfig, out: Path, progress: Progress, command: str) -> 
         require_same(out / FILE, dataclasses.asdict(which))
     files = {
         FILE: dataclasses.asdict(which),
+        INPUTS: found.facts.to_json(),
         "experiment.json": {"command": command, **dataclasses.asdict(config)},
     }
     stopping = [EarlyStopping(config.patience)] if config.patience else []

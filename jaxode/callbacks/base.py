@@ -73,6 +73,8 @@ class TrainingStep(NamedTuple):
         model that solves no ODE.
       accepted: steps of the solver, likewise.
       rejected: steps of the solver, likewise.
+      nfe_backward: function evaluations of a backward solve, likewise, under the gradient mode
+        backsolve; else None.
 
     Example:
       >>> from jaxode.callbacks import TrainingStep
@@ -88,6 +90,7 @@ class TrainingStep(NamedTuple):
     nfe: float | None = None
     accepted: float | None = None
     rejected: float | None = None
+    nfe_backward: float | None = None
 
 
 class Callback:

@@ -129,12 +129,12 @@ def _require_possible(source: Path, target: Path, layout: str, to_run: bool) -> 
 
 
 def _from_run(source: Path, target: Path, layout: str, which: Any, given: dict[str, Any]) -> str:
-    from jaxode.inference import load
+    from jaxode.inference import load_classifier
 
     if given:
         flag = flag_of(next(iter(given)))
         raise ConfigError(f"{flag} must be left out: {source} has settings of its own")
-    return _written(load(source, checkpoint=which), target, layout)
+    return _written(load_classifier(source, checkpoint=which), target, layout)
 
 
 def _copied(found: WeightFile, target: Path, given: dict[str, Any]) -> str:

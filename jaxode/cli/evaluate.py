@@ -3,8 +3,12 @@
     jaxode evaluate runs/mnist/RUN
     jaxode evaluate runs/mnist/RUN --tolerances 1e-1,1e-2,1e-3,1e-4,1e-5
     jaxode evaluate runs/mnist/RUN --solver rk4 --step-size 0.1
+    jaxode evaluate runs/density/RUN --data points.npy
+    jaxode evaluate runs/series/RUN --data FOLDER
 
-Nothing is trained. In Python: `jaxode.evaluate(jaxode.load(RUN), rtol=1e-1, atol=1e-1)`.
+A density is evaluated on points in a file, a model of series on those of a file or folder, as
+`jaxode predict` reads them; a classifier on the test split of its data set. Nothing is
+trained. In Python: `jaxode.evaluate(jaxode.load(RUN), rtol=1e-1, atol=1e-1)`.
 """
 
 from __future__ import annotations
@@ -12,14 +16,17 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jaxode.checks import ConfigError, Range
+from jaxode.checks import ConfigError, Range, require
 from jaxode.cli.command import add_solve_flags, new_parser, run_command
 from jaxode.cli.converters import Choice, Number, dataset_name, nonempty, path_text, to_path
 from jaxode.cli.parser import Parser
 from jaxode.config import TOLERANCES
 from jaxode.data import dataset_names
+
+if TYPE_CHECKING:
+    from jaxode.inference import Evaluation
 
 
 def build_parser() -> Parser:
@@ -40,6 +47,7 @@ def build_parser() -> Parser:
         metavar="NAME",
         help=f"another data set with as many classes: {', '.join(names)} (default: the run's)",
     )
+    add("--data", type=to_path, metavar="PATH", help="points or series, as of `jaxode predict`")
     add("--data-dir", type=path_text, metavar="DIR", help="folder with the original files")
     add(
         "--split",
@@ -76,7 +84,7 @@ def tolerances(text: str) -> list[float]:
 
 def work(options: argparse.Namespace, solve: dict[str, Any]) -> str:
     """Load, evaluate, print."""
-    from jaxode.inference import evaluate, load
+    from jaxode.inference import TrainedModel, evaluate, load
     from jaxode.inference.evaluation import dataset_for
     from jaxode.runs.files import write_whole
 
@@ -86,7 +94,13 @@ def work(options: argparse.Namespace, solve: dict[str, Any]) -> str:
             raise ConfigError("give --tolerances, or --rtol and --atol, not both")
         settings = [{**solve, "rtol": t, "atol": t} for t in tolerances(options.tolerances)]
     model = load(options.run, checkpoint=options.checkpoint)
-    data = dataset_for(model, options.dataset, options.data_dir)
+    data: Any = options.data
+    if isinstance(model, TrainedModel):
+        require(data is None, "--data", data, "left out for a classifier of images")
+        data = dataset_for(model, options.dataset, options.data_dir)
+    else:
+        for flag, value in (("--dataset", options.dataset), ("--data-dir", options.data_dir)):
+            require(value is None, flag, value, "left out: --data is what this model is shown")
     found = [
         evaluate(model, data, split=options.split, batch_size=options.batch_size, **changes)
         for changes in settings
@@ -99,10 +113,19 @@ def work(options: argparse.Namespace, solve: dict[str, Any]) -> str:
         write_whole(options.json, (json.dumps(records, indent=1) + "\n").encode())
     if options.tolerances is None:
         return str(found[0])
-    rows = [f"{'rtol = atol':>11}  {'accuracy':>8}  {'loss':>8}  evaluations"]
+    return table(settings, found)
+
+
+def table(settings: Sequence[dict[str, Any]], found: Sequence[Evaluation]) -> str:
+    """A line for each tolerance: accuracy, or the first of the task's other numbers."""
+    classes = "accuracy" in found[0].metrics
+    name = "accuracy" if classes else next(each for each in found[0].metrics if each != "loss")
+    head = name.replace("_", " ")
+    rows = [f"{'rtol = atol':>11}  {head:>8}  {'loss':>8}  evaluations"]
     for changes, each in zip(settings, found, strict=True):
+        value = f"{100 * each.accuracy:>6.2f} %" if classes else f"{each.metrics[name]:>8.4g}"
         rows.append(
-            f"{changes['rtol']:>11g}  {100 * each.accuracy:>6.2f} %  {each.metrics['loss']:>8.4f}"
+            f"{changes['rtol']:>11g}  {value:>{max(8, len(head))}}  {each.metrics['loss']:>8.4f}"
             f"  {each.nfe or 0:>11.1f}"
         )
     return "\n".join(rows)

@@ -48,9 +48,9 @@ def build_parser() -> Parser:
 def work(options: argparse.Namespace, solve: dict[str, Any]) -> str:
     """Load, convert, write."""
     from jaxode.export import save
-    from jaxode.inference import load
+    from jaxode.inference import load_classifier
 
-    model = load(options.run, checkpoint=options.checkpoint).with_solve(**solve)
+    model = load_classifier(options.run, checkpoint=options.checkpoint).with_solve(**solve)
     path = save(model, options.file, options.format)
     return f"wrote {path}, {path.stat().st_size:,} bytes"
 

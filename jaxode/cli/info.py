@@ -16,7 +16,7 @@ from jaxode.cli.converters import to_path
 from jaxode.cli.parser import Parser
 
 RESULTS = ("status", "epochs", "test_accuracy", "best_test_accuracy", "best_epoch", "nfe_forward",
-           "parameters", "kernels", "device", "commit")  # fmt: skip
+           "nfe_backward", "parameters", "kernels", "device", "commit")  # fmt: skip
 """Of result.json, in this order."""
 
 
@@ -34,13 +34,16 @@ def work(options: argparse.Namespace, solve: dict[str, Any]) -> str:
     """Read and print."""
     from jaxode.errors import ResumeError
     from jaxode.inference import load
+    from jaxode.inference.recorded_models import loader_of
     from jaxode.runs import read_config
     from jaxode.strict_json import read_object
 
     result: dict[str, Any] = {}
     if options.run.is_dir():
         try:
-            config = read_config(options.run).to_json()
+            recorded = loader_of(options.run)
+            known = None if recorded is None else recorded(options.run, "last").config
+            config = (known or read_config(options.run)).to_json()
             result = read_object(options.run / "result.json")
         except (ResumeError, ValueError) as error:
             raise ConfigError(str(error)) from error

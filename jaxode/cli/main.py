@@ -21,8 +21,8 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "train": Command("jaxode.cli.train_dataset", "DATASET [flags]", "train a model on a data set"),
-    "predict": Command("jaxode.cli.predict", "RUN PICTURE ...", "classify pictures"),
-    "evaluate": Command("jaxode.cli.evaluate", "RUN [flags]", "accuracy, with any solve settings"),
+    "predict": Command("jaxode.cli.predict", "RUN INPUT ...", "classes, log-densities, values"),
+    "evaluate": Command("jaxode.cli.evaluate", "RUN [flags]", "scores, with any solve settings"),
     "sample": Command("jaxode.cli.sample", "RUN --n N", "points of a trained density"),
     "compare": Command("jaxode.cli.compare", "RUN ...", "put runs side by side"),
     "export": Command("jaxode.cli.export", "RUN FILE", "StableHLO, ONNX, weights"),

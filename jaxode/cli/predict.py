@@ -1,11 +1,16 @@
-"""Classify pictures with a trained model.
+"""Predict with a trained model: classes of pictures and series, log-densities, values of series.
 
     jaxode predict runs/mnist/RUN seven.png three.png
     jaxode predict runs/mnist/RUN pictures/ --top 3 --csv predictions.csv
+    jaxode predict runs/density/RUN points.npy
+    jaxode predict runs/series/RUN new.ts --times 0.5,1,1.5
 
-RUN is a run's directory or a file of weights that `jaxode export --format safetensors` wrote.
-Pictures are files or folders, of any size and mode: the middle square is resized as it was for
-training. In Python: `jaxode.load(RUN).predict(PICTURES)`.
+RUN is a run's directory or a file of weights that `jaxode export --format safetensors` wrote. What
+it was trained for decides what it reads. Pictures are files or folders, of any size and mode: the
+middle square is resized as it was for training. Points are .npy or .csv files [N, D], in the units
+of the training data; their log-densities are printed in nats. Series are .ts or .npz files, folders
+with test series, or PhysioNet's records, as of `experiments.series`. In Python:
+`jaxode.load(RUN).predict(INPUTS)`.
 """
 
 from __future__ import annotations
@@ -15,9 +20,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxode.checks import Range
+from jaxode.checks import ConfigError, Range, shown
 from jaxode.cli.command import add_solve_flags, new_parser, run_command
-from jaxode.cli.converters import Choice, Number, path_text, to_path
+from jaxode.cli.converters import Choice, Number, nonempty, path_text, to_path
 from jaxode.cli.parser import Parser
 
 MOST_CLASSES = 1000
@@ -25,10 +30,16 @@ MOST_CLASSES = 1000
 
 def build_parser() -> Parser:
     """The flags."""
-    parser = new_parser("jaxode predict", "RUN PICTURE [PICTURE ...] [flags]", __doc__)
+    parser = new_parser("jaxode predict", "RUN INPUT [INPUT ...] [flags]", __doc__)
     add = parser.add_argument
     add("run", type=to_path, metavar="RUN", help="a run's directory or a file of weights")
-    add("pictures", type=path_text, nargs="+", metavar="PICTURE", help="a file or a folder")
+    add("inputs", type=path_text, nargs="+", metavar="INPUT", help="a file or a folder")
+    add(
+        "--times",
+        type=nonempty,
+        metavar="LIST",
+        help="at which values of series are predicted, joined by commas (default: their own)",
+    )
     add(
         "--checkpoint",
         type=Choice(("last", "best")),
@@ -39,32 +50,45 @@ def build_parser() -> Parser:
     add(
         "--top",
         type=Number(int, Range(1, MOST_CLASSES)),
-        default=1,
         metavar="N",
-        help="classes to print of each picture, the most probable first (default: 1)",
+        help="classes to print of each input, the most probable first (default: 1)",
     )
     add(
         "--batch-size",
         type=Number(int, Range(1, 1 << 20)),
         default=128,
         metavar="N",
-        help="pictures that are solved together (default: 128)",
+        help="inputs that are solved together (default: 128)",
     )
-    add("--csv", type=to_path, metavar="FILE", help="write all probabilities as CSV")
+    add("--csv", type=to_path, metavar="FILE", help="write all numbers as CSV")
     add_solve_flags(parser)
     return parser
 
 
+def times(text: str) -> list[float]:
+    """The numbers of --times. Raises ConfigError."""
+    try:
+        return [float(word) for word in text.split(",")]
+    except ValueError:
+        raise ConfigError(f"--times must be numbers joined by commas, got {shown(text)}") from None
+
+
 def work(options: argparse.Namespace, solve: dict[str, Any]) -> str:
     """Load, predict, print."""
-    from jaxode.inference import load
+    from jaxode.inference import PicturePredictions, load
     from jaxode.runs.files import write_whole
 
     model = load(options.run, checkpoint=options.checkpoint).with_solve(**solve)
-    found = model.predict([Path(each) for each in options.pictures], batch_size=options.batch_size)
+    found = model.predict_files(
+        [Path(each) for each in options.inputs],
+        batch_size=options.batch_size,
+        times=None if options.times is None else times(options.times),
+    )
+    if options.top is not None and not isinstance(found, PicturePredictions):
+        raise ConfigError(f"--top is for models of classes, and {options.run} predicts none")
     if options.csv is not None:
         write_whole(options.csv, found.to_csv().encode())
-    if options.top == 1:
+    if options.top in (None, 1) or not isinstance(found, PicturePredictions):
         return found.table()
     rows = zip(found.names, found.top(options.top), strict=True)
     return "\n".join(

@@ -4,8 +4,8 @@
     jaxode sample runs/density/circles --log-density points.npy --out log_p.npy
 
 RUN is a directory that `python -m experiments.density` wrote. Without --out, the numbers are
-printed, a point a line. Points are in the units that the flow was trained in: tables are
-standardised.
+printed, a point a line. Points are in the units of the data: where the flow was trained on
+standardised ones, that is undone. In Python: `jaxode.load(RUN).sample(1000)` and `.log_density`.
 """
 
 from __future__ import annotations
@@ -13,23 +13,14 @@ from __future__ import annotations
 import argparse
 import io
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from jaxode.checks import SEEDS, ConfigError, Range, one_line
+from jaxode.checks import SEEDS, ConfigError, Range
 from jaxode.cli.command import add_solve_flags, new_parser, run_command
 from jaxode.cli.converters import Choice, Number, to_path
 from jaxode.cli.parser import Parser
 
-if TYPE_CHECKING:
-    import numpy as np
-
-    from jaxode.models import ContinuousFlow
-
 MOST_POINTS = 10_000_000
-
-BATCH = 2000
-"""Points that are solved together."""
 
 
 def build_parser() -> Parser:
@@ -45,7 +36,7 @@ def build_parser() -> Parser:
         help="points to draw (default: 10)",
     )
     add("--seed", type=Number(int, SEEDS), default=0, metavar="N", help="of the points")
-    add("--log-density", type=to_path, metavar="FILE", help=".npy file of points [N, D]")
+    add("--log-density", type=to_path, metavar="FILE", help=".npy or .csv file of points [N, D]")
     add("--out", type=to_path, metavar="FILE", help="write an .npy file")
     add(
         "--checkpoint",
@@ -62,93 +53,23 @@ def work(options: argparse.Namespace, solve: dict[str, Any]) -> str:
     """Load, draw or evaluate, print or write."""
     import numpy as np
 
+    from jaxode.inference import TrainedFlow, load
     from jaxode.runs.files import write_whole
 
-    flow = load_flow(options.run, options.checkpoint, solve)
+    flow = load(options.run, checkpoint=options.checkpoint)
+    if not isinstance(flow, TrainedFlow):
+        raise ConfigError(f"{options.run} must be of a trained density, and is {flow!r}")
+    flow = flow.with_solve(**solve)
     if options.log_density is not None:
-        found = log_densities(flow, read_points(options.log_density, flow.dimensions))
+        found = flow.predict_files([options.log_density]).values
     else:
-        found = samples(flow, options.n, options.seed)
+        found = flow.sample(options.n, options.seed)
     if options.out is None:
         return "\n".join(" ".join(f"{x:.6g}" for x in row) for row in found.reshape(len(found), -1))
     packed = io.BytesIO()
-    np.save(packed, found)
+    np.save(packed, found.astype(np.float32))
     write_whole(options.out, packed.getvalue())
     return f"{list(found.shape)} written to {options.out}"
-
-
-def load_flow(run: Path, checkpoint: Any, solve: dict[str, Any]) -> ContinuousFlow:
-    """The trained flow of a run, solved with other settings if any are given.
-
-    Raises ConfigError.
-    """
-    from flax import nnx
-
-    from jaxode.inference import load
-    from jaxode.models.flow import ContinuousFlow
-    from jaxode.models.flow_config import FILE, FlowConfig, create_flow
-    from jaxode.runs import read_config
-    from jaxode.strict_json import read_object
-
-    path = run / FILE
-    if not path.is_file():
-        raise ConfigError(f"{run} must be the directory of a trained density, and has no {FILE}")
-    try:
-        which = FlowConfig.from_json(read_object(path))
-        config = read_config(run, ContinuousFlow).solve
-    except ValueError as error:
-        raise ConfigError(one_line(error)) from error
-    flow: Any = load(run, model=create_flow(which, config, nnx.Rngs(0)), checkpoint=checkpoint)
-    trained = flow.model
-    trained.solve = flow.config.replaced(**solve).solve
-    return trained
-
-
-def samples(flow: ContinuousFlow, count: int, seed: int) -> np.ndarray:
-    """Points [count, D]. Raises SolveError."""
-    import jax
-    import numpy as np
-
-    draw = jax.jit(lambda key: flow.sample(key, min(count, BATCH)))
-    parts, first = [], jax.random.key(seed)
-    for k in range(-(-count // BATCH)):
-        points, stats = draw(jax.random.fold_in(first, k))
-        stats.check()
-        parts.append(np.asarray(points))
-    return np.concatenate(parts)[:count]
-
-
-def log_densities(flow: ContinuousFlow, points: np.ndarray) -> np.ndarray:
-    """Log-densities [N] in nats. Raises SolveError."""
-    import jax
-    import numpy as np
-
-    size = min(len(points), BATCH)
-    count = -(-len(points) // size)
-    padded = np.resize(points, (count * size, points.shape[1]))
-    evaluate, parts = jax.jit(lambda x: flow.log_prob(x)), []
-    for part in np.split(padded, count):
-        log_p, stats = evaluate(part)
-        stats.check()
-        parts.append(np.asarray(log_p))
-    return np.concatenate(parts)[: len(points)]
-
-
-def read_points(path: Path, dimensions: int) -> np.ndarray:
-    """Points [N, D] of an .npy file. Raises ConfigError."""
-    import numpy as np
-
-    try:
-        points = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise ConfigError(f"cannot read {path}: {one_line(error)}") from error
-    array = isinstance(points, np.ndarray) and points.ndim == 2 and points.dtype.kind in "fiu"
-    if not array or points.shape[1] != dimensions or not len(points):
-        shape = list(getattr(points, "shape", ()))
-        raise ConfigError(f"{path} must be an array [N, {dimensions}] of numbers, got {shape}")
-    if not np.isfinite(points).all():
-        raise ConfigError(f"{path} must hold finite numbers alone")
-    return points.astype(np.float32)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -31,7 +31,9 @@ def result_text(result: Mapping[str, Any], task: Task, out: Path) -> str:
     run = f"{result['model']} on {result['dataset']}{source}, {result['epochs']} epochs"
     lines = [f"{run}: {task.result_text(result)}"]
     if result["nfe_forward"] is not None:
-        lines.append(f"{result['nfe_forward']:.1f} function evaluations a forward solve")
+        back = result.get("nfe_backward")
+        backward = "" if back is None else f", {back:.1f} a backward solve"
+        lines.append(f"{result['nfe_forward']:.1f} function evaluations a forward solve{backward}")
     early = result.get("stopped_early")
     if early:
         planned = result["epochs_planned"]

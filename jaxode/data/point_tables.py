@@ -18,10 +18,12 @@ Points = Float[np.ndarray, "N D"]
 
 
 class Splits(NamedTuple):
-    """Points to train on and to test with, float32."""
+    """Points to train on and to test with, float32: (x - shift) / scale of those of the source."""
 
     train: Points
     test: Points
+    shift: Float[np.ndarray, " D"] | None = None
+    scale: Float[np.ndarray, " D"] | None = None
 
 
 def read_wine(path: Path, fold: int) -> Splits:
@@ -125,7 +127,8 @@ def _fold(rows: Points, fold: int) -> tuple[Points, Points]:
 def _standardised(train: Points, test: Points) -> Splits:
     mean, deviation = train.mean(0), train.std(0)
     deviation = np.where(deviation > 0, deviation, 1.0)
-    return Splits(*(((part - mean) / deviation).astype(np.float32) for part in (train, test)))
+    parts = (((part - mean) / deviation).astype(np.float32) for part in (train, test))
+    return Splits(*parts, shift=mean, scale=deviation)
 
 
 def gaussian_score(splits: Splits) -> float:
@@ -138,7 +141,7 @@ def gaussian_score(splits: Splits) -> float:
       >>> round(gaussian_score(Splits(points, points)), 1)
       -1.4
     """
-    train, test = (np.asarray(part, np.float64) for part in splits)
+    train, test = (np.asarray(part, np.float64) for part in splits[:2])
     covariance = np.atleast_2d(np.cov(train.T))
     centred = test - train.mean(0)
     squares = (centred * np.linalg.solve(covariance, centred.T).T).sum(1)

@@ -14,9 +14,9 @@ import numpy as np
 from jaxode.checks import ConfigError, require_count
 from jaxode.config import DataConfig
 from jaxode.data import SPECS, Dataset, load
-from jaxode.data.accepted import examples_of
 from jaxode.data.batches import sequential_order
 from jaxode.data.streaming import Examples, array_batches, count_of, in_memory
+from jaxode.inference.base import Trained
 from jaxode.inference.trained import TrainedModel, precision_of
 from jaxode.train.microbatch import BatchStats, forward_and_loss
 from jaxode.train.state import Learned
@@ -27,8 +27,10 @@ class Evaluation:
     """Metrics of a model on a split.
 
     Args:
-      metrics: loss, and the task's: accuracy, macro precision, recall and F1, each in [0, 1].
-      confusion: rows are labels, columns predicted classes: int [K, K].
+      metrics: loss, and the task's: of a classifier accuracy, macro precision, recall and F1, each
+        in [0, 1]; of a density the log-likelihood in nats, of series errors.
+      confusion: rows are labels, columns predicted classes: int [K, K]; None of a model that
+        predicts no classes.
       examples: how many there were.
       nfe: mean number of function evaluations of a forward solve, all blocks together; None for
         a model that solves no ODE.
@@ -44,7 +46,7 @@ class Evaluation:
     """
 
     metrics: Mapping[str, float]
-    confusion: np.ndarray
+    confusion: np.ndarray | None
     examples: int
     nfe: float | None
     split: str
@@ -58,19 +60,27 @@ class Evaluation:
     def to_json(self) -> dict[str, Any]:
         """JSON values."""
         about = {"dataset": self.dataset, "split": self.split, "examples": self.examples}
-        return {**about, **self.metrics, "nfe": self.nfe, "confusion": self.confusion.tolist()}
+        confusion = None if self.confusion is None else self.confusion.tolist()
+        return {**about, **self.metrics, "nfe": self.nfe, "confusion": confusion}
 
     def __str__(self) -> str:
-        text = (
+        text = self._classes() if "accuracy" in self.metrics else self._numbers()
+        return text if self.nfe is None else f"{text}, {self.nfe:.1f} evaluations a solve"
+
+    def _numbers(self) -> str:
+        numbers = (f"{name.replace('_', ' ')} {value:.4g}" for name, value in self.metrics.items())
+        return f"{self.dataset}: {', '.join(numbers)}, {self.examples:,} examples"
+
+    def _classes(self) -> str:
+        return (
             f"{self.dataset} {self.split}: accuracy {100 * self.accuracy:.2f} %, loss"
             f" {self.metrics['loss']:.4f}, macro F1 {self.metrics['macro_f1']:.4f},"
             f" {self.examples:,} examples"
         )
-        return text if self.nfe is None else f"{text}, {self.nfe:.1f} evaluations a solve"
 
 
 def evaluate(
-    model: TrainedModel,
+    model: Trained,
     data: Dataset | str | Mapping[str, Any] | Iterable[Any] | None = None,
     *,
     split: Literal["test", "train"] = "test",
@@ -85,7 +95,8 @@ def evaluate(
       data: a data set or its name, by default that of the training run; arrays `image`
         [N, H, W, C] and `label` [N] by name; or an iterable of batches of these, each a mapping or
         a pair. Images are as they are stored, before normalisation: uint8 of the model's
-        `image_shape`.
+        `image_shape`. For a density points [N, D], for a model of series what its `predict` takes,
+        with labels where it predicts classes; or the path of either: these have no default.
       split: `test` or `train` of a data set.
       batch_size: examples that are solved together; by default as in training, with which the
         figures of the run come out again.
@@ -104,8 +115,11 @@ def evaluate(
       0.9941
     """
     model = model.with_solve(**solve)
-    name, examples = _examples(model, data, split, data_dir)
-    _check(model, examples)
+    if isinstance(model, TrainedModel):
+        name, examples = _examples(model, data, split, data_dir)
+        _check(model, examples)
+    else:
+        name, examples = model.examples(data)
     size = model.config.evaluation_batch if batch_size is None else batch_size
     require_count("batch_size", size)
     with precision_of(model.config):
@@ -113,7 +127,11 @@ def evaluate(
 
 
 def _evaluated(
-    model: TrainedModel, examples: Examples, size: int, split: str, dataset: str
+    model: Trained,
+    examples: Examples,
+    size: int,
+    split: str,
+    dataset: str,
 ) -> Evaluation:
     """Metrics of examples in batches of a size."""
     count = count_of(examples)
@@ -139,7 +157,7 @@ def _evaluated(
     summary = model.task.summarize(sums)
     return Evaluation(
         metrics={"loss": loss / count, **summary},
-        confusion=np.asarray(sums["confusion"]),
+        confusion=np.asarray(sums["confusion"]) if "confusion" in sums else None,
         examples=count,
         nfe=nfe / solves if len(stats.nfe) else None,
         split=split,
@@ -152,7 +170,7 @@ def _examples(
 ) -> tuple[str, Examples]:
     """Name and arrays of what is evaluated on."""
     if data is not None and not isinstance(data, str) and not hasattr(data, "splits"):
-        return "arrays", examples_of(data)
+        return model.examples(data)
     dataset = dataset_for(model, data, data_dir)
     if split not in dataset.splits:
         raise ConfigError(f"split must be one of {', '.join(dataset.splits)}, got {split!r}")

@@ -16,8 +16,10 @@ from jaxode.config import RunConfig
 from jaxode.data import DatasetSpec, spec_of, view_shape
 from jaxode.data.facts import spec_from_facts
 from jaxode.errors import CheckpointError, ResumeError
+from jaxode.inference.base import Trained
 from jaxode.inference.conversion import convert_weights
 from jaxode.inference.own_model import TrainedModule, own_run
+from jaxode.inference.recorded_models import loader_of
 from jaxode.inference.run_checkpoint import Which, read_checkpoint, run_of
 from jaxode.inference.trained import TrainedModel, precision_of
 from jaxode.inference.weights import learned_of, read_about
@@ -33,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 
 @overload
-def load(source: str | os.PathLike[str], *, checkpoint: Which = "last") -> TrainedModel: ...
+def load(source: str | os.PathLike[str], *, checkpoint: Which = "last") -> Trained: ...
 
 
 @overload
@@ -47,7 +49,7 @@ def load(
     *,
     checkpoint: Which = "last",
     model: nnx.Module | None = None,
-) -> TrainedModel | TrainedModule:
+) -> Trained | TrainedModule:
     """A trained model with its preprocessing, class names and solve settings.
 
     Args:
@@ -59,8 +61,9 @@ def load(
         which is left as it is.
 
     Returns:
-      The model. A run of your own model that does not classify images gives a `TrainedModule`,
-      whose `predict` takes what the module takes.
+      The model: a `TrainedModel` that classifies images; of a run of `experiments.density` a
+      `TrainedFlow`, of one of `experiments.series` a `TrainedSeries`. A run of your own model that
+      does not classify images gives a `TrainedModule`, whose `predict` takes what the module takes.
 
     Raises:
       ConfigError: there is no run and no such file, or it cannot be read; or it is of another
@@ -77,12 +80,36 @@ def load(
     if checkpoint not in ("last", "best"):
         raise ConfigError(f"checkpoint must be last or best, got {checkpoint!r}")
     if path.is_dir():
-        return _from_run(path, checkpoint) if model is None else own_run(path, checkpoint, model)
+        if model is not None:
+            return own_run(path, checkpoint, model)
+        recorded = loader_of(path)
+        return _from_run(path, checkpoint) if recorded is None else recorded(path, checkpoint)
     if model is not None:
         raise ConfigError(f"{path} must be a run's directory where a model is given")
     if not path.exists():
         raise ConfigError(f"{path} must be a run's directory or a file of weights: there is none")
     return from_file(read_file(path), path, {})
+
+
+def load_classifier(source: str | os.PathLike[str], *, checkpoint: Which = "last") -> TrainedModel:
+    """As `load`, of a model that classifies images.
+
+    Args:
+      source: as of `load`.
+      checkpoint: as of `load`.
+
+    Raises:
+      ConfigError: also for a model of something else.
+
+    Example:
+      >>> from jaxode.inference import load_classifier
+      >>> load_classifier("runs/mnist/odenet-20261127-101500").class_names  # doctest: +SKIP
+      ('0', '1', '2', '3', '4', '5', '6', '7', '8', '9')
+    """
+    found = load(source, checkpoint=checkpoint)
+    if not isinstance(found, TrainedModel):
+        raise ConfigError(f"{source} must be of a classifier of images, and is {found!r}")
+    return found
 
 
 def read_file(path: Path) -> WeightFile:

@@ -1,4 +1,4 @@
-"""What a model says of pictures."""
+"""What a model says of pictures, or of whatever else has one class each."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ class PicturePredictions:
       nfe: function evaluations of the forward solves of all ODE blocks, int [N]; where a batch is
         solved with one step size, each of its pictures has the batch's. None for a model that
         solves no ODE.
+      kind: what is classified, in the head of a CSV file.
 
     Example:
       >>> import numpy as np
@@ -42,6 +43,7 @@ class PicturePredictions:
     class_names: tuple[str, ...]
     probabilities: Float[np.ndarray, "N K"]
     nfe: Int[np.ndarray, " N"] | None = None
+    kind: str = "picture"
 
     def __len__(self) -> int:
         return len(self.names)
@@ -74,9 +76,9 @@ class PicturePredictions:
         ]
 
     def records(self) -> list[dict[str, Any]]:
-        """One dict a picture: picture, class, probability, and nfe where an ODE is solved."""
+        """One dict a picture: name (as `kind`), class, probability; nfe where an ODE is solved."""
         found = [
-            {"picture": name, "class": label, "probability": float(probability)}
+            {self.kind: name, "class": label, "probability": float(probability)}
             for name, label, probability in zip(
                 self.names, self.classes, self.confidence, strict=True
             )
@@ -106,10 +108,10 @@ class PicturePredictions:
           most: pictures to show; all by default.
         """
         records = self.records()[:most]
-        width = max((len(record["picture"]) for record in records), default=0)
+        width = max((len(record[self.kind]) for record in records), default=0)
         wide = max((len(record["class"]) for record in records), default=0)
         lines = [
-            f"{record['picture']:{width}}  {record['class']:{wide}}  {record['probability']:.4f}"
+            f"{record[self.kind]:{width}}  {record['class']:{wide}}  {record['probability']:.4f}"
             + (f"  {record['nfe']} evaluations" if "nfe" in record else "")
             for record in records
         ]

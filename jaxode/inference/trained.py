@@ -14,12 +14,14 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from jaxode.checks import ConfigError, require_count
+from jaxode.checks import ConfigError, require, require_count
 from jaxode.config import KernelsName, RunConfig, SolveConfig
 from jaxode.data import DatasetSpec, view_shape, views
+from jaxode.data.accepted import examples_of
 from jaxode.data.batches import sequential_order
 from jaxode.data.facts import image_facts
-from jaxode.data.streaming import array_batches
+from jaxode.data.streaming import Examples, array_batches
+from jaxode.inference.base import Trained
 from jaxode.inference.inputs import Picture, read_pictures
 from jaxode.inference.predictions import PicturePredictions
 from jaxode.models import create_model
@@ -39,7 +41,7 @@ def precision_of(config: RunConfig) -> AbstractContextManager[None]:
     return jax.enable_x64(True) if config.precision == "float64" else nullcontext()
 
 
-class TrainedModel:
+class TrainedModel(Trained):
     """A classifier with its parameters, settings, preprocessing and class names.
 
     `jaxode.load` makes one of a run's directory or of a file of weights.
@@ -207,6 +209,17 @@ class TrainedModel:
         above = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True))
         probabilities = (above / above.sum(1, keepdims=True)).astype(np.float32)
         return PicturePredictions(names, self.class_names, probabilities, nfe)
+
+    def predict_files(
+        self, paths: Sequence[Path], *, batch_size: int = 128, times: Sequence[float] | None = None
+    ) -> PicturePredictions:
+        """Classes of the pictures in files and folders. Raises ConfigError, SolveError."""
+        require(times is None, "times", times, "left out for a model of pictures")
+        return self.predict(list(paths), batch_size=batch_size)
+
+    def examples(self, data: Any) -> tuple[str, Examples]:
+        """Arrays `image` and `label` of a mapping or of batches. Raises ConfigError."""
+        return "arrays", examples_of(data)
 
     def predict_images(
         self, images: np.ndarray, batch_size: int

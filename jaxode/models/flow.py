@@ -122,6 +122,8 @@ class ContinuousFlow(Regularised):
         block = ODEBlock(field, solve, self._time(along), self.base_time)
         if training:
             block.draws, block.penalty = self.draws, self.penalty
+        if hasattr(self, "backward_cost"):  # its backward solve is counted
+            block.backward_cost = self.backward_cost
         end, stats = block(state, noise)
         z, change = (end[:, :-1], end[:, -1]) if packed else end
         return self.base_log_prob(z) - change, stats

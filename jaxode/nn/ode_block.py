@@ -16,7 +16,7 @@ from jaxode.checks import ConfigError
 from jaxode.config import SolveConfig
 from jaxode.nn.regularisation import Regularised, check_steer, inputs_of_solve
 from jaxode.nn.regularised_field import RegularisedField, differentiable_twice
-from jaxode.nn.solve_stats import BackwardSolveCost, SolveStats
+from jaxode.nn.solve_stats import BackwardSolveCost, SolveStats, each_of_several
 from jaxode.ode import BackwardCost, Stats, StepOptions, odeint
 from jaxode.ode.times import TimesLike
 from jaxode.types import Answer, State, Time
@@ -69,7 +69,6 @@ class ODEBlock(Regularised):
     """
 
     stats: SolveStats
-    backward_cost: BackwardSolveCost
 
     def __init__(
         self,
@@ -143,6 +142,8 @@ class ODEBlock(Regularised):
 
         cost = getattr(self, "backward_cost", None)
         reported = None if cost is None else cost.get_value()
+        if reported is not None and reported.nfe.ndim:
+            reported = each_of_several(reported, jax.tree.leaves(z)[0].shape[0])
         also: dict[str, Any] = {"options": self.options, "backward_cost": reported}
         field, inputs = (slope, (params, args)) if with_args else (slope_without_args, params)
         if ts is None:

@@ -45,11 +45,13 @@ class Regularised(nnx.Module):
       solve: its settings, with `regularise`.
       draws: in training, what `begin_training` has handed out.
       penalty: in training, the sum of the penalties.
+      backward_cost: where backward solves are counted (`jaxode.nn.solve_stats`).
     """
 
     solve: SolveConfig
     draws: TrainingDraws
     penalty: Penalty
+    backward_cost: nnx.Variable
 
 
 def regularised_modules(model: nnx.Module) -> list[Regularised]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import jax
+import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 
-from jaxode.ode import Stats
+from jaxode.nn.regularisation import Regularised
+from jaxode.ode import BackwardCost, Stats
 
 
 class SolveStats(nnx.Variable):
@@ -26,8 +30,9 @@ class SolveStats(nnx.Variable):
 class BackwardSolveCost(nnx.Variable):
     """What a block's backward solve costs: a `jaxode.ode.BackwardCost` of zeros.
 
-    Its gradient is the cost, of a block with the gradient mode backsolve and torchdiffeq's
-    stepping; of any other it is zero. `count_backward` adds it to a model's blocks.
+    Its gradient is the cost, of a block with the gradient mode backsolve; of any other it is zero.
+    With per-sample step sizes it may have an element for each sample of the batch. `count_backward`
+    adds it to a model's blocks.
 
     Example:
       >>> import jax, jax.numpy as jnp
@@ -64,3 +69,51 @@ def solve_stats(model: nnx.Module) -> Stats:
     """
     variables = nnx.to_flat_state(nnx.state(model, SolveStats))
     return Stats.chain([variable.get_value() for _, variable in variables])
+
+
+def backward_solves(model: nnx.Module) -> list[Regularised]:
+    """The modules of a model that are differentiated by a backward solve, in one order always.
+
+    Args:
+      model: any module; `ODEBlock`s and `ContinuousFlow`s are found.
+    """
+    modules = (module for _, module in nnx.iter_modules(model))
+    return [
+        each
+        for each in modules
+        if isinstance(each, Regularised) and each.solve.gradient_facts.backward_solve
+    ]
+
+
+def zero_costs(model: nnx.Module, batch: int, dtype: DTypeLike) -> list[BackwardCost]:
+    """What `take_costs` takes: zeros, whose gradients are the costs of a model's backward solves.
+
+    Args:
+      model: of which `backward_solves` are counted.
+      batch: number of samples, which have counts of their own with per-sample step sizes.
+      dtype: of the parameters.
+    """
+    modules = backward_solves(model)
+    shapes = [(batch,) if module.solve.per_sample else () for module in modules]
+    return [BackwardCost(*(jnp.zeros(shape, dtype) for _ in range(3))) for shape in shapes]
+
+
+def take_costs(model: nnx.Module, costs: list[BackwardCost]) -> None:
+    """Have the backward solves of a model add what they cost to the gradients of these numbers.
+
+    Args:
+      model: whose modules are given a `BackwardSolveCost` each.
+      costs: zeros for each of its `backward_solves`.
+    """
+    for module, cost in zip(backward_solves(model), costs, strict=True):
+        module.backward_cost = BackwardSolveCost(cost)  # type: ignore[attr-defined]
+
+
+def each_of_several(cost: BackwardCost, samples: int) -> BackwardCost:
+    """The cost of each sample of a state that holds several for each of a batch, batch by batch.
+
+    Args:
+      cost: arrays [B].
+      samples: a multiple of B, as of the posterior's draws for each series.
+    """
+    return jax.tree.map(lambda leaf: jnp.tile(leaf, samples // leaf.shape[0]), cost)

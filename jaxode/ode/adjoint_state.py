@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxode.ode.norms import rms_norm
 from jaxode.ode.stepsize import Norm
-from jaxode.types import State, Time
+from jaxode.types import State, Time, Times
 
 
 class AdjointState(NamedTuple):
@@ -28,9 +29,11 @@ class BackwardCost(NamedTuple):
     """What a backward solve cost, as numbers of the state's type.
 
     They travel as the gradient of an argument that is zero: a gradient has no other way to report.
+    With per-sample step sizes the argument may have an element for each sample, or be one number,
+    whose gradient is the sum over samples.
 
     Args:
-      nfe: vector field evaluations, each with its pullback.
+      nfe: vector field evaluations, each with its pullback, as the method counts them.
       accepted: number of accepted steps.
       rejected: number of rejected steps.
 
@@ -47,9 +50,20 @@ class BackwardCost(NamedTuple):
       True
     """
 
-    nfe: Float[Array, ""]
-    accepted: Float[Array, ""]
-    rejected: Float[Array, ""]
+    nfe: Times
+    accepted: Times
+    rejected: Times
+
+
+def for_each_sample(cost: BackwardCost, z0: State) -> BackwardCost:
+    """The costs of the solves of samples, each by itself: [B] of one number or [B].
+
+    Args:
+      cost: numbers or arrays [B].
+      z0: one array [B, ...].
+    """
+    count = jax.tree.leaves(z0)[0].shape[0]
+    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (count,)), cost)
 
 
 def adjoint_norm(state_norm: Norm, state: AdjointState, *, seminorm: bool) -> Float[Array, ""]:

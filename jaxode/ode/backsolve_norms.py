@@ -13,11 +13,12 @@ from jaxode.types import Args, State
 WithClock = tuple[State, Float[Array, ""]]
 """A state (z, τ) with a clock (`jaxode.ode.guard`), or its adjoint."""
 
-AdjointState = tuple[WithClock, WithClock, tuple[tuple[Args, Args], Float[Array, ""]], PyTree]
+AdjointState = tuple[WithClock, WithClock, tuple[tuple[Args, Args], PyTree], PyTree]
 """Diffrax's adjoint state (y, a_y, a_args, a_terms) of such a solve.
 
-Its args are ((args, numbers), c), with the numbers of `jaxode.ode.encoded_inputs`. The norms below
-leave the clock and the numbers out.
+Its args are ((args, numbers), (c, cost)), with the numbers of `jaxode.ode.encoded_inputs` and the
+counts of `jaxode.ode.counted_backsolve`. The norms below leave the clock, the numbers and the
+counts out.
 """
 
 Size = Float[Array, ""]

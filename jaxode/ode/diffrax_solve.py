@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxode.config import SolveConfig
+from jaxode.ode.adjoint_state import BackwardCost, for_each_sample
 from jaxode.ode.backsolve_norms import forward_norm
 from jaxode.ode.encoded_inputs import Encoded, encode
 from jaxode.ode.failures import code_of
@@ -35,6 +36,7 @@ def solve(
     args: Args,
     config: SolveConfig,
     span: Span,
+    cost: BackwardCost | None = None,
     *,
     single: bool,
 ) -> Outcome:
@@ -46,6 +48,7 @@ def solve(
       args: what the field reads; arrays of floating point have a gradient, the rest is passed on.
       config: settings.
       span: start, direction and output times.
+      cost: zeros whose gradient is the backward solve's cost, or None.
       single: whether the answer is the state at the only output time, instead of [T, ...].
     """
     real, rest = equinox.partition(args, _is_real)
@@ -58,8 +61,10 @@ def solve(
     if config.gradient_facts.backward_solve:
         # The guard is outside of the map, where JAX has summed the gradients of `real` over
         # samples.
-        z0, real = start_clock(z0, real, clocks, span.end)
-        real_axes = (None, 0)
+        z0, (real, slope) = start_clock(z0, real, clocks, span.end)
+        if cost is not None and config.per_sample:
+            cost = for_each_sample(cost, z0[0])
+        real, real_axes = (real, (slope, cost)), (None, 0)
     if not config.per_sample:
         return work(span, z0, real)
     if span.known and span.outputs.ndim == 1:

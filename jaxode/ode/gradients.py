@@ -12,8 +12,9 @@ import diffrax
 from jaxode.checks import ConfigError, require
 from jaxode.config import GRADIENT_FACTS, GradientFacts, SolveConfig
 from jaxode.ode.backsolve_norms import pooled_norm, pooled_seminorm
+from jaxode.ode.counted_backsolve import CountedLoop
 from jaxode.ode.fixed_grid import FixedGrid
-from jaxode.ode.solvers import make_solver
+from jaxode.ode.solvers import evaluations, make_solver
 from jaxode.ode.stepsize import Adaptive
 
 _NORMS = {"full": pooled_norm, "seminorm": pooled_seminorm}
@@ -86,9 +87,10 @@ def backsolve(config: SolveConfig, max_steps: int) -> diffrax.AbstractAdjoint:
     else:
         controller = FixedGrid(config.step_size)
     solver = make_solver(config.solver, rtol, atol)
-    return diffrax.BacksolveAdjoint(
-        solver=solver, stepsize_controller=controller, dt0=None, max_steps=max_steps
-    )
+    options = {"solver": solver, "stepsize_controller": controller, "dt0": None}
+    inner = diffrax.BacksolveAdjoint(**options, max_steps=max_steps)
+    loop = CountedLoop(inner, *evaluations(solver, config.adaptive))
+    return diffrax.BacksolveAdjoint(**options, max_steps=max_steps, adjoint=loop)
 
 
 def checkpointed(config: SolveConfig, max_steps: int) -> diffrax.AbstractAdjoint:

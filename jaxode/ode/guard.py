@@ -24,8 +24,8 @@ _SLACK = 1e-3
 
 
 def with_clock(field: VectorField) -> VectorField:
-    """The field of a state (z, τ) and arguments (args, c)."""
-    return lambda t, state, args: (field(t, state[0], args[0]), args[1])
+    """The field of a state (z, τ) and arguments (args, (c, …)), the rest of which it ignores."""
+    return lambda t, state, args: (field(t, state[0], args[0]), args[1][0])
 
 
 def start_clock(

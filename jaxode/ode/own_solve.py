@@ -17,7 +17,7 @@ from jaxode.config import SolveConfig
 from jaxode.ode import tape
 from jaxode.ode.adams import solve_adams
 from jaxode.ode.adjoint_solve import solve_with_adjoint
-from jaxode.ode.adjoint_state import BackwardCost
+from jaxode.ode.adjoint_state import BackwardCost, for_each_sample
 from jaxode.ode.assemble import assemble
 from jaxode.ode.end_rules import ClipToEnd
 from jaxode.ode.explicit_solve import ExplicitSolve
@@ -117,18 +117,19 @@ def _backsolve_each(
     cost: BackwardCost,
 ) -> Outcome:
     """A solve and a backward solve of each sample by itself, mapped over samples."""
+    cost = for_each_sample(cost, z0)
 
     def of_one(t: Time, z: State, args: Args) -> State:
         return field(jnp.reshape(t, (1,) * (z.ndim + 1)), z[None], args)[0]
 
-    def one(z0: State, args: Args, span: Span) -> Outcome:
+    def one(z0: State, args: Args, cost: BackwardCost, span: Span) -> Outcome:
         linearized = linearized_field(of_one, z0, args, span, jnp.zeros((), z0.dtype), None)
         return solve_with_adjoint(linearized, z0, config, span, options, cost)
 
     if span.known and span.outputs.ndim == 1:
-        outcome = jax.vmap(partial(one, span=span), (0, None))(z0, args)
+        outcome = jax.vmap(partial(one, span=span), (0, None, 0))(z0, args, cost)
     else:
-        outcome = jax.vmap(one, (0, None, span.axes()))(z0, args, span)
+        outcome = jax.vmap(one, (0, None, 0, span.axes()))(z0, args, cost, span)
     return outcome._replace(z1=jnp.moveaxis(outcome.z1, 1, 0))
 
 

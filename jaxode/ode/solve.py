@@ -96,7 +96,7 @@ def odeint(
       t1: end, before or after t0 but different.
       options: torchdiffeq's `options`, under its stepping.
       backward_cost: zeros, `BackwardCost(*jnp.zeros(3))`, whose gradient is what the backward solve
-        cost; under backsolve with torchdiffeq's stepping.
+        cost, under backsolve; under `per_sample` numbers or [B].
 
     Returns:
       The state at t1, structured and shaped as z0, or the states at ts, [T, ...]; under
@@ -170,10 +170,13 @@ def _solve(
     else:
         z0, attach = with_time_gradients(field, z0, args, span, single=single)
         fixed = jax.lax.stop_gradient(span)
+    if cost is not None:
+        dtype = jax.tree.leaves(z0)[0].real.dtype
+        cost = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), cost)
     if plain or config.gradient_facts.needs_explicit:
         outcome = own_solve.solve(field, z0, args, config, fixed, options, cost, single=single)
     else:
-        outcome = diffrax_solve.solve(field, z0, args, config, fixed, single=single)
+        outcome = diffrax_solve.solve(field, z0, args, config, fixed, cost, single=single)
     return outcome if attach is None else outcome._replace(z1=attach(outcome.z1))
 
 

@@ -41,7 +41,7 @@ def draw(
         panel: Axes, name: str, label: str, color: str, scale: float = 1.0, style: str = "-"
     ) -> None:
         values = [
-            scale * record[name] if record[name] is not None else math.nan for record in history
+            scale * record[name] if record.get(name) is not None else math.nan for record in history
         ]
         panel.plot(
             epochs,
@@ -75,6 +75,8 @@ def draw(
     if solves:
         curve(panels[-1], "nfe_forward", "forward, test examples", ORANGE)
         curve(panels[-1], "nfe_forward_train", "forward, training steps", GREY, style="--")
+        if any(record.get("nfe_backward") is not None for record in history):
+            curve(panels[-1], "nfe_backward", "backward, training steps", BLUE, style=":")
         decorate(panels[-1], "function evaluations a solve")
         low, high = panels[-1].get_ylim()
         panels[-1].set_ylim(min(low, high - 4), high + 1)

@@ -46,6 +46,13 @@ from jaxode.strict_json import JsonObject
 
 KEEP_LAST = 2
 
+OPTIONAL = (".totals.backward.",)
+"""Parts of the state that a checkpoint may lack, or have unasked for.
+
+Earlier versions did not count backward solves, and who loads a model does not ask for the counts.
+Where they are missing they are as at the start.
+"""
+
 FILE_SLACK_BYTES = 1 << 24
 """How much larger than all arrays a file of a checkpoint may be to be read."""
 
@@ -211,14 +218,14 @@ class Checkpoints:
         # Before Orbax opens them: it meets a damaged file in a background thread.
         compare_files(folder / STATE, meta["files_sha256"], limit)
         try:
-            arrays = read_arrays(folder / STATE, expected)
+            arrays = read_arrays(folder / STATE, expected, OPTIONAL)
         except Exception as error:  # whatever a storage library raises on damaged files
             raise DamagedError("its state is not readable") from error
         if digest(arrays) != meta["state_sha256"]:
             raise DamagedError("its state differs from its digest")
         # Copies: the state is donated to the compiled step, which may not write into NumPy's
         # memory.
-        leaves = [jnp.array(array, copy=True) for array in arrays.values()]
+        leaves = [jnp.array(arrays.get(name, expected[name]), copy=True) for name in expected]
         self.trusted.add(name)
         return Checkpoint(name, jax.tree.unflatten(jax.tree.structure(template), leaves), meta)
 

@@ -65,19 +65,28 @@ def write_arrays(folder: Path, arrays: Mapping[str, np.ndarray]) -> None:
         writer.save(folder.absolute(), {key: array for key, array in arrays.items() if array.size})
 
 
-def read_arrays(folder: Path, template: Mapping[str, np.ndarray]) -> Arrays:
+def read_arrays(
+    folder: Path, template: Mapping[str, np.ndarray], optional: tuple[str, ...] = ()
+) -> Arrays:
     """The arrays in a folder that `write_arrays` has written.
 
     Args:
         folder: the folder.
         template: names, types and, for those without elements, shapes.
+        optional: beginnings of names that are read if they were written, whether or not the
+            template has them.
 
     Raises:
         Exception: whatever Orbax and NumPy raise on damaged files.
     """
     with quiet(), storage() as reader:
         stored = reader.restore(folder.absolute())
-    return {name: np.asarray(stored.get(name, leaf), leaf.dtype) for name, leaf in template.items()}
+    names = [name for name in template if name in stored or not name.startswith(optional)]
+    found = {
+        name: np.asarray(stored.get(name, template[name]), template[name].dtype) for name in names
+    }
+    more = (name for name in stored if name not in found and name.startswith(optional))
+    return found | {name: np.asarray(stored[name]) for name in more}
 
 
 def storage() -> ocp.Checkpointer:

@@ -24,7 +24,7 @@ IGNORED = ("seed", "data_dir", "devices", "kernels", "data")
 
 COLUMNS = (
     "epochs", "test_accuracy", "best_test_accuracy", "test_macro_f1", "test_loss", "nfe_forward",
-    "train_seconds_per_epoch", "parameters",
+    "nfe_backward", "train_seconds_per_epoch", "parameters",
 )  # fmt: skip
 """Numbers of a result that are compared, where any of the runs has them."""
 

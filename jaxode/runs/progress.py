@@ -35,8 +35,11 @@ def epoch_line(
         *numbers,
     ]
     if record["nfe_forward"] is not None:
+        back = record.get("nfe_backward")
+        backward = "" if back is None else f" backward {back:.1f}"
         parts.append(
-            f"nfe train {record['nfe_forward_train']:.1f} test {record['nfe_forward']:.1f}"
+            f"nfe train {record['nfe_forward_train']:.1f}{backward}"
+            f" test {record['nfe_forward']:.1f}"
         )
         parts.append(f"steps train {record['accepted']:.1f}+{record['rejected']:.1f}")
     parts.append(f"lr {record['lr']:.3g}")

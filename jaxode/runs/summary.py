@@ -40,6 +40,9 @@ SOLVE_SETTINGS = (
 SOLVER_METRICS = ("nfe_forward", "nfe_per_block", "accepted", "rejected", "skipped_steps")
 """Numbers of the last epoch in a result, beside the task's own."""
 
+BACKWARD_METRICS = ("nfe_backward", "accepted_backward", "rejected_backward")
+"""Likewise, of backward solves, where the epoch has them."""
+
 
 def best_epoch(task: Task, history: History) -> JsonObject:
     """The line of the epoch whose monitored number is best, the first of equal ones.
@@ -69,6 +72,7 @@ def summary(task: Task, history: History) -> JsonObject:
     return {
         "epochs": len(history),
         **{name: last.get(name) for name in (*task.headline(), *SOLVER_METRICS)},
+        **{name: last[name] for name in BACKWARD_METRICS if name in last},
         "best_epoch": best.get("epoch"),
         f"best_{task.monitor}": best.get(task.monitor),
         "train_seconds_per_epoch": fmean(r["train_seconds"] for r in history) if history else None,

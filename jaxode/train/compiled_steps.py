@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from functools import partial
@@ -13,7 +14,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Int, PRNGKeyArray
 
-from jaxode.checks import require
+from jaxode.checks import one_line, require
 from jaxode.config import RunConfig
 from jaxode.data import Dataset
 from jaxode.data.base import VALIDATION
@@ -21,7 +22,8 @@ from jaxode.distributed.mesh import DeviceMesh
 from jaxode.models import create_model
 from jaxode.nn.kernels import kernels_name
 from jaxode.nn.regularisation import regularised_modules
-from jaxode.ode import Stats
+from jaxode.nn.solve_stats import backward_solves, zero_costs
+from jaxode.ode import BackwardCost, Stats
 from jaxode.optim import learning_rate, optimizer
 from jaxode.tasks import Batch, Metrics, Task, default_task
 from jaxode.train.feed_choice import choose_feed
@@ -36,6 +38,8 @@ from jaxode.train.step import (
     train_chunk,
 )
 from jaxode.train.step_log import StepLog
+
+logger = logging.getLogger(__name__)
 
 Builder = Callable[..., nnx.Module]
 """A function with the arguments of `jaxode.models.create_model`; tests put a stub in its place."""
@@ -105,6 +109,7 @@ class CompiledSteps:
             kernels=config.kernels,
         )
         self.regularised = bool(regularised_modules(model))
+        self.backward = len(backward_solves(model))
         graphdef, self.learned = split_model(model)
         self.parameters = sum(leaf.size for leaf in jax.tree.leaves(self.learned.params))
         optim, lengths = config.scaled_optim, (self.total_steps, self.steps_per_epoch)
@@ -112,16 +117,32 @@ class CompiledSteps:
         self.rate = learning_rate(optim, *lengths)
         division = MicroBatches(config.parallel.accumulate, self.spread.across)
         self.work = Work(graphdef, self.task, data.views(config), division)
-        self.blocks, self._metrics = self._traced_evaluation()
+        self.blocks, self._metrics = self._traced_model()
         self._key = jax.jit(self._fold, out_shardings=self.spread.everywhere)
 
-    def _traced_evaluation(self) -> tuple[int, Any]:
-        """How many ODE blocks the model solves, and the shapes of the task's metrics."""
+    def _traced_model(self) -> tuple[int, Any]:
+        """How many ODE blocks the model solves, and the shapes of the task's metrics.
+
+        Its backward solves are counted if it can be called with variables for their costs.
+        """
+        if not self.backward:
+            return self._traced_evaluation(None)
+        model = nnx.merge(self.work.graphdef, *self.learned)
+        costs = zero_costs(model, self.config.evaluation_batch, self.dtype)
+        try:
+            return self._traced_evaluation(costs)
+        except Exception as error:  # a transformation of a user's model that has no room for them
+            found = self._traced_evaluation(None)
+            logger.warning("the backward solves of this model are not counted: %s", one_line(error))
+            self.backward = 0
+            return found
+
+    def _traced_evaluation(self, costs: list[BackwardCost] | None) -> tuple[int, Any]:
         weight = jax.ShapeDtypeStruct((self.config.evaluation_batch,), self.dtype)
 
         def evaluate(learned: Learned, batch: Batch) -> tuple[Stats, Metrics]:
             batch, total = self.work.views.evaluation(batch), jnp.sum(batch["weight"])
-            found = forward(self.work.graphdef, learned, self.task, batch, total)
+            found = forward(self.work.graphdef, learned, self.task, batch, total, costs=costs)
             return found.stats, self.task.metrics(found.outputs, batch)
 
         with jax.default_matmul_precision("highest"):
@@ -148,16 +169,19 @@ class CompiledSteps:
             self.blocks,
             self.config.precision,
             regularised=self.regularised,
+            backward=self.backward,
         )
         del self.learned
         return self.spread.place(state)
 
     def _empty_log(self) -> StepLog:
-        return self.spread.place(StepLog.empty(self.steps_per_epoch, self.blocks, self.dtype))
+        rest = (self.blocks, self.dtype, self.backward)
+        return self.spread.place(StepLog.empty(self.steps_per_epoch, *rest))
 
     def zero(self) -> Totals:
         """Totals of no training steps."""
-        empty = Totals.zero(self.blocks, self.dtype, regularised=self.regularised)
+        kinds = {"regularised": self.regularised, "backward": self.backward}
+        empty = Totals.zero(self.blocks, self.dtype, **kinds)
         return self.spread.place(empty)
 
     def empty_metrics(self) -> Evaluated:

@@ -51,6 +51,22 @@ def by_block(totals: Totals, name: str) -> list[float]:
     return [count / solves for count in getattr(totals, name).tolist()]
 
 
+def backward_metrics(totals: Totals) -> dict[str, float | None]:
+    """Means of what a backward solve cost in training steps; empty where none are counted.
+
+    Args:
+        totals: of training steps.
+    """
+    found = totals.backward
+    if found is None:
+        return {}
+    counted = int(found.solves) * found.nfe.shape[0]
+    return {
+        f"{name}_backward": int(getattr(found, name).sum()) / counted if counted else None
+        for name in ("nfe", "accepted", "rejected")
+    }
+
+
 def evaluation_metrics(task: Task, split: str, evaluated: Evaluated) -> dict[str, float]:
     """Loss and the task's numbers of an evaluation, their names beginning with the split's.
 
@@ -107,6 +123,7 @@ def epoch_metrics(
         "nfe_forward_train": a_solve(steps, "nfe"),
         "accepted": a_solve(steps, "accepted"),
         "rejected": a_solve(steps, "rejected"),
+        **backward_metrics(steps),
         "skipped_steps": skipped,
         "lr": float(f"{lr:.6g}"),  # without the noise of float32
         "images_per_second": int(steps.images) / clock["train_seconds"],

@@ -13,10 +13,11 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 from jaxode.distributed.mesh import ONE_DEVICE, Collectives
 from jaxode.nn import begin_training, end_training, solve_stats
 from jaxode.nn.regularisation import regularised_modules
-from jaxode.ode import Stats
+from jaxode.nn.solve_stats import take_costs
+from jaxode.ode import BackwardCost, Stats
 from jaxode.tasks import Batch, Task
 from jaxode.tasks.base import example_count, takes_training
-from jaxode.train.state import Learned
+from jaxode.train.state import BackwardTotals, Learned
 from jaxode.types import Training
 
 
@@ -35,6 +36,8 @@ class BatchStats(NamedTuple):
     failure: Int[Array, ""]
     penalty: Float[Array, ""] | None = None
     """What regularisers add to the loss that is differentiated; None without any."""
+    backward: BackwardTotals | None = None
+    """Of the backward solves; None where none are counted."""
 
     @property
     def objective(self) -> Float[Array, ""]:
@@ -71,6 +74,25 @@ def solver_stats(stats: Stats, weight: Float[Array, " B"]) -> tuple[Int[Array, "
     return example_count(weight), summed._replace(failure=stats.failure.max(1))
 
 
+def backward_totals(
+    costs: list[BackwardCost], weight: Float[Array, " B"], solves: Int[Array, ""]
+) -> BackwardTotals:
+    """Sums of the costs of backward solves over a micro-batch, without padding.
+
+    Args:
+        costs: of each module: numbers, or [B] with per-sample step sizes.
+        weight: 0 is padding.
+        solves: of a module.
+    """
+
+    def total(counts: Float[Array, "*samples"]) -> Int[Array, ""]:
+        whole = jnp.round(counts).astype(jnp.int32)
+        return jnp.sum(jnp.where(weight > 0, whole, 0), dtype=jnp.int32) if whole.ndim else whole
+
+    sums = [jnp.stack([total(count) for count in counts]) for counts in zip(*costs, strict=True)]
+    return BackwardTotals(solves, *sums)
+
+
 class Forward(NamedTuple):
     """The results of a model and its task for a micro-batch."""
 
@@ -91,6 +113,7 @@ def forward(
     batch: Batch,
     total: Float[Array, ""],
     key: PRNGKeyArray | None = None,
+    costs: list[BackwardCost] | None = None,
 ) -> Forward:
     """Loss, outputs and solver statistics of a model.
 
@@ -101,8 +124,11 @@ def forward(
         batch: a micro-batch.
         total: sum of the whole batch's weights.
         key: of the whole batch, in training.
+        costs: zeros whose gradients are the costs of the backward solves, if they are counted.
     """
     model = nnx.merge(graphdef, *learned, copy=True)  # statistics change where the call is traced
+    if costs is not None:
+        take_costs(model, costs)
     key = key if regularised_modules(model) else None
     if key is not None:
         begin_training(model, Training(batch["key"], batch["weight"]), key, total)
@@ -139,6 +165,7 @@ def forward_and_loss(
     batch: Batch,
     total: Float[Array, ""],
     key: PRNGKeyArray | None = None,
+    costs: list[BackwardCost] | None = None,
 ) -> tuple[Forward, BatchStats]:
     """The results of a model and its task for a micro-batch.
 
@@ -149,11 +176,12 @@ def forward_and_loss(
         batch: a micro-batch.
         total: sum of the whole batch's weights.
         key: of the whole batch, in training.
+        costs: of the backward solves, as `forward` takes them.
 
     Returns:
         The results, whose loss is the share of the whole batch's mean, and statistics that add up.
     """
-    result = forward(graphdef, learned, task, batch, total, key)
+    result = forward(graphdef, learned, task, batch, total, key, costs)
     solves, stats = solver_stats(result.stats, batch["weight"])
     # One number for the chain: the first block that failed is what made the later ones fail.
     codes = stats.failure

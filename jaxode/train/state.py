@@ -18,6 +18,29 @@ from jaxode.train.scaling import Scale, initial_scale
 from jaxode.types import Params
 
 
+class BackwardTotals(NamedTuple):
+    """Sums over the backward solves of training steps, with one entry a module that has them.
+
+    Checkpoints of runs that began before backward solves were counted have none, so the number of
+    solves that were counted is kept beside them.
+    """
+
+    solves: Int[Array, ""]
+    nfe: Int[Array, " modules"]
+    accepted: Int[Array, " modules"]
+    rejected: Int[Array, " modules"]
+
+    @classmethod
+    def zero(cls, modules: int) -> BackwardTotals:
+        """Of no solves.
+
+        Args:
+            modules: number of modules that are differentiated by a backward solve.
+        """
+        counts = jnp.zeros((modules,), jnp.int32)
+        return cls(jnp.zeros((), jnp.int32), counts, counts + 0, counts + 0)
+
+
 class Totals(NamedTuple):
     """Sums over the batches of one pass over a split, and the first failure in it.
 
@@ -41,10 +64,17 @@ class Totals(NamedTuple):
     bad_batch: Int[Array, ""]
     penalty: Float[Array, ""] | None = None
     """Of regularisers; None without any, and in evaluation."""
+    backward: BackwardTotals | None = None
+    """Of backward solves; None in evaluation and where none are counted."""
 
     @classmethod
     def zero(
-        cls, blocks: int, dtype: DTypeLike = jnp.float32, *, regularised: bool = False
+        cls,
+        blocks: int,
+        dtype: DTypeLike = jnp.float32,
+        *,
+        regularised: bool = False,
+        backward: int = 0,
     ) -> Totals:
         """Totals of no batches.
 
@@ -52,6 +82,7 @@ class Totals(NamedTuple):
             blocks: ODE blocks of the model; 0 for one without.
             dtype: of the loss.
             regularised: whether they are of training with regularisers.
+            backward: how many modules have backward solves that are counted.
         """
         count = jnp.zeros((), jnp.int32)
         counts = jnp.zeros((blocks,), jnp.int32)
@@ -68,6 +99,7 @@ class Totals(NamedTuple):
             broken=count + 0,
             bad_batch=count - 1,
             penalty=jnp.zeros((), dtype) if regularised else None,
+            backward=BackwardTotals.zero(backward) if backward else None,
         )
 
 
@@ -122,6 +154,7 @@ def initial_state(
     precision: Precision = "float32",
     *,
     regularised: bool = False,
+    backward: int = 0,
 ) -> TrainState:
     """State before the first step; its sums have the floating-point type of the parameters.
 
@@ -131,9 +164,10 @@ def initial_state(
         blocks: ODE blocks of the model.
         precision: of the run.
         regularised: whether the model has regularisers (`regularised_modules`).
+        backward: how many of its modules have backward solves that are counted.
     """
     params, statistics = learned
     dtype = jnp.result_type(*jax.tree.leaves(params))
-    totals = Totals.zero(blocks, dtype, regularised=regularised)
+    totals = Totals.zero(blocks, dtype, regularised=regularised, backward=backward)
     step, scale = jnp.zeros((), jnp.int32), initial_scale(precision)
     return TrainState(params, transform.init(params), step, totals, scale, statistics)

@@ -11,7 +11,8 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from jaxode.data import Views
-from jaxode.ode import Stats
+from jaxode.nn.solve_stats import zero_costs
+from jaxode.ode import BackwardCost, Stats
 from jaxode.optim import Transform, update
 from jaxode.tasks import Batch, Metrics, Task
 from jaxode.train.device_batches import Batches
@@ -20,6 +21,7 @@ from jaxode.train.microbatch import (
     BatchStats,
     MicroBatches,
     accumulate,
+    backward_totals,
     forward,
     forward_and_loss,
 )
@@ -65,6 +67,9 @@ def add_batch(totals: Totals, batch: BatchStats, update: Int[Array, ""] | int = 
     penalty = totals.penalty
     if penalty is not None and batch.penalty is not None:
         penalty = penalty + batch.penalty * batch.images
+    backward = totals.backward
+    if backward is not None and batch.backward is not None:
+        backward = jax.tree.map(jnp.add, backward, batch.backward)
     broken = jnp.where(jnp.isfinite(batch.objective), update, LOSS_NOT_FINITE).astype(jnp.int32)
     failure = batch.failure.astype(jnp.int32)
     return Totals(
@@ -79,6 +84,7 @@ def add_batch(totals: Totals, batch: BatchStats, update: Int[Array, ""] | int = 
         broken=broken,
         bad_batch=jnp.where((failure > 0) | (broken > 0), totals.batches, -1),
         penalty=penalty,
+        backward=backward,
     )
 
 
@@ -113,12 +119,22 @@ def train_step(
     def work(rows: Any) -> tuple[Learned, BatchStats]:
         batch = read(rows)
 
-        def objective(params: Params) -> tuple[Array, tuple[BatchStats, Any]]:
+        def objective(
+            params: Params, costs: list[BackwardCost] | None
+        ) -> tuple[Array, tuple[BatchStats, Any]]:
             learned = Learned(params, state.statistics)
-            found, counts = forward_and_loss(graphdef, learned, task, batch, total, key)
+            found, counts = forward_and_loss(graphdef, learned, task, batch, total, key, costs)
             return scaled(counts.objective, state.scale), (counts, found.statistics)
 
-        gradient, (counts, statistics) = jax.grad(objective, has_aux=True)(state.params)
+        costs = None
+        if state.totals.backward is not None:
+            weight = batch["weight"]
+            costs = zero_costs(nnx.merge(graphdef, *state.learned), len(weight), weight.dtype)
+        slope = jax.grad(objective, (0, 1), has_aux=True)
+        (gradient, costs), (counts, statistics) = slope(state.params, costs)
+        if costs is not None:
+            found = backward_totals(costs, batch["weight"], counts.solves)
+            counts = counts._replace(backward=found)
         # Every micro-batch has statistics of its own, which count as much as its examples.
         share = jnp.sum(batch["weight"]) / total
         return Learned(gradient, jax.tree.map(lambda leaf: share * leaf, statistics)), counts

@@ -19,7 +19,10 @@ from jaxode.types import Params
 
 
 class StepRecord(NamedTuple):
-    """Numbers of one step: the batch's mean loss, the gradient's norm, and the solves' costs."""
+    """Numbers of one step: the batch's mean loss, the gradient's norm, and the solves' costs.
+
+    The last is of backward solves, an entry for each module that has them, if they are counted.
+    """
 
     loss: Float[Array, ""]
     gradient_norm: Float[Array, ""]
@@ -27,6 +30,7 @@ class StepRecord(NamedTuple):
     nfe: Int[Array, " blocks"]
     accepted: Int[Array, " blocks"]
     rejected: Int[Array, " blocks"]
+    nfe_backward: Int[Array, " modules"] | None = None
 
     @classmethod
     def of(cls, counts: BatchStats, gradient_norm: Float[Array, ""]) -> StepRecord:
@@ -36,8 +40,10 @@ class StepRecord(NamedTuple):
             counts: sums over the batch.
             gradient_norm: of its mean loss.
         """
-        own = {name: getattr(counts, name) for name in cls._fields if name != "gradient_norm"}
-        return cls(gradient_norm=gradient_norm, **own)
+        names = ("loss", "solves", "nfe", "accepted", "rejected")
+        own = {name: getattr(counts, name) for name in names}
+        back = None if counts.backward is None else counts.backward.nfe
+        return cls(gradient_norm=gradient_norm, nfe_backward=back, **own)
 
 
 class StepLog(NamedTuple):
@@ -49,20 +55,23 @@ class StepLog(NamedTuple):
     nfe: Int[Array, "steps blocks"]
     accepted: Int[Array, "steps blocks"]
     rejected: Int[Array, "steps blocks"]
+    nfe_backward: Int[Array, "steps modules"] | None = None
 
     @classmethod
-    def empty(cls, steps: int, blocks: int, dtype: DTypeLike) -> StepLog:
+    def empty(cls, steps: int, blocks: int, dtype: DTypeLike, backward: int = 0) -> StepLog:
         """The log of an epoch that has not begun.
 
         Args:
             steps: of an epoch.
             blocks: ODE blocks of the model.
             dtype: of the loss.
+            backward: how many modules have backward solves that are counted.
         """
         numbers, counts = jnp.zeros((steps,), dtype), jnp.zeros((steps, blocks), jnp.int32)
         solves = jnp.zeros((steps,), jnp.int32)
         # Every field has its own buffer, for the log is donated to the compiled loop.
-        return cls(numbers, numbers + 0, solves, counts, counts + 0, counts + 0)
+        back = jnp.zeros((steps, backward), jnp.int32) if backward else None
+        return cls(numbers, numbers + 0, solves, counts, counts + 0, counts + 0, back)
 
     def with_row(self, row: Int[Array, ""], record: StepRecord) -> StepLog:
         """The log with the record of a step.
@@ -71,12 +80,11 @@ class StepLog(NamedTuple):
             row: number of the step in the epoch, from 0.
             record: of the step.
         """
-        return StepLog(
-            *(
-                jax.lax.dynamic_update_index_in_dim(rows, value.astype(rows.dtype), row, 0)
-                for rows, value in zip(self, record, strict=True)
-            )
-        )
+
+        def updated(rows: Array, value: Array) -> Array:
+            return jax.lax.dynamic_update_index_in_dim(rows, value.astype(rows.dtype), row, 0)
+
+        return StepLog(*jax.tree.map(updated, tuple(self), tuple(record)))
 
 
 def norm(gradient: Params) -> Float[Array, ""]:

@@ -50,6 +50,11 @@ class StepReports:
                         name: _a_solve(getattr(log, name)[row], log.solves[row])
                         for name in ("nfe", "accepted", "rejected")
                     },
+                    nfe_backward=(
+                        None
+                        if log.nfe_backward is None
+                        else _a_solve(log.nfe_backward[row], log.solves[row])
+                    ),
                 )
             )
         return found

@@ -9,6 +9,7 @@ from jaxode.data import SPECS
 from jaxode.plots.tables import markdown_table
 from jaxode.runs.origins import EARLIER
 from jaxode.runs.provenance import short_commit, versions_text
+from scripts.systems.documents import BEGIN, END, both
 from scripts.tables.analyses import Finding
 from scripts.tables.columns import MEASURES, measured
 from scripts.tables.protocol_text import protocols
@@ -147,6 +148,7 @@ def markdown(
     lines = ["# Results", "", f"`{command}`", "", INTRODUCTION, ""]
     for table in TABLES.values():
         lines += section(table, records)
+    lines += [BEGIN, "", both(), "", END, ""]
     lines += claims_section(findings)
     for file, text in pictures:
         lines += [f"![{text}]({file})", "", text, ""]

@@ -102,7 +102,7 @@ def test_export_and_info(runs, capsys, tmp_path):
     [
         (["predict", "nothing", "x.png"], "nothing must be a run's directory"),
         (["predict", "RUN", "x.png"], "x.png cannot be read"),
-        (["predict"], "the following arguments are required: RUN, PICTURE"),
+        (["predict"], "the following arguments are required: RUN, INPUT"),
         (["evaluate", "RUN", "--tolerances", "1,x"], "--tolerances must be a number"),
         (["evaluate", "RUN", "--rtol", "1", "--tolerances", "1"], "--rtol and --atol, not both"),
         (["evaluate", "RUN", "--dataset", "fashion"], "did you mean fashion_mnist?"),

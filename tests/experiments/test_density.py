@@ -6,9 +6,12 @@ import signal
 import numpy as np
 import pytest
 
+import jaxode
 from experiments import density
 from experiments.densities import pictures, training
-from jaxode.cli import sample
+from jaxode.cli import main as command
+from jaxode.cli import process, sample
+from jaxode.data.densities import TARGETS
 from jaxode.errors import Stopped
 from jaxode.plots import density as plots
 
@@ -17,6 +20,12 @@ SHORT = [
     "--field=concatsquash", "--hidden=8", "--solver=heun", "--rtol=1e-2", "--atol=1e-2",
     "--lr=0.02", "--divergence=rademacher",
 ]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def no_handlers(monkeypatch):
+    """The tests' process keeps its own signal handlers and exit functions."""
+    monkeypatch.setattr(process, "prepare", lambda: None)
 
 
 @pytest.fixture(scope="module")
@@ -52,12 +61,30 @@ def test_points_are_drawn_and_judged(run, tmp_path, capsys):
     assert sample.main([str(run), "--log-density", str(points), "--out", str(log_p)]) == 0
     found = np.load(log_p)
     assert found.shape == (40,)
+    flow = jaxode.load(run)
+    np.testing.assert_allclose(flow.log_density(drawn), found, rtol=1e-6)
+    np.testing.assert_array_equal(flow.sample(40).astype(np.float32), drawn)
     result = json.loads((run / "result.json").read_text())
     assert abs(found.mean() - result["density"]["nats"]) < 1
     np.save(points, np.ones((3, 5)))
     capsys.readouterr()
     assert sample.main([str(run), "--log-density", str(points)]) == 2
     assert "must be an array [N, 2]" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_runs_own_score_comes_out_again(run, tmp_path, capsys):
+    config = json.loads((run / "density.json").read_text())
+    test = TARGETS["8gaussians"].draw(np.random.default_rng([config["seed"], 0]), 100)
+    np.save(tmp_path / "test.npy", test.astype(np.float32))
+    words = ["evaluate", str(run), "--data", str(tmp_path / "test.npy")]
+    assert command.main([*words, "--json", str(tmp_path / "e.json")]) == 0
+    (found,) = json.loads((tmp_path / "e.json").read_text())
+    nats = json.loads((run / "result.json").read_text())["density"]["nats"]
+    assert found["log_likelihood"] == pytest.approx(nats, abs=1e-5)
+    assert "log likelihood" in capsys.readouterr().out
+    assert command.main(["predict", str(run), str(tmp_path / "test.npy")]) == 0
+    assert f"mean {nats:.3f}"[:-1] in capsys.readouterr().out
 
 
 @pytest.mark.slow
@@ -79,6 +106,9 @@ def test_the_best_epoch_of_a_table_is_chosen_by_points_apart(tmp_path, capsys):
     assert (
         density.main([*flags, "--target", f"{tmp_path}/table.npy", "--out", f"{tmp_path}/r"]) == 0
     )
+    facts = json.loads((tmp_path / "r/inputs.json").read_text())
+    assert facts["scale"] == pytest.approx([1, 1], abs=0.3)
+    assert len(facts["shift"]) == 2
     lines = [json.loads(line) for line in (tmp_path / "r/metrics.jsonl").read_text().splitlines()]
     losses = [line["validation_loss"] for line in lines]
     assert len(lines) == 2 + int(np.argmin(losses)) < 30

@@ -5,14 +5,24 @@ import json
 import numpy as np
 import pytest
 
+import jaxode
 from experiments import series
 from experiments.timeseries import data, pictures
 from experiments.timeseries.config import SeriesConfig
 from experiments.timeseries.data import problem
+from jaxode.cli import main as command
+from jaxode.cli import process
+from jaxode.data.series import read_folder
 from jaxode.models.series_config import FILE, SeriesModelConfig
 from jaxode.tasks import LatentSeries, SeriesClassification
 
 SMALL = ["--hidden=4", "--units=4", "--layers=1", "--epochs=2", "--batch-size=8"]
+
+
+@pytest.fixture(autouse=True)
+def no_handlers(monkeypatch):
+    """The tests' process keeps its own signal handlers and exit functions."""
+    monkeypatch.setattr(process, "prepare", lambda: None)
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +47,48 @@ def test_a_folder_is_learned_and_the_run_says_which_model(folder, tmp_path, caps
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert len(lines) == 2
     assert lines[0]["validation_loss"] > 0
+    used(out, folder, capsys)
     assert series.main([*flags, "--resume", "--hidden=5"]) == 2
     assert "hidden must be 4, as in" in capsys.readouterr().err
+
+
+def used(out, folder, capsys):
+    """The run's own test predictions come from the user's series, which are not standardised."""
+    with np.load(out / "images.npz") as stored:
+        classes = stored["predicted"]
+    model = jaxode.load(out)
+    points = read_folder(folder).test.drop_points(0.2, 0)
+    found = model.predict(points)
+    np.testing.assert_array_equal(found.labels, classes)
+    scores = jaxode.evaluate(model, points)
+    result = json.loads((out / "result.json").read_text())
+    assert scores.accuracy == pytest.approx(result["test_accuracy"])
+    assert scores.metrics["loss"] == pytest.approx(result["test_loss"], rel=1e-5)
+    capsys.readouterr()
+    assert command.main(["predict", str(out), str(folder), "--top", "2"]) == 0
+    assert capsys.readouterr().out.count("\n") == 10
+    assert command.main(["evaluate", str(out), "--data", str(folder / "test.npz")]) == 0
+    assert "10 examples" in capsys.readouterr().out
+    assert command.main(["info", str(out)]) == 0
+    assert "status: complete" in capsys.readouterr().out
+    for words, message in [
+        (["predict", str(out), str(folder), "--times", "1,2"], "times must be left out"),
+        (["evaluate", str(out)], "data must be given for a model of series"),
+        (["evaluate", str(out), "--dataset", "mnist"], "--dataset must be left out"),
+        (["export", str(out), "x.npz"], "must be of a classifier of images"),
+        (["sample", str(out)], "must be of a trained density"),
+        (["predict", str(out), "7.txt"], "trained with no PhysioNet records"),
+    ]:
+        assert command.main(words) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        assert message in error
 
 
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
+        (["--step-size=0.5"], "step-size must be left out for latent_ode"),
         (["--data=physionet"], "data_dir must be given"),
         (["--data=nowhere"], "nowhere"),
         (["--data=spirals", "--model=gru_d"], "model must be latent_ode or rnn for spirals"),

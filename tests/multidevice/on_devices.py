@@ -97,6 +97,7 @@ def regularised(
     return Regularised(solve, classes, rngs, options["dtype"])
 
 
+BACK = {"gradient": "backsolve", "stepping": "torchdiffeq", "solver": "bosh3"}
 EVERY = FIXED | {"regularise": "kinetic=1,jacobian=1,steer=0.3,weight_decay=0.1"}
 
 CASES: dict[str, tuple[Any, ...]] = {
@@ -126,6 +127,9 @@ CASES: dict[str, tuple[Any, ...]] = {
     "regularised, jit, 1": (regularised, EVERY, ("jit", 1), 2),
     "regularised, jit, 2": (regularised, EVERY, ("jit", 2), 2),
     "regularised, pmap, 4, accumulate 2": (regularised, EVERY, ("pmap", 4, 2), 2),
+    "counted, jit, 1": (regularised, BACK, ("jit", 1), 1),
+    "counted, jit, 2": (regularised, BACK, ("jit", 2), 1),
+    "counted, pmap, 2, accumulate 2": (regularised, BACK, ("pmap", 2, 2), 1),
     "odenet, jit, 1": (create_model, {}, ("jit", 1), 1),
     "odenet, jit, 8": (create_model, {}, ("jit", 8), 1),
 }
@@ -194,7 +198,11 @@ def communication(steps: CompiledSteps, state: TrainState) -> dict[str, Any]:
 def counts(totals: Any) -> dict[str, Any]:
     """The whole numbers of a pass."""
     names = ("images", "batches", "solves", "nfe", "accepted", "rejected", "failure", "bad_batch")
-    return {name: getattr(totals, name).tolist() for name in names}
+    back = totals.backward
+    backward = (
+        None if back is None else {name: each.tolist() for name, each in back._asdict().items()}
+    )
+    return {name: getattr(totals, name).tolist() for name in names} | {"backward": backward}
 
 
 if __name__ == "__main__":

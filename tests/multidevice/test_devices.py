@@ -72,6 +72,18 @@ def test_every_gradient_mode_is_the_same_on_eight_devices(results, gradient):
 
 
 @pytest.mark.slow
+def test_backward_solves_are_counted_on_every_device(results):
+    """Under jit one a batch, under pmap one for each device's part."""
+    ways = ("jit, 1", "jit, 2", "pmap, 2, accumulate 2")
+    one, two, own = (results[f"counted, {way}"]["trained"]["backward"] for way in ways)
+    assert one == two
+    assert (one["solves"], own["solves"]) == (5, 20)
+    assert one["nfe"][0] == 5 * 2 + 3 * (one["accepted"][0] + one["rejected"][0])
+    assert own["nfe"][0] == 20 * 2 + 3 * (own["accepted"][0] + own["rejected"][0])
+    assert results["adaptive, jit, 1"]["trained"]["backward"] is None
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("divided", ["jit, 2", "pmap, 4, accumulate 2"])
 def test_regularisers_draw_the_same_on_every_device(results, divided):
     assert difference(results, "regularised, jit, 1", f"regularised, {divided}") < ROUNDING

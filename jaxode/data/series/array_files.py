@@ -68,6 +68,25 @@ def read_arrays(folder: Path) -> SeriesSplits:
     )
 
 
+def read_array_file(path: Path) -> PaddedSeries:
+    """The series of one .npz file with the arrays of `read_folder`.
+
+    Args:
+      path: of the file; labels that are words are in the order of `class_names`, or sorted.
+
+    Raises:
+      ConfigError: it cannot be read.
+      DataError: whatever is wrong with its contents.
+    """
+    file = _file(path)
+    names = {name: _shared(path, name, file) for name in ("channels", "class_names")}
+    series = _series(file, names["channels"])
+    if "labels" not in file.arrays:
+        return series
+    classes = names["class_names"] or _union(path, file)
+    return _labelled(series, file, classes, given=bool(names["class_names"]))
+
+
 def _file(path: Path) -> _File:
     try:
         arrays = read_npz(path, MOST_BYTES)
@@ -160,7 +179,7 @@ def _mask(file: _File) -> Bool[np.ndarray, "N T D"]:
 def _union(folder: Path, *files: _File) -> tuple[str, ...]:
     """The labels of both files, each once, sorted."""
     labels = [file.arrays["labels"] for file in files]
-    if (labels[0].dtype.kind == "U") != (labels[1].dtype.kind == "U"):
+    if len({each.dtype.kind == "U" for each in labels}) > 1:
         raise DataError(f"{folder}: labels must be words in both files, or numbers in both")
     return tuple(str(label) for label in np.unique(np.concatenate(labels)))
 

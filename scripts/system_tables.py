@@ -1,0 +1,61 @@
+"""The tables of densities and time series from their records, and records from runs.
+
+    python -m scripts.system_tables                       # in docs/{densities,series,results}
+    python -m scripts.system_tables runs/density/circles  # a record of that run first
+    python -m scripts.reproduce density series --list     # the rows, and how far their runs are
+
+A record is a JSON file in docs/densities/records or docs/series/records with the settings of the
+experiment and the run's result; the same run again replaces its own. The prose of the documents
+stays as it is; only what stands between the two marks is made anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jaxode.checks import ConfigError
+from jaxode.cli import process
+from jaxode.cli.converters import to_path
+from jaxode.cli.parser import Parser, parse_flags
+from scripts.systems.documents import write, write_results
+from scripts.systems.records import FOLDERS, keep, of_run
+
+
+def build_parser() -> Parser:
+    """The command line."""
+    parser = Parser.from_doc(
+        "python -m scripts.system_tables", __doc__, usage="%(prog)s [RUN ...] [--root DIR]"
+    )
+    parser.add_argument(
+        "runs", type=to_path, nargs="*", metavar="RUN", help="directories of finished runs"
+    )
+    parser.add_argument(
+        "--root", type=to_path, default=".", metavar="DIR", help="of the repository (default: .)"
+    )
+    return parser
+
+
+@process.command("scripts.system_tables")
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit code."""
+    parser = build_parser()
+    try:
+        values = parse_flags(parser, argv)
+        root = to_path(str(values["root"]))
+        records = [of_run(directory) for directory in values["runs"]]
+        files = [keep(each, root / FOLDERS[each.system] / "records") for each in records]
+        files += [write(system, root) for system in FOLDERS]
+        results = write_results(root)
+        files += [] if results is None else [results]
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    except ConfigError as error:
+        return process.report(parser.prog, error, 2)
+    except OSError as error:
+        return process.report(parser.prog, error, 1)
+    print(f"written: {', '.join(map(str, files))}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
