@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 Rule = Literal["area", "eleven", "coco"]
 """area: the area below the curve (Pascal VOC from 2010 on); eleven: at recalls 0, 0.1 … 1 (before);
@@ -57,3 +57,20 @@ def average_precision(hits: Bool[np.ndarray, " D"], objects: int, rule: Rule = "
     wanted = np.linspace(0, 1, 11 if rule == "eleven" else 101)
     at = np.searchsorted(recall, wanted, side="left")
     return float(np.append(envelope, 0.0)[at].mean())
+
+
+def average_precision_of_counts(
+    hits: Int[np.ndarray, " bins"], misses: Int[np.ndarray, " bins"], objects: int
+) -> float:
+    """The area below the curve where only the numbers of detections in ranges of score are known.
+
+    Args:
+      hits: detections that find an object, by falling range.
+      misses: the others.
+      objects: number of objects, at least 1.
+    """
+    found = np.cumsum(hits, dtype=np.float64)
+    shown = found + np.cumsum(misses)
+    precision = np.divide(found, shown, out=np.zeros_like(found), where=shown > 0)
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    return float(np.sum(np.diff(found / objects, prepend=0.0) * envelope))

@@ -163,7 +163,8 @@ class Detector(nnx.Module):
             truth = (inputs.boxes, inputs.classes, keys)
         if training is not None:
             assert truth is not None, "a detector's training needs boxes and classes"
-            sample = jax.vmap(self._samples)(*truth, _with_objects(found, *truth[:2]))
+            boxes, classes, _ = truth
+            sample = jax.vmap(self._samples)(*truth, _with_objects(found, boxes, classes))
             class_logits, class_codes = self._within(maps, sample.boxes, scale)
             second = jax.vmap(self._second_losses)(class_logits, class_codes, sample)
             first = jax.vmap(self._first_losses, (0, 0, None, 0, 0, 0))(
