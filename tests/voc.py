@@ -19,7 +19,9 @@ def annotation(objects, size=None):
         numbers = "".join(f"<{key}>{value}</{key}>" for key, value in corners)
         hard = f"<difficult>{int(difficult[0])}</difficult>" if difficult else ""
         parts.append(f"<object><name>{name}</name>{hard}<bndbox>{numbers}</bndbox></object>")
-    sides = "" if size is None else f"<size><width>{size[0]}</width><height>{size[1]}</height></size>"
+    sides = (
+        "" if size is None else f"<size><width>{size[0]}</width><height>{size[1]}</height></size>"
+    )
     return f"<annotation>{sides}{''.join(parts)}</annotation>"
 
 

@@ -11,24 +11,24 @@ import numpy as np
 from jaxtyping import Float
 
 
-def anchor_boxes(
-    sizes: Sequence[float], ratios: Sequence[float], dtype: str = "float32"
-) -> Float[np.ndarray, "A 4"]:
+def anchor_boxes(sizes: Sequence[float], ratios: Sequence[float]) -> Float[np.ndarray, "A 4"]:
     """Boxes around the origin, rounded to whole pixels; ratio by ratio, then size by size.
 
     Args:
       sizes: square roots of areas in pixels.
       ratios: of height to width.
-      dtype: of the numbers, in which they are computed.
+
+    Returns:
+      float32, in which torchvision computes them whatever the type of a model.
 
     Example:
       >>> from jaxode.detection import anchor_boxes
       >>> anchor_boxes([16.0], [0.5, 1.0]).tolist()
       [[-11.0, -6.0, 11.0, 6.0], [-8.0, -8.0, 8.0, 8.0]]
     """
-    high = np.sqrt(np.asarray(ratios, dtype))
-    wide = (1 / high)[:, None] * np.asarray(sizes, dtype)
-    high = high[:, None] * np.asarray(sizes, dtype)
+    high = np.sqrt(np.asarray(ratios, np.float32))
+    wide = (1 / high)[:, None] * np.asarray(sizes, np.float32)
+    high = high[:, None] * np.asarray(sizes, np.float32)
     corner = np.stack([wide.ravel(), high.ravel()], 1) / 2
     return np.concatenate([-corner, corner], 1).round()
 

@@ -141,9 +141,9 @@ class Detector(nnx.Module):
         chosen = self.settings
         maps, stats = self.backbone(inputs.images, training)
         sides = inputs.images.shape[1:3]
-        around = anchor_boxes(chosen.sizes, chosen.ratios, str(maps.dtype))
+        around = anchor_boxes(chosen.sizes, chosen.ratios)
         stride = (sides[0] // maps.shape[1], sides[1] // maps.shape[2])
-        anchors = jnp.asarray(anchors_of_map(maps.shape[1:3], stride, around))
+        anchors = jnp.asarray(anchors_of_map(maps.shape[1:3], stride, around), maps.dtype)
         logits, codes = self.region(maps)
         propose = partial(
             proposals,
