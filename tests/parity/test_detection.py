@@ -157,37 +157,39 @@ def test_a_sample_has_as_many_of_each_kind(tv):
 
 
 @pytest.mark.parametrize("kind", ["resnet", pytest.param("odenet", marks=pytest.mark.slow)])
-def test_the_whole_detector(kind):
-    """Losses and all gradients, and detections; one image at a time there, for its means."""
+def test_losses_and_gradients_of_the_whole(kind):
+    """One image at a time there, for losses are means over the boxes of a batch."""
     ours, theirs, parameters = pair(kind)
     images, boxes, classes = objects()
-    pictures, targets = as_targets(images, boxes, classes)
-    theirs.train()
     wanted = []
-    for picture, target in zip(pictures, targets, strict=True):
-        losses = theirs([picture], [target])
+    for picture, target in zip(*as_targets(images, boxes, classes), strict=True):
+        losses = theirs.train()([picture], [target])
         (sum(losses.values()) / len(images)).backward()
         names = ("loss_objectness", "loss_rpn_box_reg", "loss_classifier", "loss_box_reg")
         wanted.append([losses[name].item() for name in names])
-    theirs.eval()
-    with torch.no_grad():
-        detections = [theirs([picture])[0] for picture in pictures]
 
     @nnx.jit
-    def work(model, inputs):
-        training = Training(jax.random.split(jax.random.key(0), len(images)), jnp.ones(2))
-
+    def work(model, inputs, training):
         def loss(model):
             outputs, stats = model(inputs, training)
-            return outputs.losses.sum(1).mean(), (outputs.losses, stats)
+            return outputs.losses.sum(1).mean(), (outputs.losses, stats.nfe)
 
-        slopes, (losses, _) = nnx.grad(loss, has_aux=True)(model)
-        return slopes, losses, model(inputs)[0]
+        return nnx.grad(loss, has_aux=True)(model)
 
-    slopes, losses, outputs = work(ours, as_inputs(images, boxes, classes))
+    training = Training(jax.random.split(jax.random.key(0), len(images)), jnp.ones(2))
+    slopes, (losses, nfe) = work(ours, as_inputs(images, boxes, classes), training)
     np.testing.assert_allclose(losses, wanted, rtol=LOSSES)
+    assert int(nfe.sum()) == theirs.backbone.nfe
     check_gradients(slopes, parameters, ours)
-    check_detections(outputs.detections, detections)
+
+
+def test_detections_of_the_whole():
+    ours, theirs, _ = pair("resnet")
+    images, *_ = objects()
+    with torch.no_grad():
+        wanted = theirs.eval()(as_targets(images, *objects()[1:])[0])
+    found = nnx.jit(lambda model, inputs: model(inputs)[0])(ours, as_inputs(images)).detections
+    check_detections(found, wanted)
 
 
 def check_gradients(slopes, parameters, model):
