@@ -92,20 +92,8 @@ def pair(kind="resnet", tolerance=1e-6, dtype=torch.float64, width=WIDTH, **sett
         **given,
     ).to(dtype)
     generic(theirs)
-    both = {"rngs": nnx.Rngs(0), "dtype": jnp.float64 if dtype == torch.float64 else jnp.float32}
-    kernels = choose_kernels()
-    stem = HalvingStem(3, width, 3, **both)
-    last = GroupNorm(width, dtype=both["dtype"])
-    if kind == "odenet":
-        # torchvision is shown an image at a time, whose steps are its own.
-        both_tolerances = {"rtol": tolerance, "atol": tolerance}
-        solve = SolveConfig(**both_tolerances, stepping="torchdiffeq", per_sample=True)
-        body = ODEBackbone(stem, [ODEBlock(ConvField(width, **both), solve)], last)
-    else:
-        body = ResidualBackbone(stem, [ResidualBlock(width, kernels=kernels, **both)], last)
-    region = RegionHead(width, settings.anchors, **both)
-    head = BoxHead(BINS**2 * width, HIDDEN, CLASSES, **both)
-    ours = Detector(body, region, head, settings)
+    ours = nnx.eval_shape(lambda: detector(kind, tolerance, dtype, width, settings))
+    body, region, head = ours.backbone, ours.region, ours.head
     parameters = backbone_parameters(body, theirs.backbone)
     parameters += conv(region.conv, theirs.rpn.head.conv[0][0])
     parameters += conv(region.objectness, theirs.rpn.head.cls_logits)
@@ -115,8 +103,26 @@ def pair(kind="resnet", tolerance=1e-6, dtype=torch.float64, width=WIDTH, **sett
     parameters += linear(head.classes, theirs.roi_heads.box_predictor.cls_score)
     parameters += linear(head.codes, theirs.roi_heads.box_predictor.bbox_pred)
     for mine, other, layout in parameters:
-        mine[...] = jnp.asarray(layout(other.detach().numpy()))
+        mine.set_value(jnp.asarray(layout(other.detach().numpy())))
     return Pair(ours, theirs, parameters)
+
+
+def detector(kind, tolerance, dtype, width, settings):
+    """Ours; its initial parameters are drawn for nothing, so only their shapes are asked for."""
+    both = {"rngs": nnx.Rngs(0), "dtype": jnp.float64 if dtype == torch.float64 else jnp.float32}
+    kernels = choose_kernels()
+    stem = HalvingStem(3, width, 3, **both)
+    last = GroupNorm(width, dtype=both["dtype"])
+    if kind == "odenet":
+        # Theirs is shown an image at a time, whose steps are its own.
+        tolerances = {"rtol": tolerance, "atol": tolerance}
+        solve = SolveConfig(**tolerances, stepping="torchdiffeq", per_sample=True)
+        body = ODEBackbone(stem, [ODEBlock(ConvField(width, **both), solve)], last)
+    else:
+        body = ResidualBackbone(stem, [ResidualBlock(width, kernels=kernels, **both)], last)
+    region = RegionHead(width, settings.anchors, **both)
+    head = BoxHead(BINS**2 * width, HIDDEN, CLASSES, **both)
+    return Detector(body, region, head, settings)
 
 
 def generic(theirs):

@@ -4,6 +4,7 @@ import contextlib
 import io
 import math
 
+import jax
 import numpy as np
 import pytest
 
@@ -155,8 +156,9 @@ def test_sums_on_the_device_are_those_of_the_host():
     hard[:, 0] = True
     truth = truth._replace(difficult=hard)
     hits, misses = np.zeros((3, BINS), int), np.zeros((3, BINS), int)
+    count = jax.jit(counted, static_argnums=4)
     for row, *image in zip(rows, *truth, strict=True):
-        sums = counted(row, *image, 3)
+        sums = count(row, *image, 3)
         hits, misses = hits + np.asarray(sums["hits"]), misses + np.asarray(sums["misses"])
     for kind in range(2):
         ranking = ranked(rows, truth, kind, np.array([0.5]))

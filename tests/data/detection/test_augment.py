@@ -9,7 +9,7 @@ from jaxode.checks import ConfigError
 from jaxode.data.detection.augment import Move, draw_move, moved_boxes, moved_image
 from jaxode.data.detection.views import AUGMENTATIONS, detection_views
 
-EXTENT = jnp.array([40.0, 56.0])
+EXTENT = np.array([40.0, 56.0], np.float32)
 CANVAS = (48, 64, 3)
 
 
@@ -17,7 +17,7 @@ def with_square(x=20, y=10, side=12):
     """A white square on black, in float32, and its box."""
     image = np.zeros(CANVAS, np.float32)
     image[y : y + side, x : x + side] = 1
-    return jnp.asarray(image), jnp.array([[x, y, x + side, y + side]], jnp.float32)
+    return image, np.array([[x, y, x + side, y + side]], np.float32)
 
 
 def bounds(image):
@@ -26,13 +26,17 @@ def bounds(image):
     return [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
 
 
+@jax.jit
+def moved(key, image, boxes):
+    """A drawn move of an image and its box, and the box's class."""
+    move = draw_move(key, EXTENT, flip=True, resize=True, crop=True)
+    placed, classes = moved_boxes(boxes, jnp.array([1]), EXTENT, move)
+    return moved_image(image, EXTENT, move), placed, classes
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_a_square_and_its_box_move_together(seed):
-    image, boxes = with_square()
-    options = {"flip": True, "resize": True, "crop": True}
-    move = draw_move(jax.random.key(seed), EXTENT, **options)
-    found = moved_image(image, EXTENT, move)
-    placed, classes = moved_boxes(boxes, jnp.array([1]), EXTENT, move)
+    found, placed, classes = moved(jax.random.key(seed), *with_square())
     assert classes.tolist() == [1]
     np.testing.assert_allclose(placed[0], bounds(found), atol=0.51)
     assert not found[40:].any()
@@ -42,28 +46,34 @@ def test_a_square_and_its_box_move_together(seed):
 def test_what_leaves_the_image_is_no_object_any_more():
     boxes = jnp.array([[0.0, 0.0, 10.0, 10.0], [20.0, 10.0, 30.0, 20.0], [0.0, 0.0, 0.0, 0.0]])
     move = Move(jnp.array([1.0, 1.0]), jnp.array([-8.0, 0.0]))
-    placed, classes = moved_boxes(boxes, jnp.array([0, 2, -1]), EXTENT, move)
+    placed, classes = jax.jit(moved_boxes)(boxes, jnp.array([0, 2, -1]), EXTENT, move)
     assert classes.tolist() == [-1, 2, -1]
     assert placed[1].tolist() == [12, 10, 22, 20]
     assert not placed[0].any()
 
 
 def test_without_augmentations_a_move_is_none():
-    move = draw_move(jax.random.key(0), EXTENT, flip=False, resize=False, crop=False)
     image, boxes = with_square()
-    np.testing.assert_allclose(moved_image(image, jnp.array([48.0, 64.0]), move), image, atol=1e-6)
-    np.testing.assert_allclose(moved_boxes(boxes, jnp.array([0]), EXTENT, move)[0], boxes)
+
+    @jax.jit
+    def stays(key, image, boxes):
+        move = draw_move(key, EXTENT, flip=False, resize=False, crop=False)
+        whole = jnp.array([48.0, 64.0])
+        return moved_image(image, whole, move), moved_boxes(boxes, jnp.array([0]), EXTENT, move)[0]
+
+    shown, placed = stays(jax.random.key(0), image, boxes)
+    np.testing.assert_allclose(shown, image, atol=1e-6)
+    np.testing.assert_allclose(placed, boxes)
 
 
 @pytest.fixture(scope="module")
 def batch():
     image, boxes = with_square()
-    pixels = jnp.asarray(255 * np.stack([image, image]), jnp.uint8)
     return {
-        "image": pixels,
-        "extent": jnp.tile(EXTENT, (2, 1)),
-        "boxes": jnp.stack([boxes, boxes]),
-        "classes": jnp.zeros((2, 1), jnp.int32),
+        "image": (255 * np.stack([image, image])).astype(np.uint8),
+        "extent": np.tile(EXTENT, (2, 1)),
+        "boxes": np.stack([boxes, boxes]),
+        "classes": np.zeros((2, 1), np.int32),
         "key": jax.random.split(jax.random.key(3), 2),
     }
 
@@ -79,14 +89,14 @@ def test_each_image_is_drawn_by_its_own_key(batch):
 
 
 def test_evaluation_normalises_and_pads_with_the_mean_colour(batch):
-    shown = detection_views([0.2] * 3, [0.5] * 3).evaluation(batch)
+    shown = jax.jit(detection_views([0.2] * 3, [0.5] * 3).evaluation)(batch)
     assert shown["image"][0, 12, 22].tolist() == pytest.approx([1.6] * 3)
     assert shown["image"][0, 0, 0].tolist() == pytest.approx([-0.4] * 3)
     assert not shown["image"][0, 40:].any()
 
 
 def test_colour_alone_moves_no_box(batch):
-    shown = detection_views([0.2] * 3, [0.5] * 3, ["colour"]).training(batch)
+    shown = jax.jit(detection_views([0.2] * 3, [0.5] * 3, ["colour"]).training)(batch)
     np.testing.assert_array_equal(shown["boxes"], batch["boxes"])
 
 
