@@ -5,6 +5,7 @@ from jaxode.models.base import Model as Model
 from jaxode.models.base import Request as Request
 from jaxode.models.base import register_model as register_model
 from jaxode.models.base import unregister_model as unregister_model
+from jaxode.models.bottleneck_resnet import BottleneckResNet as BottleneckResNet
 from jaxode.models.create import create_model as create_model
 from jaxode.models.dense_classifier import DenseClassifier as DenseClassifier
 from jaxode.models.describe import describe as describe
@@ -25,3 +26,5 @@ from jaxode.models.recurrent import GRUD as GRUD
 from jaxode.models.recurrent import ODERNN as ODERNN
 from jaxode.models.recurrent import RNNDelta as RNNDelta
 from jaxode.models.resnet import ResNet as ResNet
+from jaxode.models.vgg import VGG as VGG
+from jaxode.models.vgg import VGGFeatures as VGGFeatures
