@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from jaxode.checks import require_choice
 from jaxode.models.vgg import scaled
 from jaxode.nn.batchnorm import torch_batch_norm
-from jaxode.nn.initialisation import fan_out_normal
+from jaxode.nn.initialisation import fan_out_normal, zeros
 from jaxode.nn.kernels import Kernels, choose_kernels
 from jaxode.nn.layers import Conv, Linear
 from jaxode.nn.pooling import overlapping_max_pool
@@ -29,6 +29,12 @@ EXPANSION = 4
 StemKind = Literal["imagenet", "cifar"]
 """A 7x7 convolution of stride 2 and a max pool; or a 3x3 convolution of stride 1 (Krizhevsky's
 images are small)."""
+
+
+def _conv(inner: int, outer: int, size: int, stride: int = 1, **both: Any) -> Conv:
+    """A convolution without bias that keeps the sides or divides them by the stride."""
+    options: dict[str, Any] = {"stride": stride, "padding": size // 2, "bias": False}
+    return Conv(inner, outer, size, initial=(fan_out_normal, zeros), **options, **both)
 
 
 class Shortcut(nnx.Module):
@@ -47,8 +53,7 @@ class Shortcut(nnx.Module):
         self.stride = stride
         # Of stride 1 on every second pixel: as a product of 2x2 patches it would take four times
         # the work.
-        conv = Conv(inner, outer, 1, bias=False, kernels=kernels, rngs=rngs, dtype=dtype)
-        fan_out_normal(conv, rngs)
+        conv = _conv(inner, outer, 1, kernels=kernels, rngs=rngs, dtype=dtype)
         self.layers = nnx.List([conv, torch_batch_norm(outer, dtype)])
 
     def __call__(
@@ -86,16 +91,13 @@ class Bottleneck(nnx.Module):
     ) -> None:
         outer = EXPANSION * width
 
-        def conv(before: int, after: int, size: int, stride: int = 1) -> Conv:
-            options = {"stride": stride, "padding": size // 2, "bias": False, "kernels": kernels}
-            made = Conv(before, after, size, **options, rngs=rngs, dtype=dtype)
-            fan_out_normal(made, rngs)
-            return made
-
-        self.conv1, self.bn1 = conv(inner, width, 1), torch_batch_norm(width, dtype)
-        self.conv2, self.bn2 = conv(width, width, 3, stride), torch_batch_norm(width, dtype)
-        self.conv3, self.bn3 = conv(width, outer, 1), torch_batch_norm(outer, dtype)
-        both = {"kernels": kernels, "rngs": rngs, "dtype": dtype}
+        both: dict[str, Any] = {"kernels": kernels, "rngs": rngs, "dtype": dtype}
+        self.conv1, self.bn1 = _conv(inner, width, 1, **both), torch_batch_norm(width, dtype)
+        self.conv2, self.bn2 = (
+            _conv(width, width, 3, stride, **both),
+            torch_batch_norm(width, dtype),
+        )
+        self.conv3, self.bn3 = _conv(width, outer, 1, **both), torch_batch_norm(outer, dtype)
         changes = stride > 1 or inner != outer
         self.downsample = Shortcut(inner, outer, stride, **both) if changes else None
 
@@ -154,14 +156,15 @@ class BottleneckResNet(nnx.Module):
         dtype: DTypeLike = jnp.float32,
     ) -> None:
         require_choice("stem", stem, ("imagenet", "cifar"))
-        both = {"kernels": kernels or choose_kernels(), "rngs": rngs, "dtype": dtype}
+        both: dict[str, Any] = {
+            "kernels": kernels or choose_kernels(),
+            "rngs": rngs,
+            "dtype": dtype,
+        }
         first = scaled(64, width)
         self.pools = stem == "imagenet"
         size, stride = (7, 2) if self.pools else (3, 1)
-        self.conv1 = Conv(
-            channels, first, size, stride=stride, padding=size // 2, bias=False, **both
-        )
-        fan_out_normal(self.conv1, rngs)
+        self.conv1 = _conv(channels, first, size, stride, **both)
         self.bn1 = torch_batch_norm(first, dtype)
         inner, stages = first, []
         for number, count in enumerate(blocks):

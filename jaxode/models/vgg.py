@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import jax
@@ -14,7 +15,7 @@ from jaxtyping import Array, Float
 from jaxode.checks import require
 from jaxode.nn.batchnorm import BatchNorm, torch_batch_norm
 from jaxode.nn.dropout import Dropout
-from jaxode.nn.initialisation import fan_out_normal, normal_linear
+from jaxode.nn.initialisation import fan_out_normal, small_normal, zeros
 from jaxode.nn.kernels import Kernels, choose_kernels
 from jaxode.nn.layers import Conv, Linear
 from jaxode.nn.pooling import adaptive_average_pool, max_pool
@@ -77,12 +78,15 @@ class VGGFeatures(nnx.Module):
         rngs: nnx.Rngs,
         dtype: DTypeLike = jnp.float32,
     ) -> None:
-        both: dict[str, Any] = {"kernels": kernels or choose_kernels(), "rngs": rngs}
+        both: dict[str, Any] = {
+            "initial": (fan_out_normal, zeros),
+            "kernels": kernels or choose_kernels(),
+            "rngs": rngs,
+        }
         layers: list[nnx.Module] = []
         for stage in stages:
             for width in stage:
                 conv = Conv(channels, width, 3, padding=1, **both, dtype=dtype)
-                fan_out_normal(conv, rngs)
                 layers += [conv, torch_batch_norm(width, dtype), ReLU()]
                 channels = width
             layers.append(MaxPool())
@@ -146,9 +150,10 @@ class VGG(nnx.Module):
         stages, hidden = scaled_stages(width), scaled(HIDDEN, width)
         self.features = VGGFeatures(channels, stages, kernels=kernels, rngs=rngs, dtype=dtype)
         sizes = (stages[-1][-1] * SIDE**2, hidden, hidden, classes)
-        one, two, three = (Linear(sizes[i], sizes[i + 1], rngs=rngs, dtype=dtype) for i in range(3))
-        for linear in (one, two, three):
-            normal_linear(linear, rngs, 0.01)
+        one, two, three = (
+            Linear(*pair, initial=(small_normal, zeros), rngs=rngs, dtype=dtype)
+            for pair in pairwise(sizes)
+        )
         drop = [Dropout(dropout, index) for index in range(2)]
         self.classifier = nnx.List([one, ReLU(), drop[0], two, ReLU(), drop[1], three])
 

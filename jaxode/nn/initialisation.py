@@ -1,39 +1,64 @@
-"""Initial distributions of torchvision's models, for layers that have PyTorch's own."""
+"""Initial distributions of torchvision's models, for layers that have PyTorch's own by default."""
 
 from __future__ import annotations
+
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, PRNGKeyArray
 
-from jaxode.nn.layers import Conv, Linear
+
+@partial(jax.jit, static_argnums=(1, 2, 3))  # one program a shape, where parts would be several
+def _normal(
+    key: PRNGKeyArray, shape: tuple[int, ...], std: float, dtype: DTypeLike
+) -> Float[Array, "..."]:
+    return std * jax.random.normal(key, shape, dtype)
 
 
-def fan_out_normal(conv: Conv, rngs: nnx.Rngs) -> None:
-    """Give a convolution normal weights of variance 2 / (outputs · size²), and a bias of zero.
+def fan_out_normal(
+    rngs: nnx.Rngs, shape: tuple[int, ...], fan_in: int, dtype: DTypeLike
+) -> nnx.Param:
+    """A convolution's kernel with normal initial values of variance 2 / (outputs · size²).
 
     Source: He et al. 2015, "Delving Deep into Rectifiers", equation 14; torchvision's
     `kaiming_normal_` of mode fan_out.
 
     Args:
-      conv: is changed in place.
       rngs: stream `params` of keys, of which one is used.
+      shape: [size, size, inputs, outputs].
+      fan_in: is not used.
+      dtype: floating-point type.
     """
-    shape = conv.kernel.shape
     std = (2 / (shape[0] * shape[1] * shape[3])) ** 0.5
-    conv.kernel[...] = std * jax.random.normal(rngs.params(), shape, conv.kernel[...].dtype)
-    if conv.bias is not None:
-        conv.bias[...] = jnp.zeros_like(conv.bias[...])
+    return nnx.Param(_normal(rngs.params(), shape, std, dtype))
 
 
-def normal_linear(linear: Linear, rngs: nnx.Rngs, std: float) -> None:
-    """Give a linear layer normal weights of a standard deviation, and a bias of zero.
+def small_normal(
+    rngs: nnx.Rngs, shape: tuple[int, ...], fan_in: int, dtype: DTypeLike
+) -> nnx.Param:
+    """A linear layer's kernel with normal initial values of standard deviation 0.01.
+
+    Source: torchvision's VGG.
 
     Args:
-      linear: is changed in place.
       rngs: stream `params` of keys, of which one is used.
-      std: at least 0.
+      shape: of the parameter.
+      fan_in: is not used.
+      dtype: floating-point type.
     """
-    shape, dtype = linear.kernel.shape, linear.kernel[...].dtype
-    linear.kernel[...] = std * jax.random.normal(rngs.params(), shape, dtype)
-    linear.bias[...] = jnp.zeros_like(linear.bias[...])
+    return nnx.Param(_normal(rngs.params(), shape, 0.01, dtype))
+
+
+def zeros(rngs: nnx.Rngs, shape: tuple[int, ...], fan_in: int, dtype: DTypeLike) -> nnx.Param:
+    """Zeros, as torchvision's biases are.
+
+    Args:
+      rngs: is not used.
+      shape: of the parameter.
+      fan_in: is not used.
+      dtype: floating-point type.
+    """
+    return nnx.Param(jnp.zeros(shape, dtype))

@@ -66,7 +66,8 @@ def pair(name):
     torch.manual_seed(0)
     theirs = torchvision_models.randomise_norms(make_theirs().double(), seed=1)
     # Of XLA's convolution: a hundred of matrix products take minutes to compile.
-    ours = make(rngs=nnx.Rngs(0), dtype=jnp.float64, kernels=LIBRARY)
+    # No initial numbers are drawn, which takes a program for each shape.
+    ours = nnx.eval_shape(lambda: make(rngs=nnx.Rngs(0), dtype=jnp.float64, kernels=LIBRARY))
     weights = {key: value.detach().numpy() for key, value in theirs.state_dict().items()}
     nnx.update(ours, interop.from_torch(ours, weights))
     return ours, theirs, np.random.default_rng(0).normal(size=(2, 3, side, side))
