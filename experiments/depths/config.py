@@ -29,7 +29,7 @@ class DepthConfig:
     encoder: Literal["odenet", "resnet", "vgg16"] = setting(
         "odenet", "ODE blocks, residual blocks in their place, or VGG-16 with batch norm"
     )
-    width: int = setting(64, "channels of the maps of odenet and resnet", SIZES)
+    width: int = setting(48, "channels of the maps of odenet and resnet", SIZES)
     vgg_width: float = setting(0.25, "times the published channels of VGG-16", Range(1 / 64, 4))
     decoder: int = setting(64, "channels of the decoder, a multiple of 32", SIZES)
     loss: Literal["berhu", "scale_invariant"] = setting("berhu", "of differences of log depth")
@@ -54,10 +54,10 @@ class DepthConfig:
     )
     test_share: float = setting(0.2, "of a folder's pairs without a split", Range(0.01, 0.9))
     seed: int = setting(0, "seed of parameters, order, augmentation and split", SEEDS)
-    epochs: int = setting(25, "passes over the training pictures", Range(1, 10**6))
-    batch_size: int = setting(8, "pictures in a step", Range(1, 1 << 20))
+    epochs: int = setting(30, "passes over the training pictures", Range(1, 10**6))
+    batch_size: int = setting(4, "pictures in a step", Range(1, 1 << 20))
     lr: float = setting(1e-3, "learning rate of Adam", RATES)
-    weight_decay: float = setting(1e-4, "L2 penalty", RATES._replace(at_least=0))
+    weight_decay: float = setting(1e-5, "L2 penalty", RATES._replace(at_least=0))
     schedule: Literal["constant", "cosine"] = setting("cosine", "of the learning rate")
     patience: int = setting(
         0, "end after so many epochs without a better one (0: never)", Range(0, 10**6)

@@ -2,8 +2,9 @@
 
 Imports no torch.
 
-The classifiers of radar images have the names of `torch_ref.iceberg`, VGG and bottleneck ResNets
-those of torchvision, and their running statistics travel as well.
+The classifiers of radar images have the names of `torch_ref.iceberg`, models of depth those of
+`torch_ref.depth`, VGG and bottleneck ResNets those of torchvision, and their running statistics
+travel as well.
 
 Arrays are NumPy's. Convolution kernels turn from [O, I, kh, kw] to [kh, kw, I, O], linear ones from
 [O, I] to [I, O]; nothing is computed, so both directions are exact. The first layer of a
@@ -25,6 +26,7 @@ from jaxode.models import (
     VGG,
     BottleneckResNet,
     DenseClassifier,
+    DepthNet,
     IcebergNet,
     ODENet,
     ResNet,
@@ -63,6 +65,8 @@ def torch_names(model: nnx.Module) -> dict[tuple[Any, ...], str]:
     paths = [tuple(path) for path, _ in nnx.to_flat_state(nnx.state(model, CARRIED))]
     if isinstance(model, DenseClassifier | IcebergNet):
         named = _own_names(paths)
+    elif isinstance(model, DepthNet):
+        named = {path: name.replace(".layers.", ".") for path, name in _own_names(paths).items()}
     elif isinstance(model, VGG | VGGFeatures | BottleneckResNet):
         named = {path[:-1]: _torchvision_name(path[:-1]) for path in paths}
     elif isinstance(model, MLP | ODENet | ResNet):
@@ -73,7 +77,7 @@ def torch_names(model: nnx.Module) -> dict[tuple[Any, ...], str]:
 
 
 def _own_names(paths: list[tuple[Any, ...]]) -> dict[tuple[Any, ...], str]:
-    """Names as in `torch_ref.iceberg`, whose layers are called as jaxode's are."""
+    """Names as in `torch_ref.iceberg` and `depth`, whose layers are called as jaxode's are."""
     named = {}
     for path in {path[:-1] for path in paths}:
         words = ["odefunc" if word == "field" else str(word) for word in path]

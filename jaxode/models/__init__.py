@@ -8,6 +8,10 @@ from jaxode.models.base import unregister_model as unregister_model
 from jaxode.models.bottleneck_resnet import BottleneckResNet as BottleneckResNet
 from jaxode.models.create import create_model as create_model
 from jaxode.models.dense_classifier import DenseClassifier as DenseClassifier
+from jaxode.models.depth import DepthDecoder as DepthDecoder
+from jaxode.models.depth import DepthNet as DepthNet
+from jaxode.models.depth_encoders import ChainEncoder as ChainEncoder
+from jaxode.models.depth_encoders import VGGEncoder as VGGEncoder
 from jaxode.models.describe import describe as describe
 from jaxode.models.describe import parameter_count as parameter_count
 from jaxode.models.encoders import ODERNNEncoder as ODERNNEncoder

@@ -82,7 +82,7 @@ class DepthDecoder(nnx.Module):
     def __call__(
         self, maps: Sequence[Maps], size: tuple[int, int]
     ) -> Float[Array, "B {size[0]} {size[1]}"]:
-        """The logarithm of depth [B, H, W] for pictures of H x W pixels, less its mean in training.
+        """The logarithm of depth [B, H, W] for pictures of H x W pixels, but for a constant.
 
         Args:
           maps: of the encoder, from the largest to the smallest.

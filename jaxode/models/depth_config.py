@@ -13,7 +13,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 
 from jaxode.checks import ConfigError, require, require_choice, require_count
-from jaxode.config import SolveConfig
+from jaxode.config import KernelsName, SolveConfig
 from jaxode.models.depth import DepthDecoder, DepthNet
 from jaxode.models.depth_encoders import ENCODERS, ChainEncoder, Encoder, VGGEncoder
 from jaxode.nn.kernels import choose_kernels
@@ -99,6 +99,8 @@ def create_depth_model(
     solve: SolveConfig,
     rngs: nnx.Rngs,
     dtype: DTypeLike = jnp.float32,
+    *,
+    kernels: KernelsName = "auto",
 ) -> DepthNet:
     """A model with initial parameters.
 
@@ -107,6 +109,11 @@ def create_depth_model(
       solve: how its ODEs are solved, if it has some.
       rngs: stream `params` of keys.
       dtype: floating-point type of the parameters.
+      kernels: convolutions and norms, by name.
+
+    Raises:
+      ConfigError: a width of VGG that leaves no whole number of channels, or kernels that cannot
+        be used.
 
     Example:
       >>> from flax import nnx
@@ -117,14 +124,15 @@ def create_depth_model(
       >>> parameter_count(create_depth_model(config, SolveConfig(), nnx.Rngs(0)))
       62097
     """
-    both: dict[str, Any] = {"rngs": rngs, "dtype": dtype}
+    outside = choose_kernels(requested=kernels)
+    both: dict[str, Any] = {"kernels": outside, "rngs": rngs, "dtype": dtype}
     if config.encoder == "vgg16":
         encoder: Encoder = VGGEncoder(config.vgg_width, **both)
     elif config.encoder == "resnet":
         encoder = ChainEncoder(config.width, None, **both)
     else:
         implicit = solve.solver_facts.implicit
-        kernels = choose_kernels(forward_mode=implicit)
-        encoder = ChainEncoder(config.width, solve, field_kernels=kernels, **both)
+        inside = choose_kernels(forward_mode=implicit, requested=kernels)
+        encoder = ChainEncoder(config.width, solve, field_kernels=inside, **both)
     decoder = DepthDecoder(encoder.channels, config.decoder, **both)
     return DepthNet(encoder, decoder, config.mean_log_depth)
