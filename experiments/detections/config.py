@@ -28,13 +28,18 @@ class DetectionConfig:
     hold_validation: bool = setting(
         False, "learn from train alone, and choose the epoch by val; else from train and val"
     )
-    backbone: Literal["odenet", "resnet"] = setting(
-        "odenet", "odenet, or resnet: residual blocks in place of ODE blocks"
+    backbone: Literal["odenet", "resnet", "resnet101", "vgg16"] = setting(
+        "odenet",
+        "odenet; resnet: residual blocks in place of ODE blocks; resnet101 or vgg16, up to the map"
+        " of that part of the sides",
     )
     stem: Literal["eighth", "sixteenth"] = setting(
         "eighth", "part of the image's sides that the feature map has"
     )
-    width: int = setting(64, "channels of the feature map", Range(2, 4096))
+    width: int = setting(
+        64, "channels of the feature map; of resnet101 and vgg16, of their first stage",
+        Range(2, 4096),
+    )  # fmt: skip
     blocks: int | None = setting(
         None, "ODE blocks (default 1) or residual blocks (default 6)", Range(1, 64)
     )

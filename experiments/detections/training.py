@@ -29,7 +29,7 @@ MOST_REMARKS = 20
 
 def model_of(config: DetectionConfig, classes: int) -> DetectorConfig:
     """Which detector the settings ask for. Raises ConfigError."""
-    blocks = config.blocks or (1 if config.backbone == "odenet" else 6)
+    blocks = config.blocks or (6 if config.backbone == "resnet" else 1)
     named = ("backbone", "stem", "width", "hidden", "anchors", "ratios")
     sizes = ("proposals", "boxes", "rows", "columns")
     given = {name: getattr(config, name) for name in (*named, *sizes)}

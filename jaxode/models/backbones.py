@@ -8,6 +8,8 @@ import jax
 from flax import nnx
 from jaxtyping import Array, Float
 
+from jaxode.models.bottleneck_resnet import BottleneckResNet
+from jaxode.models.vgg import VGGFeatures
 from jaxode.nn.blocks import ResidualBlock
 from jaxode.nn.halving_stem import HalvingStem
 from jaxode.nn.layers import GroupNorm
@@ -78,3 +80,34 @@ class ResidualBackbone(nnx.Module):
         for block in self.blocks:
             z = block(z)
         return jax.nn.relu(self.norm(z)), Stats.chain([])
+
+
+class PyramidBackbone(nnx.Module):
+    """One map of a network of torchvision's layout: ResNet-101 up to a stage, VGG-16 likewise.
+
+    Batch norm has the statistics of the batch in training, and running ones in evaluation.
+
+    Source: Ren et al. 2015, "Faster R-CNN", for VGG-16 before its last pooling; He et al. 2016,
+    "Deep Residual Learning", appendix A, for ResNet-101 up to its stage conv4.
+
+    Args:
+      network: has `pyramid`.
+      level: place of the map in what `pyramid` returns.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from flax import nnx
+      >>> from jaxode.models import PyramidBackbone
+      >>> from jaxode.models.vgg import VGGFeatures
+      >>> network = VGGFeatures(3, [(8,), (16,)], rngs=nnx.Rngs(0))
+      >>> maps, stats = PyramidBackbone(network, 1)(jnp.ones((1, 16, 16, 3)))
+      >>> maps.shape, stats.nfe.shape
+      ((1, 8, 8, 16), (0,))
+    """
+
+    def __init__(self, network: VGGFeatures | BottleneckResNet, level: int) -> None:
+        self.network, self.level = network, level
+
+    def __call__(self, images: Images, training: Training | None = None) -> tuple[Features, Stats]:
+        """The feature map, and empty statistics; training updates running statistics."""
+        return self.network.pyramid(images, training)[self.level], Stats.chain([])

@@ -13,8 +13,10 @@ from jax.typing import DTypeLike
 
 from jaxode.checks import ConfigError, require, require_choice, require_count
 from jaxode.config import SolveConfig
-from jaxode.models.backbones import ODEBackbone, ResidualBackbone
+from jaxode.models.backbones import ODEBackbone, PyramidBackbone, ResidualBackbone
+from jaxode.models.bottleneck_resnet import EXPANSION, RESNET101, BottleneckResNet
 from jaxode.models.detector import Detector, DetectorSettings
+from jaxode.models.vgg import VGGFeatures, scaled_stages
 from jaxode.nn.blocks import ResidualBlock
 from jaxode.nn.detector_heads import BoxHead, RegionHead
 from jaxode.nn.fields import ConvField
@@ -26,7 +28,10 @@ from jaxode.nn.ode_block import ODEBlock
 FILE = "detector.json"
 """Where a run has them."""
 
-BACKBONES = ("odenet", "resnet")
+BACKBONES = ("odenet", "resnet", "resnet101", "vgg16")
+WIDTH = 64
+"""Channels of the first stage of the published ResNet-101 and VGG-16."""
+
 STEMS = {"eighth": 3, "sixteenth": 4}
 """By name: how often the stem halves the sides of an image."""
 
@@ -37,10 +42,12 @@ class DetectorConfig:
 
     Args:
       classes: K, without background.
-      backbone: odenet, or resnet: residual blocks in place of ODE blocks.
-      stem: eighth or sixteenth of the image's sides.
-      width: channels of the feature map, even.
-      blocks: of the backbone.
+      backbone: odenet; resnet: residual blocks in place of ODE blocks; resnet101 or vgg16, up to
+        the map that `stem` asks for: conv3 or conv4, conv4_3 or conv5_3.
+      stem: eighth or sixteenth of the image's sides that the map has.
+      width: channels of the feature map, even; of resnet101 and vgg16, of the first stage, which
+        has 64 in the published ones.
+      blocks: of odenet and resnet.
       hidden: units of each of the box head's two layers.
       anchors: sizes of anchors in pixels, joined by commas.
       ratios: of anchors' height to width, joined by commas.
@@ -162,15 +169,32 @@ def create_detector(
     """
     both: dict[str, Any] = {"rngs": rngs, "dtype": dtype}
     kernels = kernels or choose_kernels()
-    width, settings = config.width, config.settings
-    stem = HalvingStem(3, width, STEMS[config.stem], kernels=kernels, **both)
-    norm = GroupNorm(width, kernels=kernels, dtype=dtype)
+    settings = config.settings
+    backbone, channels = _backbone(config, solve, kernels, both)
+    region = RegionHead(channels, settings.anchors, kernels=kernels, **both)
+    head = BoxHead(settings.bins**2 * channels, config.hidden, config.classes, **both)
+    return Detector(backbone, region, head, settings)
+
+
+def _backbone(
+    config: DetectorConfig, solve: SolveConfig | None, kernels: Kernels, both: dict[str, Any]
+) -> tuple[nnx.Module, int]:
+    """A backbone, and the channels of its map."""
+    width, halvings = config.width, STEMS[config.stem]
+    if config.backbone == "vgg16":
+        stages = scaled_stages(width / WIDTH)[: halvings + 1]
+        network = VGGFeatures(3, stages, kernels=kernels, **both)
+        return PyramidBackbone(network, halvings), stages[-1][-1]
+    if config.backbone == "resnet101":
+        # The map of a fourth of the sides is the first; what follows the one chosen is left out.
+        blocks = (*RESNET101[: halvings - 1], *[0] * (5 - halvings))
+        network = BottleneckResNet(1, blocks, width=width / WIDTH, kernels=kernels, **both)
+        del network.fc  # of classifiers
+        return PyramidBackbone(network, halvings - 2), EXPANSION * width * 2 ** (halvings - 2)
+    stem = HalvingStem(3, width, halvings, kernels=kernels, **both)
+    norm = GroupNorm(width, kernels=kernels, dtype=both["dtype"])
     if config.backbone == "odenet":
         fields = [ConvField(width, kernels=kernels, **both) for _ in range(config.blocks)]
-        backbone: nnx.Module = ODEBackbone(stem, [ODEBlock(each, solve) for each in fields], norm)
-    else:
-        blocks = [ResidualBlock(width, kernels=kernels, **both) for _ in range(config.blocks)]
-        backbone = ResidualBackbone(stem, blocks, norm)
-    region = RegionHead(width, settings.anchors, kernels=kernels, **both)
-    head = BoxHead(settings.bins**2 * width, config.hidden, config.classes, **both)
-    return Detector(backbone, region, head, settings)
+        return ODEBackbone(stem, [ODEBlock(each, solve) for each in fields], norm), width
+    residual = [ResidualBlock(width, kernels=kernels, **both) for _ in range(config.blocks)]
+    return ResidualBackbone(stem, residual, norm), width

@@ -131,3 +131,21 @@ def test_the_residual_twin_has_the_same_stem_map_and_heads():
     assert len(model.backbone.stem.convs) == 4
     assert not twin.solves
     assert type(model.backbone).__name__ == "ResidualBackbone"
+
+
+@pytest.mark.parametrize(
+    ("backbone", "stem", "channels"),
+    [
+        ("resnet101", "sixteenth", 128), ("resnet101", "eighth", 64),
+        ("vgg16", "sixteenth", 64), ("vgg16", "eighth", 64),
+    ],
+)  # fmt: skip
+def test_networks_of_torchvisions_layout(backbone, stem, channels):
+    config = dataclasses.replace(SMALL, backbone=backbone, stem=stem, columns=64)
+    model = nnx.eval_shape(lambda: create_detector(config, rngs=nnx.Rngs(0)))
+    images = jnp.zeros((1, 32, 64, 3))
+    maps, stats = nnx.eval_shape(lambda model: model.backbone(images), model)
+    assert maps.shape == (1, 32 // config.stride, 64 // config.stride, channels)
+    assert stats.nfe.shape == (0,)
+    norms = nnx.state(model, nnx.BatchStat)
+    assert jax.tree.leaves(norms)
