@@ -14,14 +14,12 @@ from experiments.detections.config import DetectionConfig
 from experiments.detections.data import problem
 from experiments.written_at_the_start import WrittenAtTheStart, require_same
 from jaxode.config import DataConfig, OptimConfig, RunConfig, SolveConfig
+from jaxode.inference.detecting import FACTS
 from jaxode.models.detector_config import FILE, DetectorConfig, create_detector
 from jaxode.runs import Progress
 from jaxode.runs.files import write_whole
 from jaxode.runs.predictions import load
 from jaxode.train import fit
-
-FACTS = "pictures.json"
-"""What a picture must go through to be shown to the model, and the names of the classes."""
 
 MOST_REMARKS = 20
 """Lines about objects that are left out; of more only their number is said."""

@@ -9,6 +9,7 @@ from voc import small_set
 from experiments import detection
 from experiments.detections import data, pictures, training
 from experiments.detections.config import DetectionConfig
+from jaxode.cli import predict
 from jaxode.models.detector_config import FILE, DetectorConfig
 from jaxode.runs.predictions import PREDICTIONS
 
@@ -36,6 +37,8 @@ def test_a_run_its_files_and_a_resume_with_the_same_bits(folder, tmp_path, capsy
     lines = [json.loads(line) for line in (whole / "metrics.jsonl").read_text().splitlines()]
     assert {"test_ap50", "test_f1", "test_objectness_loss"} <= set(lines[-1])
 
+    predicts(folder, whole, tmp_path, capsys)
+
     assert stopped_after_an_epoch([*flags, "--epochs=2", "--out", str(parts)]) == 128 + 15
     capsys.readouterr()
     assert detection.main([*flags, "--epochs=2", "--out", str(parts), "--resume"]) == 0
@@ -44,6 +47,23 @@ def test_a_run_its_files_and_a_resume_with_the_same_bits(folder, tmp_path, capsy
     again = [*flags, "--epochs=2", "--out", str(parts), "--resume", "--hidden=9"]
     assert detection.main(again) == 2
     assert "hidden must be 8, as in" in capsys.readouterr().err
+
+
+def predicts(folder, run, out, capsys):
+    """The trained detector draws boxes on pictures."""
+    picture, drawn, table = folder / "JPEGImages" / "test0.png", out / "drawn", out / "boxes.csv"
+    flags = [str(run), str(picture), str(picture), "--boxes", str(drawn), "--csv", str(table)]
+    assert predict.main([*flags, "--score=0.05", "--solver=rk4", "--step-size=0.5"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    rows = table.read_text().splitlines()
+    assert rows[0] == "picture,class,score,xmin,ymin,xmax,ymax"
+    assert len(printed) == len(rows) - 1 > 0
+    assert {path.name for path in drawn.iterdir()} == {"test0.png", "test0-2.png"}
+    assert predict.main([str(run), str(picture), "--top=2"]) == 2
+    assert "top must be left out for a detector" in capsys.readouterr().err
+    (run / training.FACTS).write_text('{"class_names": ["one"]}')
+    assert predict.main([str(run), str(picture)]) == 2
+    assert "class_names must be 2 texts" in capsys.readouterr().err
 
 
 def stopped_after_an_epoch(flags):
