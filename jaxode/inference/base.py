@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from flax import nnx
 
@@ -29,6 +29,19 @@ class Answer(Protocol):
 
     def to_csv(self) -> str:
         """All numbers, as CSV with a header."""
+        ...
+
+
+@runtime_checkable
+class DrawnAnswer(Answer, Protocol):
+    """An answer that can be shown as pictures."""
+
+    def write_pictures(self, folder: Path) -> None:
+        """Write pictures of it.
+
+        Args:
+          folder: is made if it does not exist.
+        """
         ...
 
 
@@ -85,16 +98,19 @@ class Trained(ABC):
           ConfigError: there are none, or they do not fit the model.
         """
 
+    predict_options: ClassVar[tuple[str, ...]] = ()
+    """What `predict_files` takes beside paths and batch size: `times`, `score`."""
+
     @abstractmethod
     def predict_files(
-        self, paths: Sequence[Path], *, batch_size: int = 128, times: Sequence[float] | None = None
+        self, paths: Sequence[Path], *, batch_size: int = 128, **options: Any
     ) -> Answer:
         """What the model says of the contents of files and folders.
 
         Args:
           paths: of what the model reads.
           batch_size: examples that are solved together.
-          times: of predicted series, if the model predicts any.
+          options: those of `predict_options`.
 
         Raises:
           ConfigError: files that cannot be read or do not fit the model.

@@ -8,9 +8,10 @@ from pathlib import Path
 from jaxode.checks import require
 from jaxode.inference.base import Trained
 from jaxode.inference.run_checkpoint import Which, run_of
+from jaxode.inference.trained_detector import load_detector
 from jaxode.inference.trained_flow import load_flow
 from jaxode.inference.trained_series import load_series_model
-from jaxode.models import flow_config, series_config
+from jaxode.models import detector_config, flow_config, series_config
 
 Loader = Callable[[Path, Which], Trained]
 """(directory of a run or of its checkpoint, last or best) → the model. Raises ConfigError."""
@@ -18,6 +19,7 @@ Loader = Callable[[Path, Which], Trained]
 LOADERS: dict[str, Loader] = {
     flow_config.FILE: load_flow,
     series_config.FILE: load_series_model,
+    detector_config.FILE: load_detector,
 }
 """By the name of the file with the model's settings in the run's directory."""
 

@@ -14,7 +14,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from jaxode.checks import ConfigError, require, require_count
+from jaxode.checks import ConfigError, require_count
 from jaxode.config import KernelsName, RunConfig, SolveConfig
 from jaxode.data import DatasetSpec, view_shape, views
 from jaxode.data.accepted import examples_of
@@ -210,11 +210,8 @@ class TrainedModel(Trained):
         probabilities = (above / above.sum(1, keepdims=True)).astype(np.float32)
         return PicturePredictions(names, self.class_names, probabilities, nfe)
 
-    def predict_files(
-        self, paths: Sequence[Path], *, batch_size: int = 128, times: Sequence[float] | None = None
-    ) -> PicturePredictions:
+    def predict_files(self, paths: Sequence[Path], *, batch_size: int = 128) -> PicturePredictions:
         """Classes of the pictures in files and folders. Raises ConfigError, SolveError."""
-        require(times is None, "times", times, "left out for a model of pictures")
         return self.predict(list(paths), batch_size=batch_size)
 
     def examples(self, data: Any) -> tuple[str, Examples]:

@@ -172,15 +172,8 @@ class TrainedFlow(Trained):
         values, nfe = self._log_densities(points, batch_size)
         return LogDensities(list(map(str, range(len(values)))), values, nfe)
 
-    def predict_files(
-        self,
-        paths: Sequence[Path],
-        *,
-        batch_size: int = BATCH,
-        times: Sequence[float] | None = None,
-    ) -> LogDensities:
+    def predict_files(self, paths: Sequence[Path], *, batch_size: int = BATCH) -> LogDensities:
         """Log-densities of the points in .npy and .csv files; errors as of `predict`."""
-        require(times is None, "times", times, "left out for a model of points")
         parts = [read_points(path, self.flow.dimensions) for path in paths]
         several = len(paths) > 1
         names = [

@@ -138,6 +138,8 @@ class TrainedSeries(Trained):
         outputs, nfe = self._trained.predict_with_stats(inputs, batch_size=batch_size)
         return self.use.answer(asked, outputs, nfe)
 
+    predict_options = ("times",)
+
     def predict_files(
         self, paths: Sequence[Path], *, batch_size: int = 128, times: Sequence[float] | None = None
     ) -> Answer:

@@ -2,7 +2,8 @@
 
 Imports no torch.
 
-The classifiers of radar images have the names of `torch_ref.iceberg`, and their running statistics
+The classifiers of radar images have the names of `torch_ref.iceberg`, models of depth those of
+`torch_ref.depth`, VGG and bottleneck ResNets those of torchvision, and their running statistics
 travel as well.
 
 Arrays are NumPy's. Convolution kernels turn from [O, I, kh, kw] to [kh, kw, I, O], linear ones from
@@ -20,7 +21,17 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from jaxode.models import MLP, DenseClassifier, IcebergNet, ODENet, ResNet
+from jaxode.models import (
+    MLP,
+    VGG,
+    BottleneckResNet,
+    DenseClassifier,
+    DepthNet,
+    IcebergNet,
+    ODENet,
+    ResNet,
+    VGGFeatures,
+)
 from jaxode.models.stem import Stem
 from jaxode.nn.residual_downsampling import ResidualDownsample
 
@@ -54,6 +65,10 @@ def torch_names(model: nnx.Module) -> dict[tuple[Any, ...], str]:
     paths = [tuple(path) for path, _ in nnx.to_flat_state(nnx.state(model, CARRIED))]
     if isinstance(model, DenseClassifier | IcebergNet):
         named = _own_names(paths)
+    elif isinstance(model, DepthNet):
+        named = {path: name.replace(".layers.", ".") for path, name in _own_names(paths).items()}
+    elif isinstance(model, VGG | VGGFeatures | BottleneckResNet):
+        named = {path[:-1]: _torchvision_name(path[:-1]) for path in paths}
     elif isinstance(model, MLP | ODENet | ResNet):
         named = _sequential_names(model)
     else:
@@ -62,13 +77,18 @@ def torch_names(model: nnx.Module) -> dict[tuple[Any, ...], str]:
 
 
 def _own_names(paths: list[tuple[Any, ...]]) -> dict[tuple[Any, ...], str]:
-    """Names as in `torch_ref.iceberg`, whose layers are called as jaxode's are."""
+    """Names as in `torch_ref.iceberg` and `depth`, whose layers are called as jaxode's are."""
     named = {}
     for path in {path[:-1] for path in paths}:
         words = ["odefunc" if word == "field" else str(word) for word in path]
         time_conv = "field" in path and words[-1].startswith("conv")
         named[path] = ".".join([*words, "_layer"] if time_conv else words)
     return named
+
+
+def _torchvision_name(path: tuple[Any, ...]) -> str:
+    """A layer's path, without the name of a list that torchvision's own module is."""
+    return ".".join(str(word) for word in path if word != "layers")
 
 
 def _sequential_names(model: MLP | ODENet | ResNet) -> dict[tuple[Any, ...], str]:

@@ -1,14 +1,26 @@
 """Whole models, a family a file, and their registry."""
 
+from jaxode.models.backbones import ODEBackbone as ODEBackbone
+from jaxode.models.backbones import PyramidBackbone as PyramidBackbone
+from jaxode.models.backbones import ResidualBackbone as ResidualBackbone
 from jaxode.models.base import MODELS as MODELS
 from jaxode.models.base import Model as Model
 from jaxode.models.base import Request as Request
 from jaxode.models.base import register_model as register_model
 from jaxode.models.base import unregister_model as unregister_model
+from jaxode.models.bottleneck_resnet import BottleneckResNet as BottleneckResNet
 from jaxode.models.create import create_model as create_model
 from jaxode.models.dense_classifier import DenseClassifier as DenseClassifier
+from jaxode.models.depth import DepthDecoder as DepthDecoder
+from jaxode.models.depth import DepthNet as DepthNet
+from jaxode.models.depth_encoders import ChainEncoder as ChainEncoder
+from jaxode.models.depth_encoders import VGGEncoder as VGGEncoder
 from jaxode.models.describe import describe as describe
 from jaxode.models.describe import parameter_count as parameter_count
+from jaxode.models.detector import Detector as Detector
+from jaxode.models.detector import DetectorInputs as DetectorInputs
+from jaxode.models.detector import DetectorOutputs as DetectorOutputs
+from jaxode.models.detector import DetectorSettings as DetectorSettings
 from jaxode.models.encoders import ODERNNEncoder as ODERNNEncoder
 from jaxode.models.encoders import Posterior as Posterior
 from jaxode.models.encoders import RNNEncoder as RNNEncoder
@@ -25,3 +37,5 @@ from jaxode.models.recurrent import GRUD as GRUD
 from jaxode.models.recurrent import ODERNN as ODERNN
 from jaxode.models.recurrent import RNNDelta as RNNDelta
 from jaxode.models.resnet import ResNet as ResNet
+from jaxode.models.vgg import VGG as VGG
+from jaxode.models.vgg import VGGFeatures as VGGFeatures

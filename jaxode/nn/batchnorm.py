@@ -21,20 +21,28 @@ class BatchNorm(nnx.Module):
     In training, each channel is normalised by its mean and biased variance over the pixels of the
     batch's images, weighted by image, so that padding has no effect. The running statistics, by
     which evaluation normalises, become momentum · running + (1 - momentum) · batch. PyTorch calls
-    1 - momentum the momentum, and keeps an unbiased running variance.
+    1 - momentum the momentum, and keeps an unbiased running variance: `torch_batch_norm`.
 
     Args:
       channels: C, of the input.
       dtype: floating-point type of parameters and statistics.
       momentum: in [0, 1].
       eps: added to a variance.
+      unbiased: whether the running variance is that of the batch times n / (n - 1), n being its
+        images times pixels. A batch of one number a channel keeps the biased one, 0.
     """
 
     def __init__(
-        self, channels: int, *, dtype: DTypeLike, momentum: float = 0.99, eps: float = 1e-3
+        self,
+        channels: int,
+        *,
+        dtype: DTypeLike,
+        momentum: float = 0.99,
+        eps: float = 1e-3,
+        unbiased: bool = False,
     ) -> None:
         """Scale and running variance start at one, bias and running mean at zero."""
-        self.momentum, self.eps = momentum, eps
+        self.momentum, self.eps, self.unbiased = momentum, eps, unbiased
         self.scale = nnx.Param(jnp.ones(channels, dtype))
         self.bias = nnx.Param(jnp.zeros(channels, dtype))
         self.mean = nnx.BatchStat(jnp.zeros(channels, dtype))
@@ -58,9 +66,42 @@ class BatchNorm(nnx.Module):
             # A batch of nothing but padding has no statistics and does not change the running ones.
             keep = jnp.where(jnp.any(training.weights > 0), self.momentum, 1).astype(x.dtype)
             self.mean[...] = keep * self.mean[...] + (1 - keep) * mean
-            self.variance[...] = keep * self.variance[...] + (1 - keep) * variance
+            self.variance[...] = keep * self.variance[...] + (1 - keep) * self._running(
+                x, variance, training.weights
+            )
         factor = self.scale[...] * jax.lax.rsqrt(variance + self.eps)
         return (x - mean) * factor + self.bias[...]
+
+    def _running(
+        self, x: Activations, variance: Float[Array, " C"], weights: Float[Array, " B"]
+    ) -> Float[Array, " C"]:
+        """What a batch adds to the running variance."""
+        if not self.unbiased:
+            return variance
+        count = weights.sum().astype(x.dtype) * math.prod(x.shape[1:-1])
+        return variance * count / jnp.maximum(count - 1, 1)
+
+
+def torch_batch_norm(channels: int, dtype: DTypeLike = jnp.float32) -> BatchNorm:
+    """Batch norm with the meaning and defaults of torch.nn.BatchNorm2d.
+
+    PyTorch's momentum of 0.1, an eps of 1e-5, and an unbiased running variance.
+
+    Args:
+      channels: C, of the input.
+      dtype: floating-point type of parameters and statistics.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from jaxode.nn.batchnorm import torch_batch_norm
+      >>> from jaxode.types import Training
+      >>> norm = torch_batch_norm(1)
+      >>> keys = jax.random.split(jax.random.key(0), 2)
+      >>> _ = norm(jnp.array([[-1.0], [1.0]]), Training(keys, jnp.ones(2)))
+      >>> print(f"{norm.variance[0]:.1f}")  # 0.9 · 1 + 0.1 · 2
+      1.1
+    """
+    return BatchNorm(channels, dtype=dtype, momentum=0.9, eps=1e-5, unbiased=True)
 
 
 def weighted_moments(

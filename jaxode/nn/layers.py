@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -33,12 +35,17 @@ def torch_uniform(
     return nnx.Param(jax.random.uniform(rngs.params(), shape, dtype, -bound, bound))
 
 
+Initial = Callable[[nnx.Rngs, tuple[int, ...], int, DTypeLike], nnx.Param]
+"""(keys, shape, inputs of each output, type) → a parameter with initial values."""
+
+
 class Linear(nnx.Module):
     """x kernel + bias, [B, I] → [B, O].
 
     Args:
       inner: I, units of the input.
       outer: O, units of the output.
+      initial: distributions of kernel and bias; uniform in ±1/√inner by default.
       rngs: stream `params` of keys.
       dtype: floating-point type of the parameters.
 
@@ -51,11 +58,16 @@ class Linear(nnx.Module):
     """
 
     def __init__(
-        self, inner: int, outer: int, *, rngs: nnx.Rngs, dtype: DTypeLike = jnp.float32
+        self,
+        inner: int,
+        outer: int,
+        *,
+        initial: tuple[Initial, Initial] = (torch_uniform, torch_uniform),
+        rngs: nnx.Rngs,
+        dtype: DTypeLike = jnp.float32,
     ) -> None:
-        """Weights and biases start uniform in ±1/√inner."""
-        self.kernel = torch_uniform(rngs, (inner, outer), inner, dtype)
-        self.bias = torch_uniform(rngs, (outer,), inner, dtype)
+        self.kernel = initial[0](rngs, (inner, outer), inner, dtype)
+        self.bias = initial[1](rngs, (outer,), inner, dtype)
 
     def __call__(self, x: Float[Array, "B I"]) -> Float[Array, "B O"]:
         """The affine map of x."""
@@ -72,6 +84,7 @@ class Conv(nnx.Module):
       stride: of rows and columns.
       padding: zeros on every side.
       bias: whether a bias [O] is added.
+      initial: distributions of kernel and bias; uniform in ±1/√(inner · size²) by default.
       kernels: convolution and group norm; None for the quickest in float32.
       rngs: stream `params` of keys.
       dtype: floating-point type of the parameters.
@@ -94,16 +107,16 @@ class Conv(nnx.Module):
         stride: int = 1,
         padding: int = 0,
         bias: bool = True,
+        initial: tuple[Initial, Initial] = (torch_uniform, torch_uniform),
         kernels: Kernels | None = None,
         rngs: nnx.Rngs,
         dtype: DTypeLike = jnp.float32,
     ) -> None:
-        """Weights and biases start uniform in ±1/√(inner · size²)."""
         fan_in = inner * size * size
         self.stride, self.padding = stride, padding
         self.kernels = kernels or choose_kernels()
-        self.kernel = torch_uniform(rngs, (size, size, inner, outer), fan_in, dtype)
-        self.bias = torch_uniform(rngs, (outer,), fan_in, dtype) if bias else None
+        self.kernel = initial[0](rngs, (size, size, inner, outer), fan_in, dtype)
+        self.bias = initial[1](rngs, (outer,), fan_in, dtype) if bias else None
 
     def __call__(self, x: Inputs) -> Outputs:
         """The convolution of x."""

@@ -93,7 +93,6 @@ def test_objects_are_not_read(tmp_path):
         (lambda flow: flow.sample(0), "n must be"),
         (lambda flow: flow.with_solve(rtol=-1), "rtol must be"),
         (lambda flow: jaxode.evaluate(flow), "data must be given"),
-        (lambda flow: flow.predict_files([], times=[1.0]), "times must be left out"),
     ],
 )
 def test_a_mistake_is_one_line(flow, call, message):

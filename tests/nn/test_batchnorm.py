@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxode.nn.batchnorm import BatchNorm
+from jaxode.nn.batchnorm import BatchNorm, torch_batch_norm
 from jaxode.types import Training
 
 
@@ -83,3 +83,15 @@ def test_a_batch_of_padding_is_finite_and_leaves_the_running_statistics():
     gradients, (y, after) = jax.grad(loss, argnums=(0, 1), has_aux=True)(params, x)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((gradients, y)))
     jax.tree.map(np.testing.assert_array_equal, after, stats)
+
+
+def test_running_statistics_are_pytorchs_after_three_batches(x64):
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    theirs, ours = torch.nn.BatchNorm2d(3).double(), torch_batch_norm(3, jnp.float64)
+    for _ in range(3):
+        x = rng.normal(rng.normal(size=3), 2, (4, 3, 2, 3))
+        theirs(torch.from_numpy(x[:3].transpose(0, 3, 1, 2)))
+        ours(jnp.asarray(x), training([1, 1, 1, 0]))  # the last is padding
+    np.testing.assert_allclose(ours.mean[...], theirs.running_mean, rtol=1e-14)
+    np.testing.assert_allclose(ours.variance[...], theirs.running_var, rtol=1e-14)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxode.nn.pooling import max_pool
+from jaxode.nn.pooling import adaptive_average_pool, max_pool, overlapping_max_pool
 
 
 def test_pooling_is_pytorchs_where_numbers_are_equal_and_where_a_row_is_left_over():
@@ -27,3 +27,27 @@ def test_pooling_is_pytorchs_where_numbers_are_equal_and_where_a_row_is_left_ove
 def test_pooling_hides_no_nan(place):
     x = jnp.zeros(4).at[place].set(jnp.nan).reshape(1, 2, 2, 1)
     assert np.isnan(max_pool(x)).all()
+
+
+@pytest.mark.parametrize("size", [(7, 6), (1, 1), (8, 5)])
+def test_overlapping_pooling_is_pytorchs_where_numbers_are_equal(size):
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 3, (2, *size, 3)).astype(np.float32)
+    y, pullback = jax.vjp(overlapping_max_pool, jnp.asarray(x))
+    slope = rng.normal(size=y.shape).astype(np.float32)
+    theirs = torch.from_numpy(x).permute(0, 3, 1, 2).requires_grad_()
+    their_y = torch.nn.functional.max_pool2d(theirs, 3, 2, 1)
+    their_y.backward(torch.from_numpy(slope).permute(0, 3, 1, 2))
+    np.testing.assert_array_equal(y, their_y.detach().permute(0, 2, 3, 1))
+    found = pullback(jnp.asarray(slope))[0]
+    np.testing.assert_allclose(found, theirs.grad.permute(0, 2, 3, 1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(7, 7), (2, 3), (20, 9)])
+def test_adaptive_average_pooling_is_pytorchs(size, x64):
+    torch = pytest.importorskip("torch")
+    x = np.random.default_rng(0).normal(size=(2, *size, 3))
+    wanted = torch.nn.AdaptiveAvgPool2d(7)(torch.from_numpy(x).permute(0, 3, 1, 2))
+    found = adaptive_average_pool(jnp.asarray(x), 7)
+    np.testing.assert_allclose(found, wanted.permute(0, 2, 3, 1), atol=1e-14)
