@@ -9,9 +9,9 @@
 RUN is a run's directory or a file of weights that `jaxode export --format safetensors` wrote. What
 it was trained for decides what it reads. Pictures are files or folders, of any size and mode: the
 middle square is resized as it was for training. A detector shrinks them whole, and prints an
-object a line: picture, class, score, and the box in pixels. Points are .npy or .csv files [N, D], in the units
-of the training data; their log-densities are printed in nats. Series are .ts or .npz files, folders
-with test series, or PhysioNet's records, as of `experiments.series`. In Python:
+object a line: picture, class, score, and the box in pixels. Points are .npy or .csv files [N, D],
+in the units of the training data; their log-densities are printed in nats. Series are .ts or .npz
+files, folders with test series, or PhysioNet's records, as of `experiments.series`. In Python:
 `jaxode.load(RUN).predict(INPUTS)`.
 """
 
