@@ -60,8 +60,8 @@ class DensityConfig:
     stepping: Literal["diffrax", "torchdiffeq"] = setting("diffrax", "whose step control")
     regularise: str | None = setting(
         None,
-        "NAME=WEIGHT in training, joined by commas or in several flags: kinetic, jacobian, steer or"
-        " weight_decay, as of the classifiers",
+        "NAME=WEIGHT in training, joined by commas or in several flags: kinetic, jacobian, steer,"
+        " weight_decay or error, as of the classifiers",
         joined=True,
     )
     resume: bool = setting(False, "go on with the run in --out, with the same settings")
