@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from flax import nnx
 
-from experiments.densities import pictures
-from experiments.densities.config import PLANE, TABLES, DensityConfig
+from experiments.densities import images, pictures
+from experiments.densities.config import IMAGES, PLANE, TABLES, DensityConfig
+from experiments.densities.settings import run_config
 from experiments.written_at_the_start import WrittenAtTheStart, require_same
 from jaxode.callbacks import EarlyStopping
-from jaxode.config import DataConfig, OptimConfig, RunConfig, SolveConfig
 from jaxode.data import ArrayDataset, BatchStream, Dataset, StreamedDataset
 from jaxode.data.densities import TARGETS
 from jaxode.data.point_tables import gaussian_score, read_array, read_patches, read_wine
@@ -73,37 +73,21 @@ def train(config: DensityConfig, out: Path, progress: Progress, command: str) ->
 
     Raises ConfigError, DataError, ResumeError, Stopped, RunFailed, OSError.
     """
+    if config.target in IMAGES:
+        return images.train(config, out, progress, command)
     data = dataset(config)
     points: Any = data.splits["test"]
-    hidden = config.hidden or ("32" if config.field == "hypernetwork" else "64,64,64")
+    field = config.field or "hypernetwork"
     which = FlowConfig(
         points["points"].shape[1],
-        config.field,
-        hidden,
+        field,
+        config.hidden or ("32" if field == "hypernetwork" else "64,64,64"),
         config.width,
-        config.activation,
-        config.divergence,
+        config.activation or "tanh",
+        config.divergence or "exact",
     )
-    solve = SolveConfig(
-        config.solver,
-        rtol=config.rtol,
-        atol=config.atol,
-        gradient=config.gradient,  # type: ignore[arg-type]
-        stepping=config.stepping,
-        regularise=config.regularise,
-    )
-    flow = create_flow(which, solve, nnx.Rngs(config.seed))
-    settings = RunConfig(
-        solve=solve,
-        data=DataConfig(feed="streamed" if config.target in PLANE else "auto"),
-        optim=OptimConfig(
-            "adam", lr=config.lr, weight_decay=config.weight_decay, schedule=config.schedule
-        ),
-        epochs=config.epochs,
-        batch_size=config.batch_size,
-        seed=config.seed,
-        train_evaluation="last",
-    )
+    settings = run_config(config)
+    flow = create_flow(which, settings.solve, nnx.Rngs(config.seed))
     if config.resume:
         require_same(out / FILE, dataclasses.asdict(which))
     monitor = "validation_loss" if "validation" in data.splits else "test_loss"
