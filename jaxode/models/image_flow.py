@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -188,6 +189,54 @@ class ImageFlow(nnx.Module):
                 log_p = log_p + standard_normal(done)
         return log_p + standard_normal(z), Stats.chain(stats)
 
+    def encode(self, x: Maps) -> tuple[Points, Stats]:
+        """Where images from 0 to 1 end at the base.
+
+        Args:
+          x: [B, H, W, C].
+
+        Returns:
+          [B, D], what is done on the first scale first; and statistics of each solve.
+        """
+        (z, _), done, stats = logit(x, self.alpha), [], []
+        for index, flow in enumerate(self.flows):
+            end, own = flow.encode(z.reshape(z.shape[0], -1))
+            z = end.reshape(z.shape)
+            stats.append(own)
+            if self._last_before_squeeze(index):
+                z = squeeze(z)
+            elif self._last_of_scale(index):
+                half = z.shape[-1] // 2
+                z, part = z[..., :half], z[..., half:]
+                done.append(part)
+        rows = [part.reshape(part.shape[0], -1) for part in (*done, z)]
+        return jnp.concatenate(rows, 1), Stats.chain(stats)
+
+    def decode(self, z: Points) -> tuple[Maps, Stats]:
+        """Images of points of the base: the inverse of `encode`.
+
+        Args:
+          z: [B, D].
+
+        Returns:
+          [B, H, W, C] from 0 to 1 but for α, and statistics of each solve, of the last first.
+        """
+        shapes, stats = self._base_shapes(), []
+        ends = list(itertools.accumulate(math.prod(shape) for shape in shapes))
+        rows = jnp.split(z, ends[:-1], 1)
+        *remaining, maps = [
+            part.reshape(-1, *shape) for part, shape in zip(rows, shapes, strict=True)
+        ]
+        for index in reversed(range(len(self.flows))):
+            if self._last_before_squeeze(index):
+                maps = unsqueeze(maps)
+            elif self._last_of_scale(index):
+                maps = jnp.concatenate([maps, remaining.pop()], -1)
+            start, own = self.flows[index].decode(maps.reshape(maps.shape[0], -1))
+            maps = start.reshape(maps.shape)
+            stats.append(own)
+        return unlogit(maps, self.alpha), Stats.chain(stats)
+
     def sample(self, key: Key[Array, ""], count: int) -> tuple[Pixels, Stats]:
         """Images of the density.
 
@@ -199,23 +248,8 @@ class ImageFlow(nnx.Module):
           Bytes [count, H, W, C], and statistics of each solve, of the last first.
         """
         require_count("count", count)
-        *halves, z = self._base_shapes()
-        draws = jax.random.split(key, len(halves) + 1)
-
-        def draw(key: Any, shape: ImageShape) -> Maps:
-            return jax.random.normal(key, (count, *shape), self._dtype)
-
-        z, stats = draw(draws[-1], z), []
-        remaining = [draw(key, shape) for key, shape in zip(draws, halves, strict=False)]
-        for index in reversed(range(len(self.flows))):
-            if self._last_before_squeeze(index):
-                z = unsqueeze(z)
-            elif self._last_of_scale(index):
-                z = jnp.concatenate([z, remaining.pop()], -1)
-            start, own = self.flows[index].decode(z.reshape(count, -1))
-            z = start.reshape(z.shape)
-            stats.append(own)
-        return to_bytes(unlogit(z, self.alpha)), Stats.chain(stats)
+        x, stats = self.decode(jax.random.normal(key, (count, self.dimensions), self._dtype))
+        return to_bytes(x), stats
 
     def _base_shapes(self) -> list[ImageShape]:
         """Shapes of what is done on each scale, from the first to the last."""
