@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from flax import nnx
 
-from experiments.densities import images, pictures
+from experiments.densities import cost, images, pictures
 from experiments.densities.config import IMAGES, PLANE, TABLES, DensityConfig
 from experiments.densities.settings import run_config
 from experiments.written_at_the_start import WrittenAtTheStart, require_same
@@ -21,8 +21,9 @@ from jaxode.data import ArrayDataset, BatchStream, Dataset, StreamedDataset
 from jaxode.data.densities import TARGETS
 from jaxode.data.point_tables import gaussian_score, read_array, read_patches, read_wine
 from jaxode.models.flow_config import FILE, FlowConfig, create_flow
+from jaxode.plots import likelihood_cost
 from jaxode.runs import Progress
-from jaxode.runs.files import write_whole
+from jaxode.runs.files import write_json, write_whole
 from jaxode.tasks import Density
 from jaxode.train import fit
 
@@ -92,10 +93,8 @@ def train(config: DensityConfig, out: Path, progress: Progress, command: str) ->
         require_same(out / FILE, dataclasses.asdict(which))
     monitor = "validation_loss" if "validation" in data.splits else "test_loss"
     stopping = [EarlyStopping(config.patience)] if config.patience else []
-    files = {
-        FILE: dataclasses.asdict(which),
-        "density.json": {"command": command, **dataclasses.asdict(config)},
-    }
+    record = {"command": command, **dataclasses.asdict(config)}
+    files = {FILE: dataclasses.asdict(which), "density.json": record}
     found = fit(
         flow,
         Density(monitor=monitor),
@@ -108,15 +107,40 @@ def train(config: DensityConfig, out: Path, progress: Progress, command: str) ->
     )
     report = found.result.get("density", {})
     if config.target in PLANE:
-        title = f"{TARGETS[config.target].title}: {report['nats']:.3f} nats"
-        flow: Any = found.model
-        write_whole(out / "density.png", pictures.draw(flow, config, title))
+        write_pictures(found.model, config, out, points["points"], report["nats"], record)
     text = last_line(report, data)
     if monitor == "validation_loss":
         epoch = found.result["best_epoch"]
         nats = found.history[epoch - 1]["test_log_likelihood"]
         text += f"; of epoch {epoch}, the best of the validation points, {nats:.4f}"
     return f"{text} ({json.dumps(str(out))})"
+
+
+def write_pictures(
+    flow: Any,
+    config: DensityConfig,
+    out: Path,
+    points: np.ndarray,
+    nats: float,
+    record: dict[str, Any],
+) -> None:
+    """The pictures of a flow in the plane, and in density.json the numbers of one of them.
+
+    Args:
+      flow: the trained flow.
+      config: the run's settings.
+      out: its directory.
+      points: of the test.
+      nats: their mean log-likelihood.
+      record: what density.json has so far.
+    """
+    title = f"{TARGETS[config.target].title}: {nats:.3f} nats"
+    write_whole(out / "density.png", pictures.draw(flow, config, title))
+    write_whole(out / "flow.gif", pictures.animated(flow, config))
+    costs = cost.measured(flow, points)
+    write_whole(out / "likelihood_nfe.png", likelihood_cost.draw(costs, title))
+    numbers = [each._asdict() for each in costs]
+    write_json(out / "density.json", {**record, "likelihood_against_nfe": numbers})
 
 
 def last_line(report: dict[str, Any], data: Dataset) -> str:
