@@ -30,7 +30,10 @@ from jaxode.nn.image_field import ImageShape
 from jaxode.ode import Stats
 from jaxode.types import Keys, Maps, Pixels, Training
 
-Noises = Sequence[Points | None]
+Rows = Float[Array, "B _"]
+"""Images of one scale, their numbers in a row."""
+
+Noises = Sequence[Rows | None]
 """Noise of Hutchinson's estimator for each solve; None for the exact divergence."""
 
 SMALLEST = 4
@@ -154,7 +157,7 @@ class ImageFlow(nnx.Module):
         """
         return dequantised(pixels, _folded(keys, len(self.flows)), self._dtype)
 
-    def draw_noises(self, keys: Keys) -> list[Points]:
+    def draw_noises(self, keys: Keys) -> list[Rows]:
         """Noise of Hutchinson's estimator for each solve.
 
         Args:

@@ -14,6 +14,9 @@ from jaxode.types import Keys, Maps, Pixels
 
 LEVELS = 256
 
+Rearranged = Float[Array, "B h w c"]
+"""Maps of another size with the same numbers."""
+
 
 def dequantised(pixels: Pixels, keys: Keys, dtype: DTypeLike = jnp.float32) -> Maps:
     """(pixels + u) / 256 with u uniform from 0 to 1, drawn from each image's key.
@@ -89,7 +92,7 @@ def to_bytes(x: Maps) -> Pixels:
     return jnp.clip(jnp.floor(LEVELS * x), 0, LEVELS - 1).astype(jnp.uint8)
 
 
-def squeeze(x: Maps) -> Maps:
+def squeeze(x: Maps) -> Rearranged:
     """Squares of 2 x 2 as channels: [B, H, W, C] → [B, H/2, W/2, 4 C], as in Real NVP and FFJORD.
 
     Example:
@@ -104,7 +107,7 @@ def squeeze(x: Maps) -> Maps:
     return parts.reshape(b, h // 2, w // 2, 4 * c)
 
 
-def unsqueeze(x: Maps) -> Maps:
+def unsqueeze(x: Maps) -> Rearranged:
     """The inverse of `squeeze`: [B, H, W, C] → [B, 2 H, 2 W, C/4]."""
     b, h, w, c = x.shape
     parts = x.reshape(b, h, w, c // 4, 2, 2).transpose(0, 1, 4, 2, 5, 3)

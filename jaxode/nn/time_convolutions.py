@@ -10,9 +10,10 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxode.checks import ConfigError
+from jaxode.nn.convolution import Inputs, Outputs
 from jaxode.nn.kernels import Kernels, choose_kernels
 from jaxode.nn.layers import torch_uniform
-from jaxode.types import Kernel, Maps, Time
+from jaxode.types import Kernel, Time
 
 STRIDES = (1, 2, -2)
 """1 keeps the size, by kernels of 3x3; 2 halves it and -2, transposed, doubles it, by 4x4."""
@@ -23,7 +24,7 @@ for _neighbour, _parity, _weight in ((0, 0, 3), (1, 0, 1), (1, 1, 2), (2, 1, 0))
     TRANSPOSED_TAPS[_neighbour, _parity, _weight] = 1
 
 
-def convolve(x: Maps, kernel: Kernel, stride: int, kernels: Kernels) -> Maps:
+def convolve(x: Inputs, kernel: Kernel, stride: int, kernels: Kernels) -> Outputs:
     """The convolution of one of `STRIDES`, padding 1.
 
     The transposed one is a convolution of 3x3 with four outputs for each place, which are then put
@@ -110,7 +111,7 @@ class ConcatConv(_TimeConvolution):
     ) -> None:
         super().__init__(inner + 1, outer, stride, kernels, rngs, dtype)
 
-    def __call__(self, t: Time, z: Maps) -> Maps:
+    def __call__(self, t: Time, z: Inputs) -> Outputs:
         """The convolution of z at time t, a scalar or [B, 1, 1, 1]."""
         kernel = self.kernel[...]
         ones = jnp.ones((1, *z.shape[1:3], 1), z.dtype)
@@ -158,7 +159,7 @@ class ConcatSquashConv(_TimeConvolution):
             torch_uniform(rngs, (outer,), 1, dtype) for _ in range(3)
         )
 
-    def __call__(self, t: Time, z: Maps) -> Maps:
+    def __call__(self, t: Time, z: Inputs) -> Outputs:
         """The layer at time t, a scalar or [B, 1, 1, 1]."""
         out = convolve(z, self.kernel[...], self.stride, self.kernels) + self.bias[...]
         gate: Float[Array, "..."] = jax.nn.sigmoid(t * self.gate[...] + self.gate_bias[...])

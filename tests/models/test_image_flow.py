@@ -98,7 +98,8 @@ def test_bytes_are_dequantised_and_come_back():
     parts = np.asarray(256 * x - PIXELS)
     assert 0.4 < parts.mean() < 0.6
     assert parts.std() == pytest.approx(12**-0.5, abs=0.05)
-    assert to_bytes(jnp.array([-1.0, 2.0])).tolist() == [0, 255]
+    ends = jnp.array([-1.0, 2.0]).reshape(1, 1, 2, 1)
+    assert to_bytes(ends).ravel().tolist() == [0, 255]
 
 
 @pytest.mark.parametrize(
