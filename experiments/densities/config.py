@@ -21,6 +21,12 @@ TABLES = {
 IMAGES = ("mnist", "fashion_mnist")
 NAMED = (*PLANE, *TABLES, *IMAGES)
 
+OF_IMAGES = {
+    "strides": None, "scales": 1, "blocks": 1, "limit_train": 0, "limit_test": 0,
+    "exact_images": 0,
+}  # fmt: skip
+"""Defaults of the settings that only images have."""
+
 
 @dataclass(frozen=True)
 class DensityConfig:
@@ -104,8 +110,6 @@ class DensityConfig:
             require(noise, "divergence", self.divergence, "gaussian or rademacher for images")
             return
         require(self.field != "concat", "field", self.field, "hypernetwork or concatsquash")
-        of_images = {"strides": None, "scales": 1, "blocks": 1}
-        of_images |= {"limit_train": 0, "limit_test": 0, "exact_images": 0}
-        for name, default in of_images.items():
+        for name, default in OF_IMAGES.items():
             value = getattr(self, name)
             require(value == default, name, value, f"left out for target {self.target}")

@@ -14,7 +14,7 @@ from flax import nnx
 
 from experiments.densities import cost, images, pictures
 from experiments.densities.config import IMAGES, PLANE, TABLES, DensityConfig
-from experiments.densities.settings import run_config
+from experiments.densities.settings import recorded, run_config
 from experiments.written_at_the_start import WrittenAtTheStart, require_same
 from jaxode.callbacks import EarlyStopping
 from jaxode.data import ArrayDataset, BatchStream, Dataset, StreamedDataset
@@ -78,14 +78,15 @@ def train(config: DensityConfig, out: Path, progress: Progress, command: str) ->
         return images.train(config, out, progress, command)
     data = dataset(config)
     points: Any = data.splits["test"]
-    field = config.field or "hypernetwork"
+    record = {"command": command, **recorded(config)}
+    field = record["field"]
     which = FlowConfig(
         points["points"].shape[1],
         field,
         config.hidden or ("32" if field == "hypernetwork" else "64,64,64"),
         config.width,
-        config.activation or "tanh",
-        config.divergence or "exact",
+        record["activation"],
+        record["divergence"],
     )
     settings = run_config(config)
     flow = create_flow(which, settings.solve, nnx.Rngs(config.seed))
@@ -93,7 +94,6 @@ def train(config: DensityConfig, out: Path, progress: Progress, command: str) ->
         require_same(out / FILE, dataclasses.asdict(which))
     monitor = "validation_loss" if "validation" in data.splits else "test_loss"
     stopping = [EarlyStopping(config.patience)] if config.patience else []
-    record = {"command": command, **dataclasses.asdict(config)}
     files = {FILE: dataclasses.asdict(which), "density.json": record}
     found = fit(
         flow,
