@@ -68,6 +68,9 @@ Params = PyTree[Float[Array, "..."]]
 VectorField = Callable[[Time, State, Args], State]
 """t, z, args → dz/dt, shaped as z."""
 
+ErrorMeasure = Callable[[State], Float[Array, "..."]]
+"""A step's error estimate, shaped as z → its norms: one number, or one for each sample [B]."""
+
 Arrays = PyTree[Shaped[Array, "..."]]
 """A pytree of arrays of any shape and type."""
 

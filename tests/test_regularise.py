@@ -40,8 +40,9 @@ def test_the_flag_may_be_given_more_than_once():
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("kinetik=1", r"NAME one of kinetic, .*weight_decay \(did you mean kinetic\?\), got"),
+        ("kinetik=1", r"NAME one of kinetic, .*error \(did you mean kinetic\?\), got"),
         ("rnode=1", r"did you mean kinetic"),
+        ("ernode=1", r"did you mean error"),
         ("kinetic", "kinetic=WEIGHT with a number from 0 to 1e+06, got 'kinetic'"),
         ("kinetic=-1", "kinetic=WEIGHT with a number from 0"),
         ("kinetic=nan", "kinetic=WEIGHT with a number from 0"),

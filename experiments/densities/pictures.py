@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import jax
@@ -12,14 +13,19 @@ from jaxtyping import Float
 from experiments.densities.config import DensityConfig
 from jaxode.data.densities import TARGETS
 from jaxode.models import ContinuousFlow
+from jaxode.nn import ODEBlock
 from jaxode.plots import density
 from jaxode.plots.density import Panel
+from jaxode.plots.flow_animation import animate
 
 SIDE = 80
 """Points of the grid along each side."""
 
 SHOWN = 20_000
 """Samples of each panel."""
+
+FRAMES = 25
+"""Of the animation, the base and the data included."""
 
 PART = 2000
 """Points that are solved together."""
@@ -51,6 +57,24 @@ def draw(flow: ContinuousFlow, config: DensityConfig, title: str) -> bytes:
     else:
         above.append(exact)
     return density.draw([above, [*below, exact]], extent, title)
+
+
+def animated(flow: ContinuousFlow, config: DensityConfig) -> bytes:
+    """A GIF of samples on their way from the base to the data, a solve through all its times."""
+    target = TARGETS[config.target]
+    points = target.draw(np.random.default_rng([config.seed, 2]), SHOWN)
+    extent = 1.15 * float(np.abs(points).max())
+    parts = np.linspace(0.0, 1.0, FRAMES)
+    times = flow.base_time + parts * (flow.data_time - flow.base_time)
+    block = ODEBlock(flow.field, dataclasses.replace(flow.solve, regularise=None))
+    base = np.asarray(flow.sample_base(jax.random.key(config.seed), SHOWN))
+
+    def path(z: jax.Array) -> jax.Array:
+        return jnp.swapaxes(block(z, ts=times)[0], 0, 1)
+
+    moved = in_parts(jax.jit(path), base).swapaxes(0, 1)
+    titles = [f"{100 * part:.0f} % of the way from N(0, σ²)" for part in parts]
+    return animate(moved, titles, extent)
 
 
 def in_parts(

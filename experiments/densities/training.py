@@ -12,19 +12,20 @@ from typing import Any
 import numpy as np
 from flax import nnx
 
-from experiments.densities import pictures
-from experiments.densities.config import PLANE, TABLES, DensityConfig
+from experiments.densities import cost, images, pictures
+from experiments.densities.config import IMAGES, PLANE, TABLES, DensityConfig
+from experiments.densities.settings import recorded, run_config
 from experiments.written_at_the_start import WrittenAtTheStart, require_same
 from jaxode.callbacks import EarlyStopping
-from jaxode.config import DataConfig, OptimConfig, RunConfig, SolveConfig
 from jaxode.data import ArrayDataset, BatchStream, Dataset, StreamedDataset
 from jaxode.data.densities import TARGETS
 from jaxode.data.point_tables import Splits, gaussian_score, read_array, read_patches, read_wine
 from jaxode.inference import InputFacts
 from jaxode.inference.input_facts import FILE as INPUTS
 from jaxode.models.flow_config import FILE, FlowConfig, create_flow
+from jaxode.plots import likelihood_cost
 from jaxode.runs import Progress
-from jaxode.runs.files import write_whole
+from jaxode.runs.files import write_json, write_whole
 from jaxode.tasks import Density
 from jaxode.train import fit
 
@@ -82,45 +83,27 @@ def train(config: DensityConfig, out: Path, progress: Progress, command: str) ->
 
     Raises ConfigError, DataError, ResumeError, Stopped, RunFailed, OSError.
     """
+    if config.target in IMAGES:
+        return images.train(config, out, progress, command)
     data = dataset(config)
     points: Any = data.splits["test"]
-    hidden = config.hidden or ("32" if config.field == "hypernetwork" else "64,64,64")
+    record = {"command": command, **recorded(config)}
+    field = record["field"]
     which = FlowConfig(
         points["points"].shape[1],
-        config.field,
-        hidden,
+        field,
+        config.hidden or ("32" if field == "hypernetwork" else "64,64,64"),
         config.width,
-        config.activation,
-        config.divergence,
+        record["activation"],
+        record["divergence"],
     )
-    solve = SolveConfig(
-        config.solver,
-        rtol=config.rtol,
-        atol=config.atol,
-        gradient=config.gradient,  # type: ignore[arg-type]
-        stepping=config.stepping,
-        regularise=config.regularise,
-    )
-    flow = create_flow(which, solve, nnx.Rngs(config.seed))
-    settings = RunConfig(
-        solve=solve,
-        data=DataConfig(feed="streamed" if config.target in PLANE else "auto"),
-        optim=OptimConfig(
-            "adam", lr=config.lr, weight_decay=config.weight_decay, schedule=config.schedule
-        ),
-        epochs=config.epochs,
-        batch_size=config.batch_size,
-        seed=config.seed,
-        train_evaluation="last",
-    )
+    settings = run_config(config)
+    flow = create_flow(which, settings.solve, nnx.Rngs(config.seed))
     if config.resume:
         require_same(out / FILE, dataclasses.asdict(which))
     monitor = "validation_loss" if "validation" in data.splits else "test_loss"
     stopping = [EarlyStopping(config.patience)] if config.patience else []
-    files: dict[str, dict[str, Any]] = {
-        FILE: dataclasses.asdict(which),
-        "density.json": {"command": command, **dataclasses.asdict(config)},
-    }
+    files: dict[str, dict[str, Any]] = {FILE: dataclasses.asdict(which), "density.json": record}
     facts = getattr(data.spec, "facts", None)
     if facts is not None:
         files[INPUTS] = facts.to_json()
@@ -136,15 +119,40 @@ def train(config: DensityConfig, out: Path, progress: Progress, command: str) ->
     )
     report = found.result.get("density", {})
     if config.target in PLANE:
-        title = f"{TARGETS[config.target].title}: {report['nats']:.3f} nats"
-        flow: Any = found.model
-        write_whole(out / "density.png", pictures.draw(flow, config, title))
+        write_pictures(found.model, config, out, points["points"], report["nats"], record)
     text = last_line(report, data)
     if monitor == "validation_loss":
         epoch = found.result["best_epoch"]
         nats = found.history[epoch - 1]["test_log_likelihood"]
         text += f"; of epoch {epoch}, the best of the validation points, {nats:.4f}"
     return f"{text} ({json.dumps(str(out))})"
+
+
+def write_pictures(
+    flow: Any,
+    config: DensityConfig,
+    out: Path,
+    points: np.ndarray,
+    nats: float,
+    record: dict[str, Any],
+) -> None:
+    """The pictures of a flow in the plane, and in density.json the numbers of one of them.
+
+    Args:
+      flow: the trained flow.
+      config: the run's settings.
+      out: its directory.
+      points: of the test.
+      nats: their mean log-likelihood.
+      record: what density.json has so far.
+    """
+    title = f"{TARGETS[config.target].title}: {nats:.3f} nats"
+    write_whole(out / "density.png", pictures.draw(flow, config, title))
+    write_whole(out / "flow.gif", pictures.animated(flow, config))
+    costs = cost.measured(flow, points)
+    write_whole(out / "likelihood_nfe.png", likelihood_cost.draw(costs, title))
+    numbers = [each._asdict() for each in costs]
+    write_json(out / "density.json", {**record, "likelihood_against_nfe": numbers})
 
 
 def last_line(report: dict[str, Any], data: Dataset) -> str:

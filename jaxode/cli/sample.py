@@ -6,6 +6,9 @@
 RUN is a directory that `python -m experiments.density` wrote. Without --out, the numbers are
 printed, a point a line. Points are in the units of the data: where the flow was trained on
 standardised ones, that is undone. In Python: `jaxode.load(RUN).sample(1000)` and `.log_density`.
+
+Of a flow of images, --out is a PNG sheet (samples.png) or an .npy file of bytes, --log-density an
+.npy file of bytes [N, H, W, C], and log-densities are by Hutchinson's estimate with a fixed draw.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from jaxode.checks import SEEDS, ConfigError, Range
+from jaxode.cli import sample_images
 from jaxode.cli.command import add_solve_flags, new_parser, run_command
 from jaxode.cli.converters import Choice, Number, to_path
 from jaxode.cli.parser import Parser
@@ -51,6 +55,8 @@ def build_parser() -> Parser:
 
 def work(options: argparse.Namespace, solve: dict[str, Any]) -> str:
     """Load, draw or evaluate, print or write."""
+    if sample_images.is_of_images(options.run):
+        return sample_images.work(options, solve)
     import numpy as np
 
     from jaxode.inference import TrainedFlow, load

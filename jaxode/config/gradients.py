@@ -27,6 +27,7 @@ class GradientFacts:
       taped: whether it stores the evaluations of accepted steps on a tape, `tape_steps` at a time.
       torchdiffeq: whether it goes with torchdiffeq's stepping.
       in_shards: whether it works on one device's part of a batch (parallel pmap).
+      step_errors: whether the error estimates of the steps, summed up, have a derivative.
       any_derivative: whether derivatives in forward mode and of higher order are left to JAX; if
         not, a solve has first derivatives in reverse mode and refuses others in one sentence.
 
@@ -44,6 +45,7 @@ class GradientFacts:
     taped: bool = False
     torchdiffeq: bool = False
     in_shards: bool = True
+    step_errors: bool = False
     any_derivative: bool = True
 
 
@@ -56,6 +58,7 @@ GRADIENT_FACTS: dict[str, GradientFacts] = {
             needs_explicit=True,
             taped=True,
             torchdiffeq=True,
+            step_errors=True,
             any_derivative=False,
         ),
         GradientFacts(
@@ -63,6 +66,7 @@ GRADIENT_FACTS: dict[str, GradientFacts] = {
             "exact, every step is run again",
             needs_explicit=True,
             torchdiffeq=True,
+            step_errors=True,
             any_derivative=False,
         ),
         GradientFacts(
@@ -70,9 +74,10 @@ GRADIENT_FACTS: dict[str, GradientFacts] = {
             "recursive checkpoints",
             torchdiffeq=True,
             in_shards=False,
+            step_errors=True,
             any_derivative=False,
         ),
-        GradientFacts("direct", "plain differentiation", torchdiffeq=True),
+        GradientFacts("direct", "plain differentiation", torchdiffeq=True, step_errors=True),
         GradientFacts(
             "backsolve",
             "the adjoint ODE",

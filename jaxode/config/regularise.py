@@ -24,6 +24,9 @@ MEANT = {
     "end_time": "steer",
     "decay": "weight_decay",
     "l2": "weight_decay",
+    "ernode": "error",
+    "errors": "error",
+    "error_estimate": "error",
 }
 """What the regularisers are called elsewhere, for suggestions."""
 
@@ -42,17 +45,23 @@ class Regularisers:
         batch (Ghosh, Behl, Dupont, Torr and Namboodiri 2020, "STEER").
       weight_decay: weight of half the sum of squares of the field's weights: its parameters with
         two or more axes, which biases and the scales of norms are not.
+      error: weight of the mean over samples of Σ |h| ||E|| over the accepted steps, with h a step's
+        size, E the solver's estimate of its error and ||E|| the root mean square over a sample's
+        numbers (Pal, Ma, Shah and Rackauckas 2021, "Opening the Blackbox: Accelerating Neural
+        Differential Equations by Regularizing Internal Solver Heuristics", their R_E; their code
+        divides E by the tolerances, here it is in the state's units).
 
     Example:
       >>> from jaxode.config import Regularisers
       >>> Regularisers.read("jacobian=0.02, kinetic=0.01")
-      Regularisers(kinetic=0.01, jacobian=0.02, steer=0.0, weight_decay=0.0)
+      Regularisers(kinetic=0.01, jacobian=0.02, steer=0.0, weight_decay=0.0, error=0.0)
     """
 
     kinetic: float = 0.0
     jacobian: float = 0.0
     steer: float = 0.0
     weight_decay: float = 0.0
+    error: float = 0.0
 
     def __bool__(self) -> bool:
         """Whether there is any."""

@@ -122,7 +122,8 @@ class SolveConfig:
         "NAME=WEIGHT, of every ODE block in training, more than one joined by commas or in several"
         " flags: kinetic: the mean of |f|^2 along the solution; jacobian: that of |e df/dz|^2, e"
         " Gaussian (RNODE); steer: the end time is drawn from t1 - WEIGHT to t1 + WEIGHT;"
-        " weight_decay: half the sum of squares of the field's weights",
+        " weight_decay: half the sum of squares of the field's weights; error: the sum of step size"
+        " times error estimate over the accepted steps (ERNODE)",
         joined=True,
     )
 
@@ -173,11 +174,32 @@ class SolveConfig:
             raise ConfigError(
                 f"backward_rtol and backward_atol need gradient backsolve, got {mode.name}"
             )
+        if self.regularisers.error:
+            self.check_step_errors("regularise error")
         if self.per_sample and self.regularisers.jacobian and not mode.needs_explicit:
             others = any_of(modes_where(needs_explicit=True))
             raise ConfigError(
                 f"regularise jacobian with per_sample needs gradient {others}, got {mode.name}"
             )
+
+    def check_step_errors(self, name: str) -> None:
+        """Refuse settings under which the sum of the steps' error estimates has no derivative.
+
+        Args:
+          name: what asks for it, for the message.
+
+        Raises:
+          ConfigError: fixed steps, an implicit solver, or a gradient mode that does not see steps.
+        """
+        solver, mode = self.solver_facts, self.gradient_facts
+        if not self.adaptive:
+            raise ConfigError(f"{name} needs adaptive steps: fixed ones have no error estimate")
+        if solver.implicit:
+            raise ConfigError(f"{name} needs an explicit solver, got {solver.name}")
+        if not mode.step_errors:
+            allowed = any_of(modes_where(step_errors=True))
+            why = ", whose backward solve does not see the steps" if mode.backward_solve else ""
+            raise ConfigError(f"{name} needs gradient {allowed}, got {mode.name}{why}")
 
     @property
     def regularisers(self) -> Regularisers:

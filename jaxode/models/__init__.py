@@ -28,6 +28,7 @@ from jaxode.models.flow import ContinuousFlow as ContinuousFlow
 from jaxode.models.forecaster import Forecast as Forecast
 from jaxode.models.forecaster import RNNForecaster as RNNForecaster
 from jaxode.models.iceberg import IcebergNet as IcebergNet
+from jaxode.models.image_flow import ImageFlow as ImageFlow
 from jaxode.models.latent_ode import LatentODE as LatentODE
 from jaxode.models.latent_ode import LatentOutputs as LatentOutputs
 from jaxode.models.mlp import MLP as MLP

@@ -113,6 +113,23 @@ class ContinuousFlow(Regularised):
         Returns:
           [B], and statistics of the solve.
         """
+        z, change, stats = self.transport(x, noise, along=along)
+        return self.base_log_prob(z) - change, stats
+
+    def transport(
+        self, x: Points, noise: Points | None = None, *, along: float = 0.0
+    ) -> tuple[Points, LogDensities, Stats]:
+        """Where points end at the base's time, and by how much log p differs between the ends.
+
+        Args:
+          x: points [B, D].
+          noise: of Hutchinson's estimator, [B, D]; None for the exact divergence.
+          along: where on the way from the data (0) to the base (1) they start.
+
+        Returns:
+          z [B, D]; ∫ d log p / dt dt along the way to the base, log p(z) - log p(x) [B]; and
+          statistics of the solve.
+        """
         zeros = jnp.zeros(x.shape[0], x.dtype)
         packed = self.solve.per_sample
         state = jnp.concatenate([x, zeros[:, None]], 1) if packed else (x, zeros)
@@ -126,7 +143,7 @@ class ContinuousFlow(Regularised):
             block.backward_cost = self.backward_cost
         end, stats = block(state, noise)
         z, change = (end[:, :-1], end[:, -1]) if packed else end
-        return self.base_log_prob(z) - change, stats
+        return z, change, stats
 
     def base_log_prob(self, z: Points) -> LogDensities:
         """Log-densities [B] of points [B, D] under the normal distribution, in nats."""

@@ -14,6 +14,7 @@ from jaxode.nn.flow_fields import ConcatSquashField as ConcatSquashField
 from jaxode.nn.flow_fields import HyperField as HyperField
 from jaxode.nn.halving_stem import HalvingStem as HalvingStem
 from jaxode.nn.heads import Head as Head
+from jaxode.nn.image_field import ImageField as ImageField
 from jaxode.nn.intervals import IntervalSolve as IntervalSolve
 from jaxode.nn.layers import Conv as Conv
 from jaxode.nn.layers import GroupNorm as GroupNorm
@@ -31,3 +32,5 @@ from jaxode.nn.solve_stats import BackwardSolveCost as BackwardSolveCost
 from jaxode.nn.solve_stats import SolveStats as SolveStats
 from jaxode.nn.solve_stats import solve_stats as solve_stats
 from jaxode.nn.stems import Downsample as Downsample
+from jaxode.nn.time_convolutions import ConcatConv as ConcatConv
+from jaxode.nn.time_convolutions import ConcatSquashConv as ConcatSquashConv

@@ -14,12 +14,17 @@ from jaxtyping import Array, PyTree
 
 from jaxode.checks import ConfigError
 from jaxode.config import SolveConfig
-from jaxode.nn.regularisation import Regularised, check_steer, inputs_of_solve
-from jaxode.nn.regularised_field import RegularisedField, differentiable_twice
+from jaxode.nn.regularisation import Draws, Regularised, check_steer, inputs_of_solve
+from jaxode.nn.regularised_field import (
+    PerSample,
+    RegularisedField,
+    differentiable_twice,
+    root_mean_square,
+)
 from jaxode.nn.solve_stats import BackwardSolveCost, SolveStats, each_of_several
-from jaxode.ode import BackwardCost, Stats, StepOptions, odeint
+from jaxode.ode import BackwardCost, Stats, StepOptions, odeint, odeint_with_errors
 from jaxode.ode.times import TimesLike
-from jaxode.types import Answer, State, Time
+from jaxode.types import Answer, ErrorMeasure, State, Time
 
 Field = Callable[..., State]
 """An `nnx.Module` or a function: f(t, z) or f(t, z, args) → dz/dt, shaped as z."""
@@ -114,12 +119,19 @@ class ODEBlock(Regularised):
             self._refuse_closed_over(z, (args,) if with_args else ())
         if hasattr(self, "draws"):
             return self._regularised(z, args, ts, with_args)
-        return self._solved(self.field, z, args, ts, with_args)
+        zs, _, stats = self._solved(self.field, z, args, ts, with_args)
+        return zs, stats
 
     def _solved(
-        self, solved: Field, z: State, args: PyTree, ts: TimesLike | None, with_args: bool
-    ) -> tuple[Answer, Stats]:
-        """The solve of a field, whose statistics are stored."""
+        self,
+        solved: Field,
+        z: State,
+        args: PyTree,
+        ts: TimesLike | None,
+        with_args: bool,
+        measure: ErrorMeasure | None = None,
+    ) -> tuple[Answer, Any, Stats]:
+        """The solve of a field, whose statistics are stored; with the sum of error estimates."""
         if isinstance(solved, nnx.Module):
             graph, state = nnx.split(solved)
             # Parameters are args, which the adjoint differentiates, and plain arrays, which every
@@ -146,12 +158,16 @@ class ODEBlock(Regularised):
             reported = each_of_several(reported, jax.tree.leaves(z)[0].shape[0])
         also: dict[str, Any] = {"options": self.options, "backward_cost": reported}
         field, inputs = (slope, (params, args)) if with_args else (slope_without_args, params)
+        rest: Any = (inputs, self.solve) if ts is None else (ts, inputs, self.solve)
         if ts is None:
-            zs, stats = odeint(field, z, inputs, self.solve, t0=self.t0, t1=self.t1, **also)
+            also |= {"t0": self.t0, "t1": self.t1}
+        if measure is None:
+            (zs, stats), errors = odeint(field, z, *rest, **also), None
         else:
-            zs, stats = odeint(field, z, ts, inputs, self.solve, **also)
+            del also["backward_cost"]  # of a backward solve, which has no error estimates
+            zs, errors, stats = odeint_with_errors(field, z, *rest, measure=measure, **also)
         self._store(stats)
-        return zs, stats
+        return zs, errors, stats
 
     def _regularised(
         self, z: State, args: PyTree, ts: TimesLike | None, with_args: bool
@@ -166,8 +182,11 @@ class ODEBlock(Regularised):
         regularisers, draws = self.solve.regularisers, self.draws.get_value()
         span = (self.t0, self.t1) if ts is None else None
         inputs = inputs_of_solve(self, draws, z, span, args)
+        measure = root_mean_square if regularisers.error else None
         if not regularisers.integrals and inputs.speed is None:
-            return self._solved(self.field, z, args, ts, with_args)
+            zs, errors, stats = self._solved(self.field, z, args, ts, with_args, measure)
+            self._penalise(regularisers.error, errors, draws)
+            return zs, stats
         field = RegularisedField(
             differentiable_twice(self.field) if regularisers.jacobian else self.field,
             regularisers.integrals,
@@ -175,16 +194,26 @@ class ODEBlock(Regularised):
             takes_args=with_args,
             packed=z.shape[1:] if self.solve.per_sample else None,
         )
-        answer, stats = self._solved(field, field.augmented(z), inputs, ts, with_args=True)
+        if measure is not None:
+            measure = lambda error: root_mean_square(field.parted(error)[0])  # noqa: E731
+        augmented = field.augmented(z)
+        answer, errors, stats = self._solved(field, augmented, inputs, ts, True, measure)
         zs, integrals = field.parted(answer)
         times = jnp.asarray([self.t0, self.t1] if ts is None else ts)
         sign = jnp.sign(times[..., -1] - times[..., 0])
         for name, integral in zip(regularisers.integrals, integrals, strict=True):
             last = integral if ts is None else integral[-1]
-            weight = getattr(regularisers, name)
-            found = weight * jnp.sum(draws.shares * (sign * last).astype(draws.shares.dtype))
-            self.penalty.set_value(self.penalty.get_value() + found)
+            self._penalise(getattr(regularisers, name), sign * last, draws)
+        if errors is not None and inputs.speed is not None:
+            errors = inputs.speed * errors  # a step of size h takes speed · h of time
+        self._penalise(regularisers.error, errors, draws)
         return zs, stats
+
+    def _penalise(self, weight: float, of_samples: PerSample | None, draws: Draws) -> None:
+        """Add a weight times the mean over the samples of what is penalised, if there is any."""
+        if of_samples is not None:
+            found = weight * jnp.sum(draws.shares * of_samples.astype(draws.shares.dtype))
+            self.penalty.set_value(self.penalty.get_value() + found)
 
     def _store(self, stats: Stats) -> None:
         """Set the variable, unless the statistics belong to an inner transformation."""

@@ -192,7 +192,7 @@ def inputs_of_solve(
         length = span[1] - span[0]
         end = draws.end.astype(jax.tree.leaves(z)[0].dtype)
         speed = 1 + regularisers.steer * end / length
-    if regularisers.integrals:
+    if regularisers.integrals or regularisers.error:
         sizes = sorted({leaf.shape[0] if leaf.ndim else 0 for leaf in jax.tree.leaves(z)})
         count = draws.shares.shape[0]
         allowed = f"for a state of {count} samples, as many as there are keys of the batch"

@@ -54,6 +54,13 @@ def mean_square(state: State, numbers: int) -> PerSample:
     return sum(parts[1:], parts[0]) / numbers
 
 
+def root_mean_square(state: State) -> PerSample:
+    """Of each sample's numbers; its derivative at zero is zero."""
+    square = mean_square(state, numbers_of_a_sample(state))
+    above = square > 0
+    return jnp.where(above, jnp.sqrt(jnp.where(above, square, 1)), 0)
+
+
 def draw_gaussian(keys: Keys, state: State) -> State:
     """N(0, 1) shaped as a state, drawn for each sample from its own key.
 

@@ -13,6 +13,7 @@ from jaxode.ode.failures import SolveError as SolveError
 from jaxode.ode.failures import explain_failure as explain_failure
 from jaxode.ode.options import StepOptions as StepOptions
 from jaxode.ode.solve import odeint as odeint
+from jaxode.ode.solve import odeint_with_errors as odeint_with_errors
 from jaxode.ode.stats import Stats as Stats
 from jaxode.ode.trajectory import trajectory as trajectory
 from jaxode.types import VectorField as VectorField
@@ -26,5 +27,6 @@ __all__ = [
     "explain_failure",
     "odeint",
     "odeint_event",
+    "odeint_with_errors",
     "trajectory",
 ]

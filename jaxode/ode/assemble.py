@@ -20,7 +20,7 @@ from jaxode.ode.solvers import make_solver
 from jaxode.ode.step_control import Controller, PerSampleStepSizes, SharedStepSize, StepControl
 from jaxode.ode.stepsize import Norm
 from jaxode.ode.times import Span
-from jaxode.types import Dimension, NumpyTime, State
+from jaxode.types import Dimension, ErrorMeasure, NumpyTime, State
 
 
 def assemble(
@@ -35,6 +35,7 @@ def assemble(
     slopes: bool = False,
     single: bool = False,
     differentiable: bool = False,
+    measure: ErrorMeasure | None = None,
 ) -> ExplicitSolve:
     """The explicit solve of these settings.
 
@@ -49,6 +50,7 @@ def assemble(
       slopes: whether times have a gradient.
       single: whether only the state at the end is asked for.
       differentiable: whether JAX differentiates the loop itself.
+      measure: norms of a step's error estimate, if their sum over the steps is asked for.
     """
     zero: NumpyTime = jax.tree.leaves(z0)[0].dtype.type(0)
     shape = () if samples is None else (samples,)
@@ -65,7 +67,7 @@ def assemble(
         limit, controller = forward_controller(config, span, norm)
     control = _control(controller, method, norm, zero, samples)
     end: EndRule
-    if not plain and single and span.known and not differentiable:
+    if not plain and single and span.known:
         end = ClipToEnd(method, span.outputs[-1])  # type: ignore[arg-type]
     else:
         cubic = plain and steps is not None and options.interp == "cubic"
@@ -93,6 +95,7 @@ def assemble(
         ),
         jumps=jumps,
         slope_at_end=plain and steps is not None and options.interp == "cubic",
+        measure=measure,
     )
 
 

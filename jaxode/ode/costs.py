@@ -26,7 +26,7 @@ def stats_of(
       options: torchdiffeq's, under its stepping.
       samples_axis: of the answer, with per-sample step sizes.
     """
-    z1, tried, accepted, failure, extra = outcome
+    z1, tried, accepted, failure, extra, _ = outcome
     finite = jnp.ones(tried.shape, bool)
     for leaf in jax.tree.leaves(z1):
         own = [axis for axis in range(leaf.ndim) if not tried.ndim or axis != samples_axis]

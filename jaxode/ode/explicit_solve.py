@@ -20,13 +20,14 @@ from jaxode.ode.end_rules import EndRule, TriedStep
 from jaxode.ode.extra_evaluations import FieldOfTime, outputs_with_slope, slope_behind_jump
 from jaxode.ode.failures import MAX_STEPS
 from jaxode.ode.loop_state import NOT_BESIDE, Evaluations, FirstStep, Loop, LoopKind
-from jaxode.ode.recorder import Recorder, Step
+from jaxode.ode.recorder import Recorder, Step, taken_error
 from jaxode.ode.residuals import Inputs, LinearizedField
 from jaxode.ode.runge_kutta import Method
 from jaxode.ode.step_control import StepControl
 from jaxode.ode.times import Span
 from jaxode.types import (
     Answer,
+    ErrorMeasure,
     Flags,
     IntScalar,
     NumpyTime,
@@ -49,6 +50,8 @@ class ExplicitSolve:
       beside: where the field is evaluated beside a step's start or end.
       jumps: s of the times at which the field jumps.
       slope_at_end: whether an interpolant needs the field at the end of a step.
+      measure: norms of a step's error estimate, of which the sum over the accepted steps, each
+        times its size, is an answer too; None for no such sum.
     """
 
     def __init__(
@@ -63,10 +66,11 @@ class ExplicitSolve:
         beside: Evaluations = NOT_BESIDE,
         jumps: Times | None = None,
         slope_at_end: bool = False,
+        measure: ErrorMeasure | None = None,
     ) -> None:
         self.linearized, self.method, self.control, self.end = linearized, method, control, end
         self.zero, self.max_steps, self.beside = zero, max_steps, beside
-        self.jumps, self.slope_at_end = jumps, slope_at_end
+        self.jumps, self.slope_at_end, self.measure = jumps, slope_at_end, measure
 
     def start(self) -> Times:
         """S = 0, of each sample."""
@@ -150,6 +154,10 @@ class ExplicitSolve:
         if keep_first:
             ks = jax.tree.map(lambda z: jnp.zeros((self.method.stages, *z.shape), z.dtype), z0)
             first = FirstStep(ks, none != 0)
+        errors = None
+        if self.measure is not None:
+            like = jax.eval_shape(self.measure, z0)
+            errors = jnp.zeros(like.shape, like.dtype)
         return Loop(
             y=z0,
             slope=slope,
@@ -164,6 +172,7 @@ class ExplicitSolve:
             extra=none,
             recorded=jnp.zeros((), jnp.int32),
             memory=memory,
+            errors=errors,
         )
 
     def _finished(self, loop: Loop) -> Flags:
@@ -214,6 +223,10 @@ class ExplicitSolve:
         if first is not None:
             new = FirstStep(ks, jnp.broadcast_to(accept, first.accepted.shape))
             first = lax.cond(loop.tried.max() == 0, lambda: new, lambda: loop.first)
+        errors = loop.errors
+        if self.measure is not None and errors is not None:
+            size = lax.stop_gradient(jnp.where(accept, t_next - loop.t, 0))
+            errors = errors + size * self.measure(taken_error(accept, error))
         y = select(accept, y, loop.y)
         slope = select(accept, slope, loop.slope)
         if self.jumps is not None:
@@ -238,5 +251,6 @@ class ExplicitSolve:
             extra=extra,
             recorded=n + accept.any(),
             memory=memory,
+            errors=errors,
         )
         return loop, tried

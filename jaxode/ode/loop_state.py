@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+from jaxtyping import Array, Float
+
 from jaxode.ode.end_rules import Outputs
 from jaxode.ode.recorder import Memory
 from jaxode.ode.stepsize import ControllerState
@@ -46,6 +48,8 @@ class Loop(NamedTuple):
     """Number of steps that some sample accepted: `accepted`, where all share one step size."""
     memory: Memory | None
     """None where no gradient is computed."""
+    errors: Float[Array, "..."] | None = None
+    """Sum of |h| times the measured error estimate of the accepted steps; None: not asked for."""
 
 
 class Evaluations(NamedTuple):

@@ -25,11 +25,10 @@ from jaxode.ode.options import StepOptions
 from jaxode.ode.recorder import DifferentiableRecorder, NoRecorder
 from jaxode.ode.replay_recorder import ReplayRecorder
 from jaxode.ode.residuals import LinearizedField
-from jaxode.ode.runge_kutta import Method
 from jaxode.ode.stats import Outcome
 from jaxode.ode.tape_recorder import NoRepair, RepairMixedSteps, TapeRecorder
 from jaxode.ode.times import Span
-from jaxode.types import Args, Dimension, State, StateLike, Time, VectorField
+from jaxode.types import Args, Dimension, ErrorMeasure, State, StateLike, Time, VectorField
 
 
 def solve(
@@ -42,6 +41,7 @@ def solve(
     cost: BackwardCost | None,
     *,
     single: bool,
+    measure: ErrorMeasure | None = None,
 ) -> Outcome:
     """Solve in the time since the start, in a gradient mode of our own.
 
@@ -54,6 +54,7 @@ def solve(
       options: torchdiffeq's, under its stepping.
       cost: zeros whose gradient is the backward solve's cost, or None.
       single: whether the answer is the state at the only output time, instead of [T, ...].
+      measure: norms of a step's error estimate, if their sum over the steps is asked for.
     """
     z0 = jax.tree.map(jnp.asarray, z0)
     plain = config.stepping == "torchdiffeq"
@@ -88,6 +89,7 @@ def solve(
         return assemble(
             linearized, z0, config, span, options, samples,
             slopes=shifted, single=single, differentiable=not exact,
+            measure=measure,
         )  # fmt: skip
 
     explicit = assembled(span)
@@ -96,10 +98,10 @@ def solve(
     if not exact:
         loop = explicit.solve(z0, linearized.inputs, span, NoRecorder(linearized), kind=kind)
         outcome = Outcome(
-            explicit.answer(loop), loop.tried, loop.accepted, loop.failure, loop.extra
+            explicit.answer(loop), loop.tried, loop.accepted, loop.failure, loop.extra, loop.errors
         )
     else:
-        recorder = _recorder(config, linearized, explicit.method, explicit.max_steps)
+        recorder = _recorder(config, linearized, explicit, measure is not None)
         outcome = tape.solve(
             assembled, recorder, z0, linearized.inputs, span,
             with_times=plain and not span.known, through_first_step=through_first_step,
@@ -162,12 +164,13 @@ def linearized_field(
 
 
 def _recorder(
-    config: SolveConfig, linearized: LinearizedField, method: Method, max_steps: int
+    config: SolveConfig, linearized: LinearizedField, explicit: ExplicitSolve, with_errors: bool
 ) -> DifferentiableRecorder:
+    method, max_steps = explicit.method, explicit.max_steps
     if config.gradient == "replay":
-        return ReplayRecorder(linearized, method, max_steps)
+        return ReplayRecorder(linearized, method, max_steps, with_errors)
     repair = RepairMixedSteps(method) if config.per_sample else NoRepair()
-    return TapeRecorder(linearized, method, config.tape_steps, max_steps, repair)
+    return TapeRecorder(linearized, method, config.tape_steps, max_steps, repair, with_errors)
 
 
 def _squeezed(outcome: Outcome, single: bool) -> Outcome:

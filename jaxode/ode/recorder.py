@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol, runtime_checkable
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxode.ode.buffers import Buffers, allocate, write
+from jaxode.ode.buffers import Buffers, allocate, select, write
 from jaxode.ode.residuals import Inputs, LinearizedField, Residuals
 from jaxode.ode.runge_kutta import Method
 from jaxode.types import Flags, Index, IntScalar, State, Time, Times
@@ -32,6 +33,8 @@ class Memory(NamedTuple):
     """Residuals of the last segment's evaluations, see `TapeLayout`; None under replay."""
     tape_invalid: Bool[Array, ""]
     """Whether the tape has residuals that must not be used."""
+    errors: Buffers | None = None
+    """Error estimates of the last segment's steps, where their sum has a derivative."""
 
 
 class Step(NamedTuple):
@@ -157,16 +160,19 @@ class Checkpoints:
     Args:
       segment: number of steps in a segment.
       max_steps: most steps of a solve, accepted and rejected.
+      with_errors: whether the error estimates of a segment's steps are stored too.
     """
 
-    def __init__(self, segment: int, max_steps: int) -> None:
-        self.segment, self.max_steps = segment, max_steps
+    def __init__(self, segment: int, max_steps: int, with_errors: bool = False) -> None:
+        self.segment, self.max_steps, self.with_errors = segment, max_steps, with_errors
         self.segments = -(-max_steps // segment)
 
     def begin(self, t0: Times, z0: State, tape: Residuals | None) -> Memory:
         """Memory before the first step."""
         times = allocate(self.max_steps + 1, t0).at[0].set(t0)
-        return Memory(times, allocate(self.segments + 1, z0), tape, jnp.asarray(False))
+        states = allocate(self.segments + 1, z0)
+        errors = allocate(self.segment, z0) if self.with_errors else None
+        return Memory(times, states, tape, jnp.asarray(False), errors)
 
     def record(self, memory: Memory, step: Step) -> Memory:
         """Memory with the step's end, and with the state before it if a segment starts there.
@@ -175,7 +181,16 @@ class Checkpoints:
         """
         n = step.index
         place = jnp.where(n % self.segment == 0, n // self.segment, self.segments)
+        errors = memory.errors
+        if errors is not None:
+            errors = write(errors, taken_error(step.accept, step.error), n % self.segment)
         return memory._replace(
             times=write(memory.times, step.t1, n + 1),
             states=write(memory.states, step.y0, place),
+            errors=errors,
         )
+
+
+def taken_error(accept: Flags, error: State) -> State:
+    """The error estimate of a step; zero where it was rejected, for there it may be infinite."""
+    return select(accept, error, jax.tree.map(jnp.zeros_like, error))

@@ -21,13 +21,20 @@ class ReplayRecorder:
       linearized: the field.
       method: the Runge-Kutta method.
       max_steps: most steps of a solve, accepted and rejected.
+      with_errors: whether the sum of the steps' error estimates has a derivative.
     """
 
     segment = 1
 
-    def __init__(self, linearized: LinearizedField, method: Method, max_steps: int) -> None:
+    def __init__(
+        self,
+        linearized: LinearizedField,
+        method: Method,
+        max_steps: int,
+        with_errors: bool = False,
+    ) -> None:
         self.linearized = linearized
-        self.checkpoints = Checkpoints(self.segment, max_steps)
+        self.checkpoints = Checkpoints(self.segment, max_steps, with_errors)
         self.layout = TapeLayout(method, self.segment, linearized)
 
     def evaluate(self, t: Time, y: State, inputs: Inputs) -> tuple[State, None]:

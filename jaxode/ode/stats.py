@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Int
+from jaxtyping import Array, Float, Int
 
 from jaxode.ode.failures import SolveError, explain_failure
 from jaxode.types import Answer, Counts
@@ -24,6 +24,9 @@ class Outcome(NamedTuple):
     """0, or a code for `explain_failure`."""
     extra: Counts | int = 0
     """Number of evaluations beside those of steps and the start."""
+    errors: Float[Array, "..."] | None = None
+    """Sum of |h| times the measured error estimate over the accepted steps, where it is asked for.
+    """
 
 
 class Stats(NamedTuple):

@@ -13,6 +13,11 @@ per-sample step sizes, h = 0 for a sample without a step of its own in a recorde
 cotangent passes and reaches no parameter. Outputs within a step add to the cotangents of its ends
 and k_i (`jaxode.ode.dense_output`).
 
+The sum over steps of |h| times a norm of the error estimate E = Σ_i e_i k_i is an answer too, if it
+is asked for (`ExplicitSolve.measure`). With Ē its cotangent, e_i Ē is added to k̄_i; E is stored
+beside the tape, so that no k_i is needed, and |h| is a constant. The last stage of an FSAL method
+then has a cotangent in its own step as well.
+
 Under torchdiffeq's stepping the first step's size h_1 has a derivative too
 (`jaxode.ode.first_step`).
 """
@@ -27,7 +32,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from jaxode.ode.buffers import broadcast_time, read, spread, write, zeros
+from jaxode.ode.buffers import Buffers, broadcast_time, read, spread, write, zeros
 from jaxode.ode.end_rules import AnswerCotangents, Outputs
 from jaxode.ode.explicit_solve import ExplicitSolve
 from jaxode.ode.first_step import FirstStepCotangent, NoFirstStep
@@ -69,6 +74,14 @@ class Cotangents(NamedTuple):
     """Cotangent of the first step's size so far; None where it has no derivative."""
 
 
+class Tape(NamedTuple):
+    """What the way back reads of a segment's steps."""
+
+    residuals: Residuals
+    errors: Buffers | None
+    """Their error estimates, where the sum of these has a derivative."""
+
+
 class StageCotangents(NamedTuple):
     """What the way back carries from stage to stage."""
 
@@ -104,7 +117,8 @@ def solve(
     times = span if with_times else None
 
     def outcome(explicit: ExplicitSolve, loop: Loop) -> Outcome:
-        return Outcome(explicit.answer(loop), loop.tried, loop.accepted, loop.failure, loop.extra)
+        answer = explicit.answer(loop)
+        return Outcome(answer, loop.tried, loop.accepted, loop.failure, loop.extra, loop.errors)
 
     @jax.custom_vjp
     def run(z0: State, inputs: Inputs, times: Span | None) -> Outcome:
@@ -126,7 +140,9 @@ def solve(
     def backward(saved: Saved, cotangents: Outcome) -> tuple[State, Inputs, Span | None]:
         here = saved.times or span
         sweep = _Sweep(assembled(here), recorder, saved, here)
-        to_z0, to_real, to_times = sweep.back(cotangents.z1, with_times=with_times)
+        to_z0, to_real, to_times = sweep.back(
+            cotangents.z1, cotangents.errors, with_times=with_times
+        )
         return to_z0, Inputs(to_real, None), to_times
 
     run.defvjp(forward, backward)
@@ -155,8 +171,11 @@ class _Sweep:
         if saved.first is not None:
             self.first = FirstStepCotangent(explicit, saved.first, saved.memory.times[1], span)
 
-    def back(self, cotangent: Answer, *, with_times: bool) -> tuple[State, list, Span | None]:
-        """Cotangents of z0, of the real inputs and of the times, from that of the answer."""
+    def back(
+        self, cotangent: Answer, to_errors: Float[Array, "..."] | None, *, with_times: bool
+    ) -> tuple[State, list, Span | None]:
+        """Cotangents of z0, of the real inputs and of the times, from those of the answers."""
+        self.to_errors = to_errors
         saved, memory, size = self.saved, self.saved.memory, self.recorder.segment
         answer = self.explicit.end.pull_back(
             cotangent, self.blank, saved.outputs, memory.times, self.span
@@ -164,7 +183,7 @@ class _Sweep:
         last = (saved.recorded - 1) // size
         intact = self.recorder.intact_segment(memory, last, self.failed)
 
-        def segment(m: Index, carry: tuple[Cotangents, Residuals]) -> tuple[Cotangents, Residuals]:
+        def segment(m: Index, carry: tuple[Cotangents, Tape]) -> tuple[Cotangents, Tape]:
             cotangents, tape = carry
             first = (last - m) * size
             end = jnp.minimum(first + size, saved.recorded)
@@ -178,7 +197,7 @@ class _Sweep:
             )
             return cotangents, tape
 
-        tape = self.recorder.tape_for_backward(memory)
+        tape = Tape(self.recorder.tape_for_backward(memory), memory.errors)
         real = jax.tree.map(jnp.zeros_like, saved.inputs.real)
         begin = Cotangents(answer.to_last, real, answer.last, self.first.zero())
         end = lax.fori_loop(0, last + 1, segment, (begin, tape))[0]
@@ -193,14 +212,14 @@ class _Sweep:
             to_times = Span(to_t0, sign, answer.to_outputs())
         return to_z0, to_real, to_times
 
-    def _run_again(
-        self, first: Index, end: Index, answer: AnswerCotangents, tape: Residuals
-    ) -> Residuals:
+    def _run_again(self, first: Index, end: Index, answer: AnswerCotangents, tape: Tape) -> Tape:
         """The tape after running recorded steps first, …, end - 1 once more."""
         times, layout, inputs = self.saved.memory.times, self.recorder.layout, self.saved.inputs
 
-        def step(n: Index, carry: tuple[State, StageCarry]) -> tuple[State, StageCarry]:
-            y, stages = carry
+        def step(
+            n: Index, carry: tuple[State, StageCarry, Buffers | None]
+        ) -> tuple[State, StageCarry, Buffers | None]:
+            y, stages, errors = carry
             stages = self.method.run(
                 lambda t, y, stage: self.linearized.forward(
                     self.explicit.time_of_stage(self.span, t, stage, y), y, inputs
@@ -209,23 +228,39 @@ class _Sweep:
                 y,
                 times[n],
                 times[n + 1],
-                (0, answer.stages_used(n)),
+                (0, self._stages_used(n, answer)),
                 stages,
             )
-            return self.method.solution(y, stages.ks), stages
+            if errors is not None:
+                error = self.method.error_estimate(y, stages.ks)
+                errors = write(errors, error, n % self.recorder.segment)
+            return self.method.solution(y, stages.ks), stages, errors
 
         start = read(self.saved.memory.states, first // self.recorder.segment)
-        carry = start, StageCarry(self.stages, None, tape)
-        return lax.fori_loop(first, end, step, carry)[1].tape
+        carry = start, StageCarry(self.stages, None, tape.residuals), tape.errors
+        _, stages, errors = lax.fori_loop(first, end, step, carry)
+        return Tape(stages.tape, errors)
+
+    def _stages_used(self, n: Index, answer: AnswerCotangents) -> int | Index:
+        """Number of a step's stages that have a cotangent: all, if the error estimate has one."""
+        return answer.stages_used(n) if self.to_errors is None else self.method.stages
+
+    def _to_error(self, n: Index, h: Times, tape: Tape) -> State | None:
+        """Cotangent of a step's error estimate."""
+        if self.to_errors is None or tape.errors is None or self.explicit.measure is None:
+            return None
+        error = read(tape.errors, n % self.recorder.segment)
+        _, pull = jax.vjp(self.explicit.measure, error)
+        return pull(h * self.to_errors)[0]
 
     def _step(
-        self, n: Index, cotangents: Cotangents, answer: AnswerCotangents, tape: Residuals
+        self, n: Index, cotangents: Cotangents, answer: AnswerCotangents, tape: Tape
     ) -> Cotangents:
         """Cotangents before recorded step n, from those after it."""
         y = cotangents.state
         method, times, layout = self.method, self.saved.memory.times, self.recorder.layout
         h = times[n + 1] - times[n]
-        count = answer.stages_used(n)
+        count, to_error = self._stages_used(n, answer), self._to_error(n, h, tape)
         share = answer.share(n, cotangents.next)
         if share is not None:
             y = jax.tree.map(jnp.add, y, share.to_end)
@@ -235,9 +270,12 @@ class _Sweep:
             to_k = jax.tree.map(lambda leaf: jnp.asarray(method.b)[i] * leaf, y)
             if share is not None:
                 to_k = jax.tree.map(jnp.add, to_k, read(share.to_ks, i))
+            if to_error is not None:
+                weight = jnp.asarray(method.error)[i]
+                to_k = jax.tree.map(lambda k, e: k + weight * e, to_k, to_error)
             to_k = combine_row(to_k, method.a.T, i, carry.stages)
             to_y, to_real = self.linearized.vjp(
-                read(tape, layout.index(n, i)),
+                read(tape.residuals, layout.index(n, i)),
                 self.shared_residuals,
                 jax.tree.map(lambda leaf: spread(h, leaf) * leaf, to_k),
             )

@@ -29,6 +29,7 @@ class TapeRecorder:
       segment: number of steps that the tape has room for.
       max_steps: most steps of a solve, accepted and rejected.
       repair: what a step that only some samples accept does to the tape.
+      with_errors: whether the sum of the steps' error estimates has a derivative.
     """
 
     def __init__(
@@ -38,10 +39,11 @@ class TapeRecorder:
         segment: int,
         max_steps: int,
         repair: Repair,
+        with_errors: bool = False,
     ) -> None:
         self.segment = min(segment, max_steps)
         self.linearized, self.repair = linearized, repair
-        self.checkpoints = Checkpoints(self.segment, max_steps)
+        self.checkpoints = Checkpoints(self.segment, max_steps, with_errors)
         self.layout = TapeLayout(method, self.segment, linearized)
 
     def evaluate(self, t: Time, y: State, inputs: Inputs) -> tuple[State, Residuals]:

@@ -9,6 +9,7 @@ from jaxode.tasks.defaults import default_task as default_task
 from jaxode.tasks.density import Density as Density
 from jaxode.tasks.depth import DepthEstimation as DepthEstimation
 from jaxode.tasks.detection import Detection as Detection
+from jaxode.tasks.image_density import ImageDensity as ImageDensity
 from jaxode.tasks.latent_series import LatentSeries as LatentSeries
 from jaxode.tasks.next_value import NextValue as NextValue
 from jaxode.tasks.regression import Regression as Regression

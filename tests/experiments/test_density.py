@@ -5,10 +5,11 @@ import signal
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import jaxode
 from experiments import density
-from experiments.densities import pictures, training
+from experiments.densities import cost, pictures, training
 from jaxode.cli import main as command
 from jaxode.cli import process, sample
 from jaxode.data.densities import TARGETS
@@ -37,6 +38,8 @@ def run(tmp_path_factory, no_pictures):
         patch.setattr(pictures, "SIDE", 8)
         patch.setattr(pictures, "SHOWN", 50)
         patch.setattr(pictures, "PART", 50)
+        patch.setattr(pictures, "FRAMES", 3)
+        patch.setattr(cost, "TOLERANCES", (1e-1, 1e-2, 1e-4))
         assert density.main([*SHORT, "--out", str(out)]) == 0
     return out
 
@@ -50,6 +53,13 @@ def test_it_learns_and_never_passes_the_entropy(run):
     assert found["nats"] == pytest.approx(-lines[-1]["test_loss"], abs=1e-4)
     assert found["gap"] > -4 * found["standard_error"]
     assert (run / "density.png").read_bytes().startswith(b"\x89PNG")
+    assert (run / "likelihood_nfe.png").read_bytes().startswith(b"\x89PNG")
+    with Image.open(run / "flow.gif") as gif:
+        assert gif.n_frames >= 3
+    costs = json.loads((run / "density.json").read_text())["likelihood_against_nfe"]
+    assert [each["tolerance"] for each in costs] == [1e-1, 1e-2, 1e-4]
+    assert costs[0]["nfe"] < costs[2]["nfe"]
+    assert costs[1]["nats"] == pytest.approx(found["nats"], abs=1e-3)  # the run's tolerance
 
 
 @pytest.mark.slow

@@ -23,7 +23,8 @@ from jaxode.nn import (
 )
 from jaxode.nn.fields import DenseField
 from jaxode.nn.regularisation import Penalty
-from jaxode.nn.regularised_field import draw_gaussian
+from jaxode.nn.regularised_field import FieldInputs, RegularisedField, draw_gaussian
+from jaxode.ode import odeint_with_errors
 from jaxode.types import Training
 
 RNG = np.random.default_rng(0)
@@ -32,6 +33,7 @@ WEIGHTS = np.array([1.0, 1.0, 0.0])
 """The last is padding."""
 
 T0, T1 = 0.8, -0.4
+LOOSE = {"solver": "bosh3", "rtol": 1e-4, "atol": 1e-4}
 FINE = {"rtol": 1e-8, "atol": 1e-8, "max_steps": 2000}
 ALL = "kinetic=0.7,jacobian=0.3,steer=0.5,weight_decay=0.01"
 
@@ -285,6 +287,42 @@ def test_a_steered_flow_has_points_on_the_way_in_evaluation(x64):
         ContinuousFlow(field, 2, coarse, base_time=0.5)
 
 
+def errors_of(field, z):
+    """Each sample's sum of |h| times the root mean square of the error estimate."""
+
+    def measure(error):
+        error = error[0] if isinstance(error, tuple) else error
+        return jnp.sqrt(jnp.mean(error**2, 1))
+
+    return odeint_with_errors(
+        lambda t, z, _: field(t, z), z, None, SolveConfig(**LOOSE), measure=measure, t0=T0, t1=T1
+    )[1]
+
+
+@pytest.mark.parametrize("steer", [0.0, 0.5])
+def test_the_solvers_error_is_penalised_in_the_time_that_was_taken(steer, x64):
+    """STEER runs a faster or slower field over the same times."""
+    module, z = block(f"error=100,steer={steer}", **LOOSE), jnp.asarray(POINTS)
+    begin_training(module, training(), jax.random.key(3))
+    speed = 1 + steer * float(module.draws.get_value().end) / (T1 - T0)
+    assert steer == 0 or abs(speed - 1) > 0.01
+    _, found = penalised(module, z, weights=WEIGHTS, key=3)
+    errors = errors_of(lambda t, z: speed * module.field(T0 + speed * (t - T0), z), z)
+    assert found == pytest.approx(100 * speed * float(errors[:2].mean()), rel=1e-9)
+    assert found > 1e-4
+
+
+def test_the_error_of_other_integrals_is_not_penalised(x64):
+    z = jnp.asarray(POINTS)
+    _, energy = penalised(block("kinetic=1", **LOOSE), z)
+    module = block("kinetic=1,error=100", **LOOSE)
+    _, both = penalised(module, z)
+    augmented = RegularisedField(module.field, ("kinetic",), T0)
+    inputs = FieldInputs(None, None, None)
+    errors = errors_of(lambda t, s: augmented(t, s, inputs), augmented.augmented(z))
+    assert both - energy == pytest.approx(100 * float(errors.mean()), rel=1e-9)
+
+
 def steered(**options):
     return ODEBlock(lambda t, z: -z, SolveConfig(regularise="steer=1.5,kinetic=1"), **options)
 
@@ -311,6 +349,18 @@ def steered(**options):
         (
             lambda: SolveConfig(gradient="direct", per_sample=True, regularise="jacobian=1"),
             "jacobian with per_sample needs gradient tape or replay, got direct",
+        ),
+        (
+            lambda: SolveConfig("rk4", step_size=0.1, regularise="error=1"),
+            "regularise error needs adaptive steps",
+        ),
+        (
+            lambda: SolveConfig(gradient="backsolve", regularise="error=1"),
+            "error needs gradient tape, .* got backsolve, whose backward solve does not see",
+        ),
+        (
+            lambda: penalised(block("error=1", lambda t, z: z), (jnp.ones(2), jnp.ones(3))),
+            "regularise must be for a state of 2 samples",
         ),
     ],
 )
