@@ -23,6 +23,13 @@ class Detected(NamedTuple):
       name: of the picture's file, or its number.
       picture: in RGB.
       rows: by falling score: box in pixels of the picture, score, class.
+
+    Example:
+      >>> import numpy as np
+      >>> from PIL import Image
+      >>> from jaxode.inference import Detected
+      >>> Detected("cells.jpg", Image.new("RGB", (64, 48)), np.zeros((0, 6))).picture.size
+      (64, 48)
     """
 
     name: str
