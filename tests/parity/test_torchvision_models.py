@@ -81,6 +81,7 @@ def error(one, other):
     return np.linalg.norm(a - b) / np.linalg.norm(b)
 
 
+@pytest.mark.slow  # of their compilation
 @pytest.mark.parametrize("name", CASES)
 def test_logits_gradients_and_running_statistics(name, x64):
     ours, theirs, images = pair(name)
