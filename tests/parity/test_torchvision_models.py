@@ -24,7 +24,7 @@ from jaxode.types import Training  # noqa: E402
 from torch_ref import torchvision_models  # noqa: E402
 
 OUTPUT, EXACT = BOUNDS["float64", "output"].limit, BOUNDS["float64", "exact"].limit
-RATE = 1e-3
+RATE = 1e-5
 LABELS = np.array([1, 3])
 CASES = {
     "vgg16": (
