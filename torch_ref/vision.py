@@ -9,10 +9,11 @@ differentiable PyTorch. Everything else is torchvision's own code.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
@@ -65,3 +66,68 @@ def load() -> Any:
         # What it wraps calls torch.compile, which needs a compiler of C++.
         align._roi_align = getattr(align._roi_align, "__wrapped__", align._roi_align)
     return module
+
+
+def faster_rcnn(
+    backbone: nn.Module,
+    classes: int,
+    *,
+    sizes: Sequence[float],
+    ratios: Sequence[float],
+    hidden: int,
+    before: int,
+    after: int,
+    anchor_sample: int,
+    box_sample: int,
+    score: float = 0.05,
+    detections: int = 100,
+    stride: int = 8,
+) -> nn.Module:
+    """The FasterRCNN of torchvision on one map, for images that have their size and are normalised.
+
+    Args:
+      backbone: images [B, 3, H, W] → a map of `backbone.out_channels` channels.
+      classes: K, without background.
+      sizes: of anchors in pixels.
+      ratios: of anchors' height to width.
+      hidden: units of each of the two layers of the box head.
+      before: proposals before suppression, in training and in evaluation.
+      after: proposals after it.
+      anchor_sample: anchors that the losses are means over; more than there are leave no chance.
+      box_sample: proposals that the losses are means over, likewise.
+      score: that a detection exceeds.
+      detections: of an image, at most.
+      stride: which the sides of images are multiples of.
+    """
+    vision = load()
+    detection = importlib.import_module("torchvision.models.detection.faster_rcnn")
+    anchors = importlib.import_module("torchvision.models.detection.anchor_utils")
+    pool = vision.ops.MultiScaleRoIAlign(["0"], output_size=7, sampling_ratio=2)
+    model = detection.FasterRCNN(
+        backbone,
+        rpn_anchor_generator=anchors.AnchorGenerator((tuple(sizes),), (tuple(ratios),)),
+        rpn_pre_nms_top_n_train=before,
+        rpn_pre_nms_top_n_test=before,
+        rpn_post_nms_top_n_train=after,
+        rpn_post_nms_top_n_test=after,
+        rpn_batch_size_per_image=anchor_sample,
+        box_roi_pool=pool,
+        box_head=detection.TwoMLPHead(backbone.out_channels * 49, hidden),
+        box_predictor=detection.FastRCNNPredictor(hidden, classes + 1),
+        box_batch_size_per_image=box_sample,
+        box_score_thresh=score,
+        box_detections_per_img=detections,
+        image_mean=[0.0] * 3,
+        image_std=[1.0] * 3,
+        size_divisible=stride,
+    )
+    model.transform.resize = lambda image, target: (image, target)
+    assign = model.rpn.assign_targets_to_anchors
+
+    def assigned(boxes: list[Tensor], targets: list[dict[str, Tensor]]) -> Any:
+        # Labels are float32 there, and with them the loss of a float64 model.
+        labels, matched = assign(boxes, targets)
+        return [each.to(boxes[0].dtype) for each in labels], matched
+
+    model.rpn.assign_targets_to_anchors = assigned
+    return model

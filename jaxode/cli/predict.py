@@ -1,11 +1,15 @@
-"""Classify pictures with a trained model.
+"""Classify pictures with a trained model, or find the objects in them with a detector.
 
     jaxode predict runs/mnist/RUN seven.png three.png
     jaxode predict runs/mnist/RUN pictures/ --top 3 --csv predictions.csv
+    jaxode predict runs/detection/bccd cells.jpg --boxes drawn/
 
 RUN is a run's directory or a file of weights that `jaxode export --format safetensors` wrote.
 Pictures are files or folders, of any size and mode: the middle square is resized as it was for
 training. In Python: `jaxode.load(RUN).predict(PICTURES)`.
+
+Of a run of `python -m experiments.detection` the objects are printed, one a line: picture, class,
+score, and the box in pixels. In Python: `jaxode.inference.load_detector(RUN).detect(PICTURES)`.
 """
 
 from __future__ import annotations
@@ -15,7 +19,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxode.checks import Range
+from jaxode.checks import ConfigError, Range
+from jaxode.cli import predict_boxes
 from jaxode.cli.command import add_solve_flags, new_parser, run_command
 from jaxode.cli.converters import Choice, Number, path_text, to_path
 from jaxode.cli.parser import Parser
@@ -39,7 +44,6 @@ def build_parser() -> Parser:
     add(
         "--top",
         type=Number(int, Range(1, MOST_CLASSES)),
-        default=1,
         metavar="N",
         help="classes to print of each picture, the most probable first (default: 1)",
     )
@@ -50,21 +54,41 @@ def build_parser() -> Parser:
         metavar="N",
         help="pictures that are solved together (default: 128)",
     )
-    add("--csv", type=to_path, metavar="FILE", help="write all probabilities as CSV")
+    add("--csv", type=to_path, metavar="FILE", help="write all probabilities, or boxes, as CSV")
+    add(
+        "--boxes",
+        type=to_path,
+        metavar="DIR",
+        help="of a detector: write each picture with its boxes as a PNG",
+    )
+    add(
+        "--score",
+        type=Number(float, Range(0, 1)),
+        metavar="X",
+        help="of a detector: that an object has at least (default: that of the largest F1 on the"
+        " test images)",
+    )
     add_solve_flags(parser)
     return parser
 
 
 def work(options: argparse.Namespace, solve: dict[str, Any]) -> str:
     """Load, predict, print."""
-    from jaxode.inference import load
+    from jaxode.inference import is_detector, load
     from jaxode.runs.files import write_whole
 
+    if is_detector(options.run):
+        if options.top is not None:
+            raise ConfigError("top must be left out for a detector, whose objects have one class")
+        return predict_boxes.work(options, solve)
+    for name in ("boxes", "score"):
+        if getattr(options, name) is not None:
+            raise ConfigError(f"{name} must be left out for a model that detects no objects")
     model = load(options.run, checkpoint=options.checkpoint).with_solve(**solve)
     found = model.predict([Path(each) for each in options.pictures], batch_size=options.batch_size)
     if options.csv is not None:
         write_whole(options.csv, found.to_csv().encode())
-    if options.top == 1:
+    if options.top in (None, 1):
         return found.table()
     rows = zip(found.names, found.top(options.top), strict=True)
     return "\n".join(

@@ -1,5 +1,9 @@
 """Using a trained model: load it, predict pictures, evaluate it with other solve settings."""
 
+from jaxode.inference.detecting import Detected as Detected
+from jaxode.inference.detecting import TrainedDetector as TrainedDetector
+from jaxode.inference.detecting import is_detector as is_detector
+from jaxode.inference.detecting import load_detector as load_detector
 from jaxode.inference.evaluation import Evaluation as Evaluation
 from jaxode.inference.evaluation import evaluate as evaluate
 from jaxode.inference.inputs import read_pictures as read_pictures

@@ -60,6 +60,21 @@ def read_pictures(
     return names, np.stack(images)
 
 
+def named_pictures(
+    inputs: Picture | Sequence[Picture],
+) -> Iterable[tuple[str, Image.Image]]:
+    """Pictures in RGB of their own size, each with its path, or its number if it has none.
+
+    Args:
+      inputs: as of `read_pictures`.
+
+    Raises:
+      ConfigError: as of `read_pictures`.
+    """
+    for number, (name, picture) in enumerate(_each(inputs)):
+        yield name if name is not None else str(number), picture
+
+
 def _each(inputs: Picture | Sequence[Picture]) -> Iterable[tuple[str | None, Image.Image]]:
     """Pictures with the names of their files."""
     if isinstance(inputs, (str, os.PathLike)):

@@ -1,5 +1,8 @@
 """Whole models, a family a file, and their registry."""
 
+from jaxode.models.backbones import ODEBackbone as ODEBackbone
+from jaxode.models.backbones import PyramidBackbone as PyramidBackbone
+from jaxode.models.backbones import ResidualBackbone as ResidualBackbone
 from jaxode.models.base import MODELS as MODELS
 from jaxode.models.base import Model as Model
 from jaxode.models.base import Request as Request
@@ -14,6 +17,10 @@ from jaxode.models.depth_encoders import ChainEncoder as ChainEncoder
 from jaxode.models.depth_encoders import VGGEncoder as VGGEncoder
 from jaxode.models.describe import describe as describe
 from jaxode.models.describe import parameter_count as parameter_count
+from jaxode.models.detector import Detector as Detector
+from jaxode.models.detector import DetectorInputs as DetectorInputs
+from jaxode.models.detector import DetectorOutputs as DetectorOutputs
+from jaxode.models.detector import DetectorSettings as DetectorSettings
 from jaxode.models.encoders import ODERNNEncoder as ODERNNEncoder
 from jaxode.models.encoders import Posterior as Posterior
 from jaxode.models.encoders import RNNEncoder as RNNEncoder

@@ -2,6 +2,8 @@
 
 from jaxode.nn.dense import Dense as Dense
 from jaxode.nn.dense import DenseField as DenseField
+from jaxode.nn.detector_heads import BoxHead as BoxHead
+from jaxode.nn.detector_heads import RegionHead as RegionHead
 from jaxode.nn.divergence import LogDensityField as LogDensityField
 from jaxode.nn.divergence import draw_noise as draw_noise
 from jaxode.nn.divergence import exact_divergence as exact_divergence
@@ -10,6 +12,7 @@ from jaxode.nn.fields import ConvField as ConvField
 from jaxode.nn.flow_fields import ConcatSquash as ConcatSquash
 from jaxode.nn.flow_fields import ConcatSquashField as ConcatSquashField
 from jaxode.nn.flow_fields import HyperField as HyperField
+from jaxode.nn.halving_stem import HalvingStem as HalvingStem
 from jaxode.nn.heads import Head as Head
 from jaxode.nn.intervals import IntervalSolve as IntervalSolve
 from jaxode.nn.layers import Conv as Conv

@@ -8,6 +8,7 @@ from jaxode.tasks.classification import Classification as Classification
 from jaxode.tasks.defaults import default_task as default_task
 from jaxode.tasks.density import Density as Density
 from jaxode.tasks.depth import DepthEstimation as DepthEstimation
+from jaxode.tasks.detection import Detection as Detection
 from jaxode.tasks.latent_series import LatentSeries as LatentSeries
 from jaxode.tasks.next_value import NextValue as NextValue
 from jaxode.tasks.regression import Regression as Regression

@@ -20,6 +20,7 @@ ROOMS = (
     "config",
     "data",
     "data.series",
+    "detection",
     "distributed",
     "export",
     "inference",

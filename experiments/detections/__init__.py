@@ -1,0 +1,1 @@
+"""Detection: settings, data, training and pictures."""
