@@ -20,7 +20,9 @@ from experiments import depth
 from experiments.depths import pictures, training
 from experiments.depths.config import DepthConfig
 from experiments.depths.data import problem
+from jaxode.cli import predict
 from jaxode.data.depth.views import AUGMENTATIONS
+from jaxode.inference import load_depth_model
 from jaxode.models.depth_config import FILE, DepthModelConfig
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -123,9 +125,18 @@ def test_a_data_set_has_its_crop_and_its_numbers(folder):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("text", ["{}", "[", '{"encoder": 1}'])
+def test_a_damaged_file_of_the_model_is_one_line(text, tmp_path, capsys):
+    (tmp_path / FILE).write_text(text)
+    assert predict.main([str(tmp_path), "picture.png"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "depth.json" in error
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("encoder", ["odenet", "resnet", "vgg16"])
-def test_every_encoder_is_trained_and_drawn(encoder, folder, tmp_path):
+def test_every_encoder_is_trained_drawn_and_used(encoder, folder, tmp_path, capsys):
     out = tmp_path / "run"
     flags = [*SMALL, "--vgg-width=0.0625", "--epochs=2", f"--encoder={encoder}"]
     assert depth.main([*flags, "--data", str(folder), "--out", str(out)]) == 0
@@ -133,6 +144,22 @@ def test_every_encoder_is_trained_and_drawn(encoder, folder, tmp_path):
         assert (out / name).read_bytes().startswith(b"\x89PNG")
     result = json.loads((out / "result.json").read_text())
     assert result["status"] == "complete"
+    picture = str(folder / "rgb" / "0.png")
+    assert predict.main([str(out), picture, picture, "--depth", str(tmp_path / "maps")]) == 0
+    said = capsys.readouterr().out
+    maps = [np.load(tmp_path / "maps" / f"{name}.npy") for name in ("0", "0-2")]
+    np.testing.assert_array_equal(*maps)
+    assert maps[0].shape == (32, 32)
+    assert f"{maps[0].min():.2f} to {maps[0].max():.2f} m" in said
+    assert (tmp_path / "maps" / "0.png").read_bytes().startswith(b"\x89PNG")
+    for flag in ("--top=2", "--csv=all.csv", "--score=0.5"):
+        assert predict.main([str(out), picture, flag]) == 2
+        assert "must be left out for a model" in capsys.readouterr().err
+    model = load_depth_model(out)
+    test = problem(DepthConfig(str(folder))).dataset.splits["test"]
+    found = np.stack([each.depth for each in model.predict(test["image"])])
+    rel = (np.abs(found - test["depth"]) / test["depth"]).mean()
+    assert rel == pytest.approx(result["test_rel"], rel=1e-4)
 
 
 @pytest.mark.slow
