@@ -61,7 +61,8 @@ def load() -> Any:
     module = importlib.import_module("torchvision")
     if not module.extension._has_ops():
         module.ops.boxes._assert_has_ops = lambda: None
-        align = importlib.import_module("torchvision.ops.roi_align")  # ops.roi_align is a function
+        # By its name: torchvision.ops.roi_align is a function.
+        align: Any = importlib.import_module("torchvision.ops.roi_align")
         # What it wraps calls torch.compile, which needs a compiler of C++.
         align._roi_align = getattr(align._roi_align, "__wrapped__", align._roi_align)
     return module
@@ -101,6 +102,7 @@ def faster_rcnn(
     vision = load()
     detection = importlib.import_module("torchvision.models.detection.faster_rcnn")
     anchors = importlib.import_module("torchvision.models.detection.anchor_utils")
+    channels: Any = backbone.out_channels
     pool = vision.ops.MultiScaleRoIAlign(["0"], output_size=7, sampling_ratio=2)
     model = detection.FasterRCNN(
         backbone,
@@ -111,7 +113,7 @@ def faster_rcnn(
         rpn_post_nms_top_n_test=after,
         rpn_batch_size_per_image=anchor_sample,
         box_roi_pool=pool,
-        box_head=detection.TwoMLPHead(backbone.out_channels * 49, hidden),
+        box_head=detection.TwoMLPHead(channels * 49, hidden),
         box_predictor=detection.FastRCNNPredictor(hidden, classes + 1),
         box_batch_size_per_image=box_sample,
         box_score_thresh=score,

@@ -1,18 +1,19 @@
-"""Predict with a trained model: classes, objects in pictures, log-densities, values of series.
+"""Predict with a trained model: classes, objects, depth, log-densities, values of series.
 
     jaxode predict runs/mnist/RUN seven.png three.png
     jaxode predict runs/mnist/RUN pictures/ --top 3 --csv predictions.csv
     jaxode predict runs/detection/RUN cells.jpg --pictures drawn/
+    jaxode predict runs/depth/RUN kitchen.jpg --pictures maps/
     jaxode predict runs/density/RUN points.npy
     jaxode predict runs/series/RUN new.ts --times 0.5,1,1.5
 
 RUN is a run's directory or a file of weights that `jaxode export --format safetensors` wrote. What
 it was trained for decides what it reads. Pictures are files or folders, of any size and mode: the
 middle square is resized as it was for training. A detector shrinks them whole, and prints an
-object a line: picture, class, score, and the box in pixels. Points are .npy or .csv files [N, D],
-in the units of the training data; their log-densities are printed in nats. Series are .ts or .npz
-files, folders with test series, or PhysioNet's records, as of `experiments.series`. In Python:
-`jaxode.load(RUN).predict(INPUTS)`.
+object a line: picture, class, score, and the box in pixels. Of a model of depth the range of each
+picture is printed. Points are .npy or .csv files [N, D], in the units of the training data; their
+log-densities are printed in nats. Series are .ts or .npz files, folders with test series, or
+PhysioNet's records, as of `experiments.series`. In Python: `jaxode.load(RUN).predict(INPUTS)`.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def build_parser() -> Parser:
         "--pictures",
         type=to_path,
         metavar="DIR",
-        help="write each picture with what was found in it: its boxes",
+        help="write each picture with what was found in it: boxes, depth (and metres as .npy)",
     )
     add_solve_flags(parser)
     return parser

@@ -1,6 +1,8 @@
 """Using a trained model: load it, predict with it, evaluate it with other solve settings."""
 
 from jaxode.inference.base import Trained as Trained
+from jaxode.inference.depth_maps import DepthMap as DepthMap
+from jaxode.inference.depth_maps import DepthMaps as DepthMaps
 from jaxode.inference.detections import Detected as Detected
 from jaxode.inference.detections import Detections as Detections
 from jaxode.inference.evaluation import Evaluation as Evaluation
@@ -15,6 +17,7 @@ from jaxode.inference.predictions import PicturePredictions as PicturePrediction
 from jaxode.inference.recorded_models import register_recorded_model as register_recorded_model
 from jaxode.inference.series_answers import SeriesPredictions as SeriesPredictions
 from jaxode.inference.trained import TrainedModel as TrainedModel
+from jaxode.inference.trained_depth import TrainedDepth as TrainedDepth
 from jaxode.inference.trained_detector import TrainedDetector as TrainedDetector
 from jaxode.inference.trained_flow import TrainedFlow as TrainedFlow
 from jaxode.inference.trained_series import TrainedSeries as TrainedSeries

@@ -181,15 +181,15 @@ def load_detector(path: Path, which: Which) -> TrainedDetector:
 
 def _facts(path: Path, classes: int) -> tuple[list[str], list[float], list[float]]:
     """Class names, mean and standard deviation. Raises ConfigError, OSError, ValueError."""
-    values = read_object(path)
+    values: dict[str, Any] = read_object(path)
     names, mean, std = (values.get(key) for key in ("class_names", "mean", "std"))
     named = isinstance(names, list) and len(names) == classes
-    if not named or not all(isinstance(name, str) for name in names):
+    if not named or not all(isinstance(name, str) for name in names or ()):
         raise ConfigError(f"{path}: class_names must be {classes} texts, got {names!r}"[:300])
     for key, numbers, least in (("mean", mean, 0.0), ("std", std, 1e-6)):
         whole = isinstance(numbers, list) and len(numbers) == 3
         if not whole or not all(
-            isinstance(x, float) and math.isfinite(x) and x >= least for x in numbers
+            isinstance(x, float) and math.isfinite(x) and x >= least for x in numbers or ()
         ):
             raise ConfigError(
                 f"{path}: {key} must be 3 numbers from {least:g}, got {numbers!r}"[:300]

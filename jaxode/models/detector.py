@@ -210,10 +210,8 @@ class Detector(nnx.Module):
         losses = None
         if truth is not None:
             sample = jax.vmap(self._samples)(*truth, found)
-            picked = [
-                jax.vmap(lambda x, rows: x[rows])(each, sample.rows)
-                for each in (class_logits, class_codes)
-            ]
+            pick = jax.vmap(lambda x, rows: x[rows])
+            picked = pick(class_logits, sample.rows), pick(class_codes, sample.rows)
             second = jax.vmap(self._second_losses)(*picked, sample)
             first = jax.vmap(self._first_losses, (0, 0, None, 0, 0, 0))(
                 logits, codes, anchors, *truth

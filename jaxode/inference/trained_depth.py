@@ -1,0 +1,135 @@
+"""A trained model of depth: loaded from its run, shown pictures of any size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from jaxode.checks import ConfigError, one_line
+from jaxode.data.depth import DepthPairs
+from jaxode.data.depth.folder import fitted
+from jaxode.data.depth.views import depth_views
+from jaxode.data.streaming import Examples
+from jaxode.inference.base import Trained
+from jaxode.inference.depth_maps import DepthMap, DepthMaps
+from jaxode.inference.inputs import Picture, named_pictures
+from jaxode.inference.own_model import TrainedModule, module_of
+from jaxode.inference.run_checkpoint import Which, run_of
+from jaxode.models.depth import DepthNet
+from jaxode.models.depth_config import FILE, DepthModelConfig, create_depth_model
+from jaxode.runs import read_config
+from jaxode.strict_json import read_object
+from jaxode.tasks import DepthEstimation
+
+BATCH = 8
+"""Pictures that are computed together."""
+
+
+class TrainedDepth(Trained):
+    """A trained model of depth with what its pictures go through.
+
+    Args:
+      trained: the model.
+      sizes: its own, and mean and standard deviation of its pictures.
+
+    Example:
+      >>> import jaxode
+      >>> model = jaxode.load("runs/depth/odenet")  # doctest: +SKIP
+      >>> model.predict("kitchen.jpg")[0].depth.shape  # doctest: +SKIP
+      (120, 160)
+    """
+
+    def __init__(self, trained: TrainedModule, sizes: DepthModelConfig) -> None:
+        self.config, self.origin, self.epoch = trained.config, trained.origin, trained.epoch
+        self.graphdef, self.learned = trained.graphdef, trained.learned
+        self.trained, self.sizes = trained, sizes
+        self.task, self.views = DepthEstimation(), depth_views(sizes.mean, sizes.std, ())
+        self._view = jax.jit(self.views.evaluation)
+
+    def with_solve(self, **changes: Any) -> TrainedDepth:
+        """The same parameters, solved with other settings.
+
+        Args:
+          changes: fields of `jaxode.SolveConfig`.
+
+        Raises:
+          ConfigError: settings that are no solve's, or outside their ranges.
+        """
+        if not changes:
+            return self
+        config = self.config.replaced(**changes)
+        model = create_depth_model(self.sizes, config.solve, nnx.Rngs(0))
+        origin, epoch = self.trained.origin, self.trained.epoch
+        trained = TrainedModule(config, model, self.learned, origin, epoch)
+        return TrainedDepth(trained, self.sizes)
+
+    def predict(
+        self, pictures: Picture | Sequence[Picture], *, batch_size: int = BATCH
+    ) -> DepthMaps:
+        """The depth of pictures.
+
+        Of a picture of another shape than the canvas the middle is taken, as in training.
+
+        Args:
+          pictures: one or several: files, folders, Pillow's images or arrays.
+          batch_size: pictures that are computed together.
+
+        Raises:
+          ConfigError: what is no picture.
+          SolveError: a solve failed.
+        """
+        size = self.sizes.height, self.sizes.columns
+        given = [(name, fitted(picture, size)) for name, picture in named_pictures(pictures)]
+        if not given:
+            raise ConfigError("pictures must be at least one, got none")
+        images = jnp.asarray(np.stack([image for _, image in given]))
+        shown = self._view({"image": images, "depth": jnp.zeros(images.shape[:3], jnp.float32)})
+        found = self.trained.predict(np.asarray(shown["image"]), batch_size=batch_size)
+        maps = (
+            DepthMap(name, image, np.exp(log_depth))
+            for (name, image), log_depth in zip(given, found, strict=True)
+        )
+        return DepthMaps(tuple(maps))
+
+    def predict_files(self, paths: Sequence[Path], *, batch_size: int = BATCH) -> DepthMaps:
+        """The depth of the pictures of files and folders; errors as of `predict`."""
+        return self.predict(list(paths), batch_size=batch_size)
+
+    def examples(self, data: Any) -> tuple[str, Examples]:
+        """Name and arrays to evaluate on, over whole pictures.
+
+        Args:
+          data: pairs of pictures and depth, as `jaxode.data.depth.read_depth_folder` reads them.
+
+        Raises:
+          ConfigError: something else; a folder does not say what its numbers mean in metres.
+        """
+        if not isinstance(data, DepthPairs):
+            raise ConfigError("data must be DepthPairs, which read_depth_folder gives")
+        return "pairs", {"image": data.images, "depth": data.depth}
+
+
+def load_depth_model(path: Path, which: Which) -> TrainedDepth:
+    """The trained model of depth of a run.
+
+    Args:
+      path: the run's directory, or that of one of its checkpoints.
+      which: last or best checkpoint.
+
+    Raises:
+      ConfigError: the run cannot be read.
+    """
+    run = run_of(path)[0]
+    try:
+        sizes = DepthModelConfig.from_json(read_object(run / FILE))
+        solve = read_config(run, DepthNet).solve
+    except (OSError, ValueError) as error:
+        raise ConfigError(one_line(error)) from error
+    trained = module_of(path, which, create_depth_model(sizes, solve, nnx.Rngs(0)))
+    return TrainedDepth(trained, sizes)
