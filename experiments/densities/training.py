@@ -19,7 +19,14 @@ from experiments.written_at_the_start import WrittenAtTheStart, require_same
 from jaxode.callbacks import EarlyStopping
 from jaxode.data import ArrayDataset, BatchStream, Dataset, StreamedDataset
 from jaxode.data.densities import TARGETS
-from jaxode.data.point_tables import Splits, gaussian_score, read_array, read_patches, read_wine
+from jaxode.data.point_tables import (
+    Splits,
+    StandardisedSplits,
+    gaussian_score,
+    read_array,
+    read_patches,
+    read_wine,
+)
 from jaxode.inference import InputFacts
 from jaxode.inference.input_facts import FILE as INPUTS
 from jaxode.models.flow_config import FILE, FlowConfig, create_flow
@@ -41,7 +48,7 @@ def dataset(config: DensityConfig) -> Dataset:
     else:
         splits = read_array(Path(config.target), config.fold)
     spec = SimpleNamespace(gaussian=gaussian_score(splits), facts=facts_of(splits))
-    train, test = ({"points": part} for part in splits[:2])
+    train, test = ({"points": part} for part in splits)
     held = round(config.validation * len(splits.train))
     if not held:
         return ArrayDataset(Path(config.target).stem, train, test, spec)
@@ -53,7 +60,7 @@ def dataset(config: DensityConfig) -> Dataset:
 
 def facts_of(splits: Splits) -> InputFacts | None:
     """How points of the source are standardised; None where they are not."""
-    if splits.shift is None or splits.scale is None:
+    if not isinstance(splits, StandardisedSplits):
         return None
     return InputFacts(tuple(splits.shift.tolist()), tuple(splits.scale.tolist()))
 

@@ -18,12 +18,22 @@ Points = Float[np.ndarray, "N D"]
 
 
 class Splits(NamedTuple):
-    """Points to train on and to test with, float32: (x - shift) / scale of those of the source."""
+    """Points to train on and to test with, float32."""
 
     train: Points
     test: Points
-    shift: Float[np.ndarray, " D"] | None = None
-    scale: Float[np.ndarray, " D"] | None = None
+
+
+class StandardisedSplits(Splits):
+    """Points that are (x - shift) / scale of those of the source.
+
+    Attributes:
+      shift: [D].
+      scale: [D], above 0.
+    """
+
+    shift: Float[np.ndarray, " D"]
+    scale: Float[np.ndarray, " D"]
 
 
 def read_wine(path: Path, fold: int) -> Splits:
@@ -124,11 +134,13 @@ def _fold(rows: Points, fold: int) -> tuple[Points, Points]:
     return rows[np.concatenate(parts)], rows[test]
 
 
-def _standardised(train: Points, test: Points) -> Splits:
+def _standardised(train: Points, test: Points) -> StandardisedSplits:
     mean, deviation = train.mean(0), train.std(0)
     deviation = np.where(deviation > 0, deviation, 1.0)
     parts = (((part - mean) / deviation).astype(np.float32) for part in (train, test))
-    return Splits(*parts, shift=mean, scale=deviation)
+    found = StandardisedSplits(*parts)
+    found.shift, found.scale = mean, deviation
+    return found
 
 
 def gaussian_score(splits: Splits) -> float:
@@ -141,7 +153,7 @@ def gaussian_score(splits: Splits) -> float:
       >>> round(gaussian_score(Splits(points, points)), 1)
       -1.4
     """
-    train, test = (np.asarray(part, np.float64) for part in splits[:2])
+    train, test = (np.asarray(part, np.float64) for part in splits)
     covariance = np.atleast_2d(np.cov(train.T))
     centred = test - train.mean(0)
     squares = (centred * np.linalg.solve(covariance, centred.T).T).sum(1)

@@ -25,6 +25,9 @@ def test_folds_of_wine_are_all_rows_once_and_standardised(tmp_path, separator):
     assert test.shape == (6, 11)
     np.testing.assert_allclose(train.mean(0), 0, atol=1e-5)
     np.testing.assert_allclose(train.std(0), 1, atol=1e-5)
+    found = read_wine(path, 3)
+    back = np.concatenate([found.train, found.test]) * found.scale + found.shift
+    np.testing.assert_allclose(np.sort(back, 0), np.sort(np.round(rows[:, :-1], 3), 0), atol=1e-4)
     assert sum(len(read_wine(path, fold).test) for fold in range(10)) == 57
 
 

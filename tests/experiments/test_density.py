@@ -160,7 +160,7 @@ def test_a_wrong_request_is_one_line(argument, message, tmp_path, capsys):
 
 def test_a_directory_without_a_density_is_refused(tmp_path, capsys):
     assert sample.main([str(tmp_path)]) == 2
-    assert "has no flow.json" in capsys.readouterr().err
+    assert "is no run: it has no config.json" in capsys.readouterr().err
 
 
 def test_panels_are_a_png():
