@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -61,8 +61,8 @@ def load() -> Any:
     module = importlib.import_module("torchvision")
     if not module.extension._has_ops():
         module.ops.boxes._assert_has_ops = lambda: None
-        align = importlib.import_module("torchvision.ops.roi_align")  # ops.roi_align is a function
-        # What it wraps calls torch.compile, which needs a compiler of C++.
+        # `ops.roi_align` is a function. What it wraps calls torch.compile, which needs a compiler.
+        align: Any = importlib.import_module("torchvision.ops.roi_align")
         align._roi_align = getattr(align._roi_align, "__wrapped__", align._roi_align)
     return module
 
@@ -98,7 +98,7 @@ def faster_rcnn(
       detections: of an image, at most.
       stride: which the sides of images are multiples of.
     """
-    vision = load()
+    vision, channels = load(), cast("int", backbone.out_channels)
     detection = importlib.import_module("torchvision.models.detection.faster_rcnn")
     anchors = importlib.import_module("torchvision.models.detection.anchor_utils")
     pool = vision.ops.MultiScaleRoIAlign(["0"], output_size=7, sampling_ratio=2)
@@ -111,7 +111,7 @@ def faster_rcnn(
         rpn_post_nms_top_n_test=after,
         rpn_batch_size_per_image=anchor_sample,
         box_roi_pool=pool,
-        box_head=detection.TwoMLPHead(backbone.out_channels * 49, hidden),
+        box_head=detection.TwoMLPHead(channels * 49, hidden),
         box_predictor=detection.FastRCNNPredictor(hidden, classes + 1),
         box_batch_size_per_image=box_sample,
         box_score_thresh=score,

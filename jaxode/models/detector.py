@@ -210,11 +210,11 @@ class Detector(nnx.Module):
         losses = None
         if truth is not None:
             sample = jax.vmap(self._samples)(*truth, found)
-            picked = [
-                jax.vmap(lambda x, rows: x[rows])(each, sample.rows)
-                for each in (class_logits, class_codes)
-            ]
-            second = jax.vmap(self._second_losses)(*picked, sample)
+            pick = jax.vmap(lambda x, rows: x[rows])
+            sampled_logits, sampled_codes = (
+                pick(each, sample.rows) for each in (class_logits, class_codes)
+            )
+            second = jax.vmap(self._second_losses)(sampled_logits, sampled_codes, sample)
             first = jax.vmap(self._first_losses, (0, 0, None, 0, 0, 0))(
                 logits, codes, anchors, *truth
             )
