@@ -6,6 +6,7 @@ Modules are called as in `jaxode.models.depth` and `depth_encoders`, VGG's layer
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -60,7 +61,7 @@ class VGGEncoder(nn.Module):
 
     def __init__(self, width: float) -> None:
         super().__init__()
-        self.features = vgg16_bn(1, width).features
+        self.features: Any = vgg16_bn(1, width).features
         pools = [i for i, layer in enumerate(self.features) if isinstance(layer, nn.MaxPool2d)]
         last = [self.features[i - 3].out_channels for i in pools]
         self.read, self.channels = pools[2:], (*last[2:], last[-1])
@@ -117,7 +118,9 @@ class DepthDecoder(nn.Module):
 class DepthNet(nn.Module):
     """An encoder and a decoder."""
 
-    def __init__(self, encoder: nn.Module, width: int, mean_log_depth: float) -> None:
+    def __init__(
+        self, encoder: ChainEncoder | VGGEncoder, width: int, mean_log_depth: float
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = DepthDecoder(encoder.channels, width)

@@ -19,11 +19,11 @@ def vgg16_bn(classes: int = 1000, width: float = 1.0, dropout: float = 0.5) -> n
 
     Initial weights are torchvision's.
     """
-    module = vision.load().models.vgg
+    module: Any = vision.load().models.vgg
     stages = [each if each == "M" else round(each * width) for each in module.cfgs["D"]]
     model = module.VGG(module.make_layers(stages, batch_norm=True), classes, dropout=dropout)
     if width != 1:
-        sizes = (stages[-2] * 49, round(4096 * width), round(4096 * width), classes)
+        sizes: Any = (stages[-2] * 49, round(4096 * width), round(4096 * width), classes)
         for number, place in enumerate((0, 3, 6)):
             linear = nn.Linear(sizes[number], sizes[number + 1])
             nn.init.normal_(linear.weight, 0, 0.01)

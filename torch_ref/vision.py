@@ -61,8 +61,9 @@ def load() -> Any:
     module = importlib.import_module("torchvision")
     if not module.extension._has_ops():
         module.ops.boxes._assert_has_ops = lambda: None
-        # `ops.roi_align` is a function. What it wraps calls torch.compile, which needs a compiler.
+        # By its name: torchvision.ops.roi_align is a function.
         align: Any = importlib.import_module("torchvision.ops.roi_align")
+        # What it wraps calls torch.compile, which needs a compiler of C++.
         align._roi_align = getattr(align._roi_align, "__wrapped__", align._roi_align)
     return module
 

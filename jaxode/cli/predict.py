@@ -1,8 +1,9 @@
-"""Classify pictures with a trained model, or find the objects in them with a detector.
+"""Classify pictures with a trained model, or find their objects or their depth.
 
     jaxode predict runs/mnist/RUN seven.png three.png
     jaxode predict runs/mnist/RUN pictures/ --top 3 --csv predictions.csv
     jaxode predict runs/detection/bccd cells.jpg --boxes drawn/
+    jaxode predict runs/depth/odenet kitchen.jpg --depth maps/
 
 RUN is a run's directory or a file of weights that `jaxode export --format safetensors` wrote.
 Pictures are files or folders, of any size and mode: the middle square is resized as it was for
@@ -10,6 +11,9 @@ training. In Python: `jaxode.load(RUN).predict(PICTURES)`.
 
 Of a run of `python -m experiments.detection` the objects are printed, one a line: picture, class,
 score, and the box in pixels. In Python: `jaxode.inference.load_detector(RUN).detect(PICTURES)`.
+
+Of a run of `python -m experiments.depth` the range of depth of each picture is printed, and with
+--depth the map is written. In Python: `jaxode.inference.load_depth_model(RUN).predict(PICTURES)`.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxode.checks import ConfigError, Range
-from jaxode.cli import predict_boxes
+from jaxode.cli import predict_boxes, predict_depth
 from jaxode.cli.command import add_solve_flags, new_parser, run_command
 from jaxode.cli.converters import Choice, Number, path_text, to_path
 from jaxode.cli.parser import Parser
@@ -62,6 +66,12 @@ def build_parser() -> Parser:
         help="of a detector: write each picture with its boxes as a PNG",
     )
     add(
+        "--depth",
+        type=to_path,
+        metavar="DIR",
+        help="of a model of depth: write each map as .npy, in metres, and as a PNG",
+    )
+    add(
         "--score",
         type=Number(float, Range(0, 1)),
         metavar="X",
@@ -74,16 +84,22 @@ def build_parser() -> Parser:
 
 def work(options: argparse.Namespace, solve: dict[str, Any]) -> str:
     """Load, predict, print."""
-    from jaxode.inference import is_detector, load
+    from jaxode.inference import is_depth_model, is_detector, load
     from jaxode.runs.files import write_whole
 
-    if is_detector(options.run):
+    depth, boxes = is_depth_model(options.run), is_detector(options.run)
+    if options.depth is not None and not depth:
+        raise ConfigError("depth must be left out for a model that finds no depth")
+    if not boxes:
+        for name in ("boxes", "score"):
+            if getattr(options, name) is not None:
+                raise ConfigError(f"{name} must be left out for a model that detects no objects")
+    if depth:
+        return predict_depth.work(options, solve)
+    if boxes:
         if options.top is not None:
             raise ConfigError("top must be left out for a detector, whose objects have one class")
         return predict_boxes.work(options, solve)
-    for name in ("boxes", "score"):
-        if getattr(options, name) is not None:
-            raise ConfigError(f"{name} must be left out for a model that detects no objects")
     model = load(options.run, checkpoint=options.checkpoint).with_solve(**solve)
     found = model.predict([Path(each) for each in options.pictures], batch_size=options.batch_size)
     if options.csv is not None:

@@ -1,5 +1,9 @@
 """Using a trained model: load it, predict pictures, evaluate it with other solve settings."""
 
+from jaxode.inference.depth_maps import DepthMap as DepthMap
+from jaxode.inference.depth_maps import TrainedDepth as TrainedDepth
+from jaxode.inference.depth_maps import is_depth_model as is_depth_model
+from jaxode.inference.depth_maps import load_depth_model as load_depth_model
 from jaxode.inference.detecting import Detected as Detected
 from jaxode.inference.detecting import TrainedDetector as TrainedDetector
 from jaxode.inference.detecting import is_detector as is_detector

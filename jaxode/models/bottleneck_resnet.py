@@ -54,7 +54,7 @@ class Shortcut(nnx.Module):
         # Of stride 1 on every second pixel: as a product of 2x2 patches it would take four times
         # the work.
         conv = _conv(inner, outer, 1, kernels=kernels, rngs=rngs, dtype=dtype)
-        self.layers = nnx.List([conv, torch_batch_norm(outer, dtype)])
+        self.layers: nnx.List[Any] = nnx.List([conv, torch_batch_norm(outer, dtype)])
 
     def __call__(
         self, x: Float[Array, "B H W I"], training: Training | None = None

@@ -92,7 +92,8 @@ class DepthDecoder(nnx.Module):
         out = self.merges[-1](out + out.mean((1, 2), keepdims=True))
         for number in reversed(range(len(maps) - 1)):
             lateral = self.laterals[number](maps[number])
-            out = self.merges[number](enlarged(out, lateral.shape[1:3]) + lateral)
+            _, rows, columns, _ = lateral.shape
+            out = self.merges[number](enlarged(out, (rows, columns)) + lateral)
         out = enlarged(self.narrow(out), (size[0] // 2, size[1] // 2))
         return enlarged(self.last(self.refine(out)), size)[..., 0]
 
@@ -128,4 +129,5 @@ class DepthNet(nnx.Module):
     ) -> tuple[Float[Array, "B {images.shape[1]} {images.shape[2]}"], Stats]:
         """The logarithm of depth in metres [B, H, W], and each ODE's statistics [blocks]."""
         maps, stats = self.encoder(images, training)
-        return self.decoder(maps, images.shape[1:3]) + self.mean_log_depth, stats
+        _, height, width, _ = images.shape
+        return self.decoder(maps, (height, width)) + self.mean_log_depth, stats

@@ -137,6 +137,14 @@ class VGGEncoder(nnx.Module):
 
     Raises:
       ConfigError: a width that leaves no whole number of channels.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from flax import nnx
+      >>> from jaxode.models import VGGEncoder
+      >>> maps, _ = VGGEncoder(1 / 16, rngs=nnx.Rngs(0))(jnp.ones((1, 32, 64, 3)))
+      >>> [each.shape[1:] for each in maps]
+      [(8, 16, 16), (4, 8, 32), (2, 4, 32), (1, 2, 32)]
     """
 
     def __init__(

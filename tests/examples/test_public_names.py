@@ -19,6 +19,7 @@ ROOMS = (
     "callbacks",
     "config",
     "data",
+    "data.depth",
     "data.series",
     "detection",
     "distributed",

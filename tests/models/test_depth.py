@@ -22,8 +22,9 @@ def abstract(config):
     return nnx.eval_shape(lambda: create_depth_model(config, ONE_STEP, nnx.Rngs(0)))
 
 
-@pytest.mark.parametrize("encoder", ["odenet", "resnet", "vgg16"])
-@pytest.mark.parametrize("size", [(120, 160), (32, 32), (97, 131)])
+@pytest.mark.parametrize(
+    ("encoder", "size"), [("odenet", (97, 131)), ("resnet", (120, 160)), ("vgg16", (32, 32))]
+)
 def test_every_pixel_has_a_depth(encoder, size):
     model = abstract(DepthModelConfig(encoder, 16, 1 / 8, 32))
     graph, state = nnx.split(model)

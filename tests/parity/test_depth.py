@@ -15,7 +15,7 @@ pytest.importorskip("torchdiffeq")
 if find_spec("torchvision") is None:  # a plain import fails beside a PyTorch for CPUs
     pytest.skip("torchvision is not installed", allow_module_level=True)
 
-from jaxode import SolveConfig, interop  # noqa: E402
+from jaxode import SolveConfig, interop, losses  # noqa: E402
 from jaxode.models.depth_config import DepthModelConfig, create_depth_model  # noqa: E402
 from jaxode.parity.bounds import BOUNDS  # noqa: E402
 from jaxode.tasks import DepthEstimation  # noqa: E402
@@ -65,6 +65,21 @@ def example(seed=0):
     return rng.normal(size=(2, *SIZE, 3)), rng.uniform(1, 9, (2, *SIZE)), known
 
 
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_of_maps_of_errors(name, x64):
+    errors, _, known = example()
+    errors = errors[..., 0]
+    ours = {"berhu": losses.berhu, "scale_invariant": losses.scale_invariant}[name]
+    mask = jnp.asarray(known, jnp.float64)
+    value, slope = jax.jit(jax.value_and_grad(lambda e: ours(e, mask).mean()))(errors)
+    theirs = torch.tensor(errors, requires_grad=True)
+    wanted = LOSSES[name](theirs, torch.from_numpy(known))
+    wanted.backward()
+    assert float(value) == pytest.approx(wanted.item(), rel=OUTPUT)
+    assert error({"": slope}, {"": theirs.grad.numpy()}) <= EXACT
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("encoder", ["odenet", "resnet", "vgg16"])
 def test_log_depth_and_the_gradients_of_both_losses(encoder, x64):
     ours, theirs = pair(encoder)
@@ -80,7 +95,7 @@ def test_log_depth_and_the_gradients_of_both_losses(encoder, x64):
 
     @jax.jit
     def work(params, share):
-        def losses(params):
+        def both(params):
             model = nnx.merge(graph, params, statistics, copy=True)
             found, _ = model(batch["image"], Training(batch["key"], batch["weight"]))
             each = [
@@ -89,7 +104,7 @@ def test_log_depth_and_the_gradients_of_both_losses(encoder, x64):
             ]
             return share @ jnp.stack(each), (jnp.stack(each), found)
 
-        return jax.grad(losses, has_aux=True)(params)
+        return jax.grad(both, has_aux=True)(params)
 
     inputs = torch.from_numpy(images.transpose(0, 3, 1, 2))
     for place, name in enumerate(LOSSES):

@@ -30,28 +30,35 @@ def part(rows):
 @pytest.mark.parametrize("loss", ["berhu", "scale_invariant"])
 def test_losses_and_errors_of_parts_add_up_and_padding_counts_for_nothing(loss):
     task = DepthEstimation(loss)
-    whole, found = task.loss(lambda x: x, BATCH, jnp.float32(3))
-    parts = [task.loss(lambda x: x, part(np.s_[i : i + 2]), jnp.float32(3))[0] for i in (0, 2)]
-    assert float(sum(parts)) == pytest.approx(float(whole), rel=1e-6)
-    alone, _ = task.loss(lambda x: x, part(np.s_[:3]), jnp.float32(3))
-    assert float(alone) == pytest.approx(float(whole), rel=1e-6)
-    sums = task.metrics(found, BATCH)
-    added = jax.tree.map(
-        jnp.add, *(task.metrics(found[rows], part(rows)) for rows in (np.s_[:2], np.s_[2:]))
-    )
-    assert added == pytest.approx({name: float(each) for name, each in sums.items()}, rel=1e-5)
+
+    @jax.jit
+    def work(batch):
+        share, found = task.loss(lambda x: x, batch, jnp.float32(3))
+        return share, task.metrics(found, batch)
+
+    whole, sums = work(BATCH)
+    parts = [work(part(np.s_[i : i + 2])) for i in (0, 2)]
+    assert float(parts[0][0] + parts[1][0]) == pytest.approx(float(whole), rel=1e-6)
+    for name, value in sums.items():
+        added = float(parts[0][1][name]) + float(parts[1][1][name])
+        assert added == pytest.approx(float(value), rel=1e-5)
     assert sums["pixels"] == KNOWN[:3].sum()
+    spoiled = BATCH | {"image": BATCH["image"].at[3].set(9.0)}
+    again, others = work(spoiled)
+    assert (again, others["rel"]) == (whole, sums["rel"])
 
 
 def test_pixels_of_all_pictures_count_alike():
     """A picture with few known pixels weighs little, and nothing is read where depth is unknown."""
     task = DepthEstimation()
-    sums = {name: np.asarray(value) for name, value in task.metrics(FOUND, BATCH).items()}
+    found_sums, each = jax.jit(lambda x, y: (task.metrics(x, y), task.predictions(x, y)))(
+        FOUND, BATCH
+    )
+    sums = {name: np.asarray(value) for name, value in found_sums.items()}
     scores = task.summarize(sums)
     truth, found = DEPTH[:3][KNOWN[:3]].astype(float), np.exp(np.asarray(FOUND))[:3][KNOWN[:3]]
     assert scores["rel"] == pytest.approx((abs(found - truth) / truth).mean(), rel=1e-5)
     assert scores["rms"] == pytest.approx(np.sqrt(((found - truth) ** 2).mean()), rel=1e-5)
-    each = task.predictions(FOUND, BATCH)
     share = np.asarray(each["pixels"])[:3] / KNOWN[:3].sum()
     assert share @ np.asarray(each["rel"])[:3] == pytest.approx(scores["rel"], rel=1e-5)
     stored = {name: np.asarray(value) for name, value in each.items()}

@@ -31,6 +31,13 @@ class DepthPairs(NamedTuple):
       names: of the pairs.
       images: red, green and blue of 0 to 255.
       depth: in metres; 0 where it is unknown.
+
+    Example:
+      >>> import numpy as np
+      >>> from jaxode.data.depth import DepthPairs
+      >>> images, depth = np.zeros((2, 6, 8, 3), np.uint8), np.ones((2, 6, 8), np.float32)
+      >>> len(DepthPairs(("kitchen", "office"), images, depth).images)
+      2
     """
 
     names: tuple[str, ...]
@@ -39,7 +46,15 @@ class DepthPairs(NamedTuple):
 
 
 class DepthSplits(NamedTuple):
-    """Training and test pairs, and a line for each pair that was left out."""
+    """Training and test pairs, and a line for each pair that was left out.
+
+    Example:
+      See `read_depth_folder`:
+
+      >>> from jaxode.data.depth import DepthSplits
+      >>> DepthSplits._fields
+      ('train', 'test', 'malformed')
+    """
 
     train: DepthPairs
     test: DepthPairs
