@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -99,7 +99,7 @@ def faster_rcnn(
       detections: of an image, at most.
       stride: which the sides of images are multiples of.
     """
-    vision = load()
+    vision, channels = load(), cast("int", backbone.out_channels)
     detection = importlib.import_module("torchvision.models.detection.faster_rcnn")
     anchors = importlib.import_module("torchvision.models.detection.anchor_utils")
     pool = vision.ops.MultiScaleRoIAlign(["0"], output_size=7, sampling_ratio=2)
@@ -112,7 +112,7 @@ def faster_rcnn(
         rpn_post_nms_top_n_test=after,
         rpn_batch_size_per_image=anchor_sample,
         box_roi_pool=pool,
-        box_head=detection.TwoMLPHead(backbone.out_channels * 49, hidden),
+        box_head=detection.TwoMLPHead(channels * 49, hidden),
         box_predictor=detection.FastRCNNPredictor(hidden, classes + 1),
         box_batch_size_per_image=box_sample,
         box_score_thresh=score,

@@ -61,13 +61,13 @@ def proposals(
       threshold: of its overlap.
 
     Example:
+      >>> import jax
       >>> import jax.numpy as jnp
       >>> from jaxode.detection import proposals
       >>> anchors = jnp.array([[0.0, 0.0, 4.0, 4.0], [0.0, 0.0, 4.0, 4.1], [4.0, 4.0, 8.0, 8.0]])
-      >>> found = proposals(
-      ...     jnp.array([0.0, 1.0, 2.0]), jnp.zeros((3, 4)), anchors, jnp.array([8.0, 8.0]),
-      ...     before=3, after=3,
-      ... )
+      >>> propose = jax.jit(lambda *given: proposals(*given, before=3, after=3))
+      >>> logits, codes = jnp.array([0.0, 1.0, 2.0]), jnp.zeros((3, 4))
+      >>> found = propose(logits, codes, anchors, jnp.array([8.0, 8.0]))
       >>> found.boxes[found.real].round(1).tolist()
       [[4.0, 4.0, 8.0, 8.0], [0.0, 0.0, 4.0, 4.099999904632568]]
     """
@@ -110,13 +110,15 @@ def detections(
       By falling score: the box, its score, and its class from 0; then rows of zeros with class -1.
 
     Example:
+      >>> import jax
       >>> import jax.numpy as jnp
       >>> from jaxode.detection import detections
       >>> from jaxode.detection.proposals import Proposals
       >>> found = Proposals(jnp.array([[0.0, 0.0, 4.0, 4.0]]), jnp.array([True]))
       >>> logits, codes = jnp.array([[0.0, 20.0]]), jnp.zeros((1, 2, 4))
       >>> options = {"weights": (10, 10, 5, 5), "count": 1}
-      >>> detections(logits, codes, found, jnp.array([8.0, 8.0]), **options).tolist()
+      >>> detect = jax.jit(lambda *given: detections(*given, **options))
+      >>> detect(logits, codes, found, jnp.array([8.0, 8.0])).tolist()
       [[0.0, 0.0, 4.0, 4.0, 1.0, 0.0]]
     """
     classes = logits.shape[1] - 1

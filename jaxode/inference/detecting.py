@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from flax import nnx
 from jaxtyping import Float
 from PIL import Image
 
-from jaxode.checks import ConfigError, one_line
+from jaxode.checks import ConfigError, one_line, shown
 from jaxode.data.detection import on_canvas
 from jaxode.data.detection.views import detection_views
 from jaxode.inference.inputs import Picture, named_pictures
@@ -41,6 +40,13 @@ class Detected(NamedTuple):
       name: of the picture's file, or its number.
       picture: in RGB.
       rows: by falling score: box in pixels of the picture, score, class.
+
+    Example:
+      >>> import numpy as np
+      >>> from PIL import Image
+      >>> from jaxode.inference import Detected
+      >>> Detected("cells.jpg", Image.new("RGB", (64, 48)), np.zeros((0, 6))).picture.size
+      (64, 48)
     """
 
     name: str
@@ -194,20 +200,18 @@ def load_detector(
 
 def _facts(path: Path, classes: int) -> tuple[list[str], list[float], list[float]]:
     """Class names, mean and standard deviation. Raises ConfigError, OSError, ValueError."""
-    values = read_object(path)
+    values: Any = read_object(path)
     names, mean, std = (values.get(key) for key in ("class_names", "mean", "std"))
     named = isinstance(names, list) and len(names) == classes
     if not named or not all(isinstance(name, str) for name in names):
-        raise ConfigError(f"{path}: class_names must be {classes} texts, got {names!r}"[:300])
+        raise ConfigError(f"{path}: class_names must be {classes} texts, got {shown(names)}")
     for key, numbers, least in (("mean", mean, 0.0), ("std", std, 1e-6)):
-        whole = isinstance(numbers, list) and len(numbers) == 3
-        if not whole or not all(
-            isinstance(x, float) and math.isfinite(x) and x >= least for x in numbers
-        ):
+        three = isinstance(numbers, list) and len(numbers) == 3
+        if not three or not all(isinstance(x, float) and least <= x <= 1e6 for x in numbers):
             raise ConfigError(
-                f"{path}: {key} must be 3 numbers from {least:g}, got {numbers!r}"[:300]
+                f"{path}: {key} must be 3 numbers from {least:g}, got {shown(numbers)}"
             )
-    return names, mean, std  # type: ignore[return-value]
+    return names, mean, std
 
 
 def _score_of(run: Path) -> float:

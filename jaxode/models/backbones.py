@@ -33,9 +33,10 @@ class ODEBackbone(nnx.Module):
       >>> from flax import nnx
       >>> from jaxode.models import ODEBackbone
       >>> from jaxode.nn import ConvField, GroupNorm, HalvingStem, ODEBlock
-      >>> rngs = nnx.Rngs(0)
-      >>> stem, block = HalvingStem(3, 8, 3, rngs=rngs), ODEBlock(ConvField(8, rngs=rngs))
-      >>> maps, stats = ODEBackbone(stem, [block], GroupNorm(8))(jnp.ones((1, 32, 32, 3)))
+      >>> def shapes(rngs):
+      ...     stem, block = HalvingStem(3, 8, 3, rngs=rngs), ODEBlock(ConvField(8, rngs=rngs))
+      ...     return ODEBackbone(stem, [block], GroupNorm(8))(jnp.ones((1, 32, 32, 3)))
+      >>> maps, stats = nnx.eval_shape(shapes, nnx.Rngs(0))
       >>> maps.shape, stats.nfe.shape
       ((1, 4, 4, 8), (1,))
     """
@@ -65,8 +66,10 @@ class ResidualBackbone(nnx.Module):
       >>> from flax import nnx
       >>> from jaxode.models import ResidualBackbone
       >>> from jaxode.nn import GroupNorm, HalvingStem
-      >>> stem = HalvingStem(3, 8, 4, rngs=nnx.Rngs(0))
-      >>> maps, stats = ResidualBackbone(stem, [], GroupNorm(8))(jnp.ones((1, 32, 32, 3)))
+      >>> def shapes(rngs):
+      ...     stem = HalvingStem(3, 8, 4, rngs=rngs)
+      ...     return ResidualBackbone(stem, [], GroupNorm(8))(jnp.ones((1, 32, 32, 3)))
+      >>> maps, stats = nnx.eval_shape(shapes, nnx.Rngs(0))
       >>> maps.shape, stats.nfe.shape
       ((1, 2, 2, 8), (0,))
     """
@@ -99,8 +102,10 @@ class PyramidBackbone(nnx.Module):
       >>> from flax import nnx
       >>> from jaxode.models import PyramidBackbone
       >>> from jaxode.models.vgg import VGGFeatures
-      >>> network = VGGFeatures(3, [(8,), (16,)], rngs=nnx.Rngs(0))
-      >>> maps, stats = PyramidBackbone(network, 1)(jnp.ones((1, 16, 16, 3)))
+      >>> def shapes(rngs):
+      ...     network = VGGFeatures(3, [(8,), (16,)], rngs=rngs)
+      ...     return PyramidBackbone(network, 1)(jnp.ones((1, 16, 16, 3)))
+      >>> maps, stats = nnx.eval_shape(shapes, nnx.Rngs(0))
       >>> maps.shape, stats.nfe.shape
       ((1, 8, 8, 16), (0,))
     """

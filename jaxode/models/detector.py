@@ -53,6 +53,11 @@ class DetectorSettings:
       detections: of an image, at most.
       bins: of RoIAlign, a side.
       samples: of each bin, a side.
+
+    Example:
+      >>> from jaxode.models import DetectorSettings
+      >>> DetectorSettings(sizes=(16.0, 32.0)).anchors
+      6
     """
 
     sizes: tuple[float, ...] = (32, 64, 128, 256, 512)
@@ -82,23 +87,44 @@ class DetectorSettings:
 
 
 class DetectorInputs(NamedTuple):
-    """Images and, in training, what is in them."""
+    """Images and, in training, what is in them.
+
+    Args:
+      images: canvases of one size, normalised.
+      extents: height and width of what each canvas shows, in pixels; the rest is padding.
+      boxes: of the objects, in pixels of the canvas.
+      classes: of the objects, from 0; -1 is padding.
+
+    Example:
+      >>> import numpy as np
+      >>> from jaxode.models import DetectorInputs
+      >>> inputs = DetectorInputs(np.zeros((1, 64, 64, 3)), np.full((1, 2), 64.0))
+      >>> inputs.boxes is None
+      True
+    """
 
     images: Images
     extents: Float[Array, "B 2"]
-    """Height and width of what each canvas shows, in pixels; the rest is padding."""
     boxes: Float[Array, "B M 4"] | None = None
     classes: Int[Array, "B M"] | None = None
-    """From 0; -1 is padding."""
 
 
 class DetectorOutputs(NamedTuple):
-    """What a detector says of images; what was not asked for is None."""
+    """What a detector says of images; what was not asked for is None.
+
+    Args:
+      losses: of each image: of its anchors' log-odds and boxes, of its proposals' classes and
+        boxes.
+      detections: by falling score: box, score, class; rows of class -1 are padding.
+
+    Example:
+      >>> from jaxode.models import DetectorOutputs
+      >>> DetectorOutputs._fields
+      ('losses', 'detections')
+    """
 
     losses: Float[Array, "B 4"] | None
-    """In the order of LOSSES."""
     detections: Float[Array, "B D 6"] | None
-    """By falling score: box, score, class; rows of class -1 are padding."""
 
 
 class Detector(nnx.Module):
@@ -121,9 +147,9 @@ class Detector(nnx.Module):
       >>> from jaxode.models import DetectorInputs
       >>> from jaxode.models.detector_config import DetectorConfig, create_detector
       >>> config = DetectorConfig(3, width=8, hidden=8, backbone="resnet", blocks=1)
-      >>> model = create_detector(config, rngs=nnx.Rngs(0))
+      >>> model = nnx.eval_shape(lambda: create_detector(config, rngs=nnx.Rngs(0)))
       >>> inputs = DetectorInputs(jnp.zeros((1, 64, 64, 3)), jnp.full((1, 2), 64.0))
-      >>> outputs, stats = model(inputs)
+      >>> outputs, stats = nnx.eval_shape(lambda model: model(inputs), model)
       >>> outputs.detections.shape
       (1, 100, 6)
     """
@@ -184,11 +210,11 @@ class Detector(nnx.Module):
         losses = None
         if truth is not None:
             sample = jax.vmap(self._samples)(*truth, found)
-            picked = [
-                jax.vmap(lambda x, rows: x[rows])(each, sample.rows)
-                for each in (class_logits, class_codes)
-            ]
-            second = jax.vmap(self._second_losses)(*picked, sample)
+            pick = jax.vmap(lambda x, rows: x[rows])
+            sampled_logits, sampled_codes = (
+                pick(each, sample.rows) for each in (class_logits, class_codes)
+            )
+            second = jax.vmap(self._second_losses)(sampled_logits, sampled_codes, sample)
             first = jax.vmap(self._first_losses, (0, 0, None, 0, 0, 0))(
                 logits, codes, anchors, *truth
             )

@@ -161,10 +161,10 @@ def create_detector(
 
     Example:
       >>> from flax import nnx
-      >>> from jaxode.models import parameter_count
       >>> from jaxode.models.detector_config import DetectorConfig, create_detector
       >>> config = DetectorConfig(3, width=8, hidden=8)
-      >>> type(create_detector(config, rngs=nnx.Rngs(0)).backbone).__name__
+      >>> model = nnx.eval_shape(lambda: create_detector(config, rngs=nnx.Rngs(0)))
+      >>> type(model.backbone).__name__
       'ODEBackbone'
     """
     both: dict[str, Any] = {"rngs": rngs, "dtype": dtype}

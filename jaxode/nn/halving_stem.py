@@ -34,7 +34,8 @@ class HalvingStem(nnx.Module):
       >>> import jax.numpy as jnp
       >>> from flax import nnx
       >>> from jaxode.nn import HalvingStem
-      >>> HalvingStem(3, 16, 3, rngs=nnx.Rngs(0))(jnp.ones((1, 48, 64, 3))).shape
+      >>> images = jnp.ones((1, 48, 64, 3))
+      >>> nnx.eval_shape(lambda rngs: HalvingStem(3, 16, 3, rngs=rngs)(images), nnx.Rngs(0)).shape
       (1, 6, 8, 16)
     """
 

@@ -23,7 +23,6 @@ def folder(tmp_path_factory):
     return small_set(tmp_path_factory.mktemp("voc"), train=6, val=2, test=3)
 
 
-@pytest.mark.slow
 def test_a_run_its_files_and_a_resume_with_the_same_bits(folder, tmp_path, capsys):
     flags = [*SMALL, "--data-dir", str(folder), "--backbone=odenet"]
     whole, parts = tmp_path / "whole", tmp_path / "parts"

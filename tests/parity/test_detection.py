@@ -154,7 +154,7 @@ def test_a_sample_has_as_many_of_each_kind(tv):
         assert found == [int(positive[0].sum()), int(negative[0].sum())]
 
 
-@pytest.mark.parametrize("kind", ["resnet", pytest.param("odenet", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", ["resnet", "odenet"])
 def test_losses_and_gradients_of_the_whole(kind):
     """One image at a time there, for losses are means over the boxes of a batch."""
     ours, theirs, parameters = pair(kind)

@@ -116,7 +116,6 @@ def test_the_sizes_of_picture_and_annotation_may_differ(folder):
     assert "train0.xml: says that the image has 640 x 480 pixels; it has 64 x 48" in remark
 
 
-@pytest.mark.slow
 def test_the_blood_cells(real_data):
     found = read_voc(real_data / "bccd", 240, 320)
     assert found.class_names == ("Platelets", "RBC", "WBC")
