@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -99,7 +99,7 @@ def faster_rcnn(
       detections: of an image, at most.
       stride: which the sides of images are multiples of.
     """
-    vision = load()
+    vision, channels = load(), cast("int", backbone.out_channels)
     detection = importlib.import_module("torchvision.models.detection.faster_rcnn")
     anchors = importlib.import_module("torchvision.models.detection.anchor_utils")
     channels: Any = backbone.out_channels

@@ -35,8 +35,7 @@ class DepthConfig:
     loss: Literal["berhu", "scale_invariant"] = setting("berhu", "of differences of log depth")
     augment: str = setting(
         ",".join(AUGMENTATIONS),
-        f"any of {', '.join(AUGMENTATIONS)} for training pictures, or none",
-        joined=True,
+        f"any of {', '.join(AUGMENTATIONS)}, joined by commas, for training pictures, or none",
     )
     crop: Literal["eigen", "none"] | None = setting(
         None, f"part of a test picture that is measured (default: eigen of {NYU}, else none)"
