@@ -104,7 +104,7 @@ class BoxHead(nnx.Module):
 
     def __call__(
         self, x: Float[Array, "R I"]
-    ) -> tuple[Float[Array, "R K+1"], Float[Array, "R K+1 4"]]:
+    ) -> tuple[Float[Array, "R kinds"], Float[Array, "R kinds 4"]]:
         """Logits and codes of what lies within R boxes; background comes first."""
         x = jax.nn.relu(self.linear2(jax.nn.relu(self.linear1(x))))
         return self.classes(x), self.codes(x).reshape(len(x), -1, 4)
