@@ -73,7 +73,7 @@ def clipped(boxes: Boxes, extent: Float[Array, " 2"]) -> Boxes:
     return jnp.clip(boxes, 0, extent[jnp.array([1, 0, 1, 0])])
 
 
-def encoded(boxes: Boxes, references: Boxes, weights: Weights = (1, 1, 1, 1)) -> Boxes:
+def encoded(boxes: Boxes, references: Boxes, weights: Weights = (1.0, 1.0, 1.0, 1.0)) -> Boxes:
     """The code of boxes: shift of the centre in reference sizes, and logarithms of the sizes.
 
     Args:
@@ -98,7 +98,7 @@ def encoded(boxes: Boxes, references: Boxes, weights: Weights = (1, 1, 1, 1)) ->
     return jnp.concatenate([shift, factors[2:] * jnp.log(own_size / size)], -1)
 
 
-def decoded(codes: Boxes, references: Boxes, weights: Weights = (1, 1, 1, 1)) -> Boxes:
+def decoded(codes: Boxes, references: Boxes, weights: Weights = (1.0, 1.0, 1.0, 1.0)) -> Boxes:
     """The boxes of codes: the inverse of `encoded`, with sizes of at most 1000/16 references.
 
     Args:

@@ -93,7 +93,7 @@ def at_score(rankings: Sequence[Ranking], threshold: float) -> dict[str, float]:
     return from_counts(hits, shown, sum(one.objects for one in rankings))
 
 
-def from_counts(hits: float, shown: float, objects: float) -> dict[str, float]:
+def from_counts(hits: int, shown: int, objects: int) -> dict[str, float]:
     """Precision, recall and F1; 0 where undefined.
 
     Args:

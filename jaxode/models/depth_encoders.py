@@ -6,7 +6,7 @@ Each has `channels`, those of its maps, and maps a picture to the maps and the s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +27,7 @@ SCALES = 4
 """Maps of an encoder: a fourth, an eighth, a sixteenth and a thirty-second of the sides."""
 
 
+@runtime_checkable
 class Encoder(Protocol):
     """What a decoder asks of an encoder."""
 

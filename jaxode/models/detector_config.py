@@ -105,7 +105,7 @@ class DetectorConfig:
         """How boxes are proposed, sampled and chosen. Raises ConfigError."""
         return DetectorSettings(
             sizes=numbers_of("anchors", self.anchors, 1e5),
-            ratios=numbers_of("ratios", self.ratios, 100),
+            ratios=numbers_of("ratios", self.ratios, 100.0),
             before=3 * self.proposals,
             after=self.proposals,
             box_sample=self.boxes,

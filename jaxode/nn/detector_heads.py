@@ -32,7 +32,9 @@ class RegionHead(nnx.Module):
       >>> import jax.numpy as jnp
       >>> from flax import nnx
       >>> from jaxode.nn import RegionHead
-      >>> logits, codes = RegionHead(8, 3, rngs=nnx.Rngs(0))(jnp.ones((2, 4, 5, 8)))
+      >>> def shapes(rngs):
+      ...     return RegionHead(8, 3, rngs=rngs)(jnp.ones((2, 4, 5, 8)))
+      >>> logits, codes = nnx.eval_shape(shapes, nnx.Rngs(0))
       >>> logits.shape, codes.shape
       ((2, 60), (2, 60, 4))
     """
@@ -102,7 +104,7 @@ class BoxHead(nnx.Module):
 
     def __call__(
         self, x: Float[Array, "R I"]
-    ) -> tuple[Float[Array, "R K+1"], Float[Array, "R K+1 4"]]:
+    ) -> tuple[Float[Array, "R kinds"], Float[Array, "R kinds 4"]]:
         """Logits and codes of what lies within R boxes; background comes first."""
         x = jax.nn.relu(self.linear2(jax.nn.relu(self.linear1(x))))
         return self.classes(x), self.codes(x).reshape(len(x), -1, 4)

@@ -35,7 +35,7 @@ def overlapping_max_pool(x: Maps) -> Float[Array, "B rows columns C"]:
     return x
 
 
-def _maximum_of_three(x: Maps, axis: int) -> Maps:
+def _maximum_of_three(x: Maps, axis: int) -> Float[Array, "B rows columns C"]:
     """Maxima at every second place of an axis and its two neighbours."""
     size = (x.shape[axis] + 1) // 2
     pads = [(0, 0)] * 4

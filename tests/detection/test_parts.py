@@ -66,7 +66,8 @@ def test_the_targets_of_background_may_be_anything():
     targets = np.array([[1.0] * 4, [-np.inf] * 4])
 
     def loss(codes):
-        return detection.box_loss(codes, targets, labels, jnp.ones(2, bool))
+        wanted, kinds = jnp.asarray(targets), jnp.asarray(labels)
+        return detection.box_loss(codes, wanted, kinds, jnp.ones(2, bool))
 
     value, slope = jax.jit(jax.value_and_grad(loss))(codes)
     assert float(value) == 0
@@ -78,14 +79,14 @@ def test_roi_align_of_a_plane_is_the_plane():
     y, x = np.meshgrid(np.arange(12.0), np.arange(16.0), indexing="ij")
     maps = np.stack([2 * y - x, np.ones_like(x)], -1)
     box = np.array([[2.0, 3.0, 9.0, 10.0]])
-    found = jax.jit(partial(detection.roi_align, scale=(1, 1)))(maps, box)[0]
+    found = jax.jit(partial(detection.roi_align, scale=(1.0, 1.0)))(maps, box)[0]
     middle = np.arange(7) + 0.5
     wanted = 2 * (3 + middle)[:, None] - (2 + middle)
     np.testing.assert_allclose(found[..., 0], wanted, atol=1e-4)
     np.testing.assert_allclose(found[..., 1], 1, atol=1e-6)
 
 
-detect = jax.jit(partial(detection.detections, weights=(1, 1, 1, 1), count=4))
+detect = jax.jit(partial(detection.detections, weights=(1.0, 1.0, 1.0, 1.0), count=4))
 
 
 @pytest.mark.parametrize("real", [True, False])
