@@ -32,7 +32,9 @@ class RegionHead(nnx.Module):
       >>> import jax.numpy as jnp
       >>> from flax import nnx
       >>> from jaxode.nn import RegionHead
-      >>> logits, codes = RegionHead(8, 3, rngs=nnx.Rngs(0))(jnp.ones((2, 4, 5, 8)))
+      >>> def shapes(rngs):
+      ...     return RegionHead(8, 3, rngs=rngs)(jnp.ones((2, 4, 5, 8)))
+      >>> logits, codes = nnx.eval_shape(shapes, nnx.Rngs(0))
       >>> logits.shape, codes.shape
       ((2, 60), (2, 60, 4))
     """
