@@ -53,11 +53,12 @@ class DepthDecoder(nnx.Module):
       dtype: floating-point type of the parameters.
 
     Example:
-      >>> import jax.numpy as jnp
+      >>> import jax, jax.numpy as jnp
       >>> from flax import nnx
       >>> from jaxode.models.depth import DepthDecoder
-      >>> maps = [jnp.ones((1, 6, 8, 4)), jnp.ones((1, 3, 4, 8))]
-      >>> DepthDecoder((4, 8), 8, rngs=nnx.Rngs(0))(maps, (24, 32)).shape
+      >>> def log_depth(maps):
+      ...     return DepthDecoder((4, 8), 8, rngs=nnx.Rngs(0))(maps, (24, 32))
+      >>> jax.eval_shape(log_depth, [jnp.ones((1, 6, 8, 4)), jnp.ones((1, 3, 4, 8))]).shape
       (1, 24, 32)
     """
 
@@ -107,16 +108,17 @@ class DepthNet(nnx.Module):
       mean_log_depth: what is added to the decoder's result: the mean over the training pixels.
 
     Example:
-      >>> import jax.numpy as jnp
+      >>> import jax, jax.numpy as jnp
       >>> from flax import nnx
       >>> from jaxode import SolveConfig
       >>> from jaxode.models.depth import DepthDecoder, DepthNet
       >>> from jaxode.models.depth_encoders import ChainEncoder
-      >>> encoder = ChainEncoder(8, SolveConfig("euler", step_size=1.0), rngs=nnx.Rngs(0))
-      >>> model = DepthNet(encoder, DepthDecoder(encoder.channels, 8, rngs=nnx.Rngs(1)), 1.0)
-      >>> log_depth, stats = model(jnp.ones((1, 32, 64, 3)))
-      >>> log_depth.shape, stats.nfe.tolist()
-      ((1, 32, 64), [1, 1, 1, 1])
+      >>> def log_depth(images):
+      ...     encoder = ChainEncoder(8, SolveConfig(), rngs=nnx.Rngs(0))
+      ...     return DepthNet(encoder, DepthDecoder((8,) * 4, 8, rngs=nnx.Rngs(1)))(images)
+      >>> found, stats = jax.eval_shape(log_depth, jnp.ones((1, 32, 64, 3)))
+      >>> found.shape, stats.nfe.shape
+      ((1, 32, 64), (4,))
     """
 
     def __init__(

@@ -120,9 +120,10 @@ def create_depth_model(
       >>> from jaxode import SolveConfig
       >>> from jaxode.models import parameter_count
       >>> from jaxode.models.depth_config import DepthModelConfig, create_depth_model
-      >>> config = DepthModelConfig("vgg16", vgg_width=1 / 32, decoder=32)
-      >>> parameter_count(create_depth_model(config, SolveConfig(), nnx.Rngs(0)))
-      62097
+      >>> def build():
+      ...     return create_depth_model(DepthModelConfig("vgg16"), SolveConfig(), nnx.Rngs(0))
+      >>> parameter_count(nnx.eval_shape(build))
+      1123073
     """
     outside = choose_kernels(requested=kernels)
     both: dict[str, Any] = {"kernels": outside, "rngs": rngs, "dtype": dtype}

@@ -75,10 +75,12 @@ class ChainEncoder(nnx.Module):
       dtype: floating-point type of the parameters.
 
     Example:
-      >>> import jax.numpy as jnp
+      >>> import jax, jax.numpy as jnp
       >>> from flax import nnx
       >>> from jaxode.models.depth_encoders import ChainEncoder
-      >>> maps, stats = ChainEncoder(8, None, rngs=nnx.Rngs(0))(jnp.ones((1, 32, 64, 3)))
+      >>> def maps_of(images):
+      ...     return ChainEncoder(8, None, rngs=nnx.Rngs(0))(images)
+      >>> maps, stats = jax.eval_shape(maps_of, jnp.ones((1, 32, 64, 3)))
       >>> [each.shape[1:] for each in maps], stats.nfe.shape
       ([(8, 16, 8), (4, 8, 8), (2, 4, 8), (1, 2, 8)], (0,))
     """
@@ -140,10 +142,12 @@ class VGGEncoder(nnx.Module):
       ConfigError: a width that leaves no whole number of channels.
 
     Example:
-      >>> import jax.numpy as jnp
+      >>> import jax, jax.numpy as jnp
       >>> from flax import nnx
       >>> from jaxode.models import VGGEncoder
-      >>> maps, _ = VGGEncoder(1 / 16, rngs=nnx.Rngs(0))(jnp.ones((1, 32, 64, 3)))
+      >>> def maps_of(images):
+      ...     return VGGEncoder(1 / 16, rngs=nnx.Rngs(0))(images)[0]
+      >>> maps = jax.eval_shape(maps_of, jnp.ones((1, 32, 64, 3)))
       >>> [each.shape[1:] for each in maps]
       [(8, 16, 16), (4, 8, 32), (2, 4, 32), (1, 2, 32)]
     """

@@ -61,11 +61,12 @@ class VGGFeatures(nnx.Module):
       dtype: floating-point type of the parameters.
 
     Example:
-      >>> import jax.numpy as jnp
+      >>> import jax, jax.numpy as jnp
       >>> from flax import nnx
       >>> from jaxode.models.vgg import VGGFeatures
-      >>> encoder = VGGFeatures(3, [(8, 8), (16, 16)], rngs=nnx.Rngs(0))
-      >>> [maps.shape for maps in encoder.pyramid(jnp.ones((1, 16, 24, 3)))]
+      >>> def pyramid(images):
+      ...     return VGGFeatures(3, [(8, 8), (16, 16)], rngs=nnx.Rngs(0)).pyramid(images)
+      >>> [maps.shape for maps in jax.eval_shape(pyramid, jnp.ones((1, 16, 24, 3)))]
       [(1, 16, 24, 8), (1, 8, 12, 16), (1, 4, 6, 16)]
     """
 
@@ -129,11 +130,10 @@ class VGG(nnx.Module):
       ConfigError: a width that leaves no whole number of channels.
 
     Example:
-      >>> import jax.numpy as jnp
       >>> from flax import nnx
-      >>> from jaxode.models import VGG
-      >>> VGG(10, width=1 / 16, rngs=nnx.Rngs(0))(jnp.ones((1, 32, 32, 3))).shape
-      (1, 10)
+      >>> from jaxode.models import VGG, parameter_count
+      >>> parameter_count(nnx.eval_shape(lambda: VGG(rngs=nnx.Rngs(0))))
+      138365992
     """
 
     def __init__(
