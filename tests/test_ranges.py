@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from experiments.augmentations import AugmentationsConfig
-from experiments.densities.config import DensityConfig
+from experiments.densities.config import OF_IMAGES, DensityConfig
+from experiments.depths.config import DepthConfig
+from experiments.detections.config import DetectionConfig
 from experiments.dynamics.crossing_config import CrossingConfig
 from experiments.timeseries.config import SeriesConfig
 from jaxode.checks import ConfigError, Range
@@ -21,10 +23,17 @@ SETTINGS = (
     CrossingConfig,
     AugmentationsConfig,
     DensityConfig,
+    DepthConfig,
+    DetectionConfig,
     SeriesConfig,
 )
 
 COMPANIONS = {
+    **{(DensityConfig, name): {"target": "mnist", "data_dir": "data"} for name in OF_IMAGES},
+    (SeriesConfig, "step_size"): {"data": "vowels", "data_dir": "data"},
+    (DepthConfig, "image_height"): {"image_width": 64},
+    (DepthConfig, "image_width"): {"image_height": 64},
+    (DepthConfig, "per_metre"): {"data": "folder"},
     "blocks": {"model": "resnet"},
     "step_size": {"max_steps": 100_000},
     "backward_rtol": {"gradient": "backsolve"},
@@ -51,7 +60,8 @@ def range_of(kind, name):
 def companions(kind, name):
     """Those of a setting that the class has too."""
     names = {spec.name for spec in dataclasses.fields(kind)}
-    return {other: value for other, value in COMPANIONS.get(name, {}).items() if other in names}
+    found = COMPANIONS.get((kind, name)) or COMPANIONS.get(name, {})
+    return {other: value for other, value in found.items() if other in names}
 
 
 def refusal(kind, **values):
