@@ -20,6 +20,9 @@ Images = Float[Array, "B H W C"]
 Maps = Float[Array, "B H W C"]
 """Feature maps, channels last."""
 
+MapsOfASize = Float[Array, "B _ _ _"]
+"""One of several feature maps of a batch, each of a size and a number of channels of its own."""
+
 Kernel = Float[Array, "kh kw I O"]
 """Of a convolution: height, width, input channels, output channels."""
 

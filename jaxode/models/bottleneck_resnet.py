@@ -18,7 +18,7 @@ from jaxode.nn.initialisation import fan_out_normal, zeros
 from jaxode.nn.kernels import Kernels, choose_kernels
 from jaxode.nn.layers import Conv, Linear
 from jaxode.nn.pooling import overlapping_max_pool
-from jaxode.types import Images, Logits, Maps, Training
+from jaxode.types import Images, Logits, MapsOfASize, Training
 
 RESNET50, RESNET101 = (3, 4, 6, 3), (3, 4, 23, 3)
 """Blocks of each stage."""
@@ -176,7 +176,7 @@ class BottleneckResNet(nnx.Module):
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
         self.fc = Linear(inner, classes, rngs=rngs, dtype=dtype)
 
-    def pyramid(self, images: Images, training: Training | None = None) -> list[Maps]:
+    def pyramid(self, images: Images, training: Training | None = None) -> list[MapsOfASize]:
         """The map after each stage: a fourth of the images' sides (all of CIFAR's), and halves."""
         out = jax.nn.relu(self.bn1(self.conv1(images), training))
         out = overlapping_max_pool(out) if self.pools else out

@@ -16,7 +16,7 @@ from jaxode.nn.kernels import Kernels, choose_kernels
 from jaxode.nn.layers import Conv, GroupNorm
 from jaxode.nn.resizing import enlarged
 from jaxode.ode import Stats
-from jaxode.types import Images, Maps, Training
+from jaxode.types import Images, Maps, MapsOfASize, Training
 
 
 class ConvNormReLU(nnx.Module):
@@ -29,7 +29,7 @@ class ConvNormReLU(nnx.Module):
         self.conv = Conv(inner, outer, 3, padding=1, bias=False, rngs=rngs, **both)
         self.norm = GroupNorm(outer, **both)
 
-    def __call__(self, x: Maps) -> Maps:
+    def __call__(self, x: Maps) -> MapsOfASize:
         """The map of the same sides."""
         return jax.nn.relu(self.norm(self.conv(x)))
 
@@ -81,7 +81,7 @@ class DepthDecoder(nnx.Module):
         self.last = Conv(width // 4, 1, 3, padding=1, **both)
 
     def __call__(
-        self, maps: Sequence[Maps], size: tuple[int, int]
+        self, maps: Sequence[MapsOfASize], size: tuple[int, int]
     ) -> Float[Array, "B {size[0]} {size[1]}"]:
         """The logarithm of depth [B, H, W] for pictures of H x W pixels, but for a constant.
 

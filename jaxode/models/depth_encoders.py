@@ -21,7 +21,7 @@ from jaxode.nn.kernels import Kernels, choose_kernels
 from jaxode.nn.layers import Conv, GroupNorm
 from jaxode.nn.ode_block import ODEBlock
 from jaxode.ode import Stats
-from jaxode.types import Images, Maps, Training
+from jaxode.types import Images, Maps, MapsOfASize, Training
 
 SCALES = 4
 """Maps of an encoder: a fourth, an eighth, a sixteenth and a thirty-second of the sides."""
@@ -36,7 +36,7 @@ class Encoder(Protocol):
 
     def __call__(
         self, images: Images, training: Training | None = None
-    ) -> tuple[list[Maps], Stats]:
+    ) -> tuple[list[MapsOfASize], Stats]:
         """Maps from the largest to the smallest, and the statistics of solves [blocks]."""
         ...
 
@@ -51,7 +51,7 @@ class Halving(nnx.Module):
         self.norm = GroupNorm(inner, **both)
         self.conv = Conv(inner, outer, 4, stride=2, padding=1, rngs=rngs, **both)
 
-    def __call__(self, x: Maps) -> Maps:
+    def __call__(self, x: Maps) -> MapsOfASize:
         """The map of half of the sides."""
         return self.conv(jax.nn.relu(self.norm(x)))
 
@@ -111,7 +111,7 @@ class ChainEncoder(nnx.Module):
 
     def __call__(
         self, images: Images, training: Training | None = None
-    ) -> tuple[list[Maps], Stats]:
+    ) -> tuple[list[MapsOfASize], Stats]:
         """Maps [B, H / 4, W / 4, width] and so on, and each ODE's statistics [blocks]."""
         z, maps, stats = self.first(images), [], []
         for halving, block in zip(self.halvings, self.blocks, strict=True):
@@ -167,7 +167,7 @@ class VGGEncoder(nnx.Module):
 
     def __call__(
         self, images: Images, training: Training | None = None
-    ) -> tuple[list[Maps], Stats]:
+    ) -> tuple[list[MapsOfASize], Stats]:
         """Maps [B, H // 4, W // 4, C] and so on, and empty statistics."""
         return self.features.pyramid(images, training)[2:], Stats.chain([])
 

@@ -19,7 +19,7 @@ from jaxode.nn.initialisation import fan_out_normal, small_normal, zeros
 from jaxode.nn.kernels import Kernels, choose_kernels
 from jaxode.nn.layers import Conv, Linear
 from jaxode.nn.pooling import adaptive_average_pool, max_pool
-from jaxode.types import Images, Logits, Maps, Training
+from jaxode.types import Images, Logits, Maps, MapsOfASize, Training
 
 VGG16 = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 """Channels of the convolutions of each stage: configuration D of the paper."""
@@ -34,7 +34,7 @@ SIDE = 7
 class ReLU(nnx.Module):
     """max(x, 0), a layer that has a number of its own in torchvision's list."""
 
-    def __call__(self, x: Maps) -> Maps:
+    def __call__(self, x: Maps) -> MapsOfASize:
         """[B, H, W, C] → [B, H, W, C]."""
         return jax.nn.relu(x)
 
@@ -93,7 +93,7 @@ class VGGFeatures(nnx.Module):
             layers.append(MaxPool())
         self.layers = nnx.List(layers)
 
-    def pyramid(self, images: Images, training: Training | None = None) -> list[Maps]:
+    def pyramid(self, images: Images, training: Training | None = None) -> list[MapsOfASize]:
         """The map before each max pool, and the one after the last."""
         maps, out = [], images
         for layer in self.layers:
