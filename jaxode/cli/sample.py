@@ -16,15 +16,21 @@ from __future__ import annotations
 import argparse
 import io
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from jaxode.checks import SEEDS, ConfigError, Range
-from jaxode.cli import sample_images
 from jaxode.cli.command import add_solve_flags, new_parser, run_command
 from jaxode.cli.converters import Choice, Number, to_path
 from jaxode.cli.parser import Parser
 
 MOST_POINTS = 10_000_000
+
+SHEET = Path("samples.png")
+"""Where images are drawn if no other file is named."""
+
+COLUMNS = 16
+"""Of a sheet."""
 
 
 def build_parser() -> Parser:
@@ -55,27 +61,36 @@ def build_parser() -> Parser:
 
 def work(options: argparse.Namespace, solve: dict[str, Any]) -> str:
     """Load, draw or evaluate, print or write."""
-    if sample_images.is_of_images(options.run):
-        return sample_images.work(options, solve)
-    import numpy as np
-
-    from jaxode.inference import TrainedFlow, load
-    from jaxode.runs.files import write_whole
+    from jaxode.inference import TrainedFlow, TrainedImageFlow, load
 
     flow = load(options.run, checkpoint=options.checkpoint)
-    if not isinstance(flow, TrainedFlow):
+    if not isinstance(flow, TrainedFlow | TrainedImageFlow):
         raise ConfigError(f"{options.run} must be of a trained density, and is {flow!r}")
     flow = flow.with_solve(**solve)
     if options.log_density is not None:
         found = flow.predict_files([options.log_density]).values
     else:
         found = flow.sample(options.n, options.seed)
-    if options.out is None:
+    images = found.ndim == 4
+    out = options.out or (SHEET if images else None)
+    if out is None:
         return "\n".join(" ".join(f"{x:.6g}" for x in row) for row in found.reshape(len(found), -1))
+    write(out, found if images else found.astype("float32"))
+    return f"{list(found.shape)} written to {out}"
+
+
+def write(out: Path, found: Any) -> None:
+    """Write an array: images as a sheet where the name is a PNG's, else as .npy."""
+    import numpy as np
+
+    from jaxode.plots.image_sheet import image_sheet
+    from jaxode.runs.files import write_whole
+
+    if out.suffix == ".png" and found.ndim == 4:
+        return write_whole(out, image_sheet(found, COLUMNS))
     packed = io.BytesIO()
-    np.save(packed, found.astype(np.float32))
-    write_whole(options.out, packed.getvalue())
-    return f"{list(found.shape)} written to {options.out}"
+    np.save(packed, found)
+    write_whole(out, packed.getvalue())
 
 
 def main(argv: Sequence[str] | None = None) -> int:

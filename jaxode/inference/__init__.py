@@ -20,4 +20,5 @@ from jaxode.inference.trained import TrainedModel as TrainedModel
 from jaxode.inference.trained_depth import TrainedDepth as TrainedDepth
 from jaxode.inference.trained_detector import TrainedDetector as TrainedDetector
 from jaxode.inference.trained_flow import TrainedFlow as TrainedFlow
+from jaxode.inference.trained_image_flow import TrainedImageFlow as TrainedImageFlow
 from jaxode.inference.trained_series import TrainedSeries as TrainedSeries

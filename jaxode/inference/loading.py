@@ -62,8 +62,10 @@ def load(
 
     Returns:
       The model: a `TrainedModel` that classifies images; of a run of `experiments.density` a
-      `TrainedFlow`, of one of `experiments.series` a `TrainedSeries`. A run of your own model that
-      does not classify images gives a `TrainedModule`, whose `predict` takes what the module takes.
+      `TrainedFlow` or `TrainedImageFlow`, of `experiments.series` a `TrainedSeries`, of
+      `experiments.detection` a `TrainedDetector`, of `experiments.depth` a `TrainedDepth`. A run of
+      your own model that does not classify images gives a `TrainedModule`, whose `predict` takes
+      what the module takes.
 
     Raises:
       ConfigError: there is no run and no such file, or it cannot be read; or it is of another

@@ -11,14 +11,22 @@ from jaxode.inference.run_checkpoint import Which, run_of
 from jaxode.inference.trained_depth import load_depth_model
 from jaxode.inference.trained_detector import load_detector
 from jaxode.inference.trained_flow import load_flow
+from jaxode.inference.trained_image_flow import load_image_flow
 from jaxode.inference.trained_series import load_series_model
-from jaxode.models import depth_config, detector_config, flow_config, series_config
+from jaxode.models import (
+    depth_config,
+    detector_config,
+    flow_config,
+    image_flow_config,
+    series_config,
+)
 
 Loader = Callable[[Path, Which], Trained]
 """(directory of a run or of its checkpoint, last or best) → the model. Raises ConfigError."""
 
 LOADERS: dict[str, Loader] = {
     flow_config.FILE: load_flow,
+    image_flow_config.FILE: load_image_flow,
     series_config.FILE: load_series_model,
     detector_config.FILE: load_detector,
     depth_config.FILE: load_depth_model,

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import jaxode
 from experiments import density
 from experiments.densities import images
 from jaxode.cli import process, sample
@@ -64,6 +65,12 @@ def test_samples_and_log_densities_of_a_run(run, tmp_path, capsys):
     words = [str(run), "--log-density", str(drawn), "--out", str(log_p)]
     assert sample.main(words) == 0
     assert np.load(log_p).shape == (3,)
+    flow = jaxode.load(run)
+    np.testing.assert_array_equal(flow.sample(3), found)
+    np.testing.assert_allclose(flow.predict(drawn).values, np.load(log_p), rtol=1e-5)
+    bits = jaxode.evaluate(flow, drawn).metrics["bits_per_dim"]
+    unit = 784 * np.log(2)
+    assert bits == pytest.approx(-np.load(log_p).mean() / unit, rel=1e-4)
     np.save(drawn, found.astype(float))
     capsys.readouterr()
     assert sample.main(words) == 2
