@@ -61,10 +61,10 @@ def build_parser() -> Parser:
 
 def work(options: argparse.Namespace, solve: dict[str, Any]) -> str:
     """Load, draw or evaluate, print or write."""
-    from jaxode.inference import TrainedFlow, TrainedImageFlow, load
+    from jaxode.inference import TrainedDensity, load
 
     flow = load(options.run, checkpoint=options.checkpoint)
-    if not isinstance(flow, TrainedFlow | TrainedImageFlow):
+    if not isinstance(flow, TrainedDensity):
         raise ConfigError(f"{options.run} must be of a trained density, and is {flow!r}")
     flow = flow.with_solve(**solve)
     if options.log_density is not None:

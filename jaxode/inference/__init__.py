@@ -17,6 +17,7 @@ from jaxode.inference.predictions import PicturePredictions as PicturePrediction
 from jaxode.inference.recorded_models import register_recorded_model as register_recorded_model
 from jaxode.inference.series_answers import SeriesPredictions as SeriesPredictions
 from jaxode.inference.trained import TrainedModel as TrainedModel
+from jaxode.inference.trained_density import TrainedDensity as TrainedDensity
 from jaxode.inference.trained_depth import TrainedDepth as TrainedDepth
 from jaxode.inference.trained_detector import TrainedDetector as TrainedDetector
 from jaxode.inference.trained_flow import TrainedFlow as TrainedFlow

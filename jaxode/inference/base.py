@@ -72,6 +72,16 @@ class Trained(ABC):
     graphdef: nnx.GraphDef[Any]
     learned: Learned
 
+    def described(self, what: str) -> str:
+        """A text for `repr`: what it is, after how many epochs, from where.
+
+        Args:
+          what: the model.
+        """
+        where = f" from {self.origin}" if self.origin else ""
+        epochs = "" if self.epoch is None else f" after {self.epoch} epochs"
+        return f"<{what}{epochs}{where}>"
+
     @abstractmethod
     def with_solve(self, **changes: Any) -> Trained:
         """The same parameters, solved with other settings.

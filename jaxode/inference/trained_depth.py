@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from jaxode.checks import ConfigError, one_line
+from jaxode.checks import ConfigError
+from jaxode.config import SolveConfig
 from jaxode.data.depth import DepthPairs
 from jaxode.data.depth.folder import fitted
 from jaxode.data.depth.views import depth_views
@@ -19,12 +20,11 @@ from jaxode.data.streaming import Examples
 from jaxode.inference.base import Trained
 from jaxode.inference.depth_maps import DepthMap, DepthMaps
 from jaxode.inference.inputs import Picture, named_pictures
-from jaxode.inference.own_model import TrainedModule, module_of
-from jaxode.inference.run_checkpoint import Which, run_of
+from jaxode.inference.own_model import TrainedModule
+from jaxode.inference.recorded_run import recorded_run
+from jaxode.inference.run_checkpoint import Which
 from jaxode.models.depth import DepthNet
 from jaxode.models.depth_config import FILE, DepthModelConfig, create_depth_model
-from jaxode.runs import read_config
-from jaxode.strict_json import read_object
 from jaxode.tasks import DepthEstimation
 
 BATCH = 8
@@ -125,11 +125,9 @@ def load_depth_model(path: Path, which: Which) -> TrainedDepth:
     Raises:
       ConfigError: the run cannot be read.
     """
-    run = run_of(path)[0]
-    try:
-        sizes = DepthModelConfig.from_json(read_object(run / FILE))
-        solve = read_config(run, DepthNet).solve
-    except (OSError, ValueError) as error:
-        raise ConfigError(one_line(error)) from error
-    trained = module_of(path, which, create_depth_model(sizes, solve, nnx.Rngs(0)))
+
+    def create(sizes: DepthModelConfig, solve: SolveConfig) -> DepthNet:
+        return create_depth_model(sizes, solve, nnx.Rngs(0))
+
+    _, sizes, trained = recorded_run(path, which, FILE, DepthModelConfig.from_json, create)
     return TrainedDepth(trained, sizes)

@@ -12,17 +12,18 @@ import numpy as np
 from flax import nnx
 
 from jaxode.checks import ConfigError, one_line, require
+from jaxode.config import SolveConfig
 from jaxode.data.detection import BoxedImages, on_canvas, read_voc
 from jaxode.data.detection.views import detection_views
 from jaxode.data.streaming import Examples
 from jaxode.inference.base import Trained
 from jaxode.inference.detections import Detected, Detections
 from jaxode.inference.inputs import Picture, named_pictures
-from jaxode.inference.own_model import TrainedModule, module_of
-from jaxode.inference.run_checkpoint import Which, run_of
+from jaxode.inference.own_model import TrainedModule
+from jaxode.inference.recorded_run import recorded_run
+from jaxode.inference.run_checkpoint import Which
 from jaxode.models.detector import Detector, DetectorInputs, DetectorOutputs
 from jaxode.models.detector_config import FILE, DetectorConfig, create_detector
-from jaxode.runs import read_config
 from jaxode.strict_json import read_object
 from jaxode.tasks import Detection
 
@@ -168,14 +169,15 @@ def load_detector(path: Path, which: Which) -> TrainedDetector:
     Raises:
       ConfigError: the run cannot be read.
     """
-    run = run_of(path)[0]
+
+    def create(sizes: DetectorConfig, solve: SolveConfig) -> Detector:
+        return create_detector(sizes, solve, rngs=nnx.Rngs(0))
+
+    run, sizes, trained = recorded_run(path, which, FILE, DetectorConfig.from_json, create)
     try:
-        sizes = DetectorConfig.from_json(read_object(run / FILE))
         names, mean, std = _facts(run / FACTS, sizes.classes)
-        solve = read_config(run, Detector).solve
     except (OSError, ValueError) as error:
         raise ConfigError(one_line(error)) from error
-    trained = module_of(path, which, create_detector(sizes, solve, rngs=nnx.Rngs(0)))
     return TrainedDetector(trained, sizes, names, mean, std, _score_of(run))
 
 

@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 from flax import nnx
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 
 from jaxode.checks import ConfigError, one_line, require_count
-from jaxode.config import RunConfig
-from jaxode.data.preprocessing import UNCHANGED
-from jaxode.inference.base import Trained
-from jaxode.inference.log_densities import LogDensities
-from jaxode.inference.own_model import module_of
-from jaxode.inference.run_checkpoint import Which, run_of
+from jaxode.config import RunConfig, SolveConfig
+from jaxode.inference.recorded_run import recorded_run
+from jaxode.inference.run_checkpoint import Which
+from jaxode.inference.trained_density import Found, TrainedDensity, solved_in_batches
 from jaxode.models.image_flow import ImageFlow
 from jaxode.models.image_flow_config import FILE, ImageFlowConfig, create_image_flow
-from jaxode.runs import read_config
-from jaxode.strict_json import read_object
 from jaxode.tasks import ImageDensity
 from jaxode.train.state import split_model
 
-BATCH = 100
-"""Images that are solved together."""
 
+class TrainedImageFlow(TrainedDensity):
+    """A trained flow of images, bytes [N, H, W, C], or [N, H, W] of one channel.
 
-class TrainedImageFlow(Trained):
-    """A trained flow of images of bytes.
+    Log-densities are by Hutchinson's estimate with a fixed draw for each image.
 
     Args:
       config: settings of the run that trained it.
@@ -45,6 +39,8 @@ class TrainedImageFlow(Trained):
       (3,)
     """
 
+    batch, kind = 100, "images"
+
     def __init__(
         self,
         config: RunConfig,
@@ -54,7 +50,7 @@ class TrainedImageFlow(Trained):
         epoch: int | None = None,
     ) -> None:
         self.config, self.flow, self.origin, self.epoch = config, flow, origin, epoch
-        self.task, self.views = ImageDensity(flow.dimensions), UNCHANGED
+        self.task = ImageDensity(flow.dimensions)
         self.graphdef, self.learned = split_model(nnx.clone(flow))
         self._log_prob = jax.jit(lambda pixels: flow(pixels))
 
@@ -74,37 +70,12 @@ class TrainedImageFlow(Trained):
             each.solve = config.solve
         return TrainedImageFlow(config, flow, origin=self.origin, epoch=self.epoch)
 
-    def log_density(self, images: Any, *, batch_size: int = BATCH) -> Float[np.ndarray, " N"]:
-        """Log-densities in nats, float64 [N], by Hutchinson's estimate with a draw of each image.
-
-        Args:
-          images: bytes [N, H, W, C], or [N, H, W] of one channel.
-          batch_size: images that are solved together, with one step size unless the solve is per
-            sample.
-
-        Raises:
-          ConfigError: images of another shape or type.
-          SolveError: a solve failed.
-        """
-        return self._log_densities(self._checked(images, "images"), batch_size)[0]
-
     def sample(
-        self, n: int, seed: int = 0, *, batch_size: int = BATCH
+        self, n: int, seed: int = 0, *, batch_size: int | None = None
     ) -> UInt8[np.ndarray, "n H W C"]:
-        """Images of the density.
-
-        Args:
-          n: how many, at least 1.
-          seed: of the draw, from 0.
-          batch_size: images that are solved together.
-
-        Raises:
-          ConfigError: no images are asked for.
-          SolveError: a solve failed.
-        """
+        """Images of the density; as of `TrainedDensity`."""
         require_count("n", n)
-        require_count("batch_size", batch_size)
-        first, size = jax.random.key(seed), min(n, batch_size)
+        first, size = jax.random.key(seed), min(n, self._size(batch_size))
         draw = jax.jit(lambda key: self.flow.sample(key, size))
         parts = []
         for k in range(-(-n // size)):
@@ -113,59 +84,26 @@ class TrainedImageFlow(Trained):
             parts.append(images)
         return np.concatenate(parts)[:n]
 
-    def predict(self, images: Any, *, batch_size: int = BATCH) -> LogDensities:
-        """Log-densities of images, with what they cost.
-
-        Args:
-          images: as of `log_density`, or the path of an .npy file of them.
-          batch_size: images that are solved together.
-
-        Raises:
-          ConfigError: images of another shape or type, or a file that cannot be read.
-          SolveError: a solve failed.
-        """
-        if isinstance(images, (str, Path)):
-            return self.predict_files([Path(images)], batch_size=batch_size)
-        values, nfe = self._log_densities(self._checked(images, "images"), batch_size)
-        return LogDensities(list(map(str, range(len(values)))), values, nfe)
-
-    def predict_files(self, paths: Sequence[Path], *, batch_size: int = BATCH) -> LogDensities:
-        """Log-densities of the images in .npy files of bytes; errors as of `predict`."""
-        parts = [self._read(path) for path in paths]
-        several = len(paths) > 1
-        names = [
-            f"{path}:{row}" if several else str(row)
-            for path, part in zip(paths, parts, strict=True)
-            for row in range(len(part))
-        ]
-        values, nfe = self._log_densities(np.concatenate(parts), batch_size)
-        return LogDensities(names, values, nfe)
-
-    def examples(self, data: Any) -> tuple[str, dict[str, np.ndarray]]:
-        """Name and arrays to evaluate on.
-
-        Args:
-          data: images as of `log_density`, or the path of an .npy file of them.
-
-        Raises:
-          ConfigError: there are none, or they cannot be read.
-        """
-        if data is None:
-            raise ConfigError("data must be given for a density: images, or an .npy file of them")
-        if isinstance(data, (str, Path)):
-            return str(data), {"points": self._read(Path(data))}
-        return "images", {"points": self._checked(data, "data")}
-
-    def _read(self, path: Path) -> np.ndarray:
+    def read(self, path: Path) -> np.ndarray:
+        """The images of an .npy file. Raises ConfigError."""
         try:
             images = np.load(path, allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise ConfigError(f"cannot read {path}: {one_line(error)}") from error
-        return self._checked(images, str(path))
+        return self.checked(images, str(path))
 
-    def _checked(self, images: Any, name: str) -> np.ndarray:
+    def inward(self, examples: np.ndarray) -> np.ndarray:
+        """The bytes as they are."""
+        return examples
+
+    def log_densities(self, examples: np.ndarray, size: int) -> Found:
+        """By Hutchinson's estimate. Raises SolveError."""
+        found, nfe = solved_in_batches(self._log_prob, examples, size)
+        return found.astype(np.float64), nfe
+
+    def checked(self, data: Any, name: str) -> np.ndarray:
         """Bytes [N, H, W, C]. Raises ConfigError."""
-        found, shape = np.asarray(images), self.flow.shape
+        found, shape = np.asarray(data), self.flow.shape
         if found.ndim == 3 and shape[2] == 1:
             found = found[..., None]
         if found.dtype != np.uint8 or found.shape[1:] != shape or not len(found):
@@ -174,25 +112,8 @@ class TrainedImageFlow(Trained):
             raise ConfigError(f"{name} must be an array [N, {wanted}] of bytes, got {got}")
         return found
 
-    def _log_densities(self, images: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-        """Answers for all images, and evaluations for each; the last batch is filled up."""
-        require_count("batch_size", size)
-        size = min(len(images), size)
-        parts = -(-len(images) // size)
-        answers, counts = [], []
-        solve: Callable[..., Any] = self._log_prob
-        for part in np.split(np.resize(images, (parts * size, *images.shape[1:])), parts):
-            log_p, stats = jax.device_get(solve(part))
-            stats.check()
-            answers.append(log_p)
-            counts.append(np.broadcast_to(np.asarray(stats.nfe).sum(0), (size,)))
-        nfe = np.concatenate(counts)[: len(images)]
-        return np.concatenate(answers)[: len(images)].astype(np.float64), nfe
-
     def __repr__(self) -> str:
-        where = f" from {self.origin}" if self.origin else ""
-        epochs = "" if self.epoch is None else f" after {self.epoch} epochs"
-        return f"<density of images {list(self.flow.shape)}{epochs}{where}>"
+        return self.described(f"density of images {list(self.flow.shape)}")
 
 
 def load_image_flow(path: Path, which: Which) -> TrainedImageFlow:
@@ -205,12 +126,10 @@ def load_image_flow(path: Path, which: Which) -> TrainedImageFlow:
     Raises:
       ConfigError: the run cannot be read.
     """
-    run = run_of(path)[0]
-    try:
-        found = ImageFlowConfig.from_json(read_object(run / FILE))
-        solve = read_config(run, ImageFlow).solve
-    except (OSError, ValueError) as error:
-        raise ConfigError(one_line(error)) from error
-    trained = module_of(path, which, create_image_flow(found, solve, nnx.Rngs(0)))
+
+    def create(sizes: ImageFlowConfig, solve: SolveConfig) -> ImageFlow:
+        return create_image_flow(sizes, solve, nnx.Rngs(0))
+
+    _, _, trained = recorded_run(path, which, FILE, ImageFlowConfig.from_json, create)
     flow: Any = trained.model
     return TrainedImageFlow(trained.config, flow, origin=path, epoch=trained.epoch)

@@ -10,20 +10,19 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Float
 
-from jaxode.checks import ConfigError, one_line, require
-from jaxode.config import RunConfig
+from jaxode.checks import ConfigError, require
+from jaxode.config import RunConfig, SolveConfig
 from jaxode.data.preprocessing import UNCHANGED
 from jaxode.data.series import PaddedSeries, concatenate, pad
 from jaxode.data.series.reading import read_series
 from jaxode.inference.base import Answer, Trained
 from jaxode.inference.input_facts import FILE as FACTS
 from jaxode.inference.input_facts import InputFacts, read_facts
-from jaxode.inference.own_model import TrainedModule, module_of
+from jaxode.inference.own_model import TrainedModule
+from jaxode.inference.recorded_run import recorded_run
 from jaxode.inference.run_checkpoint import Which, run_of
 from jaxode.inference.series_tasks import Asked, task_of
 from jaxode.models.series_config import FILE, SeriesModelConfig, create_series_model
-from jaxode.runs.run_directory import RunDirectory
-from jaxode.strict_json import read_object
 from jaxode.train.state import Learned
 
 SeriesLike = PaddedSeries | Sequence[tuple] | str | Path
@@ -43,7 +42,7 @@ class TrainedSeries(Trained):
 
     Example:
       >>> from flax import nnx
-      >>> from jaxode.config import RunConfig
+      >>> from jaxode.config import RunConfig, SolveConfig
       >>> from jaxode.inference import InputFacts, TrainedSeries
       >>> from jaxode.models.series_config import SeriesModelConfig, create_series_model
       >>> from jaxode.train.state import split_model
@@ -200,9 +199,7 @@ class TrainedSeries(Trained):
         return found.astype(np.float32)
 
     def __repr__(self) -> str:
-        where = f" from {self.origin}" if self.origin else ""
-        epochs = "" if self.epoch is None else f" after {self.epoch} epochs"
-        return f"<{self.which.model} of {self.which.channels} channels{epochs}{where}>"
+        return self.described(f"{self.which.model} of {self.which.channels} channels")
 
 
 def load_series_model(path: Path, which: Which) -> TrainedSeries:
@@ -222,12 +219,10 @@ def load_series_model(path: Path, which: Which) -> TrainedSeries:
             f"{run} has no {FACTS}, as runs of earlier versions: the experiment with the flags of"
             " the run and --resume writes it"
         )
-    try:
-        found = SeriesModelConfig.from_json(read_object(run / FILE))
-        usual = create_series_model(found, RunConfig().solve, nnx.Rngs(0))
-        solve = RunDirectory.open(run, type(usual)).config.solve
-    except (OSError, ValueError) as error:
-        raise ConfigError(one_line(error)) from error
-    trained = module_of(path, which, create_series_model(found, solve, nnx.Rngs(0)))
+
+    def create(sizes: SeriesModelConfig, solve: SolveConfig) -> nnx.Module:
+        return create_series_model(sizes, solve, nnx.Rngs(0))
+
+    _, found, trained = recorded_run(path, which, FILE, SeriesModelConfig.from_json, create)
     about = {"origin": path, "epoch": trained.epoch}
     return TrainedSeries(trained.config, found, trained.learned, facts, **about)
