@@ -6,7 +6,8 @@ import dataclasses
 from typing import Any
 
 from experiments.densities.config import OF_IMAGES, PLANE, DensityConfig
-from jaxode.config import DataConfig, OptimConfig, RunConfig, SolveConfig
+from experiments.run_settings import run_settings
+from jaxode.config import RunConfig
 
 
 def recorded(config: DensityConfig) -> dict[str, Any]:
@@ -23,22 +24,4 @@ def recorded(config: DensityConfig) -> dict[str, Any]:
 
 def run_config(config: DensityConfig) -> RunConfig:
     """Settings of solve, data, optimizer and length. Raises ConfigError."""
-    solve = SolveConfig(
-        config.solver,
-        rtol=config.rtol,
-        atol=config.atol,
-        gradient=config.gradient,  # type: ignore[arg-type]
-        stepping=config.stepping,
-        regularise=config.regularise,
-    )
-    return RunConfig(
-        solve=solve,
-        data=DataConfig(feed="streamed" if config.target in PLANE else "auto"),
-        optim=OptimConfig(
-            "adam", lr=config.lr, weight_decay=config.weight_decay, schedule=config.schedule
-        ),
-        epochs=config.epochs,
-        batch_size=config.batch_size,
-        seed=config.seed,
-        train_evaluation="last",
-    )
+    return run_settings(config, feed="streamed" if config.target in PLANE else "auto")

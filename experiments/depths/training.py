@@ -12,9 +12,9 @@ from flax import nnx
 from experiments.depths import pictures
 from experiments.depths.config import DepthConfig
 from experiments.depths.data import Problem, problem
+from experiments.run_settings import run_settings
 from experiments.written_at_the_start import WrittenAtTheStart, require_same
 from jaxode.callbacks import EarlyStopping
-from jaxode.config import OptimConfig, RunConfig, SolveConfig
 from jaxode.models.depth_config import FILE, DepthModelConfig, create_depth_model
 from jaxode.runs import Progress
 from jaxode.runs.files import write_whole
@@ -38,47 +38,19 @@ def model_of(config: DepthConfig, found: Problem) -> DepthModelConfig:
     )
 
 
-def solve_of(config: DepthConfig) -> SolveConfig:
-    """How ODEs are solved. Raises ConfigError."""
-    gradient: Any = config.gradient
-    return SolveConfig(
-        config.solver,
-        rtol=config.rtol,
-        atol=config.atol,
-        step_size=config.step_size,
-        gradient=gradient,
-        per_sample=config.per_sample,
-    )
-
-
-def settings_of(config: DepthConfig, solve: SolveConfig) -> RunConfig:
-    """The settings of the trainer. Raises ConfigError."""
-    return RunConfig(
-        solve=solve,
-        optim=OptimConfig(
-            "adam", lr=config.lr, weight_decay=config.weight_decay, schedule=config.schedule
-        ),
-        epochs=config.epochs,
-        batch_size=config.batch_size,
-        seed=config.seed,
-        train_evaluation="last",
-    )
-
-
 def train(config: DepthConfig, out: Path, progress: Progress, command: str) -> str:
     """Train, write the run and its pictures; returns the last line to print.
 
     Raises ConfigError, DataError, ResumeError, Stopped, RunFailed, OSError.
     """
-    solve = solve_of(config)
-    settings = settings_of(config, solve)
+    settings = run_settings(config)
     found = problem(config)
     for line in found.malformed:
         progress.warn(f"left out: {line}")
     which = model_of(config, found)
     if config.resume:
         require_same(out / FILE, json.loads(json.dumps(dataclasses.asdict(which))))
-    model = create_depth_model(which, solve, nnx.Rngs(config.seed))
+    model = create_depth_model(which, settings.solve, nnx.Rngs(config.seed))
     files = {
         FILE: dataclasses.asdict(which),
         "experiment.json": {

@@ -12,8 +12,8 @@ from flax import nnx
 from experiments.detections import pictures
 from experiments.detections.config import DetectionConfig
 from experiments.detections.data import problem
+from experiments.run_settings import run_settings
 from experiments.written_at_the_start import WrittenAtTheStart, require_same
-from jaxode.config import DataConfig, OptimConfig, RunConfig, SolveConfig
 from jaxode.inference.trained_detector import FACTS
 from jaxode.models.detector_config import FILE, DetectorConfig, create_detector
 from jaxode.runs import Progress
@@ -34,44 +34,13 @@ def model_of(config: DetectionConfig, classes: int) -> DetectorConfig:
     return DetectorConfig(classes, blocks=blocks, **given)
 
 
-def solve_of(config: DetectionConfig) -> SolveConfig:
-    """How ODEs are solved. Raises ConfigError."""
-    gradient: Any = config.gradient
-    return SolveConfig(
-        config.solver,
-        rtol=config.rtol,
-        atol=config.atol,
-        step_size=config.step_size,
-        gradient=gradient,
-        per_sample=config.per_sample,
-    )
-
-
-def run_config(config: DetectionConfig) -> RunConfig:
-    """Settings of the run. Raises ConfigError."""
-    return RunConfig(
-        solve=solve_of(config),
-        data=DataConfig(),
-        optim=OptimConfig(
-            config.optimizer,
-            lr=config.lr,
-            weight_decay=config.weight_decay,
-            schedule=config.schedule,
-        ),
-        epochs=config.epochs,
-        batch_size=config.batch_size,
-        seed=config.seed,
-        train_evaluation="last",
-    )
-
-
 def train(config: DetectionConfig, out: Path, progress: Progress, command: str) -> str:
     """Train, write the run and its pictures; returns the last line to print.
 
     Raises ConfigError, DataError, ResumeError, Stopped, RunFailed, OSError.
     """
     model_of(config, 1)  # raises ConfigError before the images are read
-    settings = run_config(config)
+    settings = run_settings(config)
     found = problem(config)
     for remark in found.splits.remarks[:MOST_REMARKS]:
         progress.warn(remark)

@@ -9,12 +9,13 @@ from typing import Any
 
 from flax import nnx
 
+from experiments.run_settings import run_settings
 from experiments.timeseries import pictures
 from experiments.timeseries.config import SeriesConfig
 from experiments.timeseries.data import Problem, problem
 from experiments.written_at_the_start import WrittenAtTheStart, require_same
 from jaxode.callbacks import EarlyStopping
-from jaxode.config import DataConfig, OptimConfig, RunConfig, SolveConfig
+from jaxode.config import RunConfig
 from jaxode.inference.input_facts import FILE as INPUTS
 from jaxode.models.series_config import FILE, SeriesModelConfig, create_series_model
 from jaxode.runs import Progress
@@ -40,21 +41,20 @@ def model_of(config: SeriesConfig, found: Problem) -> SeriesModelConfig:
     )
 
 
-def solve_of(config: SeriesConfig) -> SolveConfig:
-    """How ODEs are solved. Raises ConfigError."""
+def settings_of(config: SeriesConfig) -> RunConfig:
+    """Settings of the run. Raises ConfigError."""
     usual = {"neural_cde": "rk4", "ode_rnn": "euler"}
     solver = config.solver or usual.get(config.chosen("model"), "dopri5")
     step = config.step_size
     if step is None and config.solver is None and solver in ("rk4", "euler"):
         step = 1.0
-    gradient: Any = config.gradient
-    return SolveConfig(
-        solver,
-        rtol=config.rtol,
-        atol=config.atol,
+    return run_settings(
+        config,
+        solver=solver,
         step_size=step,
-        gradient=gradient,
         per_sample=step is None,
+        feed="streamed" if config.data == "physionet" else "auto",
+        **{name: config.chosen(name) for name in ("lr", "epochs", "batch_size")},
     )
 
 
@@ -64,22 +64,8 @@ def train(config: SeriesConfig, out: Path, progress: Progress, command: str) -> 
     Raises ConfigError, DataError, ResumeError, Stopped, RunFailed, OSError.
     """
     found = problem(config)
-    which, solve = model_of(config, found), solve_of(config)
-    model = create_series_model(which, solve, nnx.Rngs(config.seed), found.means)
-    settings = RunConfig(
-        solve=solve,
-        data=DataConfig(feed="streamed" if config.data == "physionet" else "auto"),
-        optim=OptimConfig(
-            "adam",
-            lr=config.chosen("lr"),
-            weight_decay=config.weight_decay,
-            schedule=config.schedule,
-        ),
-        epochs=config.chosen("epochs"),
-        batch_size=config.chosen("batch_size"),
-        seed=config.seed,
-        train_evaluation="last",
-    )
+    which, settings = model_of(config, found), settings_of(config)
+    model = create_series_model(which, settings.solve, nnx.Rngs(config.seed), found.means)
     if config.resume:
         require_same(out / FILE, dataclasses.asdict(which))
     files = {
