@@ -8,8 +8,8 @@ import pytest
 
 pytest.importorskip("setuptools.modified")
 
-import setuptools  # noqa: E402
-from setuptools.command.build_ext import build_ext  # noqa: E402
+import setuptools
+from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).parents[1]
 
