@@ -108,6 +108,8 @@ def test_seeds_and_folds_of_one_protocol_are_one_line(committed):
     assert line[3] == "0.032"
     other = dataclasses.replace(one, experiment={**one.experiment, "lr": 0.1})
     assert len(density_lines([one, other], DENSITY, row)) == 2
+    board = next(row for row in DENSITY.rows if row.problem["target"] == "checkerboard")
+    assert density_lines([], DENSITY, board)[0][1:3] == ["not yet run", "−3.466"]
     wine = next(row for row in DENSITY.rows if row.problem["target"] == "red_wine")
     folds = [
         dataclasses.replace(one, experiment={**one.experiment, **wine.problem, "fold": fold})
