@@ -19,8 +19,8 @@ from jaxode.callbacks import EarlyStopping
 from jaxode.config import DataConfig
 from jaxode.data import ArrayDataset, load
 from jaxode.models import ImageFlow
-from jaxode.models.image_flow import bits_per_dimension
 from jaxode.models.image_flow_config import FILE, ImageFlowConfig, create_image_flow
+from jaxode.models.pixels import bits_per_dimension
 from jaxode.plots.image_sheet import image_sheet
 from jaxode.runs import Progress
 from jaxode.runs.files import write_json, write_whole

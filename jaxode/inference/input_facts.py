@@ -56,8 +56,10 @@ class InputFacts:
         allowed = "finite numbers, as many as the shift's, none of them 0"
         same = len(self.shift) == len(self.scale) > 0
         require(finite and same, "scale", list(self.scale), allowed)
-        positive = math.isfinite(self.time_unit) and self.time_unit > 0
-        require(positive, "time_unit", self.time_unit, "above 0")
+        for name in ("time_unit", "quantisation"):
+            value = getattr(self, name)
+            positive = value is None or (math.isfinite(value) and value > 0)
+            require(positive, name, value, "above 0")
 
     def inward(self, values: Any) -> Float[np.ndarray, "*shape D"]:
         """A user's numbers as the model's, float64.
@@ -91,16 +93,15 @@ class InputFacts:
         try:
             lists = {name: need(values, name, list, where) for name in (*numbers, *words)}
             for name, kinds in (*((n, (int, float)) for n in numbers), *((n, str) for n in words)):
-                wrong = [x for x in lists[name] if not isinstance(x, kinds) or x is True]
+                wrong = [x for x in lists[name] if not isinstance(x, kinds) or isinstance(x, bool)]
                 if wrong:
                     raise ValueError(f"{where}: {name} holds {wrong[0]!r}")
             unit = need(values, "time_unit", float, where)
             task = need(values, "task", dict, where)
+            given = values.get("quantisation") is not None
+            quantisation = need(values, "quantisation", float, where) if given else None
         except ValueError as error:
             raise ConfigError(one_line(error)) from error
-        quantisation = values.get("quantisation")
-        if quantisation is not None and not isinstance(quantisation, (int, float)):
-            raise ConfigError(f"{where}: quantisation must be a number or null")
         tuples: dict[str, Any] = {name: tuple(found) for name, found in lists.items()}
         return cls(**tuples, time_unit=unit, quantisation=quantisation, task=task)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,16 +14,8 @@ from jaxtyping import Array, Float, Key
 from jaxode.checks import ConfigError, require_choice, require_count
 from jaxode.config import SolveConfig
 from jaxode.models.flow import ContinuousFlow
-from jaxode.models.pixels import (
-    LEVELS,
-    dequantised,
-    image_keys,
-    logit,
-    squeeze,
-    to_bytes,
-    unlogit,
-    unsqueeze,
-)
+from jaxode.models.image_scales import ImageScales, in_rows
+from jaxode.models.pixels import LEVELS, dequantised, image_keys, logit, to_bytes, unlogit
 from jaxode.nn.divergence import NOISES, LogDensities, Points, draw_noise
 from jaxode.nn.image_field import ImageShape
 from jaxode.ode import Stats
@@ -35,9 +26,6 @@ Rows = Float[Array, "B _"]
 
 Noises = Sequence[Rows | None]
 """Noise of Hutchinson's estimator for each solve; None for the exact divergence."""
-
-SMALLEST = 4
-"""Least side of an image that has a scale of its own, as in FFJORD's code."""
 
 
 class ImageFlow(nnx.Module):
@@ -104,8 +92,7 @@ class ImageFlow(nnx.Module):
             require_count(name, count)
         if not 0 < alpha < 0.5:
             raise ConfigError(f"alpha must be above 0 and below 1/2, got {alpha!r}")
-        shapes = shapes_of(shape, scales, blocks)
-        self.shape, self.scales, self.blocks = shape, scales, blocks
+        self.shape, self.scales = shape, ImageScales(shape, scales, blocks)
         self.alpha, self.noise = alpha, noise
         self.flows = nnx.List(
             [
@@ -116,7 +103,7 @@ class ImageFlow(nnx.Module):
                     base_time=end_time,
                     trained_time=trained_time,
                 )
-                for each in shapes
+                for each in self.scales.shapes
             ]
         )
 
@@ -182,13 +169,10 @@ class ImageFlow(nnx.Module):
         noises, stats = noises or [None] * len(self.flows), []
         for index, flow in enumerate(self.flows):
             end, change, own = flow.transport(z.reshape(z.shape[0], -1), noises[index])
-            z, log_p = end.reshape(z.shape), log_p - change
             stats.append(own)
-            if self._last_before_squeeze(index):
-                z = squeeze(z)
-            elif self._last_of_scale(index):
-                half = z.shape[-1] // 2
-                z, done = z[..., :half], z[..., half:]
+            z, done = self.scales.after(index, end.reshape(z.shape))
+            log_p = log_p - change
+            if done is not None:
                 log_p = log_p + standard_normal(done)
         return log_p + standard_normal(z), Stats.chain(stats)
 
@@ -204,16 +188,10 @@ class ImageFlow(nnx.Module):
         (z, _), done, stats = logit(x, self.alpha), [], []
         for index, flow in enumerate(self.flows):
             end, own = flow.encode(z.reshape(z.shape[0], -1))
-            z = end.reshape(z.shape)
             stats.append(own)
-            if self._last_before_squeeze(index):
-                z = squeeze(z)
-            elif self._last_of_scale(index):
-                half = z.shape[-1] // 2
-                z, part = z[..., :half], z[..., half:]
-                done.append(part)
-        rows = [part.reshape(part.shape[0], -1) for part in (*done, z)]
-        return jnp.concatenate(rows, 1), Stats.chain(stats)
+            z, part = self.scales.after(index, end.reshape(z.shape))
+            done += [] if part is None else [part]
+        return in_rows([*done, z]), Stats.chain(stats)
 
     def decode(self, z: Points) -> tuple[Maps, Stats]:
         """Images of points of the base: the inverse of `encode`.
@@ -224,17 +202,9 @@ class ImageFlow(nnx.Module):
         Returns:
           [B, H, W, C] from 0 to 1 but for α, and statistics of each solve, of the last first.
         """
-        shapes, stats = self._base_shapes(), []
-        ends = list(itertools.accumulate(math.prod(shape) for shape in shapes))
-        rows = jnp.split(z, ends[:-1], 1)
-        *remaining, maps = [
-            part.reshape(-1, *shape) for part, shape in zip(rows, shapes, strict=True)
-        ]
+        (*done, maps), stats = self.scales.parts(z), []
         for index in reversed(range(len(self.flows))):
-            if self._last_before_squeeze(index):
-                maps = unsqueeze(maps)
-            elif self._last_of_scale(index):
-                maps = jnp.concatenate([maps, remaining.pop()], -1)
+            maps = self.scales.before(index, maps, done)
             start, own = self.flows[index].decode(maps.reshape(maps.shape[0], -1))
             maps = start.reshape(maps.shape)
             stats.append(own)
@@ -254,70 +224,9 @@ class ImageFlow(nnx.Module):
         x, stats = self.decode(jax.random.normal(key, (count, self.dimensions), self._dtype))
         return to_bytes(x), stats
 
-    def _base_shapes(self) -> list[ImageShape]:
-        """Shapes of what is done on each scale, from the first to the last."""
-        found, (h, w, c) = [], self.shape
-        for _ in range(self.scales - 1):
-            h, w, c = h // 2, w // 2, 2 * c
-            found.append((h, w, c))
-        return [*found, (h, w, c)]
-
-    def _last_before_squeeze(self, index: int) -> bool:
-        scale, place = divmod(index, 2 * self.blocks)
-        return scale < self.scales - 1 and place == self.blocks - 1
-
-    def _last_of_scale(self, index: int) -> bool:
-        scale, place = divmod(index, 2 * self.blocks)
-        return scale < self.scales - 1 and place == 2 * self.blocks - 1
-
     @property
     def _dtype(self) -> Any:
         return jnp.result_type(*jax.tree.leaves(nnx.state(self.flows, nnx.Param)))
-
-
-def shapes_of(shape: ImageShape, scales: int, blocks: int) -> list[ImageShape]:
-    """Shapes of the states of each ODE, in order.
-
-    Args:
-      shape: height, width and channels of an image.
-      scales: number of scales.
-      blocks: number of ODEs in a row.
-
-    Raises:
-      ConfigError: a size that a scale cannot halve.
-
-    Example:
-      >>> from jaxode.models.image_flow import shapes_of
-      >>> shapes_of((28, 28, 1), 3, 1)
-      [(28, 28, 1), (14, 14, 4), (14, 14, 2), (7, 7, 8), (7, 7, 4)]
-    """
-    found, (h, w, c) = [], shape
-    for _ in range(scales - 1):
-        if h % 2 or w % 2:
-            raise ConfigError(
-                f"scales must be at most {most_scales(shape)} for images of {shape[0]} x"
-                f" {shape[1]}, got {scales}"
-            )
-        found += [(h, w, c)] * blocks + [(h // 2, w // 2, 4 * c)] * blocks
-        h, w, c = h // 2, w // 2, 2 * c
-    return found + [(h, w, c)] * blocks
-
-
-def most_scales(shape: ImageShape) -> int:
-    """Scales of FFJORD's multiscale model: until a side is below 4 or odd.
-
-    Args:
-      shape: height, width and channels of an image.
-
-    Example:
-      >>> from jaxode.models.image_flow import most_scales
-      >>> most_scales((28, 28, 1)), most_scales((32, 32, 3))
-      (3, 4)
-    """
-    count, (h, w, _) = 1, shape
-    while h % 2 == 0 and w % 2 == 0 and min(h, w) // 2 >= SMALLEST:
-        count, h, w = count + 1, h // 2, w // 2
-    return count
 
 
 def standard_normal(z: Maps) -> LogDensities:
@@ -328,23 +237,6 @@ def standard_normal(z: Maps) -> LogDensities:
     """
     flat = z.reshape(z.shape[0], -1)
     return -0.5 * ((flat**2).sum(1) + flat.shape[1] * math.log(2 * math.pi))
-
-
-def bits_per_dimension(log_p: Float[Array, "..."], dimensions: int) -> Float[Array, "..."]:
-    """-log p / (D ln 2), of log-densities of bytes in nats.
-
-    Args:
-      log_p: of images.
-      dimensions: D, numbers of an image.
-
-    Example:
-      >>> import math
-      >>> import jax.numpy as jnp
-      >>> from jaxode.models.image_flow import bits_per_dimension
-      >>> float(bits_per_dimension(jnp.array(-math.log(256.0)), 1))
-      8.0
-    """
-    return -log_p / (dimensions * math.log(2))
 
 
 def _folded(keys: Keys, number: int) -> Keys:

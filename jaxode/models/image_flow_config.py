@@ -11,7 +11,8 @@ from flax import nnx
 
 from jaxode.checks import ConfigError, require, require_choice, require_count
 from jaxode.config import SolveConfig
-from jaxode.models.image_flow import ImageFlow, shapes_of
+from jaxode.models.image_flow import ImageFlow
+from jaxode.models.image_scales import ImageScales
 from jaxode.nn import ImageField
 from jaxode.nn.divergence import NOISES
 from jaxode.nn.flow_fields import SMOOTH
@@ -66,7 +67,7 @@ class ImageFlowConfig:
             require_count(name, getattr(self, name))
         hidden, strides = self.numbers("hidden"), self.numbers("strides")
         require(min(hidden) > 0, "hidden", self.hidden, "channels of at least 1")
-        for shape in shapes_of(self.shape, self.scales, self.blocks):
+        for shape in ImageScales(self.shape, self.scales, self.blocks).shapes:
             check_strides(shape, hidden, strides)
 
     @property

@@ -1,4 +1,4 @@
-"""Bytes of images and real numbers: dequantisation, the logit, squeezes, and keys of images."""
+"""Bytes of images and real numbers: dequantisation, the logit, bits, squeezes, keys of images."""
 
 from __future__ import annotations
 
@@ -90,6 +90,23 @@ def unlogit(y: Maps, alpha: float) -> Maps:
 def to_bytes(x: Maps) -> Pixels:
     """The bytes of images [B, H, W, C] from 0 to 1; what is beyond is set to an end."""
     return jnp.clip(jnp.floor(LEVELS * x), 0, LEVELS - 1).astype(jnp.uint8)
+
+
+def bits_per_dimension(log_p: Float[Array, "..."], dimensions: int) -> Float[Array, "..."]:
+    """-log p / (D ln 2), of log-densities of bytes in nats.
+
+    Args:
+      log_p: of images.
+      dimensions: D, numbers of an image.
+
+    Example:
+      >>> import math
+      >>> import jax.numpy as jnp
+      >>> from jaxode.models.pixels import bits_per_dimension
+      >>> float(bits_per_dimension(jnp.array(-math.log(256.0)), 1))
+      8.0
+    """
+    return -log_p / (dimensions * math.log(2))
 
 
 def squeeze(x: Maps) -> Rearranged:

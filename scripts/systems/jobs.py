@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -99,8 +99,6 @@ class SystemJob:
 
         Raises ConfigError, DataError, ResumeError, Stopped, RunFailed, OSError.
         """
-        from dataclasses import replace
-
         from experiments.densities import training as densities
         from experiments.timeseries import training as timeseries
 

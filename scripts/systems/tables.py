@@ -136,7 +136,7 @@ def density_lines(
     """Cells of a density: measured beside the bound, what was published, the command."""
     measure, target = MEASURES["log_likelihood"], TARGETS.get(row.problem["target"])
     bound = None if target is None or not target.exact else -target.entropy
-    known = "–" if bound is None else measure.text(bound)[:-1]
+    known = "–" if bound is None else f"{bound:.3f}".replace("-", "−")
     published = figures(row.published.get("log_likelihood", ()))
     lines = []
     for found in protocols_of(records, table, row) or [[]]:

@@ -107,7 +107,9 @@ def test_a_mistake_is_one_line(flow, call, message):
         ({"shift": ["a", 1.0]}, "shift holds 'a'"),
         ({"time_unit": 0}, "time_unit must be above 0"),
         ({"channels": None}, "channels must be a list"),
+        ({"shift": [False, 1.0]}, "shift holds False"),
         ({"quantisation": "x"}, "quantisation must be a number"),
+        ({"quantisation": 0}, "quantisation must be above 0"),
     ],
 )
 def test_damaged_facts_are_named(change, message):

@@ -23,7 +23,12 @@ from jaxode.nn import (
 )
 from jaxode.nn.fields import DenseField
 from jaxode.nn.regularisation import Penalty
-from jaxode.nn.regularised_field import FieldInputs, RegularisedField, draw_gaussian
+from jaxode.nn.regularised_field import (
+    FieldInputs,
+    RegularisedField,
+    draw_gaussian,
+    root_mean_square,
+)
 from jaxode.ode import odeint_with_errors
 from jaxode.types import Training
 
@@ -310,6 +315,13 @@ def test_the_solvers_error_is_penalised_in_the_time_that_was_taken(steer, x64):
     errors = errors_of(lambda t, z: speed * module.field(T0 + speed * (t - T0), z), z)
     assert found == pytest.approx(100 * speed * float(errors[:2].mean()), rel=1e-9)
     assert found > 1e-4
+
+
+def test_a_field_that_is_zero_has_a_derivative_of_its_error():
+    rows = jnp.array([[0.0, 0.0], [3.0, 4.0]])
+    found, slopes = jax.value_and_grad(lambda z: root_mean_square(z).sum())(rows)
+    assert float(found) == pytest.approx(12.5**0.5)
+    np.testing.assert_allclose(slopes, rows / (2 * 12.5**0.5), rtol=1e-6)
 
 
 def test_the_error_of_other_integrals_is_not_penalised(x64):

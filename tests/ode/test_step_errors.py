@@ -125,6 +125,24 @@ def test_modes_agree_with_per_sample_steps_and_many_times(stepping, x64):
             np.testing.assert_allclose(one, two, rtol=1e-9, atol=1e-12)
 
 
+def test_an_infinite_error_of_a_rejected_step_leaves_the_sum_finite(x64):
+    """And its gradient: the field overflows behind the end, where the first steps tried reach."""
+
+    config = SolveConfig("bosh3", rtol=1e-3, atol=1e-3, stepping="torchdiffeq")
+
+    def loss(z0):
+        _, errors, stats = odeint_with_errors(
+            lambda t, z, _: jnp.where(t > 0.9, jnp.inf, -z), z0, None, config,
+            measure=measure, t1=0.8, options=StepOptions(first_step=1.0),
+        )  # fmt: skip
+        return errors.sum(), stats
+
+    (found, stats), slopes = jax.value_and_grad(loss, has_aux=True)(jnp.asarray(Z0))
+    assert int(stats.rejected) > 0
+    assert 0 < float(found) < 1e-2
+    assert jnp.isfinite(slopes).all()
+
+
 def test_the_states_are_those_of_odeint(x64):
     config = SolveConfig("bosh3", **FINE)
     z1, errors, stats = odeint_with_errors(field, Z0, WEIGHTS, config, measure=measure, **SPAN)

@@ -13,6 +13,7 @@ pytest.importorskip("torchdiffeq")
 
 from jaxode import SolveConfig  # noqa: E402
 from jaxode.models import ImageFlow  # noqa: E402
+from jaxode.models.pixels import squeeze, unsqueeze  # noqa: E402
 from jaxode.nn import ImageField  # noqa: E402
 from torch_ref import image_flow  # noqa: E402
 
@@ -45,6 +46,14 @@ def copied(mine, theirs):
 def first(array):
     """Channels-last images as PyTorch has them."""
     return torch.tensor(np.moveaxis(array, -1, 1))
+
+
+def test_a_squeeze_puts_the_squares_of_a_channel_together_as_torchs():
+    x = RNG.normal(size=(2, 4, 6, 3))
+    squeezed = squeeze(jnp.asarray(x))
+    expected = image_flow.squeeze(first(np.asarray(x, np.float32))).numpy()
+    np.testing.assert_array_equal(squeezed, np.moveaxis(expected, 1, -1))
+    np.testing.assert_array_equal(unsqueeze(squeezed), x.astype(np.float32))
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,18 @@ def test_seeds_and_folds_of_one_protocol_are_one_line(committed):
     assert line[3] == "0.032"
     other = dataclasses.replace(one, experiment={**one.experiment, "lr": 0.1})
     assert len(density_lines([one, other], DENSITY, row)) == 2
+    board = next(row for row in DENSITY.rows if row.problem["target"] == "checkerboard")
+    assert density_lines([], DENSITY, board)[0][1:3] == ["not yet run", "−3.466"]
+    wine = next(row for row in DENSITY.rows if row.problem["target"] == "red_wine")
+    folds = [
+        dataclasses.replace(one, experiment={**one.experiment, **wine.problem, "fold": fold})
+        for fold in (0, 1)
+    ]
+    (line,) = density_lines(folds, DENSITY, wine)
+    assert line[1].endswith(", 2 of 10 folds")
+    # The chosen epoch's mean, whose standard error no run has recorded.
+    chosen = dataclasses.replace(folds[0], best={"test_log_likelihood": -9.0})
+    assert density_lines([chosen], DENSITY, wine)[0][1] == "−9.0000, 1 of 10 folds"
 
 
 @pytest.mark.parametrize(

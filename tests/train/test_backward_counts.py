@@ -22,8 +22,9 @@ from jaxode.runs import checkpoint
 from jaxode.runs.progress import epoch_line
 from jaxode.tasks import Density, Regression
 from jaxode.train import fit
+from jaxode.train.epoch_metrics import backward_metrics
 from jaxode.train.pace import Pace
-from jaxode.train.state import split_model
+from jaxode.train.state import BackwardTotals, Totals, split_model
 
 X = np.random.default_rng(0).uniform(-1, 1, (12, 2)).astype(np.float32)
 POINTS = {"input": X, "target": np.tanh(X[:, ::-1])}
@@ -122,6 +123,15 @@ def test_diffraxs_steps_are_counted_too_with_padding_left_out():
     assert accepted > 2
     # Eight examples in the first step, four in the second.
     assert nfe == pytest.approx((8 * steps[0].nfe_backward + 4 * steps[1].nfe_backward) / 12)
+
+
+def test_the_record_is_the_mean_over_solves_and_modules():
+    """Two modules, three solves of each."""
+    sums = BackwardTotals(jnp.array(3), *(jnp.array(each) for each in ([6, 12], [3, 4], [0, 1])))
+    found = backward_metrics(Totals.zero(2, backward=2)._replace(backward=sums))
+    expected = {"nfe_backward": 3, "accepted_backward": 7 / 6, "rejected_backward": 1 / 6}
+    assert found == pytest.approx(expected)
+    assert set(backward_metrics(Totals.zero(2, backward=2)).values()) == {None}
 
 
 def test_a_flow_is_counted():
