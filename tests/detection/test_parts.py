@@ -32,6 +32,15 @@ def test_an_object_that_no_box_overlaps_is_the_best_of_none():
     assert match(overlap, np.ones(2, bool)).tolist() == [1, -1]
 
 
+def test_equal_overlaps_and_those_at_a_limit_are_torchvisions():
+    """All boxes that overlap an object most are its own; of equal objects, a box is the first's."""
+    one = np.array([True, False])
+    assert match(np.array([[0.5, 0.5], [0.0, 0.0]]), one).tolist() == [0, 0]
+    assert match(np.array([[0.8, 0.8], [0.8, 0.4]]), ~np.zeros(2, bool)).tolist() == [0, 0]
+    assert match(np.array([[0.7, 0.8], [0.0, 0.0]]), one).tolist() == [0, 0]
+    assert match(np.array([[0.8, 0.3], [0.0, 0.0]]), one).tolist() == [0, -2]
+
+
 def test_a_chain_of_boxes_is_suppressed_as_one_after_the_other():
     """Each overlaps its neighbours alone, so that every second one is kept."""
     start = 4.0 * np.arange(31)
