@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -99,7 +99,7 @@ def faster_rcnn(
       detections: of an image, at most.
       stride: which the sides of images are multiples of.
     """
-    vision, channels = load(), cast("int", backbone.out_channels)
+    vision = load()
     detection = importlib.import_module("torchvision.models.detection.faster_rcnn")
     anchors = importlib.import_module("torchvision.models.detection.anchor_utils")
     channels: Any = backbone.out_channels

@@ -18,9 +18,9 @@ from jaxode.models.depth_encoders import VGGEncoder as VGGEncoder
 from jaxode.models.describe import describe as describe
 from jaxode.models.describe import parameter_count as parameter_count
 from jaxode.models.detector import Detector as Detector
-from jaxode.models.detector import DetectorInputs as DetectorInputs
-from jaxode.models.detector import DetectorOutputs as DetectorOutputs
-from jaxode.models.detector import DetectorSettings as DetectorSettings
+from jaxode.models.detector_interface import DetectorInputs as DetectorInputs
+from jaxode.models.detector_interface import DetectorOutputs as DetectorOutputs
+from jaxode.models.detector_interface import DetectorSettings as DetectorSettings
 from jaxode.models.encoders import ODERNNEncoder as ODERNNEncoder
 from jaxode.models.encoders import Posterior as Posterior
 from jaxode.models.encoders import RNNEncoder as RNNEncoder

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,10 +11,11 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from jaxode.checks import ConfigError, require, require_choice, require_count
+from jaxode.checks import require, require_choice, require_count
 from jaxode.config import KernelsName, SolveConfig
 from jaxode.models.depth import DepthDecoder, DepthNet
 from jaxode.models.depth_encoders import ENCODERS, ChainEncoder, Encoder, VGGEncoder
+from jaxode.models.recorded_settings import check_names
 from jaxode.nn.kernels import choose_kernels
 
 FILE = "depth.json"
@@ -79,9 +79,7 @@ class DepthModelConfig:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> DepthModelConfig:
         """The settings that `dataclasses.asdict` gave. Raises ConfigError."""
-        names = [each.name for each in dataclasses.fields(cls)]
-        if set(values) != set(names):
-            raise ConfigError(f"{FILE} must have {', '.join(sorted(names))}, got {sorted(values)}")
+        check_names(cls, values, FILE)
         given = dict(values)
         for name in ("mean", "std"):
             colours = given[name]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +10,13 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
-from jaxode.checks import ConfigError, require, require_choice, require_count
+from jaxode.checks import require, require_choice, require_count
 from jaxode.config import SolveConfig
 from jaxode.models.backbones import ODEBackbone, PyramidBackbone, ResidualBackbone
 from jaxode.models.bottleneck_resnet import EXPANSION, RESNET101, BottleneckResNet
-from jaxode.models.detector import Detector, DetectorSettings
+from jaxode.models.detector import Detector
+from jaxode.models.detector_interface import DetectorSettings
+from jaxode.models.recorded_settings import settings_of
 from jaxode.models.vgg import VGGFeatures, scaled_stages
 from jaxode.nn.blocks import ResidualBlock
 from jaxode.nn.detector_heads import BoxHead, RegionHead
@@ -114,12 +115,7 @@ class DetectorConfig:
     @classmethod
     def from_json(cls, values: Mapping[str, object]) -> DetectorConfig:
         """The settings that `dataclasses.asdict` gave. Raises ConfigError."""
-        kinds = {each.name: int if each.type == "int" else str for each in dataclasses.fields(cls)}
-        if set(values) != set(kinds):
-            raise ConfigError(f"{FILE} must have {', '.join(sorted(kinds))}, got {sorted(values)}")
-        for name, kind in kinds.items():
-            require(type(values[name]) is kind, name, values[name], f"of type {kind.__name__}")
-        return cls(**values)  # type: ignore[arg-type]
+        return settings_of(cls, values, FILE)
 
 
 def numbers_of(name: str, text: str, largest: float) -> tuple[float, ...]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxode.checks import ConfigError, require, require_choice
+from jaxode.checks import require, require_choice
 from jaxode.config import SolveConfig
 from jaxode.models.flow import ContinuousFlow
+from jaxode.models.recorded_settings import settings_of
 from jaxode.nn import ConcatSquashField, HyperField
 from jaxode.nn.divergence import NOISES
 from jaxode.nn.flow_fields import SMOOTH
@@ -71,13 +71,7 @@ class FlowConfig:
     @classmethod
     def from_json(cls, values: Mapping[str, object]) -> FlowConfig:
         """The settings that `dataclasses.asdict` gave. Raises ConfigError."""
-        names = {each.name for each in dataclasses.fields(cls)}
-        if set(values) != names:
-            raise ConfigError(f"{FILE} must have {', '.join(sorted(names))}, got {sorted(values)}")
-        kinds = {name: int if name in ("dimensions", "width") else str for name in names}
-        for name, kind in kinds.items():
-            require(type(values[name]) is kind, name, values[name], f"of type {kind.__name__}")
-        return cls(**values)  # type: ignore[arg-type]
+        return settings_of(cls, values, FILE)
 
 
 def create_flow(config: FlowConfig, solve: SolveConfig, rngs: nnx.Rngs) -> ContinuousFlow:

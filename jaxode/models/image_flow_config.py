@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxode.checks import ConfigError, require, require_choice, require_count
+from jaxode.checks import require, require_choice, require_count
 from jaxode.config import SolveConfig
 from jaxode.models.image_flow import ImageFlow
 from jaxode.models.image_scales import ImageScales
+from jaxode.models.recorded_settings import settings_of
 from jaxode.nn import ImageField
 from jaxode.nn.divergence import NOISES
 from jaxode.nn.flow_fields import SMOOTH
@@ -86,12 +86,7 @@ class ImageFlowConfig:
     @classmethod
     def from_json(cls, values: Mapping[str, object]) -> ImageFlowConfig:
         """The settings that `dataclasses.asdict` gave. Raises ConfigError."""
-        kinds = {each.name: int if each.type == "int" else str for each in dataclasses.fields(cls)}
-        if set(values) != set(kinds):
-            raise ConfigError(f"{FILE} must have {', '.join(sorted(kinds))}, got {sorted(values)}")
-        for name, kind in kinds.items():
-            require(type(values[name]) is kind, name, values[name], f"of type {kind.__name__}")
-        return cls(**values)  # type: ignore[arg-type]
+        return settings_of(cls, values, FILE)
 
 
 def create_image_flow(config: ImageFlowConfig, solve: SolveConfig, rngs: nnx.Rngs) -> ImageFlow:

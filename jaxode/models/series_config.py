@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from jaxode.checks import ConfigError, require, require_choice, require_count
+from jaxode.checks import require_choice, require_count
 from jaxode.config import SolveConfig
 from jaxode.models.encoders import ODERNNEncoder, RNNEncoder
 from jaxode.models.forecaster import RNNForecaster
 from jaxode.models.latent_ode import LatentODE
 from jaxode.models.neural_cde import NeuralCDE
+from jaxode.models.recorded_settings import settings_of
 from jaxode.models.recurrent import GRUD, ODERNN, RNNDelta
 from jaxode.nn.dense import Dense, DenseField
 
@@ -84,12 +84,7 @@ class SeriesModelConfig:
     @classmethod
     def from_json(cls, values: Mapping[str, object]) -> SeriesModelConfig:
         """The settings that `dataclasses.asdict` gave. Raises ConfigError."""
-        kinds = {each.name: int if each.type == "int" else str for each in dataclasses.fields(cls)}
-        if set(values) != set(kinds):
-            raise ConfigError(f"{FILE} must have {', '.join(sorted(kinds))}, got {sorted(values)}")
-        for name, kind in kinds.items():
-            require(type(values[name]) is kind, name, values[name], f"of type {kind.__name__}")
-        return cls(**values)  # type: ignore[arg-type]
+        return settings_of(cls, values, FILE)
 
 
 def create_series_model(

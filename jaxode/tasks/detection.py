@@ -14,7 +14,7 @@ from jaxode.detection.average_precision import average_precision_of_counts
 from jaxode.detection.counting import counted
 from jaxode.detection.matches import Truth
 from jaxode.detection.scores import detection_scores, from_counts
-from jaxode.models.detector import LOSSES, DetectorInputs, DetectorOutputs
+from jaxode.models.detector_interface import LOSSES, DetectorInputs, DetectorOutputs
 from jaxode.plots import detections as plots
 from jaxode.tasks.base import Batch, Metrics, Model, Predictions, Task, call_model
 

@@ -32,6 +32,15 @@ def test_an_object_that_no_box_overlaps_is_the_best_of_none():
     assert match(overlap, np.ones(2, bool)).tolist() == [1, -1]
 
 
+def test_equal_overlaps_and_those_at_a_limit_are_torchvisions():
+    """All boxes that overlap an object most are its own; of equal objects, a box is the first's."""
+    one = np.array([True, False])
+    assert match(np.array([[0.5, 0.5], [0.0, 0.0]]), one).tolist() == [0, 0]
+    assert match(np.array([[0.8, 0.8], [0.8, 0.4]]), ~np.zeros(2, bool)).tolist() == [0, 0]
+    assert match(np.array([[0.7, 0.8], [0.0, 0.0]]), one).tolist() == [0, 0]
+    assert match(np.array([[0.8, 0.3], [0.0, 0.0]]), one).tolist() == [0, -2]
+
+
 def test_a_chain_of_boxes_is_suppressed_as_one_after_the_other():
     """Each overlaps its neighbours alone, so that every second one is kept."""
     start = 4.0 * np.arange(31)
@@ -45,13 +54,21 @@ def test_padding_is_neither_kept_nor_suppresses():
     assert np.flatnonzero(keep).tolist() == [4]
 
 
+def test_boxes_that_overlap_by_the_threshold_are_both_kept():
+    boxes = np.zeros((31, 4))
+    boxes[:2] = [[0, 0, 7, 1], [3, 0, 10, 1]]  # 4 of 10
+    assert np.flatnonzero(suppress(boxes, np.arange(31) < 2)).tolist() == [0, 1]
+
+
 def test_a_sample_is_chance_by_priorities():
     labels, chosen = np.repeat([1, 0], [4, 8]), set()
     draw = jax.jit(partial(detection.sampled, count=4, positives=2))
     for seed in range(6):
-        rows, taken = draw(labels, np.random.default_rng(seed).uniform(size=12))
+        priorities = np.random.default_rng(seed).uniform(size=12)
+        rows, taken = draw(labels, priorities)
         assert np.all(taken)
-        assert labels[np.asarray(rows)].sum() == 2
+        positives, negatives = np.argsort(-priorities[:4]), 4 + np.argsort(-priorities[4:])
+        assert set(rows.tolist()) == {*positives[:2], *negatives[:2]}
         chosen.add(tuple(sorted(rows.tolist())))
     assert len(chosen) > 1
 
@@ -78,8 +95,8 @@ def test_roi_align_of_a_plane_is_the_plane():
     """Bilinear samples of a linear function are exact within the map."""
     y, x = np.meshgrid(np.arange(12.0), np.arange(16.0), indexing="ij")
     maps = np.stack([2 * y - x, np.ones_like(x)], -1)
-    box = np.array([[2.0, 3.0, 9.0, 10.0]])
-    found = jax.jit(partial(detection.roi_align, scale=(1.0, 1.0)))(maps, box)[0]
+    box = np.array([[2.0, 6.0, 9.0, 20.0]])
+    found = jax.jit(partial(detection.roi_align, scale=(0.5, 1.0)))(maps, box)[0]
     middle = np.arange(7) + 0.5
     wanted = 2 * (3 + middle)[:, None] - (2 + middle)
     np.testing.assert_allclose(found[..., 0], wanted, atol=1e-4)

@@ -95,6 +95,11 @@ def test_the_curve_by_hand():
     # Recalls 0 to 0.5 are six of the eleven, 0.6 and 0.7 two.
     assert average_precision(hits, 4, "eleven") == pytest.approx((6 * 1 + 2 * 0.75) / 11)
     assert math.isnan(average_precision(hits, 0))
+    # Precision 0, 1/2, 2/3, of which the largest from there on counts, in ranges of score too.
+    late = np.array([False, True, True])
+    assert average_precision(late, 2) == pytest.approx(2 / 3)
+    binned = average_precision_of_counts(late.astype(int), (~late).astype(int), 2)
+    assert binned == pytest.approx(2 / 3)
     assert average_precision(np.zeros(0, bool), 2) == 0
 
 

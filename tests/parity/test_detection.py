@@ -51,10 +51,10 @@ def test_anchors_are_equal_bit_for_bit(tv, dtype):
     sizes, ratios = (16, 33, 70), (0.5, 0.77, 1.0, 2.0)
     generator = tv[2].AnchorGenerator((sizes,), (ratios,))
     image_list = importlib.import_module("torchvision.models.detection.image_list").ImageList
-    images = image_list(torch.zeros(1, 3, 50, 64), [(50, 64)])
+    images = image_list(torch.zeros(1, 3, 60, 64), [(60, 64)])
     wanted = generator(images, [torch.zeros(1, 1, 6, 8, dtype=getattr(torch, dtype))])[0].numpy()
     around = detection.anchor_boxes(sizes, ratios)
-    found = detection.anchors_of_map((6, 8), (8, 8), around).astype(dtype)
+    found = detection.anchors_of_map((6, 8), (10, 8), around).astype(dtype)
     np.testing.assert_array_equal(found, wanted)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxode.models import DetectorOutputs
-from jaxode.models.detector import LOSSES
+from jaxode.models.detector_interface import LOSSES
 from jaxode.tasks import Detection
 
 BOX, OTHER = [2.0, 2.0, 12.0, 12.0], [20.0, 20.0, 30.0, 30.0]

@@ -60,8 +60,12 @@ def test_a_canvas_of_another_shape_has_the_middle_and_depth_is_not_mixed(tmp_pat
     for split in ("train", "test"):
         write_pair(tmp_path / split, "a", size=(80, 30))
         Image.fromarray(values).save(tmp_path / split / "depth" / "a.png")
-    depth = read_depth_folder(tmp_path, MILLIMETRES, (10, 20)).train.depth[0]
-    np.testing.assert_allclose(depth, values[1::3, 11:71:3] / 1000, rtol=1e-6)
+        picture = np.zeros((30, 80, 3), np.uint8)
+        picture[:, :10] = picture[:, 70:] = 255  # what is left out
+        Image.fromarray(picture).save(tmp_path / split / "rgb" / "a.png")
+    found = read_depth_folder(tmp_path, MILLIMETRES, (10, 20)).train
+    np.testing.assert_allclose(found.depth[0], values[1::3, 11:71:3] / 1000, rtol=1e-6)
+    assert not found.images[0, :, 1:-1].any()
 
 
 def test_arrays_are_metres_and_unknown_where_they_are_nan(tmp_path):

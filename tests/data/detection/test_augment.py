@@ -43,6 +43,27 @@ def test_a_square_and_its_box_move_together(seed):
     assert not found[:, 56:].any()
 
 
+def test_a_window_is_within_the_image_or_the_image_within_it():
+    """Mirrored or not; without a crop the middle of the one is that of the other."""
+    sides = EXTENT[::-1]
+
+    @jax.jit
+    @jax.vmap
+    def draw(key):
+        both = {"flip": True, "resize": True}
+        return [draw_move(key, EXTENT, **both, crop=crop) for crop in (True, False)]
+
+    cropped, middle = draw(jax.random.split(jax.random.key(0), 16))
+    ends = np.sort([cropped.shift, cropped.scale * sides + cropped.shift], 0)
+    larger = np.abs(cropped.scale) > 1
+    assert set(np.ravel(np.sign(cropped.scale) * (1 + larger))) == {-2, -1, 1, 2}
+    outward = np.where(larger, 1, -1)
+    assert (outward * ends[0] <= 1e-4).all()
+    assert (outward * (ends[1] - sides) >= -1e-4).all()
+    centres = middle.scale * sides / 2 + middle.shift
+    np.testing.assert_allclose(centres, np.tile(sides / 2, (16, 1)), rtol=1e-5)
+
+
 def test_what_leaves_the_image_is_no_object_any_more():
     boxes = jnp.array([[0.0, 0.0, 10.0, 10.0], [20.0, 10.0, 30.0, 20.0], [0.0, 0.0, 0.0, 0.0]])
     move = Move(jnp.array([1.0, 1.0]), jnp.array([-8.0, 0.0]))
