@@ -4,7 +4,8 @@
     python -m scripts.reproduce cifar10 --scale full --seeds 0 1 2     # as published
     python -m scripts.reproduce chen mnist --list   # how far their runs are
     python -m scripts.reproduce density series --list   # densities and time series
-    python -m scripts.report   # tables and figures; scripts.system_tables of density and series
+    python -m scripts.reproduce detection depth --data-dir data   # data/bccd, data/nyuv2_quarter
+    python -m scripts.report   # tables and figures; of the systems: scripts.system_tables
 
 --scale chooses the protocol: full is the published one; cpu is a smaller one that ends overnight on
 2 cores; smoke trains on a few hundred bundled images and only shows that everything runs. Every run
@@ -208,7 +209,8 @@ def build_parser() -> Parser:
         type=nonempty,
         nargs="+",
         metavar="TABLE",
-        help=f"{', '.join((*TABLES, *SYSTEM_TABLES))}, or all but the last two",
+        help=f"{', '.join((*TABLES, *SYSTEM_TABLES))}; or all, which leaves the systems out:"
+        f" {', '.join(SYSTEM_TABLES)}",
     )
     scales = get_args(Scale)
     about = f"the protocol: {', '.join(scales)} (default: cpu)"

@@ -1,12 +1,13 @@
-"""The tables of densities and time series from their records, and records from runs.
+"""The tables of densities, time series, detection and depth from records, and records from runs.
 
-    python -m scripts.system_tables                       # in docs/{densities,series,results}
+    python -m scripts.system_tables                       # in docs/densities, docs/results, …
     python -m scripts.system_tables runs/density/circles  # a record of that run first
-    python -m scripts.reproduce density series --list     # the rows, and how far their runs are
+    python -m scripts.reproduce detection depth --list    # the rows, and how far their runs are
 
-A record is a JSON file in docs/densities/records or docs/series/records with the settings of the
-experiment and the run's result; the same run again replaces its own. The prose of the documents
-stays as it is; only what stands between the two marks is made anew.
+A record is a JSON file in docs/densities/records, docs/series/records, docs/detection/records or
+docs/depth/records with the settings of the experiment and the run's result; the same run again
+replaces its own. Of detection and depth the run's pictures are kept beside it, in small form. The
+prose of the documents stays as it is; only what stands between the two marks is made anew.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from jaxode.cli import process
 from jaxode.cli.converters import to_path
 from jaxode.cli.parser import Parser, parse_flags
 from scripts.systems.documents import write, write_results
+from scripts.systems.pictures import copy_pictures
 from scripts.systems.records import FOLDERS, keep, of_run
 
 
@@ -43,7 +45,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         values = parse_flags(parser, argv)
         root = to_path(str(values["root"]))
         records = [of_run(directory) for directory in values["runs"]]
-        files = [keep(each, root / FOLDERS[each.system] / "records") for each in records]
+        files = []
+        for directory, each in zip(values["runs"], records, strict=True):
+            folder = root / FOLDERS[each.system]
+            files.append(keep(each, folder / "records"))
+            stem = files[-1].stem
+            files += copy_pictures(directory, each.system, stem, folder / "pictures")
         files += [write(system, root) for system in FOLDERS]
         results = write_results(root)
         files += [] if results is None else [results]

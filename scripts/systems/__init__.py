@@ -1,1 +1,1 @@
-"""Density estimation and time series: the rows of their tables, records of runs, documents."""
+"""Densities, time series, detection, depth: rows of tables, records of runs, documents."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from jaxode.checks import ConfigError, one_line
 from jaxode.runs.files import write_whole
+from scripts.systems.pictures import shown_pictures
 from scripts.systems.records import FOLDERS, read
 from scripts.systems.rows import SYSTEM_TABLES
 from scripts.systems.tables import section
@@ -71,11 +72,26 @@ def write_results(root: Path = Path()) -> Path | None:
     return path
 
 
+def own_part(system: str, root: Path = Path()) -> str:
+    """What a system's document has between its marks: the tables, and pictures of the runs.
+
+    Args:
+      system: of FOLDERS.
+      root: of the repository.
+
+    Raises:
+      ConfigError: a file that is no record.
+    """
+    folder = root / FOLDERS[system]
+    tables = section(SYSTEM_TABLES[system], read(folder / "records"))
+    return "\n\n".join(filter(None, (tables, shown_pictures(folder, system))))
+
+
 def write(system: str, root: Path = Path()) -> Path:
     """Make a system's table anew of its records.
 
     Args:
-      system: density or series.
+      system: of FOLDERS.
       root: of the repository.
 
     Returns:
@@ -85,12 +101,10 @@ def write(system: str, root: Path = Path()) -> Path:
       ConfigError: a file that is no record, or a document without the marks.
       OSError: it could not be written.
     """
-    folder = root / FOLDERS[system]
-    path = folder / "README.md"
+    path = root / FOLDERS[system] / "README.md"
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {one_line(error)}") from error
-    table = section(SYSTEM_TABLES[system], read(folder / "records"))
-    write_whole(path, updated(text, table, path).encode())
+    write_whole(path, updated(text, own_part(system, root), path).encode())
     return path

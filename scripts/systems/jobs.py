@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from experiments.densities.config import TABLES, DensityConfig
+from experiments.depths.config import DepthConfig
+from experiments.detections.config import DetectionConfig
 from experiments.timeseries.config import SeriesConfig
 from jaxode.checks import require_choice
 from jaxode.cli.flags import flag_of
@@ -16,15 +19,32 @@ from jaxode.runs.files import count_lines
 from jaxode.runs.summary import RESULT
 from jaxode.strict_json import read_object
 from scripts.systems.records import DONE
-from scripts.systems.rows import SystemRow, SystemTable
+from scripts.systems.row import SystemRow, SystemTable
 
 SMOKE: Mapping[str, Mapping[str, Any]] = {
     "density": {"epochs": 1, "steps": 5, "test_points": 100},
     "series": {"epochs": 1},
+    "detection": {"epochs": 1, "width": 8, "hidden": 8},
+    "depth": {"epochs": 1, "width": 8, "vgg_width": 1 / 16, "decoder": 32},
 }
 """What shows that everything runs."""
 
-CONFIGS = {"density": DensityConfig, "series": SeriesConfig}
+CONFIGS = {
+    "density": DensityConfig,
+    "series": SeriesConfig,
+    "detection": DetectionConfig,
+    "depth": DepthConfig,
+}
+
+
+TRAININGS = {
+    "density": "experiments.densities.training",
+    "series": "experiments.timeseries.training",
+    "detection": "experiments.detections.training",
+    "depth": "experiments.depths.training",
+}
+
+Config = DensityConfig | SeriesConfig | DetectionConfig | DepthConfig
 
 
 @dataclass(frozen=True)
@@ -47,7 +67,7 @@ class SystemJob:
     def epochs(self) -> int:
         """Planned."""
         config = self.config("DIR")
-        return config.epochs if isinstance(config, DensityConfig) else config.chosen("epochs")
+        return config.chosen("epochs") if isinstance(config, SeriesConfig) else config.epochs
 
     @property
     def title(self) -> str:
@@ -75,7 +95,7 @@ class SystemJob:
         except (OSError, ValueError):
             return False
 
-    def config(self, data_dir: str | None) -> DensityConfig | SeriesConfig:
+    def config(self, data_dir: str | None) -> Config:
         """The settings of the experiment, for data in a folder. Raises ConfigError."""
         given = dict(self.settings)
         if self.row.folder is not None:
@@ -99,12 +119,9 @@ class SystemJob:
 
         Raises ConfigError, DataError, ResumeError, Stopped, RunFailed, OSError.
         """
-        from experiments.densities import training as densities
-        from experiments.timeseries import training as timeseries
-
         config: Any = replace(self.config(data_dir), resume=(self.out / "config.json").exists())
-        train: Any = {"density": densities.train, "series": timeseries.train}[self.table.name]
-        return train(config, self.out, progress, self.command)
+        training: Any = import_module(TRAININGS[self.table.name])  # imports JAX
+        return training.train(config, self.out, progress, self.command)
 
 
 def system_jobs(

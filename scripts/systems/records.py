@@ -1,4 +1,4 @@
-"""Records of runs of `experiments.density` and `experiments.series`, one JSON file each.
+"""Records of runs of the systems' experiments (density, series, detection, depth), one file each.
 
 A record has the settings of the experiment (`experiment`) and the run's result.json (`result`); and
 the lines of its last epoch and of the one that validation chose (`last`, `best`), from which
@@ -22,13 +22,27 @@ from jaxode.runs.history import METRICS
 from jaxode.runs.summary import RESULT
 from jaxode.strict_json import need, read_object, read_objects
 
-FOLDERS = {"density": Path("docs/densities"), "series": Path("docs/series")}
+FOLDERS = {
+    "density": Path("docs/densities"),
+    "series": Path("docs/series"),
+    "detection": Path("docs/detection"),
+    "depth": Path("docs/depth"),
+}
 """Where the documents of each system are, and below them its records."""
 
-SETTINGS = {"density": "density.json", "series": "experiment.json"}
+EXPERIMENT = "experiment.json"
+SETTINGS = {
+    "density": "density.json",
+    "series": EXPERIMENT,
+    "detection": EXPERIMENT,
+    "depth": EXPERIMENT,
+}
 """Where a run of each system has the settings of its experiment."""
 
-OF_A_START = ("command", "data_dir", "resume", "seed", "fold")
+OWN_SETTING = {"target": "density", "backbone": "detection", "vgg_width": "depth", "data": "series"}
+"""The system of an experiment with a setting of that name, the first that it has."""
+
+OF_A_START = ("command", "data_dir", "resume", "seed", "fold", "left_out")
 """Settings in which runs of one protocol differ."""
 
 DONE = ("complete", "stopped_early")
@@ -39,7 +53,7 @@ class SystemRecord:
     """A finished run of a system.
 
     Args:
-      system: density or series.
+      system: of FOLDERS.
       experiment: the settings of the experiment.
       result: the run's result.json.
       last: the last epoch's line of metrics; empty where it was not kept.
@@ -64,6 +78,9 @@ class SystemRecord:
         given = self.experiment
         if self.system == "density":
             parts = [Path(given["target"]).stem]
+        elif self.system in ("detection", "depth"):
+            part = "backbone" if self.system == "detection" else "encoder"
+            parts = [Path(given["data"]).stem, given[part]]
         else:
             many = given["observed"] if given["data"] == "spirals" else ""
             model = self.result["model"].rpartition(".")[2]
@@ -119,6 +136,22 @@ def shown_command(command: str) -> str:
     return shlex.join(found)
 
 
+def system_of(experiment: Mapping[str, Any], where: object) -> str:
+    """Of which system an experiment is, by the settings that it has.
+
+    Args:
+      experiment: its settings.
+      where: they are from, for messages.
+
+    Raises:
+      ValueError: of none.
+    """
+    found = next((system for key, system in OWN_SETTING.items() if key in experiment), None)
+    if found is None:
+        raise ValueError(f"{where}: the experiment has none of {', '.join(OWN_SETTING)}")
+    return found
+
+
 def of_run(directory: Path) -> SystemRecord:
     """The record of a run's directory.
 
@@ -128,15 +161,18 @@ def of_run(directory: Path) -> SystemRecord:
     Raises:
       ConfigError: it is none, or its files are damaged.
     """
-    system = next((name for name, file in SETTINGS.items() if (directory / file).is_file()), None)
-    if system is None:
-        files = " or ".join(SETTINGS.values())
-        raise ConfigError(f"{directory} must be a run of a density or of series, with {files}")
+    files = tuple(dict.fromkeys(SETTINGS.values()))
+    file = next((name for name in files if (directory / name).is_file()), None)
+    if file is None:
+        raise ConfigError(
+            f"{directory} must be a run of {', '.join(FOLDERS)}, with {' or '.join(files)}"
+        )
     try:
-        experiment = read_object(directory / SETTINGS[system])
+        experiment = read_object(directory / file)
+        system = system_of(experiment, directory / file)
         result = read_object(directory / RESULT)
         lines = read_objects(directory / METRICS)
-        experiment["command"] = shown_command(need(experiment, "command", str, SETTINGS[system]))
+        experiment["command"] = shown_command(need(experiment, "command", str, file))
         if result.get("status") not in DONE or not lines:
             raise ConfigError(f"{directory} must be a finished run, and is {result.get('status')}")
         best = lines[need(result, "best_epoch", int, RESULT) - 1]
@@ -180,16 +216,7 @@ def _read(path: Path) -> SystemRecord:
         content = read_object(path)
         experiment = need(content, "experiment", dict, path)
         result = need(content, "result", dict, path)
-        system = next(
-            (
-                name
-                for name, key in (("density", "target"), ("series", "data"))
-                if key in experiment
-            ),
-            None,
-        )
-        if system is None:
-            raise ValueError(f"{path}: the experiment has neither a target nor data")
+        system = system_of(experiment, path)
         for key, kind in (("command", str), ("seed", int)):
             need(experiment, key, kind, f"{path}: experiment")
         need(result, "model", str, f"{path}: result")
