@@ -5,18 +5,22 @@
     python -m scripts.reproduce chen mnist --list   # how far their runs are
     python -m scripts.reproduce density series --list   # densities and time series
     python -m scripts.reproduce detection depth --data-dir data   # data/bccd, data/nyuv2_quarter
+    python -m scripts.reproduce all --scale full --seeds 0 1 2 --queue --data-dir data   # for days
     python -m scripts.report   # tables and figures; of the systems: scripts.system_tables
 
 --scale chooses the protocol: full is the published one; cpu is a smaller one that ends overnight on
 2 cores; smoke trains on a few hundred bundled images and only shows that everything runs. Every run
 is a directory of --out like those of the experiments. The same command goes on where it was stopped
-and leaves complete runs alone; rows of several tables that are the same run are run once.
+and leaves complete runs alone; rows of several tables that are the same run are run once. --queue
+is for runs of days: each has a process of its own, what fails is tried again after the others as
+long as that gets any run further, a second queue in the same --out is refused, and other seeds than
+the first are only run of rows whose epochs take less than a minute.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -27,76 +31,21 @@ from jaxode.cli import compilation_cache, process
 from jaxode.cli.converters import Choice, Number, nonempty, path_text, to_path
 from jaxode.cli.parser import Parser, parse_flags
 from jaxode.cli.texts import data_text, result_text
-from jaxode.cli.train import is_complete, task_of
-from jaxode.config import DataConfig, RunConfig
+from jaxode.cli.train import task_of
+from jaxode.config import DataConfig
 from jaxode.data import DataError, ImageSet, load
 from jaxode.errors import CheckpointError, ResumeError, RunFailed, Stopped, out_of_memory
 from jaxode.runs import Progress, lock_run_directory
-from jaxode.runs.files import count_lines
 from jaxode.runs.leftovers import sweep_unless_claimed
 from jaxode.train import run
+from scripts.queued import work_off
 from scripts.systems.jobs import SystemJob, system_jobs
 from scripts.systems.rows import SYSTEM_TABLES
-from scripts.tables.protocols import Scale, published_epochs, run_name, settings
-from scripts.tables.rows import TABLES
-from scripts.tables.table import Row, Table
+from scripts.tables.jobs import Job, jobs
+from scripts.tables.protocols import Scale
+from scripts.tables.rows import TABLES, WORTH
 
 RUNS = Path("runs/reproduce")
-
-
-@dataclass(frozen=True)
-class Job:
-    """One run of one row."""
-
-    table: Table
-    row: Row
-    config: RunConfig
-    out: Path
-    images: int | None = None
-    """How many there must be."""
-
-    @property
-    def title(self) -> str:
-        """For a person."""
-        epochs = f"{self.config.epochs} epoch{'s' if self.config.epochs > 1 else ''}"
-        return f"{self.table.name}: {self.row.label}, seed {self.config.seed}, {epochs}"
-
-    @property
-    def epochs_done(self) -> int:
-        """Lines of its metrics, complete or not."""
-        return count_lines(self.out / "metrics.jsonl")
-
-    @property
-    def complete(self) -> bool:
-        """Whether nothing is left to do."""
-        return is_complete(self.out, self.config)
-
-    @property
-    def line(self) -> str:
-        """For a list of all runs."""
-        done = "complete" if self.complete else f"{self.epochs_done} of {self.config.epochs} epochs"
-        published = published_epochs(self.table)
-        return (
-            f"{self.table.name:22} {self.row.label:24} {done:18} (published: {published} epochs) "
-            f" {self.out}"
-        )
-
-
-def jobs(
-    tables: Sequence[Table], scale: Scale, seeds: Sequence[int], out: Path, only: str | None = None
-) -> Iterator[Job]:
-    """The runs of the tables' rows whose label contains `only`, shared ones once."""
-    seen: set[Path] = set()
-    for seed in seeds:
-        for table in tables:
-            for row in table.rows:
-                if only is not None and only.lower() not in row.label.lower():
-                    continue
-                config = settings(table, row, scale, seed)
-                place = out / run_name(config)
-                if place not in seen:
-                    seen.add(place)
-                    yield Job(table, row, config, place, table.images.get(scale))
 
 
 def listed(work: Sequence[Job | SystemJob]) -> str:
@@ -209,8 +158,8 @@ def build_parser() -> Parser:
         type=nonempty,
         nargs="+",
         metavar="TABLE",
-        help=f"{', '.join((*TABLES, *SYSTEM_TABLES))}; or all, which leaves the systems out:"
-        f" {', '.join(SYSTEM_TABLES)}",
+        help=f"{', '.join((*TABLES, *SYSTEM_TABLES))}; or all, most worth first, which leaves the"
+        f" systems out: {', '.join(SYSTEM_TABLES)}",
     )
     scales = get_args(Scale)
     about = f"the protocol: {', '.join(scales)} (default: cpu)"
@@ -226,6 +175,8 @@ def build_parser() -> Parser:
     parser.add_argument(
         "--only", type=nonempty, metavar="TEXT", help="only rows whose label contains TEXT"
     )
+    about = "only the run whose directory has this name; --list prints them"
+    parser.add_argument("--run", type=nonempty, metavar="NAME", help=about)
     parser.add_argument(
         "--out",
         type=to_path,
@@ -238,13 +189,15 @@ def build_parser() -> Parser:
     parser.add_argument(
         "--list", action="store_true", help="print the rows and how far their runs are; run nothing"
     )
+    about = "runs of days: see below"
+    parser.add_argument("--queue", action="store_true", help=about)
     parser.add_argument("--quiet", action="store_true", help="print only warnings")
     return parser
 
 
 def chosen(values: dict[str, Any]) -> list[Job | SystemJob]:
     """The requested runs. Raises ConfigError."""
-    names = list(TABLES) if values["tables"] == ["all"] else values["tables"]
+    names = list(WORTH) if values["tables"] == ["all"] else values["tables"]
     every = (*TABLES, *SYSTEM_TABLES)
     for name in names:
         if name not in every:
@@ -258,7 +211,22 @@ def chosen(values: dict[str, Any]) -> list[Job | SystemJob]:
         raise ConfigError(
             f"--only must be a part of a label, one of {labels}, got {shown(values['only'])}"
         )
-    return found
+    name = values.get("run")
+    if name is None:
+        return found
+    asked = [job for job in found if job.out.name == name]
+    if not asked:
+        allowed = ", ".join(job.out.name for job in found)
+        raise ConfigError(f"--run must be one of {allowed}, got {shown(name)}")
+    return asked
+
+
+def queue(work: Sequence[Job | SystemJob], values: dict[str, Any]) -> int:
+    """Carry out runs as a queue; returns how many are not complete. Raises ConfigError, OSError."""
+    flags = ["--scale", values["scale"], "--out", str(values["out"])]
+    flags += [] if values["data_dir"] is None else ["--data-dir", values["data_dir"]]
+    flags += ["--quiet"] * values["quiet"]
+    return work_off(work, flags, values["out"], Progress(quiet=values["quiet"]))
 
 
 @process.command("scripts.reproduce", "the same command goes on")
@@ -274,6 +242,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if values["list"]:
             print(listed(work))
             return 0
+        if values["queue"]:
+            failed = queue(work, values)
+            print(f"{failed} runs of the queue are not complete in {values['out']}")
+            return 1 if failed else 0
         compilation_cache.enable()
         failed = carry_out(work, values["data_dir"], Progress(quiet=values["quiet"]))
     except SystemExit as stop:

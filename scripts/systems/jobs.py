@@ -83,6 +83,11 @@ class SystemJob:
         return f"{self.table.name:10} {self.row.label:60} {done:22} {self.out}"
 
     @property
+    def seed(self) -> int:
+        """Of all that is drawn."""
+        return self.settings["seed"]
+
+    @property
     def epochs_done(self) -> int:
         """Lines of its metrics, complete or not."""
         return count_lines(self.out / "metrics.jsonl")
