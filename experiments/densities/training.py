@@ -17,6 +17,7 @@ from experiments.densities.config import IMAGES, PLANE, TABLES, DensityConfig
 from experiments.densities.settings import recorded, run_config
 from experiments.written_at_the_start import WrittenAtTheStart, require_same
 from jaxode.callbacks import EarlyStopping
+from jaxode.checks import require
 from jaxode.data import ArrayDataset, BatchStream, Dataset, StreamedDataset
 from jaxode.data.densities import TARGETS
 from jaxode.data.point_tables import (
@@ -43,6 +44,8 @@ def dataset(config: DensityConfig) -> Dataset:
         return drawn(config)
     if config.target in TABLES:
         path = Path(config.data_dir or "") / TABLES[config.target]
+        allowed = f"the folder that holds {path.name}"
+        require(path.is_file(), "data_dir", config.data_dir, allowed)
         patches = config.target == "bsds300"
         splits = read_patches(path) if patches else read_wine(path, config.fold)
     else:

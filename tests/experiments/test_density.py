@@ -146,13 +146,17 @@ def test_a_stopped_run_is_one_line_and_has_its_settings(tmp_path, monkeypatch, c
     [
         ("--target=squares", "target must be one of"),
         ("--target=red_wine", "data_dir must be given"),
+        (
+            "--target=bsds300 --data-dir=no",
+            "--data-dir must be the folder that holds patches.npz.xz, got 'no'",
+        ),
         ("--target=missing.npy", "cannot read missing.npy"),
         ("--hidden=0,3", "hidden must be sizes"),
         ("--validation=0.1", "validation must be 0 for points that are drawn anew"),
     ],
 )
 def test_a_wrong_request_is_one_line(argument, message, tmp_path, capsys):
-    assert density.main([argument, "--out", str(tmp_path)]) == 2
+    assert density.main([*argument.split(), "--out", str(tmp_path)]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert message in error
