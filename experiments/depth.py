@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from experiments.depths.config import DepthConfig
 from experiments.dynamics import command
@@ -36,6 +36,13 @@ def work(config: DepthConfig, out: Path, progress: Progress, words: str) -> str:
     return training.train(config, out, progress, words)
 
 
+def described(config: DepthConfig) -> dict[str, Any]:
+    """What --describe prints."""
+    from experiments.depths import description
+
+    return description.described(config)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run this experiment; returns the exit code."""
     return command.main(
@@ -45,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings=DepthConfig,
         out=Path("runs/depth"),
         work=work,
+        describe=described,
     )
 
 

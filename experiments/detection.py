@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from experiments.detections.config import DetectionConfig
 from experiments.dynamics import command
@@ -31,6 +31,13 @@ def work(config: DetectionConfig, out: Path, progress: Progress, words: str) -> 
     return training.train(config, out, progress, words)
 
 
+def described(config: DetectionConfig) -> dict[str, Any]:
+    """What --describe prints."""
+    from experiments.detections import description
+
+    return description.described(config)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run this experiment; returns the exit code."""
     return command.main(
@@ -40,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings=DetectionConfig,
         out=Path("runs/detection"),
         work=work,
+        describe=described,
     )
 
 

@@ -7,10 +7,10 @@ from typing import Literal
 
 from jaxode.checks import SEEDS, Range, require, require_choice
 from jaxode.config import RATES, TOLERANCES, check_fields, setting
+from jaxode.config.dataset_names import NYU_DEPTH as NYU
 from jaxode.config.gradients import GRADIENT_FACTS
 from jaxode.config.solvers import SOLVER_FACTS
 
-NYU = "nyuv2"
 SIZES = Range(8, 1024)
 SIDES = Range(32, 4096)
 AUGMENTATIONS = ("flip", "zoom", "rotate", "colour")
@@ -85,8 +85,3 @@ class DepthConfig:
         """Names of those that are drawn."""
         names = tuple(self.augment.split(","))
         return () if names == ("none",) else names
-
-    @property
-    def eigen(self) -> bool:
-        """Whether Eigen's crop is measured."""
-        return (self.crop or ("eigen" if self.data == NYU else "none")) == "eigen"

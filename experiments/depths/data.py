@@ -11,11 +11,9 @@ import numpy as np
 from experiments.depths.config import NYU, DepthConfig
 from jaxode.checks import require
 from jaxode.data import ArrayDataset, Dataset
-from jaxode.data.depth import NYU_QUARTER, DepthPairs, DepthUnit, read_depth_folder
+from jaxode.data.depth import DepthPairs, DepthReading
 from jaxode.data.depth.views import depth_views
 from jaxode.data.streaming import Examples
-
-MILLIMETRES = 1000.0
 
 
 class Problem(NamedTuple):
@@ -37,11 +35,13 @@ def problem(config: DepthConfig) -> Problem:
     given = config.data_dir is not None or config.data != NYU  # a parser has defaults without it
     require(given, "data_dir", config.data_dir, f"given for data {config.data}")
     folder = Path(config.data_dir or config.data)
-    unit = NYU_QUARTER if config.data == NYU else DepthUnit(config.per_metre or MILLIMETRES)
+    reading = DepthReading.of(
+        config.data, config.per_metre, config.crop, config.test_share, config.seed
+    )
     size = None
     if config.image_height is not None and config.image_width is not None:
         size = config.image_height, config.image_width
-    splits = read_depth_folder(folder, unit, size, test_share=config.test_share, seed=config.seed)
+    splits = reading.splits(folder, size)
     mean, std = colours(splits.train)
     log_depth = np.log(splits.train.depth[splits.train.depth > 0], dtype=np.float64).mean()
     data = ArrayDataset(
@@ -49,7 +49,7 @@ def problem(config: DepthConfig) -> Problem:
         arrays(splits.train),
         arrays(splits.test),
         SimpleNamespace(test_names=splits.test.names),
-        transforms=depth_views(mean, std, config.augmentations, eigen=config.eigen),
+        transforms=depth_views(mean, std, config.augmentations, eigen=reading.eigen),
     )
     shape = splits.train.depth.shape[1:]
     return Problem(data, mean, std, round(float(log_depth), 4), shape, splits.malformed)

@@ -23,19 +23,22 @@ from jaxode.tasks import DepthEstimation
 from jaxode.train import fit
 
 
-def model_of(config: DepthConfig, found: Problem) -> DepthModelConfig:
-    """Which model the settings ask for. Raises ConfigError."""
+def sizes_of(config: DepthConfig, size: tuple[int, int]) -> DepthModelConfig:
+    """The model for pictures of a size, whose statistics are not known. Raises ConfigError."""
     return DepthModelConfig(
         encoder=config.encoder,
         width=config.width,
         vgg_width=config.vgg_width,
         decoder=config.decoder,
-        height=found.size[0],
-        columns=found.size[1],
-        mean=found.mean,
-        std=found.std,
-        mean_log_depth=found.mean_log_depth,
+        height=size[0],
+        columns=size[1],
     )
+
+
+def model_of(config: DepthConfig, found: Problem) -> DepthModelConfig:
+    """Which model the settings ask for. Raises ConfigError."""
+    numbers = {"mean": found.mean, "std": found.std, "mean_log_depth": found.mean_log_depth}
+    return dataclasses.replace(sizes_of(config, found.size), **numbers)
 
 
 def train(config: DepthConfig, out: Path, progress: Progress, command: str) -> str:

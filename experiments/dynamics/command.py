@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -31,9 +32,14 @@ Work = Callable[[Any, Path, "Progress", str], str]
 Raises ConfigError, DataError, ResumeError, Stopped, RunFailed, OSError.
 """
 
+Describe = Callable[[Any], dict[str, Any]]
+"""Settings → what --describe prints, as JSON values. Raises ConfigError, DataError."""
 
-def build_parser(prog: str, doc: str, settings: type, out: Path) -> Parser:
-    """A flag for every field of `settings`, --out and --quiet."""
+
+def build_parser(
+    prog: str, doc: str, settings: type, out: Path, *, describes: bool = False
+) -> Parser:
+    """A flag for every field of `settings`, --out and --quiet; --describe if it is asked for."""
     parser = Parser.from_doc(
         prog, doc, usage="%(prog)s [flags]", argument_default=argparse.SUPPRESS
     )
@@ -44,11 +50,21 @@ def build_parser(prog: str, doc: str, settings: type, out: Path) -> Parser:
     parser.add_argument(
         "--quiet", action="store_true", help="print only warnings and the final summary"
     )
+    if describes:
+        about = "print parameters, multiply-adds of an image and shapes as JSON; train nothing"
+        parser.add_argument("--describe", action="store_true", help=about)
     return parser
 
 
 def main(
-    argv: Sequence[str] | None, *, name: str, doc: str, settings: type, out: Path, work: Work
+    argv: Sequence[str] | None,
+    *,
+    name: str,
+    doc: str,
+    settings: type,
+    out: Path,
+    work: Work,
+    describe: Describe | None = None,
 ) -> int:
     """Run a small experiment in float64 and return its exit code.
 
@@ -61,24 +77,45 @@ def main(
         settings: dataclass of its settings, which raises ConfigError.
         out: where results go by default.
         work: what it does.
+        describe: what --describe prints; None for an experiment without that flag.
     """
     words = list(sys.argv[1:] if argv is None else argv)
 
     def body(signals: Signals) -> int:
         signals.at_once = True  # nothing is to be cleaned up yet, and JAX is to be imported
-        parser = build_parser(f"python -m {name}", doc, settings, out)
+        prog = f"python -m {name}"
+        parser = build_parser(prog, doc, settings, out, describes=describe is not None)
         asked = parse_flags(parser, words)
         place, quiet = asked.pop("out", out), asked.pop("quiet", False)
+        only_described = asked.pop("describe", False)
         try:
             config = settings(**asked)
             environment.start_jax()
         except ConfigError as error:
             return fail(parser, error_with_flag(error, asked), WRONG_REQUEST)
+        if only_described and describe is not None:
+            return print_description(parser, config, describe, signals)
         return carry_out(
             parser, config, place, quiet, shlex.join(["python", "-m", name, *words]), work, signals
         )
 
     return process.guarded(f"python -m {name}", body)
+
+
+def print_description(parser: Parser, config: Any, describe: Describe, signals: Signals) -> int:
+    """Print what the settings ask for; returns the exit code."""
+    from jaxode.data import DataError
+
+    signals.at_once = False
+    try:
+        environment.start_devices()
+        compilation_cache.enable()
+        print(json.dumps(describe(config)))
+    except ConfigError as error:
+        return fail(parser, error_with_flag(error, dataclasses.asdict(config)), WRONG_REQUEST)
+    except DataError as error:
+        return fail(parser, error, WRONG_REQUEST)
+    return 0
 
 
 def carry_out(

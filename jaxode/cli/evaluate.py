@@ -5,10 +5,13 @@
     jaxode evaluate runs/mnist/RUN --solver rk4 --step-size 0.1
     jaxode evaluate runs/density/RUN --data points.npy
     jaxode evaluate runs/series/RUN --data FOLDER
+    jaxode evaluate runs/depth/RUN --data FOLDER --tolerances 1e-1,1e-2,1e-3
 
 A density is evaluated on points in a file, a model of series on those of a file or folder, as
-`jaxode predict` reads them; a classifier on the test split of its data set. Nothing is
-trained. In Python: `jaxode.evaluate(jaxode.load(RUN), rtol=1e-1, atol=1e-1)`.
+`jaxode predict` reads them; a detector or a model of depth on the test images of a folder, laid out
+as for training; a classifier on the test split of its data set. Nothing is trained.
+
+In Python: `jaxode.evaluate(jaxode.load(RUN), rtol=1e-1, atol=1e-1)`.
 """
 
 from __future__ import annotations
@@ -47,7 +50,20 @@ def build_parser() -> Parser:
         metavar="NAME",
         help=f"another data set with as many classes: {', '.join(names)} (default: the run's)",
     )
-    add("--data", type=to_path, metavar="PATH", help="points or series, as of `jaxode predict`")
+    data = "points or series, as of `jaxode predict`; a folder of images with boxes or depth"
+    add("--data", type=to_path, metavar="PATH", help=data)
+    add(
+        "--per-metre",
+        type=Number(float, Range(1e-3, 1e6)),
+        metavar="X",
+        help="of a model of depth: value of a metre in the folder's maps (default: the run's)",
+    )
+    add(
+        "--crop",
+        type=Choice(("eigen", "none")),
+        metavar="NAME",
+        help="of a model of depth: part of a picture that is measured (default: the run's)",
+    )
     add("--data-dir", type=path_text, metavar="DIR", help="folder with the original files")
     add(
         "--split",
@@ -84,7 +100,7 @@ def tolerances(text: str) -> list[float]:
 
 def work(options: argparse.Namespace, solve: dict[str, Any]) -> str:
     """Load, evaluate, print."""
-    from jaxode.inference import TrainedModel, evaluate, load
+    from jaxode.inference import TrainedDepth, TrainedModel, evaluate, load
     from jaxode.inference.evaluation import dataset_for
     from jaxode.runs.files import write_whole
 
@@ -94,7 +110,15 @@ def work(options: argparse.Namespace, solve: dict[str, Any]) -> str:
             raise ConfigError("give --tolerances, or --rtol and --atol, not both")
         settings = [{**solve, "rtol": t, "atol": t} for t in tolerances(options.tolerances)]
     model = load(options.run, checkpoint=options.checkpoint)
+    if options.tolerances is not None and model.config.solve.step_size is not None:
+        # Of a run with fixed steps, which have no use for tolerances.
+        settings = [{"step_size": None, **changes} for changes in settings]
     data: Any = options.data
+    if isinstance(model, TrainedDepth):
+        model = model.read_as(per_metre=options.per_metre, crop=options.crop)
+    else:
+        for flag, value in (("--per-metre", options.per_metre), ("--crop", options.crop)):
+            require(value is None, flag, value, "left out: it is of models of depth")
     if isinstance(model, TrainedModel):
         require(data is None, "--data", data, "left out for a classifier of images")
         data = dataset_for(model, options.dataset, options.data_dir)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+NYU_DEPTH = "nyuv2"
+"""NYU Depth v2 as pictures of 8 bits, a quarter of their sides."""
+
 
 def family(name: str) -> str:
     """The name by which a data set is registered.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from jaxode.checks import ConfigError
+from jaxode.checks import ConfigError, one_line, require
 from jaxode.config import SolveConfig
-from jaxode.data.depth import DepthPairs
+from jaxode.data.depth import DepthPairs, DepthReading
 from jaxode.data.depth.folder import fitted
 from jaxode.data.depth.views import depth_views
 from jaxode.data.streaming import Examples
@@ -25,7 +26,13 @@ from jaxode.inference.recorded_run import recorded_run
 from jaxode.inference.run_checkpoint import Which
 from jaxode.models.depth import DepthNet
 from jaxode.models.depth_config import FILE, DepthModelConfig, create_depth_model
+from jaxode.strict_json import read_object
 from jaxode.tasks import DepthEstimation
+
+logger = logging.getLogger(__name__)
+
+EXPERIMENT = "experiment.json"
+"""Where a run of `experiments.depth` has its settings, those of its data among them."""
 
 BATCH = 8
 """Pictures that are computed together."""
@@ -37,6 +44,8 @@ class TrainedDepth(Trained):
     Args:
       trained: the model.
       sizes: its own, and mean and standard deviation of its pictures.
+      reading: how a folder is read that it is evaluated on, and which part of it is measured.
+      loss: of differences of log depth, berhu or scale_invariant.
 
     Example:
       >>> import jaxode
@@ -45,11 +54,18 @@ class TrainedDepth(Trained):
       (120, 160)
     """
 
-    def __init__(self, trained: TrainedModule, sizes: DepthModelConfig) -> None:
+    def __init__(
+        self,
+        trained: TrainedModule,
+        sizes: DepthModelConfig,
+        reading: DepthReading = DepthReading(),  # noqa: B008 - frozen
+        loss: str = "berhu",
+    ) -> None:
         self.config, self.origin, self.epoch = trained.config, trained.origin, trained.epoch
         self.graphdef, self.learned = trained.graphdef, trained.learned
-        self.trained, self.sizes = trained, sizes
-        self.task, self.views = DepthEstimation(), depth_views(sizes.mean, sizes.std, ())
+        self.trained, self.sizes, self.reading, self.loss = trained, sizes, reading, loss
+        self.task = DepthEstimation(loss)
+        self.views = depth_views(sizes.mean, sizes.std, (), eigen=reading.eigen)
         self._view = jax.jit(self.views.evaluation)
 
     def with_solve(self, **changes: Any) -> TrainedDepth:
@@ -59,15 +75,31 @@ class TrainedDepth(Trained):
           changes: fields of `jaxode.SolveConfig`.
 
         Raises:
-          ConfigError: settings that are no solve's, or outside their ranges.
+          ConfigError: settings that are no solve's, or outside their ranges; or a model that
+            solves no ODE.
         """
         if not changes:
             return self
+        if not self.sizes.solves:
+            raise ConfigError(f"{self.sizes.encoder} solves no ODE, got {', '.join(changes)}")
         config = self.config.replaced(**changes)
-        model = create_depth_model(self.sizes, config.solve, nnx.Rngs(0))
+        model = nnx.eval_shape(lambda: create_depth_model(self.sizes, config.solve, nnx.Rngs(0)))
         origin, epoch = self.trained.origin, self.trained.epoch
         trained = TrainedModule(config, model, self.learned, origin, epoch)
-        return TrainedDepth(trained, self.sizes)
+        return TrainedDepth(trained, self.sizes, self.reading, self.loss)
+
+    def read_as(self, *, per_metre: float | None = None, crop: str | None = None) -> TrainedDepth:
+        """The same model, evaluated on folders of another unit, or on another part of pictures.
+
+        Args:
+          per_metre: value of a metre in depth maps of whole numbers; None for that of the run.
+          crop: eigen, or none for whole pictures; None for that of the run.
+
+        Raises:
+          ConfigError: a value that is not allowed.
+        """
+        reading = self.reading.changed(per_metre, crop)
+        return TrainedDepth(self.trained, self.sizes, reading, self.loss)
 
     def predict(
         self, pictures: Picture | Sequence[Picture], *, batch_size: int = BATCH
@@ -102,17 +134,27 @@ class TrainedDepth(Trained):
         return self.predict(list(paths), batch_size=batch_size)
 
     def examples(self, data: Any) -> tuple[str, Examples]:
-        """Name and arrays to evaluate on, over whole pictures.
+        """Name and arrays to evaluate on.
 
         Args:
-          data: pairs of pictures and depth, as `jaxode.data.depth.read_depth_folder` reads them.
+          data: pairs of pictures and depth, or a folder of them as `experiments.depth` reads it,
+            whose test pairs are taken.
 
         Raises:
-          ConfigError: something else; a folder does not say what its numbers mean in metres.
+          ConfigError: there are none, or of another size than the model's canvas.
+          DataError: a folder that is not laid out so, or has no test pair.
         """
-        if not isinstance(data, DepthPairs):
-            raise ConfigError("data must be DepthPairs, which read_depth_folder gives")
-        return "pairs", {"image": data.images, "depth": data.depth}
+        if data is None:
+            raise ConfigError("data must be given for a model of depth: a folder of pairs")
+        size = self.sizes.height, self.sizes.columns
+        if isinstance(data, DepthPairs):
+            same = data.depth.shape[1:] == size
+            require(same, "data", list(data.depth.shape), f"pairs of {size[0]} x {size[1]} pixels")
+            return "pairs", {"image": data.images, "depth": data.depth}
+        splits = self.reading.splits(Path(data), size)
+        for line in splits.malformed:
+            logger.warning("left out: %s", line)
+        return str(data), {"image": splits.test.images, "depth": splits.test.depth}
 
 
 def load_depth_model(path: Path, which: Which) -> TrainedDepth:
@@ -129,5 +171,13 @@ def load_depth_model(path: Path, which: Which) -> TrainedDepth:
     def create(sizes: DepthModelConfig, solve: SolveConfig) -> DepthNet:
         return create_depth_model(sizes, solve, nnx.Rngs(0))
 
-    _, sizes, trained = recorded_run(path, which, FILE, DepthModelConfig.from_json, create)
-    return TrainedDepth(trained, sizes)
+    run, sizes, trained = recorded_run(path, which, FILE, DepthModelConfig.from_json, create)
+    file = run / EXPERIMENT
+    if not file.exists():  # of `jaxode.fit`
+        return TrainedDepth(trained, sizes)
+    try:
+        values = read_object(file)
+        reading, loss = DepthReading.of_experiment(values), values.get("loss", "berhu")
+    except (OSError, ValueError, TypeError) as error:
+        raise ConfigError(f"{file}: {one_line(error)}") from error
+    return TrainedDepth(trained, sizes, reading, loss)

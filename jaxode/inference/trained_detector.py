@@ -78,12 +78,15 @@ class TrainedDetector(Trained):
           changes: fields of `jaxode.SolveConfig`.
 
         Raises:
-          ConfigError: settings that are no solve's, or outside their ranges.
+          ConfigError: settings that are no solve's, or outside their ranges; or a model that
+            solves no ODE.
         """
         if not changes:
             return self
-        config = self.config.replaced(**changes)
-        model = create_detector(self.sizes, config.solve, rngs=nnx.Rngs(0))
+        if not self.sizes.solves:
+            raise ConfigError(f"{self.sizes.backbone} solves no ODE, got {', '.join(changes)}")
+        config, sizes = self.config.replaced(**changes), self.sizes
+        model = nnx.eval_shape(lambda: create_detector(sizes, config.solve, rngs=nnx.Rngs(0)))
         origin, epoch = self.trained.origin, self.trained.epoch
         trained = TrainedModule(config, model, self.learned, origin, epoch)
         about = (self.class_names, self.mean, self.std, self.score)

@@ -32,6 +32,8 @@ from jaxode.models.image_flow import ImageFlow as ImageFlow
 from jaxode.models.latent_ode import LatentODE as LatentODE
 from jaxode.models.latent_ode import LatentOutputs as LatentOutputs
 from jaxode.models.mlp import MLP as MLP
+from jaxode.models.multiply_adds import MultiplyAdds as MultiplyAdds
+from jaxode.models.multiply_adds import multiply_adds as multiply_adds
 from jaxode.models.neural_cde import NeuralCDE as NeuralCDE
 from jaxode.models.odenet import ODENet as ODENet
 from jaxode.models.recurrent import GRUD as GRUD

@@ -22,6 +22,7 @@ from experiments.depths import pictures, training
 from experiments.depths.config import DepthConfig
 from experiments.depths.data import problem
 from jaxode.cli import predict
+from jaxode.data.depth import NYU_QUARTER, DepthReading, DepthUnit
 from jaxode.data.depth.views import AUGMENTATIONS
 from jaxode.models.depth_config import FILE, DepthModelConfig
 
@@ -108,8 +109,12 @@ def test_names_of_augmentations_are_those_of_the_views():
 
 
 def test_a_data_set_has_its_crop_and_its_numbers(folder):
-    assert DepthConfig("nyuv2").eigen
-    assert not DepthConfig(str(folder)).eigen
+    nyu, own = DepthReading.of("nyuv2"), DepthReading.of(str(folder))
+    assert nyu.eigen
+    assert (nyu.unit, own.unit) == (NYU_QUARTER, DepthUnit(1000))
+    assert not own.eigen
+    assert own.changed(crop="eigen").eigen
+    assert not DepthReading.of("nyuv2", crop="none").eigen
     found = problem(DepthConfig(str(folder), image_height=40, image_width=64))
     train = found.dataset.splits["train"]
     assert train["image"].shape == (9, 40, 64, 3)

@@ -9,3 +9,4 @@ from jaxode.data.depth.folder import DepthSplits as DepthSplits
 from jaxode.data.depth.folder import read_depth_folder as read_depth_folder
 from jaxode.data.depth.maps import NYU_QUARTER as NYU_QUARTER
 from jaxode.data.depth.maps import DepthUnit as DepthUnit
+from jaxode.data.depth.reading import DepthReading as DepthReading
