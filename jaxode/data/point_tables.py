@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import lzma
+import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,9 +12,16 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxode.checks import ConfigError, one_line
+from jaxode.data import archives, regular
+from jaxode.data.npy import array_of
 from jaxode.data.specs import DataError
+from jaxode.data.text_lines import lines, number
 
-FOLDS = 10
+FOLDS, COLUMNS = 10, 12
+"""Folds of a table; columns of the wine's, the last of which is not used."""
+
+MOST_ROWS, MOST_BYTES = 10**6, 2**33
+"""Of a table of wines, and of any file of points when unpacked."""
 
 Points = Float[np.ndarray, "N D"]
 
@@ -51,27 +60,23 @@ def read_wine(path: Path, fold: int) -> Splits:
     """
     if fold not in range(FOLDS):
         raise ConfigError(f"fold must be a whole number from 0 to {FOLDS - 1}, got {fold!r}")
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {path}: {one_line(error)}") from error
     rows = []
-    for number, line in enumerate(lines[1:], 2):
-        if line.strip():
-            rows.append(_row(line, f"{path}, line {number}"))
-    if len(rows) < FOLDS:
-        raise DataError(f"{path} must have {FOLDS} rows or more, found {len(rows)}")
-    return _standardised(*_fold(np.array(rows)[:, :-1], fold))
+    for line_number, line in lines(path):
+        if line and line_number > 1:
+            rows.append(_row(line, f"{path}, line {line_number}"))
+    if not FOLDS <= len(rows) <= MOST_ROWS:
+        raise DataError(f"{path} must have {FOLDS} to {MOST_ROWS} rows, found {len(rows)}")
+    return _standardised(*_fold(np.array(rows)[:, :-1], fold), path)
 
 
 def _row(line: str, where: str) -> list[float]:
+    words = line.replace(";", ",").split(",")
+    if len(words) != COLUMNS:
+        raise DataError(f"{where}: must be {COLUMNS} numbers, found {len(words)}")
     try:
-        numbers = [float(word) for word in line.replace(";", ",").split(",")]
+        return [number(word.strip()) for word in words]
     except ValueError as error:
-        raise DataError(f"{where}: must be numbers, {one_line(error)}") from error
-    if len(numbers) != 12 or not np.isfinite(numbers).all():
-        raise DataError(f"{where}: must be 12 finite numbers, found {len(numbers)}")
-    return numbers
+        raise DataError(f"{where}: {one_line(error)}") from None
 
 
 def read_patches(path: Path) -> Splits:
@@ -88,9 +93,18 @@ def read_patches(path: Path) -> Splits:
       DataError: it does not hold what is expected.
     """
     try:
-        with lzma.open(path, "rb") as file, np.load(file, allow_pickle=False) as found:
-            arrays = {name: found[name] for name in ("train", "test")}
-    except (OSError, ValueError, KeyError, lzma.LZMAError) as error:
+        with regular.opened(path) as file, lzma.open(file) as unpacked:
+            content = unpacked.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise DataError(f"it unpacks to more than {MOST_BYTES} bytes")
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            arrays = {
+                name: array_of(archives.contents(archive, f"{name}.npy", MOST_BYTES))
+                for name in ("train", "test")
+            }
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    except (OSError, ValueError, KeyError, EOFError, lzma.LZMAError, zipfile.BadZipFile) as error:
         raise ConfigError(f"cannot read {path}: {one_line(error)}") from error
     for name, array in arrays.items():
         if array.dtype != np.uint8 or array.ndim != 2 or array.shape[1] != 64:
@@ -114,17 +128,15 @@ def read_array(path: Path, fold: int) -> Splits:
       ConfigError: the file cannot be read, or is no array of finite numbers [N, D] with N ≥ 10.
     """
     try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        array = array_of(regular.contents(path, MOST_BYTES), "fiu")
+    except Exception as error:  # what NumPy raises on damaged bytes
         raise ConfigError(f"cannot read {path}: {one_line(error)}") from error
-    wanted = isinstance(array, np.ndarray) and array.ndim == 2 and array.dtype.kind in "fiu"
-    if not wanted or len(array) < FOLDS or array.shape[1] < 1 or not np.isfinite(array).all():
-        shape = getattr(array, "shape", None)
+    if array.ndim != 2 or len(array) < FOLDS or array.shape[1] < 1 or not np.isfinite(array).all():
         raise ConfigError(
             f"{path} must be an array [N, D] of finite numbers with N of {FOLDS} or more, got"
-            f" {shape}"
+            f" {array.shape}"
         )
-    return _standardised(*_fold(array.astype(np.float64), fold))
+    return _standardised(*_fold(array.astype(np.float64), fold), path)
 
 
 def _fold(rows: Points, fold: int) -> tuple[Points, Points]:
@@ -134,10 +146,14 @@ def _fold(rows: Points, fold: int) -> tuple[Points, Points]:
     return rows[np.concatenate(parts)], rows[test]
 
 
-def _standardised(train: Points, test: Points) -> StandardisedSplits:
-    mean, deviation = train.mean(0), train.std(0)
-    deviation = np.where(deviation > 0, deviation, 1.0)
-    parts = (((part - mean) / deviation).astype(np.float32) for part in (train, test))
+def _standardised(train: Points, test: Points, path: Path) -> StandardisedSplits:
+    """Points by the training points' mean and standard deviation. Raises DataError."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, deviation = train.mean(0), train.std(0)
+        deviation = np.where(deviation > 0, deviation, 1.0)
+        parts = [((part - mean) / deviation).astype(np.float32) for part in (train, test)]
+    if not all(np.isfinite(part).all() for part in (deviation, *parts)):
+        raise DataError(f"{path}: its numbers are too far apart to be standardised")
     found = StandardisedSplits(*parts)
     found.shift, found.scale = mean, deviation
     return found

@@ -3,7 +3,7 @@
     python -m scripts.fuzzing --minutes 5
     python -m scripts.fuzzing --minutes 45 --seed 7 --out docs/attack
 
-A round is about 1,100 inputs to command line, run files, data files and weights, each judged, then
+A round is about 1,500 inputs to command line, run files, data files and weights, each judged, then
 72 small runs that are killed, signalled or denied space at random moments and resumed, whose last
 state must have the bits of an undisturbed run; it takes about a quarter of an hour on 2 cores.
 Rounds follow one another until the time is up and --kills kills have met a running process. Prints

@@ -15,6 +15,7 @@ from scripts.fuzzing import (
     prepared_sets,
     radar_files,
     run_files,
+    text_files,
     weight_files,
 )
 from scripts.fuzzing.verdict import Case, Finding, carry_out
@@ -30,6 +31,9 @@ SURFACES: dict[str, tuple[Cases, int]] = {
     "pictures": (picture_files.cases, 140),
     "radar images": (radar_files.cases, 130),
     "weights": (weight_files.cases, 230),
+    "annotations of boxes": (text_files.cases(text_files.ANNOTATION), 120),
+    "tables of points": (text_files.cases(text_files.TABLE), 120),
+    "time series": (text_files.cases(text_files.SERIES, text_files.STAMPED), 160),
 }
 """Each surface: its cases, and how many of them make a round."""
 

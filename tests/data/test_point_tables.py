@@ -1,6 +1,7 @@
 """Tables of points: what is read, and how a wrong file is answered."""
 
 import lzma
+import os
 
 import numpy as np
 import pytest
@@ -60,6 +61,23 @@ def test_a_wrong_array_is_refused(tmp_path, content):
         read_array(tmp_path / "a.npy", 0)
     with pytest.raises(ConfigError, match="cannot read"):
         read_array(tmp_path / "none.npy", 0)
+
+
+@pytest.mark.parametrize("read", [lambda path: read_wine(path, 0), read_patches])
+@pytest.mark.parametrize("way", ["pipe", "endless"])
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path, read, way):
+    path = tmp_path / "points"
+    os.mkfifo(path) if way == "pipe" else path.symlink_to("/dev/zero")
+    with pytest.raises(ConfigError, match="cannot read"):
+        read(path)
+
+
+def test_numbers_too_far_apart_to_be_standardised_are_refused(tmp_path):
+    rows = np.ones((20, 2))
+    rows[3, 1] = 1e200
+    np.save(tmp_path / "a.npy", rows)
+    with pytest.raises(DataError, match="too far apart"):
+        read_array(tmp_path / "a.npy", 0)
 
 
 def test_the_gaussian_of_the_real_wine_scores_as_published(real_data):

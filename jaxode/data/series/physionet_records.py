@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxode.checks import closest, shown
-from jaxode.data.series.text_lines import lines, number
 from jaxode.data.specs import DataError
+from jaxode.data.text_lines import lines, number
 
 DESCRIPTORS = ("Age", "Gender", "Height", "ICUType", "Weight")
 """Measured once, at 00:00; the weight also later. -1 stands for what is not known."""

@@ -17,9 +17,9 @@ from jaxode.checks import ConfigError, one_line, shown
 from jaxode.data.series.padded import PaddedSeries
 from jaxode.data.series.padding import pad
 from jaxode.data.series.splits import SeriesSplits
-from jaxode.data.series.text_lines import lines, number
 from jaxode.data.series.ts_header import Header, read_header
 from jaxode.data.specs import DataError
+from jaxode.data.text_lines import lines, number
 
 MISSING = ("?", "NaN", "nan")
 

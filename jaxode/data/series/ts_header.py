@@ -65,6 +65,8 @@ def read_header(path: Path, lines: Iterator[tuple[int, str]]) -> Header:
                 f"{where}: a tag such as @classLabel must come first, got {shown(line)}"
             )
         if name == "data":
+            if words:
+                raise DataError(f"{where}: nothing may follow @data on its line")
             return _header(path, found)
         if name not in TAGS:
             close = closest(name, TAGS)

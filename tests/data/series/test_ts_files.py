@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from jaxode.checks import ConfigError
-from jaxode.data import DataError
-from jaxode.data.series import read_ts, read_ts_pair, text_lines
+from jaxode.data import DataError, text_lines
+from jaxode.data.series import read_ts, read_ts_pair
 
 HEADER = """#A comment: with a colon
 @problemName Steps
@@ -115,6 +115,7 @@ def test_a_malformed_pair_is_named_by_its_line(read, row, message):
         ("@equalLength false\n@seriesLength 4\n@data\n", "@equalLength false and @seriesLength 4"),
         ("@dimension 2\n@dimensions 2\n@data\n", "both"),
         ("@data\n", "no series follow @data"),
+        ("@data 1,2:a\n3,4:a\n", "line 1: nothing may follow @data on its line"),
     ],
 )
 def test_a_wrong_header_is_answered(read, header, message):
