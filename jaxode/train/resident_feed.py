@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
@@ -39,11 +38,11 @@ class ResidentFeed:
         self.evaluations: dict[str, tuple[int, int]] = {}
         for name, count in self.counts.items():
             own = BatchIndices(*sequential_order(count, size))
-            indices.append(own.indices + before)
+            indices.append(own.indices + np.int32(before))
             weights.append(own.weights)
             self.evaluations[name] = batches, len(own.weights)
             before, batches = before + count, batches + len(own.weights)
-        order = BatchIndices(jnp.concatenate(indices), jnp.concatenate(weights))
+        order = BatchIndices(np.concatenate(indices), np.concatenate(weights))
         stored = {
             name: np.concatenate([split[name] for split in splits.values()]) for name in train
         }
