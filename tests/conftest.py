@@ -75,6 +75,14 @@ def cache_requests():
         yield requests
 
 
+@pytest.fixture(scope="session", autouse=True)
+def kept_programs():
+    """What scripts free between their measurements stays, for later tests run the same programs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jax, "clear_caches", lambda: None)
+        yield
+
+
 @pytest.fixture(scope="module")
 def no_pictures():
     """Runs write a word in place of their pictures, which take longer to draw than a small model

@@ -219,7 +219,7 @@ def test_evaluation_has_the_bits_of_a_block_without(regularise, x64):
         assert not hasattr(module, "draws")
     else:
         begin_training(module, training(), jax.random.key(7))
-        module(jnp.asarray(POINTS))
+        nnx.jit(lambda module, z: module(z))(module, POINTS)
         end_training(module)
     found, stats = jax.jit(lambda z: module(z))(jnp.asarray(POINTS))
     expected, other = jax.jit(lambda z: block(None)(z))(jnp.asarray(POINTS))
