@@ -69,10 +69,15 @@ class StepLog(NamedTuple):
             backward: how many modules have backward solves that are counted.
         """
         # Every field has its own buffer, for the log is donated to the compiled loop.
-        numbers = zeros(steps, dtype=dtype), zeros(steps, dtype=dtype)
-        counts = (zeros(steps, blocks) for _ in range(3))
-        back = zeros(steps, backward) if backward else None
-        return cls(*numbers, zeros(steps), *counts, back)
+        return cls(
+            loss=zeros(steps, dtype=dtype),
+            gradient_norm=zeros(steps, dtype=dtype),
+            solves=zeros(steps),
+            nfe=zeros(steps, blocks),
+            accepted=zeros(steps, blocks),
+            rejected=zeros(steps, blocks),
+            nfe_backward=zeros(steps, backward) if backward else None,
+        )
 
     def with_row(self, row: Int[Array, ""], record: StepRecord) -> StepLog:
         """The log with the record of a step.
