@@ -1,10 +1,12 @@
 """Build the wheel, install it into an empty environment, and use it from an empty directory.
 
-    python -m scripts.wheel_check            # what continuous integration runs, about a minute
+    python -m scripts.wheel_check            # what continuous integration runs, under a minute
     python -m scripts.wheel_check --all      # also weight files, an ODENet, tolerances, Python
 
 The wheel is built of the tracked files; native kernels that are built already are taken, others are
-compiled. Its dependencies come from wherever pip finds them. Prints every command with the seconds
+compiled. The environment has the dependencies that the wheel declares, and theirs, and nothing
+else: links to this environment's, where pip has just installed them for the tests, or with --all
+whatever pip finds and installs anew. Prints every command with the seconds
 that it took and those of CPU time, and ends with exit code 1 at the first that fails.
 """
 
@@ -20,8 +22,11 @@ import tempfile
 import time
 import venv
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from importlib import metadata
 from pathlib import Path
+
+from packaging.requirements import Requirement
 
 from jaxode.cli import process
 from jaxode.cli.parser import Parser, parse_flags
@@ -92,6 +97,9 @@ MORE_COMMANDS = (
 )
 
 
+EXTRA = "export"
+
+
 class CheckFailed(Exception):
     """A command that failed, or a wheel that holds what it should not."""
 
@@ -155,14 +163,59 @@ def build_wheel(folder: Path) -> Path:
     return wheel
 
 
-def install(wheel: Path, folder: Path) -> Path:
-    """Install the wheel with what its StableHLO needs; returns the folder of its commands."""
+def install(wheel: Path, folder: Path, *, anew: bool) -> Path:
+    """Install the wheel with what its StableHLO needs; returns the folder of its commands.
+
+    Args:
+      wheel: the file.
+      folder: of the environment that is made.
+      anew: whether pip finds and installs the dependencies; else they are linked.
+    """
     venv.create(folder, symlinks=os.name != "nt")
     programs = folder / ("Scripts" if os.name == "nt" else "bin")
     # Byte code is written of the modules that are imported: compiling all of them takes longer.
     pip = (sys.executable, "-m", "pip", "--python", programs / "python", "install", "-q")
-    run(*pip, "--no-compile", f"{wheel}[export]", cwd=folder)
+    dependencies = () if anew else ("--no-deps",)
+    run(*pip, "--no-compile", *dependencies, f"{wheel}[{EXTRA}]", cwd=folder)
+    if not anew:
+        paths = {"base": str(folder), "platbase": str(folder)}
+        link_dependencies(wheel, Path(sysconfig.get_path("purelib", vars=paths)))
     return programs
+
+
+def link_dependencies(wheel: Path, packages: Path) -> None:
+    """Link what this environment has of the wheel's dependencies and of theirs.
+
+    Args:
+      wheel: the file.
+      packages: the folder of the other environment's packages.
+    """
+    (own,) = metadata.distributions(path=[str(wheel)])
+    tops = {
+        Path(str(file.locate())).parents[len(file.parts) - 1] / file.parts[0]
+        for found in dependencies_of(own)
+        for file in found.files or ()
+        if file.parts[0] not in ("..", "__pycache__")
+    }
+    for top in tops:
+        (packages / top.name).symlink_to(top)
+
+
+def dependencies_of(own: metadata.Distribution) -> Iterator[metadata.Distribution]:
+    """The distributions of this environment that a distribution with its extra needs."""
+    waiting, seen = [(own, EXTRA)], set()
+    while waiting:
+        distribution, extra = waiting.pop()
+        for text in distribution.requires or ():
+            needed = Requirement(text)
+            if needed.marker and not needed.marker.evaluate({"extra": extra}):
+                continue
+            for wanted in ("", *needed.extras):
+                if (needed.name, wanted) not in seen:
+                    seen.add((needed.name, wanted))
+                    found = metadata.distribution(needed.name)
+                    waiting.append((found, wanted))
+                    yield found
 
 
 def use(programs: Path, work: Path, *, every: bool) -> None:
@@ -199,7 +252,9 @@ def use(programs: Path, work: Path, *, every: bool) -> None:
 def build_parser() -> Parser:
     """The flags."""
     parser = Parser.from_doc("python -m scripts.wheel_check", __doc__)
-    parser.add_argument("--all", action="store_true", help="also an ODENet, its weights and Python")
+    parser.add_argument(
+        "--all", action="store_true", help="also an ODENet, its weights, Python and pip"
+    )
     return parser
 
 
@@ -212,7 +267,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         with tempfile.TemporaryDirectory(prefix="jaxode-wheel-") as name:
             folder, work = Path(name), Path(name, "work")
             work.mkdir()
-            use(install(build_wheel(folder), folder / "environment"), work, every=options.all)
+            wheel = build_wheel(folder)
+            programs = install(wheel, folder / "environment", anew=options.all)
+            use(programs, work, every=options.all)
     except CheckFailed as error:
         print(f"the wheel does not work: {error}", file=sys.stderr)
         return 1

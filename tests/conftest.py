@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import gc
 import os
@@ -75,6 +76,14 @@ def cache_requests():
         yield requests
 
 
+@pytest.fixture(scope="session", autouse=True)
+def kept_programs():
+    """What scripts free between their measurements stays, for later tests run the same programs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jax, "clear_caches", lambda: None)
+        yield
+
+
 @pytest.fixture(scope="module")
 def no_pictures():
     """Runs write a word in place of their pictures, which take longer to draw than a small model
@@ -91,15 +100,22 @@ def no_pictures():
 def trained(tmp_path_factory):
     """A function (model, seed = 0) → directory of a small trained run, to be read only.
 
-    Each is trained once in a process.
+    Each is trained once, or by two workers of pytest-xdist if they begin at the same time.
     """
     from trained_runs import make_run
 
-    root = tmp_path_factory.mktemp("trained")
+    base = tmp_path_factory.getbasetemp()  # a worker's own; the folder around it is of all
+    every = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "trained-runs"
+    every.mkdir(exist_ok=True)
 
     @functools.cache
     def directory(model, seed=0):
-        return make_run(root / f"{model}-{seed}", model, seed)
+        path = every / f"{model}-{seed}"
+        if not path.exists():
+            own = make_run(tmp_path_factory.mktemp("trained") / path.name, model, seed)
+            with contextlib.suppress(OSError):  # another worker was quicker
+                own.rename(path)
+        return path
 
     return directory
 

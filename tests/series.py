@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 import torch
 from flax import nnx
@@ -12,7 +13,10 @@ from jaxode.nn import Dense, DenseField, Series
 from torch_ref import cde, irregular_latent_ode, latent_ode, ode_rnn
 from torch_ref.solve import Settings
 
-R = {"rngs": nnx.Rngs(0), "dtype": jnp.float64}
+
+def made(build):
+    """A model of ours, drawn by one program; `build` is given where its numbers come from."""
+    return nnx.jit(lambda: build({"rngs": nnx.Rngs(0), "dtype": jnp.float64}))()
 
 
 def linears(ours, theirs):
@@ -43,7 +47,7 @@ def copied(pairs):
     """Give the nnx parameters torch's numbers."""
     for ours, theirs, turned in pairs:
         array = theirs.detach().numpy()
-        ours[...] = jnp.asarray(array.T if turned else array)
+        ours[...] = jax.device_put(array.T if turned else array)
     return pairs
 
 
@@ -59,15 +63,16 @@ def recurrent(kind, means, settings=None, solve=None):
     own = {} if solve is None else {"solve": solve}
     if kind == "ode-rnn":
         theirs = ode_rnn.ODERNN(3, 4, 2, units=5, **more).double()
-        ours = ODERNN(3, 4, 2, units=5, **own, **R)
+        ours = made(lambda given: ODERNN(3, 4, 2, units=5, **own, **given))
         pairs = linears(ours.between.field.net, theirs.field.net) + gru(ours.cell, theirs.cell)
     elif kind == "rnn-delta":
-        theirs, ours = ode_rnn.RNNDelta(3, 4, 2).double(), RNNDelta(3, 4, 2, **R)
+        theirs = ode_rnn.RNNDelta(3, 4, 2).double()
+        ours = made(lambda given: RNNDelta(3, 4, 2, **given))
         pairs = gru(ours.cell, theirs.cell)
     elif kind == "gru-d":
         theirs = ode_rnn.GRUD(3, 4, 2, torch.tensor(means)).double()
         torch.nn.init.uniform_(theirs.input_decay_bias, -0.5, 0.5)
-        ours = GRUD(jnp.asarray(means), 4, 2, **R)
+        ours = made(lambda given: GRUD(jnp.asarray(means), 4, 2, **given))
         cell = ours.cell
         pairs = [
             (cell.input_decay_kernel, theirs.input_decay_weight, False),
@@ -77,7 +82,7 @@ def recurrent(kind, means, settings=None, solve=None):
             pairs += linears(getattr(cell, name), [getattr(theirs, name)])
     else:
         theirs = cde.NeuralCDE(3, 4, 2, width=5, layers=2, **more).double()
-        ours = NeuralCDE(3, 4, 2, units=5, layers=2, **own, **R)
+        ours = made(lambda given: NeuralCDE(3, 4, 2, units=5, layers=2, **own, **given))
         field = [theirs.field.linear_in, *theirs.field.linears, theirs.field.linear_out]
         pairs = linears(ours.initial, theirs.initial) + linears(ours.field.net, field)
     return ours, theirs, copied(pairs + linears(ours.readout, theirs.readout))
@@ -89,11 +94,13 @@ def spiral_pair(gradient):
     settings = Settings(rtol=1e-7, atol=1e-9, adjoint=gradient == "backsolve")
     theirs = latent_ode.LatentODE(settings=settings).double()
     solve = SolveConfig(rtol=1e-7, atol=1e-9, gradient=gradient, stepping="torchdiffeq")
-    ours = LatentODE(
-        RNNEncoder(2, 4, **R),
-        DenseField(4, 20, 2, "elu", **R),
-        Dense((4, 20, 2), "relu", **R),
-        solve,
+    ours = made(
+        lambda given: LatentODE(
+            RNNEncoder(2, 4, **given),
+            DenseField(4, 20, 2, "elu", **given),
+            Dense((4, 20, 2), "relu", **given),
+            solve,
+        )
     )
     field = [theirs.func.fc1, theirs.func.fc2, theirs.func.fc3]
     pairs = linears(ours.encoder.cell, theirs.rec.i2h)
@@ -114,12 +121,14 @@ def irregular_pair(gradient):
     solve = SolveConfig(
         rtol=1e-6, atol=1e-6, gradient=gradient, stepping="torchdiffeq", per_sample=True
     )
-    ours = LatentODE(
-        ODERNNEncoder(3, 2, 4, **sizes, **R),
-        DenseField(2, 5, **R),
-        Dense((2, 3), **R),
-        solve,
-        classifier=Dense((2, 7, 7, 1), "relu", **R),
+    ours = made(
+        lambda given: LatentODE(
+            ODERNNEncoder(3, 2, 4, **sizes, **given),
+            DenseField(2, 5, **given),
+            Dense((2, 3), **given),
+            solve,
+            classifier=Dense((2, 7, 7, 1), "relu", **given),
+        )
     )
     encoder = theirs.encoder
     pairs = linears(ours.encoder.field.net, encoder.field.net)
@@ -138,4 +147,6 @@ def as_series(records):
     times = torch.where(inside, records.times, last)
     mask = torch.where(inside[..., None], records.mask, 0.0)
     values = torch.where(mask > 0, records.values, 0.0)
-    return Series(*(jnp.asarray(part.numpy()) for part in (times, values, mask, records.lengths)))
+    return Series(
+        *(jax.device_put(part.numpy()) for part in (times, values, mask, records.lengths))
+    )

@@ -14,7 +14,7 @@ def make_run(out, model, seed=0):
     """A run of one epoch on 48 digits; returns its directory."""
     config = RunConfig(
         model=ModelConfig(model, width=8) if model == "odenet" else ModelConfig(model),
-        solve=SolveConfig(rtol=1e-2, atol=1e-2),
+        solve=SolveConfig("heun", rtol=1e-2, atol=1e-2),  # compiles in a third of dopri5's time
         data=DataConfig(data="sample", limit_train=48, limit_test=20),
         batch_size=16,
         epochs=1,

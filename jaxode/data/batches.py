@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 Table = tuple[Int[Array, "steps batch"], Float[Array, "steps batch"]]
 """Positions of images, and their weights: 1, or 0 where the last batch is padded by images used
 before.
 """
+HostTable = tuple[Int[np.ndarray, "steps batch"], Float[np.ndarray, "steps batch"]]
+"""The same in NumPy: nothing is compiled for an order that is known beforehand."""
 
 
 def steps_per_epoch(count: int, batch_size: int, *, drop_last: bool = False) -> int:
@@ -27,18 +30,13 @@ def epoch_order(
     order = jax.random.permutation(key, count)
     if drop_last:
         order = order[: count - count % batch_size]
-    return _batches(order, batch_size)
+    places, weights = sequential_order(order.shape[0], batch_size)
+    return order[places].astype(jnp.int32), jnp.asarray(weights)
 
 
-def sequential_order(count: int, batch_size: int) -> Table:
+def sequential_order(count: int, batch_size: int) -> HostTable:
     """Every image exactly once with weight 1, in the order stored."""
-    return _batches(jnp.arange(count), batch_size)
-
-
-def _batches(order: Int[Array, " count"], batch_size: int) -> Table:
-    count = order.shape[0]
-    steps = steps_per_epoch(count, batch_size)
-    places = jnp.arange(steps * batch_size)
-    indices = order[places % count].astype(jnp.int32)
-    weights = (places < count).astype(jnp.float32)
-    return indices.reshape(steps, batch_size), weights.reshape(steps, batch_size)
+    shape = steps_per_epoch(count, batch_size), batch_size
+    places = np.arange(shape[0] * batch_size)
+    indices = (places % count).astype(np.int32)
+    return indices.reshape(shape), (places < count).astype(np.float32).reshape(shape)

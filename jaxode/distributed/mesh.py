@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxtyping import Array, PyTree
 
@@ -94,7 +95,11 @@ class DeviceMesh:
         Args:
             tree: a pytree of arrays.
         """
-        return self._copy(tree)
+        if self.count > 1:
+            return self._copy(tree)
+        # A transfer compiles no program; but of NumPy's arrays it may take the memory all the same.
+        own = jax.tree.map(lambda leaf: leaf.copy() if isinstance(leaf, np.ndarray) else leaf, tree)
+        return jax.device_put(own, self.everywhere, may_alias=False)
 
     def compiled(self, function: Callable[..., PyTree], **options: Any) -> jax.stages.Wrapped:
         """`jax.jit` of a function whose arguments and results are the same on every device.

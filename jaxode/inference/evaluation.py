@@ -146,7 +146,7 @@ def _evaluated(
     step = jax.jit(of_batch)
     sums: Any = None
     loss, nfe, solves = 0.0, 0, 0
-    indices, weights = map(np.asarray, sequential_order(count, size))
+    indices, weights = sequential_order(count, size)
     for rows in array_batches(examples, indices, weights):
         batch = {**rows.examples, "weight": rows.weights.astype(model.config.dtype)}
         metrics, stats = jax.device_get(step(model.learned, batch))

@@ -227,7 +227,7 @@ class TrainedModel(Trained):
         """
         size = min(batch_size, len(images))
         logits, counts = [], []
-        indices, weights = map(np.asarray, sequential_order(len(images), size))
+        indices, weights = sequential_order(len(images), size)
         for rows in array_batches({"image": images}, indices, weights):
             weight = rows.weights.astype(self.config.dtype)
             batch = {**rows.examples, "weight": weight, "label": np.zeros(size, np.int32)}

@@ -75,13 +75,13 @@ class ODERNN(RecurrentModel):
       dtype: floating-point type of the parameters.
 
     Example:
-      >>> import jax.numpy as jnp
+      >>> import jax, jax.numpy as jnp
       >>> from flax import nnx
       >>> from jaxode.models import ODERNN
       >>> from jaxode.nn import Series
       >>> ones = jnp.ones((2, 3, 1))
       >>> series = Series(jnp.arange(6.0).reshape(2, 3), ones, ones, jnp.array([3, 3]))
-      >>> logits, stats = ODERNN(1, 4, 5, units=8, rngs=nnx.Rngs(0))(series)
+      >>> logits, stats = jax.jit(ODERNN(1, 4, 5, units=8, rngs=nnx.Rngs(0)))(series)
       >>> logits.shape, int(stats.nfe[0])
       ((2, 5), 3)
     """
@@ -134,13 +134,13 @@ class RNNDelta(RecurrentModel):
       dtype: floating-point type of the parameters.
 
     Example:
-      >>> import jax.numpy as jnp
+      >>> import jax, jax.numpy as jnp
       >>> from flax import nnx
       >>> from jaxode.models import RNNDelta
       >>> from jaxode.nn import Series
       >>> ones = jnp.ones((2, 3, 1))
       >>> series = Series(jnp.arange(6.0).reshape(2, 3), ones, ones, jnp.array([3, 3]))
-      >>> RNNDelta(1, 4, 5, every=True, rngs=nnx.Rngs(0))(series)[0].shape
+      >>> jax.jit(RNNDelta(1, 4, 5, every=True, rngs=nnx.Rngs(0)))(series)[0].shape
       (2, 3, 5)
     """
 
@@ -188,13 +188,13 @@ class GRUD(RecurrentModel):
       dtype: floating-point type of the parameters.
 
     Example:
-      >>> import jax.numpy as jnp
+      >>> import jax, jax.numpy as jnp
       >>> from flax import nnx
       >>> from jaxode.models import GRUD
       >>> from jaxode.nn import Series
       >>> ones = jnp.ones((2, 3, 1))
       >>> series = Series(jnp.arange(6.0).reshape(2, 3), ones, ones, jnp.array([3, 3]))
-      >>> GRUD(jnp.zeros(1), 4, 5, rngs=nnx.Rngs(0))(series)[0].shape
+      >>> jax.jit(GRUD(jnp.zeros(1), 4, 5, rngs=nnx.Rngs(0)))(series)[0].shape
       (2, 5)
     """
 

@@ -45,11 +45,11 @@ class ImageField(nnx.Module):
         the image.
 
     Example:
-      >>> import jax.numpy as jnp
+      >>> import jax, jax.numpy as jnp
       >>> from flax import nnx
       >>> from jaxode.nn import ImageField
       >>> field = ImageField((8, 8, 1), (4, 4), (2, 1, -2), rngs=nnx.Rngs(0))
-      >>> field(jnp.array(0.5), jnp.ones((2, 64))).shape
+      >>> jax.jit(field)(0.5, jnp.ones((2, 64))).shape
       (2, 64)
     """
 

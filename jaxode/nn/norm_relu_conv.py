@@ -34,7 +34,7 @@ class NormReluConv(nnx.Module):
     Example:
       A vector field of one's own, solved as a layer:
 
-      >>> import jax.numpy as jnp
+      >>> import jax, jax.numpy as jnp
       >>> from flax import nnx
       >>> from jaxode.nn import NormReluConv, ODEBlock
       >>> class Field(nnx.Module):
@@ -42,7 +42,7 @@ class NormReluConv(nnx.Module):
       ...         self.layers = NormReluConv(16, layers=2, norm=True, rngs=rngs)
       ...     def __call__(self, t, z):
       ...         return self.layers(t, z) - z
-      >>> z, stats = ODEBlock(Field(nnx.Rngs(0)))(jnp.ones((2, 8, 8, 16)))
+      >>> z, stats = jax.jit(ODEBlock(Field(nnx.Rngs(0))))(jnp.ones((2, 8, 8, 16)))
       >>> z.shape
       (2, 8, 8, 16)
     """

@@ -43,7 +43,8 @@ class BackwardSolveCost(nnx.Variable):
       ...     lambda t, z: -z, SolveConfig(gradient="backsolve", stepping="torchdiffeq"))
       >>> count_backward(block)
       >>> graph, cost, rest = nnx.split(block, BackwardSolveCost, ...)
-      >>> gradient = jax.grad(lambda c: nnx.merge(graph, c, rest)(jnp.ones(2))[0].sum())(cost)
+      >>> slope = jax.grad(lambda c: nnx.merge(graph, c, rest)(jnp.ones(2))[0].sum())
+      >>> gradient = jax.jit(slope)(cost)
       >>> int(gradient["backward_cost"].get_value().nfe)
       14
     """

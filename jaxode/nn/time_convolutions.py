@@ -92,10 +92,11 @@ class ConcatConv(_TimeConvolution):
       ConfigError: another stride.
 
     Example:
-      >>> import jax.numpy as jnp
+      >>> import jax, jax.numpy as jnp
       >>> from flax import nnx
       >>> from jaxode.nn import ConcatConv
-      >>> ConcatConv(1, 8, 2, rngs=nnx.Rngs(0))(jnp.array(0.5), jnp.ones((2, 8, 8, 1))).shape
+      >>> layer = ConcatConv(1, 8, 2, rngs=nnx.Rngs(0))
+      >>> jax.jit(layer)(0.5, jnp.ones((2, 8, 8, 1))).shape
       (2, 4, 4, 8)
     """
 
@@ -137,10 +138,11 @@ class ConcatSquashConv(_TimeConvolution):
       ConfigError: another stride.
 
     Example:
-      >>> import jax.numpy as jnp
+      >>> import jax, jax.numpy as jnp
       >>> from flax import nnx
       >>> from jaxode.nn import ConcatSquashConv
-      >>> ConcatSquashConv(8, 1, -2, rngs=nnx.Rngs(0))(jnp.array(0.5), jnp.ones((2, 4, 4, 8))).shape
+      >>> layer = ConcatSquashConv(8, 1, -2, rngs=nnx.Rngs(0))
+      >>> jax.jit(layer)(0.5, jnp.ones((2, 4, 4, 8))).shape
       (2, 8, 8, 1)
     """
 

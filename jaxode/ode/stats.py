@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from jaxode.ode.failures import SolveError, explain_failure
@@ -78,7 +79,7 @@ class Stats(NamedTuple):
         Raises:
           SolveError: why the first failed solve failed.
         """
-        for code in jnp.ravel(self.failure).tolist():
+        for code in np.ravel(self.failure).tolist():
             if code:
                 raise SolveError(explain_failure(code))
         return self

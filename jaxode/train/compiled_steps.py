@@ -29,7 +29,7 @@ from jaxode.tasks import Batch, Metrics, Task, default_task
 from jaxode.train.feed_choice import choose_feed
 from jaxode.train.feeds import Pass
 from jaxode.train.microbatch import MicroBatches, forward
-from jaxode.train.state import Learned, Totals, TrainState, initial_state, split_model
+from jaxode.train.state import Learned, Totals, TrainState, initial_state, split_model, zeros
 from jaxode.train.step import (
     Evaluated,
     Work,
@@ -186,7 +186,7 @@ class CompiledSteps:
 
     def empty_metrics(self) -> Evaluated:
         """An evaluation of no batches."""
-        metrics = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), self._metrics)
+        metrics = jax.tree.map(lambda leaf: zeros(*leaf.shape, dtype=leaf.dtype), self._metrics)
         return self.spread.place(Evaluated(Totals.zero(self.blocks, self.dtype), metrics))
 
     def epoch(self, number: int, start: int = 0) -> tuple[PRNGKeyArray, Pass]:

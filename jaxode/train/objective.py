@@ -31,7 +31,8 @@ def mean_cross_entropy(
       >>> model = create_model(ModelConfig("mlp"), SolveConfig(), image_shape=(4, 4, 1),
       ...     classes=3, rngs=nnx.Rngs(0))
       >>> graph, params = nnx.split(model, nnx.Param)
-      >>> slope = jax.value_and_grad(mean_cross_entropy, argnums=1, has_aux=True)
+      >>> slope = jax.jit(jax.value_and_grad(mean_cross_entropy, argnums=1, has_aux=True),
+      ...     static_argnums=0)
       >>> (loss, (logits, _)), gradient = slope(
       ...     graph, params, jnp.zeros((2, 4, 4, 1)), jnp.array([0, 2]))
       >>> logits.shape

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
@@ -38,17 +37,17 @@ class ResidentFeed:
         indices, weights, before, batches = [], [], 0, 0
         self.evaluations: dict[str, tuple[int, int]] = {}
         for name, count in self.counts.items():
-            own = BatchIndices(*sequential_order(count, size))
-            indices.append(own.indices + before)
-            weights.append(own.weights)
-            self.evaluations[name] = batches, len(own.weights)
-            before, batches = before + count, batches + len(own.weights)
-        order = BatchIndices(jnp.concatenate(indices), jnp.concatenate(weights))
+            own, weight = sequential_order(count, size)
+            indices.append(own + np.int32(before))
+            weights.append(weight)
+            self.evaluations[name] = batches, len(weight)
+            before, batches = before + count, batches + len(weight)
+        order = np.concatenate(indices), np.concatenate(weights)
         stored = {
             name: np.concatenate([split[name] for split in splits.values()]) for name in train
         }
         self.shapes = batch_shapes(size, stored)
-        self.dataset, self.order = mesh.place(stored), mesh.place(order)
+        self.dataset, self.order = mesh.place(stored), BatchIndices(*mesh.place(order))
         self._shuffled = epoch_shuffler(config, self.counts["train"], self.steps_per_epoch, mesh)
 
     def training(self, key: PRNGKeyArray, epoch: int, start: int) -> ResidentPass:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, PyTree
@@ -16,6 +17,16 @@ from jaxode.nn.regularisation import Penalty, TrainingDraws
 from jaxode.optim import Transform
 from jaxode.train.scaling import Scale, initial_scale
 from jaxode.types import Params
+
+
+def zeros(*shape: int, dtype: DTypeLike = jnp.int32) -> Array:
+    """Zeros in a buffer of their own, for which nothing is compiled.
+
+    Args:
+        shape: of the array.
+        dtype: of the array.
+    """
+    return jax.device_put(np.zeros(shape, dtype))
 
 
 class BackwardTotals(NamedTuple):
@@ -37,8 +48,7 @@ class BackwardTotals(NamedTuple):
         Args:
             modules: number of modules that are differentiated by a backward solve.
         """
-        counts = jnp.zeros((modules,), jnp.int32)
-        return cls(jnp.zeros((), jnp.int32), counts, counts + 0, counts + 0)
+        return cls(zeros(), zeros(modules), zeros(modules), zeros(modules))
 
 
 class Totals(NamedTuple):
@@ -84,21 +94,19 @@ class Totals(NamedTuple):
             regularised: whether they are of training with regularisers.
             backward: how many modules have backward solves that are counted.
         """
-        count = jnp.zeros((), jnp.int32)
-        counts = jnp.zeros((blocks,), jnp.int32)
         # Every field has its own buffer: a donated state must not hold one buffer twice.
         return cls(
-            loss=jnp.zeros((), dtype),
-            images=count,
-            batches=count + 0,
-            solves=count + 0,
-            nfe=counts,
-            accepted=counts + 0,
-            rejected=counts + 0,
-            failure=count + 0,
-            broken=count + 0,
-            bad_batch=count - 1,
-            penalty=jnp.zeros((), dtype) if regularised else None,
+            loss=zeros(dtype=dtype),
+            images=zeros(),
+            batches=zeros(),
+            solves=zeros(),
+            nfe=zeros(blocks),
+            accepted=zeros(blocks),
+            rejected=zeros(blocks),
+            failure=zeros(),
+            broken=zeros(),
+            bad_batch=jax.device_put(np.int32(-1)),
+            penalty=zeros(dtype=dtype) if regularised else None,
             backward=BackwardTotals.zero(backward) if backward else None,
         )
 
@@ -169,5 +177,5 @@ def initial_state(
     params, statistics = learned
     dtype = jnp.result_type(*jax.tree.leaves(params))
     totals = Totals.zero(blocks, dtype, regularised=regularised, backward=backward)
-    step, scale = jnp.zeros((), jnp.int32), initial_scale(precision)
+    step, scale = zeros(), initial_scale(precision)
     return TrainState(params, transform.init(params), step, totals, scale, statistics)

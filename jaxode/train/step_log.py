@@ -15,6 +15,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
 from jaxode.train.microbatch import BatchStats
+from jaxode.train.state import zeros
 from jaxode.types import Params
 
 
@@ -67,11 +68,16 @@ class StepLog(NamedTuple):
             dtype: of the loss.
             backward: how many modules have backward solves that are counted.
         """
-        numbers, counts = jnp.zeros((steps,), dtype), jnp.zeros((steps, blocks), jnp.int32)
-        solves = jnp.zeros((steps,), jnp.int32)
         # Every field has its own buffer, for the log is donated to the compiled loop.
-        back = jnp.zeros((steps, backward), jnp.int32) if backward else None
-        return cls(numbers, numbers + 0, solves, counts, counts + 0, counts + 0, back)
+        return cls(
+            loss=zeros(steps, dtype=dtype),
+            gradient_norm=zeros(steps, dtype=dtype),
+            solves=zeros(steps),
+            nfe=zeros(steps, blocks),
+            accepted=zeros(steps, blocks),
+            rejected=zeros(steps, blocks),
+            nfe_backward=zeros(steps, backward) if backward else None,
+        )
 
     def with_row(self, row: Int[Array, ""], record: StepRecord) -> StepLog:
         """The log with the record of a step.

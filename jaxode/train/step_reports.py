@@ -22,7 +22,7 @@ class StepReports:
 
     def __init__(self, steps: CompiledSteps) -> None:
         self.steps = steps
-        numbers = jnp.arange(steps.steps_per_epoch)
+        numbers = np.arange(steps.steps_per_epoch, dtype=np.int32)
         rate = jax.vmap(lambda step: jnp.asarray(steps.rate(step)))
         self._rates = jax.jit(lambda first: rate(first + numbers))
         self._epoch, self._epoch_rates = -1, np.zeros(0)

@@ -76,7 +76,7 @@ class StreamedFeed:
         if isinstance(source, BatchStream):
             batches, count = stream_batches(source, 0, self.evaluation_batch), source.batches
         else:
-            order = jax.device_get(sequential_order(self.counts[split], self.evaluation_batch))
+            order = sequential_order(self.counts[split], self.evaluation_batch)
             batches, count = array_batches(source, *order), len(order[0])
         return StreamedPass(batches, 0, count, self.mesh)
 

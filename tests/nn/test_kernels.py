@@ -25,28 +25,41 @@ SHAPES = [  # image side, channels in, channels out, kernel side, stride, paddin
 ]
 
 
-def _draw(seed: int, *shapes: tuple[int, ...]) -> list[jax.Array]:
+def _draw(seed: int, *shapes: tuple[int, ...]) -> list[np.ndarray]:
     rng = np.random.default_rng(seed)
-    return [jnp.asarray(rng.normal(size=shape)) for shape in shapes]
+    return [rng.normal(size=shape) for shape in shapes]
+
+
+def _value_and_pull(function, inputs, seed=1):
+    """The value, and what a drawn cotangent pulls back, in one program."""
+    (slope,) = _draw(seed, jax.eval_shape(function, *inputs).shape)
+
+    @jax.jit
+    def both(inputs, slope):
+        value, pull = jax.vjp(function, *inputs)
+        return value, pull(slope)
+
+    return both(inputs, slope)
 
 
 @pytest.mark.parametrize("method", [convolution.matmul, convolution.matmul_any_mode])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_matmul_convolution_is_convolution(shape, method, x64):
     side, inner, outer, size, stride, padding = shape
-    x, kernel = _draw(0, (2, side, side, inner), (size, size, inner, outer))
-    expected, pull = jax.vjp(lambda *a: convolution.library(*a, stride, padding), x, kernel)
-    got, own_pull = jax.vjp(lambda *a: method(*a, stride, padding), x, kernel)
+    inputs = _draw(0, (2, side, side, inner), (size, size, inner, outer))
+    (got, own), (expected, pulled) = (
+        _value_and_pull(lambda *a, f=f: f(*a, stride, padding), inputs)
+        for f in (method, convolution.library)
+    )
     np.testing.assert_allclose(got, expected, atol=1e-12)
-    (slope,) = _draw(1, expected.shape)
-    for ours, theirs in zip(own_pull(slope), pull(slope), strict=True):
+    for ours, theirs in zip(own, pulled, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-11)
 
 
 def test_forward_mode_of_the_any_mode_convolution(x64):
     x, kernel, dx, dk = _draw(0, (2, 13, 13, 3), (4, 4, 3, 5), (2, 13, 13, 3), (4, 4, 3, 5))
     pairs = [
-        jax.jvp(lambda *a, f=f: f(*a, 2, 1), (x, kernel), (dx, dk))[1]
+        jax.jit(lambda *a, f=f: jax.jvp(lambda *a: f(*a, 2, 1), a[:2], a[2:])[1])(x, kernel, dx, dk)
         for f in (ANY_MODE.convolution, LIBRARY.convolution)
     ]
     np.testing.assert_allclose(*pairs, atol=1e-12)
@@ -62,14 +75,14 @@ def _plain_group_norm(x, scale, bias, groups, eps):
 @pytest.mark.parametrize("method", [group_norm, group_norm_any_mode])
 @pytest.mark.parametrize(("channels", "groups"), [(64, 32), (8, 8), (12, 4), (6, 1)])
 def test_group_norm_is_the_formula(channels, groups, method, x64):
-    x, scale, bias, slope = _draw(
-        0, (3, 5, 4, channels), (channels,), (channels,), (3, 5, 4, channels)
-    )
+    x, scale, bias = _draw(0, (3, 5, 4, channels), (channels,), (channels,))
     x = 3 * x + 7  # far from centred: a one-pass variance would show
-    expected, pull = jax.vjp(lambda *a: _plain_group_norm(*a, groups, 1e-5), x, scale, bias)
-    got, own_pull = jax.vjp(lambda *a: method(*a, groups, 1e-5), x, scale, bias)
+    (got, own), (expected, pulled) = (
+        _value_and_pull(lambda *a, f=f: f(*a, groups, 1e-5), (x, scale, bias))
+        for f in (method, _plain_group_norm)
+    )
     np.testing.assert_allclose(got, expected, atol=1e-11)
-    for ours, theirs in zip(own_pull(slope), pull(slope), strict=True):
+    for ours, theirs in zip(own, pulled, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-11)
 
 

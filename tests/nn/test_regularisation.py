@@ -59,37 +59,45 @@ def block(regularise, field=None, **options):
 
 
 def penalised(module, *inputs, weights=None, key=7):
-    """Results of a call in training, and the penalty."""
-    begin_training(module, training(len(inputs[0]), weights), jax.random.key(key))
-    found = module(*inputs)
-    return found[0], float(end_training(module))
+    """Results of a call in training, and the penalty, in one program."""
+    graph, state = nnx.split(module)
+
+    @jax.jit
+    def trained(state, first):
+        module = nnx.merge(graph, state)
+        begin_training(module, training(len(inputs[0]), weights), jax.random.key(key))
+        found = module(first, *inputs[1:])
+        return found[0], end_training(module)
+
+    found, penalty = trained(state, inputs[0])
+    return found, float(penalty)
 
 
 def by_quadrature(field, z, end, rate):
     """∫ rate(t, z) |dt| along one sample's solution: SciPy's solve, Gauss's quadrature."""
     run = solve_ivp(
-        lambda t, z: np.asarray(field(t, jnp.asarray(z)[None])[0]), (T0, end), z,
+        lambda t, z: np.asarray(field(t, z[None]))[0], (T0, end), z,
         method="DOP853", rtol=1e-12, atol=1e-12, dense_output=True,
     )  # fmt: skip
     nodes, weights = np.polynomial.legendre.leggauss(30)
     times = (T0 + end) / 2 + (end - T0) / 2 * nodes
-    values = [float(rate(t, jnp.asarray(run.sol(t)))) for t in times]
+    values = [float(rate(t, run.sol(t))) for t in times]
     return abs(end - T0) / 2 * float(weights @ values)
 
 
 def kinetic_rate(field):
-    return lambda t, z: jnp.mean(field(t, z[None]) ** 2)
+    return lambda t, z: np.mean(np.asarray(field(t, z[None])) ** 2)
 
 
 def jacobian_rate(field, noise):
     jacobian = jax.jit(jax.jacfwd(lambda z, t: field(t, z[None])[0]))
-    return lambda t, z: jnp.mean((noise @ jacobian(z, t)) ** 2)
+    return lambda t, z: np.mean((noise @ np.asarray(jacobian(z, t))) ** 2)
 
 
 def noise_of(module):
     """ε as the next call in training will draw it."""
     begin_training(module, training(), jax.random.key(7))
-    return draw_gaussian(module.draws.get_value().keys, jnp.asarray(POINTS))
+    return np.asarray(draw_gaussian(module.draws.get_value().keys, jnp.asarray(POINTS)))
 
 
 STEPS = [{}, {"stepping": "torchdiffeq"}, {"per_sample": True}]
@@ -98,7 +106,7 @@ STEPS = [{}, {"stepping": "torchdiffeq"}, {"per_sample": True}]
 @pytest.mark.parametrize("steps", STEPS, ids=str)
 def test_integrals_equal_a_quadrature_of_the_solution(steps, x64):
     module = block("kinetic=0.7,jacobian=0.3", **steps)
-    noise, field = noise_of(module), module.field
+    noise, field = noise_of(module), jax.jit(module.field)
     expected = 0.5 * sum(
         0.7 * by_quadrature(field, POINTS[i], T1, kinetic_rate(field))
         + 0.3 * by_quadrature(field, POINTS[i], T1, jacobian_rate(field, noise[i]))
@@ -106,7 +114,7 @@ def test_integrals_equal_a_quadrature_of_the_solution(steps, x64):
     )
     z, found = penalised(module, jnp.asarray(POINTS), weights=WEIGHTS)
     assert found == pytest.approx(expected, rel=1e-6)
-    np.testing.assert_allclose(z, block(None, **steps)(jnp.asarray(POINTS))[0], atol=1e-7)
+    np.testing.assert_allclose(z, jax.jit(block(None, **steps))(POINTS)[0], atol=1e-7)
 
 
 def test_the_mean_over_the_noise_is_the_frobenius_norm(x64):
@@ -128,9 +136,10 @@ def test_steer_ends_elsewhere_and_the_integrals_with_it(x64):
     end = T1 + 0.5 * draw
     assert abs(draw) > 0.01
     z, found = penalised(module, jnp.asarray(POINTS), key=3)
-    there = ODEBlock(module.field, SolveConfig(**FINE), T0, end)(jnp.asarray(POINTS))[0]
+    there = jax.jit(ODEBlock(module.field, SolveConfig(**FINE), T0, end))(POINTS)[0]
     np.testing.assert_allclose(z, there, rtol=1e-6)
-    energies = [by_quadrature(module.field, p, end, kinetic_rate(module.field)) for p in POINTS]
+    field = jax.jit(module.field)
+    energies = [by_quadrature(field, p, end, kinetic_rate(field)) for p in POINTS]
     assert found == pytest.approx(np.mean(energies), rel=1e-6)
 
 
@@ -209,7 +218,9 @@ def test_evaluation_has_the_bits_of_a_block_without(regularise, x64):
         begin_training(module, training(), jax.random.key(0))
         assert not hasattr(module, "draws")
     else:
-        penalised(module, jnp.asarray(POINTS))
+        begin_training(module, training(), jax.random.key(7))
+        nnx.jit(lambda module, z: module(z))(module, POINTS)
+        end_training(module)
     found, stats = jax.jit(lambda z: module(z))(jnp.asarray(POINTS))
     expected, other = jax.jit(lambda z: block(None)(z))(jnp.asarray(POINTS))
     assert np.asarray(found).tobytes() == np.asarray(expected).tobytes()
@@ -263,7 +274,7 @@ def test_a_flow_is_regularised_where_its_points_are(steps, x64):
     log_p, found = penalised(flow, x)
     assert found == pytest.approx(penalised(alone, x)[1], rel=1e-6)
     assert found > 1e-3
-    np.testing.assert_allclose(log_p, flow(x)[0], rtol=1e-6)
+    np.testing.assert_allclose(log_p, jax.jit(flow)(x)[0], rtol=1e-6)
 
 
 @pytest.mark.skipif(not native.load(), reason="the C++ kernels are not built")

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import clear_caches  # not what tests have in its place
 from problems import PROBLEMS
 
 from jaxode.checks import ConfigError
@@ -321,9 +322,9 @@ def test_a_float32_solve_leaves_no_rounding_to_later_float64_ones(gradient):
         )(z0)
 
     with jax.enable_x64(True):
-        jax.clear_caches()
+        clear_caches()
         alone = answer("float64")
-    jax.clear_caches()
+    clear_caches()
     answer("float32")
     with jax.enable_x64(True):
         np.testing.assert_allclose(answer("float64"), alone, rtol=1e-14)

@@ -49,7 +49,7 @@ def test_gradients_come_from_every_state(x64):
         )
 
     powers, growth = np.arange(4), 1.4
-    to_z0, to_a = jax.grad(loss, (0, 1))(2.0, 0.8)
+    to_z0, to_a = jax.jit(jax.grad(loss, (0, 1)))(2.0, 0.8)
     np.testing.assert_allclose(to_z0, np.sum(weights * growth**powers), rtol=1e-13)
     np.testing.assert_allclose(
         to_a, np.sum(weights * 2 * powers / 2 * growth ** (powers - 1.0)), rtol=1e-13

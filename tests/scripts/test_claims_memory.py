@@ -80,7 +80,7 @@ def test_a_process_prints_its_peak(monkeypatch):
     monkeypatch.setattr(
         steps, "model_of", lambda model, solve: MLP(784, 10, rngs=nnx.Rngs(0), dtype=jnp.float32)
     )
-    asked = {"gradient": "backsolve", "batch": 2, "width": 4, "steps": 1}
+    asked = {"gradient": "tape", "batch": 2, "width": 4, "steps": 1}
     for found in (resident.with_jaxode(asked), resident.with_torch(asked)):
         peaks = list(found.values())
         assert 10**7 < peaks[0] <= peaks[-1] < 10**11

@@ -33,6 +33,21 @@ def test_a_wheel_holds_jaxode_alone(tmp_path, monkeypatch):
         wheel_check.build_wheel(other)
 
 
+def test_what_is_declared_is_linked_and_nothing_else(tmp_path):
+    """Also what a dependency needs in turn, and what an extra of it needs."""
+    wheel = tmp_path / "own-1-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        lines = ["Name: own", "Version: 1", "Requires-Dist: flax>=0.1"]
+        lines += ["Requires-Dist: sphinx; extra == 'docs'", "Requires-Dist: flatbuffers"]
+        archive.writestr("own-1.dist-info/METADATA", "\n".join(lines))
+    (tmp_path / "packages").mkdir()
+    wheel_check.link_dependencies(wheel, tmp_path / "packages")
+    names = {path.name for path in (tmp_path / "packages").iterdir()}
+    assert {"flax", "jax", "jaxlib", "numpy", "optax", "flatbuffers"} <= names
+    assert not names & {"torch", "pytest", "diffrax", "sphinx"}
+    assert all(path.exists() for path in (tmp_path / "packages").iterdir())
+
+
 PREDICTED = "a  7  0.9\nb  1  0.8\nc  0  0.7\n"
 
 
