@@ -110,7 +110,7 @@ def torch_side(model: torch.nn.Module, examples: Examples) -> Side:
 
     def call() -> float:
         model.zero_grad()
-        loss = sum(model(pictures, targets).values())
+        loss: Any = sum(model(pictures, targets).values())
         loss.backward()
         return loss.item()
 
@@ -119,9 +119,9 @@ def torch_side(model: torch.nn.Module, examples: Examples) -> Side:
 
 def our_side(sizes: DetectorConfig, weights: dict[str, np.ndarray], examples: Examples) -> Side:
     """Losses and gradients of our detector with torchvision's weights, compiled."""
-    given = {name: getattr(sizes, name) for name in ("anchors", "ratios", "proposals", "boxes")}
-    sides = {"rows": sizes.rows, "columns": sizes.columns}
-    model = torchvision_model(weights, **given, **sides)
+    names = ("anchors", "ratios", "proposals", "boxes", "rows", "columns")
+    given: dict[str, Any] = {name: getattr(sizes, name) for name in names}
+    model = torchvision_model(weights, **given)
     if parameter_count(model) != sum(array.size for array in weights.values()):
         raise ConfigError("both sides must have as many parameters")
     graph, params = nnx.split(model)

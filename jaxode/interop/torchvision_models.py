@@ -239,7 +239,10 @@ def _backbone(weights: Weights) -> dict[str, Any]:
                 "width": width}  # fmt: skip
     if "backbone.conv1.weight" in weights:
         blocks = tuple(_blocks(weights, "backbone."))
-        allowed = {(*RESNET101[:2], 0, 0): "eighth", (*RESNET101[:3], 0): "sixteenth"}
+        allowed: dict[tuple[int, ...], str] = {
+            (*RESNET101[:2], 0, 0): "eighth",
+            (*RESNET101[:3], 0): "sixteenth",
+        }
         if blocks not in allowed:
             raise InteropError(
                 "its ResNet must be ResNet-101 up to layer2 or layer3, of 3, 4 or 3, 4, 23 blocks,"
