@@ -12,8 +12,10 @@ import importlib
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
@@ -30,16 +32,21 @@ def kept(boxes: Tensor, scores: Tensor, threshold: float) -> Tensor:
       Rows of the kept boxes, by falling score.
     """
     order = torch.argsort(scores, descending=True, stable=True)
+    if not len(order):
+        return order
+    boxes = boxes[order]
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    found = []
-    while len(order):
-        first, order = order[0], order[1:]
-        found.append(first)
-        low = torch.maximum(boxes[first, :2], boxes[order, :2])
-        high = torch.minimum(boxes[first, 2:], boxes[order, 2:])
-        common = (high - low).clamp(min=0).prod(1)
-        order = order[common / (areas[first] + areas[order] - common) <= threshold]
-    return torch.stack(found) if found else order
+    low = torch.maximum(boxes[:, None, :2], boxes[None, :, :2])
+    high = torch.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
+    common = (high - low).clamp(min=0).prod(2)
+    # Over rows of a matrix of bits, for a call of PyTorch takes longer than a row.
+    suppressed = ~(common / (areas[:, None] + areas - common) <= threshold).numpy()
+    found, gone = [], np.zeros(len(order), bool)
+    for row, others in enumerate(suppressed):
+        if not gone[row]:
+            found.append(row)
+            gone |= others
+    return order[found]
 
 
 _definitions: list[Any] = []
@@ -68,6 +75,55 @@ def load() -> Any:
     return module
 
 
+class GridRoIAlign(nn.Module):
+    """RoIAlign of one map by PyTorch's `grid_sample`, in the place of `MultiScaleRoIAlign`.
+
+    torchvision's own, where its compiled operator does not load, gathers pixels in Python; the
+    result is the same.
+
+    Args:
+      bins: a side.
+      samples: of each bin, a side.
+    """
+
+    def __init__(self, bins: int = 7, samples: int = 2) -> None:
+        super().__init__()
+        self.bins, self.samples = bins, samples
+        self.output_size = (bins, bins)
+
+    def forward(
+        self, maps: dict[str, Tensor], boxes: list[Tensor], sizes: list[tuple[int, int]]
+    ) -> Tensor:
+        """Of every box [C, bins, bins].
+
+        Args:
+          maps: one of [B, C, h, w].
+          boxes: of each image, [R, 4], in its pixels.
+          sizes: height and width of the images.
+        """
+        (features,) = maps.values()
+        height, width = features.shape[2:]
+        found = []
+        for map_, own, (rows, columns) in zip(features, boxes, sizes, strict=True):
+            y = self._places(own[:, 1], own[:, 3], height / rows, height)
+            x = self._places(own[:, 0], own[:, 2], width / columns, width)
+            count, side = y.shape
+            grid = torch.stack(
+                [x[:, None, :].expand(-1, side, -1), y[:, :, None].expand(-1, -1, side)], 3
+            ).reshape(1, count * side, side, 2)
+            read = F.grid_sample(map_[None], grid, padding_mode="border", align_corners=True)
+            read = read.reshape(-1, count, self.bins, self.samples, self.bins, self.samples)
+            found.append(read.mean((3, 5)).transpose(0, 1))
+        return torch.cat(found)
+
+    def _places(self, low: Tensor, high: Tensor, scale: float, side: int) -> Tensor:
+        """Where a box's samples are on an axis; -1 is the first pixel, 1 the last one."""
+        start, length = low * scale, ((high - low) * scale).clamp(min=1)
+        count = self.bins * self.samples
+        steps = (torch.arange(count, dtype=low.dtype, device=low.device) + 0.5) / count
+        return 2 * (start[:, None] + steps * length[:, None]) / max(side - 1, 1) - 1
+
+
 def faster_rcnn(
     backbone: nn.Module,
     classes: int,
@@ -82,6 +138,7 @@ def faster_rcnn(
     score: float = 0.05,
     detections: int = 100,
     stride: int = 8,
+    sampled_by_grid: bool = False,
 ) -> nn.Module:
     """The FasterRCNN of torchvision on one map, for images that have their size and are normalised.
 
@@ -98,6 +155,7 @@ def faster_rcnn(
       score: that a detection exceeds.
       detections: of an image, at most.
       stride: which the sides of images are multiples of.
+      sampled_by_grid: whether boxes are read by `GridRoIAlign`, not by torchvision's RoIAlign.
     """
     vision = load()
     detection = importlib.import_module("torchvision.models.detection.faster_rcnn")
@@ -122,6 +180,8 @@ def faster_rcnn(
         image_std=[1.0] * 3,
         size_divisible=stride,
     )
+    if sampled_by_grid:
+        model.roi_heads.box_roi_pool = GridRoIAlign()
     model.transform.resize = lambda image, target: (image, target)
     assign = model.rpn.assign_targets_to_anchors
 

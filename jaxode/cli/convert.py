@@ -4,11 +4,13 @@
     jaxode convert model.pth digits.npz --dataset mnist --pixels unit      # another state_dict
     jaxode convert runs/mnist/RUN weights.pt               # a state_dict for torch.load
     jaxode convert model.pth runs/given --dataset mnist    # a new run, to train further
+    jaxode convert vgg16_bn.pth vgg16.safetensors          # torchvision's, also ResNets, FasterRCNN
 
 SOURCE is a run, one of its checkpoints, or a file: .safetensors, .npz, .pt, .pth, .ckpt, .bin or
 .pth.tar. Names and layout are those of torchdiffeq's odenet_mnist.py; a state_dict is found in the
 usual checkpoints, without the prefixes of DataParallel and torch.compile. Nothing in a file is run,
-checksums are compared, and NaN and infinity are refused by name.
+checksums are compared, and NaN and infinity are refused by name. State_dicts of torchvision's
+vgg16_bn, resnet50, resnet101 and FasterRCNN on one map become jaxode's names and layout.
 
 TARGET ends in .safetensors or .npz, for jaxode.load and the other commands; in .pt or .pth, for
 torch.load; or is the directory of a new run. Settings are those of the file, or of `jaxode train
@@ -36,6 +38,8 @@ from jaxode.config import preset
 from jaxode.data import dataset_names
 
 if TYPE_CHECKING:
+    from flax import nnx
+
     from jaxode.inference import TrainedModel
     from jaxode.interop import WeightFile
 
@@ -104,6 +108,9 @@ def work(options: argparse.Namespace, solve: dict[str, Any]) -> str:
         _note(f"{source}: {note}")
     if layout == "torch" and found.settings is None:
         return _copied(found, target, given)
+    written = None if found.settings is not None else _torchvision(found, source, target, given)
+    if written is not None:
+        return written
     try:
         trained = from_file(found, source, given)
     except ConfigError as error:
@@ -129,12 +136,67 @@ def _require_possible(source: Path, target: Path, layout: str, to_run: bool) -> 
 
 
 def _from_run(source: Path, target: Path, layout: str, which: Any, given: dict[str, Any]) -> str:
-    from jaxode.inference import load_classifier
+    from jaxode.inference import TrainedDepth, TrainedDetector, TrainedModel, load
 
     if given:
         flag = flag_of(next(iter(given)))
         raise ConfigError(f"{flag} must be left out: {source} has settings of its own")
-    return _written(load_classifier(source, checkpoint=which), target, layout)
+    found = load(source, checkpoint=which)
+    if isinstance(found, TrainedDetector | TrainedDepth):
+        return _module_written(found.trained.model, target, layout)
+    if not isinstance(found, TrainedModel):
+        raise ConfigError(f"{source} must be of images, and is {found!r}")
+    return _written(found, target, layout)
+
+
+def _module_written(model: nnx.Module, target: Path, layout: str) -> str:
+    """The numbers of a module alone: names of PyTorch's, or paths."""
+    import numpy as np
+
+    from jaxode.inference.weights import flat_names
+    from jaxode.interop import to_torch, write_weights
+    from jaxode.train.state import split_model
+
+    if layout == "torch":
+        arrays = to_torch(model)
+    else:
+        values = flat_names(split_model(model)[1])
+        arrays = {name: np.asarray(value) for name, value in values.items()}
+    write_weights(target, arrays)
+    return _summary(target, arrays)
+
+
+def _torchvision(
+    found: WeightFile, source: Path, target: Path, given: dict[str, Any]
+) -> str | None:
+    """A state_dict of torchvision's in jaxode's layout; None for one of another layout."""
+    import jax
+    import numpy as np
+
+    from jaxode.interop import InteropError
+    from jaxode.interop.torchvision_models import recognised, torchvision_model
+
+    try:
+        which = recognised(found.weights)
+        if which is None:
+            return None
+        if target.suffix not in WRITTEN:
+            raise ConfigError(
+                f"TARGET must end in one of {', '.join(WRITTEN)}, got {target}: a {which.title}"
+                " has no data set to be trained on"
+            )
+        if given:
+            flag = flag_of(next(iter(given)))
+            raise ConfigError(f"{flag} must be left out: {source} is a {which.title}")
+        wide = any(array.dtype == np.float64 for array in found.weights.values())
+        with jax.enable_x64(wide):
+            model = torchvision_model(found.weights, dtype=np.float64 if wide else np.float32)
+            text = _module_written(model, target, "jaxode")
+    except InteropError as error:
+        raise ConfigError(f"{source}: {error}") from error
+    if which.assumed:
+        _note(f"{source} does not say which boxes it starts from: {which.assumed}, say")
+    return f"{text}, {which.title}"
 
 
 def _copied(found: WeightFile, target: Path, given: dict[str, Any]) -> str:

@@ -3,13 +3,13 @@
 Imports no torch.
 
 The classifiers of radar images have the names of `torch_ref.iceberg`, models of depth those of
-`torch_ref.depth`, VGG and bottleneck ResNets those of torchvision, and their running statistics
-travel as well.
+`torch_ref.depth`, VGG, bottleneck ResNets and detectors those of torchvision, and their running
+statistics travel as well.
 
 Arrays are NumPy's. Convolution kernels turn from [O, I, kh, kw] to [kh, kw, I, O], linear ones from
 [O, I] to [I, O]; nothing is computed, so both directions are exact. The first layer of a
-multi-layer perceptron is reordered too where an image has several channels, for PyTorch flattens
-them first and jaxode last.
+multi-layer perceptron is reordered too where an image has several channels, and that of a
+detector's box head, for PyTorch flattens them first and jaxode last.
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from jaxode.interop.detector_names import READS_MAPS, detector_names
 from jaxode.models import (
     MLP,
     VGG,
     BottleneckResNet,
     DenseClassifier,
     DepthNet,
+    Detector,
     IcebergNet,
     ODENet,
     ResNet,
@@ -67,6 +69,8 @@ def torch_names(model: nnx.Module) -> dict[tuple[Any, ...], str]:
         named = _own_names(paths)
     elif isinstance(model, DepthNet):
         named = {path: name.replace(".layers.", ".") for path, name in _own_names(paths).items()}
+    elif isinstance(model, Detector):
+        named = detector_names(model, {path[:-1] for path in paths})
     elif isinstance(model, VGG | VGGFeatures | BottleneckResNet):
         named = {path[:-1]: _torchvision_name(path[:-1]) for path in paths}
     elif isinstance(model, MLP | ODENet | ResNet):
@@ -139,8 +143,11 @@ def _from_torch(array: np.ndarray) -> np.ndarray:
     return array.transpose(2, 3, 1, 0) if array.ndim == 4 else array.T
 
 
-def _pixel_order(model: nnx.Module, name: str, channels: int) -> bool:
-    return isinstance(model, MLP | DenseClassifier) and name in PIXELS_FIRST and channels > 1
+def _channels_first(model: nnx.Module, name: str, array: np.ndarray, channels: int) -> int:
+    """How many channels a linear layer reads that PyTorch flattens first; 1 where it does not."""
+    if isinstance(model, Detector) and name == READS_MAPS:
+        return array.shape[0] // model.settings.bins**2
+    return channels if isinstance(model, MLP | DenseClassifier) and name in PIXELS_FIRST else 1
 
 
 def to_torch(model: nnx.Module, *, channels: int = 1) -> Arrays:
@@ -152,9 +159,10 @@ def to_torch(model: nnx.Module, *, channels: int = 1) -> Arrays:
     arrays: Arrays = {}
     for path, value in nnx.to_flat_state(nnx.state(model, CARRIED)):
         name, array = names[tuple(path)], np.asarray(value[...])
-        if _pixel_order(model, name, channels):
+        planes = _channels_first(model, name, array, channels)
+        if planes > 1:
             array = (
-                array.reshape(-1, channels, array.shape[1]).transpose(1, 0, 2).reshape(array.shape)
+                array.reshape(-1, planes, array.shape[1]).transpose(1, 0, 2).reshape(array.shape)
             )
         arrays[name] = np.array(
             _to_torch(array), order="C"
@@ -188,9 +196,10 @@ def from_torch(
             problems.append(f"{name} has shape {array.shape}, not {wanted}")
             continue
         array = _from_torch(array)
-        if _pixel_order(model, name, channels):
+        planes = _channels_first(model, name, array, channels)
+        if planes > 1:
             array = (
-                array.reshape(channels, -1, array.shape[1]).transpose(1, 0, 2).reshape(array.shape)
+                array.reshape(planes, -1, array.shape[1]).transpose(1, 0, 2).reshape(array.shape)
             )
         # A copy: `asarray` may keep the memory of a torch tensor, which training there goes on to
         # change.

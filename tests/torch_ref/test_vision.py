@@ -44,3 +44,24 @@ def test_suppression_is_the_greedy_rule():
 
 def test_no_boxes_are_suppressed_to_none():
     assert vision.load().ops.nms(torch.zeros(0, 4), torch.zeros(0), 0.5).tolist() == []
+
+
+def test_boxes_read_by_a_grid_are_those_of_roi_align():
+    rng = np.random.default_rng(1)
+    low = rng.uniform(0, 40, (2, 15, 2))
+    boxes = np.concatenate([low, low + rng.uniform(2, 30, (2, 15, 2))], 2)
+    boxes = np.clip(boxes, 0, [64, 48, 64, 48])
+    boxes[0, 0] = [60, 44, 64, 48]  # of less than a place of the map, at the corner
+    given = [torch.tensor(each) for each in boxes]
+    weights = torch.tensor(rng.normal(size=(30, 3, 7, 7)))
+    found = []
+    for pool in (
+        vision.load().ops.MultiScaleRoIAlign(["0"], output_size=7, sampling_ratio=2),
+        vision.GridRoIAlign(),
+    ):
+        maps = torch.tensor(np.random.default_rng(2).normal(size=(2, 3, 6, 8)), requires_grad=True)
+        pooled = pool({"0": maps}, given, [(48, 64), (48, 64)])
+        (pooled * weights).sum().backward()
+        found.append((pooled.detach().numpy(), maps.grad.numpy()))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-12 * np.abs(other).max())
