@@ -86,15 +86,17 @@ def carried_out(words: Sequence[str], descriptor: int) -> int:
 
     What asks this process to end asks the command too, once, and waits until it has saved.
     """
-    # In a session of its own the command does not get Ctrl-C from the terminal as well, whose
-    # second signal would end it without saving.
-    with subprocess.Popen(words, pass_fds=(descriptor,), start_new_session=True) as process:
-        try:
-            return process.wait()
-        except BaseException:
+    process = None
+    try:
+        # In a session of its own the command does not get Ctrl-C from the terminal as well, whose
+        # second signal would end it without saving.
+        process = subprocess.Popen(words, pass_fds=(descriptor,), start_new_session=True)
+        return process.wait()
+    except BaseException:
+        if process is not None:
             process.send_signal(signal.SIGTERM)
-            process.wait()  # leaving the context waits a quarter of a second after Ctrl-C
-            raise
+            process.wait()
+        raise
 
 
 def end_of(code: int) -> str:

@@ -93,7 +93,7 @@ def read_patches(path: Path) -> Splits:
       DataError: it does not hold what is expected.
     """
     try:
-        with regular.opened(path) as file, lzma.open(file) as unpacked:
+        with regular.opened(path) as file, lzma.open(file, "rb") as unpacked:
             content = unpacked.read(MOST_BYTES + 1)
         if len(content) > MOST_BYTES:
             raise DataError(f"it unpacks to more than {MOST_BYTES} bytes")

@@ -107,8 +107,14 @@ def test_a_killed_queues_run_keeps_the_lock(tmp_path):
         pass
 
 
-def test_a_stopped_queue_lets_its_run_save(tmp_path):
-    saved = tmp_path / "saved"
+def test_a_stopped_queue_lets_its_run_save(tmp_path, monkeypatch):
+    saved, waits, wait = tmp_path / "saved", threading.Event(), subprocess.Popen.wait
+
+    def waiting(process, timeout=None):
+        waits.set()
+        return wait(process, timeout)
+
+    monkeypatch.setattr(subprocess.Popen, "wait", waiting)
     read, write = os.pipe()
     script = f"""
 import os, pathlib, signal, sys
@@ -123,6 +129,7 @@ signal.pause()
 
     def interrupt():
         os.read(read, 5)
+        waits.wait()
         signal.pthread_kill(main, signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)
