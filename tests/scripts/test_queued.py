@@ -114,7 +114,11 @@ def test_a_stopped_queue_lets_its_run_save(tmp_path, monkeypatch):
         waits.set()
         return wait(process, timeout)
 
+    def stop(number, frame):
+        raise KeyboardInterrupt
+
     monkeypatch.setattr(subprocess.Popen, "wait", waiting)
+    before = signal.signal(signal.SIGUSR1, stop)  # SIGINT is ignored in a shell's background
     read, write = os.pipe()
     script = f"""
 import os, pathlib, signal, sys
@@ -130,12 +134,13 @@ signal.pause()
     def interrupt():
         os.read(read, 5)
         waits.wait()
-        signal.pthread_kill(main, signal.SIGINT)
+        signal.pthread_kill(main, signal.SIGUSR1)
 
     thread = threading.Thread(target=interrupt)
     thread.start()
     with pytest.raises(KeyboardInterrupt):
         queued.carried_out([sys.executable, "-c", script], write)
+    signal.signal(signal.SIGUSR1, before)
     thread.join()
     os.close(read)
     os.close(write)
