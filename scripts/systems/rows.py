@@ -19,6 +19,13 @@ PLANE = {
     "atol": 1e-4,
 }
 
+STEPS = {
+    "8gaussians": {"epochs": 10, "steps": 300},
+    "rings": {"steps": 400},
+    "checkerboard": {"steps": 400},
+}
+"""Of the targets that need other numbers of steps than PLANE has."""
+
 FFJORD = {"field": "concatsquash", "epochs": 100, "steps": 100, "batch_size": 100}
 """FFJORD's train_toy.py: 10,000 steps of 100 points, Adam with 1e-3 and decay 1e-5."""
 
@@ -43,8 +50,7 @@ NAMES = {
 
 def _plane(target: str, name: str) -> SystemRow:
     full = {**FFJORD, "weight_decay": 1e-5}
-    shorter = {"epochs": 10, "steps": 300} if target == "8gaussians" else {}
-    return SystemRow(name, {"target": target}, {**PLANE, **shorter}, full)
+    return SystemRow(name, {"target": target}, {**PLANE, **STEPS.get(target, {})}, full)
 
 
 def _table(target: str, label: str, folds: int, published: tuple[Figure, ...]) -> SystemRow:
