@@ -164,18 +164,24 @@ def create_detector(
       'ODEBackbone'
     """
     both: dict[str, Any] = {"rngs": rngs, "dtype": dtype}
+    implicit = solve is not None and solve.solver_facts.implicit
+    within = kernels or choose_kernels(forward_mode=implicit)
     kernels = kernels or choose_kernels()
     settings = config.settings
-    backbone, channels = _backbone(config, solve, kernels, both)
+    backbone, channels = _backbone(config, solve, kernels, within, both)
     region = RegionHead(channels, settings.anchors, kernels=kernels, **both)
     head = BoxHead(settings.bins**2 * channels, config.hidden, config.classes, **both)
     return Detector(backbone, region, head, settings)
 
 
 def _backbone(
-    config: DetectorConfig, solve: SolveConfig | None, kernels: Kernels, both: dict[str, Any]
+    config: DetectorConfig,
+    solve: SolveConfig | None,
+    kernels: Kernels,
+    within: Kernels,
+    both: dict[str, Any],
 ) -> tuple[nnx.Module, int]:
-    """A backbone, and the channels of its map."""
+    """A backbone, and the channels of its map; `within` are the kernels of a field."""
     width, halvings = config.width, STEMS[config.stem]
     if config.backbone == "vgg16":
         stages = scaled_stages(width / WIDTH)[: halvings + 1]
@@ -190,7 +196,7 @@ def _backbone(
     stem = HalvingStem(3, width, halvings, kernels=kernels, **both)
     norm = GroupNorm(width, kernels=kernels, dtype=both["dtype"])
     if config.backbone == "odenet":
-        fields = [ConvField(width, kernels=kernels, **both) for _ in range(config.blocks)]
+        fields = [ConvField(width, kernels=within, **both) for _ in range(config.blocks)]
         return ODEBackbone(stem, [ODEBlock(each, solve) for each in fields], norm), width
     residual = [ResidualBlock(width, kernels=kernels, **both) for _ in range(config.blocks)]
     return ResidualBackbone(stem, residual, norm), width

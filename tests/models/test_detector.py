@@ -12,6 +12,7 @@ from jaxode.checks import ConfigError
 from jaxode.config import SolveConfig
 from jaxode.models import DetectorInputs
 from jaxode.models.detector_config import DetectorConfig, create_detector
+from jaxode.nn.normalization import group_norm_any_mode
 from jaxode.tasks import Detection
 from jaxode.types import Training
 
@@ -149,3 +150,12 @@ def test_networks_of_torchvisions_layout(backbone, stem, channels):
     assert stats.nfe.shape == (0,)
     norms = nnx.state(model, nnx.BatchStat)
     assert jax.tree.leaves(norms)
+
+
+@pytest.mark.parametrize(("solver", "any_mode"), [("kvaerno3", True), ("dopri5", False)])
+def test_the_field_of_an_implicit_solver_has_kernels_of_its_own(solver, any_mode):
+    config = DetectorConfig(3, width=8, hidden=8)
+    model = nnx.eval_shape(lambda: create_detector(config, SolveConfig(solver), rngs=nnx.Rngs(0)))
+    field, norm = model.backbone.blocks[0].field, model.backbone.norm
+    assert (field.norm1.kernels.group_norm is group_norm_any_mode) == any_mode
+    assert norm.kernels.group_norm is not group_norm_any_mode
