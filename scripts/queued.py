@@ -47,10 +47,12 @@ def only_queue(out: Path) -> Iterator[int]:
     out.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(out / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        lock(descriptor)
+        try:
+            lock(descriptor)
+        except BlockingIOError:
+            text = f"a queue, or the last run of one, still works in {out}"
+            raise ConfigError(text) from None
         yield descriptor
-    except BlockingIOError:
-        raise ConfigError(f"a queue, or the last run of one, still works in {out}") from None
     finally:
         os.close(descriptor)
 

@@ -211,7 +211,7 @@ def chosen(values: dict[str, Any]) -> list[Job | SystemJob]:
         raise ConfigError(
             f"--only must be a part of a label, one of {labels}, got {shown(values['only'])}"
         )
-    name = values.get("run")
+    name = values["run"]
     if name is None:
         return found
     asked = [job for job in found if job.out.name == name]
@@ -244,7 +244,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         if values["queue"]:
             failed = queue(work, values)
-            print(f"{failed} runs of the queue are not complete in {values['out']}")
+            print(f"the queue has ended, {failed} of its runs are not complete in {values['out']}")
             return 1 if failed else 0
         compilation_cache.enable()
         failed = carry_out(work, values["data_dir"], Progress(quiet=values["quiet"]))

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import io
 import math
+from pathlib import Path
 
 import numpy as np
+
+from jaxode.checks import ConfigError, one_line
+from jaxode.data import regular
+
+MOST_BYTES = 2**33
 
 NUMBERS = "biuf"
 """Kinds of types: booleans, whole and floating-point numbers."""
@@ -55,3 +61,19 @@ def array_of(contents: bytes, kinds: str = NUMBERS) -> np.ndarray:
     if dtype.kind == WORDS:
         array.tolist()  # raises where a character is none
     return array.reshape(shape, order="F" if by_columns else "C")
+
+
+def read_npy(path: Path, kinds: str = NUMBERS) -> np.ndarray:
+    """The array of a .npy file.
+
+    Args:
+      path: of a regular file of at most `MOST_BYTES`.
+      kinds: as of `array_of`.
+
+    Raises:
+      ConfigError: the file cannot be read, or is no array of these kinds.
+    """
+    try:
+        return array_of(regular.contents(path, MOST_BYTES), kinds)
+    except Exception as error:  # what NumPy raises on damaged bytes
+        raise ConfigError(f"cannot read {path}: {one_line(error)}") from error

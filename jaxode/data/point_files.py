@@ -7,13 +7,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from jaxode.bounded_files import read_bounded
 from jaxode.checks import ConfigError, one_line
-from jaxode.data.npy import array_of
+from jaxode.data.npy import read_npy
 from jaxode.data.specs import DataError
-
-MOST_BYTES = 2**33
-KINDS = "fiu"
+from jaxode.data.text_lines import lines, number
 
 
 def read_points(path: Path, dimensions: int) -> Float[np.ndarray, "N D"]:
@@ -38,13 +35,7 @@ def read_points(path: Path, dimensions: int) -> Float[np.ndarray, "N D"]:
       ...     read_points(path, 2).tolist()
       [[0.5, 1.0], [2.0, -3.0]]
     """
-    try:
-        contents = read_bounded(path, MOST_BYTES)
-        points = array_of(contents, KINDS) if path.suffix != ".csv" else _rows(contents, path)
-    except DataError:
-        raise
-    except (OSError, ValueError, EOFError, SyntaxError) as error:
-        raise ConfigError(f"cannot read {path}: {one_line(error)}") from error
+    points = _rows(path) if path.suffix == ".csv" else read_npy(path, "fiu")
     if points.ndim != 2 or points.shape[1] != dimensions or not len(points):
         shape = list(points.shape)
         raise ConfigError(f"{path} must be an array [N, {dimensions}] of numbers, got {shape}")
@@ -53,22 +44,30 @@ def read_points(path: Path, dimensions: int) -> Float[np.ndarray, "N D"]:
     return points.astype(np.float64)
 
 
-def _rows(contents: bytes, path: Path) -> np.ndarray:
-    """Rows of numbers of equal length. Raises DataError, UnicodeDecodeError (a ValueError)."""
+def _rows(path: Path) -> np.ndarray:
+    """Rows of numbers of equal length. Raises ConfigError, DataError."""
     rows: list[list[float]] = []
-    for number, line in enumerate(contents.decode("utf-8-sig").splitlines(), 1):
-        if not line.strip():
-            continue
+    for line_number, line in lines(path):
+        words = line.replace(";", ",").split(",")
+        if not line or (line_number == 1 and not any(map(_is_number, words))):
+            continue  # empty, or names of the columns
         try:
-            row = [float(word) for word in line.replace(";", ",").split(",")]
+            row = [number(word.strip()) for word in words]
         except ValueError as error:
-            if number == 1:
-                continue  # names of the columns
-            raise DataError(f"{path}, line {number}: must be numbers, {one_line(error)}") from error
+            raise DataError(f"{path}, line {line_number}: {one_line(error)}") from None
         if rows and len(row) != len(rows[0]):
             first = len(rows[0])
             raise DataError(
-                f"{path}, line {number}: {len(row)} numbers, where the first has {first}"
+                f"{path}, line {line_number}: {len(row)} numbers, where the first has {first}"
             )
         rows.append(row)
     return np.array(rows) if rows else np.zeros((0, 0))
+
+
+def _is_number(word: str) -> bool:
+    """Whether Python reads a word as a number: a first line with a NaN names no columns."""
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True

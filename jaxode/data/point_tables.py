@@ -13,15 +13,15 @@ from jaxtyping import Float
 
 from jaxode.checks import ConfigError, one_line
 from jaxode.data import archives, regular
-from jaxode.data.npy import array_of
+from jaxode.data.npy import MOST_BYTES, array_of, read_npy
 from jaxode.data.specs import DataError
 from jaxode.data.text_lines import lines, number
 
 FOLDS, COLUMNS = 10, 12
 """Folds of a table; columns of the wine's, the last of which is not used."""
 
-MOST_ROWS, MOST_BYTES = 10**6, 2**33
-"""Of a table of wines, and of any file of points when unpacked."""
+MOST_ROWS = 10**6
+"""Of a table of wines."""
 
 Points = Float[np.ndarray, "N D"]
 
@@ -127,10 +127,7 @@ def read_array(path: Path, fold: int) -> Splits:
     Raises:
       ConfigError: the file cannot be read, or is no array of finite numbers [N, D] with N ≥ 10.
     """
-    try:
-        array = array_of(regular.contents(path, MOST_BYTES), "fiu")
-    except Exception as error:  # what NumPy raises on damaged bytes
-        raise ConfigError(f"cannot read {path}: {one_line(error)}") from error
+    array = read_npy(path, "fiu")
     if array.ndim != 2 or len(array) < FOLDS or array.shape[1] < 1 or not np.isfinite(array).all():
         raise ConfigError(
             f"{path} must be an array [N, D] of finite numbers with N of {FOLDS} or more, got"

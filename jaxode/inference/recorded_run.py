@@ -6,12 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
+import jax
 from flax import nnx
 
 from jaxode.checks import ConfigError, one_line
 from jaxode.config import SolveConfig
 from jaxode.inference.own_model import TrainedModule, module_of
 from jaxode.inference.run_checkpoint import Which, run_of
+from jaxode.models.multiply_adds import QUICK
 from jaxode.runs import read_config
 from jaxode.strict_json import read_object
 
@@ -38,7 +40,7 @@ def recorded_run(
     which: Which,
     file: str,
     read: Callable[[dict[str, Any]], Sizes],
-    create: Callable[[Sizes, SolveConfig], nnx.Module],
+    create: Callable[[Sizes, SolveConfig, nnx.Rngs], nnx.Module],
 ) -> RecordedRun[Sizes]:
     """The model of a run that has recorded its settings.
 
@@ -47,7 +49,7 @@ def recorded_run(
       which: last or best checkpoint.
       file: name of the file with the model's settings.
       read: makes them of the file's values.
-      create: makes the model of them and of the settings of its solves.
+      create: makes the model of them, the settings of its solves and keys.
 
     Raises:
       ConfigError: the run cannot be read, or its files are damaged.
@@ -55,8 +57,16 @@ def recorded_run(
     run = run_of(path)[0]
     try:
         sizes = read(read_object(run / file))
-        kind = type(nnx.eval_shape(lambda: create(sizes, SolveConfig())))
+        kind = type(nnx.eval_shape(lambda: create(sizes, SolveConfig(), nnx.Rngs(0))))
         solve = read_config(run, kind).solve
     except (OSError, ValueError) as error:
         raise ConfigError(one_line(error)) from error
-    return RecordedRun(run, sizes, module_of(path, which, create(sizes, solve)))
+    model = in_one_program(lambda: create(sizes, solve, nnx.Rngs(0)))
+    return RecordedRun(run, sizes, module_of(path, which, model))
+
+
+def in_one_program(create: Callable[[], nnx.Module]) -> nnx.Module:
+    """A module whose initial numbers one compiled program draws, not one for each shape."""
+    graph = nnx.split(nnx.eval_shape(create))[0]
+    draw = jax.jit(lambda: nnx.split(create())[1]).lower().compile(compiler_options=QUICK)
+    return nnx.merge(graph, draw())

@@ -13,7 +13,6 @@ import numpy as np
 from flax import nnx
 
 from jaxode.checks import ConfigError, one_line, require
-from jaxode.config import SolveConfig
 from jaxode.data.depth import DepthPairs, DepthReading
 from jaxode.data.depth.folder import fitted
 from jaxode.data.depth.views import depth_views
@@ -24,7 +23,6 @@ from jaxode.inference.inputs import Picture, named_pictures
 from jaxode.inference.own_model import TrainedModule
 from jaxode.inference.recorded_run import recorded_run
 from jaxode.inference.run_checkpoint import Which
-from jaxode.models.depth import DepthNet
 from jaxode.models.depth_config import FILE, DepthModelConfig, create_depth_model
 from jaxode.strict_json import read_object
 from jaxode.tasks import DepthEstimation
@@ -167,11 +165,9 @@ def load_depth_model(path: Path, which: Which) -> TrainedDepth:
     Raises:
       ConfigError: the run cannot be read.
     """
-
-    def create(sizes: DepthModelConfig, solve: SolveConfig) -> DepthNet:
-        return create_depth_model(sizes, solve, nnx.Rngs(0))
-
-    run, sizes, trained = recorded_run(path, which, FILE, DepthModelConfig.from_json, create)
+    run, sizes, trained = recorded_run(
+        path, which, FILE, DepthModelConfig.from_json, create_depth_model
+    )
     file = run / EXPERIMENT
     if not file.exists():  # of `jaxode.fit`
         return TrainedDepth(trained, sizes)

@@ -173,8 +173,8 @@ def load_detector(path: Path, which: Which) -> TrainedDetector:
       ConfigError: the run cannot be read.
     """
 
-    def create(sizes: DetectorConfig, solve: SolveConfig) -> Detector:
-        return create_detector(sizes, solve, rngs=nnx.Rngs(0))
+    def create(sizes: DetectorConfig, solve: SolveConfig, rngs: nnx.Rngs) -> Detector:
+        return create_detector(sizes, solve, rngs=rngs)
 
     run, sizes, trained = recorded_run(path, which, FILE, DetectorConfig.from_json, create)
     try:

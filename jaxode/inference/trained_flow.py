@@ -12,7 +12,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from jaxode.checks import ConfigError, require, require_count
-from jaxode.config import RunConfig, SolveConfig
+from jaxode.config import RunConfig
 from jaxode.data.point_files import read_points
 from jaxode.inference.input_facts import InputFacts, read_facts
 from jaxode.inference.recorded_run import recorded_run
@@ -176,10 +176,6 @@ def load_flow(path: Path, which: Which) -> TrainedFlow:
     Raises:
       ConfigError: the run cannot be read.
     """
-
-    def create(sizes: FlowConfig, solve: SolveConfig) -> ContinuousFlow:
-        return create_flow(sizes, solve, nnx.Rngs(0))
-
-    run, _, trained = recorded_run(path, which, FILE, FlowConfig.from_json, create)
+    run, _, trained = recorded_run(path, which, FILE, FlowConfig.from_json, create_flow)
     flow: Any = trained.model
     return TrainedFlow(trained.config, flow, read_facts(run), origin=path, epoch=trained.epoch)

@@ -10,8 +10,9 @@ import numpy as np
 from flax import nnx
 from jaxtyping import UInt8
 
-from jaxode.checks import ConfigError, one_line, require_count
-from jaxode.config import RunConfig, SolveConfig
+from jaxode.checks import ConfigError, require_count
+from jaxode.config import RunConfig
+from jaxode.data.npy import read_npy
 from jaxode.inference.recorded_run import recorded_run
 from jaxode.inference.run_checkpoint import Which
 from jaxode.inference.trained_density import Found, TrainedDensity, solved_in_batches
@@ -86,11 +87,7 @@ class TrainedImageFlow(TrainedDensity):
 
     def read(self, path: Path) -> np.ndarray:
         """The images of an .npy file. Raises ConfigError."""
-        try:
-            images = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise ConfigError(f"cannot read {path}: {one_line(error)}") from error
-        return self.checked(images, str(path))
+        return self.checked(read_npy(path), str(path))
 
     def inward(self, examples: np.ndarray) -> np.ndarray:
         """The bytes as they are."""
@@ -126,10 +123,6 @@ def load_image_flow(path: Path, which: Which) -> TrainedImageFlow:
     Raises:
       ConfigError: the run cannot be read.
     """
-
-    def create(sizes: ImageFlowConfig, solve: SolveConfig) -> ImageFlow:
-        return create_image_flow(sizes, solve, nnx.Rngs(0))
-
-    _, _, trained = recorded_run(path, which, FILE, ImageFlowConfig.from_json, create)
+    _, _, trained = recorded_run(path, which, FILE, ImageFlowConfig.from_json, create_image_flow)
     flow: Any = trained.model
     return TrainedImageFlow(trained.config, flow, origin=path, epoch=trained.epoch)

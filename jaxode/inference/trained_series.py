@@ -11,7 +11,7 @@ from flax import nnx
 from jaxtyping import Float
 
 from jaxode.checks import ConfigError, require
-from jaxode.config import RunConfig, SolveConfig
+from jaxode.config import RunConfig
 from jaxode.data.preprocessing import UNCHANGED
 from jaxode.data.series import PaddedSeries, concatenate, pad
 from jaxode.data.series.reading import read_series
@@ -42,7 +42,7 @@ class TrainedSeries(Trained):
 
     Example:
       >>> from flax import nnx
-      >>> from jaxode.config import RunConfig, SolveConfig
+      >>> from jaxode.config import RunConfig
       >>> from jaxode.inference import InputFacts, TrainedSeries
       >>> from jaxode.models.series_config import SeriesModelConfig, create_series_model
       >>> from jaxode.train.state import split_model
@@ -219,10 +219,8 @@ def load_series_model(path: Path, which: Which) -> TrainedSeries:
             f"{run} has no {FACTS}, as runs of earlier versions: the experiment with the flags of"
             " the run and --resume writes it"
         )
-
-    def create(sizes: SeriesModelConfig, solve: SolveConfig) -> nnx.Module:
-        return create_series_model(sizes, solve, nnx.Rngs(0))
-
-    _, found, trained = recorded_run(path, which, FILE, SeriesModelConfig.from_json, create)
+    _, found, trained = recorded_run(
+        path, which, FILE, SeriesModelConfig.from_json, create_series_model
+    )
     about = {"origin": path, "epoch": trained.epoch}
     return TrainedSeries(trained.config, found, trained.learned, facts, **about)

@@ -52,9 +52,9 @@ def torchvision_model(
 ) -> nnx.Module:
     """The model of a state_dict in torchvision's layout, with its numbers.
 
-    Held are VGG-16 with batch norm, ResNets of bottleneck blocks (ResNet-50 and -101; also with a
-    3x3 convolution of stride 1 as their stem), both at any width; and FasterRCNN on one map of
-    VGG-16, ResNet-101 or the backbones of `torch_ref.backbone`, with a box head of two layers.
+    Supported are VGG-16 with batch norm, ResNets of bottleneck blocks (ResNet-50 and -101; also
+    with a 3x3 convolution of stride 1 as their stem), both at any width; and FasterRCNN on one map
+    of VGG-16, ResNet-101 or the backbones of `torch_ref.backbone`, with a box head of two layers.
 
     Args:
       weights: arrays by torchvision's names, as of `jaxode.interop.read_weights`.
@@ -64,8 +64,8 @@ def torchvision_model(
         `ratios`, `proposals`, `boxes`, `rows`, `columns`.
 
     Raises:
-      InteropError: a model that is not held, or arrays that are missing or of other shapes; the
-        text names them.
+      InteropError: a model that is not supported, or arrays that are missing or of other shapes,
+        which the text names.
       ConfigError: a setting that is not allowed.
 
     Example:
@@ -97,7 +97,7 @@ def recognised(weights: Weights, **detector: Any) -> TorchvisionModel | None:
       None for a state_dict of another layout.
 
     Raises:
-      InteropError: of that layout, but a model that is not held.
+      InteropError: of that layout, but a model that is not supported.
       ConfigError: a setting that is not allowed.
     """
     if "rpn.head.cls_logits.weight" in weights or "rpn.head.conv.weight" in weights:
@@ -130,7 +130,7 @@ def _convolutions(weights: Weights, prefix: str) -> list[int]:
         if (match := pattern.match(name)) and array.ndim == 4
     }
     if f"{prefix}1.weight" not in weights:
-        raise InteropError(f"missing {prefix}1.weight: VGG is held with batch norm, as vgg16_bn")
+        raise InteropError(f"missing {prefix}1.weight: only vgg16_bn is supported")
     return [numbers[number] for number in sorted(numbers)]
 
 
@@ -167,8 +167,8 @@ def _blocks(weights: Weights, prefix: str = "") -> list[int]:
     """Bottleneck blocks of each of the four stages. Raises InteropError for another kind."""
     if f"{prefix}layer1.0.conv3.weight" not in weights:
         raise InteropError(
-            f"missing {prefix}layer1.0.conv3.weight: ResNets are held with bottleneck blocks, as"
-            " resnet50 and resnet101"
+            f"missing {prefix}layer1.0.conv3.weight: only ResNets of bottleneck"
+            " blocks are supported, as resnet50 and resnet101"
         )
     counts = []
     for stage in range(1, 5):

@@ -32,7 +32,7 @@ SURFACES: dict[str, tuple[Cases, int]] = {
     "radar images": (radar_files.cases, 130),
     "weights": (weight_files.cases, 230),
     "annotations of boxes": (text_files.cases(text_files.ANNOTATION), 120),
-    "tables of points": (text_files.cases(text_files.TABLE), 120),
+    "tables of points": (text_files.cases(text_files.TABLE, text_files.POINTS), 160),
     "time series": (text_files.cases(text_files.SERIES, text_files.STAMPED), 160),
 }
 """Each surface: its cases, and how many of them make a round."""

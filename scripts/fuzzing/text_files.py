@@ -17,6 +17,7 @@ import numpy as np
 
 from jaxode.checks import ConfigError
 from jaxode.data.detection import Annotation, read_annotation
+from jaxode.data.point_files import read_points
 from jaxode.data.point_tables import StandardisedSplits, read_wine
 from jaxode.data.series import PaddedSeries, read_ts
 from jaxode.data.specs import DataError
@@ -109,6 +110,19 @@ def points(path: Path) -> Callable[[StandardisedSplits], str]:
     return right
 
 
+def same_points(path: Path) -> Callable[[np.ndarray], str]:
+    """Compares points with the rows of the file, whose first may be names."""
+
+    def right(found: np.ndarray) -> str:
+        text = path.read_bytes().decode("utf-8-sig")
+        rows = [re.split("[,;]", line) for line in text.split("\n") if line.strip()]
+        named = len(rows) > len(found)
+        expected = [[float(word.strip()) for word in row] for row in rows[named:]]
+        return "" if found.tolist() == expected else "other points than the file holds"
+
+    return right
+
+
 def sound_series(path: Path) -> Callable[[PaddedSeries], str]:
     """Checks what must hold of any series, and that there is one for each line of data."""
 
@@ -152,6 +166,13 @@ TABLE = TextFile(
     ),
     lambda path: read_wine(path, 3),
     points,
+)
+
+POINTS = TextFile(
+    "points.csv",
+    "x,y\n0.5,1\n2,-3\n1e-3;7\n",
+    lambda path: read_points(path, 2),
+    same_points,
 )
 
 SERIES = TextFile(

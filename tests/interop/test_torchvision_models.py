@@ -97,7 +97,7 @@ def without(weights, *names):
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("vgg", lambda w: without(w, "features.1.weight"), "VGG is held with batch norm"),
+        ("vgg", lambda w: without(w, "features.1.weight"), "only vgg16_bn is supported"),
         (
             "vgg",
             lambda w: w | {"features.3.weight": np.zeros((5, 1, 3, 3))},
@@ -112,7 +112,7 @@ def without(weights, *names):
         (
             "small stem",
             lambda w: without(w, "layer1.0.conv3.weight"),
-            "held with bottleneck blocks, as resnet50 and resnet101",
+            "only ResNets of bottleneck blocks are supported, as resnet50 and resnet101",
         ),
         ("small stem", lambda w: w | {"fc.weight": np.zeros(3)}, "fc.weight must have 2 axes"),
         (

@@ -165,13 +165,14 @@ def test_one_run_is_chosen_by_its_directory(tmp_path, capsys):
 def test_a_queue_runs_its_rows_in_processes_of_their_own(tmp_path, capfd):
     argv = ["chen", "--scale", "smoke", "--only", "mlp", "--out", str(tmp_path), "--queue"]
     assert reproduce.main(argv) == 0
-    assert "0 runs of the queue are not complete" in capfd.readouterr().out
+    assert "0 of its runs are not complete" in capfd.readouterr().out
     (result,) = tmp_path.glob("*/result.json")
     assert json.loads(result.read_text())["status"] == "complete"
 
 
 def test_the_command_of_a_run_chooses_that_run_alone(tmp_path):
-    values = {"tables": ["all"], "scale": "full", "seeds": [0, 1], "out": tmp_path, "only": None}
+    values = {"tables": ["all"], "scale": "full", "seeds": [0, 1], "out": tmp_path}
+    values |= {"only": None, "run": None}
     flags = ["--scale", "full", "--out", str(tmp_path)]
     for run in reproduce.chosen(values)[::20]:
         words = queued.command(run, flags)

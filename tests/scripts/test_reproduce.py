@@ -190,7 +190,10 @@ def test_ctrl_c_before_training_is_one_line(tmp_path, capsys, monkeypatch):
 def test_damaged_files_are_listed_as_far_as_they_go(tmp_path, capsys):
     argv = ["chen", "--scale", "smoke", "--only", "mlp", "--out", str(tmp_path)]
     (job,) = reproduce.chosen(
-        {"tables": ["chen"], "scale": "smoke", "seeds": [0], "out": tmp_path, "only": "mlp"}
+        {
+            **{"tables": ["chen"], "scale": "smoke", "seeds": [0], "out": tmp_path},
+            **{"only": "mlp", "run": None},
+        }
     )
     leave(job.out, made("chen", "1-layer MLP"))
     for name in ("metrics.jsonl", "result.json"):
