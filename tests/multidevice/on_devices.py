@@ -164,9 +164,8 @@ def results(name: str, every: bool) -> dict[str, Any]:
     steps, epochs = prepared(*CASES[name]), CASES[name][3]
     state = steps.first_state()
     steps.compile(state)
-    again = (
-        jax.tree.map(jnp.copy, state) if every and name in COUNTED else None
-    )  # training takes it away
+    counted = every and name in COUNTED
+    again = jax.tree.map(jnp.copy, state) if counted else None  # training takes it away
     found = train(steps, state, epochs)
     return found if again is None else found | communication(steps, again)
 
